@@ -1,0 +1,124 @@
+"""What a host can run: plain data, filled by :mod:`matrix.host`, read by :mod:`matrix.plan`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from matrix.model import Architecture
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One entry of ``query-machines``."""
+
+    name: str
+    alias: str = ""
+    cpu_max: int = 1
+    is_default: bool = False
+    deprecated: bool = False
+    default_cpu: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """One QEMU system emulator, as it describes itself over QMP."""
+
+    qemu: str
+    """Name of its installation: ``system``, or NAME of ``--qemu NAME=DIR``."""
+    architecture: Architecture
+    path: str
+    version: tuple[int, int, int]
+    version_text: str
+    """With the packager's suffix: ``7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)``."""
+    accelerators: tuple[str, ...] = ("tcg",)
+    """Those built in: ``tcg``, ``kvm``."""
+    machines: tuple[Machine, ...] = ()
+    cpus: tuple[str, ...] = ()
+    """Names that ``-cpu`` takes."""
+    devices: tuple[str, ...] = ()
+    """Names that ``-device`` takes."""
+    migration_capabilities: tuple[str, ...] = ()
+    sandbox: bool = False
+    """Whether ``-sandbox`` is built in."""
+    exit_with_parent: bool = False
+    """Whether ``-run-with exit-with-parent=on`` is known (10.2 and later)."""
+
+    def machine(self, name: str) -> Machine | None:
+        """The machine of that name or alias, or None."""
+        for machine in self.machines:
+            if name in (machine.name, machine.alias):
+                return machine
+        return None
+
+
+class KvmState(StrEnum):
+    """Whether KVM works for one architecture, QEMU binary and CPU model."""
+
+    WORKS = "works"
+    """The embedded guests passed under it."""
+    BROKEN = "broken"
+    """It starts a vCPU but the embedded guests do not pass, or QEMU aborts on it."""
+    UNAVAILABLE = "unavailable"
+    """There is none: no device, no permission, another architecture, not built in."""
+
+
+@dataclass(frozen=True, slots=True)
+class KvmProof:
+    """The outcome of running the embedded guests under KVM, once per CPU model."""
+
+    qemu: str
+    architecture: Architecture
+    cpu: str
+    """CPU model with its properties as given to ``-cpu``; empty for the default."""
+    state: KvmState
+    reason: str
+    guests: tuple[tuple[str, str], ...] = ()
+    """(guest, verdict) for each embedded guest that was run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine itself."""
+
+    architecture: str
+    """``uname -m``."""
+    kernel: str
+    """``uname -r``."""
+    cpus: int
+    memory: int
+    """Bytes available to guests."""
+    cpu_vendor: str = ""
+    cpu_model: str = ""
+    kvm_device: str = ""
+    """Empty where /dev/kvm can be opened, else why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Everything that a plan needs to know of a host."""
+
+    host: Host
+    binaries: tuple[Binary, ...] = ()
+    missing: tuple[tuple[str, Architecture, str], ...] = ()
+    """(qemu, architecture, why there is no such binary)."""
+    proofs: tuple[KvmProof, ...] = ()
+
+    def binary(self, qemu: str, architecture: Architecture) -> Binary | None:
+        """The emulator of that installation for that architecture, or None."""
+        for binary in self.binaries:
+            if (binary.qemu, binary.architecture) == (qemu, architecture):
+                return binary
+        return None
+
+    def why_missing(self, qemu: str, architecture: Architecture) -> str:
+        """Why :meth:`binary` has none, in words."""
+        for name, arch, why in self.missing:
+            if (name, arch) == (qemu, architecture):
+                return why
+        return f"no QEMU installation named {qemu!r} (see --qemu NAME=DIR)"
+
+    def proof(self, qemu: str, architecture: Architecture, cpu: str) -> KvmProof | None:
+        """What is known of KVM for that CPU model, or None where it was not tried."""
+        for proof in self.proofs:
+            if (proof.qemu, proof.architecture, proof.cpu) == (qemu, architecture, cpu):
+                return proof
+        return None

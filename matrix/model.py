@@ -1,0 +1,305 @@
+"""The vocabulary: enums and frozen dataclasses that every other module speaks in.
+
+Nothing here does I/O, and everything here is plain data that survives a round trip through JSON
+(``pydantic.TypeAdapter`` does it), because cases and results are journalled, resumed, and sent to other hosts.
+Times are seconds (float), sizes are bytes (int), unless a name says otherwise.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Architecture(StrEnum):
+    """Guest architectures, named as QEMU names its targets (``qemu-system-NAME``).
+
+    ``ppc64`` runs little-endian guests on pseries, ``mips64el`` runs on malta.
+    """
+
+    X86_64 = "x86_64"
+    I386 = "i386"
+    AARCH64 = "aarch64"
+    ARM = "arm"
+    PPC64 = "ppc64"
+    S390X = "s390x"
+    RISCV64 = "riscv64"
+    MIPS64EL = "mips64el"
+
+
+ARCHITECTURE_ALIASES: dict[str, Architecture] = {
+    "amd64": Architecture.X86_64,
+    "x86-64": Architecture.X86_64,
+    "i686": Architecture.I386,
+    "x86": Architecture.I386,
+    "arm64": Architecture.AARCH64,
+    "armhf": Architecture.ARM,
+    "armv7l": Architecture.ARM,
+    "ppc64le": Architecture.PPC64,
+    "ppc64el": Architecture.PPC64,
+    "riscv": Architecture.RISCV64,
+    "mips64": Architecture.MIPS64EL,
+}
+"""Other names that users type (Debian's, the kernel's, ``uname -m``)."""
+
+
+class Accelerator(StrEnum):
+    """QEMU's accelerators; ``auto`` is KVM where it is proven to work, else TCG."""
+
+    AUTO = "auto"
+    KVM = "kvm"
+    TCG = "tcg"
+
+
+class Verdict(StrEnum):
+    """What a case came to."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    SKIP = "skip"
+    XFAIL = "xfail"
+    """Known failure that failed as expected."""
+    XPASS = "xpass"
+    """Known failure that passed."""
+    TIMEOUT = "timeout"
+    STALL = "stall"
+    """The guest is dead: no output, and asleep or in a dead loop."""
+    CRASH = "crash"
+    """QEMU itself died, or KVM gave the vCPU up."""
+    ERROR = "error"
+    """The host or the orchestrator failed, not the guest."""
+    FLAKY = "flaky"
+    """The verdict changed between repeats."""
+
+    @property
+    def good(self) -> bool:
+        """Whether a run of only such cases exits 0."""
+        return self in (Verdict.PASS, Verdict.SKIP, Verdict.XFAIL, Verdict.XPASS)
+
+
+class SubtestVerdict(StrEnum):
+    """The prefixes that a guest puts before a subtest's name, as kvm-unit-tests' report library."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    SKIP = "skip"
+    XFAIL = "xfail"
+    """``XFAIL:``, the guest expected the failure."""
+    XPASS = "xpass"
+    """``XPASS:``, the guest expected a failure and it passed: a failure."""
+    KFAIL = "kfail"
+    """``KFAIL:``, a known failure: not counted as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subtest:
+    """One ``PASS:``/``FAIL:``/… line: its name with prefixes, and what follows in words."""
+
+    name: str
+    verdict: SubtestVerdict
+    message: str = ""
+
+
+class ExitChannel(StrEnum):
+    """Where a guest's verdict comes from (kvm-unit-tests' way of ending, per architecture)."""
+
+    QEMU_EXIT = "qemu-exit"
+    """QEMU's exit status is ``(code << 1) | 1``: isa-debug-exit (x86), testdev chardev (Arm)."""
+    CONSOLE = "console"
+    """The first ``EXIT: STATUS=n`` line on the console, n encoded as above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One suite build for one architecture: what ``config.mak`` says.
+
+    ``directory`` is absolute; ``images`` is where the images lie; ``firmware`` is an absolute path
+    or empty for the machine's own.
+    """
+
+    architecture: Architecture
+    directory: str
+    images: str
+    builtin: bool = False
+    target: str = "qemu"
+    firmware: str = ""
+    default_cpu: str = ""
+    efi: bool = False
+    environment: bool = False
+    """Whether the guest expects the environment initrd (ENVIRON_DEFAULT=yes)."""
+    se_header: bool = False
+    errata_file: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One named entry of a suite, values evaluated, ``image`` absolute."""
+
+    __test__ = False  # not a pytest class
+
+    name: str
+    image: str
+    arguments: str = ""
+    smp: int = 1
+    qemu_params: tuple[str, ...] = ()
+    """Split into words as the shell would."""
+    groups: tuple[str, ...] = ()
+    machine: str = ""
+    accelerator: str = ""
+    """``tcg,thread=single`` restricts the test to that accelerator with that property."""
+    checks: tuple[tuple[str, str], ...] = ()
+    """Files of the host that must hold exactly that value, else skip."""
+    timeout: float | None = None
+    """Seconds; None for the default of the scenario."""
+    unsupported: str = ""
+    """A reason known from the suite's configuration why the test cannot run, else empty."""
+    kvmtool_params: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One point of the matrix. None: the axis is not given, the suite's or QEMU's default holds."""
+
+    arch: Architecture
+    accel: Accelerator = Accelerator.AUTO
+    qemu: str = "system"
+    machine: str | None = None
+    cpu: str | None = None
+    smp: int | None = None
+    memory: int | None = None
+
+    def axes(self) -> dict[str, str | int]:
+        """The axes that are given, in the order in which they are shown."""
+        values: dict[str, str | int] = {"arch": self.arch.value, "accel": self.accel.value}
+        for name in ("qemu", "machine", "cpu", "smp", "memory"):
+            value = getattr(self, name)
+            if value is not None:
+                values[name] = value
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How a scenario wants its cases run. Seconds; ``timeout`` is the default for tests that
+    name none, ``forced_timeout`` overrides every test's own."""
+
+    timeout: float = 90.0
+    stall: float = 20.0
+    repeat: int = 1
+    forced_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test in one variant. ``id`` is unique in a run, stable, and independent of the host."""
+
+    id: str
+    scenario: str
+    suite: str
+    test: Test
+    variant: Variant
+    build: Build
+    settings: RunSettings = field(default_factory=RunSettings)
+    excluded: str = ""
+    """A reason why the scenario itself skips the case (nodefault group, no build), else empty."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that the guest may take."""
+        if self.settings.forced_timeout is not None:
+            return self.settings.forced_timeout
+        return self.test.timeout if self.test.timeout is not None else self.settings.timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What :mod:`matrix.vm` needs to start one QEMU, worked out by :mod:`matrix.plan`."""
+
+    argv: tuple[str, ...]
+    """The whole command line as a user would type it. The monitor and ``-S`` are not in it:
+    they are added by :mod:`matrix.vm`, and nothing else is."""
+    channel: ExitChannel
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables added to QEMU's environment."""
+
+
+class Ending(StrEnum):
+    """How a QEMU process came to its end, as seen from outside."""
+
+    EXITED = "exited"
+    """By itself, with ``exit_status``."""
+    KILLED = "killed"
+    """By a signal that was not ours (``signal``): QEMU aborted, or someone killed it."""
+    REFUSED = "refused"
+    """QEMU exited before its guest was started: it does not take this configuration."""
+    INTERNAL_ERROR = "internal-error"
+    """QEMU's run state ``internal-error``: KVM gave the vCPU up."""
+    TIMEOUT = "timeout"
+    STALL = "stall"
+    INTERRUPTED = "interrupted"
+    """By us, because the user said so."""
+    ERROR = "error"
+    """The host or the orchestrator failed: ``reason`` says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is known of one QEMU process after its end; the verdict is worked out from it."""
+
+    ending: Ending
+    seconds: float
+    exit_status: int | None = None
+    signal: int | None = None
+    panicked: bool = False
+    """QEMU raised GUEST_PANICKED."""
+    shutdown_reason: str = ""
+    """``reason`` of QEMU's SHUTDOWN event (``guest-shutdown``, ``guest-reset``, …), else empty."""
+    kvm_enabled: bool | None = None
+    """What ``query-kvm`` said before the guest was started; None where it was not asked."""
+    stderr_tail: tuple[str, ...] = ()
+    """The last lines of QEMU's stderr."""
+    last_line: str = ""
+    """The guest's last console line."""
+    doing: str = ""
+    """Of a hung guest: what it was last doing (program counters of its vCPUs), in words."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a guest's console said, parsed."""
+
+    subtests: tuple[Subtest, ...] = ()
+    """In order; bounded, see ``dropped``."""
+    counts: tuple[tuple[SubtestVerdict, int], ...] = ()
+    """How many of each, also of those dropped."""
+    dropped: int = 0
+    status: int | None = None
+    """The first ``EXIT: STATUS=n``, as printed (encoded), None where there is none."""
+    summary: str = ""
+    """The ``SUMMARY:`` line without its prefix."""
+    notes: tuple[str, ...] = ()
+    """Lines that explain a failure: unhandled exceptions, stacks, abort."""
+    metrics: tuple[tuple[str, float, str], ...] = ()
+    """Named numbers that the guest printed, with their unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One execution of a case (cases repeated N times have N)."""
+
+    number: int
+    """From 1."""
+    verdict: Verdict
+    reason: str
+    seconds: float
+    accelerator: str = ""
+    """``kvm`` or ``tcg``; empty for a skip."""
+    accelerator_reason: str = ""
+    subtests: tuple[Subtest, ...] = ()
+    subtest_counts: tuple[tuple[SubtestVerdict, int], ...] = ()
+    subtests_dropped: int = 0
+    metrics: tuple[tuple[str, float, str], ...] = ()
+    command: str = ""
+    """One line for a shell that repeats it: the path of its ``command.sh``, or empty."""
+    artifacts: str = ""
+    """Folder, relative to the run directory; empty where there is none."""
