@@ -101,6 +101,8 @@ class Inventory:
     missing: tuple[tuple[str, Architecture, str], ...] = ()
     """(qemu, architecture, why there is no such binary)."""
     proofs: tuple[KvmProof, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    """(path, first line) of the host's files that tests ask for (``check = PATH=VALUE``)."""
 
     def binary(self, qemu: str, architecture: Architecture) -> Binary | None:
         """The emulator of that installation for that architecture, or None."""
@@ -121,4 +123,11 @@ class Inventory:
         for proof in self.proofs:
             if (proof.qemu, proof.architecture, proof.cpu) == (qemu, architecture, cpu):
                 return proof
+        return None
+
+    def file(self, path: str) -> str | None:
+        """What the host's file holds, or None where it could not be read."""
+        for name, content in self.files:
+            if name == path:
+                return content
         return None

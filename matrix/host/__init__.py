@@ -1,0 +1,1 @@
+"""What this host can run, asked of the QEMU binaries over QMP, with KVM proven."""

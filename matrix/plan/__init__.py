@@ -1,0 +1,1 @@
+"""Pure decisions: run or skip, in which order, and with which command line."""

@@ -1,0 +1,1 @@
+"""The asyncio shell that carries a plan out."""

@@ -1,0 +1,1 @@
+"""QEMU processes: started, watched, diagnosed and ended."""

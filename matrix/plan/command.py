@@ -1,0 +1,147 @@
+"""A case's QEMU command line, worked out without looking at anything but plain data."""
+
+import re
+from dataclasses import dataclass
+
+from matrix.inventory import Binary
+from matrix.model import Accelerator, Case, Launch, Test, Variant
+from matrix.plan.machines import FAMILIES, MIB, MachineRequest
+
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+"""QEMU's seccomp filter with everything denied: no case needs set-uid, fork or scheduler calls
+(``-sandbox`` in QEMU's manual)."""
+
+QEMU_OVERHEAD = 64 * MIB
+"""What a QEMU process takes beside its guest's memory: 30–50 MiB resident were measured with 7.2
+before the guest starts; the rest is for TCG's translated code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a case takes of the host, as the last ``-smp`` and ``-m`` of its command line say."""
+
+    vcpus: int
+    guest_memory: int
+
+    @property
+    def memory(self) -> int:
+        """Bytes for the whole QEMU process."""
+        return self.guest_memory + QEMU_OVERHEAD
+
+
+def needs_of(case: Case) -> Needs:
+    """The vCPUs and memory of a case."""
+    return _needs(case.test, case.variant, FAMILIES[case.variant.arch].default_memory)
+
+
+def cpu_of(case: Case) -> str:
+    """The ``-cpu`` value that the variant or the test asks for; empty for the default."""
+    return case.variant.cpu or last_option(case.test.qemu_params, "-cpu") or ""
+
+
+def machine_of(case: Case) -> str:
+    """``TYPE[,OPTION…]`` of the machine, empty for QEMU's default.
+
+    A test that names a machine is for that one alone; :mod:`matrix.plan.planner` skips it where the
+    variant asks for another type.
+    """
+    return case.variant.machine or case.test.machine
+
+
+def launch_for(case: Case, binary: Binary, accelerator: Accelerator, *, initrd: str = "") -> Launch:
+    """The command line that runs ``case`` under ``binary``.
+
+    Args:
+        case: what to run.
+        binary: the emulator; its architecture may differ from the case's (arm under aarch64 KVM).
+        accelerator: ``kvm`` or ``tcg``, never ``auto``.
+        initrd: path of the environment file, empty where the guest takes none.
+    """
+    test, variant = case.test, case.variant
+    family = FAMILIES[variant.arch]
+    properties = ",".join(["", *test.accelerator.split(",")[1:]])
+    request = MachineRequest(
+        build=case.build,
+        binary=binary,
+        accelerator=accelerator,
+        properties=properties,
+        machine=machine_of(case),
+        image=test.image,
+    )
+    arguments = _guest_arguments(case)
+    argv = [
+        binary.path,
+        *family.arguments(request),
+        *("-kernel", test.image),
+        *("-smp", str(test.smp)),
+        *(("-append", arguments) if arguments else ()),
+        *test.qemu_params,
+        *_overrides(variant),
+        *(("-initrd", initrd) if initrd else ()),
+        *(("-sandbox", SANDBOX) if binary.sandbox else ()),
+    ]
+    return Launch(argv=tuple(argv), channel=family.channel)
+
+
+def last_option(arguments: tuple[str, ...], name: str) -> str:
+    """The value of the last ``name VALUE`` among ``arguments`` (QEMU takes one dash or two)."""
+    found = ""
+    for index, argument in enumerate(arguments[:-1]):
+        if argument == name or argument == f"-{name}":
+            found = arguments[index + 1]
+    return found
+
+
+def _overrides(variant: Variant) -> list[str]:
+    """What the matrix sets comes last, where it wins over the test's own parameters."""
+    overrides: list[str] = []
+    if variant.cpu is not None:
+        overrides += ["-cpu", variant.cpu]
+    if variant.smp is not None:
+        overrides += ["-smp", str(variant.smp)]
+    if variant.memory is not None:
+        overrides += ["-m", f"{variant.memory // MIB}M"]
+    return overrides
+
+
+def _guest_arguments(case: Case) -> str:
+    """The guest's command line.
+
+    The embedded guests are told their memory and vCPUs, so that they can check them: ``{memory}``
+    (MiB) and ``{smp}`` stand for what this command line gives. Only there: the arguments of
+    other builds are theirs, to the last brace.
+    """
+    arguments = case.test.arguments
+    if not case.build.builtin or "{" not in arguments:
+        return arguments
+    needs = needs_of(case)
+    return arguments.replace("{memory}", str(needs.guest_memory // MIB)).replace(
+        "{smp}", str(needs.vcpus)
+    )
+
+
+def _needs(test: Test, variant: Variant, default_memory: int) -> Needs:
+    vcpus, memory = test.smp, default_memory
+    if test.qemu_params:
+        vcpus = _smp_count(last_option(test.qemu_params, "-smp")) or vcpus
+        memory = _memory_size(last_option(test.qemu_params, "-m")) or memory
+    if variant.smp is not None:
+        vcpus = variant.smp
+    if variant.memory is not None:
+        memory = variant.memory
+    return Needs(vcpus, memory)
+
+
+def _smp_count(value: str) -> int:
+    """Count of vCPUs in ``-smp [cpus=]N[,…]``; 0 where the value does not say (``sockets=2``)."""
+    match = re.search(r"(?:^|,)(?:cpus=)?(\d+)(?:,|$)", value)
+    return int(match.group(1)) if match else 0
+
+
+def _memory_size(value: str) -> int:
+    """Bytes in ``-m [size=]N[suffix][,…]``; MiB without suffix, 0 where the value does not say."""
+    match = re.match(r"(?:size=)?(\d+(?:\.\d+)?)([bkmgtBKMGT]?)(?:,|$)", value)
+    if not match:
+        return 0
+    units = {"b": 1, "k": 2**10, "": MIB, "m": MIB, "g": 2**30, "t": 2**40}
+    return int(float(match.group(1)) * units[match.group(2).lower()])

@@ -1,0 +1,181 @@
+"""How each architecture's machine is put together: the part of the command line before the image.
+
+The shape is kvm-unit-tests' (its ``ARCH/run`` scripts at 1da1819e), because its images rely on
+those devices; MIPS, which it does not have, is ours. One function per machine family, and a table.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matrix.inventory import Binary
+from matrix.model import Accelerator, Architecture, Build, ExitChannel
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRequest:
+    """What a machine depends on. ``machine`` is ``TYPE[,OPTION…]`` or empty for the default."""
+
+    build: Build
+    binary: Binary
+    accelerator: Accelerator
+    properties: str
+    """Of the accelerator, with their leading comma (``,thread=single``), or empty."""
+    machine: str
+    image: str
+
+    @property
+    def accel(self) -> str:
+        """The value of ``-accel``."""
+        return f"{self.accelerator.value}{self.properties}"
+
+    @property
+    def machine_type(self) -> str:
+        """The machine's type without its options."""
+        return self.machine.partition(",")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFamily:
+    """One row of the table: default type, where the verdict comes from, and the arguments."""
+
+    default: str
+    """Machine type where neither test nor variant names one; empty for QEMU's own default."""
+    channel: ExitChannel
+    default_memory: int
+    """Bytes of guest memory without ``-m`` (QEMU's default for the machine)."""
+    arguments: Callable[[MachineRequest], list[str]]
+
+
+MIB = 2**20
+
+
+def _pc(request: MachineRequest) -> list[str]:
+    machine = (
+        f"{request.machine},accel={request.accel}" if request.machine else f"accel={request.accel}"
+    )
+    devices = [] if not _has(request, "pci-testdev") else ["-device", "pci-testdev"]
+    return [
+        "--no-reboot",
+        "-nodefaults",
+        # Re-injection of lost ticks, KVM's default, inhibits (x2)AVIC.
+        *("-global", "kvm-pit.lost_tick_policy=discard"),
+        *("-device", "pc-testdev"),
+        *("-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"),
+        *("-display", "none"),
+        *("-serial", "stdio"),
+        *devices,
+        *("-machine", machine),
+    ]
+
+
+def _arm_virt(request: MachineRequest) -> list[str]:
+    options = [request.machine or "virt"]
+    kvm = request.accelerator is Accelerator.KVM
+    if kvm and "gic-version" not in request.machine:
+        options.append("gic-version=host")
+    if request.build.architecture is Architecture.ARM and "highmem" not in request.machine:
+        options.append("highmem=off")
+    if kvm:
+        foreign = request.binary.architecture is not request.build.architecture
+        cpu = "host,aarch64=off" if foreign else "host"
+    else:
+        cpu = request.build.default_cpu
+    devices = [] if not _has(request, "pci-testdev") else ["-device", "pci-testdev"]
+    return [
+        "-nodefaults",
+        *("-machine", ",".join(options)),
+        *("-accel", request.accel),
+        *(("-cpu", cpu) if cpu else ()),
+        *("-device", "virtio-serial-device"),
+        *("-device", "virtconsole,chardev=ctd"),
+        *("-chardev", "testdev,id=ctd"),
+        *devices,
+        *("-display", "none"),
+        *("-serial", "stdio"),
+    ]
+
+
+def _power(request: MachineRequest) -> list[str]:
+    machine = request.machine or "pseries"
+    firmware: list[str] = []
+    devices: list[str] = []
+    if machine.startswith("pseries"):
+        if request.accelerator is Accelerator.TCG:
+            # TCG has none of the speculation mitigations that pseries switches on by default.
+            machine += ",cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken"
+        machine += ",cap-ccf-assist=off"
+        if request.build.firmware:
+            firmware = ["-bios", request.build.firmware]
+    elif machine.startswith("powernv"):
+        devices = ["-device", "ipmi-bmc-sim,id=bmc0", "-device", "isa-ipmi-bt,bmc=bmc0,irq=10"]
+    return [
+        "-nodefaults",
+        *("-accel", request.accel),
+        *("-machine", machine),
+        *firmware,
+        *devices,
+        *("-display", "none"),
+        *("-serial", "stdio"),
+    ]
+
+
+def _s390_ccw(request: MachineRequest) -> list[str]:
+    machine = f"{request.machine or 's390-ccw-virtio'},accel={request.accel}"
+    protected: list[str] = []
+    if request.image.endswith(".pv.bin"):
+        machine += ",confidential-guest-support=pv0"
+        protected = ["-object", "s390-pv-guest,id=pv0"]
+    return [
+        "-nodefaults",
+        "-nographic",
+        *("-machine", machine),
+        *protected,
+        *("-chardev", "stdio,id=con0"),
+        *("-device", "sclpconsole,chardev=con0"),
+    ]
+
+
+def _riscv_virt(request: MachineRequest) -> list[str]:
+    firmware = ["-bios", request.build.firmware] if request.build.firmware else []
+    cpu = ["-cpu", request.build.default_cpu] if request.build.default_cpu else []
+    return [
+        "-nodefaults",
+        "-nographic",
+        *("-serial", "mon:stdio"),
+        *("-machine", request.machine or "virt"),
+        *("-accel", request.accel),
+        *firmware,
+        *cpu,
+    ]
+
+
+def _malta(request: MachineRequest) -> list[str]:
+    cpu = ["-cpu", request.build.default_cpu] if request.build.default_cpu else []
+    return [
+        "--no-reboot",
+        "-nodefaults",
+        *("-machine", request.machine or "malta"),
+        *("-accel", request.accel),
+        *cpu,
+        *("-display", "none"),
+        *("-serial", "stdio"),
+    ]
+
+
+def _has(request: MachineRequest, device: str) -> bool:
+    """Whether the binary has the device; one that was not asked for its devices has them all."""
+    return not request.binary.devices or device in request.binary.devices
+
+
+FAMILIES: dict[Architecture, MachineFamily] = {
+    Architecture.X86_64: MachineFamily("", ExitChannel.QEMU_EXIT, 128 * MIB, _pc),
+    Architecture.I386: MachineFamily("", ExitChannel.QEMU_EXIT, 128 * MIB, _pc),
+    Architecture.AARCH64: MachineFamily("virt", ExitChannel.QEMU_EXIT, 128 * MIB, _arm_virt),
+    Architecture.ARM: MachineFamily("virt", ExitChannel.QEMU_EXIT, 128 * MIB, _arm_virt),
+    Architecture.PPC64: MachineFamily("pseries", ExitChannel.CONSOLE, 512 * MIB, _power),
+    Architecture.S390X: MachineFamily("s390-ccw-virtio", ExitChannel.CONSOLE, 128 * MIB, _s390_ccw),
+    Architecture.RISCV64: MachineFamily("virt", ExitChannel.CONSOLE, 128 * MIB, _riscv_virt),
+    Architecture.MIPS64EL: MachineFamily("malta", ExitChannel.CONSOLE, 128 * MIB, _malta),
+}
+"""Adding an architecture is adding a row here, a guest under ``matrix/guests/arch``, and a name in
+:class:`matrix.model.Architecture`."""

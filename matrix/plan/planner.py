@@ -1,0 +1,114 @@
+"""(case, inventory) → run or skip, each with its reason. Pure: everything it knows is passed in."""
+
+from collections.abc import Iterable, Iterator
+
+from matrix.inventory import Binary, Inventory, KvmProof, KvmState
+from matrix.model import Accelerator, Architecture, Case
+from matrix.plan.command import cpu_of, machine_of, needs_of
+from matrix.plan.decisions import Decision, Run, Skip
+
+
+def plan(cases: Iterable[Case], inventory: Inventory) -> Iterator[Decision]:
+    """Decide every case, in order."""
+    for case in cases:
+        yield decide(case, inventory)
+
+
+def decide(case: Case, inventory: Inventory) -> Decision:
+    """Decide one case: the first reason against running it wins."""
+    if reason := case.excluded or case.test.unsupported or _unsupported_build(case):
+        return Skip(case, reason)
+    choice = _accelerator(case, inventory)
+    if isinstance(choice, str):
+        return Skip(case, choice)
+    accelerator, why, doubt = choice
+    emulator = emulator_architecture(case.variant.arch, accelerator, inventory)
+    binary = inventory.binary(case.variant.qemu, emulator)
+    if binary is None:
+        return Skip(case, inventory.why_missing(case.variant.qemu, emulator))
+    if reason := _refused(case, binary, accelerator) or _failed_check(case, inventory):
+        return Skip(case, reason)
+    needs = needs_of(case)
+    return Run(case, accelerator, why, needs.vcpus, needs.memory, doubt)
+
+
+def emulator_architecture(
+    architecture: Architecture, accelerator: Accelerator, inventory: Inventory
+) -> Architecture:
+    """Whose emulator runs the case: an Arm guest under an AArch64 host's KVM needs the host's."""
+    native_arm = architecture is Architecture.ARM and inventory.host.architecture == "aarch64"
+    if native_arm and accelerator is Accelerator.KVM:
+        return Architecture.AARCH64
+    return architecture
+
+
+def _unsupported_build(case: Case) -> str:
+    if case.build.target != "qemu":
+        return f"the build is for {case.build.target}, which this version does not run"
+    if case.build.efi:
+        return "EFI builds are not run by this version"
+    return ""
+
+
+def _accelerator(case: Case, inventory: Inventory) -> tuple[Accelerator, str, str] | str:
+    """The accelerator, why it was chosen, and what is wrong with it; or why there is none."""
+    requested = case.variant.accel
+    only = case.test.accelerator.partition(",")[0]
+    if requested is not Accelerator.AUTO and only and only != requested.value:
+        return f"{only} only, but the accelerator is {requested.value}"
+    if requested is Accelerator.TCG:
+        return Accelerator.TCG, "asked for", ""
+    if only == Accelerator.TCG:
+        return Accelerator.TCG, "the test is for tcg only", ""
+    proof = inventory.proof(case.variant.qemu, case.variant.arch, cpu_of(case))
+    if requested is Accelerator.KVM or only == Accelerator.KVM:
+        return _kvm(case, proof)
+    if proof is not None and proof.state is KvmState.WORKS:
+        return Accelerator.KVM, proof.reason, ""
+    why = proof.reason if proof is not None else "KVM was not tried"
+    return Accelerator.TCG, why, ""
+
+
+def _kvm(case: Case, proof: KvmProof | None) -> tuple[Accelerator, str, str] | str:
+    if proof is None:
+        return f"KVM was not tried for {case.variant.arch.value}"
+    if proof.state is KvmState.UNAVAILABLE:
+        return f"no KVM for {case.variant.arch.value}: {proof.reason}"
+    asked = "asked for" if case.variant.accel is Accelerator.KVM else "the test is for kvm only"
+    doubt = proof.reason if proof.state is KvmState.BROKEN else ""
+    return Accelerator.KVM, asked, doubt
+
+
+def _refused(case: Case, binary: Binary, accelerator: Accelerator) -> str:
+    """What QMP already told that this binary will not take, in words; else empty.
+
+    Asked of the inventory rather than of a started QEMU, which would have to be started twice.
+    """
+    wanted = machine_of(case).partition(",")[0]
+    only = case.test.machine.partition(",")[0]
+    if only and wanted != only:
+        return f"for machine {only} only, but the machine is {wanted}"
+    name = f"QEMU {'.'.join(map(str, binary.version))}"
+    if wanted and binary.machines:
+        machine = binary.machine(wanted)
+        if machine is None:
+            return f"{name} has no machine {wanted!r}"
+        vcpus = needs_of(case).vcpus
+        if vcpus > machine.cpu_max:
+            return f"{vcpus} vCPUs, but {name}'s machine {wanted} takes at most {machine.cpu_max}"
+    model = cpu_of(case).partition(",")[0]
+    if model and binary.cpus and model not in binary.cpus:
+        return f"{name} has no CPU model {model!r} for {binary.architecture.value}"
+    if model == "host" and accelerator is Accelerator.TCG:
+        return "CPU model 'host' needs KVM, but the accelerator is tcg"
+    return ""
+
+
+def _failed_check(case: Case, inventory: Inventory) -> str:
+    """``check = PATH=VALUE``: the first host file that does not hold what the test needs."""
+    for path, value in case.test.checks:
+        found = inventory.file(path)
+        if found != value:
+            is_what = "cannot be read" if found is None else f"holds {found!r}"
+            return f"needs {path} to hold {value!r}, but it {is_what}"
+    return ""

@@ -1,0 +1,137 @@
+"""Which job starts next: a pure state machine that an asyncio shell drives.
+
+Events in (:meth:`Scheduler.finished`), instructions out (:meth:`Scheduler.start`). Longest first,
+by the last known duration, because the longest case bounds the run from below (Graham's LPT rule);
+within what the host has of vCPUs and memory, or up to a fixed number of jobs.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+PATIENCE = 8
+"""How often a job that does not fit may be passed by smaller ones before it gets the host alone:
+keeps the CPUs busy without starving a big guest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the host has to give."""
+
+    vcpus: int
+    memory: int
+    """Bytes."""
+    jobs: int | None = None
+    """A fixed number of jobs at a time (``-j``), which then is the only limit; None: the above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt of a case."""
+
+    key: tuple[int, int]
+    """The caller's: (index of the case, number of the attempt)."""
+    vcpus: int
+    memory: int
+    """Bytes."""
+    estimate: float
+    """Seconds that it will likely take."""
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Jobs of the same size, longest first."""
+
+    vcpus: int
+    memory: int
+    jobs: deque[Job] = field(default_factory=deque)
+    passed: int = 0
+
+
+class Scheduler:
+    """Jobs waiting and running; ``used + free == capacity`` holds at every step."""
+
+    def __init__(self, jobs: Iterable[Job], capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._running: dict[tuple[int, int], Job] = {}
+        self._vcpus = 0
+        self._memory = 0
+        queues: dict[tuple[int, int], _Queue] = {}
+        self._waiting = 0
+        for job in sorted(jobs, key=lambda job: -job.estimate):
+            size = self._size(job)
+            queues.setdefault(size, _Queue(*size)).jobs.append(job)
+            self._waiting += 1
+        self._queues = list(queues.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs have not been started."""
+        return self._waiting
+
+    @property
+    def running(self) -> int:
+        """How many jobs have been started and have not finished."""
+        return len(self._running)
+
+    @property
+    def vcpus_used(self) -> int:
+        """Of the capacity; a job larger than the host counts as the whole host."""
+        return self._vcpus
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes, as :attr:`vcpus_used`."""
+        return self._memory
+
+    def start(self) -> list[Job]:
+        """The jobs to start now; they count as running from here on."""
+        started: list[Job] = []
+        while (job := self._next()) is not None:
+            started.append(job)
+        return started
+
+    def finished(self, key: tuple[int, int]) -> None:
+        """A running job has ended. Raises KeyError for one that is not running."""
+        job = self._running.pop(key)
+        vcpus, memory = self._size(job)
+        self._vcpus -= vcpus
+        self._memory -= memory
+        assert self._vcpus >= 0  # noqa: S101 - an invariant of this class, not input
+        assert self._memory >= 0  # noqa: S101 - as above
+
+    def _size(self, job: Job) -> tuple[int, int]:
+        """What a job counts for: never more than the host, or it could never start."""
+        capacity = self._capacity
+        return min(job.vcpus, capacity.vcpus), min(job.memory, capacity.memory)
+
+    def _next(self) -> Job | None:
+        passed: list[_Queue] = []
+        for queue in sorted(self._queues, key=lambda queue: -queue.jobs[0].estimate):
+            if self._fits(queue):
+                for other in passed:
+                    other.passed += 1
+                return self._take(queue)
+            if queue.passed >= PATIENCE:
+                return None  # nothing passes it any more: the host drains for it
+            passed.append(queue)
+        return None
+
+    def _fits(self, queue: _Queue) -> bool:
+        if self._capacity.jobs is not None:
+            return len(self._running) < self._capacity.jobs
+        return (
+            self._vcpus + queue.vcpus <= self._capacity.vcpus
+            and self._memory + queue.memory <= self._capacity.memory
+        )
+
+    def _take(self, queue: _Queue) -> Job:
+        job = queue.jobs.popleft()
+        queue.passed = 0
+        if not queue.jobs:
+            self._queues.remove(queue)
+        self._running[job.key] = job
+        self._vcpus += queue.vcpus
+        self._memory += queue.memory
+        self._waiting -= 1
+        return job

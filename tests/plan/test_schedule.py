@@ -1,0 +1,106 @@
+"""The scheduler as a state machine: order, limits, and no job lost."""
+
+import heapq
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matrix.plan.schedule import PATIENCE, Capacity, Job, Scheduler
+
+GIB = 2**30
+
+
+def job(index: int, vcpus: int = 1, memory: int = GIB, estimate: float = 1.0) -> Job:
+    return Job((index, 1), vcpus, memory, estimate)
+
+
+def test_longest_first() -> None:
+    jobs = [job(0, estimate=1), job(1, estimate=9), job(2, estimate=5)]
+    scheduler = Scheduler(jobs, Capacity(1, 8 * GIB))
+    order = []
+    while started := scheduler.start():
+        order += [j.key[0] for j in started]
+        for j in started:
+            scheduler.finished(j.key)
+    assert order == [1, 2, 0]
+
+
+def test_vcpus_limit() -> None:
+    scheduler = Scheduler([job(i, vcpus=2) for i in range(4)], Capacity(4, 8 * GIB))
+    assert len(scheduler.start()) == 2
+    assert scheduler.start() == []
+    assert (scheduler.running, scheduler.waiting, scheduler.vcpus_used) == (2, 2, 4)
+
+
+def test_memory_limit() -> None:
+    scheduler = Scheduler([job(i, memory=3 * GIB) for i in range(4)], Capacity(64, 8 * GIB))
+    assert len(scheduler.start()) == 2
+    assert scheduler.memory_used == 6 * GIB
+
+
+def test_a_fixed_number_of_jobs_overrides_both() -> None:
+    scheduler = Scheduler([job(i, 8, 64 * GIB) for i in range(5)], Capacity(2, GIB, jobs=3))
+    assert len(scheduler.start()) == 3
+
+
+def test_a_job_larger_than_the_host_runs_alone() -> None:
+    scheduler = Scheduler([job(0, vcpus=16, estimate=9), job(1)], Capacity(2, GIB))
+    assert [j.key[0] for j in scheduler.start()] == [0]
+    scheduler.finished((0, 1))
+    assert [j.key[0] for j in scheduler.start()] == [1]
+
+
+def test_a_smaller_job_passes_one_that_does_not_fit() -> None:
+    jobs = [job(0, 1, estimate=9), job(1, 2, estimate=8), job(2, 1, estimate=1)]
+    scheduler = Scheduler(jobs, Capacity(2, 8 * GIB))
+    assert [j.key[0] for j in scheduler.start()] == [0, 2]
+
+
+def test_a_big_job_is_not_starved() -> None:
+    """Without patience a stream of small jobs would keep the big one out to the end."""
+    small = [job(i, 1, estimate=5 if i == 1 else 3) for i in range(1, 60)]
+    scheduler = Scheduler([job(0, 2, estimate=4), *small], Capacity(2, 64 * GIB))
+    running = [j.key for j in scheduler.start()]
+    position = 0
+    while (0, 1) not in running:
+        scheduler.finished(running.pop(0))
+        running += [j.key for j in scheduler.start()]
+        position += 1
+    assert position <= PATIENCE + 3
+
+
+def test_finishing_what_does_not_run_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        Scheduler([job(0)], Capacity(1, GIB)).finished((0, 1))
+
+
+jobs_strategy = st.lists(
+    st.tuples(st.integers(1, 9), st.integers(1, 9), st.floats(0, 100)), max_size=40
+).map(lambda rows: [Job((i, 1), v, m * GIB, e) for i, (v, m, e) in enumerate(rows)])
+
+
+@given(jobs_strategy, st.integers(1, 8), st.integers(1, 8), st.one_of(st.none(), st.integers(1, 5)))
+def test_every_job_runs_once_within_the_limits(
+    jobs: list[Job], vcpus: int, memory: int, fixed: int | None
+) -> None:
+    scheduler = Scheduler(jobs, Capacity(vcpus, memory * GIB, fixed))
+    seen: list[tuple[int, int]] = []
+    running: list[tuple[float, tuple[int, int]]] = []
+    now = 0.0
+    while True:
+        for started in scheduler.start():
+            seen.append(started.key)
+            heapq.heappush(running, (now + started.estimate, started.key))
+        if fixed is None:
+            assert scheduler.vcpus_used <= vcpus
+            assert scheduler.memory_used <= memory * GIB
+        else:
+            assert scheduler.running <= fixed
+        assert scheduler.running == len(running)
+        if not running:
+            break
+        now, key = heapq.heappop(running)
+        scheduler.finished(key)
+    assert sorted(seen) == [j.key for j in jobs]
+    assert scheduler.waiting == 0
