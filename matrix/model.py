@@ -122,7 +122,11 @@ class Build:
     target: str = "qemu"
     firmware: str = ""
     default_cpu: str = ""
+    target_cpu: str = ""
+    """CPU that the build was configured for (TARGET_CPU), used under every accelerator."""
     efi: bool = False
+    efi_direct: bool = False
+    """EFI images that QEMU starts with ``-kernel`` (EFI_DIRECT=y)."""
     environment: bool = False
     """Whether the guest expects the environment initrd (ENVIRON_DEFAULT=yes)."""
     se_header: bool = False
@@ -140,6 +144,8 @@ class Test:
     image: str
     arguments: str = ""
     smp: int = 1
+    topology: str = ""
+    """What follows the count in ``smp = 8,threads=4``: further properties of ``-smp``."""
     qemu_params: tuple[str, ...] = ()
     """Split into words as the shell would."""
     groups: tuple[str, ...] = ()
