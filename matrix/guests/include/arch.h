@@ -46,7 +46,8 @@ uint64_t arch_memory_size(void);
 bool arch_memory_free(unsigned index, uintptr_t *start, uintptr_t *end);
 
 /* vCPUs: how many the machine has; start one (1 ≤ cpu < count), which calls entry(cpu) on a stack
- * of its own; this CPU's number. arch_cpu_start returns NULL or the reason why it cannot. */
+ * of its own and may return (the vCPU then sleeps); this CPU's number. arch_cpu_start returns NULL
+ * or the reason why it cannot. A vCPU is started once. */
 unsigned arch_cpu_count(void);
 const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu));
 unsigned arch_cpu_number(void);
@@ -55,7 +56,8 @@ static inline void arch_relax(void);
 /* Time: a counter that never goes back, its frequency in Hz, and a one-shot timer interrupt at an
  * absolute count. arch_timer_sleep programs the deadline, waits with the CPU asleep until the
  * interrupt has been taken, and returns the count read first thing in the interrupt handler; it
- * returns 0 where no interrupt came although the clock passed the deadline by a second. */
+ * returns 0 where no interrupt came although the clock passed the deadline by a second. A deadline
+ * that has passed already interrupts at once. */
 uint64_t arch_clock(void);
 uint64_t arch_clock_frequency(void);
 uint64_t arch_timer_sleep(uint64_t deadline);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * smp [COUNT]: every vCPU comes up, counts together with the others under contention, and is
+ * counted exactly once. COUNT is what -smp said.
+ */
+#include <arch.h>
+#include <guest.h>
+
+#define ATOMIC_ROUNDS 20000
+#define LOCKED_ROUNDS 2000
+#define PATIENCE      (20 * NANOSECONDS_PER_SECOND)
+
+static unsigned arrivals[MAX_CPUS]; /* how often each vCPU entered */
+static unsigned wrong_numbers;      /* vCPUs that disagree about who they are */
+static unsigned arrived, finished;
+static unsigned long long together; /* counted by all, under the lock */
+static unsigned long atomically;
+static bool go;
+static struct lock together_lock;
+
+static void work(unsigned cpu)
+{
+    __atomic_fetch_add(&arrivals[cpu], 1, __ATOMIC_RELAXED);
+    if (arch_cpu_number() != cpu)
+        __atomic_fetch_add(&wrong_numbers, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&arrived, 1, __ATOMIC_ACQ_REL);
+    while (!__atomic_load_n(&go, __ATOMIC_ACQUIRE))
+        arch_relax();
+    for (unsigned i = 0; i < ATOMIC_ROUNDS; i++)
+        __atomic_fetch_add(&atomically, 1, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < LOCKED_ROUNDS; i++) {
+        lock_take(&together_lock);
+        together++; /* no atomic operation: the lock alone must keep the others out */
+        lock_release(&together_lock);
+    }
+    __atomic_fetch_add(&finished, 1, __ATOMIC_ACQ_REL);
+}
+
+static unsigned start_all(unsigned count)
+{
+    unsigned started = 1;
+
+    for (unsigned cpu = 1; cpu < count; cpu++) {
+        const char *reason = arch_cpu_start(cpu, work);
+
+        if (reason)
+            report(false, "start: vCPU %u: %s", cpu, reason);
+        else
+            started++;
+    }
+    return started;
+}
+
+static void check_arrivals(unsigned count)
+{
+    unsigned missing = 0, repeated = 0;
+
+    for (unsigned cpu = 0; cpu < count; cpu++) {
+        missing += arrivals[cpu] == 0;
+        repeated += arrivals[cpu] > 1;
+    }
+    report(!missing && !repeated, "counted once: %u of %u vCPUs (%u never, %u repeatedly)",
+           count - missing - repeated, count, missing, repeated);
+    report(!wrong_numbers, "numbers: %u vCPUs do not know their own", wrong_numbers);
+}
+
+void test_smp(const char *arguments)
+{
+    const unsigned count = arch_cpu_count();
+    const unsigned usable = count < MAX_CPUS ? count : MAX_CPUS;
+    uint64_t expected;
+    unsigned started;
+
+    if (number_parse(arguments, &expected, &arguments))
+        report(count == expected, "count: %u vCPUs are there, %u were given", count,
+               (unsigned)expected);
+    else
+        report_info("count: %u vCPUs are there", count);
+    if (usable < count)
+        report_info("only %u of %u vCPUs are used", usable, count);
+    started = start_all(usable);
+    /* This vCPU waits for the others before it takes part. */
+    wait_until(__atomic_load_n(&arrived, __ATOMIC_ACQUIRE) >= started - 1, PATIENCE);
+    __atomic_store_n(&go, true, __ATOMIC_RELEASE);
+    work(0);
+    report(wait_until(__atomic_load_n(&finished, __ATOMIC_ACQUIRE) >= started, PATIENCE) &&
+               started == usable,
+           "up: %u of %u vCPUs came up and finished", __atomic_load_n(&finished, __ATOMIC_ACQUIRE),
+           usable);
+    check_arrivals(usable);
+    report(__atomic_load_n(&atomically, __ATOMIC_RELAXED) == (unsigned long)usable * ATOMIC_ROUNDS,
+           "atomics: counted to %lu", __atomic_load_n(&atomically, __ATOMIC_RELAXED));
+    lock_take(&together_lock);
+    report(together == (unsigned long long)usable * LOCKED_ROUNDS, "lock: counted to %llu",
+           together);
+    lock_release(&together_lock);
+}
