@@ -1,0 +1,154 @@
+"""Every way in which a case is run or skipped, and the reason that is given."""
+
+from typing import Any
+
+import pytest
+
+from matrix.inventory import Host, Inventory, KvmState
+from matrix.model import Accelerator, Architecture
+from matrix.plan.decisions import Run, Skip
+from matrix.plan.planner import decide, emulator_architecture
+
+X86 = Architecture.X86_64
+ARM64 = Architecture.AARCH64
+
+
+def skipped(decision: Run | Skip) -> str:
+    assert isinstance(decision, Skip)
+    return decision.reason
+
+
+def ran(decision: Run | Skip) -> Run:
+    assert isinstance(decision, Run)
+    return decision
+
+
+def test_what_the_scenario_excludes(make: Any) -> None:
+    case = make.case(excluded="in the group nodefault")
+    assert skipped(decide(case, make.inventory())) == "in the group nodefault"
+
+
+def test_what_the_suite_does_not_support(make: Any) -> None:
+    case = make.case(test=make.test(unsupported="i386 only"))
+    assert skipped(decide(case, make.inventory(make.binary()))) == "i386 only"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [({"target": "kvmtool"}, "kvmtool"), ({"efi": True}, "EFI")]
+)
+def test_builds_that_are_not_run(make: Any, change: dict[str, Any], words: str) -> None:
+    case = make.case(build=make.build(**change))
+    assert words in skipped(decide(case, make.inventory(make.binary())))
+
+
+def test_a_missing_binary_is_a_skip_with_its_reason(make: Any) -> None:
+    case = make.case(accel=Accelerator.TCG)
+    inventory = make.inventory(missing=(("system", ARM64, "qemu-system-aarch64 is not there"),))
+    assert skipped(decide(case, inventory)) == "qemu-system-aarch64 is not there"
+
+
+def test_an_unknown_installation_names_the_option(make: Any) -> None:
+    case = make.case(accel=Accelerator.TCG, qemu="11.1")
+    assert "--qemu NAME=DIR" in skipped(decide(case, make.inventory(make.binary())))
+
+
+class TestAuto:
+    def test_is_kvm_where_it_is_proven(self, make: Any) -> None:
+        inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
+        assert ran(decide(make.case(X86), inventory)).accelerator is Accelerator.KVM
+
+    @pytest.mark.parametrize("state", [KvmState.BROKEN, KvmState.UNAVAILABLE])
+    def test_is_tcg_with_the_reason_where_it_is_not(self, make: Any, state: KvmState) -> None:
+        proofs = (make.proof(state, reason="no /dev/kvm"),)
+        decision = ran(decide(make.case(X86), make.inventory(make.binary(X86), proofs=proofs)))
+        assert (decision.accelerator, decision.why) == (Accelerator.TCG, "no /dev/kvm")
+        assert decision.kvm_doubt == ""
+
+    def test_asks_for_the_very_cpu_model(self, make: Any) -> None:
+        proofs = (make.proof(KvmState.WORKS), make.proof(KvmState.BROKEN, cpu="host"))
+        inventory = make.inventory(make.binary(X86), proofs=proofs)
+        case = make.case(X86, cpu="host")
+        # -cpu host needs KVM: where KVM fails its proof there is nothing to fall back on.
+        assert "needs KVM" in skipped(decide(case, inventory))
+        case = make.case(X86, test=make.test(qemu_params=("-cpu", "max")))
+        assert ran(decide(case, inventory)).accelerator is Accelerator.TCG
+
+    def test_is_tcg_for_a_test_that_is_for_tcg_only(self, make: Any) -> None:
+        inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
+        case = make.case(X86, test=make.test(accelerator="tcg,thread=single"))
+        assert ran(decide(case, inventory)).accelerator is Accelerator.TCG
+
+    def test_never_falls_back_for_a_test_that_is_for_kvm_only(self, make: Any) -> None:
+        proofs = (make.proof(KvmState.UNAVAILABLE, reason="no /dev/kvm"),)
+        case = make.case(X86, test=make.test(accelerator="kvm"))
+        reason = skipped(decide(case, make.inventory(make.binary(X86), proofs=proofs)))
+        assert reason == "no KVM for x86_64: no /dev/kvm"
+
+
+class TestKvm:
+    def test_is_a_skip_where_there_is_none(self, make: Any) -> None:
+        proofs = (make.proof(KvmState.UNAVAILABLE, ARM64, reason="the host is x86_64"),)
+        case = make.case(accel=Accelerator.KVM)
+        reason = skipped(decide(case, make.inventory(make.binary(), proofs=proofs)))
+        assert reason == "no KVM for aarch64: the host is x86_64"
+
+    def test_runs_with_a_doubt_where_it_is_broken(self, make: Any) -> None:
+        proofs = (make.proof(KvmState.BROKEN, reason="boot: triple fault"),)
+        case = make.case(X86, accel=Accelerator.KVM)
+        decision = ran(decide(case, make.inventory(make.binary(X86), proofs=proofs)))
+        assert (decision.accelerator, decision.kvm_doubt) == (Accelerator.KVM, "boot: triple fault")
+
+    def test_is_a_skip_where_it_was_not_tried(self, make: Any) -> None:
+        case = make.case(X86, accel=Accelerator.KVM)
+        assert "not tried" in skipped(decide(case, make.inventory(make.binary(X86))))
+
+    def test_is_a_skip_for_a_test_that_is_for_tcg_only(self, make: Any) -> None:
+        case = make.case(X86, accel=Accelerator.KVM, test=make.test(accelerator="tcg"))
+        reason = skipped(decide(case, make.inventory(make.binary(X86))))
+        assert reason == "tcg only, but the accelerator is kvm"
+
+
+class TestRefusedByTheInventory:
+    def test_machine(self, make: Any) -> None:
+        binary = make.binary(machines=(make.machine("virt"),))
+        case = make.case(machine="vrit,gic-version=3", accel=Accelerator.TCG)
+        assert skipped(decide(case, make.inventory(binary))) == "QEMU 7.2.22 has no machine 'vrit'"
+
+    def test_too_many_vcpus(self, make: Any) -> None:
+        binary = make.binary(machines=(make.machine("virt", cpu_max=8),))
+        case = make.case(machine="virt", smp=9, accel=Accelerator.TCG)
+        assert "at most 8" in skipped(decide(case, make.inventory(binary)))
+
+    def test_cpu_model(self, make: Any) -> None:
+        binary = make.binary(cpus=("max", "cortex-a57"))
+        case = make.case(cpu="cortex-a7777,pmu=on", accel=Accelerator.TCG)
+        assert "no CPU model 'cortex-a7777'" in skipped(decide(case, make.inventory(binary)))
+
+    def test_a_test_for_another_machine(self, make: Any) -> None:
+        case = make.case(
+            Architecture.PPC64,
+            test=make.test(machine="pseries"),
+            machine="powernv9",
+            accel=Accelerator.TCG,
+        )
+        reason = skipped(decide(case, make.inventory(make.binary(Architecture.PPC64))))
+        assert reason == "for machine pseries only, but the machine is powernv9"
+
+
+@pytest.mark.parametrize(("content", "runs"), [("Y", True), ("N", False), (None, False)])
+def test_host_files_must_hold_what_a_test_needs(make: Any, content: str | None, runs: bool) -> None:
+    path = "/sys/module/kvm/parameters/enable"
+    files = () if content is None else ((path, content),)
+    case = make.case(accel=Accelerator.TCG, test=make.test(checks=((path, "Y"),)))
+    decision = decide(case, make.inventory(make.binary(), files=files))
+    assert isinstance(decision, Run) is runs
+    if isinstance(decision, Skip):
+        assert path in decision.reason
+
+
+def test_arm_under_an_aarch64_hosts_kvm_uses_that_hosts_emulator() -> None:
+    host = Host(architecture="aarch64", kernel="6.1", cpus=2, memory=2**30)
+    inventory = Inventory(host)
+    arm = Architecture.ARM
+    assert emulator_architecture(arm, Accelerator.KVM, inventory) is ARM64
+    assert emulator_architecture(arm, Accelerator.TCG, inventory) is arm
