@@ -73,7 +73,7 @@ def launch_for(case: Case, binary: Binary, accelerator: Accelerator, *, initrd: 
         binary.path,
         *family.arguments(request),
         *("-kernel", test.image),
-        *("-smp", str(test.smp)),
+        *("-smp", ",".join(filter(None, (str(test.smp), test.topology)))),
         *(("-append", arguments) if arguments else ()),
         *test.qemu_params,
         *_overrides(variant),

@@ -29,9 +29,9 @@ class MachineRequest:
         return f"{self.accelerator.value}{self.properties}"
 
     @property
-    def machine_type(self) -> str:
-        """The machine's type without its options."""
-        return self.machine.partition(",")[0]
+    def cpu(self) -> str:
+        """The CPU model that the build was made for, or its default; empty for QEMU's."""
+        return self.build.target_cpu or self.build.default_cpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,11 @@ def _arm_virt(request: MachineRequest) -> list[str]:
         options.append("gic-version=host")
     if request.build.architecture is Architecture.ARM and "highmem" not in request.machine:
         options.append("highmem=off")
-    if kvm:
+    if kvm and not request.build.target_cpu:
         foreign = request.binary.architecture is not request.build.architecture
         cpu = "host,aarch64=off" if foreign else "host"
     else:
-        cpu = request.build.default_cpu
+        cpu = request.cpu
     devices = [] if not _has(request, "pci-testdev") else ["-device", "pci-testdev"]
     return [
         "-nodefaults",
@@ -137,7 +137,7 @@ def _s390_ccw(request: MachineRequest) -> list[str]:
 
 def _riscv_virt(request: MachineRequest) -> list[str]:
     firmware = ["-bios", request.build.firmware] if request.build.firmware else []
-    cpu = ["-cpu", request.build.default_cpu] if request.build.default_cpu else []
+    cpu = ["-cpu", request.cpu] if request.cpu else []
     return [
         "-nodefaults",
         "-nographic",
@@ -150,7 +150,7 @@ def _riscv_virt(request: MachineRequest) -> list[str]:
 
 
 def _malta(request: MachineRequest) -> list[str]:
-    cpu = ["-cpu", request.build.default_cpu] if request.build.default_cpu else []
+    cpu = ["-cpu", request.cpu] if request.cpu else []
     return [
         "--no-reboot",
         "-nodefaults",

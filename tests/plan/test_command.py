@@ -1,0 +1,179 @@
+"""Command lines: golden files, and what each setting does to them."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix.model import Accelerator, Architecture, ExitChannel
+from matrix.plan.command import (
+    SANDBOX,
+    cpu_of,
+    last_option,
+    launch_for,
+    machine_of,
+    needs_of,
+)
+from matrix.plan.machines import FAMILIES, MIB
+
+GOLDEN = Path(__file__).parent / "golden"
+
+DEFAULT_CPU = {
+    Architecture.AARCH64: "max",
+    Architecture.ARM: "cortex-a15",
+    Architecture.RISCV64: "max",
+    Architecture.MIPS64EL: "I6400",
+}
+
+
+def argv(
+    make: Any, case: Any, accelerator: Accelerator = Accelerator.TCG, **binary: Any
+) -> list[str]:
+    return list(launch_for(case, make.binary(case.variant.arch, **binary), accelerator).argv)
+
+
+def pairs(arguments: list[str], name: str) -> list[str]:
+    return [arguments[i + 1] for i, argument in enumerate(arguments) if argument == name]
+
+
+@pytest.mark.parametrize("accelerator", [Accelerator.TCG, Accelerator.KVM])
+@pytest.mark.parametrize("architecture", list(Architecture))
+def test_golden(make: Any, architecture: Architecture, accelerator: Accelerator) -> None:
+    """One argument a line; MATRIX_UPDATE_GOLDEN=1 writes them anew."""
+    firmware = "/build/powerpc/boot_rom.bin" if architecture is Architecture.PPC64 else ""
+    build = make.build(
+        architecture, default_cpu=DEFAULT_CPU.get(architecture, ""), firmware=firmware
+    )
+    test = make.test(
+        image="/build/guest", arguments="setup smp=2", smp=2, qemu_params=("-m", "256")
+    )
+    case = make.case(architecture, test=test, build=build)
+    found = "\n".join(argv(make, case, accelerator)) + "\n"
+    path = GOLDEN / f"{architecture.value}-{accelerator.value}.txt"
+    if os.environ.get("MATRIX_UPDATE_GOLDEN"):
+        path.write_text(found)
+    assert found == path.read_text()
+
+
+def test_every_architecture_has_a_family() -> None:
+    assert set(FAMILIES) == set(Architecture)
+
+
+def test_matrix_wins_over_the_tests_own_parameters(make: Any) -> None:
+    test = make.test(smp=2, qemu_params=tuple(shlex.split("-cpu cortex-a57 -m 1g -smp 3")))
+    case = make.case(test=test, cpu="max", smp=4, memory=512 * MIB)
+    arguments = argv(make, case)
+    assert pairs(arguments, "-cpu")[-1] == "max"
+    assert pairs(arguments, "-smp")[-1] == "4"
+    assert pairs(arguments, "-m")[-1] == "512M"
+    assert needs_of(case).vcpus == 4
+    assert needs_of(case).guest_memory == 512 * MIB
+    assert cpu_of(case) == "max"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "vcpus", "mebibytes"),
+    [
+        ("", 2, 128),
+        ("-m 2200", 2, 2200),
+        ("-m 1g", 2, 1024),
+        ("-m 1.5G", 2, 1536),
+        ("-m size=4g,slots=2,maxmem=8g", 2, 4096),
+        ("-smp 1,maxcpus=3", 1, 128),
+        ("-smp cpus=8,drawers=2", 8, 128),
+        ("-smp sockets=31,cores=8,maxcpus=248", 2, 128),
+        ("-smp 4 -m 256 -smp 6 -m 64", 6, 64),
+        ("-m nonsense", 2, 128),
+    ],
+)
+def test_needs(make: Any, parameters: str, vcpus: int, mebibytes: int) -> None:
+    case = make.case(test=make.test(smp=2, qemu_params=tuple(shlex.split(parameters))))
+    needs = needs_of(case)
+    assert (needs.vcpus, needs.guest_memory) == (vcpus, mebibytes * MIB)
+    assert needs.memory > needs.guest_memory
+
+
+def test_embedded_guests_are_told_what_they_got(make: Any) -> None:
+    test = make.test(arguments="boot {memory} {smp}", smp=3, qemu_params=("-m", "256"))
+    case = make.case(test=test, build=make.build(builtin=True), memory=1024 * MIB)
+    assert pairs(argv(make, case), "-append") == ["boot 1024 3"]
+
+
+def test_braces_of_other_builds_are_theirs(make: Any) -> None:
+    case = make.case(test=make.test(arguments="a {memory} b"))
+    assert pairs(argv(make, case), "-append") == ["a {memory} b"]
+
+
+def test_no_append_without_arguments(make: Any) -> None:
+    assert "-append" not in argv(make, make.case())
+
+
+def test_topology_goes_with_the_count(make: Any) -> None:
+    case = make.case(test=make.test(smp=8, topology="threads=4"))
+    assert pairs(argv(make, case), "-smp") == ["8,threads=4"]
+
+
+def test_accelerator_properties(make: Any) -> None:
+    case = make.case(test=make.test(accelerator="tcg,thread=single"))
+    assert pairs(argv(make, case), "-accel") == ["tcg,thread=single"]
+    case = make.case(Architecture.S390X, test=make.test(accelerator="tcg,thread=single"))
+    assert pairs(argv(make, case), "-machine") == ["s390-ccw-virtio,accel=tcg,thread=single"]
+
+
+def test_initrd_and_sandbox(make: Any) -> None:
+    launch = launch_for(make.case(), make.binary(), Accelerator.TCG, initrd="/run/environment")
+    assert launch.argv[-4:] == ("-initrd", "/run/environment", "-sandbox", SANDBOX)
+    assert "-sandbox" not in argv(make, make.case(), sandbox=False)
+
+
+def test_devices_that_the_binary_lacks_are_left_out(make: Any) -> None:
+    assert "pci-testdev" not in argv(make, make.case(), devices=("virtconsole",))
+    assert "pci-testdev" in argv(make, make.case(), devices=("virtconsole", "pci-testdev"))
+
+
+@pytest.mark.parametrize("machine", ["virt,gic-version=2", "virt-7.2,highmem=on"])
+def test_machine_options_of_the_matrix_are_not_contradicted(make: Any, machine: str) -> None:
+    case = make.case(Architecture.ARM, machine=machine)
+    value = pairs(argv(make, case, Accelerator.KVM), "-machine")[0]
+    assert value.count("gic-version") == 1
+    assert value.count("highmem") == 1
+    assert machine_of(case) == machine
+
+
+def test_arm_guest_under_an_aarch64_hosts_kvm(make: Any) -> None:
+    binary = make.binary(Architecture.AARCH64)
+    launch = launch_for(make.case(Architecture.ARM), binary, Accelerator.KVM)
+    assert pairs(list(launch.argv), "-cpu") == ["host,aarch64=off"]
+
+
+def test_powernv(make: Any) -> None:
+    build = make.build(Architecture.PPC64, firmware="/build/rom")
+    arguments = argv(make, make.case(Architecture.PPC64, build=build, machine="powernv9"))
+    assert pairs(arguments, "-machine") == ["powernv9"]
+    assert "-bios" not in arguments
+    assert "ipmi-bmc-sim,id=bmc0" in arguments
+
+
+def test_protected_guests_of_s390x(make: Any) -> None:
+    case = make.case(Architecture.S390X, test=make.test(image="/build/s390x/selftest.pv.bin"))
+    arguments = argv(make, case, Accelerator.KVM)
+    assert pairs(arguments, "-object") == ["s390-pv-guest,id=pv0"]
+    assert pairs(arguments, "-machine")[0].endswith("confidential-guest-support=pv0")
+
+
+def test_where_the_verdict_comes_from(make: Any) -> None:
+    channel = {
+        architecture: launch_for(
+            make.case(architecture), make.binary(architecture), Accelerator.TCG
+        ).channel
+        for architecture in Architecture
+    }
+    by_exit = {a for a, c in channel.items() if c is ExitChannel.QEMU_EXIT}
+    assert {a.value for a in by_exit} == {"x86_64", "i386", "aarch64", "arm"}
+
+
+def test_last_option_takes_one_dash_or_two() -> None:
+    assert last_option(("-smp", "1", "--smp", "2"), "-smp") == "2"
+    assert last_option(("-smp",), "-smp") == ""
