@@ -1,0 +1,49 @@
+# Every target does its own set-up: a virtual environment, and the system packages it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Tests run in parallel; what cannot is grouped by the tests themselves.
+PYTEST_JOBS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check guests benchmarks qemu compilers clean
+
+help: ## say what the targets do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) qemu ## boot the embedded guests on every architecture (scenarios/smoke.yaml)
+	$(BIN)/matrix run scenarios/smoke.yaml
+
+test: $(READY) qemu ## run the test suite, on real QEMU
+	$(BIN)/pytest -n $(PYTEST_JOBS) --dist loadgroup -q
+
+check: $(READY) compilers ## ruff, mypy, import-linter, and the guests' reproducibility
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy matrix tests benchmarks
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory -C matrix/guests check
+
+guests: compilers ## build the embedded guests' images anew
+	$(MAKE) --no-print-directory -C matrix/guests
+
+benchmarks: $(READY) qemu ## measure speed and memory; takes some minutes
+	$(BIN)/python -m benchmarks
+
+qemu:
+	@.ci/install-packages qemu
+
+compilers:
+	@.ci/install-packages compilers
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; choose one with make PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { .ci/install-packages venv && $(PYTHON) -m venv $(VENV); }
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
