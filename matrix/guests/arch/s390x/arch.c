@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * s390x: SCLP for console, memory and CPUs; SIGP for the other CPUs; clock comparator as timer.
+ *
+ * DAT is off throughout: every address is a real one, and beyond the prefix area (the first 8 KiB,
+ * which each CPU has for itself) an absolute one. Numbers and layouts are those of the Principles
+ * of Operation (SA22-7832); those of SCLP, which has no public specification, are the ones in
+ * QEMU's include/hw/s390x/sclp.h and event-facility.h.
+ */
+#include <arch.h>
+#include <guest.h>
+
+#include "lowcore.h"
+
+#define PSW_EXTERNAL (1ull << 56)
+#define PSW_WAIT (1ull << 49)
+#define PSW_64_BIT (3ull << 31)
+
+#define CR0_CLOCK_COMPARATOR (1ull << 11)
+#define CR0_CPU_TIMER (1ull << 10)
+#define CR0_SERVICE_SIGNAL (1ull << 9)
+
+#define CODE_CLOCK_COMPARATOR 0x1004
+#define CODE_CPU_TIMER 0x1005
+#define CODE_SERVICE_SIGNAL 0x2401
+
+#define CLOCK_HZ 4096000000ull /* bit 51 of the TOD clock counts microseconds */
+
+struct psw {
+    uint64_t mask;
+    uint64_t address;
+};
+
+/* One CPU's prefix area. */
+struct lowcore {
+    uint8_t reserved1[LC_EXTERNAL_CODE];
+    uint16_t external_code;
+    uint8_t reserved2[LC_PROGRAM_CODE - LC_EXTERNAL_CODE - 2];
+    uint16_t program_code;
+    uint8_t reserved3[LC_EXTERNAL_OLD_PSW - LC_PROGRAM_CODE - 2];
+    struct psw external_old;
+    struct psw service_call_old;
+    struct psw program_old;
+    uint8_t reserved4[LC_RESTART_NEW_PSW - LC_PROGRAM_OLD_PSW - 16];
+    struct psw restart_new;
+    struct psw external_new;
+    struct psw service_call_new;
+    struct psw program_new;
+    uint8_t reserved5[LC_EXTERNAL_CLOCK - LC_PROGRAM_NEW_PSW - 16];
+    uint64_t external_clock;
+    uint64_t external_registers[16];
+    uint64_t program_registers[16];
+    uint64_t stack;
+    void (*entry)(unsigned cpu);
+    uint64_t fault_resume; /* 0: a fault is not expected */
+    unsigned faults;
+    unsigned number;
+    bool timer_came, guard_came, service_came;
+    uint8_t padding[LC_SIZE - LC_SOFTWARE - 27];
+};
+
+_Static_assert(offsetof(struct lowcore, program_new) == LC_PROGRAM_NEW_PSW, "assigned by hardware");
+_Static_assert(offsetof(struct lowcore, program_registers) == LC_PROGRAM_REGISTERS, "start.S");
+_Static_assert(offsetof(struct lowcore, entry) == LC_SOFTWARE, "start.S");
+_Static_assert(sizeof(struct lowcore) == LC_SIZE, "the prefix area");
+
+extern const char arch_command_line[];
+extern char __bss_end[];
+extern char start_secondary_cpu[], external_entry[], program_entry[];
+
+void secondary_main(void);
+void external_interrupt(void);
+void program_interrupt(void);
+
+static struct lowcore lowcores[MAX_CPUS] __attribute__((aligned(LC_SIZE)));
+static uint8_t stacks[MAX_CPUS][STACK_SIZE] __attribute__((aligned(16)));
+static uint16_t cpu_addresses[MAX_CPUS]; /* what SIGP wants, by CPU number */
+static unsigned cpu_count;
+static uint64_t memory_size;
+
+/* This CPU's own. The assembly keeps the compiler from reasoning about a null pointer. */
+static struct lowcore *lowcore(void)
+{
+    struct lowcore *here;
+
+    __asm__("lghi %0, 0" : "=a"(here));
+    return here;
+}
+
+static void set_control_register_0(uint64_t value)
+{
+    __asm__ volatile("lctlg 0, 0, %0" : : "Q"(value) : "memory");
+}
+
+/* Sleep until an external interrupt of these subclasses has been taken. */
+static void wait_for(uint64_t subclasses)
+{
+    struct psw psw = {.mask = PSW_64_BIT | PSW_WAIT | PSW_EXTERNAL};
+
+    set_control_register_0(subclasses);
+    __asm__ volatile("larl %%r1, 0f\n"
+                     "stg %%r1, 8(%0)\n"
+                     "lpswe 0(%0)\n"
+                     "0:"
+                     :
+                     : "a"(&psw)
+                     : "r1", "cc", "memory");
+    set_control_register_0(0);
+}
+
+void external_interrupt(void)
+{
+    struct lowcore *core = lowcore();
+
+    switch (core->external_code) {
+    case CODE_CLOCK_COMPARATOR:
+        core->timer_came = true;
+        break;
+    case CODE_CPU_TIMER:
+        core->guard_came = true;
+        break;
+    case CODE_SERVICE_SIGNAL:
+        core->service_came = true;
+        break;
+    default:
+        guest_unhandled("external interrupt", core->external_old.address);
+    }
+    /* Back to after the wait, which ends so. */
+    core->external_old.mask &= ~(PSW_WAIT | PSW_EXTERNAL);
+}
+
+/*
+ * SCLP: the service-call logical processor
+ */
+
+#define SCLP_READ_SCP_INFORMATION 0x00020001u
+#define SCLP_READ_CPU_INFORMATION 0x00010001u
+#define SCLP_READ_EVENT_DATA 0x00770005u
+#define SCLP_WRITE_EVENT_DATA 0x00760005u
+#define SCLP_WRITE_EVENT_MASK 0x00780005u
+
+#define SCLP_NORMAL_READ 0x0010
+#define SCLP_NORMAL 0x0020
+
+#define EVENT_ASCII 0x1a
+#define EVENT_ASCII_MASK (1u << (32 - EVENT_ASCII))
+
+#define BLOCK_SIZE 4096
+
+/* A service-call control block: must not cross a page, must lie below 2 GiB. */
+union block {
+    struct {
+        uint16_t length;
+        uint8_t function, control[3];
+        uint16_t response;
+        union {
+            struct {
+                uint16_t increments;
+                uint8_t increment_mib;
+                uint8_t reserved[89];
+                uint32_t increment_mib_large; /* where the small one is 0 */
+                uint64_t increments_large;    /* likewise */
+            } memory;
+            struct {
+                uint16_t configured, offset, standby, offset_standby;
+            } cpus;
+            struct {
+                uint16_t reserved, mask_length;
+                uint32_t receive, send, can_receive, can_send;
+            } mask;
+            struct {
+                uint16_t length;
+                uint8_t type, flags;
+                uint16_t reserved;
+                char text[];
+            } event;
+        };
+    };
+    uint8_t bytes[BLOCK_SIZE];
+} __attribute__((aligned(BLOCK_SIZE)));
+
+_Static_assert(offsetof(union block, memory.increment_mib_large) == 100, "laid out by SCLP");
+
+static union block console_block, other_block;
+
+static void clear(union block *block)
+{
+    memset(block, 0, sizeof(*block));
+    block->length = BLOCK_SIZE;
+}
+
+/* Have SCLP do a command; returns its response code. */
+static uint16_t service_call(uint32_t command, union block *block)
+{
+    struct lowcore *core = lowcore();
+    int condition;
+
+    core->service_came = false;
+    do {
+        __asm__ volatile(".insn rre, 0xb2200000, %1, %2\n"
+                         "ipm %0\n"
+                         "srl %0, 28"
+                         : "=&d"(condition)
+                         : "d"(command), "a"(block)
+                         : "cc", "memory");
+    } while (condition == 2); /* busy */
+    while (condition == 0 && !core->service_came)
+        wait_for(CR0_SERVICE_SIGNAL);
+    return condition == 0 ? block->response : 0;
+}
+
+static void console_init(void)
+{
+    clear(&other_block);
+    other_block.mask.mask_length = 4;
+    other_block.mask.receive = EVENT_ASCII_MASK;
+    other_block.mask.send = EVENT_ASCII_MASK;
+    service_call(SCLP_WRITE_EVENT_MASK, &other_block);
+}
+
+void arch_console_write(const char *text, size_t length)
+{
+    const size_t most = BLOCK_SIZE - offsetof(union block, event.text);
+
+    while (length > 0) {
+        size_t now = length < most ? length : most;
+
+        console_block.function = 0;
+        console_block.response = 0;
+        console_block.length = (uint16_t)(offsetof(union block, event.text) + now);
+        console_block.event.length =
+            (uint16_t)(console_block.length - offsetof(union block, event));
+        console_block.event.type = EVENT_ASCII;
+        console_block.event.flags = 0;
+        console_block.event.reserved = 0;
+        memcpy(console_block.event.text, text, now);
+        service_call(SCLP_WRITE_EVENT_DATA, &console_block);
+        text += now;
+        length -= now;
+    }
+}
+
+/* Input comes a whole line at a time; the block keeps what has not been asked for yet. */
+int arch_console_read(void)
+{
+    static union block input;
+    static uint16_t at, end;
+
+    if (at == end) {
+        clear(&input);
+        if (service_call(SCLP_READ_EVENT_DATA, &input) != SCLP_NORMAL ||
+            input.event.type != EVENT_ASCII)
+            return -1;
+        at = 1; /* a zero byte says that text follows */
+        end = (uint16_t)(input.event.length - 6);
+        if (end <= at) {
+            at = end;
+            return -1;
+        }
+    }
+    return (unsigned char)input.event.text[at++];
+}
+
+static void find_memory(void)
+{
+    uint64_t count, mib;
+
+    clear(&other_block);
+    if (service_call(SCLP_READ_SCP_INFORMATION, &other_block) != SCLP_NORMAL_READ)
+        return;
+    count = other_block.memory.increments;
+    mib = other_block.memory.increment_mib;
+    if (count == 0)
+        count = other_block.memory.increments_large;
+    if (mib == 0)
+        mib = other_block.memory.increment_mib_large;
+    memory_size = count * mib << 20;
+}
+
+/*
+ * CPUs
+ */
+
+enum sigp_order { SIGP_SENSE = 1, SIGP_STOP = 5, SIGP_RESTART = 6, SIGP_SET_PREFIX = 13 };
+#define SIGP_STATUS_STOPPED 0x40u
+
+/* Signal until the CPU is not busy; returns the condition code. */
+static int signal_processor(uint16_t address, enum sigp_order order, uint64_t parameter,
+                            uint32_t *status)
+{
+    register uint64_t value __asm__("1");
+    int condition;
+
+    do {
+        value = parameter;
+        __asm__ volatile("sigp %1, %2, 0(%3)\n"
+                         "ipm %0\n"
+                         "srl %0, 28"
+                         : "=&d"(condition), "+d"(value)
+                         : "d"((uint64_t)address), "a"((uint64_t)order)
+                         : "cc", "memory");
+    } while (condition == 2);
+    if (status != NULL)
+        *status = (uint32_t)value;
+    return condition;
+}
+
+static uint16_t own_address(void)
+{
+    uint16_t address;
+
+    __asm__ volatile("stap %0" : "=Q"(address));
+    return address;
+}
+
+static void prepare_lowcore(struct lowcore *core, unsigned number)
+{
+    core->number = number;
+    core->restart_new = (struct psw){PSW_64_BIT, (uintptr_t)start_secondary_cpu};
+    core->external_new = (struct psw){PSW_64_BIT, (uintptr_t)external_entry};
+    core->program_new = (struct psw){PSW_64_BIT, (uintptr_t)program_entry};
+}
+
+static void find_cpus(void)
+{
+    unsigned others = 1;
+
+    cpu_addresses[0] = own_address();
+    cpu_count = 1;
+    clear(&other_block);
+    if (service_call(SCLP_READ_CPU_INFORMATION, &other_block) != SCLP_NORMAL_READ)
+        return;
+    cpu_count = other_block.cpus.configured;
+    for (unsigned i = 0; i < cpu_count && others < MAX_CPUS; i++) {
+        uint8_t address = other_block.bytes[other_block.cpus.offset + 16 * i];
+
+        if (address != cpu_addresses[0])
+            cpu_addresses[others++] = address;
+    }
+}
+
+void secondary_main(void)
+{
+    struct lowcore *core = lowcore();
+
+    set_control_register_0(0);
+    core->entry(core->number);
+    signal_processor(own_address(), SIGP_STOP, 0, NULL);
+    __builtin_unreachable();
+}
+
+unsigned arch_cpu_count(void)
+{
+    return cpu_count;
+}
+
+unsigned arch_cpu_number(void)
+{
+    return lowcore()->number;
+}
+
+const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))
+{
+    struct lowcore *core = &lowcores[cpu];
+
+    prepare_lowcore(core, cpu);
+    core->entry = entry;
+    /* The ABI wants a register save area above the first frame. */
+    core->stack = (uintptr_t)stacks[cpu] + STACK_SIZE - 160;
+    if (signal_processor(cpu_addresses[cpu], SIGP_SET_PREFIX, (uintptr_t)core, NULL) != 0)
+        return "the CPU refused its prefix";
+    if (signal_processor(cpu_addresses[cpu], SIGP_RESTART, 0, NULL) != 0)
+        return "the CPU refused to restart";
+    return NULL;
+}
+
+static void stop_other_cpus(void)
+{
+    uint32_t status;
+
+    for (unsigned i = 0; i < cpu_count && i < MAX_CPUS; i++) {
+        if (cpu_addresses[i] == own_address())
+            continue;
+        if (signal_processor(cpu_addresses[i], SIGP_STOP, 0, NULL) == 3)
+            continue; /* not there */
+        do {
+            status = 0;
+            if (signal_processor(cpu_addresses[i], SIGP_SENSE, 0, &status) == 3)
+                break;
+        } while ((status & SIGP_STATUS_STOPPED) == 0);
+    }
+}
+
+/*
+ * Ends
+ */
+
+_Noreturn void arch_exit(int code)
+{
+    print("EXIT: STATUS=%d\n", code << 1 | 1);
+    /* QEMU shuts down when no CPU is left running. */
+    stop_other_cpus();
+    signal_processor(own_address(), SIGP_STOP, 0, NULL);
+    __builtin_unreachable();
+}
+
+/* A wait with every interrupt off is how Linux says that it panicked, and QEMU takes it for that.
+ * So this one is enabled, but for no subclass of external interrupts: it is never left. */
+_Noreturn void arch_hang(void)
+{
+    for (;;)
+        wait_for(0);
+}
+
+/* A disabled wait, with every CPU stopped or in one; address 0xfff would be an orderly end. */
+const char *arch_panic(void)
+{
+    const struct psw psw = {.mask = PSW_64_BIT | PSW_WAIT, .address = 0xdead};
+
+    stop_other_cpus();
+    __asm__ volatile("lpswe %0" : : "Q"(psw) : "memory");
+    __builtin_unreachable();
+}
+
+/*
+ * Time
+ */
+
+uint64_t arch_clock(void)
+{
+    uint64_t clock;
+
+    __asm__ volatile("stckf %0" : "=Q"(clock) : : "cc", "memory");
+    return clock;
+}
+
+uint64_t arch_clock_frequency(void)
+{
+    return CLOCK_HZ;
+}
+
+const char *arch_timer_missing(void)
+{
+    return NULL;
+}
+
+static void set_clock_comparator(uint64_t clock)
+{
+    __asm__ volatile("sckc %0" : : "Q"(clock) : "memory");
+}
+
+static void set_cpu_timer(uint64_t ticks)
+{
+    __asm__ volatile("spt %0" : : "Q"(ticks) : "memory");
+}
+
+uint64_t arch_timer_sleep(uint64_t deadline)
+{
+    struct lowcore *core = lowcore();
+    uint64_t now = arch_clock();
+
+    core->timer_came = false;
+    core->guard_came = false;
+    /* The CPU timer counts down at the same rate and ends the sleep where the comparator fails. */
+    set_cpu_timer((deadline > now ? deadline - now : 0) + CLOCK_HZ);
+    set_clock_comparator(deadline);
+    while (!core->timer_came && !core->guard_came)
+        wait_for(CR0_CLOCK_COMPARATOR | CR0_CPU_TIMER);
+    return core->timer_came ? core->external_clock : 0;
+}
+
+/*
+ * Memory and faults
+ */
+
+uint64_t arch_memory_size(void)
+{
+    return memory_size;
+}
+
+bool arch_memory_free(unsigned index, uintptr_t *start, uintptr_t *end)
+{
+    switch (index) {
+    case 0:
+        *start = LC_SIZE;
+        *end = 0x10000; /* where the image starts */
+        return true;
+    case 1:
+        *start = (uintptr_t)__bss_end;
+        *end = memory_size;
+        return true;
+    default:
+        return false;
+    }
+}
+
+void program_interrupt(void)
+{
+    struct lowcore *core = lowcore();
+
+    if (core->fault_resume == 0)
+        guest_unhandled("program interruption", core->program_old.address);
+    core->faults++;
+    core->program_old.address = core->fault_resume;
+    core->fault_resume = 0;
+}
+
+unsigned arch_fault(const char **what)
+{
+    struct lowcore *core = lowcore();
+    uint64_t scratch;
+
+    core->faults = 0;
+    __asm__ volatile("larl %0, 0f\n"
+                     "stg %0, %1\n"
+                     "lg %0, 0(%2)\n"
+                     "0:"
+                     : "=&d"(scratch), "=Q"(core->fault_resume)
+                     : "a"(memory_size)
+                     : "memory");
+    core->fault_resume = 0;
+    *what = core->program_code == 5 ? "addressing exception, a read beyond memory"
+                                    : "program interruption, a read beyond memory";
+    return core->faults;
+}
+
+void arch_init(uintptr_t boot_information)
+{
+    (void)boot_information;
+    prepare_lowcore(lowcore(), 0);
+    set_control_register_0(0);
+    console_init();
+    find_memory();
+    find_cpus();
+}
+
+const char *arch_arguments(void)
+{
+    return arch_command_line;
+}
