@@ -4,7 +4,8 @@
 
     MatrixError                 shown as its message, never as a traceback
      ├── UsageError             exit 2: a wrong option or a wrong combination of options
-     │    └── ScenarioError     exit 2: one or more Problems, each at file:line:column
+     │    ├── ScenarioError     exit 2: one or more Problems, each at file:line:column
+     │    └── HostFileError     exit 2: the file that names QEMU installations; Problems, as above
      ├── SuiteError             exit 2: a suite's build cannot be read; Problems, as above
      ├── NothingSelected        exit 5: the selection leaves no case
      ├── HostError              exit 3: the host fails us (no space, no permission, no such file)
@@ -92,6 +93,10 @@ class _ProblemsError(MatrixError):
 
 class ScenarioError(_ProblemsError, UsageError):
     """A scenario file is invalid."""
+
+
+class HostFileError(_ProblemsError, UsageError):
+    """The host file, which names QEMU installations and builds, is invalid."""
 
 
 class SuiteError(_ProblemsError):

@@ -41,6 +41,8 @@ class Binary:
     """Whether ``-sandbox`` is built in."""
     exit_with_parent: bool = False
     """Whether ``-run-with exit-with-parent=on`` is known (10.2 and later)."""
+    note: str = ""
+    """What could not be asked of it and why, in words; empty where it answered everything."""
 
     def machine(self, name: str) -> Machine | None:
         """The machine of that name or alias, or None."""
@@ -90,6 +92,8 @@ class Host:
     cpu_model: str = ""
     kvm_device: str = ""
     """Empty where /dev/kvm can be opened, else why not."""
+    kvm_modules: tuple[str, ...] = ()
+    """KVM modules of the kernel that are loaded or built in: ``kvm``, ``kvm_intel``."""
 
 
 @dataclass(frozen=True, slots=True)
