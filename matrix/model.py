@@ -159,6 +159,9 @@ class Test:
     unsupported: str = ""
     """A reason known from the suite's configuration why the test cannot run, else empty."""
     kvmtool_params: tuple[str, ...] = ()
+    dynamic: bool = False
+    """Values came from commands (``date +%s``): evaluate them again right before the run, with
+    :func:`matrix.suites.unittests.refresh_test`."""
 
 
 @dataclass(frozen=True, slots=True)
