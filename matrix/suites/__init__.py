@@ -1,1 +1,1 @@
-"""Where tests come from: kvm-unit-tests builds and the embedded guests, and their console protocol."""
+"""Where tests come from: kvm-unit-tests builds and embedded guests, and their console protocol."""

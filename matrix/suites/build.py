@@ -1,0 +1,219 @@
+"""A build directory of kvm-unit-tests, or of the embedded guests, read from its ``config.mak``."""
+
+import re
+from pathlib import Path
+
+import matrix.guests
+from matrix.errors import Place, Problem, SuiteError
+from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build
+from matrix.suites.config import CONFIG_NAME, Config, parse_config
+from matrix.suites.files import is_directory, is_file, read_text
+
+CONFIGURE_NAMES: dict[Architecture, str] = {
+    architecture: architecture.value for architecture in Architecture
+} | {Architecture.AARCH64: "arm64"}
+"""What ``configure`` calls an architecture: ARCH in config.mak, ``arch =`` in unittests.cfg."""
+
+TEST_DIRECTORIES: dict[Architecture, str] = {
+    Architecture.X86_64: "x86",
+    Architecture.I386: "x86",
+    Architecture.AARCH64: "arm",
+    Architecture.ARM: "arm",
+    Architecture.PPC64: "powerpc",
+    Architecture.S390X: "s390x",
+    Architecture.RISCV64: "riscv",
+    Architecture.MIPS64EL: "mips",
+}
+"""Folder of an architecture's tests, where config.mak has no TEST_DIR."""
+
+TARGETS = ("qemu", "kvmtool")
+"""Values of TARGET: what runs the guests."""
+
+TESTS_NAME = "unittests.cfg"
+
+_OBJECT_NAME = re.compile(r"[0-9a-f]{7,64}")
+_SYMBOLIC_REFERENCE = re.compile(r"ref: (refs/[^\0\s]+)")
+
+
+def read_build(directory: Path, architecture: Architecture | None = None) -> Build:
+    """What ``config.mak`` in ``directory`` says.
+
+    Args:
+        directory: the build directory, in the source tree or out of it.
+        architecture: what the user expects it to be a build for, or None for whatever it is.
+
+    Raises:
+        SuiteError: there is no usable configuration, or it is for another architecture.
+    """
+    return _build(_absolute(directory), architecture)
+
+
+def builtin_build(architecture: Architecture) -> Build:
+    """The embedded guests of one architecture, which come with the package.
+
+    Raises:
+        SuiteError: the package was installed without them.
+    """
+    directory = Path(matrix.guests.__file__).parent / "images" / architecture.value
+    if not is_directory(directory):
+        message = f"the embedded guests for {architecture} are missing"
+        raise SuiteError([Problem(Place(str(directory)), message, "`make guests` builds them")])
+    if is_file(directory / CONFIG_NAME):
+        return _build(directory, architecture, builtin=True)
+    return Build(architecture, str(directory), str(directory), builtin=True)
+
+
+def read_config(directory: Path) -> Config:
+    """The ``config.mak`` of a build directory.
+
+    Raises:
+        SuiteError: it is missing, unreadable or malformed.
+    """
+    path = directory / CONFIG_NAME
+    if not is_directory(directory):
+        message, allowed = "no such directory", "name a kvm-unit-tests build directory"
+        raise SuiteError([Problem(Place(str(directory)), message, allowed)])
+    if not is_file(path):
+        message = f"has no {CONFIG_NAME}, so it is not a kvm-unit-tests build"
+        allowed = "run ./configure and make there, or name the directory where they were run"
+        raise SuiteError([Problem(Place(str(directory)), message, allowed)])
+    return parse_config(read_text(path), str(path))
+
+
+def source_directory(build: Build, config: Config) -> Path:
+    """The source tree that a build was made from; the build directory itself when in-tree."""
+    return Path(build.directory) / (config.get("SRCDIR") or ".")
+
+
+def tests_file(build: Build, config: Config) -> Path:
+    """The build's ``unittests.cfg``; out of tree it may only be in the source tree.
+
+    Raises:
+        SuiteError: it is in neither.
+    """
+    beside = Path(build.images) / TESTS_NAME
+    folder = config.get("TEST_DIR") or TEST_DIRECTORIES[build.architecture]
+    in_source = source_directory(build, config) / folder / TESTS_NAME
+    for path in (beside, in_source):
+        if is_file(path):
+            return path
+    allowed = "" if beside == in_source else f"looked for {in_source} too"
+    raise SuiteError([Problem(Place(str(beside)), "no such file", allowed)])
+
+
+def _absolute(directory: Path) -> Path:
+    try:
+        return directory.expanduser().absolute()
+    except RuntimeError as error:  # no such user in ~user
+        problem = Problem(Place(str(directory)), str(error).rstrip("."))
+        raise SuiteError([problem]) from error
+
+
+def _build(directory: Path, expected: Architecture | None, *, builtin: bool = False) -> Build:
+    config = read_config(directory)
+    problems: list[Problem] = []
+    architecture = _architecture(config, expected, problems)
+    target = config.get("TARGET") or "qemu"
+    if target not in TARGETS:
+        message = f"TARGET={target} is unknown"
+        problems.append(Problem(config.place("TARGET"), message, f"one of {', '.join(TARGETS)}"))
+    if architecture is None or problems:
+        raise SuiteError(problems)
+    folder = config.get("TEST_DIR") or TEST_DIRECTORIES[architecture]
+    source = directory / (config.get("SRCDIR") or ".")
+    return Build(
+        architecture=architecture,
+        directory=str(directory),
+        images=_joined(directory, folder),
+        builtin=builtin,
+        target=target,
+        firmware=_joined(directory, config.get("FIRMWARE")),
+        default_cpu=config.get("TARGET_CPU") or config.get("DEFAULT_QEMU_CPU"),
+        target_cpu=config.get("TARGET_CPU"),
+        efi=config.enabled("CONFIG_EFI"),
+        efi_direct=config.enabled("EFI_DIRECT"),
+        environment=config.enabled("ENVIRON_DEFAULT"),
+        se_header=bool(config.get("GEN_SE_HEADER")),
+        errata_file=_joined(directory, config.get("ERRATATXT")),
+        revision="" if builtin else revision(source),
+    )
+
+
+def _joined(directory: Path, name: str) -> str:
+    """Absolute path of a file named in config.mak; empty stays empty."""
+    if not name:
+        return ""
+    path = directory / name
+    return str(path if ".." in path.parts else path.absolute())
+
+
+def _architecture(
+    config: Config, expected: Architecture | None, problems: list[Problem]
+) -> Architecture | None:
+    name = config.get("ARCH")
+    known = ", ".join(CONFIGURE_NAMES.values())
+    if not name:
+        problems.append(Problem(config.place("ARCH"), "ARCH is not set", f"one of {known}"))
+        return None
+    architecture = ARCHITECTURE_ALIASES.get(name)
+    if architecture is None and name in set(Architecture):
+        architecture = Architecture(name)
+    if architecture is None:
+        message = f"ARCH={name}: this architecture is not supported"
+        problems.append(Problem(config.place("ARCH"), message, f"one of {known}"))
+    elif expected is not None and architecture is not expected:
+        message = f"this is a build for {architecture}, not for {expected}"
+        problems.append(Problem(config.place("ARCH"), message))
+    return architecture
+
+
+def revision(source: Path) -> str:
+    """The commit that is checked out in ``source``, read without running git.
+
+    Returns the object's name in hexadecimal, or empty where ``source`` is no git work tree or its
+    HEAD cannot be followed (gitrepository-layout(5): HEAD, refs/, packed-refs, commondir).
+    """
+    repository = _git_directory(source)
+    if repository is None:
+        return ""
+    head = _first_line(repository / "HEAD")
+    if _OBJECT_NAME.fullmatch(head):
+        return head
+    match = _SYMBOLIC_REFERENCE.fullmatch(head)
+    if match is None or ".." in match[1].split("/"):
+        return ""
+    common = repository / (_first_line(repository / "commondir") or ".")
+    for place in (repository, common):
+        name = _first_line(place / match[1])
+        if _OBJECT_NAME.fullmatch(name):
+            return name
+    return _packed_reference(common / "packed-refs", match[1])
+
+
+def _git_directory(source: Path) -> Path | None:
+    """``.git``, or where it points to (a linked work tree, a submodule)."""
+    entry = source / ".git"
+    if is_directory(entry):
+        return entry
+    line = _first_line(entry)
+    return source / line.removeprefix("gitdir: ") if line.startswith("gitdir: ") else None
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return stream.readline(4096).decode(errors="replace").rstrip()
+    except (OSError, ValueError):  # whatever stands in .git: the revision is only a convenience
+        return ""
+
+
+def _packed_reference(path: Path, reference: str) -> str:
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                name, _, packed = line.decode(errors="replace").rstrip().partition(" ")
+                if packed == reference and _OBJECT_NAME.fullmatch(name):
+                    return name
+    except OSError:
+        pass
+    return ""

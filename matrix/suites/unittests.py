@@ -1,0 +1,333 @@
+"""From ``unittests.cfg`` to tests: values evaluated, restrictions of the build resolved.
+
+What each key means is kvm-unit-tests' docs/unittests.txt and what its runner does with it; where
+this differs (several lines in ``qemu_params``, ``disabled_if`` of a file's last test) its runner is
+wrong.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from matrix.errors import Place, Problem, SuiteError
+from matrix.model import Architecture, Build, Test
+from matrix.suites.build import CONFIGURE_NAMES, TESTS_NAME, read_config, tests_file
+from matrix.suites.cfg import Entry, Section, parse_sections
+from matrix.suites.config import CONFIG_NAME, Config
+from matrix.suites.files import is_file, read_text
+from matrix.suites.shell import (
+    ShellAnswer,
+    ShellError,
+    ShellKind,
+    ShellRequest,
+    evaluate,
+)
+from matrix.suites.words import WordsError, needs_shell, split_words
+
+NO_TIMEOUT = 7 * 86400.0
+"""Seconds that stand for ``timeout = 0``, no limit: nothing hangs forever here."""
+
+_WORD_KEYS = ("smp", "test_args", "qemu_params", "kvmtool_params")
+_ACCELERATOR = re.compile(r"(?:kvm|tcg|hvf)(?:,\S+)?")
+_SMP = re.compile(r"(?:cpus=)?([0-9]{1,6})(?:,(\S+))?")
+_TIMEOUT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)")
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_T = TypeVar("_T")
+
+_COMMAND = re.compile(r"`|\$\((?!\()")
+"""A command substitution, as opposed to ``$((…))``, arithmetic."""
+
+_COMMENT = re.compile(r"(?:^|[ \t])#.*")
+
+
+def read_tests(build: Build, *, max_smp: int) -> tuple[Test, ...]:
+    """The tests of a build, in the order of its ``unittests.cfg``.
+
+    Tests that this build cannot run (of another architecture, disabled, image not built) are among
+    them, with the reason in ``unsupported``. Values of external builds are evaluated by bash with
+    the variables of ``config.mak`` and ``MAX_SMP`` where they need it; those of the embedded guests
+    never are.
+
+    Args:
+        build: from :func:`matrix.suites.build.read_build`.
+        max_smp: vCPUs that ``$MAX_SMP`` stands for, at least 1.
+
+    Raises:
+        SuiteError: a file is missing or malformed; all of its mistakes at once.
+    """
+    return _read(build, max_smp, None)
+
+
+def refresh_test(build: Build, test: Test, *, max_smp: int) -> Test:
+    """The same test with its values evaluated anew; for ``test.dynamic``, right before it runs.
+
+    x86 ``kvmclock_test`` takes the host's clock as an argument and fails when that is 5 s old.
+
+    Raises:
+        SuiteError: the file is no longer readable, or no longer has the test.
+    """
+    for fresh in _read(build, max_smp, test.name.removesuffix("_PV")):
+        if fresh.name == test.name:
+            return fresh
+    message = f"test {test.name!r} is no longer in {TESTS_NAME}"
+    raise SuiteError([Problem(Place(build.images), message)])
+
+
+def _read(build: Build, max_smp: int, only: str | None) -> tuple[Test, ...]:
+    """All tests, or those of the section ``only``."""
+    config = _config(build)
+    path = tests_file(build, config)
+    sections, problems = parse_sections(read_text(path), str(path))
+    if only is not None:
+        sections = tuple(section for section in sections if section.name == only)
+    values = _evaluate(build, config, sections, max_smp, problems)
+    tests: list[Test] = []
+    for section in sections:
+        test = _Reader(build, section, values, problems).test()
+        tests += [test, *_protected(build, config, test)]
+    if problems:
+        raise SuiteError(problems)
+    return tuple(_with_image_checked(test) for test in tests)
+
+
+def _config(build: Build) -> Config:
+    directory = Path(build.directory)
+    if build.builtin and not is_file(directory / CONFIG_NAME):
+        return Config(str(directory / CONFIG_NAME), {}, {})
+    return read_config(directory)
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """An evaluated entry. ``failed`` says why evaluating it failed on this host, else empty."""
+
+    words: tuple[str, ...] = ()
+    status: int = 0
+    failed: str = ""
+
+
+_Values = dict[Place, _Value]
+"""By the place of their entry, which is unique in a file."""
+
+
+def _evaluate(
+    build: Build,
+    config: Config,
+    sections: Sequence[Section],
+    max_smp: int,
+    problems: list[Problem],
+) -> _Values:
+    """Words and conditions of all sections; bash is started only if one of them needs it."""
+    values: _Values = {}
+    pending: list[tuple[Entry, ShellKind]] = []
+    for entry in (entry for section in sections for entry in section.entries):
+        if entry.key == "disabled_if" and _COMMENT.sub("", entry.value).strip():
+            pending.append((entry, ShellKind.CONDITION))
+        elif entry.key in _WORD_KEYS:
+            if needs_shell(entry.value) and not build.builtin:
+                pending.append((entry, ShellKind.WORDS))
+            else:
+                values[entry.place] = _split(entry, problems)
+    if build.builtin:
+        problems += [
+            Problem(entry.place, "the embedded guests have no conditions") for entry, _ in pending
+        ]
+        return values
+    requests = [ShellRequest(kind, entry.value) for entry, kind in pending]
+    variables = {**config.values, "MAX_SMP": str(max_smp)}
+    try:
+        answers = evaluate(requests, directory=Path(build.directory), variables=variables)
+    except ShellError as error:
+        entry = pending[min(error.answered, len(pending) - 1)][0]
+        problems.append(Problem(entry.place, f"{entry.key}: {error}"))
+        return values
+    for (entry, kind), answer in zip(pending, answers, strict=True):
+        values[entry.place] = _answered(entry, kind, answer, problems)
+    return values
+
+
+def _split(entry: Entry, problems: list[Problem]) -> _Value:
+    try:
+        return _Value(split_words(entry.value))
+    except WordsError as error:
+        problems.append(Problem(entry.place, f"{entry.key}: {error}", "close the quote"))
+        return _Value()
+
+
+def _answered(
+    entry: Entry, kind: ShellKind, answer: ShellAnswer, problems: list[Problem]
+) -> _Value:
+    """The value that bash gave; a text that is no shell is the author's mistake, a Problem.
+
+    A command that fails is not: it may only be missing on this host, and only this test needs it.
+    """
+    if not answer.valid:
+        allowed = "a bash condition" if kind is ShellKind.CONDITION else "words for a shell"
+        problems.append(Problem(entry.place, f"{entry.key}: {answer.message}", allowed))
+    success = (0, 1) if kind is ShellKind.CONDITION else (0,)
+    if answer.status in success:
+        return _Value(answer.words, answer.status)
+    said = answer.message or f"exit status {answer.status}"
+    return _Value(answer.words, answer.status, f"its {entry.key} cannot be evaluated here: {said}")
+
+
+class _Reader:
+    """Turns one section into a test; what is wrong with it goes to ``problems``."""
+
+    def __init__(
+        self, build: Build, section: Section, values: _Values, problems: list[Problem]
+    ) -> None:
+        self.build = build
+        self.section = section
+        self.values = values
+        self.problems = problems
+        self.entries = {entry.key: entry for entry in section.entries}
+
+    def test(self) -> Test:
+        """The test as the section describes it."""
+        smp, topology = self._checked("smp", _parse_smp, (1, ""))
+        return Test(
+            name=self.section.name,
+            image=self._image(),
+            arguments=" ".join(self._words("test_args")),
+            smp=smp,
+            topology=topology,
+            qemu_params=self._words("qemu_params"),
+            groups=tuple(self._text("groups").split()),
+            machine=self._text("machine"),
+            accelerator=self._checked("accel", _parse_accelerator, ""),
+            checks=self._checked("check", _parse_checks, ()),
+            timeout=self._checked("timeout", _parse_timeout, None),
+            unsupported=self._unsupported(),
+            kvmtool_params=self._words("kvmtool_params"),
+            dynamic=self._dynamic(),
+        )
+
+    def _text(self, key: str) -> str:
+        """A plain value, without a comment at its end."""
+        entry = self.entries.get(key)
+        return _COMMENT.sub("", entry.value).strip() if entry else ""
+
+    def _words(self, key: str) -> tuple[str, ...]:
+        entry = self.entries.get(key)
+        value = self.values.get(entry.place) if entry else None
+        return value.words if value else ()
+
+    def _checked(self, key: str, parse: Callable[[str], _T], default: _T) -> _T:
+        """A value that has a form; where it has not, a Problem and ``default``."""
+        entry = self.entries.get(key)
+        text = " ".join(self._words(key)) if key in _WORD_KEYS else self._text(key)
+        if entry is None or (key in _WORD_KEYS and self._unevaluated(entry)):
+            return default
+        try:
+            return parse(text)
+        except ValueError as error:
+            problem = Problem(entry.place, f"{key}: {text!r} is not understood", str(error))
+            self.problems.append(problem)
+            return default
+
+    def _unevaluated(self, entry: Entry) -> bool:
+        """Whether evaluating the entry failed, which is reported elsewhere."""
+        value = self.values.get(entry.place)
+        return value is None or bool(value.failed)
+
+    def _dynamic(self) -> bool:
+        """Whether a value is what a command printed, which need not be the same a minute later."""
+        return not self.build.builtin and any(
+            _COMMAND.search(entry.value)
+            for key in _WORD_KEYS
+            if (entry := self.entries.get(key)) is not None
+        )
+
+    def _image(self) -> str:
+        """Absolute path; EFI builds make ``.efi`` files where others make ``.flat`` ones."""
+        name = self._text("file")
+        if not name:
+            entry = self.entries.get("file")
+            place = entry.place if entry else self.section.place
+            message = f"test {self.section.name!r} has no file"
+            self.problems.append(Problem(place, message, "file = IMAGE is mandatory"))
+            return ""
+        if self.build.efi and name.endswith(".flat"):
+            name = name.removesuffix(".flat") + ".efi"
+        return str(Path(self.build.images) / name)
+
+    def _unsupported(self) -> str:
+        """Why this build does not run the test, in the order in which its own runner looks."""
+        if "pv-host" in self._text("groups").split() and not self.build.se_header:
+            return "no gen-se-header available for pv-host test"
+        wanted = self._text("arch")
+        names = {self.build.architecture.value, CONFIGURE_NAMES[self.build.architecture]}
+        if wanted and wanted not in names:
+            return f"{wanted} only"
+        condition = self.entries.get("disabled_if")
+        value = self.values.get(condition.place) if condition else None
+        if condition and value and not value.failed and value.status == 0:
+            return f"disabled because: {_COMMENT.sub('', condition.value).strip()}"
+        for entry in self.section.entries:
+            value = self.values.get(entry.place)
+            if value is not None and value.failed:
+                return value.failed
+        return ""
+
+
+def _parse_smp(text: str) -> tuple[int, str]:
+    """Count of vCPUs and what else stands in ``-smp``'s value: ``8,threads=4`` or ``cpus=8,…``."""
+    match = _SMP.fullmatch(text)
+    if match is None or int(match[1]) < 1:
+        raise ValueError("a number of vCPUs, at least 1, perhaps with ,threads=N and the like")
+    return int(match[1]), match[2] or ""
+
+
+def _parse_accelerator(text: str) -> str:
+    if text and not _ACCELERATOR.fullmatch(text):
+        raise ValueError("kvm or tcg, perhaps with ,PROPERTY=VALUE")
+    return text
+
+
+def _parse_checks(text: str) -> tuple[tuple[str, str], ...]:
+    checks: list[tuple[str, str]] = []
+    for word in text.split():
+        path, equals, value = word.partition("=")
+        if not equals or not path:
+            raise ValueError("PATH=VALUE, several separated by blanks")
+        checks.append((path, value))
+    return tuple(checks)
+
+
+def _parse_timeout(text: str) -> float | None:
+    """Seconds, from what timeout(1) takes; 0 there means no limit."""
+    if not text:
+        return None
+    match = _TIMEOUT.fullmatch(text)
+    if match is None:
+        raise ValueError("seconds, or a number with s, m, h or d after it")
+    return float(match[1]) * _SECONDS[match[2]] or NO_TIMEOUT
+
+
+def _protected(build: Build, config: Config, test: Test) -> tuple[Test, ...]:
+    """The same test for a protected guest (s390x), where the build has one or should have.
+
+    kvm-unit-tests derives them: ``NAME_PV`` from the image ``.pv.bin`` beside ``.elf``; not for
+    tests that are TCG only or migrate.
+    """
+    if build.architecture is not Architecture.S390X or build.builtin:
+        return ()
+    if test.accelerator == "tcg" or any("migration" in group for group in test.groups):
+        return ()
+    image = test.image.removesuffix(".elf") + ".pv.bin"
+    exists = is_file(Path(image))
+    if not exists and not config.get("HOST_KEY_DOCUMENT"):
+        return ()
+    unsupported = test.unsupported or ("" if exists else "PVM image was not created")
+    groups = (*test.groups, "pv")
+    name = f"{test.name}_PV"
+    return (replace(test, name=name, image=image, groups=groups, unsupported=unsupported),)
+
+
+def _with_image_checked(test: Test) -> Test:
+    if test.unsupported or is_file(Path(test.image)):
+        return test
+    return replace(test, unsupported=f"its image {Path(test.image).name} is not built")
