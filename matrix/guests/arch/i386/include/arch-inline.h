@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: MIT */
+#include "../../x86/arch-inline.h"
