@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reader for flattened device trees: token and header numbers are those of the specification. */
 #include <fdt.h>
+#include <guest.h>
 
 #define MAGIC 0xd00dfeedu
 #define LAST_COMPATIBLE_VERSION 17u
@@ -21,24 +22,6 @@ static const uint8_t *tree; /* NULL: none opened */
 static uint32_t word(const uint8_t *at)
 {
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static bool same(const char *one, const char *other)
-{
-    while (*one != '\0' && *one == *other) {
-        one++;
-        other++;
-    }
-    return *one == *other;
-}
-
-static size_t text_length(const char *text)
-{
-    size_t length = 0;
-
-    while (text[length] != '\0')
-        length++;
-    return length;
 }
 
 /* Past a string or property value and its padding: tokens are aligned within the structure block,
@@ -77,9 +60,9 @@ size_t fdt_size(void)
 /* Keep what a property says about the children's "reg". */
 static void note_cells(struct fdt_node *node, const uint8_t *token)
 {
-    if (same(property_name(token), "#address-cells"))
+    if (!strcmp(property_name(token), "#address-cells"))
         node->cells[node->depth].address = (uint8_t)word(token + 12);
-    else if (same(property_name(token), "#size-cells"))
+    else if (!strcmp(property_name(token), "#size-cells"))
         node->cells[node->depth].size = (uint8_t)word(token + 12);
 }
 
@@ -87,7 +70,7 @@ static const uint8_t *enter(struct fdt_node *node, const uint8_t *token)
 {
     node->name = (const char *)token + 4;
     node->depth++;
-    node->properties = aligned(token + 4 + text_length(node->name) + 1);
+    node->properties = aligned(token + 4 + strlen(node->name) + 1);
     /* The specification's defaults. */
     node->cells[node->depth].address = 2;
     node->cells[node->depth].size = 1;
@@ -137,7 +120,7 @@ const void *fdt_property(const struct fdt_node *node, const char *name, size_t *
         }
         if (word(token) != PROPERTY)
             return NULL;
-        if (same(property_name(token), name)) {
+        if (!strcmp(property_name(token), name)) {
             if (length != NULL)
                 *length = word(token + 4);
             return token + 12;
@@ -195,8 +178,8 @@ bool fdt_compatible(const struct fdt_node *node, const char *compatible)
     size_t length;
     const char *list = fdt_property(node, "compatible", &length);
 
-    for (size_t at = 0; list != NULL && at < length; at += text_length(list + at) + 1)
-        if (same(list + at, compatible))
+    for (size_t at = 0; list != NULL && at < length; at += strlen(list + at) + 1)
+        if (!strcmp(list + at, compatible))
             return true;
     return false;
 }
@@ -205,7 +188,7 @@ bool fdt_enabled(const struct fdt_node *node)
 {
     const char *status = fdt_text(node, "status");
 
-    return *status == '\0' || same(status, "okay") || same(status, "ok");
+    return *status == '\0' || !strcmp(status, "okay") || !strcmp(status, "ok");
 }
 
 bool fdt_next_compatible(struct fdt_node *node, const char *compatible)
@@ -219,7 +202,7 @@ bool fdt_next_compatible(struct fdt_node *node, const char *compatible)
 bool fdt_next_of_type(struct fdt_node *node, const char *device_type)
 {
     while (fdt_next(node))
-        if (same(fdt_text(node, "device_type"), device_type))
+        if (!strcmp(fdt_text(node, "device_type"), device_type))
             return true;
     return false;
 }
@@ -227,11 +210,7 @@ bool fdt_next_of_type(struct fdt_node *node, const char *device_type)
 /* Whether a node's name is this part of a path, which need not give the unit address. */
 static bool named(const char *name, const char *part, size_t length)
 {
-    size_t i = 0;
-
-    while (i < length && name[i] == part[i])
-        i++;
-    return i == length && (name[i] == '\0' || name[i] == '@');
+    return !strncmp(name, part, length) && (name[length] == '\0' || name[length] == '@');
 }
 
 bool fdt_find(struct fdt_node *node, const char *path)

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+ARCH_SOURCES += $(sort $(wildcard arch/arm-common/*.c) $(wildcard arch/fdt-common/*.c))
+ARCH_CFLAGS := -march=armv8-a -mgeneral-regs-only -mstrict-align -mno-outline-atomics \
+	-mbranch-protection=none -Iarch/arm-common -Iarch/fdt-common
+IMAGE := guest.flat
+IMAGE_OBJCOPY := -O binary
+KUT_ARCH := arm64
+KUT_TEST_DIR := arm
+PROCESSOR := max
+DEFAULT_QEMU_CPU := max
+PANIC_PARAMS := -device pvpanic-pci
