@@ -1,0 +1,136 @@
+"""What a hung guest was doing: taken over QMP and from /proc before it is killed."""
+
+import asyncio
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matrix.errors import MonitorError
+from matrix.vm import cputime, registers
+from matrix.vm.cputime import Thread
+from matrix.vm.monitor import Monitor
+from matrix.vm.session import Session
+
+DEADLINE = 2.0
+"""Seconds for all of it: the monitor of a QEMU that hangs may be dead too."""
+LOOK_AGAIN_AFTER = 0.05
+"""Seconds between two looks at the threads, of which the second tells which of them work."""
+
+
+async def diagnose(session: Session) -> str:
+    """Write ``diagnosis/`` into the session's directory; return in words what the guest was doing.
+
+    Files: ``registers.txt`` (all vCPUs), ``status.json``, ``cpus.json``, ``threads.txt`` (CPU time
+    and state of QEMU's threads) and ``last-output.txt``. What QEMU does not tell within
+    :data:`DEADLINE` is left out, and a host that cannot store them only loses the files.
+    """
+    if session.process is None:
+        return ""
+    deadline = session.loop.time() + DEADLINE
+    before = cputime.threads(session.process.pid)
+    answers = await _ask(session, deadline)
+    await asyncio.sleep(LOOK_AGAIN_AFTER)
+    after = cputime.threads(session.process.pid)
+    dump = answers.get("registers")
+    files = {
+        "registers.txt": dump if isinstance(dump, str) else "",
+        "status.json": _json(answers.get("status")),
+        "cpus.json": _json(answers.get("cpus")),
+        "threads.txt": _thread_table(after),
+        "last-output.txt": session.console.text(),
+    }
+    doing = _doing(answers, before, after)
+    try:
+        _write(session.directory / "diagnosis", files)
+    except OSError as error:
+        doing += f" (diagnosis/ could not be written: {error.strerror})"
+    return doing
+
+
+async def _ask(session: Session, deadline: float) -> dict[str, Any]:
+    """QEMU's answers by name; under ``error`` why the rest is missing."""
+    answers: dict[str, Any] = {}
+    monitor = session.monitor
+    if monitor is None or not monitor.alive:
+        return {"error": "its monitor is gone"}
+
+    async def query(command: str) -> Any:
+        return await monitor.execute(command, timeout=deadline - session.loop.time())
+
+    try:
+        answers["status"] = await query("query-status")
+        answers["cpus"] = await query("query-cpus-fast")
+        answers["registers"] = await _registers(monitor, deadline - session.loop.time())
+    except MonitorError as error:
+        answers["error"] = str(error)
+    return answers
+
+
+async def _registers(monitor: Monitor, seconds: float) -> str:
+    return await monitor.human("info registers -a", seconds)
+
+
+def _doing(answers: dict[str, Any], before: Sequence[Thread], after: Sequence[Thread]) -> str:
+    used = {thread.number: thread.seconds for thread in before}
+    working = {
+        thread.number
+        for thread in after
+        if thread.state == cputime.RUNNABLE or thread.seconds > used.get(thread.number, 0.0)
+    }
+    words = []
+    dump = answers.get("registers")
+    if isinstance(dump, str) and (vcpus := registers.parse(dump)):
+        words.append(registers.describe(vcpus, _vcpu_states(answers.get("cpus"), working)))
+    status = answers.get("status")
+    if isinstance(status, dict) and status.get("status") not in (None, "running"):
+        words.append(f"QEMU's run state is {status['status']}")
+    if "error" in answers:
+        words.append(f"QEMU did not answer ({answers['error']})")
+        words.append(f"{len(working)} of its {len(after)} threads work")
+    return ", ".join(words)
+
+
+def _vcpu_states(cpus: Any, working: set[int]) -> dict[int, str]:
+    """By vCPU index: ``running`` or ``asleep``, as far as the threads tell."""
+    threads = {
+        cpu["cpu-index"]: cpu["thread-id"]
+        for cpu in (cpus if isinstance(cpus, list) else ())
+        if isinstance(cpu, dict)
+        and isinstance(cpu.get("cpu-index"), int)
+        and isinstance(cpu.get("thread-id"), int)
+    }
+    shared = Counter(threads.values())
+    states = {}
+    for index, thread in threads.items():
+        if thread not in working:
+            states[index] = "asleep"
+        elif shared[thread] == 1:  # of several vCPUs in one thread nobody knows which one works
+            states[index] = "running"
+    return states
+
+
+def _thread_table(threads: Sequence[Thread]) -> str:
+    rows = [
+        f"{thread.number:>8}  {thread.state}  {thread.seconds:>9.2f}  {thread.name}"
+        + (f"  ({thread.waiting_in})" if thread.waiting_in else "")
+        for thread in threads
+    ]
+    return "\n".join(("  thread  state  CPU s  name", *rows, ""))
+
+
+def _json(value: Any) -> str:
+    return "" if value is None else json.dumps(value, indent=2) + "\n"
+
+
+def _write(directory: Path, files: dict[str, str]) -> None:
+    directory.mkdir(mode=0o700)
+    for name, text in files.items():
+        if text:
+            descriptor = os.open(
+                directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+            )
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)

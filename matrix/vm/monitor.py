@@ -1,0 +1,213 @@
+"""One QMP connection over a socketpair: qemu.qmp with deadlines, bounds and one kind of error.
+
+What is added to the library: every wait has a deadline; whatever the peer sends (nothing, garbage,
+endless lines, deep nesting, floods of events, an early end) comes out as
+:class:`~matrix.errors.MonitorError`; events go to a callback and are stored nowhere, whereas the
+library's own queue grows for ever; and every message can be recorded.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate
+
+from matrix.errors import MonitorError
+
+MESSAGE_LIMIT = 8 << 20
+"""Bytes of one message: ``query-qmp-schema``, the longest that QEMU 11.1 sends, has 0.3 MiB."""
+COMMAND_TIMEOUT = 20.0
+"""Seconds that a command may take where the caller names no time: a loaded host is slow."""
+CLOSE_TIMEOUT = 2.0
+YIELD_EVERY = 32
+"""Messages after which a peer that never pauses lets the other guests have their turn."""
+
+EventCallback = Callable[[str, Mapping[str, Any]], None]
+"""Gets an event's name and its ``data``, in the order in which QEMU sent them."""
+Recorder = Callable[[str, bytes], None]
+"""Gets ``>`` (to QEMU) or ``<`` (from QEMU) and one message as it goes over the wire."""
+
+_LOGGER = "matrix"
+# The library logs every failure that it also raises, and with no logging configured Python prints
+# that on stderr, in the middle of the progress display.
+logging.getLogger("qemu.qmp.protocol").getChild(_LOGGER).disabled = True
+
+_BROKEN = (
+    QMPError,
+    OSError,
+    EOFError,
+    ValueError,  # not UTF-8, a line over the limit, a number of too many digits
+    TypeError,  # JSON of another shape than QMP's
+    KeyError,
+    RecursionError,  # nesting too deep for the JSON parser
+    asyncio.QueueFull,  # two replies to one command
+    AssertionError,  # qemu.qmp on a refused qmp_capabilities or on a command broken off
+)
+"""What qemu.qmp lets through, by reading and by feeding it garbage, when the peer misbehaves."""
+
+
+def _ignore_event(_name: str, _data: Mapping[str, Any]) -> None:
+    pass
+
+
+class Monitor:
+    """An open QMP session. Made by :meth:`connect`, ended by :meth:`close`."""
+
+    def __init__(self, client: "_Client") -> None:
+        self._client = client
+
+    @classmethod
+    async def connect(
+        cls,
+        sock: socket.socket,
+        timeout: float,  # noqa: ASYNC109 - expiry is reported as MonitorError, with what was missing
+        *,
+        on_event: EventCallback = _ignore_event,
+        record: Recorder | None = None,
+    ) -> "Monitor":
+        """Greet and negotiate (``oob`` where offered) within ``timeout`` seconds.
+
+        ``sock`` is our end of the connection and ours to close from here on, whatever happens. No
+        event is missed: ``on_event`` is in place before the first message is read.
+
+        Raises:
+            MonitorError: no greeting in time, no QMP, or the peer hung up.
+        """
+        client = _Client(on_event, record)
+        try:
+            async with _deadline("connect", timeout, "QEMU did not greet"):
+                await client.connect(sock)
+        except _BROKEN as error:
+            sock.close()
+            raise MonitorError("connect", _describe(error)) from error
+        except BaseException:
+            sock.close()
+            raise
+        return cls(client)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection stands: QEMU has neither closed it nor broken the protocol."""
+        return self._client.runstate is Runstate.RUNNING
+
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """QEMU's version, from its greeting; zeros where the greeting has none."""
+        greeting = self._client.greeting
+        qemu = greeting.QMP.version.get("qemu") if greeting else None
+        if not isinstance(qemu, Mapping):
+            return (0, 0, 0)
+        major, minor, micro = (qemu.get(key) for key in ("major", "minor", "micro"))
+        if not (isinstance(major, int) and isinstance(minor, int) and isinstance(micro, int)):
+            return (0, 0, 0)
+        return (major, minor, micro)
+
+    async def execute(
+        self,
+        command: str,
+        arguments: Mapping[str, object] | None = None,
+        timeout: float = COMMAND_TIMEOUT,  # noqa: ASYNC109 - expiry is reported as MonitorError
+        *,
+        oob: bool = False,
+    ) -> Any:
+        """Execute a QMP command and return what it returns, JSON as Python objects.
+
+        Args:
+            command: its name, see QEMU's QMP reference.
+            arguments: its arguments, if any.
+            timeout: seconds until the reply must be there.
+            oob: execute out of band: not queued behind a command that hangs.
+
+        Raises:
+            MonitorError: refused (``error_class`` is set), connection lost, or no answer in time.
+        """
+        try:
+            async with _deadline(command, timeout, "no answer"):
+                return await self._client.execute(command, arguments, oob)
+        except ExecuteError as error:
+            raise MonitorError(command, str(error), error.error_class) from error
+        except _BROKEN as error:
+            raise MonitorError(command, f"connection lost ({_describe(error)})") from error
+
+    async def human(self, command_line: str, timeout: float = COMMAND_TIMEOUT) -> str:  # noqa: ASYNC109 - as execute
+        """Execute a command of the human monitor and return the text it prints.
+
+        Raises:
+            MonitorError: as :meth:`execute`.
+        """
+        reply = await self.execute("human-monitor-command", {"command-line": command_line}, timeout)
+        if not isinstance(reply, str):
+            raise MonitorError("human-monitor-command", "the reply is no text")
+        return reply.replace("\r\n", "\n")
+
+    async def close(self) -> str:
+        """End the session and return why it had ended before, or empty; never raises for that."""
+        if self._client.runstate is Runstate.IDLE:
+            return ""
+        try:
+            async with _deadline("close", CLOSE_TIMEOUT, "cannot flush"):
+                await self._client.disconnect()
+        except (MonitorError, *_BROKEN) as error:
+            return _describe(error)
+        return ""
+
+
+class _Client(QMPClient):
+    """qemu.qmp's client with our hooks, all at the places that it documents for the purpose."""
+
+    def __init__(self, on_event: EventCallback, record: Recorder | None) -> None:
+        super().__init__(_LOGGER, readbuflen=MESSAGE_LIMIT)
+        self._on_event = on_event
+        self._record = record
+        self._received = 0
+        # The default listener keeps every event it accepts for ever: let it accept none.
+        self.events.event_filter = self._hear
+
+    def _hear(self, event: Message) -> bool:
+        name, data = event["event"], event.get("data")
+        self._on_event(str(name), data if isinstance(data, dict) else {})
+        return False
+
+    # The library's own hooks render each message with indentation, for a log that nobody reads.
+    def _cb_outbound(self, msg: Message) -> Message:
+        if self._record is not None:
+            self._record(">", bytes(msg))
+        return msg
+
+    def _cb_inbound(self, msg: Message) -> Message:
+        if self._record is not None:
+            self._record("<", bytes(msg))
+        return msg
+
+    async def _on_message(self, msg: Message) -> None:
+        await super()._on_message(msg)
+        self._received += 1
+        if self._received % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def _deadline(command: str, seconds: float, what: str) -> AsyncIterator[None]:
+    """Turn the expiry of this very deadline, and no other, into a MonitorError."""
+    timer = asyncio.timeout(seconds)
+    try:
+        async with timer:
+            yield
+    except TimeoutError as error:
+        if not timer.expired():
+            raise
+        raise MonitorError(command, f"{what} within {seconds:g} s") from error
+
+
+def _describe(error: BaseException) -> str:
+    """The root cause in a few words: qemu.qmp wraps errors and quotes whole messages."""
+    cause = error
+    while isinstance(inner := getattr(cause, "exc", None), BaseException):
+        cause = inner
+    if isinstance(cause, EOFError):
+        return "QEMU closed the monitor"
+    lines = str(cause).splitlines()
+    return (lines[0] if lines else type(cause).__name__)[:200]

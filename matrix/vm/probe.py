@@ -1,0 +1,93 @@
+"""A QEMU without a machine, to be asked over QMP what it can do."""
+
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from matrix.errors import MonitorError
+from matrix.vm.console import OutputReader, Tail
+from matrix.vm.monitor import Monitor
+from matrix.vm.process import Process, spawn
+from matrix.vm.session import EXIT_GRACE, monitor_arguments
+from matrix.vm.stderr import explain
+
+
+@contextlib.asynccontextmanager
+async def bare_qemu(
+    binary_argv: Sequence[str],
+    timeout: float,  # noqa: ASYNC109 - expiry is reported as MonitorError
+    *,
+    environment: Iterable[tuple[str, str]] = (),
+) -> AsyncIterator[Monitor]:
+    """Start ``binary_argv`` with only a monitor; yield that, and end QEMU when this is left.
+
+    Args:
+        binary_argv: the program and options of the caller's. ``-nodefaults -display none -S`` are
+            added, and ``-machine none`` where the options name no machine.
+        timeout: seconds until the monitor must have greeted. Commands have their own.
+        environment: variables added to our own.
+
+    Raises:
+        SpawnError: it cannot be executed.
+        MonitorError: it dies, also while the body uses the monitor, or does not answer; with what
+            QEMU said on stderr.
+    """
+    argv = [*binary_argv, "-nodefaults", "-display", "none"]
+    if not {"-machine", "-M", "--machine"} & set(binary_argv):
+        argv += ["-machine", "none"]
+    said = Tail()
+    ours, theirs = socket.socketpair()
+    with contextlib.ExitStack() as stack:
+        stack.callback(theirs.close)
+        stack.callback(ours.close)
+        readers, qemus = _pipe(said)
+        stack.callback(readers.close)
+        with contextlib.ExitStack() as handed:
+            handed.callback(theirs.close)
+            handed.callback(os.close, qemus)
+            process = await spawn(
+                (*argv, *monitor_arguments(theirs.fileno())),
+                stdout=qemus,
+                stderr=qemus,
+                pass_fds=(theirs.fileno(),),
+                environment=environment,
+            )
+        monitor: Monitor | None = None
+        try:
+            monitor = await Monitor.connect(ours, timeout)
+            yield monitor
+            with contextlib.suppress(MonitorError):  # quit may outrun its own reply
+                await monitor.execute("quit", timeout=EXIT_GRACE)
+            await process.ended_within(EXIT_GRACE)
+        except MonitorError as error:
+            if error.error_class:  # QEMU lives, and said no
+                raise
+            await process.ended_within(EXIT_GRACE)
+            readers.drain()
+            raise _with_exit(error, process, said) from error
+        finally:
+            try:
+                await process.destroy()
+            finally:
+                if monitor is not None:
+                    await monitor.close()
+
+
+def _pipe(said: Tail) -> tuple[OutputReader, int]:
+    ours, qemus = os.pipe()
+    return OutputReader(ours, said.write, _never), qemus
+
+
+def _never(error: Exception) -> None:
+    raise error
+
+
+def _with_exit(error: MonitorError, process: Process, said: Tail) -> MonitorError:
+    """The same error, with how QEMU ended and what it said."""
+    why = error.why
+    if process.status is not None:
+        how = f"signal {-process.status}" if process.status < 0 else f"status {process.status}"
+        why = f"{process.argv[0]} ended with {how}"
+    told = explain(said.lines())
+    return MonitorError(error.command, f"{why}: {told}" if told else why)

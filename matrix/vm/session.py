@@ -1,0 +1,292 @@
+"""One QEMU process with its pipes, logs and monitor, from its start until nothing is left of it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matrix.errors import MonitorError
+from matrix.model import Ending, Launch
+from matrix.vm.console import CUT_MARK, BoundedLog, OutputReader, Tail
+from matrix.vm.monitor import Monitor
+from matrix.vm.process import Process, spawn
+from matrix.vm.stderr import explain
+from matrix.vm.tasks import put_off_cancellation
+
+TRANSCRIPT_BYTES = 1 << 20
+TRANSCRIPT_CUT_MARK = '\n{{"cut_bytes": {}}}\n'
+LONGEST_RECORD = 4096
+"""Bytes of a QMP message that the transcript keeps whole: register dumps are longer."""
+EXIT_GRACE = 1.0
+"""Seconds that QEMU has to exit after closing its monitor, being asked to quit, or SIGTERM."""
+CANNOT_EXECUTE = (126, 127)
+"""Exit statuses of a wrapper script or of the dynamic loader that find no program to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """Why the guest is over, and what there is to say about it."""
+
+    ending: Ending
+    reason: str = ""
+
+
+class Session:
+    """A QEMU that runs or has run. Made by :func:`open_session`, which also ends it."""
+
+    def __init__(self, directory: Path, on_console: Callable[[bytes], None]) -> None:
+        self.directory = directory
+        self.console = Tail()
+        self.errors = Tail()
+        self.process: Process | None = None
+        self.monitor: Monitor | None = None
+        self.started = False
+        """The guest has run: ``cont`` was accepted, QEMU said RESUME, or the guest has printed."""
+        self._released = False
+        self.kvm_enabled: bool | None = None
+        self.panic_action: str | None = None
+        """``action`` of GUEST_PANICKED (pause, poweroff, run), None where there was none."""
+        self.shutdown_reason = ""
+        self.run_state = "running"
+        """What ``query-status`` said last, where it was asked."""
+        self.halted = asyncio.Event()
+        """QEMU has sent STOP: its vCPUs do not run, for a reason that ``query-status`` tells."""
+        self.loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[Conclusion] = self.loop.create_future()
+        """Set once QEMU has exited, or the host has failed us."""
+        self.failure: Exception | None = None
+        """What the host, or ``on_console``, raised where there was no caller to raise it to."""
+        self.last_output = self.loop.time()
+        self._begun = time.monotonic()
+        self._over: float | None = None
+        self._on_console = on_console
+        self._logs: list[BoundedLog] = []
+        self._readers: list[OutputReader] = []
+        self._peer: socket.socket | None = None
+        self._transcript: BoundedLog | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time from QEMU's start to its end, or until now."""
+        return (self._over or time.monotonic()) - self._begun
+
+    async def start(self, launch: Launch, log_bytes: int) -> None:
+        """Open the logs and start QEMU, stopped (``-S``), with its monitor on a socketpair.
+
+        Raises:
+            OSError: the logs cannot be created, or no descriptors are left.
+            SpawnError: QEMU cannot be started.
+        """
+        console = self._log("console.log", log_bytes)
+        errors = self._log("qemu.log", log_bytes)
+        self._transcript = self._log("qmp.jsonl", TRANSCRIPT_BYTES, TRANSCRIPT_CUT_MARK)
+        with contextlib.ExitStack() as theirs:
+            stdout = self._pipe(theirs, console, self._console_output)
+            stderr = self._pipe(theirs, errors, self.errors.write)
+            self._peer, monitor = socket.socketpair()
+            theirs.callback(monitor.close)
+            self.process = await spawn(
+                (*launch.argv, *monitor_arguments(monitor.fileno())),
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=(monitor.fileno(),),
+                environment=launch.environment,
+            )
+        self.process.on_exit(self._exited)
+
+    async def boot(self, seconds: float) -> Conclusion | None:
+        """Connect the monitor and let the guest run; None once it runs.
+
+        Whatever goes wrong is given the time to turn out as QEMU's exit, which says more.
+        """
+        if self._peer is None:
+            raise RuntimeError("boot comes once, after start")
+        peer, self._peer = self._peer, None
+        deadline = self.loop.time() + seconds
+        try:
+            self.monitor = await Monitor.connect(
+                peer, seconds, on_event=self._event, record=self._record
+            )
+            self.kvm_enabled = await self._query_kvm(deadline - self.loop.time())
+            self._released = True
+            await self.monitor.execute("cont", timeout=deadline - self.loop.time())
+        except MonitorError as error:
+            await self.exits_within(EXIT_GRACE)
+            return Conclusion(Ending.ERROR, f"the guest was not started: {error}")
+        self.started = True
+        return None
+
+    async def exits_within(self, seconds: float) -> bool:
+        """Whether QEMU ends by itself in that time."""
+        return self.process is None or await self.process.ended_within(seconds)
+
+    async def stop(self, *, politely: bool) -> None:
+        """End QEMU by escalation: ``quit`` if ``politely``, SIGTERM, SIGKILL; await its exit.
+
+        Raises:
+            HostError: it survives SIGKILL.
+        """
+        if self.process is None or self.process.status is not None:
+            return
+        if politely and self.monitor is not None and self.monitor.alive:
+            with contextlib.suppress(MonitorError):  # quit may outrun its own reply
+                await self.monitor.execute("quit", timeout=EXIT_GRACE)
+            if await self.process.ended_within(EXIT_GRACE):
+                return
+        await self.process.stop(EXIT_GRACE)
+
+    async def close(self) -> None:
+        """Kill QEMU if it lives, take in its last words, and release everything.
+
+        Raises:
+            OSError: the last of the output cannot be stored.
+            HostError: QEMU survives SIGKILL.
+        """
+        try:
+            if self.process is not None:
+                await self.process.destroy()
+        finally:
+            for reader in self._readers:
+                reader.drain()
+                reader.close()
+            if self._peer is not None:
+                self._peer.close()
+            if self.monitor is not None:
+                await put_off_cancellation(self.monitor.close())
+            with contextlib.ExitStack() as stack:
+                for log in self._logs:
+                    stack.callback(log.close)
+
+    def fail(self, error: Exception) -> None:
+        """Conclude because of ``error``, which is not QEMU's; the first one counts."""
+        if self.failure is None:
+            self.failure = error
+        self._conclude(Conclusion(Ending.ERROR, str(error)))
+
+    def _log(self, name: str, limit: int, mark: str = CUT_MARK) -> BoundedLog:
+        log = BoundedLog(self.directory / name, limit, mark)
+        self._logs.append(log)
+        return log
+
+    def _pipe(
+        self, theirs: contextlib.ExitStack, log: BoundedLog, sink: Callable[[bytes], None]
+    ) -> int:
+        """A pipe whose output goes to ``log`` and ``sink``; returns QEMU's end of it."""
+
+        def take(data: bytes) -> None:
+            log.write(data)
+            sink(data)
+
+        ours, qemus = os.pipe()
+        theirs.callback(os.close, qemus)
+        self._readers.append(OutputReader(ours, take, self.fail))
+        return qemus
+
+    def _console_output(self, data: bytes) -> None:
+        self.last_output = self.loop.time()
+        self.started = self._released  # QEMU itself prints too: -cpu help, for one
+        self.console.write(data)
+        self._on_console(data)
+
+    async def _query_kvm(self, seconds: float) -> bool | None:
+        if self.monitor is None:
+            return None
+        try:
+            reply = await self.monitor.execute("query-kvm", timeout=seconds)
+        except MonitorError as error:
+            if error.error_class:  # refused, which is no reason not to run the guest
+                return None
+            raise
+        enabled = reply.get("enabled") if isinstance(reply, dict) else None
+        return enabled if isinstance(enabled, bool) else None
+
+    def _event(self, name: str, data: Mapping[str, Any]) -> None:
+        match name:
+            case "RESUME":
+                self.started = True
+            case "STOP":
+                self.halted.set()
+            case "GUEST_PANICKED":
+                self.panic_action = str(data.get("action", ""))
+            case "SHUTDOWN":
+                self.shutdown_reason = str(data.get("reason", ""))
+            case _:
+                pass
+
+    def _record(self, direction: str, message: bytes) -> None:
+        record: dict[str, object] = {"time": round(time.time(), 6), "to": "qemu"}
+        if direction == "<":
+            record["to"] = "matrix"
+        if len(message) > LONGEST_RECORD:
+            record["bytes"] = len(message)
+            record["begins"] = message[: LONGEST_RECORD // 4].decode("utf-8", "replace")
+        head = json.dumps(record).encode()
+        if len(message) <= LONGEST_RECORD:
+            head = head[:-1] + b', "message": ' + message.strip() + b"}"
+        try:
+            if self._transcript is not None:
+                self._transcript.write(head + b"\n")
+        except OSError as error:
+            self.fail(error)
+
+    def _exited(self) -> None:
+        self._over = time.monotonic()
+        for reader in self._readers:
+            reader.drain()
+        self._conclude(self._judge_exit())
+
+    def _judge_exit(self) -> Conclusion:
+        status = self.process.status if self.process is not None else None
+        if status is None:
+            raise RuntimeError("QEMU has not exited")
+        told = explain(self.errors.lines())
+        if status < 0:
+            name = _signal_name(-status)
+            return Conclusion(Ending.KILLED, f"QEMU was killed by {name}" + (told and f": {told}"))
+        if self.started:
+            return Conclusion(Ending.EXITED)
+        if status in CANNOT_EXECUTE:
+            return Conclusion(Ending.ERROR, told or f"QEMU cannot be executed (status {status})")
+        default = f"QEMU exited with status {status} before its guest was started"
+        return Conclusion(Ending.REFUSED, told or default)
+
+    def _conclude(self, conclusion: Conclusion) -> None:
+        if not self.ended.done():
+            self.ended.set_result(conclusion)
+
+
+@contextlib.asynccontextmanager
+async def open_session(
+    launch: Launch, directory: Path, log_bytes: int, on_console: Callable[[bytes], None]
+) -> AsyncIterator[Session]:
+    """Start QEMU, stopped, and make sure that it is gone and its output stored when this is left.
+
+    Raises:
+        OSError, SpawnError: as :meth:`Session.start` and :meth:`Session.close`.
+    """
+    session = Session(directory, on_console)
+    try:
+        await session.start(launch, log_bytes)
+        yield session
+    finally:
+        await session.close()
+
+
+def monitor_arguments(descriptor: int) -> tuple[str, ...]:
+    """The options that every QEMU of ours gets: a QMP monitor on ``descriptor``, and ``-S``."""
+    chardev = f"socket,id=matrix-monitor,fd={descriptor}"
+    return ("-chardev", chardev, "-mon", "chardev=matrix-monitor,mode=control", "-S")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,49 @@
+"""What QEMU's stderr says, in one line: which lines matter, and which are only noise."""
+
+import re
+from collections.abc import Sequence
+
+MAXIMUM = 300
+"""Characters of an explanation: it stands in a table."""
+
+_NOISE = re.compile(
+    r"""
+      (?:^|:\ )(?:[Ww]arning|info|note):\    # error-report.c's warnings, QEMU's deprecations
+    | \bmodule\ \S+\ not\ found              # hints of a packaged QEMU without its user interfaces
+    | ^\(process:\d+\)|-WARNING\ \*\*        # GLib's
+    | \b(?:pulseaudio|ALSA|dbus|XDG_RUNTIME_DIR)\b
+    | terminating\ on\ signal                # our own doing
+    """,
+    re.VERBOSE,
+)
+_HINT = re.compile(r"^(?:Use|Try|Did you mean|See|Supported|Valid|Available|Possible|Run) ")
+_PROGRAM = re.compile(r"^(?:\S*/)?qemu[\w.-]*: ")
+_ASSERTION = re.compile(r"Assertion [`'].*failed|assertion failed|^Bail out!|should not be reached")
+_KVM = re.compile(r"^(?:KVM internal error|error: kvm run failed|KVM: entry failed)")
+
+
+def meaningful(lines: Sequence[str]) -> tuple[str, ...]:
+    """The lines that are neither warnings nor a packager's hints, in order."""
+    return tuple(line for line in lines if line.strip() and not _NOISE.search(line))
+
+
+def explain(lines: Sequence[str]) -> str:
+    """The line that says why QEMU ended, without the program's name; empty where none does.
+
+    A failed assertion, with the line before it (``error: failed to set MSR …``), comes before a
+    failure that KVM reports, that before QEMU's last own error, and that before any last line.
+    """
+    told = meaningful(lines)
+    for number, line in enumerate(told):
+        if _ASSERTION.search(line):
+            before = told[number - 1 : number] if number else ()
+            return _shorten("; ".join((*before, line)))
+    errors = [line for line in told if _KVM.search(line)]
+    errors = errors or [line for line in told if _PROGRAM.search(line)][-1:]
+    errors = errors or [line for line in told if not _HINT.search(line)][-1:]
+    return _shorten("; ".join(errors or told[-1:]))
+
+
+def _shorten(text: str) -> str:
+    text = _PROGRAM.sub("", text.strip())
+    return text if len(text) <= MAXIMUM else text[: MAXIMUM - 1] + "…"

@@ -1,0 +1,305 @@
+"""A QEMU that does what a test tells it to, started as a program in QEMU's place.
+
+    python -I -S fake_qemu.py [-fake SCRIPT] [QEMU OPTIONS …]
+
+It speaks QMP on the descriptor that it finds in ``-chardev socket,…,fd=N`` and understands of
+QEMU's options only that. What it does is a script in JSON, given by ``-fake`` or in the environment
+as ``FAKE_QEMU``; without one it is a guest that prints nothing and passes. ::
+
+    {"start": [STEP, …],     before the greeting
+     "cont": [STEP, …],      once the monitor has answered "cont"
+     "replies": {COMMAND: RETURN},           what commands return, else {}
+     "errors": {COMMAND: [CLASS, DESC]},     commands that are refused
+     "silent": [COMMAND, …],                 commands that are never answered
+     "ignore": ["TERM", "quit"],             what does not end it
+     "greet": false,                         never greet, nor read
+     "version": [10, 0, 0]}
+
+A step is a list, its name first:
+
+    ["stdout", TEXT]  ["stderr", TEXT]  ["event", NAME, DATA]  ["qmp", RAW TEXT]
+    ["sleep", SECONDS]      asleep, not even serving the monitor
+    ["serve", SECONDS]      serving the monitor, else asleep; null: for ever
+    ["spin", SECONDS]       using CPU; null: for ever
+    ["work", SECONDS]       using CPU and serving the monitor; null: for ever
+    ["flood", BYTES, PIECE] prints PIECE until BYTES are out; null: for ever
+    ["storm", COUNT]        so many events; null: for ever
+    ["deep", LEVELS]        one QMP message nested so deep
+    ["long", BYTES]         one QMP message without an end of that size
+    ["state", STATUS]       query-status says so from here on
+    ["registers", TEXT, …]  what "info registers" says, in turn, again and again
+    ["child"]               leaves a child process behind that ignores SIGTERM
+    ["hang up"]             closes the monitor
+    ["exit", STATUS]  ["abort"]  ["signal", NUMBER]
+
+After the steps of "start" it greets and serves; after those of "cont" it exits as a passing x86
+guest does (status 1) unless the last step never ends.
+"""
+
+import os
+import signal
+import sys
+import time
+
+PASSED = 1
+NEW_LINE = b"\r\n"
+
+
+def main():
+    script, descriptor = arguments(sys.argv[1:])
+    Fake(script, descriptor).run()
+
+
+def arguments(words):
+    text, descriptor = os.environ.get("FAKE_QEMU", ""), -1
+    for word, value in zip(words, words[1:], strict=False):  # noqa: RUF007 - imports cost time here
+        if word == "-fake":
+            text = value
+        if word == "-chardev" and ",fd=" in value:
+            descriptor = int(value.partition(",fd=")[2].partition(",")[0])
+    return (loads(text) if text else {}), descriptor
+
+
+def loads(text):
+    import json  # takes longer than all the rest, and most runs do without
+
+    return json.loads(text)
+
+
+def dumps(value):
+    import json
+
+    return json.dumps(value)
+
+
+class Fake:
+    def __init__(self, script, descriptor):
+        self.script = script
+        self.monitor = descriptor
+        self.pending = b""
+        self.state = "prelaunch"
+        self.registers = [""]
+        self.asked = 0
+
+    def run(self):
+        if "TERM" in self.script.get("ignore", ()):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self.steps(self.script.get("start", ()))
+        if not self.script.get("greet", True):
+            time.sleep(1e6)
+        version = self.script.get("version", [7, 2, 0])
+        self.send(
+            b'{"QMP": {"version": {"qemu": {"major": %d, "minor": %d, "micro": %d},'
+            b' "package": "fake"}, "capabilities": ["oob"]}}' % tuple(version)
+        )
+        self.serve(None)
+        sys.exit(0)
+
+    def steps(self, steps):
+        for name, *values in steps:
+            getattr(self, "do_" + name.replace(" ", "_"))(*values)
+
+    # -- the monitor
+
+    def send(self, message):
+        data = message + NEW_LINE
+        try:
+            while data:
+                data = data[os.write(self.monitor, data) :]
+        except OSError:
+            pass
+
+    def serve(self, seconds):
+        """Answer commands for that long, or until the peer is gone."""
+        import select
+
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            if self.monitor < 0:
+                time.sleep(1e6 if left is None else left)
+                return
+            if select.select([self.monitor], [], [], left)[0]:
+                self.receive()
+
+    def receive(self):
+        try:
+            data = os.read(self.monitor, 65536)
+        except OSError:
+            data = b""
+        if not data:
+            self.hang_up()
+            return
+        self.pending += data
+        while self.monitor >= 0:
+            # The client ends its messages with nothing at all: an object is over at its last brace.
+            end = self.end_of_object()
+            if end < 0:
+                return
+            message, self.pending = self.pending[:end], self.pending[end:]
+            self.execute(message)
+
+    def end_of_object(self):
+        depth, quoted, escaped = 0, False, False
+        for place, byte in enumerate(self.pending):
+            if escaped:
+                escaped = False
+            elif quoted:
+                escaped, quoted = byte == 0x5C, byte != 0x22
+            elif byte == 0x22:
+                quoted = True
+            elif byte == 0x7B:
+                depth += 1
+            elif byte == 0x7D:
+                depth -= 1
+                if depth == 0:
+                    return place + 1
+        return -1
+
+    def execute(self, message):
+        command, number = (
+            field(message, b"execute") or field(message, b"exec-oob"),
+            field(message, b"id"),
+        )
+        name = command.decode()
+        number = number and b', "id": "%s"' % number
+        if name in self.script.get("silent", ()):
+            return
+        if name in self.script.get("errors", {}):
+            kind, why = self.script["errors"][name]
+            error = dumps({"class": kind, "desc": why}).encode()
+            self.send(b'{"error": %s%s}' % (error, number))
+            return
+        if name == "cont":
+            self.state = "running"
+            self.do_event("RESUME")
+        self.send(b'{"return": %s%s}' % (self.answer(name, message), number))
+        if name == "cont":
+            self.steps(self.script.get("cont", ()))
+            os._exit(PASSED)
+        if name == "quit" and "quit" not in self.script.get("ignore", ()):
+            os._exit(0)
+
+    def answer(self, name, message):
+        if name in self.script.get("replies", {}):
+            return dumps(self.script["replies"][name]).encode()
+        if name == "query-kvm":
+            return b'{"enabled": false, "present": true}'
+        if name == "query-status":
+            running = b"true" if self.state == "running" else b"false"
+            return b'{"status": "%s", "singlestep": false, "running": %s}' % (
+                self.state.encode(),
+                running,
+            )
+        if name == "query-cpus-fast":
+            return b'[{"cpu-index": 0, "thread-id": %d, "target": "x86_64"}]' % os.getpid()
+        if name == "human-monitor-command" and b"info registers" in message:
+            text = self.registers[self.asked % len(self.registers)]
+            self.asked += 1
+            return dumps(text).encode()
+        return b"{}"
+
+    def hang_up(self):
+        if self.monitor >= 0:
+            os.close(self.monitor)
+            self.monitor = -1
+
+    # -- the steps
+
+    def do_stdout(self, text):
+        write(1, text.encode("utf-8", "surrogateescape"))
+
+    def do_stderr(self, text):
+        write(2, text.encode("utf-8", "surrogateescape"))
+
+    def do_event(self, name, data=None):
+        text = b"" if data is None else b', "data": ' + dumps(data).encode()
+        now = time.time()
+        stamp = b'{"seconds": %d, "microseconds": %d}' % (now, now % 1 * 1e6)
+        self.send(b'{"timestamp": %s, "event": "%s"%s}' % (stamp, name.encode(), text))
+
+    def do_qmp(self, text):
+        write(self.monitor, text.encode("utf-8", "surrogateescape"))
+
+    def do_sleep(self, seconds):
+        time.sleep(seconds)
+
+    def do_serve(self, seconds):
+        self.serve(seconds)
+
+    def do_spin(self, seconds):
+        deadline = time.monotonic() + (1e6 if seconds is None else seconds)
+        while time.monotonic() < deadline:
+            pass
+
+    def do_work(self, seconds):
+        deadline = time.monotonic() + (1e6 if seconds is None else seconds)
+        while time.monotonic() < deadline:
+            self.do_spin(0.01)
+            self.serve(0.001)
+
+    def do_flood(self, count, piece="flood "):
+        data = piece.encode() * (65536 // len(piece) + 1)
+        left = 1 << 60 if count is None else count
+        while left > 0:
+            write(1, data[:left])
+            left -= len(data)
+
+    def do_storm(self, count):
+        left = 1 << 60 if count is None else count
+        while left > 0:
+            self.do_event("RTC_CHANGE", {"offset": left})
+            left -= 1
+
+    def do_deep(self, levels):
+        self.do_qmp('{"return": ' + "[" * levels + "]" * levels + "}\n")
+
+    def do_long(self, size):
+        write(self.monitor, b'{"return": "')
+        for _ in range(size // 65536):
+            write(self.monitor, b"x" * 65536)
+
+    def do_state(self, status):
+        self.state = status
+
+    def do_registers(self, *texts):
+        self.registers = texts
+
+    def do_child(self):
+        if os.fork() == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(1e6)
+
+    def do_hang_up(self):
+        self.hang_up()
+
+    def do_exit(self, status):
+        os._exit(status)
+
+    def do_abort(self):
+        os.abort()
+
+    def do_signal(self, number):
+        signal.signal(number, signal.SIG_DFL) if number not in (9, 19) else None
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+
+
+def write(descriptor, data):
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def field(message, name):
+    """The value of a string field of a flat part of a JSON message, as bytes, or empty."""
+    start = message.find(b'"' + name + b'":"')
+    if start < 0:
+        return b""
+    start += len(name) + 4
+    return message[start : message.index(b'"', start)]
+
+
+if __name__ == "__main__":
+    main()
