@@ -58,7 +58,7 @@ void print_unlock_for_ever(void);
 
 /* A lock that spins. */
 struct lock {
-    unsigned char taken;
+    unsigned taken; /* a whole word: riscv64 has no atomic operations on bytes */
 };
 void lock_take(struct lock *lock);
 void lock_release(struct lock *lock);

@@ -59,9 +59,9 @@ _Noreturn void guest_main(uintptr_t boot_information)
 
 _Noreturn void guest_unhandled(const char *what, uint64_t address)
 {
-    static bool failed_before;
+    static unsigned failed_before; /* a whole word: riscv64 has no atomic operations on bytes */
 
-    if (!__atomic_exchange_n(&failed_before, true, __ATOMIC_RELAXED)) {
+    if (!__atomic_exchange_n(&failed_before, 1, __ATOMIC_RELAXED)) {
         print_unlock_for_ever();
         print("Unhandled exception: %s at 0x%llx\n", what, (unsigned long long)address);
     }
