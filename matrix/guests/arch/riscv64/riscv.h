@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of riscv64 offer each other. */
+#ifndef RISCV_H
+#define RISCV_H
+
+#include <arch.h>
+
+/* start.S: the image and its .bss; where a vCPU begins, with its number as context; the root page
+ * table; a load whose fault is expected. */
+extern const char image_start[], image_end[];
+void secondary_start(void);
+extern uint64_t page_table[];
+void fault_probe(uintptr_t address);
+
+/* arch.c: the vCPUs' stacks, the id of the first hart, what start.S calls on the other ones. */
+extern uint8_t cpu_stacks[MAX_CPUS][STACK_SIZE];
+extern uint64_t boot_hart;
+_Noreturn void secondary_main(unsigned cpu);
+
+/* console.c */
+void console_open(void);
+
+/* mmu.c: an identity map in Sv39. Nothing is mapped at this address unless memory is. */
+#define UNMAPPED_ADDRESS 0x3ffffff000
+void mmu_open(void);
+
+/* timer.c */
+void timer_open(void);
+void timer_off(void);
+void timer_interrupt(uint64_t now);
+
+#endif
