@@ -1,0 +1,216 @@
+"""A run's folder on disk: where everything lies, and that nothing in it is ever overwritten."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+from matrix.errors import UsageError
+from matrix.model import Launch
+from matrix.results.command import command_script
+from matrix.results.files import host_errors, shown
+from matrix.results.fingerprint import read_run_info
+
+COMMAND_FILE = "command.sh"
+CONSOLE_FILE = "console.log"
+
+LONGEST_FOLDER_NAME = 200
+"""Bytes; file systems take 255 (NAME_MAX), and ``.interrupted-K`` must still fit."""
+
+
+class RunDirectory:
+    """The folder of one run.
+
+    ::
+
+        RUN/run.json        what was run, by which version, on which host, with which QEMUs
+        RUN/plan.jsonl      every case, to run or to skip
+        RUN/events.jsonl    the journal
+        RUN/results.json    RUN/junit.xml    RUN/results.tap
+        RUN/cases/ID/       console.log, command.sh, result.json, …
+        RUN/cases/ID/N/     the same per attempt, where a case is run more than once
+
+    ``ID`` is the case's id as :func:`folder_name` spells it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.given = path
+        """As the user named it, for messages."""
+        self.path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow symlinks
+        """Absolute, so that command lines with files of it work from anywhere."""
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Make a new, empty run directory.
+
+        The folder gets the permissions that the user's umask gives; those of the cases are for
+        the user alone (they are what QEMU writes into).
+
+        Raises:
+            UsageError: something of that name exists.
+            HostError: it cannot be made.
+        """
+        if os.path.lexists(path):
+            raise UsageError(
+                f"{shown(path)} exists, and a run never overwrites anything: name another "
+                f"directory with -o, or finish that run with --resume {shown(path)}"
+            )
+        with host_errors("create", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+            (path / "cases").mkdir()
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """An existing run directory.
+
+        Raises:
+            UsageError: it is none, or was written by a newer version of this program.
+        """
+        if not path.is_dir():
+            raise UsageError(f"{shown(path)}: no such directory")
+        if not os.path.lexists(path / "run.json"):
+            raise UsageError(
+                f"{shown(path)} is no run directory, or its run was killed before it began: "
+                "it has no run.json"
+            )
+        directory = cls(path)
+        read_run_info(directory.info_path)
+        return directory
+
+    @staticmethod
+    def default_path(
+        scenario_names: Iterable[str], base: Path = Path("runs"), now: datetime | None = None
+    ) -> Path:
+        """Where a run goes without ``-o``: ``runs/20261121-093000-SCENARIO``, with ``-2`` and so
+        on where that exists. Local time, as the user's clock shows it."""
+        names = (re.sub(r"[^A-Za-z0-9._+-]+", "_", name)[:60] for name in scenario_names)
+        start = now if now is not None else datetime.now(UTC).astimezone()
+        name = f"{start:%Y%m%d-%H%M%S}-{'+'.join(names)[:100]}".rstrip("-")
+        path, count = base / name, 1
+        while os.path.lexists(path):
+            count += 1
+            path = base / f"{name}-{count}"
+        return path
+
+    @property
+    def info_path(self) -> Path:
+        """``run.json``."""
+        return self.path / "run.json"
+
+    @property
+    def plan_path(self) -> Path:
+        """``plan.jsonl``."""
+        return self.path / "plan.jsonl"
+
+    @property
+    def journal_path(self) -> Path:
+        """``events.jsonl``."""
+        return self.path / "events.jsonl"
+
+    def case_folder(self, case_id: str) -> Path:
+        """Where a case's artifacts are, or would be."""
+        return self.path / "cases" / folder_name(case_id)
+
+    def begin_attempt(self, case_id: str, attempt: int, attempts: int) -> Path:
+        """A new folder for one attempt's artifacts.
+
+        A folder of the same attempt that a killed run left is kept beside it as
+        ``NAME.interrupted-K``.
+
+        Args:
+            case_id: the case.
+            attempt: number of the attempt, from 1.
+            attempts: how many there will be at most; with one, the case's folder is the attempt's.
+
+        Raises:
+            HostError: the folder cannot be made.
+        """
+        folder = self.case_folder(case_id)
+        if attempts > 1:
+            with host_errors("create", folder):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder /= str(attempt)
+        with host_errors("create", folder):
+            if os.path.lexists(folder):
+                folder.rename(_free_name(folder))
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700)
+        return folder
+
+    def write_command(
+        self, directory: Path, launch: Launch, case_id: str, working_directory: Path | None = None
+    ) -> Path:
+        """Write ``command.sh`` into an attempt's folder, executable.
+
+        Args:
+            directory: what :meth:`begin_attempt` returned.
+            launch: what is started.
+            case_id: for the head of the script.
+            working_directory: see :func:`matrix.results.command.command_script`.
+
+        Raises:
+            HostError: it cannot be written.
+        """
+        path = directory / COMMAND_FILE
+        text = command_script(launch, f"case {case_id}", working_directory)
+        with host_errors("write", path):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(path, flags, 0o700), "wb") as file:
+                file.write(text)
+        return path
+
+    def relative(self, path: Path) -> str:
+        """A path inside the run directory as ``Attempt.artifacts`` and the like give it."""
+        return path.relative_to(self.path).as_posix()
+
+    def inside(self, relative: str) -> Path | None:
+        """The path of an artifact that a journal names; None unless it is a folder of a case.
+
+        A journal may be a stranger's: nothing that leads out of ``cases/`` is followed.
+        """
+        pure = PurePosixPath(relative)
+        if pure.is_absolute() or ".." in pure.parts or "\0" in relative:
+            return None
+        if len(pure.parts) < 2 or pure.parts[0] != "cases":
+            return None
+        path = self.path / pure
+        try:
+            inside = path.resolve().is_relative_to((self.path / "cases").resolve())
+        except (OSError, RuntimeError, ValueError):
+            return None
+        return path if inside else None
+
+
+def folder_name(case_id: str) -> str:
+    """The folder's name for a case id: the id where it can be one, else spelt so that it can.
+
+    No two ids share a name. ``/`` becomes ``~``; everything but letters, digits and ``._+=,@-``
+    becomes ``%XX`` (also what CI systems refuse in the names of uploaded artifacts); what would
+    be too long is cut and ends in ``%%`` and a hash of the whole id.
+    """
+    spelt = "".join("~" if character == "/" else _spelt(character) for character in case_id)
+    if spelt.startswith("."):
+        spelt = "%2E" + spelt[1:]
+    spelt = re.sub(r"\.(interrupted-\d+)$", r"%2E\1", spelt)
+    if len(spelt) > LONGEST_FOLDER_NAME or not spelt:
+        digest = hashlib.sha256(case_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        spelt = f"{spelt[: LONGEST_FOLDER_NAME - 18]}%%{digest}"
+    return spelt
+
+
+def _spelt(character: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._+=,@-]", character):
+        return character
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def _free_name(folder: Path) -> Path:
+    count = 1
+    while os.path.lexists(path := folder.with_name(f"{folder.name}.interrupted-{count}")):
+        count += 1
+    return path

@@ -1,0 +1,175 @@
+"""``run.json``: what was run, by which version of the program, on which host, with which QEMUs."""
+
+import hashlib
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from matrix import __version__
+from matrix.errors import UsageError
+from matrix.inventory import Binary, Host, Inventory, KvmProof
+from matrix.model import Architecture
+from matrix.results.files import host_errors, read_bounded, shown, written_atomically
+from matrix.results.json_text import first_complaint, json_bytes
+from matrix.results.printable import printable
+
+FORMAT = 1
+"""Version of the run directory's format; one that only adds keys keeps its number."""
+
+LARGEST_RUN_INFO = 64 * 2**20
+"""Bytes; scenarios are kept in it whole, and are a few KiB each."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioSource:
+    """A scenario file as it was read, so that a resumed run does not depend on its changes."""
+
+    name: str
+    file: str
+    text: str
+    sha256: str
+
+    @classmethod
+    def of(cls, name: str, file: str, text: str) -> "ScenarioSource":
+        """The source with its digest worked out."""
+        return cls(name, file, text, hashlib.sha256(text.encode("utf-8", "replace")).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class QemuFingerprint:
+    """One QEMU binary of a run."""
+
+    qemu: str
+    architecture: Architecture
+    path: str
+    version: str
+    accelerators: tuple[str, ...] = ()
+    sha256: str = ""
+    """Empty where it was not worked out: reading a binary takes some 50 ms."""
+
+    @classmethod
+    def of(cls, binary: Binary, *, digest: bool = False) -> "QemuFingerprint":
+        """What identifies a binary; with ``digest`` its content is read too.
+
+        Raises:
+            HostError: it cannot be read.
+        """
+        sha256 = ""
+        if digest:
+            path = Path(binary.path)
+            with host_errors("read", path), path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(
+            qemu=binary.qemu,
+            architecture=binary.architecture,
+            path=binary.path,
+            version=binary.version_text,
+            accelerators=binary.accelerators,
+            sha256=sha256,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What ``run.json`` holds."""
+
+    started: str
+    """UTC, ISO 8601."""
+    host: Host
+    format: int = FORMAT
+    tool_version: str = __version__
+    hostname: str = ""
+    scenarios: tuple[ScenarioSource, ...] = ()
+    binaries: tuple[QemuFingerprint, ...] = ()
+    proofs: tuple[KvmProof, ...] = ()
+    """Whether KVM works, so that a run says why it used what it did."""
+    arguments: tuple[str, ...] = ()
+    """The command line of the run, as typed."""
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    """The options that a resumed run must keep (``strict``, …); only ever read."""
+
+
+def run_info(
+    scenarios: tuple[ScenarioSource, ...],
+    inventory: Inventory,
+    *,
+    arguments: tuple[str, ...] = (),
+    options: Mapping[str, JsonValue] | None = None,
+    digests: bool = False,
+) -> RunInfo:
+    """The fingerprint of a run that starts now on this host.
+
+    Args:
+        scenarios: as read.
+        inventory: what the run found on the host.
+        arguments: the command line, as typed.
+        options: what ``--resume`` must know.
+        digests: read every QEMU binary for its SHA-256 (some 50 ms each).
+
+    Raises:
+        HostError: a binary cannot be read.
+    """
+    return RunInfo(
+        started=utc_now(),
+        host=inventory.host,
+        hostname=socket.gethostname(),
+        scenarios=scenarios,
+        binaries=tuple(QemuFingerprint.of(b, digest=digests) for b in inventory.binaries),
+        proofs=inventory.proofs,
+        arguments=arguments,
+        options=dict(options or {}),
+    )
+
+
+def utc_now() -> str:
+    """The time as it stands in every file of a run: UTC, ISO 8601, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def write_run_info(path: Path, info: RunInfo) -> None:
+    """Write ``run.json``.
+
+    Raises:
+        HostError: it cannot be written.
+    """
+    with written_atomically(path, durable=True) as file:
+        file.write(json_bytes(info, indent=2) + b"\n")
+
+
+def read_run_info(path: Path) -> RunInfo:
+    """Read ``run.json``, which may be anybody's.
+
+    Raises:
+        UsageError: it is missing, broken, or of a newer format.
+        HostError: it cannot be read.
+    """
+    data = read_bounded(path, LARGEST_RUN_INFO)
+    try:
+        document = from_json(data)
+    except ValueError as error:
+        raise UsageError(f"{shown(path)} is not JSON: {printable(str(error))}") from error
+    number = document.get("format") if isinstance(document, dict) else None
+    if not isinstance(number, int):
+        raise UsageError(
+            f"{shown(path)} is no run.json of a run directory: it has no format number"
+        )
+    if number > FORMAT:
+        raise UsageError(
+            f"{shown(path)} has format {number}: it was written by a newer version of this "
+            f"program, which reads formats up to {FORMAT}"
+        )
+    try:
+        return _adapter().validate_python(document)
+    except ValidationError as error:
+        raise UsageError(f"{shown(path)}: {first_complaint(error)}") from error
+
+
+@cache
+def _adapter() -> TypeAdapter[RunInfo]:
+    return TypeAdapter(RunInfo)

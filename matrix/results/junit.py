@@ -1,0 +1,218 @@
+"""``junit.xml``: one test suite per scenario and variant, one test case per case.
+
+There is no standard; this is what GitLab, Jenkins and their kin show (the shape is that of the
+xunit plugin's ``junit-10.xsd``, with ``properties`` also in a test case, as pytest writes them):
+
+* GitLab shows the *text* of ``failure``, ``error`` and ``skipped``, Jenkins the ``message`` too:
+  the reason stands in both, the subtests that did not pass only in the text.
+* GitLab takes test cases of the same class and name for one: they never are here.
+* Jenkins splits the class name at its last dot into package and class: the scenario is the
+  package, and dots in a variant (``qemu=10.0``) are written ``_`` there.
+* A known failure is ``skipped``, as pytest has it; its pass is a pass, or with ``strict`` a
+  failure.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+from xml.sax.saxutils import quoteattr
+
+from junitparser.junitparser import Error, Failure, FinalResult, Skipped
+from junitparser.xunit2 import TestCase
+
+from matrix.model import Attempt, Case, Subtest, Verdict
+from matrix.results.directory import CONSOLE_FILE
+from matrix.results.files import read_tail, written_atomically
+from matrix.results.labels import axis_labels, variant_label
+from matrix.results.outcome import CaseResult, counts_as_failure
+from matrix.results.printable import decoded, printable
+from matrix.results.record import RunRecord
+
+CONSOLE_TAIL = 8 * 2**10
+"""Bytes of the console that go into ``system-out`` of a case that did not pass."""
+
+MOST_SUBTESTS = 200
+"""How many subtests that did not pass are named; ``result.json`` has all."""
+
+
+@dataclass(slots=True)
+class _Suite:
+    """The cases of one scenario in one variant."""
+
+    case: Case
+    """Any of them: it says which scenario and which variant."""
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    """By id, in the plan's order."""
+    seconds: float = 0.0
+
+    @property
+    def variant(self) -> str:
+        return printable(variant_label(self.case.variant))
+
+    @property
+    def class_name(self) -> str:
+        return f"{printable(self.case.scenario)}.{self.variant.replace('.', '_')}"
+
+
+def write_junit(record: RunRecord) -> None:
+    """Write ``junit.xml`` from what is finished so far, holding one case at a time in memory.
+
+    Raises:
+        HostError: it cannot be written, or the journal cannot be read.
+    """
+    suites = _suites(record)
+    with written_atomically(record.run.path / "junit.xml", durable=True) as file:
+        file.write(b'<?xml version="1.0" encoding="utf-8"?>\n')
+        verdicts = [verdict for suite in suites for verdict in suite.verdicts.values()]
+        seconds = sum(suite.seconds for suite in suites)
+        _open_tag(file, "testsuites", {"name": "matrix", **_totals(record, verdicts, seconds)})
+        names: Counter[tuple[str, str]] = Counter()
+        for suite in suites:
+            _write_suite(file, record, suite, names)
+        file.write(b"</testsuites>\n")
+
+
+def _suites(record: RunRecord) -> list[_Suite]:
+    """The suites with their finished cases, in the plan's order."""
+    suites: dict[tuple[object, ...], _Suite] = {}
+    for decision in record.decisions:
+        case = decision.case
+        verdict = record.verdict(case.id)
+        if verdict is not None:
+            suite = suites.setdefault((case.scenario, case.variant), _Suite(case))
+            suite.verdicts[case.id] = verdict
+            suite.seconds += record.seconds(case.id)
+    return list(suites.values())
+
+
+def _totals(record: RunRecord, verdicts: list[Verdict], seconds: float) -> dict[str, str]:
+    """The attributes that count; ``failure`` and ``error`` as in the elements of the cases."""
+    kinds = Counter(_element_name(verdict, strict=record.strict) for verdict in verdicts)
+    return {
+        "tests": str(len(verdicts)),
+        "failures": str(kinds["failure"]),
+        "errors": str(kinds["error"]),
+        "time": f"{seconds:.3f}",
+    }
+
+
+def _write_suite(
+    file: BinaryIO, record: RunRecord, suite: _Suite, names: Counter[tuple[str, str]]
+) -> None:
+    verdicts = list(suite.verdicts.values())
+    skipped = sum(_element_name(each, strict=record.strict) == "skipped" for each in verdicts)
+    attributes = {
+        "name": f"{printable(suite.case.scenario)} {suite.variant}",
+        **_totals(record, verdicts, suite.seconds),
+        "skipped": str(skipped),
+        "timestamp": record.info.started[:19],
+        "hostname": record.info.hostname or "localhost",
+    }
+    _open_tag(file, "testsuite", attributes)
+    file.write(b"<properties>\n")
+    for name, value in axis_labels(suite.case.variant).items():
+        _open_tag(file, "property", {"name": name, "value": value}, empty=True)
+    file.write(b"</properties>\n")
+    for result in record.results(suite.verdicts):
+        name = printable(result.case.test.name)
+        names[(suite.class_name, name)] += 1
+        if names[(suite.class_name, name)] > 1:
+            name = f"{name} ({printable(result.case.id)})"
+        case = _test_case(record, result, name, suite.class_name)
+        text = case.tostring()  # type: ignore[no-untyped-call]  # junitparser has no annotations
+        file.write(text.removeprefix(_DECLARATION) + b"\n")
+    file.write(b"</testsuite>\n")
+
+
+_DECLARATION = b"<?xml version='1.0' encoding='utf-8'?>\n"
+"""What the standard library's serializer puts before every element."""
+
+
+def _open_tag(file: BinaryIO, tag: str, attributes: dict[str, str], *, empty: bool = False) -> None:
+    text = "".join(f" {name}={quoteattr(printable(each))}" for name, each in attributes.items())
+    file.write(f"<{tag}{text}{'/' if empty else ''}>\n".encode())
+
+
+def _test_case(record: RunRecord, result: CaseResult, name: str, class_name: str) -> TestCase:
+    case = TestCase(name, class_name, round(result.seconds, 3))
+    for key, value in _properties(result):
+        case.add_property(printable(key), printable(value))
+    kind = _element_name(result.verdict, strict=record.strict)
+    if kind is None:
+        return case
+    element = _ELEMENTS[kind](_message(result), result.verdict.value)
+    element.text = "\n".join(_explanation(result))
+    case.result = element
+    if kind != "skipped":
+        console = _console_tail(record, result.telling)
+        if console:
+            case.system_out = console
+    return case
+
+
+_ELEMENTS: dict[str, type[FinalResult]] = {"failure": Failure, "error": Error, "skipped": Skipped}
+
+
+def _element_name(verdict: Verdict, *, strict: bool) -> str | None:
+    """The element that says how a case ended; None for one that passed."""
+    if verdict is Verdict.ERROR:
+        return "error"
+    if counts_as_failure(verdict, strict=strict):
+        return "failure"
+    return "skipped" if verdict in (Verdict.SKIP, Verdict.XFAIL) else None
+
+
+def _message(result: CaseResult) -> str:
+    reason = printable(result.reason)
+    if result.verdict is Verdict.XFAIL:
+        return f"known failure: {reason}"
+    if result.verdict is Verdict.XPASS:
+        return f"passed, although it is a known failure: {reason}"
+    return reason
+
+
+def _properties(result: CaseResult) -> Iterator[tuple[str, str]]:
+    yield "id", result.case.id
+    telling = result.telling
+    if telling is None:
+        return
+    yield "accelerator", f"{telling.accelerator} ({telling.accelerator_reason})"
+    if telling.artifacts:
+        yield "artifacts", telling.artifacts
+    for name, value, unit in telling.metrics:
+        yield name, f"{value:g} {unit}".rstrip()
+
+
+def _explanation(result: CaseResult) -> Iterator[str]:
+    """What a reader of the report needs: reason, subtests, attempts, and how to run it by hand."""
+    yield _message(result)
+    subtests = result.not_passed
+    yield from (_subtest_line(each) for each in subtests[:MOST_SUBTESTS])
+    if len(subtests) > MOST_SUBTESTS:
+        yield f"… and {len(subtests) - MOST_SUBTESTS} more subtests that did not pass"
+    if len(result.attempts) > 1:
+        for attempt in result.attempts:
+            reason = printable(attempt.reason)
+            yield f"attempt {attempt.number}: {attempt.verdict.value} {reason}".rstrip()
+    if result.telling is not None:
+        for what, value in (
+            ("artifacts", result.telling.artifacts),
+            ("by hand", result.telling.command),
+        ):
+            if value:
+                yield f"{what}: {printable(value)}"
+
+
+def _subtest_line(subtest: Subtest) -> str:
+    words = f"{subtest.verdict.value.upper()}: {printable(subtest.name)}"
+    return f"{words}: {printable(subtest.message)}" if subtest.message else words
+
+
+def _console_tail(record: RunRecord, attempt: Attempt | None) -> str:
+    folder = record.run.inside(attempt.artifacts) if attempt is not None else None
+    if folder is None:
+        return ""
+    text = decoded(read_tail(folder / CONSOLE_FILE, CONSOLE_TAIL))
+    # GitLab takes this for a link to a file of its own; a guest has none to give.
+    return text.replace("[[ATTACHMENT|", "[[ATTACHMENT |")

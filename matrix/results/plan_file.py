@@ -1,0 +1,159 @@
+"""``plan.jsonl``: every decision of a plan, so that a run resumes without its scenario or host.
+
+One JSON object per line. Tests, builds, variants and settings are shared by many cases: each
+stands once, before its first use, as ``{"kind": "test", "value": …}``, and a case refers to it by
+its number among its kind, from 0. A decision is ``{"kind": "run" | "skip", "value": …}``, and the
+last line ``{"kind": "end", "decisions": N}``, so that a file cut short by a copy is noticed.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from matrix.errors import Place, UsageError
+from matrix.model import Build, Case, RunSettings, Test, Variant
+from matrix.plan.decisions import Decision, Run, Skip
+from matrix.results.directory import RunDirectory
+from matrix.results.files import host_errors, open_regular, shown, written_atomically
+from matrix.results.json_text import Unusable, first_complaint
+from matrix.results.printable import printable
+
+LONGEST_LINE = 2**22
+"""Bytes; a test or a decision takes a few hundred."""
+
+SHARED: dict[str, type] = {
+    "test": Test,
+    "build": Build,
+    "variant": Variant,
+    "settings": RunSettings,
+}
+"""The fields of a case that are written once and referred to."""
+
+_Plain = TypeVar("_Plain")
+
+
+def write_plan(run: RunDirectory, decisions: Iterable[Decision]) -> None:
+    """Write ``plan.jsonl``.
+
+    Raises:
+        UsageError: a path or an argument in it is not UTF-8, which JSON cannot hold.
+        HostError: it cannot be written.
+    """
+    tables: dict[str, dict[object, int]] = {kind: {} for kind in SHARED}
+    count = 0
+    with written_atomically(run.plan_path, durable=True) as file:
+        for decision in decisions:
+            count += 1
+            try:
+                file.writelines(_lines(decision, tables))
+            except PydanticSerializationError as error:
+                raise UsageError(
+                    f"case {printable(decision.case.id)} has a path or an argument that is not "
+                    f"UTF-8: {printable(repr(decision.case.test))}"
+                ) from error
+        file.write(to_json({"kind": "end", "decisions": count}) + b"\n")
+
+
+def read_plan(run: RunDirectory) -> tuple[Decision, ...]:
+    """Read ``plan.jsonl``, which may be anybody's. What was shared is shared again.
+
+    Raises:
+        UsageError: it is missing, broken or cut short.
+        HostError: it cannot be read.
+    """
+    path = run.plan_path
+    reader = _PlanReader()
+    with open_regular(path) as file, host_errors("read", path):
+        number = 0
+        while line := file.readline(LONGEST_LINE):
+            number += 1
+            try:
+                reader.take(from_json(line))
+            except ValidationError as error:
+                raise UsageError(
+                    f"{Place(shown(path), number)}: {first_complaint(error)}"
+                ) from error
+            except ValueError as error:
+                raise UsageError(
+                    f"{Place(shown(path), number)}: {printable(str(error))}"
+                ) from error
+    if not reader.ended:
+        raise UsageError(f"{shown(path)} is incomplete: its last line is missing")
+    return tuple(reader.decisions)
+
+
+def _lines(decision: Decision, tables: dict[str, dict[object, int]]) -> Iterator[bytes]:
+    """The line of a decision, after those of what it is the first to use."""
+    case: dict[str, object] = {}
+    for name in (each.name for each in fields(Case)):
+        value = getattr(decision.case, name)
+        if name in SHARED:
+            table = tables[name]
+            if value not in table:
+                table[value] = len(table)
+                yield to_json({"kind": name, "value": value}, inf_nan_mode="strings") + b"\n"
+            value = table[value]
+        case[name] = value
+    document: dict[str, object] = {"case": case}
+    for name in (each.name for each in fields(decision)):
+        if name != "case":
+            document[name] = getattr(decision, name)
+    kind = "run" if isinstance(decision, Run) else "skip"
+    yield to_json({"kind": kind, "value": document}, inf_nan_mode="strings") + b"\n"
+
+
+class _PlanReader:
+    """Takes the lines of a plan one by one. What is wrong with one is an Unusable."""
+
+    def __init__(self) -> None:
+        self.decisions: list[Decision] = []
+        self.ended = False
+        self._ids: set[str] = set()
+        self._tables: dict[str, list[object]] = {kind: [] for kind in SHARED}
+
+    def take(self, document: Any) -> None:
+        """One line."""
+        if self.ended:
+            raise Unusable("a line after the end of the plan")
+        kind = document.get("kind") if isinstance(document, dict) else None
+        if kind == "end":
+            self._end(document)
+        elif kind in ("run", "skip"):
+            self._decision(kind, document.get("value"))
+        elif isinstance(kind, str) and kind in SHARED:
+            self._tables[kind].append(_adapter(SHARED[kind]).validate_python(document.get("value")))
+        else:
+            raise Unusable("not a line of a plan: 'kind' is missing or unknown")
+
+    def _decision(self, kind: str, document: Any) -> None:
+        case = document.get("case") if isinstance(document, dict) else None
+        if not isinstance(case, dict):
+            raise Unusable("a decision without a case")
+        for name, table in self._tables.items():
+            number = case.get(name)
+            if not isinstance(number, int) or not 0 <= number < len(table):
+                raise Unusable(f"the case refers to a {name} that was not defined before")
+            case[name] = table[number]
+        decision: Decision = (
+            _adapter(Run).validate_python(document)
+            if kind == "run"
+            else _adapter(Skip).validate_python(document)
+        )
+        if decision.case.id in self._ids:
+            raise Unusable(f"the case {decision.case.id!r} is there twice")
+        self._ids.add(decision.case.id)
+        self.decisions.append(decision)
+
+    def _end(self, document: dict[str, Any]) -> None:
+        if document.get("decisions") != len(self.decisions):
+            raise Unusable("the plan is incomplete: the number of its decisions is another")
+        self.ended = True
+
+
+@cache
+def _adapter(kind: type[_Plain]) -> TypeAdapter[_Plain]:
+    return TypeAdapter(kind)

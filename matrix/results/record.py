@@ -1,0 +1,290 @@
+"""What a run has come to: its plan with its journal folded over it."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from matrix.errors import ExitCode, Place, Problem, UsageError
+from matrix.model import Attempt, Verdict
+from matrix.plan.decisions import Decision, Skip
+from matrix.results.directory import RunDirectory
+from matrix.results.files import shown
+from matrix.results.fingerprint import RunInfo, read_run_info
+from matrix.results.journal import Entry, EventName, JournalReader, Span, replay
+from matrix.results.json_text import Unusable, first_complaint
+from matrix.results.outcome import CaseResult, exit_code, merge, merged_verdict
+from matrix.results.plan_file import read_plan
+from matrix.results.printable import printable
+
+MOST_PROBLEMS = 100
+"""How many unusable lines of a journal are named; the rest is only counted."""
+
+
+class Finished(NamedTuple):
+    """What is kept in memory of an attempt; all else is read again from the journal."""
+
+    verdict: Verdict
+    seconds: float
+    span: Span
+
+
+class RunRecord:
+    """A plan and what has come of it so far.
+
+    Holds a few hundred bytes per case, whatever the guests said: reasons, subtests and metrics
+    stay in the journal and are read again when they are asked for.
+    """
+
+    def __init__(self, run: RunDirectory, info: RunInfo, decisions: Iterable[Decision]) -> None:
+        self.run = run
+        self.info = info
+        self.problems: list[Problem] = []
+        """Lines of the journal that could not be used, at most :data:`MOST_PROBLEMS`."""
+        self.unusable_lines = 0
+        self.elapsed = 0.0
+        """Seconds of wall time, over all processes that ran it."""
+        self._decisions = {decision.case.id: decision for decision in decisions}
+        self._finished: dict[str, dict[int, Finished]] = {}
+        self._running: set[tuple[str, int]] = set()
+        self._last_time: datetime | None = None
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The whole plan, in order."""
+        return tuple(self._decisions.values())
+
+    def decision(self, case_id: str) -> Decision:
+        """What the plan says of a case.
+
+        Raises:
+            UsageError: the plan has no such case.
+        """
+        try:
+            return self._decisions[case_id]
+        except KeyError:
+            raise UsageError(f"{shown(self.run.path)} has no case {printable(case_id)!r}") from None
+
+    def is_finished(self, case_id: str) -> bool:
+        """Whether a case has its result: all its attempts are finished, or it is a skip."""
+        decision = self.decision(case_id)
+        if isinstance(decision, Skip):
+            return True
+        return self.finished_attempts(case_id) >= decision.case.settings.repeat
+
+    def attempts_left(self, case_id: str) -> tuple[int, ...]:
+        """The numbers of a case's attempts that are still to be run; none for a skip."""
+        decision = self.decision(case_id)
+        if isinstance(decision, Skip):
+            return ()
+        finished = self._finished.get(case_id, {})
+        wanted = range(1, decision.case.settings.repeat + 1)
+        return tuple(number for number in wanted if number not in finished)
+
+    def unfinished(self) -> tuple[str, ...]:
+        """The ids of the cases that have no result yet."""
+        return tuple(case_id for case_id in self._decisions if not self.is_finished(case_id))
+
+    def in_flight(self) -> tuple[tuple[str, int], ...]:
+        """Attempts (case id, number) that were started and not finished: running, or killed."""
+        return tuple(sorted(self._running))
+
+    def verdict(self, case_id: str) -> Verdict | None:
+        """A case's verdict, None while it has none."""
+        if not self.is_finished(case_id):
+            return None
+        finished = self._finished.get(case_id)
+        if not finished:
+            return Verdict.SKIP
+        return merged_verdict(each.verdict for each in finished.values())
+
+    def counts(self) -> dict[Verdict, int]:
+        """How many finished cases came to each verdict; every verdict is a key."""
+        counted = Counter(self.verdict(case_id) for case_id in self._decisions)
+        return {verdict: counted[verdict] for verdict in Verdict}
+
+    def seconds(self, case_id: str) -> float:
+        """Seconds that a case's finished attempts took together."""
+        return sum(each.seconds for each in self._finished.get(case_id, {}).values())
+
+    @property
+    def strict(self) -> bool:
+        """Whether a known failure that passes makes the run fail."""
+        return self.info.options.get("strict") is True
+
+    def exit_code(self) -> ExitCode:
+        """What the command that made this run ends with."""
+        return exit_code(
+            self.counts(),
+            unfinished=bool(self.unfinished()),
+            strict=self.strict,
+        )
+
+    def results(self, case_ids: Iterable[str] | None = None) -> Iterator[CaseResult]:
+        """The results of the finished cases, whole, read from the journal one by one.
+
+        Args:
+            case_ids: which cases and in which order; None for all in the plan's order.
+
+        Raises:
+            UsageError: a case is not in the plan, or the journal was changed meanwhile.
+            HostError: the journal cannot be read.
+        """
+        ids = self._decisions if case_ids is None else case_ids
+        if not self._finished:
+            yield from (self._skipped(case_id) for case_id in ids if self.is_finished(case_id))
+            return
+        with JournalReader(self.run.journal_path) as reader:
+            for case_id in ids:
+                if not self.is_finished(case_id):
+                    continue
+                finished = self._finished.get(case_id)
+                if finished:
+                    attempts = (_attempt(reader.read(each.span)) for each in finished.values())
+                    yield merge(self._decisions[case_id].case, attempts)
+                else:
+                    yield self._skipped(case_id)
+
+    def finished_attempts(self, case_id: str) -> int:
+        """How many attempts of a case are finished."""
+        return len(self._finished.get(case_id, ()))
+
+    def attempts(self, case_id: str) -> tuple[Attempt, ...]:
+        """The finished attempts of a case, also of one that has no result yet.
+
+        Raises:
+            UsageError: the journal was changed meanwhile.
+            HostError: the journal cannot be read.
+        """
+        finished = self._finished.get(case_id)
+        if not finished:
+            return ()
+        with JournalReader(self.run.journal_path) as reader:
+            return tuple(_attempt(reader.read(each.span)) for each in finished.values())
+
+    def result(self, case_id: str) -> CaseResult | None:
+        """The result of one case, None while it has none. Raises as :meth:`results`."""
+        return next(self.results([case_id]), None)
+
+    def take(self, entry: Entry) -> None:
+        """Fold one line of the journal in. What makes no sense becomes a problem."""
+        event = entry.event
+        try:
+            match event["event"]:
+                case EventName.ATTEMPT_STARTED:
+                    self.start(_text(event, "case"), _number(event, "attempt"))
+                case EventName.ATTEMPT_FINISHED:
+                    self.finish(_text(event, "case"), _attempt(event), entry.span)
+                case EventName.RUN_STARTED | EventName.RUN_RESUMED:
+                    self._running.clear()
+                    self._last_time = None
+                case _:
+                    pass
+            self._take_time(event)
+        except ValidationError as error:
+            self._report_line(entry, first_complaint(error))
+        except ValueError as error:
+            self._report_line(entry, printable(str(error)))
+
+    def start(self, case_id: str, number: int) -> None:
+        """Note that an attempt was started.
+
+        Raises:
+            Unusable: the plan has no such attempt.
+        """
+        self._check(case_id, number)
+        self._running.add((case_id, number))
+
+    def finish(self, case_id: str, attempt: Attempt, span: Span) -> None:
+        """Note that an attempt was finished; ``span`` is where the journal has it.
+
+        Raises:
+            Unusable: the plan has no such attempt, or it was finished before.
+        """
+        self._check(case_id, attempt.number)
+        if not 0 <= attempt.seconds < math.inf:
+            raise Unusable(f"an attempt cannot have taken {attempt.seconds} seconds")
+        finished = self._finished.setdefault(case_id, {})
+        if attempt.number in finished:
+            raise Unusable(f"attempt {attempt.number} of {case_id!r} was finished before")
+        finished[attempt.number] = Finished(attempt.verdict, attempt.seconds, span)
+        self._running.discard((case_id, attempt.number))
+
+    def report(self, problem: Problem) -> None:
+        """Note a line of the journal that could not be used."""
+        self.unusable_lines += 1
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(problem)
+
+    def _report_line(self, entry: Entry, why: str) -> None:
+        place = Place(shown(self.run.journal_path), entry.line)
+        self.report(Problem(place, why, "the line is ignored"))
+
+    def _check(self, case_id: str, number: int) -> None:
+        decision = self._decisions.get(case_id)
+        if decision is None:
+            raise Unusable(f"the plan has no case {case_id!r}")
+        if isinstance(decision, Skip):
+            raise Unusable(f"the plan skips the case {case_id!r}")
+        if not 1 <= number <= decision.case.settings.repeat:
+            raise Unusable(f"the plan has no attempt {number} of {case_id!r}")
+
+    def _take_time(self, event: dict[str, Any]) -> None:
+        """Add the time since the last line of the same process."""
+        try:
+            now = datetime.fromisoformat(str(event.get("time")))
+        except ValueError:
+            return
+        if now.tzinfo is None:
+            return
+        if self._last_time is not None:
+            self.elapsed += max(0.0, (now - self._last_time).total_seconds())
+        self._last_time = now
+
+    def _skipped(self, case_id: str) -> CaseResult:
+        decision = self._decisions[case_id]
+        reason = decision.reason if isinstance(decision, Skip) else ""
+        return CaseResult(decision.case, Verdict.SKIP, reason, 0.0)
+
+
+def load_run(path: Path) -> RunRecord:
+    """Read a run directory, which may be anybody's.
+
+    Raises:
+        UsageError: it is none, or its ``run.json`` or ``plan.jsonl`` is broken. Of a broken
+            journal the usable lines count; the others are in ``problems``.
+        HostError: it cannot be read.
+    """
+    run = RunDirectory.open(path)
+    record = RunRecord(run, read_run_info(run.info_path), read_plan(run))
+    for entry in replay(run.journal_path, record.report):
+        record.take(entry)
+    return record
+
+
+def _attempt(event: dict[str, Any]) -> Attempt:
+    return _adapter().validate_python(event.get("attempt"))
+
+
+def _text(event: dict[str, Any], key: str) -> str:
+    value = event.get(key)
+    if not isinstance(value, str):
+        raise Unusable(f"{key!r} must be a text")
+    return value
+
+
+def _number(event: dict[str, Any], key: str) -> int:
+    value = event.get(key)
+    if not isinstance(value, int):
+        raise Unusable(f"{key!r} must be a number")
+    return value
+
+
+@cache
+def _adapter() -> TypeAdapter[Attempt]:
+    return TypeAdapter(Attempt)

@@ -1,0 +1,157 @@
+"""Writes a run as it happens: what is finished is on disk before anything else begins."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from matrix.errors import ExitCode, MatrixError
+from matrix.model import Attempt, Case
+from matrix.plan.decisions import Decision
+from matrix.results.directory import RunDirectory
+from matrix.results.files import write_bytes
+from matrix.results.fingerprint import RunInfo, write_run_info
+from matrix.results.journal import EventName, Journal
+from matrix.results.json_text import json_bytes
+from matrix.results.junit import write_junit
+from matrix.results.outcome import CaseResult, merge
+from matrix.results.plan_file import write_plan
+from matrix.results.record import RunRecord, load_run
+from matrix.results.summary import case_document, write_results
+from matrix.results.tap import write_tap
+
+
+class Recorder:
+    """The one writer of a run directory.
+
+    Every call is short and leaves the directory in a state from which the run can be resumed,
+    also when it raises or the process is killed in it. A context manager; leaving it closes the
+    journal and writes nothing.
+    """
+
+    def __init__(self, record: RunRecord, journal: Journal) -> None:
+        self.record = record
+        self.run = record.run
+        self._journal = journal
+
+    @classmethod
+    def start(cls, path: Path, info: RunInfo, decisions: Sequence[Decision]) -> Self:
+        """Create the run directory and write what is known before the first case.
+
+        ``run.json`` comes last: a directory that has it has its plan.
+
+        Raises:
+            UsageError: the directory exists, or the plan has text that is not UTF-8.
+            HostError: it cannot be written.
+        """
+        run = RunDirectory.create(path)
+        write_plan(run, decisions)
+        journal = Journal(run.journal_path)
+        try:
+            write_run_info(run.info_path, info)
+            journal.append({"event": EventName.RUN_STARTED, "cases": len(decisions)})
+        except BaseException:
+            journal.close()
+            raise
+        return cls(RunRecord(run, info, decisions), journal)
+
+    @classmethod
+    def resume(cls, path: Path) -> Self:
+        """Go on with a run that was interrupted or killed; what remains says
+        :meth:`attempts_left` for each case of ``record.decisions``.
+
+        Raises:
+            UsageError: it is no run directory, or another process runs it.
+            HostError: it cannot be read or written.
+        """
+        run = RunDirectory.open(path)
+        journal = Journal(run.journal_path)
+        try:
+            record = load_run(path)
+            journal.append({"event": EventName.RUN_RESUMED})
+        except BaseException:
+            journal.close()
+            raise
+        return cls(record, journal)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.close()
+
+    def attempts_left(self, case: Case) -> tuple[int, ...]:
+        """The numbers of a case's attempts that are still to be run."""
+        return self.record.attempts_left(case.id)
+
+    def begin(self, case: Case, number: int) -> Path:
+        """Begin an attempt: journal it and make its folder.
+
+        Raises:
+            HostError: the disk fails us.
+        """
+        self.record.start(case.id, number)
+        event = {"event": EventName.ATTEMPT_STARTED, "case": case.id, "attempt": number}
+        self._journal.append(event)
+        return self.run.begin_attempt(case.id, number, case.settings.repeat)
+
+    def finish(self, case: Case, attempt: Attempt) -> CaseResult | None:
+        """Put a finished attempt on disk.
+
+        The journal comes last: an attempt that it has is complete, one that it lacks is run
+        again.
+
+        Returns:
+            The case's result, None while further attempts of it are to be run.
+
+        Raises:
+            HostError: the disk fails us; the attempt then counts as not run.
+        """
+        result = None
+        if self.record.finished_attempts(case.id) + 1 >= case.settings.repeat:
+            result = merge(case, [*self.record.attempts(case.id), attempt])
+        if attempt.artifacts and case.settings.repeat > 1:
+            path = self.run.path / attempt.artifacts / "result.json"
+            write_bytes(path, _document(merge(case, [attempt])))
+        if result is not None and attempt.artifacts:
+            write_bytes(self.run.case_folder(case.id) / "result.json", _document(result))
+        event = {"event": EventName.ATTEMPT_FINISHED, "case": case.id, "attempt": attempt}
+        span = self._journal.append(event)
+        self.record.finish(case.id, attempt, span)
+        return result
+
+    def write_reports(self) -> ExitCode:
+        """Write ``results.json``, ``junit.xml`` and ``results.tap`` from what is finished.
+
+        Returns:
+            What the command ends with.
+
+        Raises:
+            HostError: one cannot be written; the former one, if any, is as it was. All three
+                are tried.
+        """
+        failure: MatrixError | None = None
+        for write in (write_junit, write_tap):
+            try:
+                write(self.record)
+            except MatrixError as error:
+                failure = failure or error
+        code = write_results(self.record)
+        if failure is not None:
+            raise failure
+        return code
+
+    def end(self) -> ExitCode:
+        """Write the reports, and that the run is over: finished, or interrupted where attempts
+        remain. Raises as :meth:`write_reports`."""
+        code = self.write_reports()
+        unfinished = len(self.record.unfinished())
+        if unfinished:
+            self._journal.append({"event": EventName.RUN_INTERRUPTED, "unfinished": unfinished})
+        else:
+            self._journal.append({"event": EventName.RUN_FINISHED, "exit_code": int(code)})
+        self._journal.sync()
+        return code
+
+
+def _document(result: CaseResult) -> bytes:
+    return json_bytes(case_document(result, all_subtests=True), indent=2, nonfinite="null") + b"\n"

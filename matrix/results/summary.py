@@ -1,0 +1,93 @@
+"""``results.json`` and each case's ``result.json``: the contract with other programs.
+
+``results.json`` is ``{"cases": […], "counts": {VERDICT: N}, "exit_code": N, "unfinished": […]}``.
+A case of it has
+
+``id``, ``scenario``, ``suite``, ``test``, ``axes``
+    what was run; ``axes`` are those that the matrix gives, sizes in bytes.
+``verdict``, ``reason``, ``seconds``
+    what it came to; over all attempts, where there are several.
+``accelerator``, ``accelerator_reason``
+    what it ran under, and why.
+``subtest_counts``, ``subtests``, ``subtests_dropped``, ``metrics``, ``command``, ``artifacts``
+    of the attempt that speaks for the case, the first of the worst verdict. ``subtests`` are those
+    that did not pass; ``result.json`` has all.
+``hops``
+    live migrations.
+``attempts``
+    ``{"number", "verdict", "reason", "seconds", "metrics", "artifacts"}`` of each attempt.
+"""
+
+from matrix.errors import ExitCode
+from matrix.model import Attempt, Subtest
+from matrix.results.files import written_atomically
+from matrix.results.json_text import json_bytes
+from matrix.results.outcome import CaseResult
+from matrix.results.record import RunRecord
+
+
+def write_results(record: RunRecord) -> ExitCode:
+    """Write ``results.json`` from what is finished so far, holding one case at a time in memory.
+
+    Returns:
+        What the command ends with.
+
+    Raises:
+        HostError: it cannot be written, or the journal cannot be read.
+    """
+    code = record.exit_code()
+    with written_atomically(record.run.path / "results.json", durable=True) as file:
+        file.write(b'{"cases": [')
+        separator = b"\n"
+        for result in record.results():
+            file.write(separator + json_bytes(case_document(result), nonfinite="null"))
+            separator = b",\n"
+        counts = {verdict.value: count for verdict, count in record.counts().items()}
+        unfinished = record.unfinished()
+        file.write(b'\n],\n"counts": ' + json_bytes(counts))
+        file.write(b',\n"exit_code": ' + json_bytes(int(code)))
+        file.write(b',\n"unfinished": ' + json_bytes(unfinished) + b"}\n")
+    return code
+
+
+def case_document(result: CaseResult, *, all_subtests: bool = False) -> dict[str, object]:
+    """A case as it stands in ``results.json``, or with all its subtests in ``result.json``."""
+    case, telling = result.case, result.telling
+    subtests: tuple[Subtest, ...] = result.not_passed
+    if all_subtests:
+        subtests = telling.subtests if telling else ()
+    return {
+        "id": case.id,
+        "scenario": case.scenario,
+        "suite": case.suite,
+        "test": case.test.name,
+        "axes": case.variant.axes(),
+        "verdict": result.verdict,
+        "reason": result.reason,
+        "seconds": round(result.seconds, 6),
+        "accelerator": result.accelerator,
+        "accelerator_reason": telling.accelerator_reason if telling else "",
+        "subtest_counts": {v.value: n for v, n in telling.subtest_counts} if telling else {},
+        "subtests_dropped": telling.subtests_dropped if telling else 0,
+        "subtests": subtests,
+        "metrics": _metrics(telling) if telling else [],
+        "hops": [],
+        "command": telling.command if telling else "",
+        "artifacts": telling.artifacts if telling else "",
+        "attempts": [_attempt_document(each) for each in result.attempts],
+    }
+
+
+def _attempt_document(attempt: Attempt) -> dict[str, object]:
+    return {
+        "number": attempt.number,
+        "verdict": attempt.verdict,
+        "reason": attempt.reason,
+        "seconds": round(attempt.seconds, 6),
+        "metrics": _metrics(attempt),
+        "artifacts": attempt.artifacts,
+    }
+
+
+def _metrics(attempt: Attempt) -> list[dict[str, object]]:
+    return [{"name": name, "value": value, "unit": unit} for name, value, unit in attempt.metrics]

@@ -1,0 +1,141 @@
+"""The table of a run: variants down, tests across, a verdict in every cell."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from matrix.model import Accelerator, Verdict
+from matrix.results.labels import axis_labels
+from matrix.results.outcome import WORST_FIRST, CaseResult
+from matrix.results.printable import display_width, printable, shortened
+from matrix.results.segments import BLANK, Line, Segment, Style
+
+MOST_BLOCKS = 3
+"""Into how many parts, one below the other, the tests of a table may be folded. With more it
+tells nothing at a glance, and counts per variant are shown."""
+
+LONGEST_NAME = 24
+"""Columns that a test's name may take in the head of a table."""
+
+GAP = "  "
+
+
+@dataclass(slots=True)
+class _Row:
+    """One variant."""
+
+    axes: dict[str, str]
+    accelerators: set[str] = field(default_factory=set)
+    cells: dict[str, Verdict] = field(default_factory=dict)
+    counts: dict[Verdict, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One test: its name as in the head, and the columns of the terminal that it takes."""
+
+    test: str
+    head: str
+    width: int
+
+
+class Overview:
+    """Gathers the verdicts of one scenario and shows them as a table."""
+
+    def __init__(self) -> None:
+        self._rows: dict[object, _Row] = {}
+        self._tests: dict[str, int] = {}
+        """Of each test the width of its widest verdict."""
+
+    def add(self, result: CaseResult) -> None:
+        """Take one case's result in. Where cases share variant and test, the worst is shown."""
+        variant, name = result.case.variant, result.case.test.name
+        row = self._rows.setdefault(variant, _Row(axis_labels(variant)))
+        before = row.cells.get(name, result.verdict)
+        row.cells[name] = min(before, result.verdict, key=WORST_FIRST.index)
+        row.counts[result.verdict] = row.counts.get(result.verdict, 0) + 1
+        self._tests[name] = max(self._tests.get(name, 0), len(result.verdict.value))
+        if result.accelerator:
+            row.accelerators.add(result.accelerator)
+
+    def lines(self, width: int) -> Iterator[Line]:
+        """The table in at most ``width`` columns, or counts per variant where it is too wide."""
+        labels = self._labels(width // 2)
+        label_width = max(map(display_width, labels))
+        blocks = self._blocks(width - label_width)
+        if len(blocks) > MOST_BLOCKS:
+            yield from self._count_lines(labels, label_width)
+            return
+        for index, block in enumerate(blocks):
+            if index:
+                yield BLANK
+            yield from self._block_lines(labels, label_width, block)
+
+    def _labels(self, most: int) -> list[str]:
+        """The rows' labels: one column per axis, aligned, each label at most ``most`` wide."""
+        rows = list(self._rows.values())
+        only_auto = all(row.axes["accel"] == Accelerator.AUTO for row in rows)
+        names = list(dict.fromkeys(name for row in rows for name in row.axes))
+        texts = [[_axis_text(row, name, only_auto=only_auto) for name in names] for row in rows]
+        widths = [max(map(display_width, column)) for column in zip(*texts, strict=True)]
+        return [
+            shortened(" ".join(map(_padded, row, widths)).rstrip(), max(most, 10)) for row in texts
+        ]
+
+    def _blocks(self, available: int) -> list[list[_Column]]:
+        """The tests' columns in as many lists as are needed to keep each in ``available``."""
+        blocks: list[list[_Column]] = [[]]
+        used = 0
+        for name, widest in self._tests.items():
+            head = shortened(name, LONGEST_NAME)
+            column = _Column(name, head, max(display_width(head), widest))
+            used += len(GAP) + column.width
+            if used > available and blocks[-1]:
+                blocks.append([])
+                used = len(GAP) + column.width
+            blocks[-1].append(column)
+        return blocks
+
+    def _block_lines(
+        self, labels: Sequence[str], label_width: int, columns: Sequence[_Column]
+    ) -> Iterator[Line]:
+        head = "".join(GAP + _padded(column.head, column.width) for column in columns)
+        yield ((" " * label_width + head.rstrip(), Style.HEADING),)
+        for label, row in zip(labels, self._rows.values(), strict=True):
+            segments: list[Segment] = [(_padded(label, label_width), Style.PLAIN)]
+            for column in columns:
+                verdict = row.cells.get(column.test)
+                text = verdict.value if verdict else "-"
+                style = Style.of(verdict) if verdict else Style.FAINT
+                segments += [(GAP, Style.PLAIN), (_padded(text, column.width), style)]
+            yield tuple(segments)
+
+    def _count_lines(self, labels: Sequence[str], label_width: int) -> Iterator[Line]:
+        verdicts = [
+            verdict
+            for verdict in reversed(WORST_FIRST)
+            if any(verdict in row.counts for row in self._rows.values())
+        ]
+        head = "".join(f"{GAP}{verdict.value:>7}" for verdict in verdicts)
+        yield ((" " * label_width + head, Style.HEADING),)
+        for label, row in zip(labels, self._rows.values(), strict=True):
+            segments: list[Segment] = [(_padded(label, label_width), Style.PLAIN)]
+            for verdict in verdicts:
+                count = row.counts.get(verdict, 0)
+                style = Style.of(verdict) if count else Style.FAINT
+                segments += [(GAP, Style.PLAIN), (f"{count or '-':>7}", style)]
+            yield tuple(segments)
+
+
+def _axis_text(row: _Row, name: str, *, only_auto: bool) -> str:
+    """An axis' value; of the accelerator what was really used, beside what was asked for only
+    where rows of one table asked for different things."""
+    value = row.axes.get(name, "")
+    if name == "accel" and value == Accelerator.AUTO and row.accelerators:
+        used = "+".join(sorted(row.accelerators))
+        value = used if only_auto else f"auto:{used}"
+    text = printable(value)
+    return text if name in ("arch", "accel") or not text else f"{name}={text}"
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - display_width(text))

@@ -1,0 +1,313 @@
+"""A run's results for people: lines of styled segments, without a word about terminals.
+
+Pure functions; :mod:`matrix.cli` adds the colours. What guests and strangers wrote is
+:func:`~matrix.results.printable.printable` in every segment.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matrix.model import Attempt, Case, Subtest, SubtestVerdict, Verdict
+from matrix.results.labels import variant_label
+from matrix.results.outcome import WORST_FIRST, CaseResult, counts_as_failure
+from matrix.results.printable import printable
+from matrix.results.record import RunRecord
+from matrix.results.segments import BLANK, Line, Style, line, wrapped
+from matrix.results.tables import Overview
+
+MOST_SUBTESTS = 10
+"""How many subtests that did not pass are named per case; its artifacts have all."""
+
+MOST_IDS = 3
+"""How many of the cases that share a reason are named."""
+
+MOST_REASONS = 20
+"""How many reasons are named of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What a summary says of the run as a whole."""
+
+    path: Path
+    """The run directory, as the user named it."""
+    elapsed: float
+    """Seconds of wall time."""
+    unfinished: tuple[str, ...] = ()
+    """Ids of cases without a result."""
+    in_flight: tuple[tuple[str, int], ...] = ()
+    """Attempts (case id, number) that were running when the run ended."""
+    strict: bool = False
+
+
+def record_summary(record: RunRecord, width: int) -> Iterator[Line]:
+    """:func:`summary` of a run as it stands on disk. Raises as ``RunRecord.results``."""
+    closing = Closing(
+        path=record.run.given,
+        elapsed=record.elapsed,
+        unfinished=record.unfinished(),
+        in_flight=record.in_flight(),
+        strict=record.strict,
+    )
+    return summary(record.results(), closing, width)
+
+
+def summary(results: Iterable[CaseResult], closing: Closing, width: int) -> Iterator[Line]:
+    """The summary of a run: table, accelerators, skips, every case that did not pass, counts.
+
+    Args:
+        results: of the finished cases; gone through once.
+        closing: the rest.
+        width: columns to keep to; only paths and other long words go beyond.
+    """
+    gathered = _Gathered()
+    for result in results:
+        gathered.add(result, closing, width)
+    yield from _tables(gathered, width)
+    yield from _accelerators(gathered, width)
+    yield from _group_lines("Skipped", Style.SKIP, gathered.skips, width)
+    yield from _group_lines("Failed as expected", Style.XFAIL, gathered.known, width)
+    yield from _group_lines(
+        "Passed, although known to fail", Style.XPASS, gathered.unexpected, width
+    )
+    if gathered.bad:
+        yield BLANK
+        yield line("Not passed", Style.HEADING)
+        yield from gathered.bad
+    yield from _unfinished(closing, width)
+    yield BLANK
+    yield _count_line(gathered.counts, closing)
+    yield (("Results in ", Style.PLAIN), (printable(str(closing.path)), Style.PATH))
+
+
+def outcome_lines(result: CaseResult, run: Path, width: int) -> Iterator[Line]:
+    """A case that did not pass: verdict, id, time, reason, failing subtests, attempts, artifacts.
+
+    Args:
+        result: of the case.
+        run: the run directory, as the user named it.
+        width: columns to keep to.
+    """
+    yield (
+        (f"  {result.verdict.value:<8}", Style.of(result.verdict)),
+        (printable(result.case.id), Style.PLAIN),
+        (f"  {duration(result.seconds)}", Style.FAINT),
+    )
+    yield from wrapped(result.reason, width, " " * 10)
+    telling = result.telling
+    if telling is None:
+        return
+    failing = [each for each in telling.subtests if _failed(each)]
+    yield from _subtest_lines(failing[:MOST_SUBTESTS], width)
+    total = sum(n for verdict, n in telling.subtest_counts if verdict in _FAILED)
+    if max(total, len(failing)) > MOST_SUBTESTS:
+        more = max(total, len(failing)) - MOST_SUBTESTS
+        yield line(f"{' ' * 10}… and {more} more", Style.FAINT)
+    if telling.artifacts:
+        yield (
+            (" " * 10, Style.PLAIN),
+            (printable(str(run / telling.artifacts)), Style.PATH),
+        )
+
+
+def case_lines(result: CaseResult, run: Path, width: int) -> Iterator[Line]:
+    """Everything that is known of one case: ``matrix show RUN CASE``. Arguments as
+    :func:`outcome_lines`."""
+    case = result.case
+    yield line(case.id, Style.HEADING)
+    yield (
+        (f"  {result.verdict.value:<8}", Style.of(result.verdict)),
+        (duration(result.seconds), Style.FAINT),
+    )
+    yield from wrapped(result.reason, width, "  ")
+    yield BLANK
+    for what, value in _facts(case):
+        yield ((f"  {what:<10}", Style.FAINT), (printable(value), Style.PLAIN))
+    for attempt in result.attempts:
+        yield BLANK
+        yield from _attempt_lines(attempt, len(result.attempts), run, width)
+
+
+def duration(seconds: float) -> str:
+    """``0.31 s``, ``12.3 s``, ``2 min 5 s``, ``3 h 20 min``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+@dataclass(slots=True)
+class _Group:
+    """Cases that share a reason: the first few ids, and how many there are."""
+
+    ids: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, case_id: str) -> None:
+        self.count += 1
+        if len(self.ids) < MOST_IDS:
+            self.ids.append(case_id)
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What one pass over the results leaves; its size follows the cases that did not pass."""
+
+    overviews: dict[str, Overview] = field(default_factory=dict)
+    counts: dict[Verdict, int] = field(default_factory=dict)
+    accelerators: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+    skips: dict[str, _Group] = field(default_factory=dict)
+    known: dict[str, _Group] = field(default_factory=dict)
+    unexpected: dict[str, _Group] = field(default_factory=dict)
+    bad: list[Line] = field(default_factory=list)
+
+    def add(self, result: CaseResult, closing: Closing, width: int) -> None:
+        case, verdict = result.case, result.verdict
+        self.overviews.setdefault(case.scenario, Overview()).add(result)
+        self.counts[verdict] = self.counts.get(verdict, 0) + 1
+        telling = result.telling
+        if telling is not None and telling.accelerator:
+            why = (telling.accelerator, telling.accelerator_reason)
+            self.accelerators.setdefault(why, {}).setdefault(case.variant.arch.value)
+        if counts_as_failure(verdict, strict=closing.strict):
+            self.bad += outcome_lines(result, closing.path, width)
+        elif verdict is Verdict.SKIP:
+            self.skips.setdefault(result.reason, _Group()).add(case.id)
+        elif verdict is Verdict.XFAIL:
+            self.known.setdefault(result.reason, _Group()).add(case.id)
+        elif verdict is Verdict.XPASS:
+            self.unexpected.setdefault(result.reason, _Group()).add(case.id)
+
+
+_FAILED = (SubtestVerdict.FAIL, SubtestVerdict.XPASS)
+
+
+def _failed(subtest: Subtest) -> bool:
+    return subtest.verdict in _FAILED
+
+
+def _tables(gathered: _Gathered, width: int) -> Iterator[Line]:
+    for index, (scenario, overview) in enumerate(gathered.overviews.items()):
+        if index:
+            yield BLANK
+        if len(gathered.overviews) > 1:
+            yield line(scenario, Style.HEADING)
+        yield from overview.lines(width)
+
+
+def _accelerators(gathered: _Gathered, width: int) -> Iterator[Line]:
+    if not gathered.accelerators:
+        return
+    yield BLANK
+    yield line("Accelerators", Style.HEADING)
+    groups = sorted(gathered.accelerators.items())
+    for (accelerator, reason), architectures in groups[:MOST_REASONS]:
+        why = f": {reason}" if reason else ""
+        text = f"{accelerator}  {', '.join(architectures)}{why}"
+        yield from wrapped(text, width, " " * 7, first="  ")
+    yield from _more(len(groups), "reasons")
+
+
+def _group_lines(title: str, style: Style, groups: dict[str, _Group], width: int) -> Iterator[Line]:
+    if not groups:
+        return
+    total = sum(group.count for group in groups.values())
+    yield BLANK
+    yield ((f"{title}: ", Style.HEADING), (_cases(total), style))
+    ordered = sorted(groups.items(), key=lambda each: -each[1].count)
+    for reason, group in ordered[:MOST_REASONS]:
+        yield from wrapped(f"{group.count:>3}  {reason}", width, " " * 7, first="  ")
+        more = f", … {group.count - len(group.ids)} more" if group.count > len(group.ids) else ""
+        ids = ", ".join(group.ids) + more
+        yield from wrapped(ids, width, " " * 7, Style.FAINT)
+    yield from _more(len(ordered), "reasons")
+
+
+def _more(total: int, what: str) -> Iterator[Line]:
+    if total > MOST_REASONS:
+        yield line(f"       … and {total - MOST_REASONS} more {what}", Style.FAINT)
+
+
+def _unfinished(closing: Closing, width: int) -> Iterator[Line]:
+    if not closing.unfinished:
+        return
+    yield BLANK
+    yield (
+        ("Not finished: ", Style.HEADING),
+        (_cases(len(closing.unfinished)), Style.ERROR),
+        (f"; matrix run --resume {printable(str(closing.path))}", Style.PLAIN),
+    )
+    if closing.in_flight:
+        ids = [case_id for case_id, _ in closing.in_flight[:MOST_REASONS]]
+        yield from wrapped("interrupted: " + ", ".join(ids), width, "  ", Style.FAINT)
+
+
+def _count_line(counts: dict[Verdict, int], closing: Closing) -> Line:
+    """``18 cases in 12.3 s: 15 pass, 2 fail, 1 skip``."""
+    total = sum(counts.values())
+    segments = [(f"{_cases(total)} in {duration(closing.elapsed)}", Style.PLAIN)]
+    separator = ": "
+    for verdict in reversed(WORST_FIRST):
+        if counts.get(verdict):
+            segments.append((separator, Style.PLAIN))
+            segments.append((f"{counts[verdict]} {verdict.value}", Style.of(verdict)))
+            separator = ", "
+    return tuple(segments)
+
+
+def _cases(count: int) -> str:
+    return f"{count:,} case{'' if count == 1 else 's'}"
+
+
+def _facts(case: Case) -> Iterator[tuple[str, str]]:
+    yield "scenario", case.scenario
+    yield "test", f"{case.test.name} of {case.suite}"
+    yield "variant", variant_label(case.variant)
+    yield "image", case.test.image
+    if case.test.arguments:
+        yield "arguments", case.test.arguments
+
+
+def _attempt_lines(attempt: Attempt, of: int, run: Path, width: int) -> Iterator[Line]:
+    if of > 1:
+        yield (
+            (f"  Attempt {attempt.number}: ", Style.HEADING),
+            (attempt.verdict.value, Style.of(attempt.verdict)),
+            (f"  {duration(attempt.seconds)}", Style.FAINT),
+        )
+        yield from wrapped(attempt.reason, width, "  ")
+    if attempt.accelerator:
+        why = f"{attempt.accelerator}: {attempt.accelerator_reason}"
+        yield from wrapped(why, width, " " * 12, first="  accelerator ")
+    yield from _subtest_lines(attempt.subtests, width)
+    if attempt.subtests_dropped:
+        yield line(f"{' ' * 10}… and {attempt.subtests_dropped} more", Style.FAINT)
+    for name, value, unit in attempt.metrics:
+        yield line(f"  {name} = {value:g} {unit}".rstrip())
+    for what, path in (("artifacts", attempt.artifacts), ("by hand", attempt.command)):
+        if path:
+            shown = str(run / path) if what == "artifacts" else path
+            yield ((f"  {what:<10}", Style.FAINT), (printable(shown), Style.PATH))
+
+
+_SUBTEST_STYLES = {
+    SubtestVerdict.PASS: Style.PASS,
+    SubtestVerdict.FAIL: Style.FAIL,
+    SubtestVerdict.SKIP: Style.SKIP,
+    SubtestVerdict.XFAIL: Style.XFAIL,
+    SubtestVerdict.XPASS: Style.FAIL,
+    SubtestVerdict.KFAIL: Style.XFAIL,
+}
+
+
+def _subtest_lines(subtests: Sequence[Subtest], width: int) -> Iterator[Line]:
+    for subtest in subtests:
+        words = f"{subtest.verdict.value.upper()}: {subtest.name}"
+        if subtest.message:
+            words += f": {subtest.message}"
+        yield from wrapped(words, width, " " * 12, _SUBTEST_STYLES[subtest.verdict], " " * 10)
