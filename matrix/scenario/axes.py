@@ -1,0 +1,73 @@
+"""The axes a matrix may have: a table of how each is written, read and shown.
+
+The order of the table is the canonical order of axes in case ids and lists. A new axis is one more
+row here and one more field of :class:`matrix.model.Variant`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from matrix.scenario import values
+from matrix.scenario.units import format_size
+from matrix.scenario.values import AxisValue, Shape
+
+
+def _show_size(value: AxisValue) -> str:
+    return format_size(int(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis: ``parse`` reads a value (raises Refused), ``show`` writes it back."""
+
+    name: str
+    description: str
+    shape: Shape
+    """JSON Schema of one value as it is written in a scenario."""
+    parse: Callable[[str], AxisValue]
+    show: Callable[[AxisValue], str] = str
+
+
+AXES: Mapping[str, Axis] = {
+    axis.name: axis
+    for axis in (
+        Axis(
+            "arch",
+            "Guest architecture, by QEMU's name for it or a common alias.",
+            values.ARCH_SHAPE,
+            values.parse_arch,
+        ),
+        Axis(
+            "accel",
+            "Accelerator; auto is KVM where it works for the architecture, else TCG.",
+            values.ACCEL_SHAPE,
+            values.parse_accel,
+        ),
+        Axis(
+            "qemu",
+            "QEMU installation: 'system', or a name given by --qemu NAME=DIR or the host file.",
+            values.TEXT_SHAPE,
+            values.parse_axis_text,
+        ),
+        Axis(
+            "machine",
+            "Machine with its properties, as QEMU's -machine takes it.",
+            values.TEXT_SHAPE,
+            values.parse_axis_text,
+        ),
+        Axis(
+            "cpu",
+            "CPU model with its properties, as QEMU's -cpu takes it.",
+            values.TEXT_SHAPE,
+            values.parse_axis_text,
+        ),
+        Axis("smp", "Number of vCPUs.", values.SMP_SHAPE, values.parse_smp),
+        Axis(
+            "memory",
+            "Guest memory, a whole number of MiB.",
+            values.MEMORY_SHAPE,
+            values.parse_memory,
+            _show_size,
+        ),
+    )
+}

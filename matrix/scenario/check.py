@@ -1,0 +1,142 @@
+"""Checking a node tree against the models of :mod:`.schema`, in our words and at its places."""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from matrix.errors import Problem
+from matrix.scenario.document import Kind, Mapping, Node, Scalar, Sequence, node_at
+from matrix.scenario.schema import (
+    MatrixSection,
+    RunSection,
+    ScenarioSection,
+    Section,
+    SuiteSection,
+)
+from matrix.scenario.wording import Refused, one_of, quoted
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong at ``path``; without a problem where that was reported already."""
+
+    path: tuple[str | int, ...]
+    problem: Problem | None
+
+
+def check(root: Node) -> tuple[ScenarioSection | None, tuple[Finding, ...]]:
+    """The values of a scenario, or everything that is wrong with its shape and single values."""
+    try:
+        return ScenarioSection.model_validate(_plain(root)), ()
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    return None, tuple(_finding(root, detail) for detail in details)
+
+
+def read_section(model: type[AnySection], node: Node) -> AnySection:
+    """The values of one section in which :func:`check` found nothing wrong."""
+    return model.model_validate(_plain(node))
+
+
+def _plain(node: Node) -> object:
+    if isinstance(node, Mapping):
+        return {key.text: _plain(value) for key, value in node.entries}
+    if isinstance(node, Sequence):
+        return [_plain(item) for item in node.items]
+    return node
+
+
+def _finding(root: Node, details: ErrorDetails) -> Finding:
+    path = details["loc"]
+    cause = details.get("ctx", {}).get("error")
+    if isinstance(cause, Refused):
+        path = (*path, *cause.path)
+    node = node_at(root, path)
+    if isinstance(node, Scalar) and node.kind is Kind.BROKEN:
+        return Finding(path, None)
+    if details["type"] == "extra_forbidden":
+        return Finding(path, _unknown_key(root, path))
+    if node is None:  # "missing"
+        section = node_at(root, path[:-1]) or root
+        message = f"{_named(path[:-1])}key {quoted(str(path[-1]))} is missing"
+        return Finding(path, Problem(section.place, message))
+    if isinstance(cause, Refused):
+        return Finding(path, Problem(node.place, _named(path) + cause.message, cause.allowed))
+    message = _named(path) + _wrong_shape(details, node)
+    return Finding(path, Problem(node.place, message, _right_shape(details)))
+
+
+def _named(path: tuple[str | int, ...]) -> str:
+    """``timeout: ``, the key that a value belongs to; empty for the whole file."""
+    keys = [step for step in path if isinstance(step, str)]
+    return f"{keys[-1]}: " if keys else ""
+
+
+def _wrong_shape(details: ErrorDetails, node: Node) -> str:
+    if details["type"] == "too_short":
+        return "the list is empty"
+    if details["type"] == "too_long":
+        return f"the list has {details['ctx']['actual_length']} entries"
+    if isinstance(node, Scalar) and node.kind is Kind.NULL:
+        return "has no value"
+    wanted = "list" if details["type"] == "list_type" else "mapping"
+    if isinstance(node, Scalar):
+        return f"a {wanted} is wanted here, not {quoted(node.text)}"
+    found = "list" if isinstance(node, Sequence) else "mapping"
+    return f"a {wanted} is wanted here, not a {found}"
+
+
+def _right_shape(details: ErrorDetails) -> str:
+    match details["type"]:
+        case "too_short":
+            return "leave the key out, or give at least one value"
+        case "too_long":
+            return f"at most {details['ctx']['max_length']}"
+        case "list_type":
+            return "as in [first, second]"
+        case _:
+            return "as in {key: value}"
+
+
+def _unknown_key(root: Node, path: tuple[str | int, ...]) -> Problem:
+    section = node_at(root, path[:-1])
+    name = str(path[-1])
+    place = root.place
+    if isinstance(section, Mapping):
+        place = next(key.place for key, _ in section.entries if key.text == name)
+    known = _section_at(path[:-1]).model_fields
+    allowed = one_of(name, known)
+    home = _section_with(name)
+    if home and not allowed.startswith("did you mean"):
+        allowed = f"it belongs under {quoted(home)}"
+    return Problem(place, f"{_named(path[:-1])}unknown key {quoted(name)}", allowed)
+
+
+def _section_with(key: str) -> str:
+    for name, model in (("run", RunSection), ("matrix", MatrixSection), ("suite", SuiteSection)):
+        if key in model.model_fields:
+            return name
+    return ""
+
+
+def _section_at(path: tuple[str | int, ...]) -> type[BaseModel]:
+    """The model of the mapping at ``path``."""
+    model: type[BaseModel] = ScenarioSection
+    for step in path:
+        if isinstance(step, str):
+            model = _model_in(model.model_fields[step].annotation)
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        if isinstance(argument, type) and issubclass(argument, BaseModel):
+            return argument
+    msg = f"no section in {annotation}"
+    raise TypeError(msg)

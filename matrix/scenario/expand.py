@@ -1,0 +1,101 @@
+"""A Scenario and its suite's tests → cases. The host is never looked at.
+
+Variants, tests and builds are shared between cases: there may be 100,000 of them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from matrix.errors import Problem, ScenarioError
+from matrix.model import Architecture, Case, Variant
+from matrix.scenario.choose import Chooser, Chosen, check_unmatched
+from matrix.scenario.identity import case_id, variant_suffix
+from matrix.scenario.model import Scenario, SuiteTests
+from matrix.scenario.wording import quoted
+
+__all__ = ["MAX_CASES", "SuiteTests", "expand"]
+
+MAX_CASES = 1_000_000
+
+
+def expand(
+    scenario: Scenario,
+    suite: Callable[[Architecture], SuiteTests],
+    *,
+    include_nodefault: bool = False,
+) -> list[Case]:
+    """The cases of ``scenario``: every chosen test in every variant, in order.
+
+    ``suite`` is asked once for each architecture. Cases that the scenario itself skips are in the
+    list with their reason as ``excluded``: of variants excluded with a reason, of tests in group
+    nodefault that were neither chosen by name or group nor by ``include_nodefault``, and one for
+    each variant whose architecture the suite has no build for.
+
+    Raises:
+        ScenarioError: a pattern or group matches no test of any architecture, there are too many
+            cases, or two have the same id.
+    """
+    architectures = dict.fromkeys(variant.arch for variant, _ in _variants(scenario))
+    suites = {arch: suite(arch) for arch in architectures}
+    chooser = Chooser(scenario.suite, include_nodefault)
+    chosen = {arch: chooser.choose(tests) for arch, tests in suites.items()}
+    for arch in scenario.matrix.written_architectures():
+        # One that the command line left out may have what the filters name.
+        if chooser.unmatched and arch not in suites:
+            suites[arch] = suite(arch)
+            chooser.choose(suites[arch])
+    if any(tests.unavailable for tests in suites.values()):
+        # Its tests are unknown, so nobody can tell a typo; but it is not kept secret either.
+        doubt = chooser.doubt()
+        chosen = {arch: one.with_doubt(doubt) for arch, one in chosen.items()}
+    else:
+        check_unmatched(scenario, chooser, suites.values())
+    return _cases(scenario, chosen)
+
+
+def _variants(scenario: Scenario) -> Iterator[tuple[Variant, str]]:
+    """Every variant, and why the scenario leaves it out (or empty)."""
+    for variant in scenario.variants:
+        yield variant, ""
+    for exclusion in scenario.exclusions:
+        yield exclusion.variant, exclusion.reason
+
+
+def _cases(scenario: Scenario, chosen: Mapping[Architecture, Chosen]) -> list[Case]:
+    count = sum(len(chosen[variant.arch].tests) for variant, _ in _variants(scenario))
+    if count > MAX_CASES:
+        message = f"this comes to {count} cases"
+        raise ScenarioError([Problem(scenario.source, message, f"at most {MAX_CASES}")])
+    cases: list[Case] = []
+    for variant, reason in _variants(scenario):
+        cases.extend(_cases_of(scenario, variant, reason, chosen[variant.arch]))
+    ids = {case.id for case in cases}
+    if len(ids) < len(cases):
+        raise ScenarioError([_duplicate(scenario, cases)])
+    return cases
+
+
+def _cases_of(scenario: Scenario, variant: Variant, reason: str, chosen: Chosen) -> Iterator[Case]:
+    suffix = variant_suffix(variant)
+    suite = scenario.suite.kind.value
+    for one in chosen.tests:
+        yield Case(
+            id=case_id(scenario.name, one.encoded_name, suffix),
+            scenario=scenario.name,
+            suite=suite,
+            test=one.test,
+            variant=variant,
+            build=chosen.build,
+            settings=scenario.settings,
+            excluded=reason or one.skip_reason,
+        )
+
+
+def _duplicate(scenario: Scenario, cases: list[Case]) -> Problem:
+    seen: set[str] = set()
+    for case in cases:
+        if case.id in seen:
+            break
+        seen.add(case.id)
+    message = f"two cases have the id {quoted(case.id)}"
+    allowed = f"is there a second test {quoted(case.test.name)} in {case.build.directory}?"
+    return Problem(scenario.source, message, allowed)

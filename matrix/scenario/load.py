@@ -1,0 +1,192 @@
+"""A scenario file → a Scenario, or a ScenarioError with everything that is wrong with it.
+
+Three layers, each of which reports all it finds: the text is YAML (:mod:`.document`), the keys and
+values are those of the format (:mod:`.schema`), and together they mean something (here).
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from matrix.errors import Place, Problem, ScenarioError
+from matrix.model import RunSettings
+from matrix.scenario import check, document, schema, template
+from matrix.scenario.axes import AXES
+from matrix.scenario.document import Node, Scalar, Sequence, node_at
+from matrix.scenario.model import Entry, Matrix, Scenario, SuiteSelection
+from matrix.scenario.variants import MAX_VARIANTS, Resolution, count_combinations, resolve
+from matrix.scenario.wording import Refused
+
+BUILTIN = "builtin"
+"""The ``build`` that stands for the embedded guests."""
+
+_UNSUPPORTED = ("migration", "expect")
+"""Keys that the format has and that this version does not carry out: refused, never ignored."""
+
+
+def load_scenario(path: Path, variables: Mapping[str, str]) -> Scenario:
+    """The scenario in the file ``path``; ``variables`` are for ``${NAME}``.
+
+    Raises:
+        ScenarioError: the file cannot be read, or anything in it is wrong; has every problem.
+    """
+    return read_scenario(_read(path), str(path), path.parent, variables)
+
+
+def read_scenario(
+    data: bytes, file: str, directory: Path, variables: Mapping[str, str]
+) -> Scenario:
+    """The scenario in ``data``; ``file`` is its name, and paths in it start at ``directory``.
+
+    Raises:
+        ScenarioError: anything is wrong; has every problem, each with its line.
+    """
+    root, found = document.parse_document(data, file)
+    if root is None:
+        raise ScenarioError(found)
+    shape = _Shape(root)
+    problems = [*found, *(finding.problem for finding in shape.findings if finding.problem)]
+    problems += _unsupported(root)
+    suite = _suite(shape, directory, variables, problems)
+    matrix, resolution = _matrix(shape, problems)
+    if problems or suite is None or matrix is None or shape.whole is None:
+        raise ScenarioError(dict.fromkeys(problems))
+    run = shape.whole.run
+    return Scenario(
+        name=shape.whole.name,
+        description=shape.whole.description or "",
+        suite=suite,
+        matrix=matrix,
+        variants=resolution.variants,
+        exclusions=resolution.exclusions,
+        settings=RunSettings(**run.model_dump(exclude_unset=True)) if run else RunSettings(),
+        source=root.place,
+        places=tuple(_filter_places(root)),
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(document.MAX_BYTES + 1)
+    except OSError as error:
+        why = error.strerror or str(error)
+    except ValueError as error:  # a NUL in the name
+        why = str(error)
+    problem = Problem(Place(str(path)), f"cannot be read: {why}", "give the path of a YAML file")
+    raise ScenarioError([problem])
+
+
+class _Shape:
+    """What is known of a file whose shape was checked: all of it, or the sections that are right.
+
+    That one section is wrong does not keep the others' meaning from being checked.
+    """
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self.whole, self.findings = check.check(root)
+        self._wrong = {finding.path[0] if finding.path else "" for finding in self.findings}
+
+    def section(self, key: str, model: type[check.AnySection]) -> check.AnySection | None:
+        """The values of a top-level key, None where anything in it is wrong or missing."""
+        node = node_at(self.root, (key,))
+        if node is None or self._wrong & {key, ""}:
+            return None
+        return check.read_section(model, node)
+
+
+def _unsupported(root: Node) -> list[Problem]:
+    if not isinstance(root, document.Mapping):
+        return []
+    return [
+        Problem(key.place, f"{key.text!r} is not supported by this version", "leave it out")
+        for key, _ in root.entries
+        if key.text in _UNSUPPORTED
+    ]
+
+
+def _suite(
+    shape: _Shape, directory: Path, variables: Mapping[str, str], problems: list[Problem]
+) -> SuiteSelection | None:
+    build = _build(shape.root, directory, variables, problems)
+    section = shape.section("suite", schema.SuiteSection)
+    if section is None:
+        return None
+    return SuiteSelection(
+        kind=section.kind,
+        build=build,
+        tests=tuple(section.tests or ()),
+        groups=tuple(section.groups or ()),
+        exclude=tuple(section.exclude or ()),
+        max_smp=section.max_smp,
+    )
+
+
+def _build(
+    root: Node, directory: Path, variables: Mapping[str, str], problems: list[Problem]
+) -> str:
+    """``build`` with variables filled in, and made absolute; empty where there is a problem."""
+    node = node_at(root, ("suite", "build"))
+    if not isinstance(node, Scalar):
+        return ""
+    refusals = list(template.refusals(node.text, variables))
+    if node.text.startswith("~/"):
+        refusals.append(Refused("'~' is not filled in", "write ${HOME}"))
+    if refusals:
+        problems += [
+            Problem(node.place, f"build: {refused.message}", refused.allowed)
+            for refused in refusals
+        ]
+        return ""
+    if node.text == BUILTIN:
+        return node.text
+    filled = template.fill(node.text, variables)
+    return os.path.abspath(directory / filled)  # noqa: PTH100  # absolute() keeps "..", resolve() follows links
+
+
+def _matrix(shape: _Shape, problems: list[Problem]) -> tuple[Matrix | None, Resolution]:
+    nothing = Resolution((), ())
+    section = shape.section("matrix", schema.MatrixSection)
+    node = node_at(shape.root, ("matrix",))
+    if section is None or not isinstance(node, document.Mapping):
+        return None, nothing
+    matrix = Matrix(
+        axes=tuple(
+            (key.text, tuple(getattr(section, key.text)))
+            for key, _ in node.entries
+            if key.text in AXES
+        ),
+        include=_entries(section, "include"),
+        exclude=_entries(section, "exclude"),
+    )
+    count = count_combinations(matrix)
+    if count > MAX_VARIANTS:
+        message = f"the axes have {count} combinations"
+        problems.append(Problem(node.place, message, f"at most {MAX_VARIANTS}"))
+        return None, nothing
+    resolution = resolve(matrix)
+    for flaw in resolution.flaws:
+        entry = node_at(node, ("include", flaw.entry)) or node
+        problems.append(Problem(entry.place, flaw.message, flaw.allowed))
+    return matrix, resolution
+
+
+def _entries(matrix: schema.Section, key: str) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(
+            values=tuple(
+                (name, getattr(section, name)) for name in AXES if name in section.model_fields_set
+            ),
+            reason=getattr(section, "reason", None) or "",
+        )
+        for section in getattr(matrix, key) or ()
+    )
+
+
+def _filter_places(root: Node) -> Iterator[tuple[str, Place]]:
+    for key in ("tests", "groups"):
+        node = node_at(root, ("suite", key))
+        if isinstance(node, Sequence):
+            for index, item in enumerate(node.items):
+                yield f"{key}[{index}]", item.place

@@ -1,0 +1,103 @@
+"""A scenario once it is read: frozen, validated, with its variants in order."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from matrix.errors import Place
+from matrix.model import Architecture, Build, RunSettings, Test, Variant
+from matrix.scenario.values import AxisValue
+
+
+class SuiteKind(StrEnum):
+    """How a suite is laid out and read."""
+
+    KVM_UNIT_TESTS = "kvm-unit-tests"
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteSelection:
+    """Where the tests come from, and which of them. Empty tuples do not restrict."""
+
+    kind: SuiteKind
+    build: str
+    """``builtin``, or an absolute path in which ``{arch}`` may still stand."""
+    tests: tuple[str, ...] = ()
+    """Patterns (:mod:`fnmatch`) of names."""
+    groups: tuple[str, ...] = ()
+    """Names; a test is chosen that is in one of them and, where given, matches ``tests``."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of names."""
+    max_smp: int | None = None
+
+    def build_for(self, architecture: Architecture) -> str:
+        """``build`` with the architecture filled in."""
+        return self.build.replace("{arch}", architecture.value)
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteTests:
+    """What a suite has for one architecture; ``unavailable`` says why it has nothing, or is empty.
+
+    ``build`` then only needs its architecture and the directory that was looked for.
+    """
+
+    build: Build
+    tests: tuple[Test, ...] = ()
+    unavailable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of ``include`` or ``exclude``; only an exclude has a reason, or none."""
+
+    values: tuple[tuple[str, AxisValue], ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The axes with their values in the order written, and what the command line made of them."""
+
+    axes: tuple[tuple[str, tuple[AxisValue, ...]], ...]
+    include: tuple[Entry, ...] = ()
+    exclude: tuple[Entry, ...] = ()
+    overrides: tuple[tuple[str, tuple[AxisValue, ...]], ...] = ()
+    """Axes that every variant takes these values of, whatever the file says."""
+    architectures: tuple[Architecture, ...] = ()
+    """Only these are kept; empty for all."""
+
+    def written_architectures(self) -> tuple[Architecture, ...]:
+        """Those that the file names, whatever the command line made of them."""
+        entries = [dict(entry.values) for entry in self.include]
+        written = [*dict(self.axes).get("arch", ()), *(e["arch"] for e in entries if "arch" in e)]
+        return tuple(dict.fromkeys(Architecture(str(arch)) for arch in written))
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A variant that the scenario leaves out with a reason: its cases are skipped, visibly."""
+
+    variant: Variant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One scenario file. ``variants`` and ``exclusions`` follow from ``matrix``."""
+
+    name: str
+    description: str
+    suite: SuiteSelection
+    matrix: Matrix
+    variants: tuple[Variant, ...]
+    exclusions: tuple[Exclusion, ...]
+    settings: RunSettings
+    source: Place
+    expect: tuple[str, ...] = ()
+    """Files of known failures, relative to the scenario file."""
+    places: tuple[tuple[str, Place], ...] = field(default=(), compare=False, repr=False)
+    """Where values stand that are checked only once the suite is known: ``tests[0]`` → place."""
+
+    def place(self, name: str) -> Place:
+        """Where the value of that name stands, or the scenario's own place."""
+        return dict(self.places).get(name, self.source)

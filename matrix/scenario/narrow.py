@@ -1,0 +1,108 @@
+"""What the command line makes of a scenario: fewer architectures, other values of an axis."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from matrix.errors import UsageError
+from matrix.model import Architecture, RunSettings
+from matrix.scenario.axes import AXES
+from matrix.scenario.model import Scenario
+from matrix.scenario.values import (
+    AxisValue,
+    check_limit,
+    parse_accel,
+    parse_arch,
+    parse_repeat,
+)
+from matrix.scenario.variants import MAX_VARIANTS, Resolution, count_combinations, resolve
+from matrix.scenario.wording import Refused, one_of, quoted
+
+
+def narrow(
+    scenario: Scenario,
+    *,
+    arch: Sequence[str] = (),
+    accel: Sequence[str] = (),
+    set_: Sequence[str] = (),
+    repeat: int | None = None,
+    timeout: float | None = None,
+) -> Scenario:
+    """``scenario`` as the command line wants it.
+
+    ``arch`` keeps only these architectures (names or aliases). ``accel`` and each ``AXIS=VALUE``
+    of ``set_`` set that axis of every variant, given several times to each of the values; variants
+    that become the same are merged, and what the scenario excludes is judged by the new values.
+    ``timeout`` (seconds) overrides even the tests' own.
+
+    Raises:
+        UsageError: an unknown axis or value, or an architecture that the scenario does not have.
+    """
+    overrides = dict(scenario.matrix.overrides) | _overrides(accel, set_)
+    matrix = replace(scenario.matrix, overrides=tuple(overrides.items()))
+    if count_combinations(matrix) > MAX_VARIANTS:
+        raise UsageError(f"--set: more than {MAX_VARIANTS} combinations")
+    resolution = resolve(matrix)
+    if arch:
+        kept = _kept(scenario.name, arch, resolution)
+        matrix = replace(matrix, architectures=kept)
+        resolution = resolve(matrix)
+    return replace(
+        scenario,
+        matrix=matrix,
+        variants=resolution.variants,
+        exclusions=resolution.exclusions,
+        settings=_settings(scenario.settings, repeat, timeout),
+    )
+
+
+def _settings(settings: RunSettings, repeat: int | None, timeout: float | None) -> RunSettings:
+    if repeat is not None:
+        with _option("--repeat"):
+            settings = replace(settings, repeat=parse_repeat(str(repeat)))
+    if timeout is not None:
+        with _option("--timeout"):
+            limit = check_limit(timeout, f"{timeout:g}s")
+            settings = replace(settings, forced_timeout=limit)
+    return settings
+
+
+def _overrides(
+    accel: Sequence[str], assignments: Sequence[str]
+) -> dict[str, tuple[AxisValue, ...]]:
+    """Axis → its new values, in the order given, each once."""
+    values: dict[str, dict[AxisValue, None]] = {}
+    for text in accel:
+        with _option("--accel"):
+            values.setdefault("accel", {}).setdefault(parse_accel(text))
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        with _option(f"--set {assignment}"):
+            if not equals or name not in AXES:
+                wrong = f"{quoted(name)} is not an axis" if equals else "there is no '='"
+                raise Refused(wrong, one_of(name, AXES) if equals else "as in --set smp=4")
+            values.setdefault(name, {}).setdefault(AXES[name].parse(text))
+    return {name: tuple(given) for name, given in values.items()}
+
+
+def _kept(name: str, wanted: Sequence[str], resolution: Resolution) -> tuple[Architecture, ...]:
+    variants = [*resolution.variants, *(one.variant for one in resolution.exclusions)]
+    present = dict.fromkeys(variant.arch for variant in variants)
+    kept = []
+    for text in wanted:
+        with _option("--arch"):
+            arch = parse_arch(text)
+            if arch not in present:
+                allowed = f"it has {', '.join(present)}"
+                raise Refused(f"scenario {quoted(name)} has no {arch.value}", allowed)
+            kept.append(arch)
+    return tuple(dict.fromkeys(kept))
+
+
+@contextmanager
+def _option(option: str) -> Iterator[None]:
+    """Says which option it was whose value was refused."""
+    try:
+        yield
+    except Refused as refused:
+        raise UsageError(f"{option}: {refused}") from None
