@@ -23,15 +23,31 @@ bool machine_memory(unsigned index, uint64_t *start, uint64_t *size)
     return false;
 }
 
+/* The index-th CPU of a node: its "reg", or on POWER, where a node is a core, one per thread. */
+static bool cpu_id(const struct fdt_node *node, unsigned index, uint64_t *id)
+{
+    static const char threads[] = "ibm,ppc-interrupt-server#s";
+    uint64_t no_size;
+    uint32_t thread;
+
+    if (fdt_property(node, threads, NULL) == NULL)
+        return fdt_reg(node, index, id, &no_size);
+    if (!fdt_cell(node, threads, index, &thread))
+        return false;
+    *id = thread;
+    return true;
+}
+
 static void find_cpus(uint64_t boot_cpu_id)
 {
     struct fdt_node node = {0};
-    uint64_t id, no_size;
+    uint64_t id;
 
     cpu_ids[0] = boot_cpu_id;
-    while (cpu_count < MAX_CPUS && fdt_next_of_type(&node, "cpu"))
-        if (fdt_enabled(&node) && fdt_reg(&node, 0, &id, &no_size) && id != boot_cpu_id)
-            cpu_ids[cpu_count++] = id;
+    while (fdt_next_of_type(&node, "cpu"))
+        for (unsigned i = 0; fdt_enabled(&node) && cpu_id(&node, i, &id); i++)
+            if (id != boot_cpu_id && cpu_count < MAX_CPUS)
+                cpu_ids[cpu_count++] = id;
 }
 
 /* An address property may have one cell or two. */
