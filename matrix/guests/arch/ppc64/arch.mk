@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# Little-endian code, as Linux distributions run it on pseries; QEMU's target is one for both orders.
+CROSS := powerpc64le-linux-gnu-
+PACKAGE := gcc-powerpc64le-linux-gnu
+ARCH_SOURCES := arch/ppc64/start.S arch/ppc64/arch.c arch/fdt-common/fdt-machine.c
+ARCH_CFLAGS := -mcpu=power8 -mabi=elfv2 -mcmodel=medium -msoft-float -mno-altivec -mno-vsx \
+	-Iarch/fdt-common
+ARCH_LDFLAGS := -Wl,-z,max-page-size=4096
+KUT_TEST_DIR := powerpc
+FIRMWARE := powerpc/boot_rom.bin
+ENDIAN := little
+TEST_MEMORY := 256
+
+# The boot ROM is big-endian code without relocations: what the assembler wrote is the ROM.
+BOOT_ROM := $(OUT)/$(ARCH)/$(FIRMWARE)
+image: $(BOOT_ROM)
+
+$(BUILD)/ppc64/boot_rom.o: arch/ppc64/boot_rom.S Makefile arch/ppc64/arch.mk
+	@mkdir -p $(@D)
+	$(CC) -mbig -c -o $@ $<
+
+$(BOOT_ROM): $(BUILD)/ppc64/boot_rom.o
+	@mkdir -p $(@D)
+	$(OBJCOPY) -O binary -j .text $< $@
+	@chmod 644 $@
