@@ -46,8 +46,8 @@ AXES: Mapping[str, Axis] = {
         Axis(
             "qemu",
             "QEMU installation: 'system', or a name given by --qemu NAME=DIR or the host file.",
-            values.TEXT_SHAPE,
-            values.parse_axis_text,
+            values.QEMU_SHAPE,
+            values.parse_qemu,
         ),
         Axis(
             "machine",

@@ -15,7 +15,7 @@ from matrix.scenario.schema import (
     Section,
     SuiteSection,
 )
-from matrix.scenario.wording import Refused, one_of, quoted
+from matrix.scenario.wording import Refused, nearest, one_of, quoted
 
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -61,9 +61,7 @@ def _finding(root: Node, details: ErrorDetails) -> Finding:
     if details["type"] == "extra_forbidden":
         return Finding(path, _unknown_key(root, path))
     if node is None:  # "missing"
-        section = node_at(root, path[:-1]) or root
-        message = f"{_named(path[:-1])}key {quoted(str(path[-1]))} is missing"
-        return Finding(path, Problem(section.place, message))
+        return Finding(path, _missing_key(root, path))
     if isinstance(cause, Refused):
         return Finding(path, Problem(node.place, _named(path) + cause.message, cause.allowed))
     message = _named(path) + _wrong_shape(details, node)
@@ -93,7 +91,7 @@ def _wrong_shape(details: ErrorDetails, node: Node) -> str:
 def _right_shape(details: ErrorDetails) -> str:
     match details["type"]:
         case "too_short":
-            return "leave the key out, or give at least one value"
+            return "give at least one value"
         case "too_long":
             return f"at most {details['ctx']['max_length']}"
         case "list_type":
@@ -114,6 +112,18 @@ def _unknown_key(root: Node, path: tuple[str | int, ...]) -> Problem:
     if home and not allowed.startswith("did you mean"):
         allowed = f"it belongs under {quoted(home)}"
     return Problem(place, f"{_named(path[:-1])}unknown key {quoted(name)}", allowed)
+
+
+def _missing_key(root: Node, path: tuple[str | int, ...]) -> Problem | None:
+    section = node_at(root, path[:-1]) or root
+    known = _section_at(path[:-1]).model_fields
+    name = str(path[-1])
+    unknown = [key.text for key, _ in section.entries] if isinstance(section, Mapping) else []
+    if any(nearest(key, known) == name for key in unknown if key not in known):
+        return None  # the typo of it is reported
+    needed = ", ".join(key for key, field in known.items() if field.is_required())
+    message = f"{_named(path[:-1])}key {quoted(name)} is missing"
+    return Problem(section.place, message, f"needed: {needed}")
 
 
 def _section_with(key: str) -> str:

@@ -132,7 +132,11 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 def _decode(data: bytes, file: str) -> str:
     if len(data) > MAX_BYTES:
         raise _Hopeless(
-            Problem(Place(file, 1, 1), "is too large", f"at most {MAX_BYTES >> 20} MiB are read")
+            Problem(
+                Place(file, 1, 1),
+                "the file is too large",
+                f"at most {MAX_BYTES >> 20} MiB are read",
+            )
         )
     try:
         text = data.decode("utf-8-sig")
@@ -141,7 +145,7 @@ def _decode(data: bytes, file: str) -> str:
         raise _Hopeless(
             Problem(
                 _place_after(before, file),
-                f"is not UTF-8 text: byte 0x{data[error.start]:02x}",
+                f"the file is not UTF-8 text: byte 0x{data[error.start]:02x}",
                 "save it as UTF-8",
             )
         ) from None
@@ -150,7 +154,7 @@ def _decode(data: bytes, file: str) -> str:
         raise _Hopeless(
             Problem(
                 _place_after(text[: unprintable.start()], file),
-                f"is no text: it has the character U+{ord(unprintable[0]):04X}",
+                f"the file is no text: it has the character U+{ord(unprintable[0]):04X}",
                 "write it as an escape inside double quotes",
             )
         )
@@ -169,7 +173,7 @@ def _events(text: str, file: str) -> Iterator[Event]:
         raise _Hopeless(_syntax_problem(error, text, file)) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML's own parser raises the latter two for escapes and numbers beyond all bounds.
-        raise _Hopeless(Problem(Place(file, 1, 1), f"is not valid YAML: {error}")) from None
+        raise _Hopeless(Problem(Place(file, 1, 1), f"not valid YAML: {error}")) from None
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
@@ -179,12 +183,12 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Proble
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     here = line[place.column - 1 : place.column]
     if here == "\t":
-        return Problem(place, "is not valid YAML: a tab indents this line", "indent with spaces")
+        return Problem(place, "not valid YAML: a tab indents this line", "indent with spaces")
     context = f" {error.context}" if error.context else ""
     allowed = ""
     if "alias" in context or "anchor" in context or "tag" in context or here in tuple("%@`"):
         allowed = _QUOTE_IT
-    return Problem(place, f"is not valid YAML: {error.problem}{context}", allowed)
+    return Problem(place, f"not valid YAML: {error.problem}{context}", allowed)
 
 
 @dataclass(slots=True)
@@ -223,7 +227,7 @@ class _Builder:
         if isinstance(event, DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                self._give_up(place, "a second document begins here", "one scenario per file")
+                self._give_up(place, "a second document begins here", "one document per file")
         elif isinstance(event, CollectionEndEvent):
             self._close()
         elif isinstance(event, NodeEvent):
@@ -240,7 +244,7 @@ class _Builder:
     def finish(self) -> tuple[Node | None, tuple[Problem, ...]]:
         """The tree and the problems, once all events are taken."""
         if self._root is None and not self._problems:
-            self._problem(self._top, "is empty", "a scenario is a mapping of keys")
+            self._problem(self._top, "the file is empty", "write keys and their values")
         return self._root, tuple(self._problems)
 
     def _problem(self, place: Place, message: str, allowed: str) -> None:
@@ -305,9 +309,8 @@ class _Builder:
 
     def _check_tag(self, tag: str | None, known: tuple[str | None, ...], place: Place) -> None:
         if tag not in known:
-            self._problem(
-                place, f"tag {quoted(tag or '')} is not supported", "write values without tags"
-            )
+            shown = quoted((tag or "").replace("tag:yaml.org,2002:", "!!", 1))
+            self._problem(place, f"tag {shown} is not supported", "write values without tags")
 
     def _add(self, node: Node) -> None:
         """Put a finished node where it belongs: into the innermost open collection."""

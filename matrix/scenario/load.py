@@ -169,6 +169,10 @@ def _matrix(shape: _Shape, problems: list[Problem]) -> tuple[Matrix | None, Reso
     for flaw in resolution.flaws:
         entry = node_at(node, ("include", flaw.entry)) or node
         problems.append(Problem(entry.place, flaw.message, flaw.allowed))
+    if not (resolution.variants or resolution.exclusions):
+        where = node_at(node, ("exclude",)) or node
+        hint = "leave at least one, or give a reason"
+        problems.append(Problem(where.place, "every combination is excluded", hint))
     return matrix, resolution
 
 

@@ -52,7 +52,7 @@ def _reader(parse: Callable[[str], Any], shape: Shape) -> Callable[[object], Any
             hint = "put text that begins with '{' or '[' in quotes"
             raise Refused(f"one value is wanted here, not a {found}", hint)
         if value.kind is Kind.NULL:
-            raise Refused("has no value", "leave the key out for the default")
+            raise Refused("has no value", "give one, or leave it out")
         parsed = parse(value.text)  # first, for it has more to say than that the kind is wrong
         if value.kind not in kinds:
             wanted = "in quotes" if Kind.STRING in kinds else "without quotes"

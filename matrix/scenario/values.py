@@ -48,6 +48,11 @@ NAME_SHAPE: Shape = {
     "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$",
     "maxLength": _MAX_NAME,
 }
+QEMU_SHAPE: Shape = {
+    "type": ["string", "number"],
+    "pattern": "^[A-Za-z0-9][A-Za-z0-9._+-]*$",
+    "maxLength": _MAX_NAME,
+}
 ARCH_SHAPE: Shape = {
     "type": "string",
     "enum": [*(arch.value for arch in Architecture), *ARCHITECTURE_ALIASES],
@@ -81,7 +86,8 @@ def parse_axis_text(text: str) -> str:
     """As :func:`parse_text`, but no variables: case ids must not depend on the host."""
     if "${" in text:
         raise Refused(
-            f"{quoted(text)}: variables are not filled in here", "they are in 'build' of 'suite'"
+            f"{quoted(text)}: variables are not filled in here",
+            "they are only in 'build' of 'suite'",
         )
     return parse_text(text)
 
@@ -105,13 +111,25 @@ def parse_name(text: str) -> str:
     Raises:
         Refused: other characters, or too many.
     """
-    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", text):
-        raise Refused(
-            f"{quoted(text)} is no name",
-            "letters, digits, '.', '_' and '-', beginning with a letter or digit",
-        )
-    if len(text) > _MAX_NAME:
-        raise Refused(f"{quoted(text)} has {len(text)} characters", f"at most {_MAX_NAME}")
+    return _name(text, NAME_SHAPE, "'.', '_' and '-'")
+
+
+def parse_qemu(text: str) -> str:
+    """Name of a QEMU installation, as one may be called by ``--qemu NAME=DIR``.
+
+    Raises:
+        Refused: other characters, or too many.
+    """
+    return _name(text, QEMU_SHAPE, "'.', '_', '+' and '-'")
+
+
+def _name(text: str, shape: Shape, punctuation: str) -> str:
+    if not re.fullmatch(shape["pattern"], text):
+        allowed = f"letters, digits, {punctuation}, beginning with a letter or digit"
+        raise Refused(f"{quoted(text)} is no name", allowed)
+    if len(text) > shape["maxLength"]:
+        message = f"{quoted(text)} has {len(text)} characters"
+        raise Refused(message, f"at most {shape['maxLength']}")
     return text
 
 
