@@ -53,6 +53,12 @@ const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu));
 unsigned arch_cpu_number(void);
 static inline void arch_relax(void);
 
+/* Run a function that only computes: in user mode where the architecture's code here has one, else
+ * it is just called (lib/user.c). Some hosts' KVM emulates a guest's privileged code, thousands of
+ * times slower than user mode, which runs natively. Of this header, the function may call
+ * arch_relax, and it cannot print. */
+void arch_run_user(void (*function)(void *argument), void *argument);
+
 /* Time: a counter that never goes back, its frequency in Hz, and a one-shot timer interrupt at an
  * absolute count. arch_timer_sleep programs the deadline, waits with the CPU asleep until the
  * interrupt has been taken, and returns the count read first thing in the interrupt handler; it

@@ -14,15 +14,17 @@ void test_boot(const char *arguments)
     const unsigned long long found = arch_memory_size();
     uint64_t expected;
 
-    report(true, "console: this line has arrived");
+    report(true, "console");
     report_info("memory: %llu bytes (%llu MiB)", found, found >> 20);
     report_info("vCPUs: %u", arch_cpu_count());
     if (!number_parse(arguments, &expected, &arguments)) {
-        report_skip("memory size: nothing to compare with: boot MIB [WORDS]");
+        report_skip("memory size: nothing to compare with (boot MIB [WORDS])");
         return;
     }
     report(found == expected << 20, "memory size: %llu MiB are there, %llu MiB were given",
            found >> 20, (unsigned long long)expected);
-    if (*arguments == ' ')
-        report(!strcmp(arguments + 1, intact), "arguments: \"%s\"", arguments + 1);
+    if (*arguments == ' ') {
+        report_info("arguments: \"%s\"", arguments + 1);
+        report(!strcmp(arguments + 1, intact), "arguments: intact");
+    }
 }

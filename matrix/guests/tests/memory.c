@@ -28,9 +28,15 @@ static const struct pattern patterns[] = {
     {"complement of pseudo-random", true, ~(word)0},
 };
 
+/* One range to be written or verified: what arch_run_user's function gets. */
 struct walk {
-    word state;
+    const struct pattern *pattern;
+    word *start, *end;
+    word state; /* of the generator */
     unsigned long long errors;
+    struct {
+        word *at, found, expected;
+    } shown[SHOWN_ERRORS];
 };
 
 /* The low bits of such a generator are poor; the high ones are mixed in. */
@@ -40,39 +46,47 @@ static inline word random_word(word *state)
     return *state ^ *state >> WORD_BITS / 2;
 }
 
-static void write_range(const struct pattern *pattern, struct walk *walk, word *start, word *end)
+static void write_range(void *argument)
 {
-    const word inversion = pattern->inversion;
+    struct walk *walk = argument;
+    word *const end = walk->end;
+    const word inversion = walk->pattern->inversion;
     word state = walk->state;
 
-    if (pattern->random) {
-        for (word *at = start; at != end; at++)
+    if (walk->pattern->random) {
+        for (word *at = walk->start; at != end; at++)
             *at = random_word(&state) ^ inversion;
     } else {
-        for (word *at = start; at != end; at++)
+        for (word *at = walk->start; at != end; at++)
             *at = (word)at ^ inversion;
     }
     walk->state = state;
 }
 
-static void show_error(struct walk *walk, const volatile word *at, word expected)
+static void note_error(struct walk *walk, word *at, word found, word expected)
 {
-    if (walk->errors++ < SHOWN_ERRORS)
-        report_info("at 0x%lx: 0x%lx instead of 0x%lx", (unsigned long)at, (unsigned long)*at,
-                    (unsigned long)expected);
+    if (walk->errors < SHOWN_ERRORS) {
+        walk->shown[walk->errors].at = at;
+        walk->shown[walk->errors].found = found;
+        walk->shown[walk->errors].expected = expected;
+    }
+    walk->errors++;
 }
 
-static void verify_range(const struct pattern *pattern, struct walk *walk, const word *start,
-                         const word *end)
+static void verify_range(void *argument)
 {
-    const word inversion = pattern->inversion;
+    struct walk *walk = argument;
+    word *const end = walk->end;
+    const bool random = walk->pattern->random;
+    const word inversion = walk->pattern->inversion;
     word state = walk->state;
 
-    for (const word *at = start; at != end; at++) {
-        const word value = pattern->random ? random_word(&state) : (word)at;
+    for (word *at = walk->start; at != end; at++) {
+        const word expected = (random ? random_word(&state) : (word)at) ^ inversion;
+        const word found = *at;
 
-        if (__builtin_expect(*at != (value ^ inversion), 0))
-            show_error(walk, at, value ^ inversion);
+        if (__builtin_expect(found != expected, 0))
+            note_error(walk, at, found, expected);
     }
     walk->state = state;
 }
@@ -91,22 +105,31 @@ static bool range_words(unsigned index, word **start, word **end)
     return true;
 }
 
+static void show_errors(const struct walk *walk)
+{
+    for (unsigned i = 0; i < walk->errors && i < SHOWN_ERRORS; i++)
+        report_info("at 0x%lx: 0x%lx instead of 0x%lx", (unsigned long)walk->shown[i].at,
+                    (unsigned long)walk->shown[i].found, (unsigned long)walk->shown[i].expected);
+    if (walk->errors)
+        report_info("%s: %llu wrong words", walk->pattern->name, walk->errors);
+}
+
+/* The bytes that were checked. */
 static unsigned long long check_pattern(const struct pattern *pattern, word seed)
 {
-    struct walk walk = {.state = seed};
+    struct walk walk = {.pattern = pattern, .state = seed};
     unsigned long long bytes = 0;
-    word *start, *end;
 
-    for (unsigned i = 0; range_words(i, &start, &end); i++)
-        write_range(pattern, &walk, start, end);
+    for (unsigned i = 0; range_words(i, &walk.start, &walk.end); i++)
+        arch_run_user(write_range, &walk);
     __asm__ volatile("" : : : "memory"); /* what is verified must come out of memory */
     walk.state = seed;
-    for (unsigned i = 0; range_words(i, &start, &end); i++) {
-        verify_range(pattern, &walk, start, end);
-        bytes += (unsigned long long)(end - start) * sizeof(word);
+    for (unsigned i = 0; range_words(i, &walk.start, &walk.end); i++) {
+        arch_run_user(verify_range, &walk);
+        bytes += (unsigned long long)(walk.end - walk.start) * sizeof(word);
     }
-    report(!walk.errors && bytes, "%s: %llu MiB checked, %llu wrong words", pattern->name,
-           bytes >> 20, walk.errors);
+    show_errors(&walk);
+    report(!walk.errors && bytes, "%s", pattern->name);
     return bytes;
 }
 

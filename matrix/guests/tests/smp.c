@@ -13,10 +13,21 @@
 static unsigned arrivals[MAX_CPUS]; /* how often each vCPU entered */
 static unsigned wrong_numbers;      /* vCPUs that disagree about who they are */
 static unsigned arrived, finished;
-static unsigned long long together; /* counted by all, under the lock */
-static unsigned long atomically;
+static unsigned long together, atomically; /* counted by all: under the lock, and without */
 static bool go;
 static struct lock together_lock;
+
+static void contend(void *argument)
+{
+    (void)argument;
+    for (unsigned i = 0; i < ATOMIC_ROUNDS; i++)
+        __atomic_fetch_add(&atomically, 1, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < LOCKED_ROUNDS; i++) {
+        lock_take(&together_lock);
+        together++; /* no atomic operation: the lock alone must keep the others out */
+        lock_release(&together_lock);
+    }
+}
 
 static void work(unsigned cpu)
 {
@@ -26,13 +37,7 @@ static void work(unsigned cpu)
     __atomic_fetch_add(&arrived, 1, __ATOMIC_ACQ_REL);
     while (!__atomic_load_n(&go, __ATOMIC_ACQUIRE))
         arch_relax();
-    for (unsigned i = 0; i < ATOMIC_ROUNDS; i++)
-        __atomic_fetch_add(&atomically, 1, __ATOMIC_RELAXED);
-    for (unsigned i = 0; i < LOCKED_ROUNDS; i++) {
-        lock_take(&together_lock);
-        together++; /* no atomic operation: the lock alone must keep the others out */
-        lock_release(&together_lock);
-    }
+    arch_run_user(contend, NULL);
     __atomic_fetch_add(&finished, 1, __ATOMIC_ACQ_REL);
 }
 
@@ -44,7 +49,7 @@ static unsigned start_all(unsigned count)
         const char *reason = arch_cpu_start(cpu, work);
 
         if (reason)
-            report(false, "start: vCPU %u: %s", cpu, reason);
+            report(false, "vCPU %u starts: %s", cpu, reason);
         else
             started++;
     }
@@ -59,9 +64,17 @@ static void check_arrivals(unsigned count)
         missing += arrivals[cpu] == 0;
         repeated += arrivals[cpu] > 1;
     }
-    report(!missing && !repeated, "counted once: %u of %u vCPUs (%u never, %u repeatedly)",
-           count - missing - repeated, count, missing, repeated);
-    report(!wrong_numbers, "numbers: %u vCPUs do not know their own", wrong_numbers);
+    if (missing || repeated)
+        report_info("%u vCPUs never came, %u came repeatedly", missing, repeated);
+    report(!missing && !repeated, "each of %u vCPUs is counted once", count);
+    report(!wrong_numbers, "each vCPU knows its number");
+}
+
+static void check_counter(const char *name, unsigned long counter, unsigned long expected)
+{
+    if (counter != expected)
+        report_info("%s: %lu instead of %lu", name, counter, expected);
+    report(counter == expected, "%s: all vCPUs count to %lu", name, expected);
 }
 
 void test_smp(const char *arguments)
@@ -69,13 +82,12 @@ void test_smp(const char *arguments)
     const unsigned count = arch_cpu_count();
     const unsigned usable = count < MAX_CPUS ? count : MAX_CPUS;
     uint64_t expected;
-    unsigned started;
+    unsigned started, done;
 
     if (number_parse(arguments, &expected, &arguments))
-        report(count == expected, "count: %u vCPUs are there, %u were given", count,
-               (unsigned)expected);
+        report(count == expected, "%u vCPUs are there, %u were given", count, (unsigned)expected);
     else
-        report_info("count: %u vCPUs are there", count);
+        report_info("%u vCPUs are there", count);
     if (usable < count)
         report_info("only %u of %u vCPUs are used", usable, count);
     started = start_all(usable);
@@ -83,15 +95,15 @@ void test_smp(const char *arguments)
     wait_until(__atomic_load_n(&arrived, __ATOMIC_ACQUIRE) >= started - 1, PATIENCE);
     __atomic_store_n(&go, true, __ATOMIC_RELEASE);
     work(0);
-    report(wait_until(__atomic_load_n(&finished, __ATOMIC_ACQUIRE) >= started, PATIENCE) &&
-               started == usable,
-           "up: %u of %u vCPUs came up and finished", __atomic_load_n(&finished, __ATOMIC_ACQUIRE),
-           usable);
+    wait_until(__atomic_load_n(&finished, __ATOMIC_ACQUIRE) >= started, PATIENCE);
+    done = __atomic_load_n(&finished, __ATOMIC_ACQUIRE);
+    if (done < usable)
+        report_info("%u vCPUs started, %u arrived, %u finished", started,
+                    __atomic_load_n(&arrived, __ATOMIC_RELAXED), done);
+    report(done == usable, "%u vCPUs come up and finish", usable);
     check_arrivals(usable);
-    report(__atomic_load_n(&atomically, __ATOMIC_RELAXED) == (unsigned long)usable * ATOMIC_ROUNDS,
-           "atomics: counted to %lu", __atomic_load_n(&atomically, __ATOMIC_RELAXED));
-    lock_take(&together_lock);
-    report(together == (unsigned long long)usable * LOCKED_ROUNDS, "lock: counted to %llu",
-           together);
-    lock_release(&together_lock);
+    check_counter("atomics", __atomic_load_n(&atomically, __ATOMIC_RELAXED),
+                  (unsigned long)usable * ATOMIC_ROUNDS);
+    check_counter("lock", __atomic_load_n(&together, __ATOMIC_RELAXED),
+                  (unsigned long)usable * LOCKED_ROUNDS);
 }

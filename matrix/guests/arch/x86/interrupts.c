@@ -116,6 +116,10 @@ void interrupt_taken(struct frame *frame)
         clock_backup_interrupt();
     } else if (frame->vector == VECTOR_SPURIOUS) {
         return; /* takes no end of interrupt */
+#ifdef __x86_64__
+    } else if (user_left(frame)) {
+        return;
+#endif
     } else if (resume_at && frame->vector == expected_vector) {
         faults_taken++;
         frame->ip = resume_at;
@@ -167,7 +171,7 @@ unsigned arch_fault(const char **what)
     } faults[] = {
         {"page fault (read)", VECTOR_PAGE_FAULT, read_unmapped},
         {"page fault (write)", VECTOR_PAGE_FAULT, write_unmapped},
-        {"invalid opcode", 6, run_undefined},
+        {"invalid opcode", VECTOR_UNDEFINED, run_undefined},
         {"divide error", 0, divide_by_zero},
         {"general protection fault", 13, load_invalid_segment},
     };

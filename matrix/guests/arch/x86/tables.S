@@ -18,9 +18,15 @@ segments:
     .quad 0x00cf9b000000ffff /* 32-bit code, 4 GiB */
     .quad 0x00cf93000000ffff /* data, 4 GiB */
     .quad 0x00af9b000000ffff /* 64-bit code */
+    .quad 0x00cff3000000ffff /* data for privilege level 3 */
+    .quad 0x00affb000000ffff /* 64-bit code for it */
+    .globl segment_task
+segment_task:
+    .quad 0, 0               /* user.c fills it in */
+segments_end:
     .globl segments_pointer
 segments_pointer:
-    .word . - segments - 1
+    .word segments_end - segments - 1
     .long segments
     .long 0 /* the rest of a 64-bit base */
 
@@ -36,12 +42,12 @@ trampoline_start:
     movl %eax, %cr0
     ljmpl $SELECTOR_CODE32, $cpu_protected_mode
 trampoline_segments:
-    .word 31
+    .word segments_end - segments - 1
     .long segments
 trampoline_end:
 
+/* guest.lds aligns them to their size. */
     .section .bss.stacks, "aw", @nobits
-    .balign 8192
     .globl stacks
 stacks:
     .skip 64 * 8192 /* MAX_CPUS * STACK_SIZE */

@@ -4,10 +4,14 @@
 #define X86_H
 
 /* Segment selectors of the table in tables.S. */
-#define SELECTOR_CODE32  0x08
-#define SELECTOR_DATA    0x10
-#define SELECTOR_CODE64  0x18
-#define SELECTOR_INVALID 0x78
+#define SELECTOR_CODE32      0x08
+#define SELECTOR_DATA        0x10
+#define SELECTOR_CODE64      0x18
+#define SELECTOR_USER_DATA   0x23 /* for privilege level 3 */
+#define SELECTOR_USER_CODE64 0x2b
+#define SELECTOR_TASK        0x30
+#define SELECTOR_INVALID     0x78
+#define SELECTOR_PRIVILEGE   0x03
 
 #define CR0_PROTECTED     0x00000001 /* PE */
 #define CR0_RUNNING       0x80010031 /* PG, WP, NE, ET, PE; the caches on */
@@ -15,8 +19,8 @@
 #define CR4_PAE           0x20
 #define MSR_EFER          0xc0000080
 #define EFER_LONG_MODE    0x100
-#define PAGE_LARGE_MAPPED 0x83 /* present, writable, large */
-#define PAGE_TABLE        0x03 /* present, writable */
+#define PAGE_LARGE_MAPPED 0x87 /* present, writable, for users, large */
+#define PAGE_TABLE        0x07 /* present, writable, for users */
 
 #ifdef __x86_64__
 /* Memory beyond this is not mapped: one page directory for each GiB. */
@@ -26,6 +30,7 @@
 /* Where the code that starts a vCPU is copied to: page-aligned, below 1 MiB, unused by firmware. */
 #define TRAMPOLINE 0x8000
 
+#define VECTOR_UNDEFINED  6
 #define VECTOR_PAGE_FAULT 14
 #define VECTOR_PIC        0x20 /* 16 of them */
 #define VECTOR_TIMER      0x40
@@ -46,6 +51,9 @@ struct frame {
     uint32_t general[8];
 #endif
     uintptr_t vector, error, ip, cs, flags;
+#ifdef __x86_64__
+    uintptr_t sp, ss;
+#endif
 };
 
 static inline void port_write8(uint16_t port, uint8_t value)
@@ -110,6 +118,10 @@ void interrupt_taken(struct frame *frame);
 
 /* paging.c of x86_64: map memory up to there; how far it has been mapped. */
 uint64_t paging_map(uint64_t end);
+
+/* user.c of x86_64: whether this is the end of what arch_run_user runs; the frame then returns to
+ * its caller. */
+bool user_left(struct frame *frame);
 
 /* tables.S, vectors.S, guest.lds */
 extern const char vector_stubs[];
