@@ -132,6 +132,8 @@ class Build:
     se_header: bool = False
     errata_file: str = ""
     revision: str = ""
+    max_smp: int = 8
+    """vCPUs that ``$MAX_SMP`` stood for when its tests were read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,23 @@
+"""``matrix doctor``: takes the whole inventory and shows it."""
+
+import asyncio
+import json as json_module
+from pathlib import Path
+
+from rich.console import Console
+
+from matrix.cli.doctor import doctor_json, doctor_text
+from matrix.host.hostfile import load_host_file
+from matrix.host.installations import installations
+from matrix.host.inventory import take_inventory
+from matrix.host.wanted import everything
+
+
+def run_doctor(*, qemu: tuple[str, ...], host: Path | None, fresh: bool, json: bool) -> None:
+    """Print what this host can run; whatever is missing is part of the answer, not an error."""
+    installed = installations(qemu, load_host_file(host))
+    inventory = asyncio.run(take_inventory(installed, everything(installed), fresh=fresh))
+    if json:
+        print(json_module.dumps(doctor_json(inventory), indent=2))
+    else:
+        Console(highlight=False).print(doctor_text(inventory))

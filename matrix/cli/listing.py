@@ -1,0 +1,61 @@
+"""``matrix list``: the cases, which would run and which would be skipped, and why."""
+
+import json as json_module
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from matrix.plan.decisions import Decision, Run
+from matrix.results.printable import printable
+from matrix.run.options import Selection
+from matrix.run.prepare import prepare
+
+
+def run_list(selection: Selection, *, json: bool) -> None:
+    """Print the plan; nothing is run but what the inventory needs to be taken."""
+    decisions = prepare(selection).decisions
+    if json:
+        document = {"cases": [entry(decision) for decision in decisions]}
+        print(json_module.dumps(document, indent=2))
+        return
+    for line in lines(decisions):
+        print(line)
+    sys.stdout.flush()
+
+
+def entry(decision: Decision) -> dict[str, Any]:
+    """One case as ``--json`` prints it (a contract, see the README)."""
+    case = decision.case
+    common = {
+        "id": case.id,
+        "scenario": case.scenario,
+        "suite": case.suite,
+        "test": case.test.name,
+        "axes": case.variant.axes(),
+    }
+    if isinstance(decision, Run):
+        return {
+            **common,
+            "action": "run",
+            "accelerator": decision.accelerator.value,
+            "reason": decision.why,
+            "vcpus": decision.vcpus,
+            "memory": decision.memory,
+            "kvm_doubt": decision.kvm_doubt,
+        }
+    return {**common, "action": "skip", "reason": decision.reason}
+
+
+def lines(decisions: Iterable[Decision]) -> Iterable[str]:
+    """One line per case, then the counts."""
+    runs = skips = 0
+    for decision in decisions:
+        if isinstance(decision, Run):
+            runs += 1
+            doubt = f"; KVM fails its proof: {decision.kvm_doubt}" if decision.kvm_doubt else ""
+            why = f"{decision.accelerator.value} ({decision.why}{doubt})"
+            yield f"run   {decision.case.id}  {printable(why)}"
+        else:
+            skips += 1
+            yield f"skip  {decision.case.id}  {printable(decision.reason)}"
+    yield f"{runs} to run, {skips} to skip"

@@ -1,0 +1,222 @@
+"""The commands: options in, exit codes out.
+
+Nothing heavy is imported here: ``matrix --help`` answers at once, and every command imports what it
+needs when it runs. This is the only place that catches the exception tree.
+"""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from matrix import __version__
+from matrix.errors import ExitCode, MatrixError, UsageError
+from matrix.run.options import Selection
+
+app = typer.Typer(
+    name="matrix",
+    help="Run a matrix of guests under QEMU, with KVM where it works and TCG where it does not.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Scenarios = Annotated[
+    list[Path] | None, typer.Argument(metavar="SCENARIO…", help="Scenario files (YAML).")
+]
+Keyword = Annotated[
+    str,
+    typer.Option(
+        "-k", metavar="EXPR", help="Only cases that match, as in 'aarch64 and not timer'."
+    ),
+]
+Arch = Annotated[
+    list[str] | None, typer.Option("--arch", help="Only this architecture; may be repeated.")
+]
+Accel = Annotated[
+    list[str] | None, typer.Option("--accel", help="auto, kvm or tcg, instead of the scenario's.")
+]
+Qemu = Annotated[
+    list[str] | None,
+    typer.Option("--qemu", metavar="NAME[=DIR]", help="A QEMU installation beside the system's."),
+]
+BuildOption = Annotated[
+    list[str] | None,
+    typer.Option("--build", metavar="ARCH=DIR", help="A suite build for one architecture."),
+]
+SetAxis = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="AXIS=VALUE", help="Set an axis, as in smp=4 or memory=1GiB."),
+]
+Repeat = Annotated[int | None, typer.Option("--repeat", min=1, help="Run every case N times.")]
+Timeout = Annotated[
+    str | None, typer.Option("--timeout", metavar="TIME", help="For every case, as in 30s or 5m.")
+]
+All = Annotated[bool, typer.Option("--all", help="Also tests in the group 'nodefault'.")]
+HostFile = Annotated[
+    Path | None, typer.Option("--host", metavar="FILE", help="Host file: QEMUs and builds by name.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Ask QEMU and KVM again, not the cache.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"matrix {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def doctor(
+    qemu: Qemu = None, host: HostFile = None, fresh: Fresh = False, json: Json = False
+) -> None:
+    """Say what this host can run: QEMU binaries, accelerators, and whether KVM truly works."""
+    from matrix.cli.doctoring import run_doctor
+
+    run_doctor(qemu=tuple(qemu or ()), host=host, fresh=fresh, json=json)
+
+
+@app.command(name="list")
+def list_(
+    scenarios: Scenarios = None,
+    keyword: Keyword = "",
+    arch: Arch = None,
+    accel: Accel = None,
+    qemu: Qemu = None,
+    build: BuildOption = None,
+    set_axis: SetAxis = None,
+    include_all: All = False,
+    host: HostFile = None,
+    fresh: Fresh = False,
+    json: Json = False,
+) -> None:
+    """List the cases: which would run, which would be skipped and why. Runs none of them."""
+    from matrix.cli.listing import run_list
+
+    selection = Selection(
+        scenarios=tuple(scenarios or ()),
+        keyword=keyword,
+        arch=tuple(arch or ()),
+        accel=tuple(accel or ()),
+        qemu=tuple(qemu or ()),
+        build=tuple(build or ()),
+        set_axis=tuple(set_axis or ()),
+        include_all=include_all,
+        host=host,
+        fresh=fresh,
+    )
+    run_list(selection, json=json)
+
+
+@app.command()
+def run(
+    scenarios: Scenarios = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="RUN", help="Run directory; must not exist yet."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", min=1, help="Cases at a time, whatever they need.")
+    ] = None,
+    keyword: Keyword = "",
+    arch: Arch = None,
+    accel: Accel = None,
+    qemu: Qemu = None,
+    build: BuildOption = None,
+    set_axis: SetAxis = None,
+    repeat: Repeat = None,
+    timeout: Timeout = None,
+    include_all: All = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Unexpected passes of known failures exit 1.")
+    ] = False,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Finish a run that was ended.")
+    ] = None,
+    host: HostFile = None,
+    fresh: Fresh = False,
+) -> None:
+    """Run scenarios and report verdicts; exits 0 only when nothing failed."""
+    from matrix.cli.running import resume_run, start_run
+
+    if resume is not None:
+        given = (scenarios, output, keyword, arch, accel, build, set_axis, repeat, timeout)
+        if any(given) or include_all:
+            raise UsageError(
+                "--resume finishes a run as it was planned; beside it only -j, --qemu, --host and"
+                " --fresh are taken"
+            )
+        raise typer.Exit(
+            resume_run(resume, jobs=jobs, qemu=tuple(qemu or ()), host=host, fresh=fresh)
+        )
+    selection = Selection(
+        scenarios=tuple(scenarios or ()),
+        keyword=keyword,
+        arch=tuple(arch or ()),
+        accel=tuple(accel or ()),
+        qemu=tuple(qemu or ()),
+        build=tuple(build or ()),
+        set_axis=tuple(set_axis or ()),
+        repeat=repeat,
+        timeout=timeout,
+        include_all=include_all,
+        host=host,
+        fresh=fresh,
+    )
+    raise typer.Exit(start_run(selection, output=output, jobs=jobs, strict=strict))
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    case: Annotated[str, typer.Argument(metavar="CASE", help="A case's id, or a part of it.")] = "",
+) -> None:
+    """Print a run's summary again, or one case in full."""
+    from matrix.cli.showing import run_show
+
+    run_show(run, case)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the scenario format, for editors."""
+    import json
+
+    from matrix.scenario.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def main() -> NoReturn:
+    """The entry point of ``matrix`` and ``python -m matrix``."""
+    try:
+        app()
+    except MatrixError as error:
+        print(f"matrix: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("matrix: interrupted", file=sys.stderr)
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone (matrix list | head): keep the interpreter's own
+        # flush at exit from complaining about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.OK)
+    except Exception:  # noqa: BLE001 - the last resort: a bug of ours, reported as such
+        traceback.print_exc()
+        print("matrix: internal error, please report it with the lines above", file=sys.stderr)
+        sys.exit(ExitCode.ERROR)
+    sys.exit(ExitCode.OK)

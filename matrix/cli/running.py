@@ -1,0 +1,88 @@
+"""``matrix run``: a new run, or the rest of one that was ended."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from matrix.cli.progress import LiveProgress, PlainProgress
+from matrix.cli.style import say
+from matrix.errors import ExitCode
+from matrix.host.hostfile import load_host_file
+from matrix.host.installations import installations
+from matrix.inventory import Inventory
+from matrix.plan.decisions import Run
+from matrix.results.directory import RunDirectory
+from matrix.results.fingerprint import ScenarioSource, run_info
+from matrix.results.recorder import Recorder
+from matrix.results.text import record_summary
+from matrix.run.capacity import capacity_of
+from matrix.run.options import Selection
+from matrix.run.prepare import Prepared, look, prepare
+from matrix.run.progress import Progress
+from matrix.run.runner import execute
+
+
+def start_run(
+    selection: Selection, *, output: Path | None, jobs: int | None, strict: bool
+) -> ExitCode:
+    """Plan, run and summarise; gives the command's exit code."""
+    prepared = prepare(selection)
+    names = [scenario.name for scenario in prepared.scenarios]
+    path = output or RunDirectory.default_path(names)
+    info = run_info(
+        _sources(prepared),
+        prepared.inventory,
+        arguments=tuple(sys.argv[1:]),
+        options={"strict": strict, "jobs": jobs, "qemu": list(selection.qemu)},
+    )
+    with Recorder.start(path, info, prepared.decisions) as recorder:
+        return _carry_out(recorder, prepared.inventory, jobs)
+
+
+def resume_run(
+    path: Path, *, jobs: int | None, qemu: tuple[str, ...], host: Path | None, fresh: bool
+) -> ExitCode:
+    """Run what is left of a run; gives the command's exit code."""
+    with Recorder.resume(path) as recorder:
+        options = recorder.record.info.options
+        kept_qemu, kept_jobs = options.get("qemu"), options.get("jobs")
+        if not qemu and isinstance(kept_qemu, list):
+            qemu = tuple(str(option) for option in kept_qemu)
+        if jobs is None and isinstance(kept_jobs, int):
+            jobs = kept_jobs
+        left = [
+            decision.case
+            for decision in recorder.record.decisions
+            if isinstance(decision, Run) and recorder.attempts_left(decision.case)
+        ]
+        inventory = look(left, installations(qemu, load_host_file(host)), fresh=fresh)
+        return _carry_out(recorder, inventory, jobs)
+
+
+def _carry_out(recorder: Recorder, inventory: Inventory, jobs: int | None) -> ExitCode:
+    console = Console(soft_wrap=False, highlight=False)
+    try:
+        with _progress(console, recorder.run.given) as progress:
+            return execute(recorder, inventory, capacity_of(inventory.host, jobs), progress)
+    finally:
+        say(console, record_summary(recorder.record, console.width))
+
+
+@contextmanager
+def _progress(console: Console, run: Path) -> Iterator[Progress]:
+    """Live on a terminal, plain lines elsewhere."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        with LiveProgress(console, run) as live:
+            yield live
+    else:
+        yield PlainProgress(console, run)
+
+
+def _sources(prepared: Prepared) -> tuple[ScenarioSource, ...]:
+    return tuple(
+        ScenarioSource.of(scenario.name, scenario.source.file, text)
+        for scenario, text in zip(prepared.scenarios, prepared.texts, strict=True)
+    )

@@ -1,0 +1,57 @@
+"""``matrix show``: a run's summary again, or one case in full."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from matrix.cli.style import say
+from matrix.errors import UsageError
+from matrix.results.printable import printable
+from matrix.results.record import RunRecord, load_run
+from matrix.results.text import case_lines, record_summary
+
+NAMES_SHOWN = 10
+
+
+def run_show(path: Path, case: str) -> None:
+    """Print what is known of a run or of a case of it.
+
+    Raises:
+        UsageError: no run directory, or no such case, or several.
+    """
+    record = load_run(path)
+    console = Console(highlight=False)
+    for problem in record.problems:
+        console.print(f"warning: {problem}", style="yellow", soft_wrap=True, markup=False)
+    if not case:
+        say(console, record_summary(record, console.width))
+        return
+    result = record.result(case_named(record, case))
+    if result is None:
+        raise UsageError(
+            f"{printable(case)} has no result yet; finish the run with --resume {path}"
+        )
+    say(console, case_lines(result, record.run.given, console.width))
+
+
+def case_named(record: RunRecord, wanted: str) -> str:
+    """The id of the case that is meant: its whole id, or a part that only one case has.
+
+    Raises:
+        UsageError: none, or several.
+    """
+    ids = [decision.case.id for decision in record.decisions]
+    if wanted in ids:
+        return wanted
+    found = [case_id for case_id in ids if wanted in case_id]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UsageError(
+            f"no case has {wanted!r} in its id; matrix show {record.run.given} lists them"
+        )
+    names = "\n  ".join(found[:NAMES_SHOWN])
+    more = f"\n  and {len(found) - NAMES_SHOWN} more" if len(found) > NAMES_SHOWN else ""
+    raise UsageError(
+        f"{len(found)} cases have {wanted!r} in their ids; which one?\n  {names}{more}"
+    )

@@ -1,0 +1,22 @@
+"""What the user selected and narrowed on the command line, as typed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What ``matrix list`` and ``matrix run`` were told to select, as typed."""
+
+    scenarios: tuple[Path, ...] = ()
+    keyword: str = ""
+    arch: tuple[str, ...] = ()
+    accel: tuple[str, ...] = ()
+    qemu: tuple[str, ...] = ()
+    build: tuple[str, ...] = ()
+    set_axis: tuple[str, ...] = ()
+    repeat: int | None = None
+    timeout: str | None = None
+    include_all: bool = False
+    host: Path | None = None
+    fresh: bool = False

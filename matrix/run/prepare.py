@@ -1,0 +1,202 @@
+"""From scenario files and options to cases, an inventory, and a plan."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from matrix.errors import NothingSelected, UsageError
+from matrix.host.hostfile import load_host_file
+from matrix.host.installations import Installation, installations
+from matrix.host.inventory import take_inventory
+from matrix.host.wanted import files_wanted_by, wanted_by
+from matrix.inventory import Inventory
+from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case
+from matrix.plan.decisions import Decision
+from matrix.plan.planner import plan
+from matrix.run.options import Selection
+from matrix.scenario.expand import SuiteTests, expand
+from matrix.scenario.load import load_scenario
+from matrix.scenario.model import Scenario
+from matrix.scenario.narrow import narrow
+from matrix.scenario.selection import select
+from matrix.scenario.values import parse_limit
+from matrix.scenario.wording import Refused
+from matrix.suites.build import builtin_build, read_build
+from matrix.suites.unittests import read_tests
+
+BUILTIN = "builtin"
+"""The value of ``suite.build`` that means the embedded guests."""
+
+BUILDS_VARIABLE = "KVM_UNIT_TESTS"
+"""Names a folder with a build per architecture, for scenarios that name none."""
+
+HOW_TO_BUILD = (
+    f"name one with --build ARCH=DIR, suite.build, the host file's builds, or {BUILDS_VARIABLE}"
+)
+
+MAX_SMP = 8
+"""vCPUs that a suite's ``$MAX_SMP`` stands for where the scenario does not say: what
+kvm-unit-tests' own CI uses. TCG is not bound by the host's CPUs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a run needs to begin."""
+
+    scenarios: tuple[Scenario, ...]
+    texts: tuple[str, ...]
+    """The scenarios' files, as they were read."""
+    decisions: list[Decision]
+    inventory: Inventory
+
+
+def prepare(selection: Selection) -> Prepared:
+    """Read, expand, narrow, look at the host, and plan.
+
+    Raises:
+        ScenarioError, SuiteError, UsageError: what the user gave is wrong.
+        NothingSelected: no case is left.
+    """
+    if not selection.scenarios:
+        raise UsageError("no scenario given; try: matrix run scenarios/smoke.yaml")
+    host_file = load_host_file(selection.host)
+    scenarios = tuple(_scenario(path, selection) for path in selection.scenarios)
+    _check_names(scenarios)
+    given, host_builds = build_options(selection.build), dict(host_file.builds)
+    cases = [
+        case
+        for scenario in scenarios
+        for case in expand(
+            scenario, _suite(scenario, given, host_builds), include_nodefault=selection.include_all
+        )
+    ]
+    if selection.keyword:
+        cases = select(cases, selection.keyword)
+    if not cases:
+        raise NothingSelected(
+            f"no case is left of {', '.join(str(path) for path in selection.scenarios)}"
+            " by the given options; matrix list shows what there is"
+        )
+    inventory = look(cases, installations(selection.qemu, host_file), fresh=selection.fresh)
+    texts = tuple(_text(path) for path in selection.scenarios)
+    return Prepared(scenarios, texts, list(plan(cases, inventory)), inventory)
+
+
+def look(
+    cases: Sequence[Case], installed: Sequence[Installation], *, fresh: bool = False
+) -> Inventory:
+    """The inventory that these cases need: their emulators, and KVM with their CPU models."""
+    return asyncio.run(
+        take_inventory(installed, wanted_by(cases), files=files_wanted_by(cases), fresh=fresh)
+    )
+
+
+def build_options(options: Iterable[str]) -> dict[Architecture, Path]:
+    """``--build ARCH=DIR`` options as a mapping.
+
+    Raises:
+        UsageError: not ARCH=DIR, no such architecture, or the same one twice.
+    """
+    builds: dict[Architecture, Path] = {}
+    for option in options:
+        name, equals, directory = option.partition("=")
+        if not equals or not directory:
+            raise UsageError(f"--build {option!r}: write ARCH=DIR, as in --build arm64=build/arm64")
+        architecture = architecture_named(name)
+        if architecture in builds:
+            raise UsageError(f"--build {option!r}: there is another one for {architecture.value}")
+        builds[architecture] = Path(directory)
+    return builds
+
+
+def architecture_named(name: str) -> Architecture:
+    """The architecture of that name or alias.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name in ARCHITECTURE_ALIASES:
+        return ARCHITECTURE_ALIASES[name]
+    try:
+        return Architecture(name)
+    except ValueError:
+        known = ", ".join(architecture.value for architecture in Architecture)
+        raise UsageError(f"unknown architecture {name!r}; known: {known}") from None
+
+
+def _scenario(path: Path, selection: Selection) -> Scenario:
+    timeout = selection.timeout
+    return narrow(
+        load_scenario(path, os.environ),
+        arch=selection.arch,
+        accel=selection.accel,
+        set_=selection.set_axis,
+        repeat=selection.repeat,
+        timeout=None if timeout is None else _duration(timeout),
+    )
+
+
+def _text(path: Path) -> str:
+    """A scenario's text for the record; it was read and found valid a moment ago."""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_limit(text)
+    except Refused as refused:
+        raise UsageError(f"--timeout: {refused.message}; {refused.allowed}") from None
+
+
+def _check_names(scenarios: Sequence[Scenario]) -> None:
+    """Case ids begin with the scenario's name, so that must be one scenario's alone."""
+    seen: dict[str, Scenario] = {}
+    for scenario in scenarios:
+        if scenario.name in seen:
+            other = seen[scenario.name].source
+            raise UsageError(
+                f"{scenario.source} and {other} are both named {scenario.name!r};"
+                " rename one, or run them one after the other"
+            )
+        seen[scenario.name] = scenario
+
+
+def _suite(
+    scenario: Scenario, given: Mapping[Architecture, Path], host_builds: Mapping[Architecture, Path]
+) -> Callable[[Architecture], SuiteTests]:
+    """How the scenario's suite is read for one architecture.
+
+    ``--build`` wins; ``builtin`` or a path is what the scenario says; where it says nothing, the
+    build is the host's: its host file's, else ``$KVM_UNIT_TESTS/ARCH``.
+    """
+    named = scenario.suite.build
+    max_smp = scenario.suite.max_smp or MAX_SMP
+
+    def directory(architecture: Architecture) -> Path | None:
+        if architecture in given:
+            return given[architecture]
+        if named:
+            return Path(scenario.suite.build_for(architecture))
+        if architecture in host_builds:
+            return host_builds[architecture]
+        base = os.environ.get(BUILDS_VARIABLE)
+        return Path(base) / architecture.value if base else None
+
+    def read(architecture: Architecture) -> SuiteTests:
+        if named == BUILTIN and architecture not in given:
+            build = builtin_build(architecture)
+        else:
+            path = directory(architecture)
+            if path is None:
+                why = f"no build for {architecture.value}; {HOW_TO_BUILD}"
+                return SuiteTests(Build(architecture, "", ""), unavailable=why)
+            if not path.exists():
+                where = Build(architecture, str(path), str(path))
+                return SuiteTests(where, unavailable=f"no build at {path}")
+            build = read_build(path, architecture)
+        build = replace(build, max_smp=max_smp)
+        return SuiteTests(build, read_tests(build, max_smp=max_smp))
+
+    return read

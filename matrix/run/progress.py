@@ -1,0 +1,52 @@
+"""What a run tells whoever watches it, while it goes on."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from matrix.model import Attempt, Case
+from matrix.plan.decisions import Decision, Run
+from matrix.suites.console import ConsoleParser
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A case that runs at this moment."""
+
+    decision: Run
+    attempt: int
+    since: float
+    """``time.monotonic()`` at its start."""
+    console: ConsoleParser
+    """Its ``last_line`` is what the guest said last."""
+
+
+class Progress(Protocol):
+    """A watcher; every call must be quick."""
+
+    def planned(self, decisions: list[Decision], attempts: int) -> None:
+        """The run begins; ``attempts`` are to be made in it."""
+
+    def started(self, running: Running) -> None:
+        """An attempt has begun."""
+
+    def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
+        """An attempt has ended and is on disk; ``left`` seconds likely remain, None: unknown."""
+
+    def interrupted(self, cases: tuple[Case, ...]) -> None:
+        """The user ended the run while these were running."""
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def planned(self, decisions: list[Decision], attempts: int) -> None:
+        """Nothing."""
+
+    def started(self, running: Running) -> None:
+        """Nothing."""
+
+    def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
+        """Nothing."""
+
+    def interrupted(self, cases: tuple[Case, ...]) -> None:
+        """Nothing."""

@@ -1,0 +1,112 @@
+"""One run from its plan to its reports: signals, the event loop, and what is left behind."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from matrix.errors import ExitCode, HostError
+from matrix.inventory import Inventory
+from matrix.plan.decisions import Decision
+from matrix.plan.schedule import Capacity
+from matrix.results.record import RunRecord
+from matrix.results.recorder import Recorder
+from matrix.run.durations import Durations
+from matrix.run.executor import Executor, LocalExecutor
+from matrix.run.progress import Progress
+from matrix.run.session import Session, Stop
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a run: Ctrl-C, a CI system's or service manager's word, the terminal gone."""
+
+
+def execute(
+    recorder: Recorder,
+    inventory: Inventory,
+    capacity: Capacity,
+    progress: Progress,
+    executor: Executor | None = None,
+) -> ExitCode:
+    """Run what is left of a recorder's plan, and write its reports.
+
+    Args:
+        recorder: of a new or a resumed run; stays open.
+        inventory: of this host, with what the plan's cases need.
+        capacity: how much runs at a time.
+        progress: who is told.
+        executor: where the cases run; this machine where None.
+
+    Returns:
+        What the command ends with.
+
+    Raises:
+        HostError: this host cannot go on; what was finished is on disk, and reports were written
+            as far as the disk let us.
+    """
+    durations = Durations()
+    session = Session(
+        recorder,
+        executor or LocalExecutor(inventory, recorder.run),
+        capacity,
+        progress,
+        durations.seconds,
+    )
+    failure: HostError | None = None
+    try:
+        asyncio.run(_interruptible(session, list(recorder.record.decisions)))
+    except* HostError as group:
+        failure = _first(group)
+    except* asyncio.CancelledError:
+        pass  # ended at once, by the second signal; the record says what is unfinished
+    durations.save(_taken(recorder.record))
+    try:
+        code = recorder.end()
+    except HostError as error:
+        failure = failure or error
+    if failure is not None:
+        raise failure
+    return code
+
+
+async def _interruptible(session: Session, decisions: list[Decision]) -> None:
+    """The session, which the first signal ends cleanly and the second at once."""
+    stop = Stop()
+    with _handled(stop, asyncio.current_task()):
+        await session.run(decisions, stop)
+
+
+@contextmanager
+def _handled(stop: Stop, task: "asyncio.Task[None] | None") -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if stop.requested and task is not None:
+            task.cancel()
+        stop.event.set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _taken(record: RunRecord) -> dict[str, float]:
+    """Seconds that an attempt of each finished case took, on average."""
+    ids = [decision.case.id for decision in record.decisions]
+    return {
+        case_id: record.seconds(case_id) / record.finished_attempts(case_id)
+        for case_id in ids
+        if record.finished_attempts(case_id)
+    }
+
+
+def _first(group: BaseExceptionGroup[HostError]) -> HostError:
+    """One of a group: they all come from the same host's same trouble."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, HostError)  # noqa: S101 - the group was split by this type
+    return error

@@ -1,0 +1,123 @@
+"""Plans to run, and an executor that runs nothing."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix.errors import HostError
+from matrix.inventory import Binary, Host, Inventory
+from matrix.model import (
+    Accelerator,
+    Architecture,
+    Attempt,
+    Build,
+    Case,
+    RunSettings,
+    Test,
+    Variant,
+    Verdict,
+)
+from matrix.plan.decisions import Decision, Run, Skip
+from matrix.results.fingerprint import run_info
+from matrix.results.recorder import Recorder
+from matrix.run.executor import Assignment
+from matrix.suites.console import ConsoleParser
+
+X86 = Architecture.X86_64
+
+
+@dataclass
+class FakeExecutor:
+    """Ends each attempt as ``verdicts`` says, once ``gate`` lets it."""
+
+    run: Path
+    verdicts: Callable[[str, int], Verdict] = lambda _name, _attempt: Verdict.PASS
+    seconds: Callable[[str], float] = lambda _name: 0.0
+    broken: frozenset[str] = frozenset()
+    order: list[str] = field(default_factory=list)
+    at_once: int = 0
+    running: int = 0
+
+    async def execute(
+        self, assignment: Assignment, parser: ConsoleParser, interrupt: asyncio.Event
+    ) -> Attempt | None:
+        name = assignment.decision.case.test.name
+        self.order.append(name)
+        self.running += 1
+        self.at_once = max(self.at_once, self.running)
+        try:
+            parser.feed(f"{name} speaks\n".encode())
+            if name in self.broken:
+                raise HostError("no space left on device")
+            try:
+                await asyncio.wait_for(interrupt.wait(), self.seconds(name))
+            except TimeoutError:
+                pass
+            else:
+                return None
+        finally:
+            self.running -= 1
+        return Attempt(
+            number=assignment.attempt,
+            verdict=self.verdicts(name, assignment.attempt),
+            reason="",
+            seconds=self.seconds(name),
+            accelerator="tcg",
+            artifacts=assignment.directory.relative_to(self.run).as_posix(),
+        )
+
+
+class Make:
+    """Builds plain data with sensible defaults."""
+
+    def case(self, name: str, *, repeat: int = 1, timeout: float = 30.0) -> Case:
+        return Case(
+            id=f"scenario.{name}",
+            scenario="scenario",
+            suite="builtin",
+            test=Test(name=name, image="/guest", timeout=timeout),
+            variant=Variant(X86, Accelerator.TCG),
+            build=Build(X86, "/build", "/build/x86"),
+            settings=RunSettings(repeat=repeat, stall=5.0),
+        )
+
+    def run(self, name: str, *, vcpus: int = 1, **settings: Any) -> Run:
+        return Run(self.case(name, **settings), Accelerator.TCG, "asked for", vcpus, 2**20)
+
+    def skip(self, name: str) -> Skip:
+        return Skip(self.case(name), "no reason but this")
+
+    def executor(self, recorder: Recorder, **behaviour: Any) -> FakeExecutor:
+        return FakeExecutor(recorder.run.path, **behaviour)
+
+
+@pytest.fixture(scope="session")
+def make() -> Make:
+    return Make()
+
+
+@pytest.fixture
+def inventory() -> Inventory:
+    host = Host(architecture="x86_64", kernel="6.1.0", cpus=2, memory=2**33)
+    binary = Binary("system", X86, "/usr/bin/qemu-system-x86_64", (7, 2, 0), "7.2.0")
+    return Inventory(host, binaries=(binary,))
+
+
+@pytest.fixture
+def start(tmp_path: Path, inventory: Inventory) -> Iterator[Callable[..., Recorder]]:
+    """Starts runs of the given decisions."""
+    recorders: list[Recorder] = []
+
+    def begin(*decisions: Decision) -> Recorder:
+        info = run_info((), inventory)
+        recorder = Recorder.start(tmp_path / f"run{len(recorders)}", info, decisions)
+        recorders.append(recorder)
+        return recorder
+
+    yield begin
+    for recorder in recorders:
+        recorder.__exit__()
