@@ -85,7 +85,7 @@ def source_directory(build: Build, config: Config) -> Path:
     return Path(build.directory) / (config.get("SRCDIR") or ".")
 
 
-def tests_file(build: Build, config: Config) -> Path:
+def unittests_file(build: Build, config: Config) -> Path:
     """The build's ``unittests.cfg``; out of tree it may only be in the source tree.
 
     Raises:

@@ -36,6 +36,8 @@ while IFS= read -r -d '' -u 3 _matrix_kind && IFS= read -r -d '' -u 3 _matrix_te
         exec 2>&1 3<&-
         declare -a _matrix_words=()
         if [[ $_matrix_kind == words ]]; then
+            # As arguments of a command, read but not run: an unmatched parenthesis shows.
+            eval "if false; then : $_matrix_text"$'\nfi' || exit
             _matrix_text="printf 'parsed\0' >&4; _matrix_words=( $_matrix_text"$'\n)'
         else
             _matrix_text="printf 'parsed\0' >&4; $_matrix_text"

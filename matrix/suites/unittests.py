@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from matrix.errors import Place, Problem, SuiteError
 from matrix.model import Architecture, Build, Test
-from matrix.suites.build import CONFIGURE_NAMES, TESTS_NAME, read_config, tests_file
+from matrix.suites.build import CONFIGURE_NAMES, TESTS_NAME, read_config, unittests_file
 from matrix.suites.cfg import Entry, Section, parse_sections
 from matrix.suites.config import CONFIG_NAME, Config
 from matrix.suites.files import is_file, read_text
@@ -78,7 +78,7 @@ def refresh_test(build: Build, test: Test, *, max_smp: int) -> Test:
 def _read(build: Build, max_smp: int, only: str | None) -> tuple[Test, ...]:
     """All tests, or those of the section ``only``."""
     config = _config(build)
-    path = tests_file(build, config)
+    path = unittests_file(build, config)
     sections, problems = parse_sections(read_text(path), str(path))
     if only is not None:
         sections = tuple(section for section in sections if section.name == only)
