@@ -20,6 +20,9 @@ CONSOLE_FILE = "console.log"
 LONGEST_FOLDER_NAME = 200
 """Bytes; file systems take 255 (NAME_MAX), and ``.interrupted-K`` must still fit."""
 
+_SAFE_ID = re.compile(r"(?!.*\.interrupted-\d+$)[A-Za-z0-9_][A-Za-z0-9._,=+@%~-]*")
+"""Neither hidden, nor a path, nor an option, nor what a kept folder is called."""
+
 
 class RunDirectory:
     """The folder of one run.
@@ -33,7 +36,7 @@ class RunDirectory:
         RUN/cases/ID/       console.log, command.sh, result.json, …
         RUN/cases/ID/N/     the same per attempt, where a case is run more than once
 
-    ``ID`` is the case's id as :func:`folder_name` spells it.
+    ``ID`` is the case's id (see :func:`folder_name`).
     """
 
     def __init__(self, path: Path) -> None:
@@ -187,26 +190,16 @@ class RunDirectory:
 
 
 def folder_name(case_id: str) -> str:
-    """The folder's name for a case id: the id where it can be one, else spelt so that it can.
+    """The folder's name for a case id; no two ids share one.
 
-    No two ids share a name. ``/`` becomes ``~``; everything but letters, digits and ``._+=,@-``
-    becomes ``%XX`` (also what CI systems refuse in the names of uploaded artifacts); what would
-    be too long is cut and ends in ``%%`` and a hash of the whole id.
+    An id as :mod:`matrix.scenario.identity` makes them is the name. Any other, of a stranger's
+    run, is cut, its unsafe characters are replaced, and ``#`` with a digest is added, which no
+    safe id has.
     """
-    spelt = "".join("~" if character == "/" else _spelt(character) for character in case_id)
-    if spelt.startswith("."):
-        spelt = "%2E" + spelt[1:]
-    spelt = re.sub(r"\.(interrupted-\d+)$", r"%2E\1", spelt)
-    if len(spelt) > LONGEST_FOLDER_NAME or not spelt:
-        digest = hashlib.sha256(case_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        spelt = f"{spelt[: LONGEST_FOLDER_NAME - 18]}%%{digest}"
-    return spelt
-
-
-def _spelt(character: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9._+=,@-]", character):
-        return character
-    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+    if _SAFE_ID.fullmatch(case_id) and len(case_id) <= LONGEST_FOLDER_NAME:
+        return case_id
+    digest = hashlib.sha256(case_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{re.sub('[^A-Za-z0-9_]', '_', case_id)[:100]}#{digest}"
 
 
 def _free_name(folder: Path) -> Path:

@@ -94,11 +94,10 @@ def open_regular(path: Path) -> BinaryIO:
             descriptor = os.open(path, flags)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(f"{shown(path)}: no such file") from error
-        file = os.fdopen(descriptor, "rb")
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            file.close()
+            os.close(descriptor)
             raise UsageError(f"{shown(path)} is not a regular file")
-    return file
+        return os.fdopen(descriptor, "rb")
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

@@ -12,7 +12,7 @@ import unicodedata
 _ESCAPE_SEQUENCE = re.compile(
     r"""\x1b\[ [0-?]* [\x20-/]* [@-~]           # control sequence: colours, cursor
       | \x1b[\]PX^_] [^\x07\x1b]* (?:\x07|\x1b\\)   # operating system command and its kin
-      | \x1b [\x20-/]* [0-~]                    # two-character and charset sequences
+      | \x1b (?: [\x20-/]+ [0-~] | [0-OQ-WYZ\\`-~] )   # charsets; all two-character ones else
     """,
     re.VERBOSE,
 )

@@ -41,9 +41,10 @@ class Make:
         **axes: Any,
     ) -> Case:
         variant = Variant(Architecture(arch), **axes)
-        label = ",".join(str(value) for value in variant.axes().values())
+        given = [name for name in axes if name != "accel"]
+        label = ".".join([arch, variant.accel.value, *(f"{n}={axes[n]}" for n in given)])
         return Case(
-            id=case_id or f"{scenario}/{label}/{test}",
+            id=case_id or f"{scenario}.{test}.{label}",
             scenario=scenario,
             suite="builtin",
             test=Test(test, f"/images/{arch}/{test}.elf"),
@@ -102,9 +103,14 @@ class Make:
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> Make:
     return Make()
+
+
+@pytest.fixture
+def info(make: Make) -> RunInfo:
+    return make.info()
 
 
 Results = Sequence[tuple[Decision, Sequence[Attempt]]]
