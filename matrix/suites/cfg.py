@@ -73,7 +73,7 @@ class _Parser:
         self.file = file
         self.sections: list[Section] = []
         self.problems: list[Problem] = []
-        self._seen: dict[str, int] = {}
+        self._named: dict[str, Section] = {}
         self._header: tuple[str, Place] | None = None
         self._entries: dict[str, Entry] = {}
         self._broken = False
@@ -106,18 +106,24 @@ class _Parser:
             message = f"{name!r} cannot be a test's name"
             self._problem(place, message, "a name has no blanks and no slashes")
             return
-        if name in self._seen:
-            message = f"test {name!r} is already defined in line {self._seen[name]}"
-            self._problem(place, message, "every test has a name of its own")
         self._broken = False
-        self._seen.setdefault(name, place.line)
         self._header = (name, place)
 
     def _end(self) -> None:
-        if self._header is not None:
-            name, place = self._header
-            self.sections.append(Section(name, place, tuple(self._entries.values())))
+        """Close the current section.
+
+        Releases of kvm-unit-tests had tests twice, to the letter: those are read once.
+        """
+        if self._header is None:
+            return
+        section = Section(*self._header, tuple(self._entries.values()))
         self._header, self._entries = None, {}
+        earlier = self._named.setdefault(section.name, section)
+        if earlier is section:
+            self.sections.append(section)
+        elif not _same(earlier, section):
+            message = f"test {section.name!r} is already defined in line {earlier.place.line}"
+            self._problem(section.place, message, "every test has a name of its own")
 
     def _assign(self, line: str, number: int, lines: Iterator[tuple[int, str]]) -> None:
         indent = len(line) - len(line.lstrip())
@@ -138,9 +144,7 @@ class _Parser:
                 self._problem(place, f"{key} stands before any test", "[name] comes first")
             return
         key = ALIASES.get(key, key)
-        if key in self._entries:
-            earlier = self._entries[key].place.line
-            self._problem(place, f"{key} is already set in line {earlier}", "once per test")
+        # The last one counts: so it is to its own runner, and releases rely on it.
         self._entries[key] = Entry(key, value, place)
 
     def _multiline(self, first: str, place: Place, lines: Iterator[tuple[int, str]]) -> str:
@@ -162,6 +166,13 @@ class _Parser:
             place, f"the value that starts with {QUOTES} has no end", f"close it: {QUOTES}"
         )
         return ""
+
+
+def _same(one: Section, other: Section) -> bool:
+    """Whether two sections say the same."""
+    return {entry.key: entry.value for entry in one.entries} == {
+        entry.key: entry.value for entry in other.entries
+    }
 
 
 def _unknown(key: str) -> tuple[str, str]:

@@ -34,8 +34,9 @@ _SUMMARY = "SUMMARY: "
 _SUMMARY_COUNTS = re.compile(r"([0-9]{1,9}) (tests|unexpected failures)")
 _NOTE = re.compile(
     r"Unhandled |Unexpected (?:program|external|machine|io|supervisor)|ABORT: |WARNING: "
-    r"|\s*STACK:|RECURSIVE STACK|.*: assert failed: "
+    r"|\s*STACK:|RECURSIVE STACK"
 )
+_FAILED_ASSERTION = ": assert failed: "
 
 # ECMA-48 control sequences, operating system commands, and other escapes. Those that move the
 # cursor or clear the screen (UEFI firmware does so before each line) end a line like a newline.
@@ -78,9 +79,9 @@ class ConsoleParser:
     def last_line(self) -> str:
         """The last line that is not blank, unfinished or not, printable characters only."""
         for raw in (bytes(self._partial), self._last):
-            for line in reversed(_clean(raw)):
+            for line in reversed(_plain_lines(raw)):
                 if line.strip():
-                    return line.strip()
+                    return _printable(line.strip())
         return ""
 
     def feed(self, data: bytes) -> None:
@@ -89,9 +90,13 @@ class ConsoleParser:
             data = data.replace(b"\r", b"\n")
         first, *others = data.split(b"\n")
         self._append(first)
-        for piece in others:
-            self._end_line()
-            self._append(piece)
+        if not others:
+            return
+        self._end_line()
+        for piece in others[:-1]:
+            if piece:
+                self._take_line(piece[:LINE_LIMIT])
+        self._append(others[-1])
 
     def finish(self) -> Transcript:
         """Take the end of the output: what it said, as a whole. Idempotent."""
@@ -114,26 +119,28 @@ class ConsoleParser:
             self._partial += piece[:room]
 
     def _end_line(self) -> None:
-        if not self._partial:
-            return
-        raw = bytes(self._partial)
-        self._partial.clear()
-        lines = _clean(raw)
-        if any(line.strip() for line in lines):
-            self._last = raw
+        if self._partial:
+            raw = bytes(self._partial)
+            self._partial.clear()
+            self._take_line(raw)
+
+    def _take_line(self, raw: bytes) -> None:
+        lines = _plain_lines(raw)
         for line in lines:
-            self._take(line)
+            if line and not line.isspace():
+                self._last = raw
+                self._take(line)
 
     def _take(self, line: str) -> None:
         match = _SUBTEST.match(line)
         if match is not None:
-            self._take_subtest(_VERDICTS[match[1]], match[2].strip())
+            self._take_subtest(_VERDICTS[match[1]], match[2])
         elif line.startswith(_SUMMARY):
-            self._summary = line.removeprefix(_SUMMARY).strip()[:NAME_LIMIT]
+            self._summary = _printable(line.removeprefix(_SUMMARY).strip()[:NAME_LIMIT])
         elif self._status is None and (status := _STATUS.match(line)) is not None:
             self._status = int(status[1])
-        elif _NOTE.match(line) is not None and len(self._notes) < NOTES_KEPT:
-            self._notes.append(line.strip()[:NAME_LIMIT])
+        elif (_NOTE.match(line) or _FAILED_ASSERTION in line) and len(self._notes) < NOTES_KEPT:
+            self._notes.append(_printable(line.strip()[:NAME_LIMIT]))
         for metric in measurements(line):
             self._take_metric(metric)
 
@@ -145,7 +152,7 @@ class ConsoleParser:
         else:
             keep = len(self._subtests) - min(self._passes, PASSES_KEPT) < FAILURES_KEPT
         if keep:
-            name, message = _name_and_message(verdict, text)
+            name, message = _name_and_message(verdict, _printable(text.strip()))
             self._subtests.append(Subtest(name[:NAME_LIMIT], verdict, message[:NAME_LIMIT]))
 
     def _take_metric(self, metric: Metric) -> None:
@@ -179,19 +186,21 @@ class ConsoleParser:
         return ""
 
 
-def _clean(raw: bytes) -> list[str]:
-    """The printable lines in a raw one: escapes removed, what is no text replaced."""
+def _plain_lines(raw: bytes) -> list[str]:
+    """The lines in a raw one, most often itself: without NUL bytes, tabs and escapes."""
     if b"\0" in raw:
         raw = raw.replace(b"\0", b"")
-    if b"\x1b" in raw:
-        raw = _ESCAPE.sub(_without_escape, raw)
-    text = raw.decode(errors="replace").replace("\t", " ")
+    if b"\x1b" not in raw:
+        return [raw.decode(errors="replace").replace("\t", " ")]
+    raw = _ESCAPE.sub(_without_escape, raw)
+    return raw.decode(errors="replace").replace("\t", " ").split("\n")
+
+
+def _printable(text: str) -> str:
+    """The text with what cannot be shown replaced; it may go to a terminal and into XML."""
     if text.isprintable():
-        return [text]
-    return [
-        "".join(character if character.isprintable() else "\ufffd" for character in line)
-        for line in text.split("\n")
-    ]
+        return text
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _without_escape(match: re.Match[bytes]) -> bytes:

@@ -66,6 +66,13 @@ def _count(match: re.Match[str]) -> Iterator[Metric]:
 def _series(match: re.Match[str]) -> Iterator[Metric]:
     for label, value, unit in _SERIES_ITEM.findall(match[2]):
         yield f"{match[1]}: {label}", float(value), unit
+    if match[3]:
+        yield f"{match[1]}: samples", float(match[3]), ""
+
+
+def _clock(match: re.Match[str]) -> Iterator[Metric]:
+    yield f"{match[1]}: frequency", float(match[2]), "Hz"
+    yield f"{match[1]}: per read", float(match[3]), "ns"
 
 
 _ROWS = (
@@ -75,9 +82,15 @@ _ROWS = (
         "INFO: ",
         re.compile(
             rf"INFO: (\S.{{0,200}}?): ({_LABEL} {_NUMBER} {_UNIT}"
-            rf"(?:, {_LABEL} {_NUMBER} {_UNIT}){{0,15}})"
+            rf"(?:, {_LABEL} {_NUMBER} {_UNIT}){{0,15}})(?:, samples (\d{{1,18}}))?"
         ),
         _series,
+    ),
+    # The embedded guests: INFO: timer: clock: 62500000 Hz, 30 ns per read
+    _Row(
+        " ns per read",
+        re.compile(r"INFO: (\S.{0,60}): (\d{1,18}) Hz, (\d{1,18}) ns per read"),
+        _clock,
     ),
     # x86/vmexit.c: cpuid 2345
     _Row(
@@ -126,6 +139,9 @@ _ROWS = (
         re.compile(rf"INFO: (\S.{{0,60}}: Difference) ?: ({_NUMBER}) ({_UNIT})"),
         _named,
     ),
+)
+
+_PASS_ROWS = (
     # s390x/exittime.c, in the text of the subtest
     _Row(
         "best/avg/worst",
@@ -140,7 +156,7 @@ _ROWS = (
 
 def measurements(line: str) -> tuple[Metric, ...]:
     """The metrics that one line of a console holds; almost always none."""
-    for row in _ROWS:
+    for row in _PASS_ROWS if line.startswith("PASS: ") else _ROWS:
         if row.hint in line and (match := row.pattern.fullmatch(line)) is not None:
             return tuple(row.metrics(match))
     return ()

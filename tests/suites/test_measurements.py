@@ -9,14 +9,21 @@ from matrix.suites.measurements import Metric, measurements
     ("line", "metrics"),
     [
         (
-            "INFO: timer: latency: min 1200 ns, median 1500 ns, p99 9000 ns, max 20000 ns",
+            "INFO: timer: latency: min 1200 ns, median 1500 ns, p99 9000 ns, max 20000 ns, "
+            "samples 64",
             [
                 ("timer: latency: min", 1200.0, "ns"),
                 ("timer: latency: median", 1500.0, "ns"),
                 ("timer: latency: p99", 9000.0, "ns"),
                 ("timer: latency: max", 20000.0, "ns"),
+                ("timer: latency: samples", 64.0, ""),
             ],
         ),
+        (
+            "INFO: timer: clock: 62500000 Hz, 30 ns per read",
+            [("timer: clock: frequency", 62500000.0, "Hz"), ("timer: clock: per read", 30.0, "ns")],
+        ),
+        ("INFO: unit: avg 1.5 cycles", [("unit: avg", 1.5, "cycles")]),
         ("cpuid 2345", [("cpuid", 2345.0, "cycles")]),
         ("wr_tsc_adjust_msr 1", [("wr_tsc_adjust_msr", 1.0, "cycles")]),
         ("x2apic_self_ipi_tpr_sti_hlt 9", [("x2apic_self_ipi_tpr_sti_hlt", 9.0, "cycles")]),
@@ -73,6 +80,8 @@ def test_measurements(line: str, metrics: list[Metric]) -> None:
         "PASS: vtimer-busy-loop: latency within 10 ms",
         "PASS: CPL0 Split Lock #AC = 0",
         "PASS: timer: min 5 ns",
+        "INFO: timer: histogram: 12 below 2048 ns",
+        "INFO: timer: deadline in the past: met after 12 ns",
         "INFO: PMU version: 0x6",
         "INFO: psci: PSCI version 1.1",
         "INFO: ptimer-busy-loop: TVAL is -8182 ticks",
