@@ -1,0 +1,181 @@
+"""A whole world for the command: a suite build, a scenario, and a QEMU that does as it is told."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FAKE = Path(__file__).parents[1] / "fake_qemu.py"
+
+PROBE = {
+    "replies": {
+        "query-target": {"arch": "x86_64"},
+        "query-version": {"qemu": {"major": 10, "minor": 0, "micro": 0}, "package": ""},
+        "query-machines": [{"name": "pc", "cpu-max": 8, "is-default": True}],
+        "query-cpu-definitions": [{"name": "qemu64", "typename": "qemu64-x86_64-cpu"}],
+        "query-kvm": {"present": False, "enabled": False},
+        "query-migrate-capabilities": [],
+        "query-command-line-options": [],
+        "qom-list-types": [],
+    }
+}
+
+WRAPPER = """#!/bin/sh
+name=probe
+previous=
+for word; do
+    [ "$previous" = -append ] && name=${{word%% *}}
+    previous=$word
+done
+FAKE_QEMU=$(cat {scripts}/$name.json 2>/dev/null)
+export FAKE_QEMU
+exec {python} -I -S {fake} "$@"
+"""
+
+SCENARIO = """name: fake
+suite: {kind: kvm-unit-tests, build: build}
+matrix: {arch: [x86_64], accel: [tcg], qemu: [fake]}
+run: {timeout: 60s, stall: 60s}
+"""
+
+Script = Mapping[str, Any]
+
+
+def passing(seconds: float = 0.0) -> Script:
+    return {"cont": [["stdout", "PASS: all is well\nSUMMARY: 1 tests\n"], ["serve", seconds]]}
+
+
+def failing(*names: str) -> Script:
+    lines = "".join(f"FAIL: {name}\n" for name in names)
+    return {"cont": [["stdout", lines], ["exit", 3]]}
+
+
+@dataclass
+class World:
+    """Runs ``matrix`` as a user does, in ``root``."""
+
+    root: Path
+
+    def suite(self, **scripts: Script) -> None:
+        """Make a build with these tests; their guests do as the scripts say."""
+        sections = [f"[{name}]\nfile = guest.flat\ntest_args = {name}\n" for name in scripts]
+        (self.root / "build/x86/unittests.cfg").write_text("\n".join(sections))
+        for name, script in scripts.items():
+            (self.root / f"scripts/{name}.json").write_text(json.dumps(script))
+
+    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
+        """Start the command in a session of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "matrix", *arguments],
+            cwd=self.root,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **options,
+        )
+
+    def run(self, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+        """Run the command to its end."""
+        process = self.start(*arguments, **options)
+        try:
+            out, err = process.communicate(timeout=100)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def matrix_run(self, *more: str) -> "subprocess.CompletedProcess[str]":
+        """``matrix run`` of the scenario into ``out``."""
+        return self.run(*self.run_arguments(*more))
+
+    def run_arguments(self, *more: str) -> tuple[str, ...]:
+        return ("run", "scenario.yaml", "--qemu", "fake=qemu", "-o", "out", *more)
+
+    def environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("MATRIX_")}
+        places = {"MATRIX_CACHE": "cache", "MATRIX_STATE": "state"}
+        return {
+            **kept,
+            "COLUMNS": "100",
+            **{name: str(self.root / folder) for name, folder in places.items()},
+        }
+
+    def results(self, run: str = "out") -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.root / run / "results.json").read_text())
+        return document
+
+    def verdicts(self, run: str = "out") -> dict[str, str]:
+        return {case["test"]: case["verdict"] for case in self.results(run)["cases"]}
+
+    def events(self, name: str, run: str = "out") -> list[dict[str, Any]]:
+        path = self.root / run / "events.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        events = [json.loads(line) for line in lines if line.endswith("}")]
+        return [event for event in events if event["event"] == name]
+
+    def wait_for(self, condition: Callable[[], object], seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come to pass in time"
+            time.sleep(0.02)
+
+    def fakes(self) -> list[int]:
+        """The processes that run as this world's QEMU."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            ours = any(str(self.root).encode() in word for word in words)
+            if ours and state != "Z" and any(b"fake_qemu" in word for word in words):
+                found.append(int(entry.name))
+        return found
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Any:
+    for folder in ("build/x86", "qemu", "scripts"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "build/config.mak").write_text("ARCH=x86_64\nTEST_DIR=x86\nTARGET=qemu\n")
+    (tmp_path / "build/x86/guest.flat").write_bytes(b"guest")
+    (tmp_path / "scripts/probe.json").write_text(json.dumps(PROBE))
+    (tmp_path / "scenario.yaml").write_text(SCENARIO)
+    wrapper = tmp_path / "qemu/qemu-system-x86_64"
+    wrapper.write_text(
+        WRAPPER.format(scripts=tmp_path / "scripts", python=sys.executable, fake=FAKE)
+    )
+    wrapper.chmod(0o755)
+    made = World(tmp_path)
+    yield made
+    left = made.fakes()
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, "QEMU outlived the orchestrator"
+
+
+class Scripts:
+    """What a fake guest may do."""
+
+    passing = staticmethod(passing)
+    failing = staticmethod(failing)
+
+
+@pytest.fixture(scope="session")
+def scripts() -> Scripts:
+    return Scripts()
