@@ -1,0 +1,150 @@
+"""How a run ends before its end: Ctrl-C, SIGTERM, SIGKILL, a full disk; and that it resumes."""
+
+import os
+import random
+import resource
+import signal
+from typing import Any
+
+import pytest
+
+SLOW = {"cont": [["stdout", "running\n"], ["serve", None]]}
+STUBBORN = {"cont": [["stdout", "running\n"], ["serve", None]], "ignore": ["TERM", "quit"]}
+NAMES = [f"t{index}" for index in range(8)]
+
+
+def started(world: Any, count: int) -> bool:
+    return len(world.events("attempt-started")) >= count and len(world.fakes()) >= 1
+
+
+def ended(process: Any) -> tuple[int, str]:
+    out, _ = process.communicate(timeout=30)
+    return process.returncode, out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_signal_finishes_cleanly(world: Any, scripts: Any, number: signal.Signals) -> None:
+    world.suite(quick=scripts.passing(), slow=SLOW, later=scripts.passing())
+    process = world.start(*world.run_arguments("-j", "1", "--repeat", "1"))
+    world.wait_for(
+        lambda: any(e["case"].startswith("fake.slow") for e in world.events("attempt-started"))
+    )
+    world.wait_for(world.fakes)
+    process.send_signal(number)
+    code, out = ended(process)
+    assert code == 130
+    assert "interrupted" in out
+    assert "fake.slow" in out
+    assert world.fakes() == []
+    assert "slow" not in world.verdicts()
+    assert world.run("run", "--resume", "out", "--timeout", "3s").returncode == 2
+    resumed = world.start("run", "--resume", "out")
+    world.wait_for(world.fakes)
+    resumed.send_signal(number)
+    assert ended(resumed)[0] == 130
+
+
+def test_two_signals_end_at_once(world: Any) -> None:
+    """The guest's QEMU ignores TERM, so a clean end takes its grace period; the second does not."""
+    world.suite(one=STUBBORN)
+    process = world.start(*world.run_arguments())
+    world.wait_for(world.fakes)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    code, _ = ended(process)
+    assert code == 130
+    assert world.fakes() == []
+
+
+@pytest.mark.parametrize("script", [SLOW, STUBBORN])
+def test_no_qemu_outlives_a_killed_orchestrator(world: Any, script: Any) -> None:
+    world.suite(one=script, two=script)
+    process = world.start(*world.run_arguments("-j", "2"))
+    world.wait_for(lambda: len(world.fakes()) == 2)
+    process.kill()
+    ended(process)
+    world.wait_for(lambda: world.fakes() == [], seconds=10)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Any) -> None:
+    """Some 20 s: kills a run of eight cases at random moments until one comes through."""
+    world.suite(**{name: scripts.passing(0.2) for name in NAMES})
+    chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "seed"))
+    arguments = world.run_arguments("-j", "2")
+    kills = 0
+    while kills < 6:
+        process = world.start(*arguments)
+        if not (world.root / "out/run.json").exists():
+            world.wait_for((world.root / "out/run.json").exists)
+        try:
+            process.wait(timeout=chance.uniform(0.4, 1.2))
+        except Exception:  # noqa: BLE001 - TimeoutExpired: it still runs, as it should
+            process.kill()
+            kills += 1
+        ended(process)
+        if world.events("run-finished"):
+            break
+        arguments = ("run", "--resume", "out")
+    done = world.run("run", "--resume", "out")
+    assert done.returncode == 0
+    assert world.verdicts() == dict.fromkeys(NAMES, "pass")
+    finished = [event["case"] for event in world.events("attempt-finished")]
+    assert len(finished) == len(set(finished)) == len(NAMES), "nothing is lost, nothing runs twice"
+    assert kills > 0
+
+
+def test_resuming_a_finished_run_runs_nothing(world: Any, scripts: Any) -> None:
+    world.suite(bad=scripts.failing("check"))
+    assert world.matrix_run().returncode == 1
+    assert world.run("run", "--resume", "out").returncode == 1
+    assert len(world.events("attempt-started")) == 1
+
+
+def test_two_processes_do_not_run_the_same(world: Any) -> None:
+    world.suite(one=SLOW)
+    process = world.start(*world.run_arguments())
+    world.wait_for(world.fakes)
+    second = world.run("run", "--resume", "out")
+    process.send_signal(signal.SIGINT)
+    ended(process)
+    assert second.returncode == 2
+    assert "another process" in second.stderr
+
+
+def test_a_full_disk_is_an_error_with_what_was_finished_intact(world: Any, scripts: Any) -> None:
+    """Files may grow to 20 kB only: the guest that prints more than that fills the disk."""
+    flood = {"cont": [["flood", 200_000], ["serve", 1]]}
+    world.suite(good=scripts.passing(), flood=flood)
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    process = world.start(*world.run_arguments("-j", "1"), preexec_fn=limit)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert "Traceback" not in err
+    assert "console.log" in out + err
+    assert world.verdicts()["flood"] == "error"
+    finished = {event["case"].split(".")[1] for event in world.events("attempt-finished")}
+    assert finished == {"good", "flood"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_directory_is_an_error(world: Any, scripts: Any) -> None:
+    world.suite(one=scripts.passing())
+    world.root.chmod(0o500)
+    done = world.matrix_run()
+    world.root.chmod(0o700)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+
+
+def test_a_place_where_no_directory_can_be_made_is_an_error(world: Any, scripts: Any) -> None:
+    world.suite(one=scripts.passing())
+    (world.root / "file").write_text("")
+    done = world.run(*world.run_arguments()[:-1], "file/out")
+    assert done.returncode == 3
+    assert "file/out" in done.stderr
+    assert "Traceback" not in done.stderr
