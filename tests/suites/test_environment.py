@@ -105,6 +105,7 @@ def test_kernel_releases(release: str, parts: tuple[str, str, str, str]) -> None
         ("4.9.5-3", "4.9.5", False),
         ("4.9.5-0", "4.9.5", True),
         ("4.9", "nonsense", False),
+        ("4.9", "5", False),
     ],
 )
 def test_which_kernels_have_the_fix(minimum: str, kernel: str, fixed: bool) -> None:

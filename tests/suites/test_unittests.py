@@ -78,6 +78,7 @@ def test_continued_lines_of_parameters(write_build: BuildWriter) -> None:
 @pytest.mark.parametrize(
     ("value", "smp", "topology"),
     [
+        ("1", 1, ""),
         ("3", 3, ""),
         ("$MAX_SMP", 4, ""),
         ("cpus=2,maxcpus=8", 2, "maxcpus=8"),
@@ -228,6 +229,14 @@ def test_no_shell_is_started_where_none_is_needed(
     assert only_test(write_build(text)).arguments == "a b"
     with pytest.raises(SuiteError, match="bash is needed to evaluate it"):
         only_test(write_build("[one]\nfile = one.flat\ntest_args = $x\n"))
+
+
+def test_a_configuration_that_vanished(write_build: BuildWriter) -> None:
+    directory = write_build()
+    build = read_build(directory)
+    (directory / "config.mak").unlink()
+    with pytest.raises(SuiteError, match="has no config"):
+        read_tests(build, max_smp=1)
 
 
 def test_embedded_guests_never_reach_a_shell(
