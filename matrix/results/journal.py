@@ -145,8 +145,10 @@ class Journal:
             os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Close the file and let go of the lock."""
-        os.close(self._descriptor)
+        """Close the file and let go of the lock; once is enough, twice is harmless."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _lock(self) -> None:
         """Keep two processes from running the same cases; ends with the process, however it ends.

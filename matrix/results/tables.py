@@ -63,7 +63,7 @@ class Overview:
         label_width = max(map(display_width, labels))
         blocks = self._blocks(width - label_width)
         if len(blocks) > MOST_BLOCKS:
-            yield from self._count_lines(labels, label_width)
+            yield from self._count_lines(width)
             return
         for index, block in enumerate(blocks):
             if index:
@@ -109,13 +109,15 @@ class Overview:
                 segments += [(GAP, Style.PLAIN), (_padded(text, column.width), style)]
             yield tuple(segments)
 
-    def _count_lines(self, labels: Sequence[str], label_width: int) -> Iterator[Line]:
+    def _count_lines(self, width: int) -> Iterator[Line]:
         verdicts = [
             verdict
             for verdict in reversed(WORST_FIRST)
             if any(verdict in row.counts for row in self._rows.values())
         ]
         head = "".join(f"{GAP}{verdict.value:>7}" for verdict in verdicts)
+        labels = self._labels(width - len(head))
+        label_width = max(map(display_width, labels))
         yield ((" " * label_width + head, Style.HEADING),)
         for label, row in zip(labels, self._rows.values(), strict=True):
             segments: list[Segment] = [(_padded(label, label_width), Style.PLAIN)]

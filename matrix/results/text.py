@@ -73,7 +73,7 @@ def summary(results: Iterable[CaseResult], closing: Closing, width: int) -> Iter
     )
     if gathered.bad:
         yield BLANK
-        yield line("Not passed", Style.HEADING)
+        yield (("Not passed: ", Style.HEADING), (_cases(gathered.failures), Style.FAIL))
         yield from gathered.bad
     yield from _unfinished(closing, width)
     yield BLANK
@@ -165,6 +165,7 @@ class _Gathered:
     known: dict[str, _Group] = field(default_factory=dict)
     unexpected: dict[str, _Group] = field(default_factory=dict)
     bad: list[Line] = field(default_factory=list)
+    failures: int = 0
 
     def add(self, result: CaseResult, closing: Closing, width: int) -> None:
         case, verdict = result.case, result.verdict
@@ -176,6 +177,7 @@ class _Gathered:
             self.accelerators.setdefault(why, {}).setdefault(case.variant.arch.value)
         if counts_as_failure(verdict, strict=closing.strict):
             self.bad += outcome_lines(result, closing.path, width)
+            self.failures += 1
         elif verdict is Verdict.SKIP:
             self.skips.setdefault(result.reason, _Group()).add(case.id)
         elif verdict is Verdict.XFAIL:

@@ -1,0 +1,141 @@
+import json
+import math
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix.errors import HostError
+from matrix.model import SubtestVerdict, Verdict
+from matrix.results.summary import write_results
+
+CONTRACT = {
+    "id", "scenario", "suite", "test", "axes", "verdict", "reason", "seconds", "subtest_counts",
+    "subtests", "metrics", "hops", "command",
+}  # fmt: skip
+"""The keys of a case that other programs rely on."""
+
+
+def results(recorder: Any) -> dict[str, Any]:
+    write_results(recorder.record)
+    document = json.loads((recorder.run.path / "results.json").read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def test_a_case_has_what_the_contract_says(make: Any, recorded: Any) -> None:
+    case = make.case("timer", smp=2, memory=2**28)
+    attempt = make.attempt(
+        "fail",
+        "1 of 3 subtests failed",
+        seconds=1.25,
+        subtests=["PASS: a", "FAIL: b: 3 != 4", "SKIP: c: no clock"],
+        metrics=(("latency p99", 1250.0, "ns"),),
+        command="runs/x/cases/y/command.sh",
+        artifacts="cases/y",
+    )
+    document = results(recorded([(make.run(case), [attempt])]))
+    (found,) = document["cases"]
+    assert found.keys() >= CONTRACT
+    assert found == {
+        "id": "smoke.timer.x86_64.auto.smp=2.memory=268435456",
+        "scenario": "smoke",
+        "suite": "builtin",
+        "test": "timer",
+        "axes": {"arch": "x86_64", "accel": "auto", "qemu": "system", "smp": 2, "memory": 2**28},
+        "verdict": "fail",
+        "reason": "1 of 3 subtests failed",
+        "seconds": 1.25,
+        "accelerator": "tcg",
+        "accelerator_reason": "no KVM",
+        "subtest_counts": {"pass": 1, "fail": 1, "skip": 1},
+        "subtests_dropped": 0,
+        "subtests": [
+            {"name": "b", "verdict": "fail", "message": "3 != 4"},
+            {"name": "c", "verdict": "skip", "message": "no clock"},
+        ],
+        "metrics": [{"name": "latency p99", "value": 1250.0, "unit": "ns"}],
+        "hops": [],
+        "command": "runs/x/cases/y/command.sh",
+        "artifacts": "cases/y",
+        "attempts": [
+            {
+                "number": 1,
+                "verdict": "fail",
+                "reason": "1 of 3 subtests failed",
+                "seconds": 1.25,
+                "metrics": [{"name": "latency p99", "value": 1250.0, "unit": "ns"}],
+                "artifacts": "cases/y",
+            }
+        ],
+    }
+    assert document["counts"] == {verdict.value: int(verdict == "fail") for verdict in Verdict}
+    assert document["exit_code"] == 1
+    assert document["unfinished"] == []
+
+
+def test_a_skip_has_the_same_keys(make: Any, recorded: Any) -> None:
+    document = results(recorded([(make.skip(make.case(), "no KVM"), [])]))
+    (found,) = document["cases"]
+    assert found.keys() >= CONTRACT
+    assert (found["verdict"], found["reason"]) == ("skip", "no KVM")
+    assert document["exit_code"] == 0
+
+
+def test_no_cases_are_an_empty_list(recorded: Any) -> None:
+    document = results(recorded([]))
+    assert document["cases"] == []
+    assert document["exit_code"] == 5
+
+
+def test_numbers_that_json_lacks_are_null(make: Any, recorded: Any) -> None:
+    attempt = make.attempt(metrics=(("a", math.inf, "ns"), ("b", math.nan, "ns")))
+    document = results(recorded([(make.run(), [attempt])]))
+    assert [each["value"] for each in document["cases"][0]["metrics"]] == [None, None]
+
+
+def test_an_unwritable_place_is_named(make: Any, recorded: Any) -> None:
+    recorder = recorded([(make.run(), [])])
+    (recorder.run.path / ".results.json.part").mkdir()
+    with pytest.raises(HostError, match=r"cannot write .*results\.json: Is a directory"):
+        write_results(recorder.record)
+
+
+def test_memory_does_not_grow_with_what_guests_print(make: Any, recorded: Any) -> None:
+    """1,000 subtests that failed in each of 20 cases take 6 MB as objects."""
+    subtests = tuple(make.subtest(f"FAIL: a subtest, number {n}: message {n}") for n in range(1000))
+    counts = ((SubtestVerdict.FAIL, len(subtests)),)
+    recorder = recorded([(make.run(make.case(f"t{number}")), []) for number in range(20)])
+    tracemalloc.start()
+    try:
+        for decision in recorder.record.decisions:
+            recorder.begin(decision.case, 1)
+            attempt = make.attempt("fail")
+            object.__setattr__(attempt, "subtests", subtests)
+            object.__setattr__(attempt, "subtest_counts", counts)
+            recorder.finish(decision.case, attempt)
+        recorder.write_reports()
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 300_000
+    assert peak < 4_000_000
+    assert len(results(recorder)["cases"][19]["subtests"]) == 1000
+
+
+def test_ten_thousand_cases(make: Any, tmp_path: Path, recorded: Any) -> None:
+    decisions = [
+        make.run(make.case(f"t{test}", smp=smp)) for smp in range(1, 51) for test in range(200)
+    ]
+    attempt = make.attempt("pass", subtests=[f"PASS: {n}" for n in range(10)])
+    recorder = recorded([(decision, []) for decision in decisions])
+    # Some 2 s; anything quadratic takes minutes.
+    start = time.monotonic()
+    for decision in decisions:
+        recorder.record.start(decision.case.id, 1)
+        recorder.finish(decision.case, attempt)
+    write_results(recorder.record)
+    assert time.monotonic() - start < 60
+    assert len(results(recorder)["cases"]) == 10_000
