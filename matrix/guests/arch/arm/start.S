@@ -71,7 +71,7 @@ cpu_setup:
 1:  adr     r0, at_supervisor
     msr     elr_hyp, r0
     ldr     r0, =(MASKED | MODE_SUPERVISOR)
-    msr     spsr_hyp, r0
+    msr     spsr_cxsf, r0
     eret
 not_hypervisor:
     cpsid   aif, #MODE_SUPERVISOR

@@ -23,17 +23,48 @@ static unsigned faults_taken;
 
 uint64_t trap_handler(uint64_t cause, uint64_t address, uint64_t value);
 
+static long start_hart(unsigned cpu)
+{
+    return sbi_call(SBI_HART_STATE, SBI_HART_STATE_START, machine_cpu_id(cpu),
+                    (unsigned long)secondary_start, cpu)
+        .error;
+}
+
+static bool stopped(unsigned cpu)
+{
+    struct sbi_result status =
+        sbi_call(SBI_HART_STATE, SBI_HART_STATE_STATUS, machine_cpu_id(cpu), 0, 0);
+
+    return status.error == 0 && status.value == SBI_HART_STATE_STOPPED;
+}
+
+/* Many harts on few host CPUs, each spinning until it has settled. */
+#define SETTLE_PATIENCE (20 * NANOSECONDS_PER_SECOND)
+
+/* In OpenSBI 1.1, which comes with QEMU 7.2, a hart that has never been started spins: the
+ * interrupt that released it at boot stays pending. Once started and stopped, it sleeps. */
+static void settle_harts(void)
+{
+    if (sbi_has(SBI_HART_STATE))
+        for (unsigned cpu = 1; cpu < arch_cpu_count(); cpu++)
+            start_hart(cpu);
+}
+
 void arch_init(uintptr_t boot_information)
 {
     machine_open(boot_information, boot_hart, (uintptr_t)image_start, (uintptr_t)image_end);
     mmu_open();
     console_open();
     timer_open();
+    settle_harts();
 }
 
 _Noreturn void secondary_main(unsigned cpu)
 {
-    entries[cpu](cpu);
+    if (entries[cpu] == NULL)
+        sbi_call(SBI_HART_STATE, SBI_HART_STATE_STOP, 0, 0, 0);
+    else
+        entries[cpu](cpu);
     arch_hang();
 }
 
@@ -41,11 +72,11 @@ const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))
 {
     if (!sbi_has(SBI_HART_STATE))
         return "the firmware has no SBI hart state extension";
+    if (!wait_until(stopped(cpu), SETTLE_PATIENCE))
+        return "SBI hart_get_status: not stopped";
     entries[cpu] = entry;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    switch (sbi_call(SBI_HART_STATE, SBI_HART_STATE_START, machine_cpu_id(cpu),
-                     (unsigned long)secondary_start, cpu)
-                .error) {
+    switch (start_hart(cpu)) {
     case 0:
         return NULL;
     case -3:
