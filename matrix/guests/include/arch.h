@@ -75,7 +75,7 @@ const char *arch_timer_missing(void);
 unsigned arch_fault(const char **what);
 
 /* A fault that nobody provoked: arch code calls this with what and where; it prints
- * "Unhandled exception: WHAT at ADDRESS" and exits with status 127 (abort). */
+ * "Unhandled exception: WHAT at ADDRESS" and exits with EXIT_CODE_ABORT. */
 _Noreturn void guest_unhandled(const char *what, uint64_t address);
 
 #include <arch-inline.h> /* arch/NAME/include: arch_relax and barriers */
