@@ -13,7 +13,11 @@ uint8_t cpu_stacks[MAX_CPUS][STACK_SIZE] __attribute__((aligned(16)));
 uint64_t boot_hart;
 
 static void (*entries[MAX_CPUS])(unsigned cpu);
+static long start_errors[MAX_CPUS];
 static unsigned faults_taken;
+
+/* In sie and sip (Privileged specification, 4.1.3). */
+#define SOFTWARE_INTERRUPT (1ul << 1)
 
 /* scause (Privileged specification, 4.1.8). */
 #define CAUSE_INTERRUPT (1ull << 63)
@@ -23,31 +27,15 @@ static unsigned faults_taken;
 
 uint64_t trap_handler(uint64_t cause, uint64_t address, uint64_t value);
 
-static long start_hart(unsigned cpu)
+/* All harts are started at once and sleep until they have an entry: in OpenSBI 1.1, which comes
+ * with QEMU 7.2, a hart that was never started spins, since the interrupt that released it at boot
+ * stays pending. */
+static void start_harts(void)
 {
-    return sbi_call(SBI_HART_STATE, SBI_HART_STATE_START, machine_cpu_id(cpu),
-                    (unsigned long)secondary_start, cpu)
-        .error;
-}
-
-static bool stopped(unsigned cpu)
-{
-    struct sbi_result status =
-        sbi_call(SBI_HART_STATE, SBI_HART_STATE_STATUS, machine_cpu_id(cpu), 0, 0);
-
-    return status.error == 0 && status.value == SBI_HART_STATE_STOPPED;
-}
-
-/* Many harts on few host CPUs, each spinning until it has settled. */
-#define SETTLE_PATIENCE (20 * NANOSECONDS_PER_SECOND)
-
-/* In OpenSBI 1.1, which comes with QEMU 7.2, a hart that has never been started spins: the
- * interrupt that released it at boot stays pending. Once started and stopped, it sleeps. */
-static void settle_harts(void)
-{
-    if (sbi_has(SBI_HART_STATE))
-        for (unsigned cpu = 1; cpu < arch_cpu_count(); cpu++)
-            start_hart(cpu);
+    for (unsigned cpu = 1; cpu < arch_cpu_count(); cpu++)
+        start_errors[cpu] = sbi_call(SBI_HART_STATE, SBI_HART_STATE_START, machine_cpu_id(cpu),
+                                     (unsigned long)secondary_start, cpu)
+                                .error;
 }
 
 void arch_init(uintptr_t boot_information)
@@ -56,29 +44,31 @@ void arch_init(uintptr_t boot_information)
     mmu_open();
     console_open();
     timer_open();
-    settle_harts();
+    start_harts();
 }
 
 _Noreturn void secondary_main(unsigned cpu)
 {
-    if (entries[cpu] == NULL)
-        sbi_call(SBI_HART_STATE, SBI_HART_STATE_STOP, 0, 0, 0);
-    else
-        entries[cpu](cpu);
+    void (*entry)(unsigned);
+
+    /* A masked interrupt ends wfi all the same, also one that came between check and sleep. */
+    __asm__ volatile("csrw sie, %0" ::"r"(SOFTWARE_INTERRUPT) : "memory");
+    while ((entry = __atomic_load_n(&entries[cpu], __ATOMIC_ACQUIRE)) == NULL) {
+        __asm__ volatile("wfi" ::: "memory");
+        __asm__ volatile("csrc sip, %0" ::"r"(SOFTWARE_INTERRUPT) : "memory");
+    }
+    __asm__ volatile("csrw sie, zero" ::: "memory");
+    entry(cpu);
     arch_hang();
 }
 
 const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))
 {
-    if (!sbi_has(SBI_HART_STATE))
-        return "the firmware has no SBI hart state extension";
-    if (!wait_until(stopped(cpu), SETTLE_PATIENCE))
-        return "SBI hart_get_status: not stopped";
-    entries[cpu] = entry;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    switch (start_hart(cpu)) {
+    switch (start_errors[cpu]) {
     case 0:
-        return NULL;
+        break;
+    case -2:
+        return "SBI hart_start: not supported";
     case -3:
         return "SBI hart_start: invalid hart";
     case -5:
@@ -88,6 +78,10 @@ const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))
     default:
         return "SBI hart_start: failed";
     }
+    __atomic_store_n(&entries[cpu], entry, __ATOMIC_RELEASE);
+    if (sbi_call(SBI_INTERRUPT, SBI_INTERRUPT_SEND, 1, machine_cpu_id(cpu), 0).error != 0)
+        return "SBI send_ipi: failed";
+    return NULL;
 }
 
 unsigned arch_cpu_number(void)
