@@ -28,6 +28,8 @@ from matrix.scenario.wording import quoted
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
+MAX_KEYS = 1000
+"""In one mapping."""
 MAX_NODES = 100_000
 """With every alias counted as often as it is used."""
 
@@ -303,7 +305,7 @@ class _Builder:
         if surrogate:  # only PyYAML's own parser lets these escapes through
             self._problem(place, f"U+{ord(surrogate):04X} is no character", "")
             return Scalar("", Kind.BROKEN, place)
-        is_plain = event.implicit[0]
+        is_plain = event.implicit[0] and event.tag is None
         kind = _kind_of_plain(event.value) if is_plain else Kind.STRING
         return Scalar(event.value, kind, place)
 
@@ -345,6 +347,8 @@ class _Builder:
                 f"duplicate key {quoted(key.text)}",
                 f"it was given before, at line {first.line}",
             )
+        elif len(frame.entries) == MAX_KEYS:
+            self._give_up(key.place, "there are too many keys here", f"at most {MAX_KEYS}")
         else:
             frame.entries[key.text] = (key, value)
 

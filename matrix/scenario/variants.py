@@ -11,8 +11,9 @@ from the command line set an axis of every variant; ``exclude`` is then judged b
 so that what was left out for its accelerator is not left out under another one.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Collection, Container, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Any
@@ -21,7 +22,7 @@ from matrix.model import Variant
 from matrix.scenario.model import Entry, Exclusion, Matrix
 from matrix.scenario.values import AxisValue
 
-MAX_VARIANTS = 50_000
+MAX_VARIANTS = 100_000
 
 _Values = dict[str, AxisValue]
 
@@ -45,45 +46,79 @@ class Resolution:
 
 
 def count_combinations(matrix: Matrix) -> int:
-    """How many combinations the axes alone have; to be asked before :func:`resolve`."""
-    overridden = dict(matrix.overrides)
-    axes = {**dict(matrix.axes), **overridden}
-    return prod(len(values) for values in axes.values())
+    """How many combinations :func:`resolve` will make; to be asked before."""
+    return prod(len(values) for _, values in (*matrix.axes, *matrix.overrides))
 
 
 def resolve(matrix: Matrix) -> Resolution:
     """The variants of ``matrix`` in order, each once, and those excluded with a reason."""
+    grid = _Grid(matrix)
+    excluded = _excluded(matrix, grid)
+    added, alone = _included(matrix, grid, excluded)
     collector = _Collector(merge=bool(matrix.overrides))
-    combinations = _combinations(matrix)
-    alone = _include(matrix, combinations)
-    for combination in combinations:
+    for index, combination in enumerate(grid.combinations):
         for override in _override_points(matrix):
             if override:
-                excluded_by = _first_match(matrix.exclude, combination.original | override)
+                excluded_by = _first_match(matrix.exclude, combination | override)
             else:
-                excluded_by = combination.excluded_by
-            values = combination.original | combination.added | override
-            collector.add_combination(values, excluded_by)
+                excluded_by = excluded.get(index)
+            collector.add_combination(combination | added.get(index, {}) | override, excluded_by)
     for index in alone:
         for override in _override_points(matrix):
             collector.add_include(dict(matrix.include[index].values) | override, index)
     return collector.resolution(matrix)
 
 
-@dataclass(slots=True)
-class _Combination:
-    original: _Values
-    excluded_by: Entry | None
-    added: _Values = field(default_factory=dict)
+class _Grid:
+    """The combinations of all axes, in order, and which of them have which value."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.names = [name for name, _ in matrix.axes]
+        self.combinations: list[_Values] = [
+            dict(zip(self.names, point, strict=True))
+            for point in product(*(values for _, values in matrix.axes))
+        ]
+        self._having: dict[tuple[str, AxisValue], set[int]] = defaultdict(set)
+        if matrix.include or matrix.exclude:
+            for index, combination in enumerate(self.combinations):
+                for pair in combination.items():
+                    self._having[pair].add(index)
+
+    def fitting(self, values: Iterable[tuple[str, AxisValue]]) -> Collection[int]:
+        """The indexes of the combinations that have all ``values``."""
+        sets = sorted((self._having.get(pair, set()) for pair in values), key=len)
+        return set.intersection(*sets) if sets else range(len(self.combinations))
 
 
-def _combinations(matrix: Matrix) -> list[_Combination]:
-    names = [name for name, _ in matrix.axes]
-    combinations = []
-    for point in product(*(values for _, values in matrix.axes)):
-        original = dict(zip(names, point, strict=True))
-        combinations.append(_Combination(original, _first_match(matrix.exclude, original)))
-    return combinations
+def _excluded(matrix: Matrix, grid: _Grid) -> dict[int, Entry]:
+    """Index of a combination → the first entry that excludes it."""
+    excluded: dict[int, Entry] = {}
+    for entry in matrix.exclude:
+        for index in grid.fitting(entry.values):
+            excluded.setdefault(index, entry)
+    return excluded
+
+
+def _included(
+    matrix: Matrix, grid: _Grid, excluded: Container[int]
+) -> tuple[dict[int, _Values], list[int]]:
+    """What the includes add to which combination, and the indexes of the entries that fit none.
+
+    An excluded combination is given the values too, for it is shown as what it would have been,
+    but it does not count as one that the entry fits.
+    """
+    added: dict[int, _Values] = {}
+    alone = []
+    for number, entry in enumerate(matrix.include):
+        condition = [(name, value) for name, value in entry.values if name in grid.names]
+        addition = {name: value for name, value in entry.values if name not in grid.names}
+        fitting = grid.fitting(condition)
+        if all(index in excluded for index in fitting):
+            alone.append(number)
+            continue
+        for index in fitting:
+            added[index] = added.get(index, {}) | addition
+    return added, alone
 
 
 def _first_match(entries: tuple[Entry, ...], values: _Values) -> Entry | None:
@@ -91,30 +126,6 @@ def _first_match(entries: tuple[Entry, ...], values: _Values) -> Entry | None:
         if all(values.get(name) == value for name, value in entry.values):
             return entry
     return None
-
-
-def _include(matrix: Matrix, combinations: list[_Combination]) -> list[int]:
-    """Add the includes to the combinations; the indexes of those that fit none are returned.
-
-    An excluded combination is given the values too, for it is shown as what it would have been,
-    but it does not count as one that the entry fits.
-    """
-    axes = {name for name, _ in matrix.axes}
-    alone = []
-    for index, entry in enumerate(matrix.include):
-        condition = [(name, value) for name, value in entry.values if name in axes]
-        addition = {name: value for name, value in entry.values if name not in axes}
-        fitting = [
-            combination
-            for combination in combinations
-            if all(combination.original[name] == value for name, value in condition)
-        ]
-        if all(combination.excluded_by is not None for combination in fitting):
-            alone.append(index)
-            continue
-        for combination in fitting:
-            combination.added.update(addition)
-    return alone
 
 
 def _override_points(matrix: Matrix) -> Iterator[_Values]:

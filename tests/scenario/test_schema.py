@@ -1,0 +1,149 @@
+"""The JSON Schema and the validator say the same, by an independent reading of the schema."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from matrix.scenario.axes import AXES
+from matrix.scenario.check import check
+from matrix.scenario.document import parse_document
+from matrix.scenario.schema import json_schema
+
+VALIDATOR = Draft202012Validator(json_schema())
+
+RIGHT: dict[str, Any] = {
+    "name": "s",
+    "description": "d",
+    "suite": {
+        "kind": "kvm-unit-tests",
+        "build": "builtin",
+        "tests": ["a", "b*"],
+        "groups": ["g"],
+        "exclude": ["c"],
+        "max_smp": 8,
+    },
+    "matrix": {
+        "arch": ["x86_64", "arm64"],
+        "accel": ["auto", "kvm"],
+        "qemu": ["system", 10.1, "7.2"],
+        "machine": ["q35"],
+        "cpu": ["max"],
+        "smp": [1, 4096],
+        "memory": ["1GiB", "1.5GiB"],
+        "include": [{"arch": "arm", "smp": 2}],
+        "exclude": [{"arch": "x86_64", "reason": "why"}],
+    },
+    "run": {"timeout": "90s", "stall": "300ms", "repeat": 2},
+    "migration": {"strategy": ["any", {"thing": 1}]},
+    "expect": ["known.yaml"],
+}
+"""Every key of the format."""
+
+# Nothing here that only the validator can refuse: sizes and times out of bounds, 1.5KiB.
+LEAVES: list[Any] = [
+    *(None, True, False, 0, 1, 4, 4096, 4097, 10001, -1, 2.5, 10**30),
+    *("", " ", "x", "a b", " x", "4", "no", "${X}", "arm", "arm64", "ARM", "tcg", "system", "/x"),
+    *("90", "90s", "1:30", "5m", "300ms", "256", "256MiB", "256 MiB", "1.5GiB", "GiB", "1e3MiB"),
+    *("builtin", "kvm-unit-tests", "x" * 64, "x" * 65, "x" * 201, "tab\there", "line\nbreak", "é"),
+]
+_leaf = st.sampled_from(LEAVES)
+_junk = st.one_of(
+    _leaf,
+    st.lists(_leaf, max_size=3),
+    st.dictionaries(st.sampled_from([*AXES, "reason", "x"]), _leaf, max_size=2),
+)
+
+
+def paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The paths of everything below ``value``."""
+    items: list[tuple[str | int, Any]] = []
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = list(enumerate(value))
+    return [p for key, item in items for p in ((*path, key), *paths(item, (*path, key)))]
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Any:
+    """A right document with some parts replaced, removed or added."""
+    document = json.loads(json.dumps(RIGHT))
+    for _ in range(draw(st.integers(0, 3))):
+        path = draw(st.sampled_from(paths(document)))
+        parent = document
+        for step in path[:-1]:
+            parent = parent[step]
+        match draw(st.sampled_from(["replace", "remove", "add"])):
+            case "replace":
+                parent[path[-1]] = draw(_junk)
+            case "remove":
+                del parent[path[-1]]
+            case _ if isinstance(parent, dict):
+                parent[draw(st.sampled_from([*AXES, "reason", "x", "timeout"]))] = draw(_junk)
+            case _:
+                parent.append(draw(_junk))
+        if not paths(document):
+            break
+    return document
+
+
+def refusals(document: Any) -> list[str]:
+    root, problems = parse_document(json.dumps(document, ensure_ascii=False).encode(), "x.yaml")
+    assert root is not None
+    assert not problems
+    _, findings = check(root)
+    return [str(finding.problem) for finding in findings]
+
+
+@settings(max_examples=400, deadline=None)
+@given(documents())
+def test_schema_and_validator_agree(document: Any) -> None:
+    refused = refusals(document)
+    if VALIDATOR.is_valid(document):
+        # Two values may be the same without being equal in JSON: arm64 and aarch64.
+        assert all("is the same value as" in text for text in refused)
+    else:
+        assert refused
+
+
+@pytest.mark.parametrize("path", paths(RIGHT), ids=str)
+@pytest.mark.parametrize("leaf", [None, True, 0, 2.5, "", [], {}, "x" * 5000], ids=repr)
+def test_they_agree_on_every_key(path: tuple[str | int, ...], leaf: Any) -> None:
+    document = json.loads(json.dumps(RIGHT))
+    parent = document
+    for step in path[:-1]:
+        parent = parent[step]
+    parent[path[-1]] = leaf
+    assert VALIDATOR.is_valid(document) == (not refusals(document))
+
+
+def test_everything_right_is_accepted_by_both() -> None:
+    assert VALIDATOR.is_valid(RIGHT)
+    assert not refusals(RIGHT)
+
+
+def test_it_is_a_json_schema() -> None:
+    schema = json_schema()
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert json.loads(json.dumps(schema)) == schema
+
+
+def test_every_key_is_described() -> None:
+    schema = json_schema()
+    for definition in [schema, *schema["$defs"].values()]:
+        assert definition["description"]
+        for name, field in definition["properties"].items():
+            definition_of = schema["$defs"][field["$ref"].split("/")[-1]] if "$ref" in field else {}
+            assert field.get("description") or definition_of.get("description"), name
+            assert "default" not in field, name
+
+
+def test_every_axis_is_in_it() -> None:
+    definitions = json_schema()["$defs"]
+    for section in ("MatrixSection", "IncludeSection", "ExcludeSection"):
+        assert set(AXES) <= set(definitions[section]["properties"])
