@@ -1,10 +1,13 @@
 """``junit.xml``: one test suite per scenario and variant, one test case per case.
 
-There is no standard; this is what GitLab, Jenkins and their kin show (the shape is that of the
-xunit plugin's ``junit-10.xsd``, with ``properties`` also in a test case, as pytest writes them):
+There is no standard; this is what GitLab, Jenkins and their kin show, valid by ``junit-10.xsd``,
+with which Jenkins' xunit plugin refuses what it does not know:
 
 * GitLab shows the *text* of ``failure``, ``error`` and ``skipped``, Jenkins the ``message`` too:
   the reason stands in both, the subtests that did not pass only in the text.
+* That schema has no ``properties`` in a test case: the axes are those of its suite; accelerator and
+  metrics stand as ``NAME = VALUE`` in ``system-out``, before the end of the console of a case that
+  did not pass.
 * GitLab takes test cases of the same class and name for one: they never are here.
 * Jenkins splits the class name at its last dot into package and class: the scenario is the
   package, and dots in a variant (``qemu=10.0``) are written ``_`` there.
@@ -136,18 +139,17 @@ def _open_tag(file: BinaryIO, tag: str, attributes: dict[str, str], *, empty: bo
 
 def _test_case(record: RunRecord, result: CaseResult, name: str, class_name: str) -> TestCase:
     case = TestCase(name, class_name, round(result.seconds, 3))
-    for key, value in _properties(result):
-        case.add_property(printable(key), printable(value))
+    output = [f"{printable(key)} = {printable(value)}" for key, value in _facts(result)]
     kind = _element_name(result.verdict, strict=record.strict)
-    if kind is None:
-        return case
-    element = _ELEMENTS[kind](_message(result), result.verdict.value)
-    element.text = "\n".join(_explanation(result))
-    case.result = element
-    if kind != "skipped":
+    if kind is not None:
+        element = _ELEMENTS[kind](_message(result), result.verdict.value)
+        element.text = "\n".join(_explanation(result))
+        case.result = element
+    if kind in ("failure", "error"):
         console = _console_tail(record, result.telling)
-        if console:
-            case.system_out = console
+        output += ["", console] if console else []
+    # GitLab takes this for a link to a file of its own; a guest has none to give.
+    case.system_out = "\n".join(output).replace("[[ATTACHMENT|", "[[ATTACHMENT |")
     return case
 
 
@@ -172,7 +174,7 @@ def _message(result: CaseResult) -> str:
     return reason
 
 
-def _properties(result: CaseResult) -> Iterator[tuple[str, str]]:
+def _facts(result: CaseResult) -> Iterator[tuple[str, str]]:
     yield "id", result.case.id
     telling = result.telling
     if telling is None:
@@ -213,6 +215,4 @@ def _console_tail(record: RunRecord, attempt: Attempt | None) -> str:
     folder = record.run.inside(attempt.artifacts) if attempt is not None else None
     if folder is None:
         return ""
-    text = decoded(read_tail(folder / CONSOLE_FILE, CONSOLE_TAIL))
-    # GitLab takes this for a link to a file of its own; a guest has none to give.
-    return text.replace("[[ATTACHMENT|", "[[ATTACHMENT |")
+    return decoded(read_tail(folder / CONSOLE_FILE, CONSOLE_TAIL))
