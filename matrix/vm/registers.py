@@ -45,10 +45,10 @@ class VcpuRegisters:
 def parse(text: str) -> tuple[VcpuRegisters, ...]:
     """The vCPUs in ``text``, in its order; empty for a text of another kind. Raises nothing."""
     headers = list(_HEADER.finditer(text))
-    ends = [header.start() for header in headers[1:]] + [len(text)]
+    ends = [header.start() for header in headers] + [len(text)]
     return tuple(
         _parse_vcpu(int(header[1]), text[header.end() : end])
-        for header, end in zip(headers, ends, strict=True)
+        for header, end in zip(headers, ends[1:], strict=True)
     )
 
 

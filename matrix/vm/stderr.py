@@ -36,14 +36,13 @@ def explain(lines: Sequence[str]) -> str:
     told = meaningful(lines)
     for number, line in enumerate(told):
         if _ASSERTION.search(line):
-            before = told[number - 1 : number] if number else ()
-            return _shorten("; ".join((*before, line)))
+            return _joined(told[max(number - 1, 0) : number + 1])
     errors = [line for line in told if _KVM.search(line)]
     errors = errors or [line for line in told if _PROGRAM.search(line)][-1:]
     errors = errors or [line for line in told if not _HINT.search(line)][-1:]
-    return _shorten("; ".join(errors or told[-1:]))
+    return _joined(errors or told[-1:])
 
 
-def _shorten(text: str) -> str:
-    text = _PROGRAM.sub("", text.strip())
+def _joined(lines: Sequence[str]) -> str:
+    text = "; ".join(_PROGRAM.sub("", line.strip()) for line in lines if line.strip(" *"))
     return text if len(text) <= MAXIMUM else text[: MAXIMUM - 1] + "…"

@@ -29,17 +29,22 @@ LONGEST_PAUSE = 5.0
 """Seconds until a guest that was seen working is sampled again: it can die later."""
 
 
+def _patience(stall: float) -> float:
+    return min(PATIENCE, stall / 4)
+
+
 class IdleClock:
     """Tells from looks at the CPU time since when a silent process has been asleep. Pure."""
 
     def __init__(self, stall: float) -> None:
         self._stall = stall
         self._tolerated = max(IDLE_SHARE * stall, IDLE_MINIMUM)
+        self._interval = _patience(stall)
         self._since = self._looked = 0.0
         self._used_then: float | None = None
         self._used_last = 0.0
         self.working = False
-        """Whether a share of CPU worth the name was used between the last two looks."""
+        """Whether a share of CPU worth the name was used of late."""
 
     def reset(self) -> None:
         """The guest has printed something: the next look begins a new period."""
@@ -49,12 +54,13 @@ class IdleClock:
         """Take in the CPU seconds used up to ``now``; True: asleep for the stall period."""
         if self._used_then is None:
             self._since, self._used_then = now, used
-        else:
-            share = (now - self._looked) * WORKING_SHARE
-            self.working = used - self._used_last > share
-            if used - self._used_then > self._tolerated:
-                self._since, self._used_then = now, used
-        self._looked, self._used_last = now, used
+            self._looked, self._used_last = now, used
+            return False
+        if now - self._looked >= self._interval:
+            self.working = used - self._used_last > WORKING_SHARE * (now - self._looked)
+            self._looked, self._used_last = now, used
+        if used - self._used_then > self._tolerated:
+            self._since, self._used_then = now, used
         return now - self._since >= self._stall
 
 
@@ -66,14 +72,14 @@ class DeadLoopClock:
         self._since = 0.0
         self._same: int | None = None
         self.samples = 0
-        self._pause = min(PATIENCE, stall / 4)
+        self._pause = _patience(stall)
         self.pause = self._pause
         """Seconds until the next sample."""
 
     def reset(self) -> None:
         """The guest has printed something: it lives."""
         self._same, self.samples = None, 0
-        self._pause = self.pause = min(PATIENCE, self._stall / 4)
+        self._pause = self.pause = _patience(self._stall)
 
     def sample(self, now: float, fingerprint: int | None) -> bool:
         """Take in one sample (None: it was incomplete); True: dead for the stall period."""
@@ -96,7 +102,7 @@ class Watch:
         self._session = session
         self._timeout = timeout
         self._stall = stall
-        self._patience = min(PATIENCE, stall / 4)
+        self._patience = _patience(stall)
         self._idle = IdleClock(stall)
         self._loop = DeadLoopClock(stall)
         self._next_sample = 0.0

@@ -1,0 +1,267 @@
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import pytest
+
+from matrix.errors import MonitorError
+from matrix.vm.monitor import MESSAGE_LIMIT, Monitor
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+GREETING = (
+    b'{"QMP": {"version": {"qemu": {"major": 8, "minor": 1, "micro": 2}, "package": ""},'
+    b' "capabilities": ["oob"]}}\r\n'
+)
+WithPeer = Callable[..., Any]
+
+
+async def read(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """The next message; the client puts nothing between them."""
+    data = b""
+    while True:
+        piece = await reader.readuntil(b"}")
+        data += piece
+        try:
+            message = json.loads(data)
+        except ValueError:
+            continue
+        assert isinstance(message, dict)
+        return message
+
+
+async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(GREETING)
+    assert (await read(reader))["execute"] == "qmp_capabilities"
+    writer.write(b'{"return": {}}\r\n')
+
+
+def peer(
+    *replies: bytes, hang_up: bool = False
+) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]:
+    """A peer that greets and answers each command with one of ``replies``, ``%s`` being the id."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await greet(reader, writer)
+        for reply in replies:
+            message = await read(reader)
+            writer.write(reply.replace(b"%s", message["id"].encode()))
+        if hang_up:
+            writer.close()
+        await asyncio.sleep(60)
+
+    return serve
+
+
+def using(
+    body: Callable[[Monitor], Coroutine[Any, Any, Any]], **options: Any
+) -> Callable[[socket.socket], Coroutine[Any, Any, Any]]:
+    async def connected(sock: socket.socket) -> Any:
+        monitor = await Monitor.connect(sock, 5, **options)
+        try:
+            return await body(monitor)
+        finally:
+            await monitor.close()
+
+    return connected
+
+
+def test_execute(with_peer: WithPeer) -> None:
+    sent: list[tuple[str, bytes]] = []
+
+    async def body(monitor: Monitor) -> None:
+        assert monitor.version == (8, 1, 2)
+        assert monitor.alive
+        assert await monitor.execute("query-x", {"a": 1}) == {"answer": [1, 2]}
+
+    reply = b'{"return": {"answer": [1, 2]}, "id": "%s"}\r\n'
+    with_peer(peer(reply), using(body, record=lambda *message: sent.append(message)))
+    assert [direction for direction, _ in sent] == ["<", ">", "<", ">", "<"]
+    assert json.loads(sent[3][1])["arguments"] == {"a": 1}
+
+
+def test_out_of_band(with_peer: WithPeer) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GREETING)
+        assert (await read(reader))["arguments"] == {"enable": ["oob"]}
+        writer.write(b'{"return": {}}\r\n')
+        message = await read(reader)
+        assert message["exec-oob"] == "yank"
+        writer.write(b'{"return": 5, "id": "%s"}\r\n' % message["id"].encode())
+        await asyncio.sleep(60)
+
+    async def body(monitor: Monitor) -> Any:
+        return await monitor.execute("yank", oob=True)
+
+    assert with_peer(serve, using(body)) == 5
+
+
+def test_a_refusal_has_its_class(with_peer: WithPeer) -> None:
+    async def body(monitor: Monitor) -> None:
+        with pytest.raises(MonitorError, match=r"^QMP cont: not now$") as caught:
+            await monitor.execute("cont")
+        assert caught.value.error_class == "GenericError"
+        assert monitor.alive
+
+    reply = b'{"error": {"class": "GenericError", "desc": "not now"}, "id": "%s"}\r\n'
+    with_peer(peer(reply), using(body))
+
+
+def test_no_answer_in_time(with_peer: WithPeer) -> None:
+    async def body(monitor: Monitor) -> None:
+        with pytest.raises(MonitorError, match=r"^QMP stop: no answer within 0\.05 s$"):
+            await monitor.execute("stop", timeout=0.05)
+        assert await monitor.execute("query-late") == "second"
+
+    late = b'{"return": "first", "id": "__qmp#00000"}\r\n{"return": "second", "id": "%s"}\r\n'
+    with_peer(peer(b"", late), using(body))
+
+
+def test_a_deadline_of_the_caller_is_not_ours(with_peer: WithPeer) -> None:
+    async def body(monitor: Monitor) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await monitor.execute("stop", timeout=5)
+
+    with_peer(peer(b""), using(body))
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"hello?\r\n",
+        b"\xff\xfe\x00\r\n",
+        b"[1, 2]\r\n",
+        b'{"return": ' + b"[" * 100_000 + b"\r\n",
+        b'{"return": ' + b"9" * 10_000 + b"}\r\n",
+        b'{"error": {"class": "GenericError", "desc": "JSON parse error"}}\r\n',
+        b'{"error": 5, "id": "%s"}\r\n',
+        b'{"id": "%s"}\r\n',
+        b"\r\n",
+    ],
+)
+def test_garbage_in_place_of_an_answer(with_peer: WithPeer, garbage: bytes) -> None:
+    async def body(monitor: Monitor) -> None:
+        with pytest.raises(MonitorError, match=r"^QMP query-x: "):
+            await monitor.execute("query-x", timeout=5)
+
+    with_peer(peer(garbage), using(body))
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"", "did not greet within"),
+        (b"hello?\r\n", "deserialize"),
+        (b'"QMP"\r\n', "not a JSON object"),
+        (b'{"QMP": 5}\r\n', "must be a JSON object"),
+        (b'{"event": "X"}\r\n', "requires 'QMP' member"),
+        (GREETING + b'{"error": {"class": "E", "desc": "no"}}\r\n', ""),
+        (GREETING + b'{"return"\r\n', "deserialize"),
+    ],
+)
+def test_a_peer_that_is_no_qemu(with_peer: WithPeer, said: bytes, why: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        await asyncio.sleep(60)
+
+    async def connect(sock: socket.socket) -> None:
+        with pytest.raises(MonitorError, match=rf"^QMP connect: .*{why}"):
+            await Monitor.connect(sock, 0.3)
+        assert sock.fileno() == -1
+
+    with_peer(serve, connect)
+
+
+def test_a_line_without_an_end_is_cut_off(with_peer: WithPeer) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await greet(reader, writer)
+        writer.write(b'{"return": "')
+        while True:
+            writer.write(b"x" * (1 << 20))
+            await writer.drain()
+
+    async def body(monitor: Monitor) -> None:
+        with pytest.raises(MonitorError, match="connection lost"):
+            await monitor.execute("query-x", timeout=10)
+        assert not monitor.alive
+
+    with_peer(serve, using(body))
+    assert MESSAGE_LIMIT < 1 << 24
+
+
+def test_a_peer_that_hangs_up(with_peer: WithPeer) -> None:
+    async def body(monitor: Monitor) -> None:
+        with pytest.raises(MonitorError, match="connection lost"):
+            await monitor.execute("query-x")
+        with pytest.raises(MonitorError, match="connection lost"):
+            await monitor.execute("query-y")
+        assert not monitor.alive
+        assert await monitor.close() == "QEMU closed the monitor"
+        assert await monitor.close() == ""
+
+    with_peer(peer(b"", hang_up=True), using(body))
+
+
+def test_events_go_to_the_callback_and_are_not_kept(with_peer: WithPeer) -> None:
+    heard: list[tuple[str, Mapping[str, Any]]] = []
+    event = b'{"event": "STOP", "timestamp": {"seconds": 1, "microseconds": 2}}\r\n'
+    panic = b'{"event": "GUEST_PANICKED", "data": {"action": "pause"}}\r\n'
+    odd = b'{"event": ["x"], "data": 7}\r\n'
+
+    async def body(monitor: Monitor) -> None:
+        await monitor.execute("query-x")
+        assert monitor._client.events.history == ()
+
+    with_peer(
+        peer(event + panic + odd + b'{"return": 1, "id": "%s"}\r\n'),
+        using(body, on_event=lambda *event: heard.append(event)),
+    )
+    assert heard == [("STOP", {}), ("GUEST_PANICKED", {"action": "pause"}), ("['x']", {})]
+
+
+def test_a_storm_of_events_does_not_starve_the_loop(with_peer: WithPeer) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await greet(reader, writer)
+        while True:
+            writer.write(b'{"event": "RTC_CHANGE", "data": {"offset": 1}}\r\n' * 1000)
+            await writer.drain()
+
+    async def body(monitor: Monitor) -> None:
+        worst = 0.0
+        for _ in range(20):
+            then = time.monotonic()
+            await asyncio.sleep(0.005)
+            worst = max(worst, time.monotonic() - then)
+        assert worst < 0.25
+
+    with_peer(serve, using(body))
+
+
+def test_human_monitor(with_peer: WithPeer) -> None:
+    async def body(monitor: Monitor) -> None:
+        assert await monitor.human("info registers") == "CPU#0\nPC=0\n"
+        with pytest.raises(MonitorError, match="no text"):
+            await monitor.human("info registers")
+
+    with_peer(
+        peer(
+            b'{"return": "CPU#0\\r\\nPC=0\\r\\n", "id": "%s"}\r\n',
+            b'{"return": {}, "id": "%s"}\r\n',
+        ),
+        using(body),
+    )
+
+
+def test_nothing_is_printed(
+    with_peer: WithPeer, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(monitor: Monitor) -> None:
+        with pytest.raises(MonitorError):
+            await monitor.execute("query-x", timeout=5)
+
+    with_peer(peer(b'{"return": 1, "id": "unknown"}\r\nrubbish\r\n'), using(body))
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []

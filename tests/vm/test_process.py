@@ -1,0 +1,197 @@
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from matrix.errors import SpawnError
+from matrix.vm.process import ORPHANED_STATUS, Process, _tie_to, spawn
+
+PYTHON = (sys.executable, "-I", "-S", "-c")
+ORCHESTRATOR = """
+import asyncio, sys
+from matrix.vm.process import spawn
+async def main():
+    process = await spawn(sys.argv[1:])
+    print(process.pid, flush=True)
+    await process.wait()
+asyncio.run(main())
+"""
+
+
+def ended(*argv: str) -> int:
+    async def body() -> int:
+        return await (await spawn(argv)).wait()
+
+    return asyncio.run(body())
+
+
+def told(code: str, *, pass_fds: tuple[int, ...] = (), **environment: str) -> str:
+    """What a child prints."""
+
+    async def body() -> str:
+        ours, theirs = os.pipe()
+        try:
+            process = await spawn(
+                (*PYTHON, code), stdout=theirs, pass_fds=pass_fds, environment=environment
+            )
+            await process.wait()
+            return os.read(ours, 65536).decode().strip()
+        finally:
+            os.close(ours)
+            os.close(theirs)
+
+    return asyncio.run(body())
+
+
+def test_status() -> None:
+    assert ended("/bin/sh", "-c", "exit 3") == 3
+    assert ended("/bin/sh", "-c", "kill -ABRT $$") == -signal.SIGABRT
+
+
+@pytest.mark.parametrize(
+    ("argv", "why"),
+    [
+        (("/nonexistent/qemu",), "No such file or directory"),
+        (("/etc/passwd",), "Permission denied"),
+        (("/",), "Permission denied"),
+        (("/bin/true", "a\0b"), "embedded null byte"),
+    ],
+)
+def test_what_cannot_be_started(argv: tuple[str, ...], why: str) -> None:
+    with pytest.raises(SpawnError, match=why) as caught:
+        ended(*argv)
+    assert caught.value.argv == argv
+
+
+def test_no_descriptors_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_pid: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with pytest.raises(SpawnError, match="Too many open files"):
+        ended("/bin/sleep", "60")
+
+
+def test_a_child_leads_its_own_session() -> None:
+    assert told("import os; print(os.getsid(0) == os.getpid() == os.getpgid(0))") == "True"
+
+
+def test_a_child_inherits_only_what_is_named() -> None:
+    ours, theirs = os.pipe()
+    try:
+        code = "import os; print([fd for fd in range(3, 200) if os.path.exists(f'/dev/fd/{fd}')])"
+        assert told(code) == "[]"
+        assert told(code, pass_fds=(theirs,)) == f"[{theirs}]"
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_child_has_no_input_and_a_private_umask() -> None:
+    assert told("import os, sys; print(sys.stdin.read() == '', oct(os.umask(0)))") == "True 0o77"
+
+
+def test_the_environment_is_added_to_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEPT", "1")
+    assert told("import os; print(os.environ['KEPT'], os.environ['NEW'])", NEW="2") == "1 2"
+
+
+def stopped(code: str, grace: float) -> int | None:
+    """The status of a Python program that is stopped once it has printed something."""
+
+    async def body() -> int | None:
+        ours, theirs = os.pipe()
+        process = await spawn((sys.executable, "-I", "-S", "-u", "-c", code), stdout=theirs)
+        os.close(theirs)
+        await asyncio.to_thread(os.read, ours, 1)
+        os.close(ours)
+        await process.stop(grace)
+        return process.status
+
+    return asyncio.run(body())
+
+
+def test_stop_waits_for_a_clean_exit() -> None:
+    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(7))"
+    assert stopped(f"{code}; print(1, end=''); time.sleep(60)", grace=10) == 7
+
+
+def test_stop_kills_what_ignores_sigterm() -> None:
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN)"
+    started = time.monotonic()
+    assert stopped(f"{code}; print(1, end=''); time.sleep(60)", grace=0.2) == -signal.SIGKILL
+    assert time.monotonic() - started < 10
+
+
+def test_what_a_child_started_goes_with_it() -> None:
+    code = "import os, time; pid = os.fork(); pid and print(pid); pid or time.sleep(60)"
+    grandchild = int(told(code))
+    assert _gone(grandchild)
+
+
+def test_cancellation_of_destroy_is_put_off_until_the_process_is_gone() -> None:
+    async def body() -> Process:
+        process = await spawn(("/bin/sleep", "60"))
+        task = asyncio.ensure_future(process.destroy())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return process
+
+    assert asyncio.run(body()).status == -signal.SIGKILL
+
+
+def test_signals_to_a_process_that_has_ended_are_dropped() -> None:
+    async def body() -> None:
+        process = await spawn(("/bin/true",))
+        await process.wait()
+        process.kill_group(signal.SIGKILL)
+        await process.stop(1)
+        await process.destroy()
+        assert await process.ended_within(0)
+
+    asyncio.run(body())
+
+
+def test_a_child_dies_with_the_orchestrator() -> None:
+    root = Path(__file__).parents[2]
+    argv = (sys.executable, "-c", ORCHESTRATOR, "/bin/sleep", "60")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=root) as orchestrator:
+        assert orchestrator.stdout is not None
+        child = int(orchestrator.stdout.readline())
+        assert psutil.pid_exists(child)
+        pidfd = os.pidfd_open(child)
+        orchestrator.kill()
+        try:
+            assert select.select([pidfd], [], [], 10)[0], "the child lives on"
+        finally:
+            os.close(pidfd)
+
+
+def test_a_child_whose_parent_has_died_already_does_not_execute(tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+    child = subprocess.run(
+        ["/usr/bin/touch", str(marker)], preexec_fn=_tie_to(os.getppid()), check=False
+    )
+    assert child.returncode == ORPHANED_STATUS
+    assert not marker.exists()
+
+
+def _gone(pid: int) -> bool:
+    """Whether a process of that number has ended, or does so within ten seconds."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([pidfd], [], [], 10)[0])
+    finally:
+        os.close(pidfd)
