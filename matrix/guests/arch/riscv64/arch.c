@@ -40,6 +40,7 @@ static void start_harts(void)
 
 void arch_init(uintptr_t boot_information)
 {
+    mmu_map_tree(boot_information);
     machine_open(boot_information, boot_hart, (uintptr_t)image_start, (uintptr_t)image_end);
     mmu_open();
     console_open();

@@ -22,6 +22,14 @@ static bool map(uint64_t start, uint64_t size, uint64_t kind)
     return true;
 }
 
+/* The size of a tree is not known yet; QEMU aligns it to 2 MiB, which is also its limit. */
+#define TREE_SIZE_LIMIT (2ull << 20)
+
+void mmu_map_tree(uintptr_t device_tree)
+{
+    map(device_tree, TREE_SIZE_LIMIT, PAGE_MEMORY);
+}
+
 void mmu_open(void)
 {
     uint64_t start, size;

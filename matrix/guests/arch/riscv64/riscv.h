@@ -20,8 +20,10 @@ _Noreturn void secondary_main(unsigned cpu);
 /* console.c */
 void console_open(void);
 
-/* mmu.c: an identity map in Sv39. Nothing is mapped at this address unless memory is. */
+/* mmu.c: an identity map in Sv39. Nothing is mapped at this address unless memory is. First the
+ * device tree alone, which may be anywhere in memory; then all the memory that it describes. */
 #define UNMAPPED_ADDRESS 0x3ffffff000
+void mmu_map_tree(uintptr_t device_tree);
 void mmu_open(void);
 
 /* timer.c */
