@@ -3,7 +3,7 @@
 #include <fdt.h>
 #include <guest.h>
 
-#define MAGIC 0xd00dfeedu
+#define MAGIC                   0xd00dfeedu
 #define LAST_COMPATIBLE_VERSION 17u
 
 /* Offsets in the header. */

@@ -2,7 +2,7 @@
 /* A short unordered list of ranges; taking one away may split another in two. */
 #include <memory-map.h>
 
-#define PAGE 4096u
+#define PAGE       4096u
 #define MAX_RANGES 32
 
 static struct range {

@@ -8,7 +8,7 @@
 /* Places in the vector table: from EL1 on its own stack pointer. */
 enum { SYNCHRONOUS = 4, INTERRUPT = 5, FAST_INTERRUPT = 6, SYSTEM_ERROR = 7 };
 
-#define CLASS(syndrome) ((syndrome) >> 26 & 0x3f)
+#define CLASS(syndrome)  ((syndrome) >> 26 & 0x3f)
 #define CLASS_DATA_ABORT 0x25
 
 unsigned faults_taken;

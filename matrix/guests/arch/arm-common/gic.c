@@ -10,36 +10,37 @@
 
 #include "arm.h"
 
-#define PRIORITY 0xa0a0a0a0u /* of four interrupts */
-#define PRIORITY_MASK 0xf0u  /* lets that through */
+#define PRIORITY      0xa0a0a0a0u /* of four interrupts */
+#define PRIORITY_MASK 0xf0u       /* lets that through */
 
 /* Distributor. */
 #define DISTRIBUTOR_CONTROL 0x0000
-#define CONTROL_V2 0x1u  /* enable */
-#define CONTROL_V3 0x13u /* enable both groups, affinity routing, as either security state sees it */
+#define CONTROL_V2          0x1u /* enable */
+#define CONTROL_V3                                                                                 \
+    0x13u /* enable both groups, affinity routing, as either security state sees it */
 #define CONTROL_V3_PENDING (1u << 31)
 
 /* The same offsets in the v2 distributor and in a v3 redistributor's second frame. */
-#define GROUP 0x080
+#define GROUP      0x080
 #define SET_ENABLE 0x100
 #define PRIORITIES 0x400
 
 /* Version 2: the CPU interface. */
-#define CPU_CONTROL 0x00
+#define CPU_CONTROL       0x00
 #define CPU_PRIORITY_MASK 0x04
-#define CPU_ACKNOWLEDGE 0x0c
-#define CPU_END 0x10
-#define V2_INTERRUPT 0x3ffu
+#define CPU_ACKNOWLEDGE   0x0c
+#define CPU_END           0x10
+#define V2_INTERRUPT      0x3ffu
 
 /* Version 3: redistributors. */
-#define FRAME_SIZE 0x10000u
-#define TYPER 0x0008
+#define FRAME_SIZE    0x10000u
+#define TYPER         0x0008
 #define TYPER_VIRTUAL (1u << 1) /* two more frames (version 4) */
-#define TYPER_LAST (1u << 4)
-#define WAKER 0x0014
-#define WAKER_SLEEP (1u << 1)
-#define WAKER_ASLEEP (1u << 2)
-#define V3_INTERRUPT 0xffffffu
+#define TYPER_LAST    (1u << 4)
+#define WAKER         0x0014
+#define WAKER_SLEEP   (1u << 1)
+#define WAKER_ASLEEP  (1u << 2)
+#define V3_INTERRUPT  0xffffffu
 
 static struct fdt_node node;
 static unsigned version; /* 0: none */

@@ -12,8 +12,8 @@
 #include "arm.h"
 #include "layout.h"
 
-#define GIB (1ull << 30)
-#define BLOCK_2M (2ull << 20)
+#define GIB             (1ull << 30)
+#define BLOCK_2M        (2ull << 20)
 #define LEVEL_2_ENTRIES 512
 #define UNMAPPED_BLOCKS ((64ull << 20) / BLOCK_2M)
 

@@ -5,16 +5,16 @@
 
 #include "arm.h"
 
-#define DATA 0x00
-#define FLAGS 0x18
+#define DATA               0x00
+#define FLAGS              0x18
 #define FLAG_RECEIVE_EMPTY (1u << 4)
 #define FLAG_TRANSMIT_FULL (1u << 5)
-#define LINE_CONTROL 0x2c
-#define LINE_FIFO (1u << 4)
-#define LINE_8_BITS (3u << 5)
-#define CONTROL 0x30
-#define CONTROL_ENABLE 0x301u /* the UART, its transmitter and its receiver */
-#define INTERRUPT_MASK 0x38
+#define LINE_CONTROL       0x2c
+#define LINE_FIFO          (1u << 4)
+#define LINE_8_BITS        (3u << 5)
+#define CONTROL            0x30
+#define CONTROL_ENABLE     0x301u /* the UART, its transmitter and its receiver */
+#define INTERRUPT_MASK     0x38
 
 static uintptr_t uart;
 

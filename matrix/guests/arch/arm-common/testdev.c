@@ -10,35 +10,35 @@
 
 #include "arm.h"
 
-#define MAGIC 0x000
-#define MAGIC_VALUE 0x74726976u
-#define VERSION 0x004
-#define VERSION_LEGACY 1u
-#define DEVICE 0x008
-#define DEVICE_CONSOLE 3u
-#define DRIVER_FEATURES 0x020
+#define MAGIC                0x000
+#define MAGIC_VALUE          0x74726976u
+#define VERSION              0x004
+#define VERSION_LEGACY       1u
+#define DEVICE               0x008
+#define DEVICE_CONSOLE       3u
+#define DRIVER_FEATURES      0x020
 #define DRIVER_FEATURES_WORD 0x024
-#define FEATURE_VERSION_1 1u /* bit 32 */
-#define GUEST_PAGE_SIZE 0x028
-#define QUEUE_CHOOSE 0x030
-#define QUEUE_SIZE_MAX 0x034
-#define QUEUE_SIZE 0x038
-#define QUEUE_ALIGN 0x03c
-#define QUEUE_PAGE 0x040
-#define QUEUE_READY 0x044
-#define QUEUE_NOTIFY 0x050
-#define STATUS 0x070
-#define STATUS_ACKNOWLEDGE 1u
-#define STATUS_DRIVER 2u
-#define STATUS_DRIVER_OK 4u
-#define STATUS_FEATURES_OK 8u
-#define QUEUE_DESCRIPTORS 0x080 /* each address: low word, then high word */
-#define QUEUE_AVAILABLE 0x090
-#define QUEUE_USED 0x0a0
+#define FEATURE_VERSION_1    1u /* bit 32 */
+#define GUEST_PAGE_SIZE      0x028
+#define QUEUE_CHOOSE         0x030
+#define QUEUE_SIZE_MAX       0x034
+#define QUEUE_SIZE           0x038
+#define QUEUE_ALIGN          0x03c
+#define QUEUE_PAGE           0x040
+#define QUEUE_READY          0x044
+#define QUEUE_NOTIFY         0x050
+#define STATUS               0x070
+#define STATUS_ACKNOWLEDGE   1u
+#define STATUS_DRIVER        2u
+#define STATUS_DRIVER_OK     4u
+#define STATUS_FEATURES_OK   8u
+#define QUEUE_DESCRIPTORS    0x080 /* each address: low word, then high word */
+#define QUEUE_AVAILABLE      0x090
+#define QUEUE_USED           0x0a0
 
 #define TRANSMIT_QUEUE 1u
-#define ENTRIES 2 /* a power of two; one would do */
-#define PAGE 4096u
+#define ENTRIES        2 /* a power of two; one would do */
+#define PAGE           4096u
 
 /* In the layout of the legacy transport: the used ring begins a page. */
 static struct {

@@ -9,7 +9,7 @@
 
 #include "arm.h"
 
-#define ENABLE 1u
+#define ENABLE       1u
 #define PRIVATE_BASE 16u /* interrupt number of private peripheral interrupt 0 */
 
 /* Places in the "interrupts" of the timer's node: secure physical, physical, virtual, … */

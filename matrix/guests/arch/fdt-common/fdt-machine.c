@@ -79,12 +79,10 @@ static void find_memory(void)
                 memory_map_remove(start, start + size);
     }
     if (fdt_find(&node, "/chosen"))
-        memory_map_remove(address(&node, "linux,initrd-start"),
-                          address(&node, "linux,initrd-end"));
+        memory_map_remove(address(&node, "linux,initrd-start"), address(&node, "linux,initrd-end"));
 }
 
-void machine_open(uintptr_t device_tree, uint64_t boot_cpu_id, uintptr_t image,
-                  uintptr_t image_end)
+void machine_open(uintptr_t device_tree, uint64_t boot_cpu_id, uintptr_t image, uintptr_t image_end)
 {
     struct fdt_node node;
 

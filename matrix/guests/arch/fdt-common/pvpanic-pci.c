@@ -8,18 +8,18 @@
 #include <fdt-machine.h>
 #include <fdt.h>
 
-#define PVPANIC_ID 0x00111b36u /* device 0x0011 of vendor 0x1b36 */
+#define PVPANIC_ID       0x00111b36u /* device 0x0011 of vendor 0x1b36 */
 #define PVPANIC_PANICKED 1u
 
-#define SLOTS 32
+#define SLOTS              32
 #define CONFIGURATION_SIZE 4096u /* of one function */
-#define COMMAND 0x04
-#define COMMAND_MEMORY 0x2u
-#define BASE_ADDRESS_0 0x10
+#define COMMAND            0x04
+#define COMMAND_MEMORY     0x2u
+#define BASE_ADDRESS_0     0x10
 
-#define RANGE_CELLS 7 /* flags, PCI address (2), CPU address (2), size (2) */
+#define RANGE_CELLS        7 /* flags, PCI address (2), CPU address (2), size (2) */
 #define RANGE_SPACE(flags) ((flags) >> 24 & 3)
-#define SPACE_MEMORY_32 2
+#define SPACE_MEMORY_32    2
 
 /* The window through which the CPU reaches 32-bit PCI memory addresses. */
 struct window {

@@ -20,10 +20,10 @@ static unsigned faults_taken;
 #define SOFTWARE_INTERRUPT (1ul << 1)
 
 /* scause (Privileged specification, 4.1.8). */
-#define CAUSE_INTERRUPT (1ull << 63)
-#define CAUSE_TIMER (CAUSE_INTERRUPT | 5)
+#define CAUSE_INTERRUPT         (1ull << 63)
+#define CAUSE_TIMER             (CAUSE_INTERRUPT | 5)
 #define CAUSE_LOAD_ACCESS_FAULT 5 /* where the MMU has stayed off */
-#define CAUSE_LOAD_PAGE_FAULT 13
+#define CAUSE_LOAD_PAGE_FAULT   13
 
 uint64_t trap_handler(uint64_t cause, uint64_t address, uint64_t value);
 
@@ -134,11 +134,22 @@ unsigned arch_fault(const char **what)
 static const char *cause_name(uint64_t cause)
 {
     static const char *const names[] = {
-        "misaligned instruction", "instruction access fault", "illegal instruction",
-        "breakpoint", "misaligned load", "load access fault", "misaligned store",
-        "store access fault", "environment call from U-mode", "environment call from S-mode",
-        "reserved exception", "reserved exception", "instruction page fault", "load page fault",
-        "reserved exception", "store page fault",
+        "misaligned instruction",
+        "instruction access fault",
+        "illegal instruction",
+        "breakpoint",
+        "misaligned load",
+        "load access fault",
+        "misaligned store",
+        "store access fault",
+        "environment call from U-mode",
+        "environment call from S-mode",
+        "reserved exception",
+        "reserved exception",
+        "instruction page fault",
+        "load page fault",
+        "reserved exception",
+        "store page fault",
     };
 
     if (cause & CAUSE_INTERRUPT)

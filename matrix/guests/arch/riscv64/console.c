@@ -5,9 +5,9 @@
 #include "riscv.h"
 #include "sbi.h"
 
-#define DATA 0
-#define LINE_STATUS 5
-#define LINE_STATUS_RECEIVED 0x01u
+#define DATA                       0
+#define LINE_STATUS                5
+#define LINE_STATUS_RECEIVED       0x01u
 #define LINE_STATUS_TRANSMIT_EMPTY 0x20u
 
 static uintptr_t uart;

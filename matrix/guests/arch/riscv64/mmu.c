@@ -6,7 +6,7 @@
 #include "layout.h"
 #include "riscv.h"
 
-#define GIB (1ull << GIB_SHIFT)
+#define GIB        (1ull << GIB_SHIFT)
 #define LOWER_HALF (TABLE_ENTRIES / 2)
 
 static bool map(uint64_t start, uint64_t size, uint64_t kind)

@@ -5,17 +5,17 @@
 
 #include <stdbool.h>
 
-#define SBI_LEGACY_PUT_CHARACTER 1
-#define SBI_BASE 0x10
-#define SBI_BASE_PROBE 3
-#define SBI_TIME 0x54494d45
-#define SBI_TIME_SET_TIMER 0
-#define SBI_INTERRUPT 0x735049
-#define SBI_INTERRUPT_SEND 0
-#define SBI_HART_STATE 0x48534d
-#define SBI_HART_STATE_START 0
-#define SBI_SYSTEM_RESET 0x53525354
-#define SBI_SYSTEM_RESET_RESET 0
+#define SBI_LEGACY_PUT_CHARACTER  1
+#define SBI_BASE                  0x10
+#define SBI_BASE_PROBE            3
+#define SBI_TIME                  0x54494d45
+#define SBI_TIME_SET_TIMER        0
+#define SBI_INTERRUPT             0x735049
+#define SBI_INTERRUPT_SEND        0
+#define SBI_HART_STATE            0x48534d
+#define SBI_HART_STATE_START      0
+#define SBI_SYSTEM_RESET          0x53525354
+#define SBI_SYSTEM_RESET_RESET    0
 #define SBI_SYSTEM_RESET_SHUTDOWN 0
 
 struct sbi_result {

@@ -8,9 +8,9 @@
 #include "riscv.h"
 #include "sbi.h"
 
-#define SIE_TIMER (1ul << 5)
+#define SIE_TIMER   (1ul << 5)
 #define SSTATUS_SIE "2"
-#define NEVER UINT64_MAX
+#define NEVER       UINT64_MAX
 
 static uint64_t frequency;
 static const char *missing = "the timer has not been set up";

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* aarch64: spinning, and device registers. Plain single loads and stores: KVM emulates no others. */
+/* aarch64: spinning, and device registers. Plain single loads and stores: KVM emulates no others.
+ */
 #ifndef ARCH_INLINE_H
 #define ARCH_INLINE_H
 

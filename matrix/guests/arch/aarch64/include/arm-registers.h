@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define READ_REGISTER(name)                                                                       \
+#define READ_REGISTER(name)                                                                        \
     ({                                                                                             \
         uint64_t value_;                                                                           \
         __asm__ volatile("mrs %0, " name : "=r"(value_)::"memory");                                \
@@ -71,10 +71,10 @@ static inline void physical_timer_control(uint32_t control)
 }
 
 /* GICv3 CPU interface; the registers' own names need a newer architecture level. */
-#define ICC_PMR_EL1 "s3_0_c4_c6_0"
-#define ICC_IAR1_EL1 "s3_0_c12_c12_0"
-#define ICC_EOIR1_EL1 "s3_0_c12_c12_1"
-#define ICC_SRE_EL1 "s3_0_c12_c12_5"
+#define ICC_PMR_EL1     "s3_0_c4_c6_0"
+#define ICC_IAR1_EL1    "s3_0_c12_c12_0"
+#define ICC_EOIR1_EL1   "s3_0_c12_c12_1"
+#define ICC_SRE_EL1     "s3_0_c12_c12_5"
 #define ICC_IGRPEN1_EL1 "s3_0_c12_c12_7"
 
 static inline bool gic_registers_enable(void)
