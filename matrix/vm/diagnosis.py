@@ -81,12 +81,14 @@ def _doing(answers: dict[str, Any], before: Sequence[Thread], after: Sequence[Th
         if thread.state == cputime.RUNNABLE or thread.seconds > used.get(thread.number, 0.0)
     }
     words = []
+    status = answers.get("status")
+    state = status.get("status") if isinstance(status, dict) else None
     dump = answers.get("registers")
     if isinstance(dump, str) and (vcpus := registers.parse(dump)):
-        words.append(registers.describe(vcpus, _vcpu_states(answers.get("cpus"), working)))
-    status = answers.get("status")
-    if isinstance(status, dict) and status.get("status") not in (None, "running"):
-        words.append(f"QEMU's run state is {status['status']}")
+        states = _vcpu_states(answers.get("cpus"), working) if state == "running" else {}
+        words.append(registers.describe(vcpus, states))
+    if state not in (None, "running"):
+        words.append(f"QEMU's run state is {state}")
     if "error" in answers:
         words.append(f"QEMU did not answer ({answers['error']})")
         words.append(f"{len(working)} of its {len(after)} threads work")

@@ -50,6 +50,7 @@ class Session:
         self.started = False
         """The guest has run: ``cont`` was accepted, QEMU said RESUME, or the guest has printed."""
         self._released = False
+        self._stopping = False
         self.kvm_enabled: bool | None = None
         self.panic_action: str | None = None
         """``action`` of GUEST_PANICKED (pause, poweroff, run), None where there was none."""
@@ -133,6 +134,7 @@ class Session:
         Raises:
             HostError: it survives SIGKILL.
         """
+        self._stopping = True
         if self.process is None or self.process.status is not None:
             return
         if politely and self.monitor is not None and self.monitor.alive:
@@ -215,7 +217,7 @@ class Session:
                 self.halted.set()
             case "GUEST_PANICKED":
                 self.panic_action = str(data.get("action", ""))
-            case "SHUTDOWN":
+            case "SHUTDOWN" if not self._stopping:
                 self.shutdown_reason = str(data.get("reason", ""))
             case _:
                 pass

@@ -32,7 +32,9 @@ def test_running_or_asleep(cpus: Any, after: tuple[Thread, ...], expected: str) 
 
 def test_a_state_other_than_running_is_told() -> None:
     answers = {"status": {"status": "io-error"}, "cpus": CPUS, "registers": TEXT}
-    assert _doing(answers, ASLEEP, ASLEEP).endswith(", QEMU's run state is io-error")
+    assert _doing(answers, ASLEEP, ASLEEP) == (
+        "vCPU 0 at pc 0x200, vCPU 1 at pc 0x300, QEMU's run state is io-error"
+    )
 
 
 def test_a_deaf_qemu_is_told() -> None:
