@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* What must be inlined for mips64el: the pause of a waiting loop. */
+#ifndef ARCH_INLINE_H
+#define ARCH_INLINE_H
+
+static inline void arch_relax(void)
+{
+    __asm__ volatile("pause" : : : "memory");
+}
+
+#endif
