@@ -204,7 +204,8 @@ static uint16_t service_call(uint32_t command, union block *block)
                          : "d"(command), "a"(block)
                          : "cc", "memory");
     } while (condition == 2); /* busy */
-    /* The signal may be for console input that came meanwhile; only a done command has a response. */
+    /* The signal may be for console input that came meanwhile: a command that is done has a
+     * response. */
     while (condition == 0 && !(core->service_came && block->response != 0))
         wait_for(CR0_SERVICE_SIGNAL);
     return condition == 0 ? block->response : 0;
