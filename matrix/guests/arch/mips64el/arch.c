@@ -68,7 +68,7 @@ struct frame {
 _Static_assert(offsetof(struct frame, epc) == FRAME_EPC, "start.S");
 _Static_assert(sizeof(struct frame) <= FRAME_SIZE, "start.S");
 
-extern char image_end[], start_secondary_cpu[];
+extern char image_end[];
 
 uint64_t secondary_stacks[MAX_CPUS]; /* initial stack pointers, for start.S */
 
@@ -235,8 +235,6 @@ const char *arch_panic(void)
 #define GCR_BASE_ENABLE 1u
 #define GCR_LOCAL_CONFIG 0x2010
 #define GCR_LOCAL_CONFIG_LAST 0x3ffu /* virtual processors of this core, less one */
-#define GCR_LOCAL_OTHER 0x2018       /* which one the next register is of */
-#define GCR_OTHER_RESET_BASE 0x4020
 
 #define CPC_LOCAL_STOP UNCACHED(CPC + 0x2020)
 #define CPC_LOCAL_RUN UNCACHED(CPC + 0x2028)
@@ -272,8 +270,6 @@ const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))
         return "the CPU runs already";
     entries[cpu] = entry;
     secondary_stacks[cpu] = (uintptr_t)stacks[cpu] + STACK_SIZE;
-    write64(coherence + GCR_LOCAL_OTHER, cpu);
-    write64(coherence + GCR_OTHER_RESET_BASE, (uintptr_t)start_secondary_cpu & KSEG0_MASK);
     __asm__ volatile("sync" : : : "memory");
     write64(CPC_LOCAL_RUN, 1ull << cpu);
     return NULL;

@@ -3,7 +3,8 @@
  * Exception vectors, and the entry of the boot CPU and of the others.
  *
  * QEMU's malta enters an ELF file as the YAMON monitor does, with argc, argv and the environment
- * in a0 to a2. The other CPUs come out of reset where the coherence manager was told to let them.
+ * in a0 to a2. The other CPUs, once they are powered up, go the same way. (The coherence manager
+ * could send them elsewhere, but QEMU's only the first 8.)
  */
 #include "frame.h"
 
@@ -92,27 +93,14 @@ exception_entry:
         ehb
 .endm
 
-/* A page of its own: the coherence manager takes the address of one. Reset runs it by its physical
- * address, so it must not depend on where it is. */
-        .balign 4096
-        .globl  start_secondary_cpu
-start_secondary_cpu:
-        dla     $25, 1f
-        jalr    $25
-         nop
-1:      set_up_cpu
-        mfc0    $4, CP0_EBASE
-        andi    $4, $4, EBASE_NUMBER
-        dla     $8, secondary_stacks
-        dlsa    $8, $4, $8, 3
-        ld      $29, 0($8)
-        jal     secondary_main
-         nop
-
         .section .text.start, "ax"
         .globl  _start
 _start:
         set_up_cpu
+        mfc0    $4, CP0_EBASE
+        andi    $4, $4, EBASE_NUMBER
+        bnez    $4, secondary
+         nop
         dla     $8, __bss_start
         dla     $9, __bss_end
 2:      beq     $8, $9, 3f
@@ -124,6 +112,15 @@ _start:
         jal     guest_main
          move   $4, $5 /* argv; the environment follows it */
 4:      b       4b
+         nop
+
+secondary: /* a0: number of this CPU */
+        dla     $8, secondary_stacks
+        dlsa    $8, $4, $8, 3
+        ld      $29, 0($8)
+        jal     secondary_main
+         nop
+5:      b       5b
          nop
 
         .bss
