@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -52,12 +53,14 @@ def execute(
         durations.seconds,
     )
     failure: HostError | None = None
+    begun = time.monotonic()
     try:
         asyncio.run(_interruptible(session, list(recorder.record.decisions)))
     except* HostError as group:
         failure = _first(group)
     except* asyncio.CancelledError:
         pass  # ended at once, by the second signal; the record says what is unfinished
+    recorder.record.elapsed += time.monotonic() - begun
     durations.save(_taken(recorder.record))
     try:
         code = recorder.end()

@@ -41,6 +41,11 @@ def test_builds_that_are_not_run(make: Any, change: dict[str, Any], words: str) 
     assert words in skipped(decide(case, make.inventory(make.binary())))
 
 
+def test_guests_that_ask_to_be_migrated_are_not_left_waiting(make: Any) -> None:
+    case = make.case(accel=Accelerator.TCG, test=make.test(groups=("gic", "migration")))
+    assert "migration" in skipped(decide(case, make.inventory(make.binary())))
+
+
 def test_a_missing_binary_is_a_skip_with_its_reason(make: Any) -> None:
     case = make.case(accel=Accelerator.TCG)
     inventory = make.inventory(missing=(("system", ARM64, "qemu-system-aarch64 is not there"),))
