@@ -134,7 +134,7 @@ void clock_init(uint16_t pm_timer)
     }
 }
 
-/* The three clocks at one moment. */
+/* The three clocks one after the other; at both ends of a measurement alike. */
 struct moment {
     uint64_t clock;
     uint32_t reference, timer;
@@ -149,17 +149,13 @@ static struct moment read_moment(void)
     for (unsigned i = 0; i < READINGS; i++) {
         const uint64_t before = arch_clock();
         const uint32_t reference_now = reference();
-        const uint64_t between = arch_clock();
         const uint32_t timer_now = arch_timer_missing() ? 0 : apic_timer_count();
         const uint64_t after = arch_clock();
 
         if (after - before >= least)
             continue;
         least = after - before;
-        best.clock = before + (between - before) / 2;
-        best.reference = reference_now;
-        /* As if it had been read together with the reference. */
-        best.timer = timer_now;
+        best = (struct moment){before, reference_now, timer_now};
     }
     return best;
 }
