@@ -126,7 +126,8 @@ def _suite(
 def _build(
     root: Node, directory: Path, variables: Mapping[str, str], problems: list[Problem]
 ) -> str:
-    """``build`` with variables filled in, and made absolute; empty where there is a problem."""
+    """``build`` with variables filled in, and made absolute; empty where there is none, or a
+    problem."""
     node = node_at(root, ("suite", "build"))
     if not isinstance(node, Scalar):
         return ""

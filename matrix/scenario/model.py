@@ -20,7 +20,7 @@ class SuiteSelection:
 
     kind: SuiteKind
     build: str
-    """``builtin``, or an absolute path in which ``{arch}`` may still stand."""
+    """``builtin``, an absolute path in which ``{arch}`` may still stand, or empty: the host's."""
     tests: tuple[str, ...] = ()
     """Patterns (:mod:`fnmatch`) of names."""
     groups: tuple[str, ...] = ()

@@ -109,9 +109,11 @@ class SuiteSection(Section):
     """Where the tests come from, and which of them."""
 
     kind: Kinds = Field(description="How the suite is laid out and read.")
-    build: Text = Field(
+    build: Text | None = Field(
+        None,
         description="'builtin' for the embedded guests, or the path of a build directory, "
-        "relative to this file. {arch} and ${VARIABLE} are filled in."
+        "relative to this file. {arch} and ${VARIABLE} are filled in. Left out, it is the host's: "
+        "--build, the host file's builds, or $KVM_UNIT_TESTS/ARCH.",
     )
     tests: Texts | None = Field(
         None, description="Run only tests with these names; *, ? and [...] match as in a shell."
