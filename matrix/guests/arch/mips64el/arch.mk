@@ -4,6 +4,6 @@
 CROSS := mips64el-linux-gnuabi64-
 PACKAGE := gcc-mips64el-linux-gnuabi64
 ARCH_CFLAGS := -march=mips64r6 -mabi=64 -EL -msoft-float -mno-abicalls -msym32 -G0
-ARCH_LDFLAGS := -Wl,-z,max-page-size=4096
+KUT_TEST_DIR := mips
 DEFAULT_QEMU_CPU := I6400
 PANIC_PARAMS := -device pvpanic-pci

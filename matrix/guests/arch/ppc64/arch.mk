@@ -5,7 +5,6 @@ PACKAGE := gcc-powerpc64le-linux-gnu
 ARCH_SOURCES := arch/ppc64/start.S arch/ppc64/arch.c arch/fdt-common/fdt-machine.c
 ARCH_CFLAGS := -mcpu=power8 -mabi=elfv2 -mcmodel=medium -msoft-float -mno-altivec -mno-vsx \
 	-Iarch/fdt-common
-ARCH_LDFLAGS := -Wl,-z,max-page-size=4096
 KUT_TEST_DIR := powerpc
 FIRMWARE := powerpc/boot_rom.bin
 ENDIAN := little

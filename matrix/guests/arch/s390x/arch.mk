@@ -1,4 +1,3 @@
 # SPDX-License-Identifier: MIT
 # z196 is the oldest that Debian supports, and has the interlocked-access atomics.
 ARCH_CFLAGS := -m64 -march=z196 -msoft-float
-ARCH_LDFLAGS := -Wl,-z,max-page-size=4096
