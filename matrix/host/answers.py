@@ -1,0 +1,128 @@
+"""What a QEMU binary said about itself over QMP, made into a :class:`Binary`.
+
+Replies are as QEMU's QMP reference describes them (docs/interop/qemu-qmp-ref.html), 7.2 to 11.1.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matrix.inventory import Binary, Machine
+from matrix.model import Architecture
+
+Reply = Mapping[str, Any]
+
+CPU_TYPE = re.compile(r"(?P<model>.+)-[a-z0-9_]+-cpu")
+"""``MODEL-TARGET-cpu``: how QEMU names the type of a CPU model, whatever the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The replies of one binary; None where it does not know the command or died of it."""
+
+    version: Reply
+    """``query-version``."""
+    machines: Sequence[Reply]
+    """``query-machines``."""
+    cpu_definitions: Sequence[Reply] | None
+    """``query-cpu-definitions``; RISC-V has it from 8.1 on."""
+    cpu_types: Sequence[Reply] | None
+    """``qom-list-types`` implementing ``cpu``, asked where there are no definitions."""
+    kvm_present: bool
+    """``query-kvm``: whether KVM is built in (not whether it works)."""
+    accelerators: Sequence[str] | None
+    """``present`` of ``query-accelerators`` (11.0 and later)."""
+    emulates: bool
+    """Whether it started with ``-accel tcg``."""
+    capabilities: Sequence[Reply]
+    """``query-migrate-capabilities``."""
+    options: Sequence[Reply]
+    """``query-command-line-options``."""
+    devices: Sequence[Reply] | None
+    """``qom-list-types`` implementing ``device``."""
+    note: str = ""
+    """What could not be asked, in words."""
+
+
+def binary_of(qemu: str, architecture: Architecture, path: Path, answers: Answers) -> Binary:
+    """The binary that gave these answers.
+
+    Args:
+        qemu: the installation's name.
+        architecture: what it emulates.
+        path: what starts it.
+        answers: its replies.
+
+    Raises:
+        KeyError, TypeError, ValueError: a reply is not of the documented form.
+    """
+    number, text = _version(answers.version)
+    parameters = _parameters(answers.options)
+    return Binary(
+        qemu=qemu,
+        architecture=architecture,
+        path=str(path),
+        version=number,
+        version_text=text,
+        accelerators=_accelerators(answers),
+        machines=_machines(answers),
+        cpus=_cpus(answers),
+        devices=tuple(sorted(str(device["name"]) for device in answers.devices or ())),
+        migration_capabilities=tuple(sorted(str(c["capability"]) for c in answers.capabilities)),
+        sandbox="sandbox" in parameters,
+        exit_with_parent="exit-with-parent" in parameters.get("run-with", ()),
+        note=answers.note,
+    )
+
+
+def _version(reply: Reply) -> tuple[tuple[int, int, int], str]:
+    parts = reply["qemu"]
+    number = (int(parts["major"]), int(parts["minor"]), int(parts["micro"]))
+    text = ".".join(map(str, number))
+    package = str(reply.get("package", "")).strip().strip("()")
+    return number, f"{text} ({package})" if package else text
+
+
+def _accelerators(answers: Answers) -> tuple[str, ...]:
+    """Those that run guests, in alphabetical order: ``qtest`` runs none."""
+    if answers.accelerators is not None:
+        return tuple(sorted(set(answers.accelerators) - {"qtest"}))
+    return (("kvm",) if answers.kvm_present else ()) + (("tcg",) if answers.emulates else ())
+
+
+def _machines(answers: Answers) -> tuple[Machine, ...]:
+    machines = [
+        Machine(
+            name=str(entry["name"]),
+            alias=str(entry.get("alias", "")),
+            cpu_max=int(entry["cpu-max"]),
+            is_default=bool(entry.get("is-default", False)),
+            deprecated=bool(entry.get("deprecated", False)),
+            default_cpu=_model(str(entry.get("default-cpu-type", ""))),
+        )
+        for entry in answers.machines
+    ]
+    return tuple(sorted(machines, key=lambda machine: machine.name))
+
+
+def _cpus(answers: Answers) -> tuple[str, ...]:
+    if answers.cpu_definitions is not None:
+        names = {str(entry["name"]) for entry in answers.cpu_definitions}
+    else:
+        names = {_model(str(entry["name"])) for entry in answers.cpu_types or ()}
+    return tuple(sorted(names))
+
+
+def _model(cpu_type: str) -> str:
+    match = CPU_TYPE.fullmatch(cpu_type)
+    return match["model"] if match else cpu_type
+
+
+def _parameters(options: Sequence[Reply]) -> dict[str, tuple[str, ...]]:
+    """The names of the parameters of every command-line option that QEMU tells of."""
+    return {
+        str(option["option"]): tuple(str(p["name"]) for p in option["parameters"])
+        for option in options
+    }

@@ -1,0 +1,349 @@
+"""Takes the inventory: asks the QEMU binaries and proves KVM, as far as wanted and not known yet.
+
+With everything in the cache nothing is started and no event is waited for. What has to be asked is
+asked side by side, as many at once as there are CPUs.
+"""
+
+import asyncio
+import stat
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from matrix.errors import HostError, MatrixError, MonitorError, SuiteError
+from matrix.host.cache import Cache, cache_directory
+from matrix.host.fingerprint import Stamper
+from matrix.host.installations import Installation
+from matrix.host.kvm import why_no_kvm
+from matrix.host.machine import HostState, read_host
+from matrix.host.packages import install_command, read_distribution
+from matrix.host.records import (
+    KnownBinary,
+    decode_binary,
+    decode_proof,
+    encode_binary,
+    encode_proof,
+    stamps_text,
+)
+from matrix.host.wanted import Wanted
+from matrix.inventory import Binary, Inventory, KvmProof, KvmState
+from matrix.model import Accelerator, Architecture
+from matrix.plan.planner import emulator_architecture
+
+ProofKey = tuple[str, Architecture, str]
+"""Installation, the guests' architecture, ``-cpu`` value."""
+
+FILE_BYTES = 4096
+"""How much of a host's file is read for its first line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a binary said, and the files that make it up."""
+
+    binary: Binary
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyors:
+    """Who does what takes processes; tests bring their own.
+
+    ``probe(qemu, architecture, path)`` asks a binary, ``prove(binary, architecture, cpu)`` runs
+    guests, ``guest_files(architecture)`` names the files of those guests. They raise HostError,
+    MonitorError or SuiteError.
+    """
+
+    probe: Callable[[str, Architecture, Path], Awaitable[Probed]]
+    prove: Callable[[Binary, Architecture, str], Awaitable[KvmProof]]
+    guest_files: Callable[[Architecture], Sequence[str]]
+
+
+def _unheard(_step: str) -> None:
+    pass
+
+
+async def take_inventory(
+    installations: Sequence[Installation],
+    wanted: Collection[Wanted],
+    *,
+    files: Collection[str] = (),
+    fresh: bool = False,
+    on_step: Callable[[str], None] = _unheard,
+    host: HostState | None = None,
+    cache: Cache | None = None,
+    surveyors: Surveyors | None = None,
+) -> Inventory:
+    """What this host can run of what is wanted.
+
+    Args:
+        installations: those of the run; what is wanted of others is left out.
+        wanted: emulators, and the CPU models to prove KVM for.
+        files: the host's files whose first line a plan compares.
+        fresh: ask again whatever the cache says; the answers are kept.
+        on_step: told in words what takes time, when it begins; not called with all in the cache.
+        host: the host's state, read where None.
+        cache: where answers are kept, the user's where None.
+        surveyors: who asks and proves, QEMU itself where None.
+
+    Returns:
+        Emulators that are not there or cannot be asked are in ``missing``, each with the reason.
+        For every CPU model wanted there is a proof, except where the emulator does not know it.
+    """
+    survey = _Survey(
+        {installation.name: installation for installation in installations},
+        host if host is not None else read_host(),
+        cache if cache is not None else Cache(cache_directory()),
+        surveyors if surveyors is not None else _real_surveyors(),
+        on_step,
+        fresh=fresh,
+    )
+    kept = [want for want in wanted if want.qemu in survey.installations]
+    await survey.find_binaries(kept)
+    await survey.find_proofs(kept)
+    return survey.inventory(_first_lines(files))
+
+
+class _Survey:
+    """One taking of the inventory: what is known so far, and how to learn the rest."""
+
+    def __init__(
+        self,
+        installations: dict[str, Installation],
+        host: HostState,
+        cache: Cache,
+        surveyors: Surveyors,
+        on_step: Callable[[str], None],
+        *,
+        fresh: bool,
+    ) -> None:
+        self.installations = installations
+        self._host = host
+        self._cache = cache
+        self._surveyors = surveyors
+        self._on_step = on_step
+        self._fresh = fresh
+        self._stamper = Stamper()
+        self._slots = asyncio.Semaphore(host.host.cpus)
+        self._binaries: dict[tuple[str, Architecture], KnownBinary] = {}
+        self._missing: dict[tuple[str, Architecture], str] = {}
+        self._proofs: dict[ProofKey, KvmProof] = {}
+
+    def inventory(self, files: tuple[tuple[str, str], ...]) -> Inventory:
+        """What is known, in an order that does not depend on what was asked first."""
+        pairs = [
+            (name, architecture) for name in self.installations for architecture in Architecture
+        ]
+        return Inventory(
+            host=self._host.host,
+            binaries=tuple(self._binaries[pair].binary for pair in pairs if pair in self._binaries),
+            missing=tuple((*pair, self._missing[pair]) for pair in pairs if pair in self._missing),
+            proofs=tuple(self._proofs.values()),
+            files=files,
+        )
+
+    async def find_binaries(self, wanted: Collection[Wanted]) -> None:
+        """Fill in every emulator that is wanted, from the cache or by asking it."""
+        unknown: list[tuple[str, Architecture, Path]] = []
+        for qemu, architecture in dict.fromkeys(self._emulators(wanted)):
+            path = self._find(qemu, architecture)
+            if path is None:
+                continue
+            known = None if self._fresh else self._cached_binary(qemu, architecture, path)
+            if known is not None:
+                self._binaries[qemu, architecture] = known
+            else:
+                unknown.append((qemu, architecture, path))
+        if unknown:
+            async with asyncio.TaskGroup() as group:
+                for emulator in unknown:
+                    group.create_task(self._probe(*emulator))
+
+    async def find_proofs(self, wanted: Collection[Wanted]) -> None:
+        """Fill in every proof that is wanted: as obvious, cached, or by running guests."""
+        tried_as: dict[ProofKey, ProofKey] = {}
+        found: dict[ProofKey, KvmProof | None] = {}
+        for want in wanted:
+            emulator = self._emulator(want.architecture)
+            known = self._binaries.get((want.qemu, emulator))
+            for cpu in want.cpus:
+                key = (want.qemu, want.architecture, cpu)
+                if known is None:
+                    why = self._missing[want.qemu, emulator]
+                    self._proofs[key] = KvmProof(*key, KvmState.UNAVAILABLE, why)
+                elif not known.binary.cpus or _model(cpu) in ("", *known.binary.cpus):
+                    model = "" if _is_default(known.binary, want.architecture, cpu) else cpu
+                    tried_as[key] = (want.qemu, want.architecture, model)
+                    found[tried_as[key]] = self._known_proof(known, want.architecture, model)
+        untried = [key for key, proof in found.items() if proof is None]
+        if untried:
+            async with asyncio.TaskGroup() as group:
+                tasks = {key: group.create_task(self._prove(*key)) for key in untried}
+            found.update((key, task.result()) for key, task in tasks.items())
+        for key, tried in tried_as.items():
+            proof = found[tried]
+            if proof is not None:
+                self._proofs[key] = replace(proof, cpu=key[2])
+
+    def _emulators(self, wanted: Collection[Wanted]) -> list[tuple[str, Architecture]]:
+        """Every emulator that is involved, the one for KVM where that is another."""
+        found = []
+        for want in wanted:
+            found.append((want.qemu, want.architecture))
+            if want.cpus:
+                found.append((want.qemu, self._emulator(want.architecture)))
+        return found
+
+    def _emulator(self, architecture: Architecture) -> Architecture:
+        """Whose emulator runs guests of that architecture under KVM."""
+        return emulator_architecture(architecture, Accelerator.KVM, Inventory(self._host.host))
+
+    def _find(self, qemu: str, architecture: Architecture) -> Path | None:
+        """The emulator's path; where there is none, that is noted."""
+        installation = self.installations[qemu]
+        path = installation.find(architecture, self._host.host.architecture)
+        if path is None:
+            why = f"no qemu-system-{architecture.value} in {installation.place}"
+            if installation.directory is None:
+                why += f" ({install_command(architecture, read_distribution())})"
+            self._missing[qemu, architecture] = why
+        return path
+
+    def _cached_binary(
+        self, qemu: str, architecture: Architecture, path: Path
+    ) -> KnownBinary | None:
+        known = self._cache.read(
+            _binary_name(path), self._host.key, lambda value: decode_binary(value, qemu)
+        )
+        if known is None or known.binary.architecture is not architecture:
+            return None
+        return known if self._stamper.unchanged(known.stamps) else None
+
+    async def _probe(self, qemu: str, architecture: Architecture, path: Path) -> None:
+        async with self._slots:
+            self._on_step(f"asking {path} what it can do")
+            try:
+                probed = await self._surveyors.probe(qemu, architecture, path)
+            except (HostError, MonitorError) as error:
+                self._missing[qemu, architecture] = f"{path} cannot be asked: {error}"
+                return
+        known = KnownBinary(
+            probed.binary, tuple(self._stamper.stamp(file) for file in probed.files)
+        )
+        self._binaries[qemu, architecture] = known
+        self._cache.write(_binary_name(path), self._host.key, encode_binary(known))
+
+    def _known_proof(
+        self, known: KnownBinary, architecture: Architecture, cpu: str
+    ) -> KvmProof | None:
+        """What can be said without running a guest, or None."""
+        binary = known.binary
+        why = why_no_kvm(
+            architecture,
+            self._host.host.architecture,
+            self._host.device,
+            built_in=Accelerator.KVM.value in binary.accelerators,
+        )
+        if why:
+            return KvmProof(binary.qemu, architecture, cpu, KvmState.UNAVAILABLE, why)
+        try:
+            key = self._proof_key(known, architecture)
+        except SuiteError as error:
+            return _untried((binary.qemu, architecture, cpu), error)
+        if self._fresh:
+            return None
+        return self._cache.read(
+            _proof_name(binary, architecture, cpu),
+            key,
+            lambda value: decode_proof(value, binary.qemu, architecture, cpu),
+        )
+
+    async def _prove(self, qemu: str, architecture: Architecture, cpu: str) -> KvmProof:
+        known = self._binaries[qemu, self._emulator(architecture)]
+        model = f" with -cpu {cpu}" if cpu else ""
+        async with self._slots:
+            self._on_step(f"trying {architecture.value} guests under KVM{model} ({qemu})")
+            try:
+                proof = await self._surveyors.prove(known.binary, architecture, cpu)
+            except HostError as error:
+                # Not kept: it says nothing about KVM.
+                why = f"KVM could not be tried: {error}"
+                return KvmProof(qemu, architecture, cpu, KvmState.UNAVAILABLE, why)
+        name = _proof_name(known.binary, architecture, cpu)
+        self._cache.write(name, self._proof_key(known, architecture), encode_proof(proof))
+        return proof
+
+    def _proof_key(self, known: KnownBinary, architecture: Architecture) -> str:
+        guests = [self._stamper.stamp(file) for file in self._surveyors.guest_files(architecture)]
+        return f"{self._host.key}\n{stamps_text(known.stamps)}\n{stamps_text(guests)}"
+
+
+def _real_surveyors() -> Surveyors:
+    """QEMU itself. Loaded only when something has to be asked: QMP takes 50 ms to import."""
+
+    async def probe(qemu: str, architecture: Architecture, path: Path) -> Probed:
+        from matrix.host.probe import probe_binary
+
+        return await probe_binary(qemu, architecture, path)
+
+    async def prove(binary: Binary, architecture: Architecture, cpu: str) -> KvmProof:
+        from matrix.host.proof import prove_kvm
+
+        return await prove_kvm(binary, architecture, cpu)
+
+    return Surveyors(probe, prove, guest_files)
+
+
+def guest_files(architecture: Architecture) -> tuple[str, ...]:
+    """The files that make up the embedded guests of an architecture.
+
+    Raises:
+        SuiteError: they are not there.
+    """
+    from matrix.suites.build import builtin_build
+
+    images = Path(builtin_build(architecture).images)
+    return tuple(str(file) for file in sorted(images.iterdir()) if file.is_file())
+
+
+def _untried(key: ProofKey, error: MatrixError) -> KvmProof:
+    """Stands for a proof where something else than KVM is in its way; it is not kept."""
+    return KvmProof(*key, KvmState.UNAVAILABLE, f"KVM could not be tried: {error}")
+
+
+def _is_default(binary: Binary, architecture: Architecture, cpu: str) -> bool:
+    """Whether ``-cpu cpu`` is what QEMU takes without it, so that one proof serves both.
+
+    Only on x86: elsewhere the default under KVM is the plan's choice and not the machine's.
+    """
+    if architecture not in (Architecture.X86_64, Architecture.I386):
+        return False
+    return any(machine.is_default and machine.default_cpu == cpu for machine in binary.machines)
+
+
+def _model(cpu: str) -> str:
+    """The model of a ``-cpu`` value, which may carry properties."""
+    return cpu.partition(",")[0]
+
+
+def _binary_name(path: Path) -> str:
+    return f"binary {path}"
+
+
+def _proof_name(binary: Binary, architecture: Architecture, cpu: str) -> str:
+    return f"proof {binary.path} {architecture.value} {cpu}"
+
+
+def _first_lines(paths: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """(path, first line) of each file that can be read; devices and pipes are not files."""
+    found = []
+    for path in dict.fromkeys(paths):
+        try:
+            if not stat.S_ISREG(Path(path).stat().st_mode):
+                continue
+            with Path(path).open("rb") as file:
+                lines = file.read(FILE_BYTES).decode(errors="replace").splitlines()
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            continue
+        found.append((path, lines[0].strip() if lines else ""))
+    return tuple(found)

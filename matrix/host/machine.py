@@ -1,0 +1,105 @@
+"""The machine itself: CPUs and memory that guests may take, the CPU's name, the kernel."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from matrix.host.cgroups import read_limits
+from matrix.host.kvm import KvmDevice, read_device
+from matrix.inventory import Host
+
+CPUINFO_BYTES = 8192
+"""How much of /proc/cpuinfo is read: the first CPU's entry takes 2–4 KiB, and the kernel makes up
+only what is read, which on hosts with hundreds of CPUs saves tens of milliseconds."""
+
+VENDOR_KEYS = ("vendor_id", "CPU implementer", "mvendorid")
+MODEL_KEYS = ("model name", "cpu model", "cpu", "uarch", "processor 0", "CPU part", "isa")
+IDENTITY_KEYS = (
+    *VENDOR_KEYS,
+    *MODEL_KEYS,
+    *("cpu family", "model", "stepping", "microcode", "flags", "Features", "features", "revision"),
+)
+"""Keys of /proc/cpuinfo by architecture: x86, Arm, POWER, s390, RISC-V, MIPS."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """The host as the inventory shows it, and what proofs of KVM on it depend on."""
+
+    host: Host
+    device: KvmDevice
+    key: str
+    """Text that changes with the kernel, the boot, the CPU and /dev/kvm's state."""
+
+
+def read_host(root: Path = Path("/"), *, device: KvmDevice | None = None) -> HostState:
+    """Read the host's state below ``root`` (tests give a made-up tree).
+
+    Args:
+        root: where ``proc``, ``sys`` and ``dev`` are found.
+        device: the KVM device, where it is known already.
+    """
+    system = os.uname()
+    cpu = read_cpuinfo(root / "proc/cpuinfo")
+    identity = " ".join(cpu[key] for key in IDENTITY_KEYS if key in cpu)
+    if device is None:
+        device = read_device(root, cpu=identity)
+    limits = read_limits(root)
+    host = Host(
+        architecture=system.machine,
+        kernel=system.release,
+        cpus=_cpus(limits.cpus),
+        memory=_memory(root / "proc/meminfo", limits.memory),
+        cpu_vendor=_first(cpu, VENDOR_KEYS),
+        cpu_model=_first(cpu, MODEL_KEYS),
+        kvm_device=device.problem,
+        kvm_modules=device.modules,
+    )
+    # The boot is part of it: what lies below this kernel (firmware settings, an outer hypervisor)
+    # decides whether guests run, shows nowhere, and changes only with a reboot.
+    boot = _text(root / "proc/sys/kernel/random/boot_id").strip()
+    key = f"{system.machine}\n{system.release}\n{system.version}\n{boot}\n{device.state}"
+    return HostState(host, device, key)
+
+
+def read_cpuinfo(path: Path) -> dict[str, str]:
+    """The keys and values of the first CPU in a ``cpuinfo`` file; empty where it is unreadable."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(CPUINFO_BYTES).decode(errors="replace")
+    except OSError:
+        return {}
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        key, colon, value = line.partition(":")
+        if colon:
+            values.setdefault(key.strip(), value.strip())
+    return values
+
+
+def _cpus(limit: float | None) -> int:
+    """CPUs that this process may use at once; a limit of 1.5 CPUs is one."""
+    available = len(os.sched_getaffinity(0))
+    return available if limit is None else max(1, min(available, int(limit)))
+
+
+def _memory(meminfo: Path, limit: int | None) -> int:
+    """Bytes that can be taken without swapping (``MemAvailable``), or the groups' limit if less."""
+    available = 0
+    for line in _text(meminfo).splitlines():
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        if name == "MemAvailable" and words and words[0].isdigit():
+            available = int(words[0]) * 1024
+    return available if limit is None else min(available, limit)
+
+
+def _first(values: dict[str, str], keys: tuple[str, ...]) -> str:
+    return next((values[key] for key in keys if values.get(key)), "")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

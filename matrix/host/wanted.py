@@ -1,0 +1,51 @@
+"""Which binaries and proofs of KVM somebody needs, so that no more than that is asked for."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from matrix.host.installations import Installation
+from matrix.model import Accelerator, Architecture, Case
+from matrix.plan.command import cpu_of
+
+DOCTOR_MODELS = ("", "qemu64", "host", "max")
+"""CPU models that the doctor proves: the default, the plainest of x86, and the two that take all
+that the host's KVM claims to offer, where most breaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One emulator, and the CPU models (``-cpu`` values, empty: the default) to prove KVM for."""
+
+    qemu: str
+    """Name of the installation."""
+    architecture: Architecture
+    """Of the guests."""
+    cpus: tuple[str, ...] = ()
+
+
+def wanted_by(cases: Iterable[Case]) -> tuple[Wanted, ...]:
+    """What planning these cases takes; nothing for those that are skipped on any host."""
+    found: dict[tuple[str, Architecture], dict[str, None]] = {}
+    for case in cases:
+        if case.excluded or case.test.unsupported:
+            continue
+        variant = case.variant
+        cpus = found.setdefault((variant.qemu, variant.arch), {})
+        only = case.test.accelerator.partition(",")[0]
+        if variant.accel is not Accelerator.TCG and only != Accelerator.TCG.value:
+            cpus[cpu_of(case)] = None
+    return tuple(Wanted(qemu, arch, tuple(cpus)) for (qemu, arch), cpus in found.items())
+
+
+def files_wanted_by(cases: Iterable[Case]) -> tuple[str, ...]:
+    """The host's files that the cases' tests compare (``check = PATH=VALUE``)."""
+    return tuple(dict.fromkeys(path for case in cases for path, _ in case.test.checks))
+
+
+def everything(installations: Sequence[Installation]) -> tuple[Wanted, ...]:
+    """What the doctor shows: every architecture of every installation."""
+    return tuple(
+        Wanted(installation.name, architecture, DOCTOR_MODELS)
+        for installation in installations
+        for architecture in Architecture
+    )

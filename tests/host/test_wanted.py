@@ -1,0 +1,68 @@
+"""What planning some cases takes of the inventory."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from matrix.host.installations import Installation
+from matrix.host.wanted import DOCTOR_MODELS, Wanted, everything, files_wanted_by, wanted_by
+from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
+
+X86 = Architecture.X86_64
+
+
+def case(arch: Architecture = X86, test: Test | None = None, **axes: Any) -> Case:
+    build = Build(arch, "/build", "/build/images", builtin=True)
+    test = test or Test("boot", "/build/images/guest.flat")
+    return Case("id", "scenario", "builtin", test, Variant(arch, **axes), build)
+
+
+def test_each_emulator_once_with_its_models() -> None:
+    cases = [
+        case(),
+        case(cpu="host"),
+        case(),
+        case(Architecture.ARM),
+        case(qemu="10.0", cpu="max"),
+        case(test=Test("apic", "i", qemu_params=("-cpu", "qemu64,+x2apic"))),
+    ]
+    assert wanted_by(cases) == (
+        Wanted("system", X86, ("", "host", "qemu64,+x2apic")),
+        Wanted("system", Architecture.ARM, ("",)),
+        Wanted("10.0", X86, ("max",)),
+    )
+
+
+@pytest.mark.parametrize(
+    "only_tcg",
+    [case(accel=Accelerator.TCG), case(test=Test("t", "i", accelerator="tcg,thread=single"))],
+)
+def test_no_proof_for_tcg(only_tcg: Case) -> None:
+    assert wanted_by([only_tcg]) == (Wanted("system", X86, ()),)
+
+
+def test_kvm_is_proven_where_the_test_is_for_kvm() -> None:
+    (wanted,) = wanted_by([case(test=Test("t", "i", accelerator="kvm"))])
+    assert wanted.cpus == ("",)
+
+
+def test_nothing_for_cases_that_never_run() -> None:
+    cases = [replace(case(), excluded="nodefault"), case(test=Test("t", "i", unsupported="no"))]
+    assert wanted_by(cases) == ()
+
+
+def test_files() -> None:
+    checks = (("/proc/a", "1"), ("/sys/b", "Y"))
+    cases = [
+        case(),
+        case(test=Test("t", "i", checks=checks)),
+        case(test=Test("u", "i", checks=checks)),
+    ]
+    assert files_wanted_by(cases) == ("/proc/a", "/sys/b")
+
+
+def test_everything() -> None:
+    found = everything([Installation("system"), Installation("mine")])
+    assert len(found) == 2 * len(Architecture)
+    assert all(wanted.cpus == DOCTOR_MODELS for wanted in found)
