@@ -10,10 +10,14 @@
 
 _Static_assert(CPU_STACK_SIZE == STACK_SIZE, "start.S and arch.h disagree");
 uint8_t cpu_stacks[MAX_CPUS][STACK_SIZE] __attribute__((aligned(16)));
-uint64_t boot_hart;
+uint64_t boot_hart, hart_ids[MAX_CPUS];
 
 static void (*entries[MAX_CPUS])(unsigned cpu);
 static long start_errors[MAX_CPUS];
+static bool arrived[MAX_CPUS];
+
+/* Many harts on few host CPUs, some still in the firmware. */
+#define ARRIVAL_PATIENCE (20 * NANOSECONDS_PER_SECOND)
 static unsigned faults_taken;
 
 /* In sie and sip (Privileged specification, 4.1.3). */
@@ -32,6 +36,9 @@ uint64_t trap_handler(uint64_t cause, uint64_t address, uint64_t value);
  * stays pending. */
 static void start_harts(void)
 {
+    for (unsigned cpu = 1; cpu < arch_cpu_count(); cpu++)
+        hart_ids[cpu] = machine_cpu_id(cpu);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (unsigned cpu = 1; cpu < arch_cpu_count(); cpu++)
         start_errors[cpu] = sbi_call(SBI_HART_STATE, SBI_HART_STATE_START, machine_cpu_id(cpu),
                                      (unsigned long)secondary_start, cpu)
@@ -54,6 +61,7 @@ _Noreturn void secondary_main(unsigned cpu)
 
     /* A masked interrupt ends wfi all the same, also one that came between check and sleep. */
     __asm__ volatile("csrw sie, %0" ::"r"(SOFTWARE_INTERRUPT) : "memory");
+    __atomic_store_n(&arrived[cpu], true, __ATOMIC_RELEASE);
     while ((entry = __atomic_load_n(&entries[cpu], __ATOMIC_ACQUIRE)) == NULL) {
         __asm__ volatile("wfi" ::: "memory");
         __asm__ volatile("csrc sip, %0" ::"r"(SOFTWARE_INTERRUPT) : "memory");
@@ -79,6 +87,9 @@ const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))
     default:
         return "SBI hart_start: failed";
     }
+    /* The firmware sends interrupts only to harts that it has let go. */
+    if (!wait_until(__atomic_load_n(&arrived[cpu], __ATOMIC_ACQUIRE), ARRIVAL_PATIENCE))
+        return "SBI hart_start: the hart has not come up";
     __atomic_store_n(&entries[cpu], entry, __ATOMIC_RELEASE);
     if (sbi_call(SBI_INTERRUPT, SBI_INTERRUPT_SEND, 1, machine_cpu_id(cpu), 0).error != 0)
         return "SBI send_ipi: failed";

@@ -9,6 +9,10 @@
     .section .start, "ax"
     .globl image_start
 image_start:
+    la      t0, booted
+    li      t1, 1
+    amoswap.w.aq t1, t1, (t0)
+    bnez    t1, misdirected
     mv      s0, a0
     mv      s1, a1
     call    cpu_setup
@@ -26,6 +30,17 @@ clear:
     add     sp, sp, t0
     mv      a0, s1
     tail    guest_main
+
+/* OpenSBI 1.1 tells a hart to start before it has stored where and with what, so that one which is
+ * quick comes here like the first. All that it has is its id. */
+misdirected:
+    la      t0, hart_ids
+    li      a1, 0
+next_id:
+    addi    a1, a1, 1
+    addi    t0, t0, 8
+    ld      t1, (t0)
+    bne     t1, a0, next_id
 
     .globl secondary_start
     .balign 4
@@ -108,6 +123,12 @@ trap:
     ld      t6, 120(sp)
     addi    sp, sp, FRAME_SIZE
     sret
+
+/* Not in .bss, which the first hart clears. */
+    .section .data.booted, "aw"
+    .balign 4
+booted:
+    .word   0
 
 /* Devices below 2 GiB, memory from there: the first of it until the device tree has been read. */
     .section .data.page_table, "aw"
