@@ -15,25 +15,25 @@
 
 #include "frame.h"
 
-/* Physical addresses. Board's RAM is seen in full at 2 GiB, and its start also at 0. */
-#define RAM 0x80000000ull
+/* Physical addresses. RAM is seen in full at 2 GiB, and its first 256 MiB also at 0. */
+#define RAM        0x80000000ull
 #define PCI_MEMORY 0x10000000u /* the same on both sides of the bridge */
-#define PCI_IO 0x18000000u
-#define GIC 0x1bdc0000u
-#define CPC 0x1bde0000u
-#define GT64120 0x1be00000u
+#define PCI_IO     0x18000000u
+#define GIC        0x1bdc0000u
+#define CPC        0x1bde0000u
+#define GT64120    0x1be00000u
 #define KSEG0_MASK 0x1fffffffu
 
-#define CACHED(physical) (0x9800000000000000ull | (physical)) /* xkphys, coherent */
+#define CACHED(physical)   (0x9800000000000000ull | (physical)) /* xkphys, coherent */
 #define UNCACHED(physical) (0x9000000000000000ull | (physical))
-#define UNMAPPED 0xc000000000001000ull /* xkseg, for which the TLB has nothing */
+#define UNMAPPED           0xc000000000001000ull /* xkseg, for which the TLB has nothing */
 
 #define CAUSE_CODE(cause) ((cause) >> 2 & 31)
-#define CODE_INTERRUPT 0
-#define CODE_TLB_LOAD 2
-#define STATUS_IE 1u
-#define STATUS_IM 0xff00u
-#define CONFIG3_CMGCR (1u << 29)
+#define CODE_INTERRUPT    0
+#define CODE_TLB_LOAD     2
+#define STATUS_IE         1u
+#define STATUS_IM         0xff00u
+#define CONFIG3_CMGCR     (1u << 29)
 
 #define read_cp0(name)                                                                             \
     ({                                                                                             \
@@ -43,18 +43,18 @@
     })
 #define write_cp0(name, value)                                                                     \
     __asm__ volatile("mtc0 %0, " name "\n\tehb" : : "r"(value) : "memory")
-#define COUNT "$9"
-#define COMPARE "$11"
-#define STATUS "$12"
-#define CAUSE "$13"
+#define COUNT             "$9"
+#define COMPARE           "$11"
+#define STATUS            "$12"
+#define CAUSE             "$13"
 #define INTERRUPT_CONTROL "$12, 1"
-#define EBASE "$15, 1"
-#define CMGCR_BASE "$15, 3"
-#define CONFIG3 "$16, 3"
+#define EBASE             "$15, 1"
+#define CMGCR_BASE        "$15, 3"
+#define CONFIG3           "$16, 3"
 
 /* What the exception handler tells the CPU it interrupted. */
 struct cpu {
-    uint64_t timer_clock; /* first thing in the handler; 0: no interrupt yet */
+    uint64_t timer_clock;  /* first thing in the handler; 0: no interrupt yet */
     uint64_t fault_resume; /* 0: a fault is not expected */
     unsigned faults;
     bool timer_proven;
@@ -127,10 +127,10 @@ static struct cpu *this_cpu(void)
  * Console: a 16550
  */
 
-#define SERIAL UNCACHED(PCI_IO + 0x3f8)
-#define SERIAL_DATA (SERIAL + 0)
-#define SERIAL_LINE_STATUS (SERIAL + 5)
-#define LINE_STATUS_DATA_READY 0x01
+#define SERIAL                    UNCACHED(PCI_IO + 0x3f8)
+#define SERIAL_DATA               (SERIAL + 0)
+#define SERIAL_LINE_STATUS        (SERIAL + 5)
+#define LINE_STATUS_DATA_READY    0x01
 #define LINE_STATUS_HOLDING_EMPTY 0x20
 
 void arch_console_write(const char *text, size_t length)
@@ -152,25 +152,24 @@ int arch_console_read(void)
  */
 
 #define CONFIGURATION_ADDRESS UNCACHED(GT64120 + 0xcf8)
-#define CONFIGURATION_DATA UNCACHED(GT64120 + 0xcfc)
-#define PCI_SLOTS 32
-#define PCI_ID 0x00
-#define PCI_COMMAND 0x04
-#define PCI_COMMAND_IO 0x1u
-#define PCI_COMMAND_MEMORY 0x2u
-#define PCI_BASE_ADDRESS_0 0x10
+#define CONFIGURATION_DATA    UNCACHED(GT64120 + 0xcfc)
+#define PCI_SLOTS             32
+#define PCI_ID                0x00
+#define PCI_COMMAND           0x04
+#define PCI_COMMAND_MEMORY    0x2u
+#define PCI_BASE_ADDRESS_0    0x10
 
-#define PVPANIC_ID 0x00111b36u /* device 0x0011 of vendor 0x1b36 */
+#define PVPANIC_ID       0x00111b36u /* device 0x0011 of vendor 0x1b36 */
 #define PVPANIC_PANICKED 1u
 
 /* The south bridge is in slot 10; its function 3 is power management. */
-#define POWER_MANAGEMENT 10, 3
-#define POWER_BASE 0x40
+#define POWER_MANAGEMENT    10, 3
+#define POWER_BASE          0x40
 #define POWER_MISCELLANEOUS 0x80
-#define POWER_IO_ENABLE 1u
-#define POWER_IO 0x1000u /* where we put its registers */
-#define POWER_CONTROL 4
-#define POWER_SLEEP_ENABLE (1u << 13) /* with sleep type 0: soft off */
+#define POWER_IO_ENABLE     1u
+#define POWER_IO            0x1000u /* where we put its registers */
+#define POWER_CONTROL       4
+#define POWER_SLEEP_ENABLE  (1u << 13) /* with sleep type 0: soft off */
 
 static void select_configuration(unsigned slot, unsigned function, unsigned offset)
 {
@@ -230,14 +229,14 @@ const char *arch_panic(void)
  * CPUs: registers of the coherence manager (GCR) and the power controller (CPC)
  */
 
-#define GCR_GIC_BASE 0x0080
-#define GCR_CPC_BASE 0x0088
-#define GCR_BASE_ENABLE 1u
-#define GCR_LOCAL_CONFIG 0x2010
+#define GCR_GIC_BASE          0x0080
+#define GCR_CPC_BASE          0x0088
+#define GCR_BASE_ENABLE       1u
+#define GCR_LOCAL_CONFIG      0x2010
 #define GCR_LOCAL_CONFIG_LAST 0x3ffu /* virtual processors of this core, less one */
 
-#define CPC_LOCAL_STOP UNCACHED(CPC + 0x2020)
-#define CPC_LOCAL_RUN UNCACHED(CPC + 0x2028)
+#define CPC_LOCAL_STOP    UNCACHED(CPC + 0x2020)
+#define CPC_LOCAL_RUN     UNCACHED(CPC + 0x2028)
 #define CPC_LOCAL_RUNNING UNCACHED(CPC + 0x2030)
 
 static void find_cpus(void)
@@ -281,21 +280,21 @@ const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))
  * with that raises an interrupt on equality, and a frequency to be measured with the 8254.
  */
 
-#define GIC_COUNTER UNCACHED(GIC + 0x10)
-#define GIC_LOCAL_SET_MASK UNCACHED(GIC + 0x8010)
-#define GIC_LOCAL_COMPARE_MAP UNCACHED(GIC + 0x8044)
-#define GIC_LOCAL_COMPARE UNCACHED(GIC + 0x80a0)
+#define GIC_COUNTER            UNCACHED(GIC + 0x10)
+#define GIC_LOCAL_SET_MASK     UNCACHED(GIC + 0x8010)
+#define GIC_LOCAL_COMPARE_MAP  UNCACHED(GIC + 0x8044)
+#define GIC_LOCAL_COMPARE      UNCACHED(GIC + 0x80a0)
 #define GIC_LOCAL_MASK_COMPARE (1u << 1)
-#define GIC_MAP_TO_PIN_0 (1u << 31)
-#define GIC_PIN_0 (1u << 10) /* in Cause.IP and Status.IM */
+#define GIC_MAP_TO_PIN_0       (1u << 31)
+#define GIC_PIN_0              (1u << 10) /* in Cause.IP and Status.IM */
 
-#define TIMER_HZ 1193182u
-#define TIMER_CHANNEL_0 UNCACHED(PCI_IO + 0x40)
-#define TIMER_CONTROL UNCACHED(PCI_IO + 0x43)
+#define TIMER_HZ             1193182u
+#define TIMER_CHANNEL_0      UNCACHED(PCI_IO + 0x40)
+#define TIMER_CONTROL        UNCACHED(PCI_IO + 0x43)
 #define TIMER_RATE_GENERATOR 0x34 /* channel 0, low byte then high byte, mode 2, binary */
-#define TIMER_LATCH 0x00          /* channel 0 */
-#define MEASURE_TICKS (TIMER_HZ / 100)
-#define MEASURE_ATTEMPTS 20
+#define TIMER_LATCH          0x00 /* channel 0 */
+#define MEASURE_TICKS        (TIMER_HZ / 100)
+#define MEASURE_ATTEMPTS     20
 
 /* Counter and 8254, read at the same time. */
 struct moment {
@@ -544,7 +543,7 @@ void arch_init(uintptr_t boot_information)
 {
     read_arguments((const int32_t *)boot_information);
     memory_map_add(CACHED(RAM), CACHED(RAM) + memory_size);
-    /* From the arguments on, which the command line's owner may still want, to the image's end. */
+    /* All up to the end of the image: below it are the arguments. */
     memory_map_remove(CACHED(RAM), CACHED(RAM) + ((uintptr_t)image_end & KSEG0_MASK));
     find_cpus();
     enable_timer();

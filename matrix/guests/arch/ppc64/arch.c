@@ -12,24 +12,24 @@
 
 #include "frame.h"
 
-#define H_SUCCESS 0
-#define H_BUSY 1
-#define H_GET_TERM_CHAR 0x54
-#define H_PUT_TERM_CHAR 0x58
-#define H_CEDE 0xe0
-#define H_SET_MODE 0x31c
+#define H_SUCCESS                         0
+#define H_BUSY                            1
+#define H_GET_TERM_CHAR                   0x54
+#define H_PUT_TERM_CHAR                   0x58
+#define H_CEDE                            0xe0
+#define H_SET_MODE                        0x31c
 #define H_SET_MODE_RESOURCE_LITTLE_ENDIAN 4
 /* QEMU's own: what the RTAS blob, which nobody loads here, would call (hw/ppc/spapr_hcall.c). */
 #define H_RTAS 0xf000
 
 #define MSR_EE 0x8000ull
 
-#define VECTOR_FIRST 0x100
-#define VECTOR_PROGRAM 0x700
+#define VECTOR_FIRST       0x100
+#define VECTOR_PROGRAM     0x700
 #define VECTOR_DECREMENTER 0x900
-#define VECTOR_CLOSE 0xf00 /* from here on they are 0x20 apart instead of 0x80 */
-#define VECTOR_LAST 0xf80
-#define VECTORS_END 0x4000
+#define VECTOR_CLOSE       0xf00 /* from here on they are 0x20 apart instead of 0x80 */
+#define VECTOR_LAST        0xf80
+#define VECTORS_END        0x4000
 
 #define DECREMENTER_MAX 0x7fffffffu /* of a 32-bit one */
 

@@ -13,16 +13,16 @@
 #include "lowcore.h"
 
 #define PSW_EXTERNAL (1ull << 56)
-#define PSW_WAIT (1ull << 49)
-#define PSW_64_BIT (3ull << 31)
+#define PSW_WAIT     (1ull << 49)
+#define PSW_64_BIT   (3ull << 31)
 
 #define CR0_CLOCK_COMPARATOR (1ull << 11)
-#define CR0_CPU_TIMER (1ull << 10)
-#define CR0_SERVICE_SIGNAL (1ull << 9)
+#define CR0_CPU_TIMER        (1ull << 10)
+#define CR0_SERVICE_SIGNAL   (1ull << 9)
 
 #define CODE_CLOCK_COMPARATOR 0x1004
-#define CODE_CPU_TIMER 0x1005
-#define CODE_SERVICE_SIGNAL 0x2401
+#define CODE_CPU_TIMER        0x1005
+#define CODE_SERVICE_SIGNAL   0x2401
 
 #define CLOCK_HZ 4096000000ull /* bit 51 of the TOD clock counts microseconds */
 
@@ -135,14 +135,14 @@ void external_interrupt(void)
 
 #define SCLP_READ_SCP_INFORMATION 0x00020001u
 #define SCLP_READ_CPU_INFORMATION 0x00010001u
-#define SCLP_READ_EVENT_DATA 0x00770005u
-#define SCLP_WRITE_EVENT_DATA 0x00760005u
-#define SCLP_WRITE_EVENT_MASK 0x00780005u
+#define SCLP_READ_EVENT_DATA      0x00770005u
+#define SCLP_WRITE_EVENT_DATA     0x00760005u
+#define SCLP_WRITE_EVENT_MASK     0x00780005u
 
 #define SCLP_NORMAL_READ 0x0010
-#define SCLP_NORMAL 0x0020
+#define SCLP_NORMAL      0x0020
 
-#define EVENT_ASCII 0x1a
+#define EVENT_ASCII      0x1a
 #define EVENT_ASCII_MASK (1u << (32 - EVENT_ASCII))
 
 #define BLOCK_SIZE 4096
