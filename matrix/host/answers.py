@@ -59,6 +59,7 @@ def binary_of(qemu: str, architecture: Architecture, path: Path, answers: Answer
         KeyError, TypeError, ValueError: a reply is not of the documented form.
     """
     number, text = _version(answers.version)
+    accelerators = _accelerators(answers)
     parameters = _parameters(answers.options)
     return Binary(
         qemu=qemu,
@@ -66,9 +67,9 @@ def binary_of(qemu: str, architecture: Architecture, path: Path, answers: Answer
         path=str(path),
         version=number,
         version_text=text,
-        accelerators=_accelerators(answers),
+        accelerators=accelerators,
         machines=_machines(answers),
-        cpus=_cpus(answers),
+        cpus=_cpus(answers, kvm="kvm" in accelerators),
         devices=tuple(sorted(str(device["name"]) for device in answers.devices or ())),
         migration_capabilities=tuple(sorted(str(c["capability"]) for c in answers.capabilities)),
         sandbox="sandbox" in parameters,
@@ -107,12 +108,13 @@ def _machines(answers: Answers) -> tuple[Machine, ...]:
     return tuple(sorted(machines, key=lambda machine: machine.name))
 
 
-def _cpus(answers: Answers) -> tuple[str, ...]:
+def _cpus(answers: Answers, *, kvm: bool) -> tuple[str, ...]:
     if answers.cpu_definitions is not None:
         names = {str(entry["name"]) for entry in answers.cpu_definitions}
     else:
         names = {_model(str(entry["name"])) for entry in answers.cpu_types or ()}
-    return tuple(sorted(names))
+    # POWER has the type only once KVM is in use, which it is not while these questions are asked.
+    return tuple(sorted(names | {"host"} if kvm else names))
 
 
 def _model(cpu_type: str) -> str:

@@ -6,7 +6,7 @@ asked side by side, as many at once as there are CPUs.
 
 import asyncio
 import stat
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,7 +88,7 @@ async def take_inventory(
 
     Returns:
         Emulators that are not there or cannot be asked are in ``missing``, each with the reason.
-        For every CPU model wanted there is a proof, except where the emulator does not know it.
+        For every CPU model wanted there is a proof, if only that there is no KVM for it.
     """
     survey = _Survey(
         {installation.name: installation for installation in installations},
@@ -163,18 +163,20 @@ class _Survey:
         """Fill in every proof that is wanted: as obvious, cached, or by running guests."""
         tried_as: dict[ProofKey, ProofKey] = {}
         found: dict[ProofKey, KvmProof | None] = {}
-        for want in wanted:
-            emulator = self._emulator(want.architecture)
-            known = self._binaries.get((want.qemu, emulator))
-            for cpu in want.cpus:
-                key = (want.qemu, want.architecture, cpu)
-                if known is None:
-                    why = self._missing[want.qemu, emulator]
-                    self._proofs[key] = KvmProof(*key, KvmState.UNAVAILABLE, why)
-                elif not known.binary.cpus or _model(cpu) in ("", *known.binary.cpus):
-                    model = "" if _is_default(known.binary, want.architecture, cpu) else cpu
-                    tried_as[key] = (want.qemu, want.architecture, model)
-                    found[tried_as[key]] = self._known_proof(known, want.architecture, model)
+        for qemu, architecture, cpu in dict.fromkeys(_proof_keys(wanted)):
+            key = (qemu, architecture, cpu)
+            why = self._why_no_kvm(*key)
+            if why:
+                self._proofs[key] = KvmProof(*key, KvmState.UNAVAILABLE, why)
+                continue
+            known = self._known(qemu, architecture)
+            tried = (
+                qemu,
+                architecture,
+                "" if _is_default(known.binary, architecture, cpu) else cpu,
+            )
+            tried_as[key] = tried
+            found[tried] = self._cached_proof(known, *tried[1:])
         untried = [key for key, proof in found.items() if proof is None]
         if untried:
             async with asyncio.TaskGroup() as group:
@@ -233,33 +235,44 @@ class _Survey:
         self._binaries[qemu, architecture] = known
         self._cache.write(_binary_name(path), self._host.key, encode_binary(known))
 
-    def _known_proof(
-        self, known: KnownBinary, architecture: Architecture, cpu: str
-    ) -> KvmProof | None:
-        """What can be said without running a guest, or None."""
-        binary = known.binary
+    def _known(self, qemu: str, architecture: Architecture) -> KnownBinary:
+        """The binary that runs guests of that architecture under KVM; KeyError where none does."""
+        return self._binaries[qemu, self._emulator(architecture)]
+
+    def _why_no_kvm(self, qemu: str, architecture: Architecture, cpu: str) -> str:
+        """Why there is no KVM, as far as that can be said without running a guest."""
+        emulator = self._emulator(architecture)
+        if (qemu, emulator) in self._missing:
+            return self._missing[qemu, emulator]
+        binary = self._known(qemu, architecture).binary
         why = why_no_kvm(
             architecture,
             self._host.host.architecture,
             self._host.device,
             built_in=Accelerator.KVM.value in binary.accelerators,
         )
-        if why:
-            return KvmProof(binary.qemu, architecture, cpu, KvmState.UNAVAILABLE, why)
+        if not why and binary.cpus and _model(cpu) not in ("", *binary.cpus):
+            why = f"QEMU {binary.version_text} has no CPU model {_model(cpu)!r}"
+        return why
+
+    def _cached_proof(
+        self, known: KnownBinary, architecture: Architecture, cpu: str
+    ) -> KvmProof | None:
+        qemu = known.binary.qemu
         try:
             key = self._proof_key(known, architecture)
         except SuiteError as error:
-            return _untried((binary.qemu, architecture, cpu), error)
+            return _untried((qemu, architecture, cpu), error)
         if self._fresh:
             return None
         return self._cache.read(
-            _proof_name(binary, architecture, cpu),
+            _proof_name(known.binary, architecture, cpu),
             key,
-            lambda value: decode_proof(value, binary.qemu, architecture, cpu),
+            lambda value: decode_proof(value, qemu, architecture, cpu),
         )
 
     async def _prove(self, qemu: str, architecture: Architecture, cpu: str) -> KvmProof:
-        known = self._binaries[qemu, self._emulator(architecture)]
+        known = self._known(qemu, architecture)
         model = f" with -cpu {cpu}" if cpu else ""
         async with self._slots:
             self._on_step(f"trying {architecture.value} guests under KVM{model} ({qemu})")
@@ -304,6 +317,12 @@ def guest_files(architecture: Architecture) -> tuple[str, ...]:
 
     images = Path(builtin_build(architecture).images)
     return tuple(str(file) for file in sorted(images.iterdir()) if file.is_file())
+
+
+def _proof_keys(wanted: Collection[Wanted]) -> Iterator[ProofKey]:
+    for want in wanted:
+        for cpu in want.cpus:
+            yield want.qemu, want.architecture, cpu
 
 
 def _untried(key: ProofKey, error: MatrixError) -> KvmProof:

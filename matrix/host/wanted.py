@@ -7,8 +7,12 @@ from matrix.host.installations import Installation
 from matrix.model import Accelerator, Architecture, Case
 from matrix.plan.command import cpu_of
 
-DOCTOR_MODELS = ("", "qemu64", "host", "max")
-"""CPU models that the doctor proves: the default, the plainest of x86, and the two that take all
+_X86_MODELS = ("", "qemu64", "host", "max")
+DOCTOR_MODELS: dict[Architecture, tuple[str, ...]] = {
+    **dict.fromkeys(Architecture, ("", "host")),
+    **dict.fromkeys((Architecture.X86_64, Architecture.I386), _X86_MODELS),
+}
+"""CPU models that the doctor proves: the default, the plainest of x86, and those that take all
 that the host's KVM claims to offer, where most breaks."""
 
 
@@ -45,7 +49,7 @@ def files_wanted_by(cases: Iterable[Case]) -> tuple[str, ...]:
 def everything(installations: Sequence[Installation]) -> tuple[Wanted, ...]:
     """What the doctor shows: every architecture of every installation."""
     return tuple(
-        Wanted(installation.name, architecture, DOCTOR_MODELS)
+        Wanted(installation.name, architecture, DOCTOR_MODELS[architecture])
         for installation in installations
         for architecture in Architecture
     )

@@ -44,7 +44,7 @@ def test_everything(answers: Answers) -> None:
             Machine("spike_v1.10", alias="spike", cpu_max=8, is_default=True),
             Machine("virt", cpu_max=512, default_cpu="rv64"),
         ),
-        cpus=("rv64",),
+        cpus=("host", "rv64"),
         devices=("edu", "pvpanic-pci"),
         migration_capabilities=("events", "xbzrle"),
         sandbox=True,
@@ -75,7 +75,9 @@ def test_accelerators_that_follow_from_what_it_does(answers: Answers) -> None:
 )
 def test_cpus_without_definitions(answers: Answers, cpu_type: str, model: str) -> None:
     types = [{"name": cpu_type, "parent": "whatever"}]
-    assert binary(replace(answers, cpu_definitions=None, cpu_types=types)).cpus == (model,)
+    assert binary(
+        replace(answers, cpu_definitions=None, cpu_types=types, kvm_present=False)
+    ).cpus == (model,)
 
 
 def test_exit_with_parent(answers: Answers) -> None:

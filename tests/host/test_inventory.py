@@ -212,9 +212,13 @@ def test_the_default_model_by_its_name_is_proven_once(take: Take, fakes: Fakes) 
 
 
 def test_a_model_that_the_binary_does_not_know_is_not_tried(take: Take, fakes: Fakes) -> None:
-    assert take(Wanted("mine", X86, ("power10",))).proofs == ()
+    (proof,) = take(Wanted("mine", X86, ("power10,vsx=off",))).proofs
+    assert proof.state is KvmState.UNAVAILABLE
+    assert proof.reason == "QEMU 9.2.0 (fake) has no CPU model 'power10'"
+    assert fakes.proven == []
     fakes.cpus = ()  # nothing is known of its models
-    assert len(take(Wanted("mine", X86, ("power10",)), fresh=True).proofs) == 1
+    (proof,) = take(Wanted("mine", X86, ("power10",)), fresh=True).proofs
+    assert proof.state is KvmState.WORKS
 
 
 def test_one_emulator_under_two_names_is_known_under_both(

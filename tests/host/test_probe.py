@@ -28,7 +28,7 @@ def test_everything(scripted: Scripted, replies: dict[str, Any]) -> None:
     assert (binary.qemu, binary.path, binary.note) == ("mine", str(path), "")
     assert binary.version == (7, 2, 22)
     assert binary.accelerators == ("kvm", "tcg")
-    assert binary.cpus == ("rv64",)
+    assert binary.cpus == ("host", "rv64")
     assert binary.devices == ("edu", "pvpanic-pci")
     assert probed.files[0] == str(path)
     assert any("libc" in file for file in probed.files[1:])  # of the interpreter that ran it
@@ -39,7 +39,7 @@ def test_cpu_types_where_there_are_no_definitions(
 ) -> None:
     del replies["query-cpu-definitions"]
     replies["cpu"] = [{"name": "sifive-u54-riscv-cpu"}]
-    assert probe(scripted(replies)).binary.cpus == ("sifive-u54",)
+    assert probe(scripted(replies)).binary.cpus == ("host", "sifive-u54")
 
 
 def test_a_binary_that_dies_of_its_modules_keeps_what_it_said(
@@ -47,7 +47,7 @@ def test_a_binary_that_dies_of_its_modules_keeps_what_it_said(
 ) -> None:
     probed = probe(scripted(replies | {"dies of": "qom-list-types"}))
     assert probed.binary.devices == ()
-    assert probed.binary.cpus == ("rv64",)
+    assert probed.binary.cpus == ("host", "rv64")
     assert probed.binary.note == (
         "its devices are not known: QEMU ended with signal 9: "
         "module_load_dso: Assertion `QTAILQ_EMPTY(&list)' failed."

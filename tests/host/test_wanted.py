@@ -65,4 +65,5 @@ def test_files() -> None:
 def test_everything() -> None:
     found = everything([Installation("system"), Installation("mine")])
     assert len(found) == 2 * len(Architecture)
-    assert all(wanted.cpus == DOCTOR_MODELS for wanted in found)
+    assert all(wanted.cpus == DOCTOR_MODELS[wanted.architecture] for wanted in found)
+    assert all("" in wanted.cpus for wanted in found)
