@@ -1,12 +1,14 @@
 """The vocabulary: enums and frozen dataclasses that every other module speaks in.
 
 Nothing here does I/O, and everything here is plain data that survives a round trip through JSON
-(``pydantic.TypeAdapter`` does it), because cases and results are journalled, resumed, and sent to other hosts.
-Times are seconds (float), sizes are bytes (int), unless a name says otherwise.
+(``pydantic.TypeAdapter`` does it), because cases and results are journalled, resumed, and sent to
+other hosts. Times are seconds (float), sizes are bytes (int), unless a name says otherwise.
 """
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from matrix.versions import VersionRange
 
 
 class Architecture(StrEnum):
@@ -52,7 +54,7 @@ class Accelerator(StrEnum):
 class Verdict(StrEnum):
     """What a case came to."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a verdict, no password
     FAIL = "fail"
     SKIP = "skip"
     XFAIL = "xfail"
@@ -78,7 +80,7 @@ class Verdict(StrEnum):
 class SubtestVerdict(StrEnum):
     """The prefixes that a guest puts before a subtest's name, as kvm-unit-tests' report library."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a verdict, no password
     FAIL = "fail"
     SKIP = "skip"
     XFAIL = "xfail"
@@ -87,6 +89,11 @@ class SubtestVerdict(StrEnum):
     """``XPASS:``, the guest expected a failure and it passed: a failure."""
     KFAIL = "kfail"
     """``KFAIL:``, a known failure: not counted as one."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the guest counts it as an unexpected failure."""
+        return self in (SubtestVerdict.FAIL, SubtestVerdict.XPASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +207,31 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Expectation:
+    """One known failure: which cases have it, under which conditions, how they fail, and why.
+
+    Each of the conditions holds where it is empty or where one of its values is the case's or the
+    host's.
+    """
+
+    place: str
+    """``FILE:LINE``, where it is written."""
+    reason: str
+    cases: tuple[str, ...]
+    """Patterns (:mod:`fnmatch`) of tests' names; one with a ``.`` may be of a whole case id."""
+    arch: tuple[Architecture, ...] = ()
+    accel: tuple[Accelerator, ...] = ()
+    """What the case really runs under: never ``auto``."""
+    qemu: tuple[VersionRange, ...] = ()
+    host_kernel: tuple[VersionRange, ...] = ()
+    cpu_vendor: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = (Verdict.FAIL,)
+    """With ``pass`` among them it fails only sometimes, and a pass is none that is unexpected."""
+    subtests: tuple[str, ...] = ()
+    """Patterns of the names of subtests: only their failures are known. Empty: all are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One test in one variant. ``id`` is unique in a run, stable, and independent of the host."""
 
@@ -212,6 +244,8 @@ class Case:
     settings: RunSettings = field(default_factory=RunSettings)
     excluded: str = ""
     """A reason why the scenario itself skips the case (nodefault group, no build), else empty."""
+    expected: tuple[Expectation, ...] = ()
+    """Known failures that its name and architecture match; the host decides on the rest."""
 
     @property
     def timeout(self) -> float:
@@ -314,3 +348,7 @@ class Attempt:
     """One line for a shell that repeats it: the path of its ``command.sh``, or empty."""
     artifacts: str = ""
     """Folder, relative to the run directory; empty where there is none."""
+    observed: Verdict | None = None
+    """What it came to before known failures were considered; None where that is ``verdict``."""
+    by_subtests: bool = False
+    """It failed by the failures of ``subtests``, which are all there, and by nothing else."""
