@@ -1,0 +1,95 @@
+"""The embedded guests on real QEMU, through the whole of the program: every verdict, everywhere."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix.model import Architecture
+
+pytestmark = pytest.mark.qemu
+
+ROOT = Path(__file__).parents[2]
+PASSING = {"boot", "smp", "smp4", "memory", "timer", "timer-smp", "exception", "panic"}
+
+Runner = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Runner:
+    """Runs a scenario of the project; gives the exit code and the cases by test."""
+
+    def matrix_run(scenario: str, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "matrix",
+                "run",
+                ROOT / "scenarios" / scenario,
+                *options,
+                "-o",
+                tmp_path / "run",
+            ],
+            env={**os.environ, "MATRIX_STATE": str(tmp_path / "state")},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        path = tmp_path / "run" / "results.json"
+        assert path.exists(), done.stderr
+        cases = json.loads(path.read_text())["cases"]
+        return done.returncode, {case["test"]: case for case in cases}
+
+    return matrix_run
+
+
+def verdicts(cases: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {name: case["verdict"] for name, case in cases.items()}
+
+
+@pytest.mark.parametrize("architecture", list(Architecture))
+def test_smoke_under_tcg(run: Runner, architecture: Architecture) -> None:
+    code, cases = run("smoke.yaml", "--arch", architecture.value, "-k", "tcg")
+    assert verdicts(cases) == dict.fromkeys(PASSING, "pass")
+    assert code == 0
+    assert {case["accelerator"] for case in cases.values()} == {"tcg"}
+    latency = {metric["name"]: metric for metric in cases["timer"]["metrics"]}
+    assert any("latency" in name for name in latency)
+
+
+@pytest.mark.kvm
+@pytest.mark.slow
+def test_smoke_under_kvm(run: Runner) -> None:
+    """Some 10 to 60 s where KVM is nested: every exit of the guest is slow there."""
+    code, cases = run("smoke.yaml", "--arch", "x86_64", "-k", "kvm")
+    if set(verdicts(cases).values()) == {"skip"}:
+        pytest.skip(next(iter(cases.values()))["reason"])
+    assert verdicts(cases) == dict.fromkeys(PASSING, "pass")
+    assert code == 0
+    assert {case["accelerator"] for case in cases.values()} == {"kvm"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", list(Architecture))
+def test_guests_that_end_badly(run: Runner, architecture: Architecture) -> None:
+    """Some 11 s: one of them only ends by its time limit of 10 s, the others wait their stall."""
+    wanted = "tcg and (fail or hang or spin or deadloop)"
+    code, cases = run("verdicts.yaml", "--arch", architecture.value, "-k", wanted, "-j", "4")
+    assert verdicts(cases) == {
+        "fail": "fail",
+        "hang": "stall",
+        "spin": "timeout",
+        "deadloop": "stall",
+    }
+    assert code == 1
+    assert "sleep" in cases["hang"]["reason"]
+    assert "pc 0x" in cases["deadloop"]["reason"]
+    assert "FAIL" not in cases["spin"]["reason"]
+    assert cases["fail"]["subtests"][0]["verdict"] == "fail"
