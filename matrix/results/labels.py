@@ -15,11 +15,13 @@ def axis_labels(variant: Variant) -> dict[str, str]:
     return labels
 
 
-def variant_label(variant: Variant) -> str:
-    """One line: architecture and accelerator bare, further axes as ``name=value``."""
+def variant_label(variant: Variant, leave_out: str = "") -> str:
+    """One line: architecture and accelerator bare, further axes as ``name=value``, without the
+    axis ``leave_out``."""
     return " ".join(
         value if name in ("arch", "accel") else f"{name}={value}"
         for name, value in axis_labels(variant).items()
+        if name != leave_out
     )
 
 

@@ -11,6 +11,7 @@ def test_a_variant_in_one_line() -> None:
     )
     assert variant_label(plain) == "arm auto"
     assert variant_label(full) == "x86_64 kvm qemu=10.0 machine=q35 cpu=max smp=4 memory=256MiB"
+    assert variant_label(full, leave_out="qemu").startswith("x86_64 kvm machine=q35 ")
 
 
 @pytest.mark.parametrize(
