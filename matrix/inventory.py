@@ -77,6 +77,35 @@ class KvmProof:
     """(guest, verdict) for each embedded guest that was run."""
 
 
+class FirmwareDevice(StrEnum):
+    """What firmware is mapped into (FirmwareDevice in QEMU's docs/interop/firmware.json)."""
+
+    FLASH = "flash"
+    """A pflash chip of its own, and another one for its variables."""
+    MEMORY = "memory"
+    """Loaded by ``-bios``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    """One UEFI firmware, as its descriptor says (QEMU's docs/interop/firmware.json)."""
+
+    descriptor: str
+    """Path of the JSON file that describes it."""
+    device: FirmwareDevice
+    executable: str
+    targets: tuple[tuple[str, tuple[str, ...]], ...]
+    """(architecture, glob patterns of the names of machines) that it runs on."""
+    executable_format: str = "raw"
+    variables: str = ""
+    """Template of its variable store, never to be written to; empty where it has none."""
+    variables_format: str = "raw"
+    combined: bool = False
+    """The executable's file holds the variables too (mode ``combined``)."""
+    features: tuple[str, ...] = ()
+    """``secure-boot``, ``enrolled-keys``, ``requires-smm``, ``verbose-static``, …"""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """The machine itself."""
@@ -107,6 +136,12 @@ class Inventory:
     proofs: tuple[KvmProof, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     """(path, first line) of the host's files that tests ask for (``check = PATH=VALUE``)."""
+    firmware: tuple[Firmware, ...] = ()
+    """UEFI firmware that is installed, in the order of preference."""
+    firmware_problems: tuple[str, ...] = ()
+    """Descriptors of firmware that cannot be used, each with the reason."""
+    kvmtool: str = ""
+    """Path of kvmtool's ``lkvm``, empty where it is not installed."""
 
     def binary(self, qemu: str, architecture: Architecture) -> Binary | None:
         """The emulator of that installation for that architecture, or None."""

@@ -141,6 +141,8 @@ class Build:
     revision: str = ""
     max_smp: int = 8
     """vCPUs that ``$MAX_SMP`` stood for when its tests were read."""
+    addr2line: str = ""
+    """Program of the build's toolchain that resolves addresses (ADDR2LINE), empty for unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +267,10 @@ class Launch:
     channel: ExitChannel
     environment: tuple[tuple[str, str], ...] = ()
     """Variables added to QEMU's environment."""
+    program: str = "QEMU"
+    """What is started, in words."""
+    monitor: bool = True
+    """Whether it speaks QMP; a program that does not (kvmtool) runs its guest at once."""
 
 
 class Ending(StrEnum):
