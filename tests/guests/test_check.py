@@ -144,9 +144,7 @@ def test_missing_make_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.slow  # builds all architectures, eight cross compilers' worth of work
-def test_the_committed_images_are_what_the_sources_give(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_committed_images_are_what_the_sources_give(tmp_path: Path) -> None:
     findings = [
         check.check(architecture, tmp_path)
         for architecture in check.architectures()
