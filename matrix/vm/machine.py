@@ -57,7 +57,8 @@ async def run_guest(
     Nothing that QEMU, its guest or the host does raises: a host that fails (no program, no space,
     no descriptors) is :attr:`~matrix.model.Ending.ERROR` with the reason. An ``exit_status`` is
     told only of a QEMU that exited by itself, and None where it had to be ended because its guest
-    was over (paused after a panic or a shutdown).
+    was over (paused after a panic or a shutdown); ``kvm_enabled`` only where the command line
+    names KVM.
 
     Raises:
         CancelledError: after QEMU has been killed and reaped.

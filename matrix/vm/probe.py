@@ -11,6 +11,7 @@ from matrix.vm.monitor import Monitor
 from matrix.vm.process import Process, spawn
 from matrix.vm.session import EXIT_GRACE, monitor_arguments
 from matrix.vm.stderr import explain
+from matrix.vm.tasks import put_off_cancellation
 
 
 @contextlib.asynccontextmanager
@@ -33,26 +34,9 @@ async def bare_qemu(
         MonitorError: it dies, also while the body uses the monitor, or does not answer; with what
             QEMU said on stderr.
     """
-    argv = [*binary_argv, "-nodefaults", "-display", "none"]
-    if not {"-machine", "-M", "--machine"} & set(binary_argv):
-        argv += ["-machine", "none"]
     said = Tail()
-    ours, theirs = socket.socketpair()
     with contextlib.ExitStack() as stack:
-        stack.callback(theirs.close)
-        stack.callback(ours.close)
-        readers, qemus = _pipe(said)
-        stack.callback(readers.close)
-        with contextlib.ExitStack() as handed:
-            handed.callback(theirs.close)
-            handed.callback(os.close, qemus)
-            process = await spawn(
-                (*argv, *monitor_arguments(theirs.fileno())),
-                stdout=qemus,
-                stderr=qemus,
-                pass_fds=(theirs.fileno(),),
-                environment=environment,
-            )
+        process, ours, reader = await _start(binary_argv, environment, said, stack)
         monitor: Monitor | None = None
         try:
             monitor = await Monitor.connect(ours, timeout)
@@ -64,19 +48,42 @@ async def bare_qemu(
             if error.error_class:  # QEMU lives, and said no
                 raise
             await process.ended_within(EXIT_GRACE)
-            readers.drain()
+            reader.drain()
             raise _with_exit(error, process, said) from error
         finally:
             try:
                 await process.destroy()
             finally:
                 if monitor is not None:
-                    await monitor.close()
+                    await put_off_cancellation(monitor.close())
 
 
-def _pipe(said: Tail) -> tuple[OutputReader, int]:
-    ours, qemus = os.pipe()
-    return OutputReader(ours, said.write, _never), qemus
+async def _start(
+    binary_argv: Sequence[str],
+    environment: Iterable[tuple[str, str]],
+    said: Tail,
+    stack: contextlib.ExitStack,
+) -> tuple[Process, socket.socket, OutputReader]:
+    """Start QEMU; ``said`` gets what it prints, ``stack`` releases our ends of everything."""
+    argv = [*binary_argv, "-nodefaults", "-display", "none"]
+    if not {"-machine", "-M", "--machine"} & set(binary_argv):
+        argv += ["-machine", "none"]
+    with contextlib.ExitStack() as theirs:
+        ours, monitor = socket.socketpair()
+        stack.callback(ours.close)
+        theirs.callback(monitor.close)
+        readable, writable = os.pipe()
+        theirs.callback(os.close, writable)
+        reader = OutputReader(readable, said.write, _never)
+        stack.callback(reader.close)
+        process = await spawn(
+            (*argv, *monitor_arguments(monitor.fileno())),
+            stdout=writable,
+            stderr=writable,
+            pass_fds=(monitor.fileno(),),
+            environment=environment,
+        )
+    return process, ours, reader
 
 
 def _never(error: Exception) -> None:

@@ -1,7 +1,7 @@
 """Starting, stopping and reaping processes: the only module that starts any.
 
 A process started here is the leader of its own session, is killed by the kernel when the
-orchestrator dies (prctl(2), PR_SET_PDEATHSIG), inherits only the descriptors named, and is always
+orchestrator dies (:mod:`matrix.vm.lifeline`), inherits only the descriptors named, and is always
 reaped; what is left of its group goes with it.
 
 Exits are seen through a pidfd in the event loop: no thread and no SIGCHLD handler per process, and
@@ -10,8 +10,10 @@ nothing is reaped behind our back.
 
 import asyncio
 import contextlib
-import ctypes
+import errno
+import functools
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,18 +21,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from matrix.errors import HostError, SpawnError
+from matrix.vm import lifeline
 from matrix.vm.tasks import put_off_cancellation
 
-PR_SET_PDEATHSIG = 1
-"""linux/prctl.h."""
-ORPHANED_STATUS = 125
-"""Exit status of a child whose parent died before the parent-death signal was set."""
+PROBE_TIMEOUT = 10.0
+"""Seconds that setpriv may take to say its version, once."""
 UNKILLABLE = 20.0
 """Seconds after which a process that survives SIGKILL (stuck in the kernel) is given up."""
-
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
-_prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
-_prctl.restype = ctypes.c_int
 
 
 class _Streams(NamedTuple):
@@ -123,8 +120,7 @@ async def spawn(
     own. The caller owns the process and ends it with :meth:`Process.destroy` or
     :meth:`Process.stop`, also when it is cancelled itself.
 
-    The parent-death signal is tied to the thread that calls this, which is the event loop's. This
-    blocks until the child has executed, 1 to 3 ms.
+    The parent-death signal is tied to the thread that calls this, which is the event loop's.
 
     Raises:
         SpawnError: no such program, not executable, no memory, no descriptors left, …
@@ -141,12 +137,16 @@ def _start(
     cwd: Path | None,
 ) -> Process:
     try:
+        parent = os.getpid()
+        program = _find(argv[0], environment, cwd)
+        setpriv = _setpriv(parent)
+        start = lifeline.by_setpriv(setpriv, parent, program) if setpriv else (program,)
         popen = subprocess.Popen(
-            argv,
+            (*start, *argv[1:]),
             stdin=streams.stdin,
             stdout=streams.stdout,
             stderr=streams.stderr,
-            preexec_fn=_tie_to(os.getpid()),
+            preexec_fn=None if setpriv else lifeline.by_fork(parent),
             pass_fds=pass_fds,
             env=environment,
             cwd=cwd,
@@ -165,14 +165,41 @@ def _start(
         raise SpawnError(argv, error.strerror or str(error)) from error
 
 
-def _tie_to(parent: int) -> Callable[[], None]:
-    """What the child does between fork and exec: nothing but system calls, as threads may exist."""
+def _find(program: str, environment: dict[str, str], cwd: Path | None) -> str:
+    """The absolute path of a program, searched as execvp(3) does.
 
-    def tie() -> None:
-        # setpriv(1) would cost an exec more and cannot close the race that getppid closes; at an
-        # RSS of 50 MB the fork that this needs, in place of a vfork, costs us 1 ms.
-        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before the signal was set: nobody would send it
-            os._exit(ORPHANED_STATUS)
+    Raises:
+        OSError: there is none, or it is not executable.
+    """
+    if os.sep not in program:
+        found = shutil.which(program, path=environment.get("PATH"))
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "no such program in PATH", program)
+        return str(Path(found).absolute())
+    path = Path(cwd or "", program).absolute()
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), program)
+    return str(path)
 
-    return tie
+
+@functools.cache
+def _setpriv(parent: int) -> str | None:
+    """The path of a setpriv(1) that works here: busybox's does not, and /proc may be hidden."""
+    found = shutil.which("setpriv")
+    if found is None:
+        return None
+    setpriv = str(Path(found).absolute())
+    try:
+        probe = subprocess.run(
+            (*lifeline.by_setpriv(setpriv, parent, setpriv), "--version"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=PROBE_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return setpriv if probe.returncode == 0 else None

@@ -49,6 +49,7 @@ class Session:
         self.monitor: Monitor | None = None
         self.started = False
         """The guest has run: ``cont`` was accepted, QEMU said RESUME, or the guest has printed."""
+        self._kvm_wanted = False
         self._released = False
         self._stopping = False
         self.kvm_enabled: bool | None = None
@@ -85,6 +86,7 @@ class Session:
             OSError: the logs cannot be created, or no descriptors are left.
             SpawnError: QEMU cannot be started.
         """
+        self._kvm_wanted = any("kvm" in word for word in launch.argv)
         console = self._log("console.log", log_bytes)
         errors = self._log("qemu.log", log_bytes)
         self._transcript = self._log("qmp.jsonl", TRANSCRIPT_BYTES, TRANSCRIPT_CUT_MARK)
@@ -115,7 +117,8 @@ class Session:
             self.monitor = await Monitor.connect(
                 peer, seconds, on_event=self._event, record=self._record
             )
-            self.kvm_enabled = await self._query_kvm(deadline - self.loop.time())
+            if self._kvm_wanted:
+                self.kvm_enabled = await self._query_kvm(deadline - self.loop.time())
             self._released = True
             await self.monitor.execute("cont", timeout=deadline - self.loop.time())
         except MonitorError as error:

@@ -37,7 +37,7 @@ def test_a_guest_that_passes(run_fake: RunFake, private: Path) -> None:
     assert outcome.signal is None
     assert outcome.last_line == "EXIT"
     assert outcome.stderr_tail == ("warning: x is deprecated",)
-    assert outcome.kvm_enabled is False
+    assert outcome.kvm_enabled is None  # nobody wanted KVM
     assert 0 < outcome.seconds < 10
     assert outcome.reason == outcome.doing == outcome.shutdown_reason == ""
     assert (private / "console.log").read_text() == "PASS: a\nEXIT\n"
@@ -50,9 +50,26 @@ def test_the_monitor_is_recorded(run_fake: RunFake, private: Path) -> None:
     run_fake(cont=[["event", "LONG", {"x": "y" * 10_000}]])
     records = [json.loads(line) for line in (private / "qmp.jsonl").read_text().splitlines()]
     commands = [r["message"]["execute"] for r in records if r["to"] == "qemu"]
-    assert commands == ["qmp_capabilities", "query-kvm", "cont"]
+    assert commands == ["qmp_capabilities", "cont"]
     assert records[-1]["bytes"] > 10_000
     assert all(abs(record["time"] - time.time()) < 60 for record in records)
+
+
+@pytest.mark.parametrize(
+    ("script", "enabled"),
+    [
+        ({"replies": {"query-kvm": {"enabled": True, "present": True}}}, True),
+        ({"replies": {"query-kvm": {"enabled": False, "present": True}}}, False),
+        ({"replies": {"query-kvm": ["nonsense"]}}, None),
+        ({"errors": {"query-kvm": ["CommandNotFound", "never heard of it"]}}, None),
+    ],
+)
+def test_whether_kvm_is_used_is_asked_where_it_is_wanted(
+    private: Path, fake_launch: FakeLaunch, script: dict[str, Any], enabled: bool | None
+) -> None:
+    launch = fake_launch("-accel", "kvm", **script)
+    outcome = asyncio.run(run_guest(launch, private, NORMAL))
+    assert (outcome.ending, outcome.kvm_enabled) == (Ending.EXITED, enabled)
 
 
 def test_on_console_gets_every_byte(run_fake: RunFake) -> None:
@@ -174,6 +191,7 @@ def test_a_storm_of_events_ends_at_the_timeout(run_fake: RunFake, private: Path)
     assert outcome.ending is Ending.TIMEOUT
     assert outcome.seconds < 8
     assert sum(path.stat().st_size for path in private.iterdir()) < 4 << 20
+    assert '"cut_bytes"' in (private / "qmp.jsonl").read_text()
 
 
 def test_timeout(run_fake: RunFake, private: Path) -> None:
