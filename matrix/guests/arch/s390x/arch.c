@@ -4,65 +4,19 @@
  *
  * DAT is off throughout: every address is a real one, and beyond the prefix area (the first 8 KiB,
  * which each CPU has for itself) an absolute one. Numbers and layouts are those of the Principles
- * of Operation (SA22-7832); those of SCLP, which has no public specification, are the ones in
- * QEMU's include/hw/s390x/sclp.h and event-facility.h.
+ * of Operation (SA22-7832).
  */
 #include <arch.h>
 #include <guest.h>
 
-#include "lowcore.h"
-
-#define PSW_EXTERNAL (1ull << 56)
-#define PSW_WAIT     (1ull << 49)
-#define PSW_64_BIT   (3ull << 31)
-
-#define CR0_CLOCK_COMPARATOR (1ull << 11)
-#define CR0_CPU_TIMER        (1ull << 10)
-#define CR0_SERVICE_SIGNAL   (1ull << 9)
+#include "cpu.h"
+#include "sclp.h"
 
 #define CODE_CLOCK_COMPARATOR 0x1004
 #define CODE_CPU_TIMER        0x1005
 #define CODE_SERVICE_SIGNAL   0x2401
 
 #define CLOCK_HZ 4096000000ull /* bit 51 of the TOD clock counts microseconds */
-
-struct psw {
-    uint64_t mask;
-    uint64_t address;
-};
-
-/* One CPU's prefix area. */
-struct lowcore {
-    uint8_t reserved1[LC_EXTERNAL_CODE];
-    uint16_t external_code;
-    uint8_t reserved2[LC_PROGRAM_CODE - LC_EXTERNAL_CODE - 2];
-    uint16_t program_code;
-    uint8_t reserved3[LC_EXTERNAL_OLD_PSW - LC_PROGRAM_CODE - 2];
-    struct psw external_old;
-    struct psw service_call_old;
-    struct psw program_old;
-    uint8_t reserved4[LC_RESTART_NEW_PSW - LC_PROGRAM_OLD_PSW - 16];
-    struct psw restart_new;
-    struct psw external_new;
-    struct psw service_call_new;
-    struct psw program_new;
-    uint8_t reserved5[LC_EXTERNAL_CLOCK - LC_PROGRAM_NEW_PSW - 16];
-    uint64_t external_clock;
-    uint64_t external_registers[16];
-    uint64_t program_registers[16];
-    uint64_t stack;
-    void (*entry)(unsigned cpu);
-    uint64_t fault_resume; /* 0: a fault is not expected */
-    unsigned faults;
-    unsigned number;
-    bool timer_came, guard_came, service_came;
-    uint8_t padding[LC_SIZE - LC_SOFTWARE - 27];
-};
-
-_Static_assert(offsetof(struct lowcore, program_new) == LC_PROGRAM_NEW_PSW, "assigned by hardware");
-_Static_assert(offsetof(struct lowcore, program_registers) == LC_PROGRAM_REGISTERS, "start.S");
-_Static_assert(offsetof(struct lowcore, entry) == LC_SOFTWARE, "start.S");
-_Static_assert(sizeof(struct lowcore) == LC_SIZE, "the prefix area");
 
 extern const char arch_command_line[];
 extern char __bss_end[];
@@ -78,22 +32,12 @@ static uint16_t cpu_addresses[MAX_CPUS]; /* what SIGP wants, by CPU number */
 static unsigned cpu_count;
 static uint64_t memory_size;
 
-/* This CPU's own. The assembly keeps the compiler from reasoning about a null pointer. */
-static struct lowcore *lowcore(void)
-{
-    struct lowcore *here;
-
-    __asm__("lghi %0, 0" : "=a"(here));
-    return here;
-}
-
 static void set_control_register_0(uint64_t value)
 {
     __asm__ volatile("lctlg 0, 0, %0" : : "Q"(value) : "memory");
 }
 
-/* Sleep until an external interrupt of these subclasses has been taken. */
-static void wait_for(uint64_t subclasses)
+void wait_for(uint64_t subclasses)
 {
     struct psw psw = {.mask = PSW_64_BIT | PSW_WAIT | PSW_EXTERNAL};
 
@@ -127,156 +71,6 @@ void external_interrupt(void)
     }
     /* Back to after the wait, which ends so. */
     core->external_old.mask &= ~(PSW_WAIT | PSW_EXTERNAL);
-}
-
-/*
- * SCLP: the service-call logical processor
- */
-
-#define SCLP_READ_SCP_INFORMATION 0x00020001u
-#define SCLP_READ_CPU_INFORMATION 0x00010001u
-#define SCLP_READ_EVENT_DATA      0x00770005u
-#define SCLP_WRITE_EVENT_DATA     0x00760005u
-#define SCLP_WRITE_EVENT_MASK     0x00780005u
-
-#define SCLP_NORMAL_READ 0x0010
-#define SCLP_NORMAL      0x0020
-
-#define EVENT_ASCII      0x1a
-#define EVENT_ASCII_MASK (1u << (32 - EVENT_ASCII))
-
-#define BLOCK_SIZE 4096
-
-/* A service-call control block: must not cross a page, must lie below 2 GiB. */
-union block {
-    struct {
-        uint16_t length;
-        uint8_t function, control[3];
-        uint16_t response;
-        union {
-            struct {
-                uint16_t increments;
-                uint8_t increment_mib;
-                uint8_t reserved[89];
-                uint32_t increment_mib_large; /* where the small one is 0 */
-                uint64_t increments_large;    /* likewise */
-            } memory;
-            struct {
-                uint16_t configured, offset, standby, offset_standby;
-            } cpus;
-            struct {
-                uint16_t reserved, mask_length;
-                uint32_t receive, send, can_receive, can_send;
-            } mask;
-            struct {
-                uint16_t length;
-                uint8_t type, flags;
-                uint16_t reserved;
-                char text[];
-            } event;
-        };
-    };
-    uint8_t bytes[BLOCK_SIZE];
-} __attribute__((aligned(BLOCK_SIZE)));
-
-_Static_assert(offsetof(union block, memory.increment_mib_large) == 100, "laid out by SCLP");
-
-static union block console_block, other_block;
-
-static void clear(union block *block)
-{
-    memset(block, 0, sizeof(*block));
-    block->length = BLOCK_SIZE;
-}
-
-/* Have SCLP do a command; returns its response code. */
-static uint16_t service_call(uint32_t command, union block *block)
-{
-    struct lowcore *core = lowcore();
-    int condition;
-
-    core->service_came = false;
-    do {
-        __asm__ volatile(".insn rre, 0xb2200000, %1, %2\n"
-                         "ipm %0\n"
-                         "srl %0, 28"
-                         : "=&d"(condition)
-                         : "d"(command), "a"(block)
-                         : "cc", "memory");
-    } while (condition == 2); /* busy */
-    /* The signal may be for console input that came meanwhile: a command that is done has a
-     * response. */
-    while (condition == 0 && !(core->service_came && block->response != 0))
-        wait_for(CR0_SERVICE_SIGNAL);
-    return condition == 0 ? block->response : 0;
-}
-
-static void console_init(void)
-{
-    clear(&other_block);
-    other_block.mask.mask_length = 4;
-    other_block.mask.receive = EVENT_ASCII_MASK;
-    other_block.mask.send = EVENT_ASCII_MASK;
-    service_call(SCLP_WRITE_EVENT_MASK, &other_block);
-}
-
-void arch_console_write(const char *text, size_t length)
-{
-    const size_t most = BLOCK_SIZE - offsetof(union block, event.text);
-
-    while (length > 0) {
-        size_t now = length < most ? length : most;
-
-        console_block.function = 0;
-        console_block.response = 0;
-        console_block.length = (uint16_t)(offsetof(union block, event.text) + now);
-        console_block.event.length =
-            (uint16_t)(console_block.length - offsetof(union block, event));
-        console_block.event.type = EVENT_ASCII;
-        console_block.event.flags = 0;
-        console_block.event.reserved = 0;
-        memcpy(console_block.event.text, text, now);
-        service_call(SCLP_WRITE_EVENT_DATA, &console_block);
-        text += now;
-        length -= now;
-    }
-}
-
-/* Input comes a whole line at a time; the block keeps what has not been asked for yet. */
-int arch_console_read(void)
-{
-    static union block input;
-    static uint16_t at, end;
-
-    if (at == end) {
-        clear(&input);
-        if (service_call(SCLP_READ_EVENT_DATA, &input) != SCLP_NORMAL ||
-            input.event.type != EVENT_ASCII)
-            return -1;
-        at = 1; /* a zero byte says that text follows */
-        end = (uint16_t)(input.event.length - 6);
-        if (end <= at) {
-            at = end;
-            return -1;
-        }
-    }
-    return (unsigned char)input.event.text[at++];
-}
-
-static void find_memory(void)
-{
-    uint64_t count, mib;
-
-    clear(&other_block);
-    if (service_call(SCLP_READ_SCP_INFORMATION, &other_block) != SCLP_NORMAL_READ)
-        return;
-    count = other_block.memory.increments;
-    mib = other_block.memory.increment_mib;
-    if (count == 0)
-        count = other_block.memory.increments_large;
-    if (mib == 0)
-        mib = other_block.memory.increment_mib_large;
-    memory_size = count * mib << 20;
 }
 
 /*
@@ -325,20 +119,13 @@ static void prepare_lowcore(struct lowcore *core, unsigned number)
 
 static void find_cpus(void)
 {
-    unsigned others = 1;
+    unsigned listed = sclp_cpu_count(), others = 1;
 
     cpu_addresses[0] = own_address();
-    cpu_count = 1;
-    clear(&other_block);
-    if (service_call(SCLP_READ_CPU_INFORMATION, &other_block) != SCLP_NORMAL_READ)
-        return;
-    cpu_count = other_block.cpus.configured;
-    for (unsigned i = 0; i < cpu_count && others < MAX_CPUS; i++) {
-        uint8_t address = other_block.bytes[other_block.cpus.offset + 16 * i];
-
-        if (address != cpu_addresses[0])
-            cpu_addresses[others++] = address;
-    }
+    cpu_count = listed > 0 ? listed : 1;
+    for (unsigned i = 0; i < listed && others < MAX_CPUS; i++)
+        if (sclp_cpu_address(i) != cpu_addresses[0])
+            cpu_addresses[others++] = sclp_cpu_address(i);
 }
 
 void secondary_main(void)
@@ -531,8 +318,8 @@ void arch_init(uintptr_t boot_information)
     (void)boot_information;
     prepare_lowcore(lowcore(), 0);
     set_control_register_0(0);
-    console_init();
-    find_memory();
+    sclp_console_open();
+    memory_size = sclp_memory_size();
     find_cpus();
 }
 
