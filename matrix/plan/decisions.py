@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from matrix.model import Accelerator, Case
+from matrix.model import Accelerator, Case, Expectation
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class Run:
     """Bytes that QEMU will take: the guest's memory and QEMU's own."""
     kvm_doubt: str = ""
     """Why KVM failed its proof on this host, where the case runs under it all the same."""
+    expected: tuple[Expectation, ...] = ()
+    """The case's known failures whose conditions hold on this host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from matrix.inventory import Binary, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Architecture, Case
 from matrix.plan.command import cpu_of, machine_of, needs_of
 from matrix.plan.decisions import Decision, Run, Skip
-
+from matrix.plan.known import holding
 
 MIGRATION = "migration"
 """The group of kvm-unit-tests that ask to be migrated while they run."""
@@ -33,7 +33,8 @@ def decide(case: Case, inventory: Inventory) -> Decision:
     if reason := _refused(case, binary, accelerator) or _failed_check(case, inventory):
         return Skip(case, reason)
     needs = needs_of(case)
-    return Run(case, accelerator, why, needs.vcpus, needs.memory, doubt)
+    expected = holding(case.expected, accelerator, binary, inventory.host)
+    return Run(case, accelerator, why, needs.vcpus, needs.memory, doubt, expected)
 
 
 def emulator_architecture(

@@ -1,9 +1,10 @@
 """``plan.jsonl``: every decision of a plan, so that a run resumes without its scenario or host.
 
-One JSON object per line. Tests, builds, variants and settings are shared by many cases: each
-stands once, before its first use, as ``{"kind": "test", "value": …}``, and a case refers to it by
-its number among its kind, from 0. A decision is ``{"kind": "run" | "skip", "value": …}``, and the
-last line ``{"kind": "end", "decisions": N}``, so that a file cut short by a copy is noticed.
+One JSON object per line. Tests, builds, variants, settings and known failures are shared by many
+cases: each stands once, before its first use, as ``{"kind": "test", "value": …}``, and a case
+refers to it by its number among its kind, from 0; so does a decision to known failures. A decision
+is ``{"kind": "run" | "skip", "value": …}``, and the last line ``{"kind": "end", "decisions": N}``,
+so that a file cut short by a copy is noticed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from matrix.errors import Place, UsageError
-from matrix.model import Build, Case, RunSettings, Test, Variant
+from matrix.model import Build, Expectation, RunSettings, Test, Variant
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, open_regular, shown, written_atomically
@@ -30,8 +31,9 @@ SHARED: dict[str, type] = {
     "build": Build,
     "variant": Variant,
     "settings": RunSettings,
+    "expected": tuple[Expectation, ...],
 }
-"""The fields of a case that are written once and referred to."""
+"""The fields of cases and decisions that are written once and referred to."""
 
 _Plain = TypeVar("_Plain")
 
@@ -89,19 +91,17 @@ def read_plan(run: RunDirectory) -> tuple[Decision, ...]:
 def _lines(decision: Decision, tables: dict[str, dict[object, int]]) -> Iterator[bytes]:
     """The line of a decision, after those of what it is the first to use."""
     case: dict[str, object] = {}
-    for name in (each.name for each in fields(Case)):
-        value = getattr(decision.case, name)
-        if name in SHARED:
-            table = tables[name]
-            if value not in table:
-                table[value] = len(table)
-                yield to_json({"kind": name, "value": value}, inf_nan_mode="strings") + b"\n"
-            value = table[value]
-        case[name] = value
     document: dict[str, object] = {"case": case}
-    for name in (each.name for each in fields(decision)):
-        if name != "case":
-            document[name] = getattr(decision, name)
+    for target, source in ((case, decision.case), (document, decision)):
+        for name in (each.name for each in fields(source) if each.name != "case"):
+            value = getattr(source, name)
+            if name in SHARED:
+                table = tables[name]
+                if value not in table:
+                    table[value] = len(table)
+                    yield to_json({"kind": name, "value": value}, inf_nan_mode="strings") + b"\n"
+                value = table[value]
+            target[name] = value
     kind = "run" if isinstance(decision, Run) else "skip"
     yield to_json({"kind": kind, "value": document}, inf_nan_mode="strings") + b"\n"
 
@@ -133,11 +133,10 @@ class _PlanReader:
         case = document.get("case") if isinstance(document, dict) else None
         if not isinstance(case, dict):
             raise Unusable("a decision without a case")
-        for name, table in self._tables.items():
-            number = case.get(name)
-            if not isinstance(number, int) or not 0 <= number < len(table):
-                raise Unusable(f"the case refers to a {name} that was not defined before")
-            case[name] = table[number]
+        for name in self._tables:
+            self._dereference("case", case, name)
+        if kind == "run":
+            self._dereference("decision", document, "expected")
         decision: Decision = (
             _adapter(Run).validate_python(document)
             if kind == "run"
@@ -147,6 +146,12 @@ class _PlanReader:
             raise Unusable(f"the case {decision.case.id!r} is there twice")
         self._ids.add(decision.case.id)
         self.decisions.append(decision)
+
+    def _dereference(self, what: str, document: dict[str, Any], name: str) -> None:
+        number, table = document.get(name), self._tables[name]
+        if not isinstance(number, int) or not 0 <= number < len(table):
+            raise Unusable(f"the {what}'s {name!r} was not defined before")
+        document[name] = table[number]
 
     def _end(self, document: dict[str, Any]) -> None:
         if document.get("decisions") != len(self.decisions):

@@ -14,6 +14,7 @@ from matrix.inventory import Binary, Inventory
 from matrix.model import Attempt, Build, Ending, Launch, Outcome, Transcript, Verdict
 from matrix.plan.command import launch_for
 from matrix.plan.decisions import Run
+from matrix.plan.known import considered
 from matrix.plan.planner import emulator_architecture
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors
@@ -89,7 +90,8 @@ class LocalExecutor:
             accelerator=decision.accelerator.value,
             kvm_doubt=decision.kvm_doubt,
         )
-        return self._attempt(assignment, command, outcome, transcript, judgement)
+        attempt = self._attempt(assignment, command, outcome, transcript, judgement)
+        return considered(attempt, decision.expected)
 
     def _launch(self, decision: Run, directory: Path) -> Launch:
         case = decision.case
@@ -140,6 +142,7 @@ class LocalExecutor:
             metrics=transcript.metrics,
             command=str(command),
             artifacts=self._run.relative(assignment.directory),
+            by_subtests=judgement.by_subtests,
         )
 
 

@@ -42,7 +42,6 @@ NAMES_SHOWN = 3
 PIECE_LIMIT = 160
 """Characters of each text of the guest or QEMU that goes into a reason."""
 
-_FAILED = (SubtestVerdict.FAIL, SubtestVerdict.XPASS)
 _UNEXPECTED = re.compile(r"([0-9]{1,9}) unexpected failures")
 _TESTS = re.compile(r"([0-9]{1,9}) tests")
 _MIGRATION_PROMPTS = ("Now migrate the VM", "Begin continuous migration")
@@ -61,6 +60,8 @@ class Judgement:
 
     verdict: Verdict
     reason: str
+    by_subtests: bool = False
+    """A fail for its failed subtests, all of which the transcript names, and for nothing else."""
 
 
 def judge(
@@ -120,6 +121,12 @@ class _End:
         """A failure; empty pieces are left out."""
         return Judgement(Verdict.FAIL, _sentence(*pieces))
 
+    def fail_by_subtests(self, *more: str) -> Judgement:
+        """A failure that is nothing but the failures of subtests."""
+        named = sum(subtest.verdict.failed for subtest in self.transcript.subtests)
+        reason = _sentence(self.failures(), *more)
+        return Judgement(Verdict.FAIL, reason, by_subtests=self.failed_count() == named)
+
     def crash(self, what: str, said: str = "") -> Judgement:
         """QEMU's or KVM's failure: what happened, what QEMU said of it, the doubt in KVM."""
         text = f"{what}: {_short(said)}" if said else what
@@ -132,7 +139,7 @@ class _End:
     def failed_count(self) -> int:
         """Unexpected failures, as seen or as the summary counts them, whichever is more."""
         counts = dict(self.transcript.counts)
-        seen = sum(counts.get(verdict, 0) for verdict in _FAILED)
+        seen = sum(number for verdict, number in counts.items() if verdict.failed)
         match = _UNEXPECTED.search(self.transcript.summary)
         return max(seen, int(match[1]) if match else 0)
 
@@ -141,7 +148,7 @@ class _End:
         count = self.failed_count()
         if not count:
             return ""
-        failed = [subtest for subtest in self.transcript.subtests if subtest.verdict in _FAILED]
+        failed = [subtest for subtest in self.transcript.subtests if subtest.verdict.failed]
         names = [
             _short(f"{subtest.name}: {subtest.message}" if subtest.message else subtest.name)
             + (" (passed unexpectedly)" if subtest.verdict is SubtestVerdict.XPASS else "")
@@ -213,7 +220,7 @@ def _panicked(end: _End) -> Judgement:
     if "panic" not in end.test.groups:
         return end.fail("the guest panicked", end.cause(), end.failures(), end.last_line())
     if end.failed_count():
-        return end.fail(end.failures(), "the guest panicked as it should")
+        return end.fail_by_subtests("the guest panicked as it should")
     return Judgement(Verdict.PASS, "the guest panicked as it should")
 
 
@@ -281,16 +288,18 @@ def _reported(end: _End, status: int) -> Judgement:
     if status % 2 == 0:
         return end.fail(f"STATUS={status} is no status that a guest can report", end.failures())
     code = status >> 1
+    if end.failed_count() and code == 1:
+        return end.fail_by_subtests(end.cause())
     if failures := end.failures():
-        return end.fail(failures, "" if code == 1 else f"exit code {code}", end.cause())
+        return end.fail(failures, f"exit code {code}", end.cause())
     return end.fail(f"the guest exited with code {code}", end.cause(), end.last_line())
 
 
 def _succeeded(end: _End) -> Judgement:
     """The guest says success; it is believed unless its own output says otherwise."""
     said = end.transcript.status
-    if failures := end.failures():
-        return end.fail(failures, "although the guest reported success")
+    if end.failed_count():
+        return end.fail_by_subtests("although the guest reported success")
     if end.channel is ExitChannel.QEMU_EXIT and said is not None and said != SUCCESS:
         return end.fail(f"the console says STATUS={said}, although QEMU's status says success")
     if "panic" in end.test.groups:

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.errors import UsageError
-from matrix.model import RunSettings
+from matrix.model import Expectation, RunSettings, Verdict
 from matrix.plan.decisions import Decision, Run
 from matrix.results.directory import RunDirectory
 from matrix.results.plan_file import read_plan, write_plan
+from matrix.versions import parse_range
 
 
 @pytest.fixture
@@ -69,6 +70,19 @@ def test_what_cases_share_is_written_once(
     assert first.variant is second.variant
 
 
+def test_known_failures_come_back_and_are_written_once(directory: RunDirectory, make: Any) -> None:
+    known = Expectation("known.yaml:1", "a bug", ("boot",), qemu=(parse_range(">=7.2,<10.1"),))
+    other = Expectation("known.yaml:9", "another", ("*",), verdicts=(Verdict.FAIL, Verdict.PASS))
+    cases = [replace(make.case(f"t{n}"), expected=(known, other)) for n in range(9)]
+    decisions: list[Decision] = [replace(make.run(case), expected=(known,)) for case in cases]
+    decisions += [make.skip(replace(make.case("skipped"), expected=(other,)))]
+    write_plan(directory, decisions)
+    assert directory.plan_path.read_text().count("another") == 2
+    back = read_plan(directory)
+    assert back == tuple(decisions)
+    assert back[0].case.expected[0] is back[1].case.expected[0]
+
+
 def test_a_path_that_json_cannot_hold_is_named(directory: RunDirectory, make: Any) -> None:
     case = make.case()
     case = replace(case, test=replace(case.test, image=os.fsdecode(b"/images/\xff")))
@@ -84,17 +98,25 @@ def test_a_path_that_json_cannot_hold_is_named(directory: RunDirectory, make: An
         (lambda lines: [*lines[:-2], lines[-1]], "the number of its decisions is another"),
         (lambda lines: [*lines, lines[0]], "a line after the end of the plan"),
         (lambda lines: [*lines[:-1], lines[-2], lines[-1]], "is there twice"),
-        (lambda lines: lines[1:], "plan.jsonl:4: the case refers to a "),
+        (lambda lines: lines[1:], "plan.jsonl:5: the case's "),
         (lambda lines: [b"{}\n", *lines], "plan.jsonl:1: not a line of a plan"),
         (lambda lines: [b'{"kind": []}\n', *lines], "plan.jsonl:1: not a line of a plan"),
         (lambda lines: [b'{"kind": "run"}\n', *lines], "plan.jsonl:1: a decision without a case"),
         (lambda lines: [b'{"kind": "test"}\n', *lines], "plan.jsonl:1: Input should be"),
         (lambda lines: [b"\xff\n", *lines], "plan.jsonl:1: "),
         (lambda lines: [lines[0][:-9] + b"\n", *lines[1:]], "plan.jsonl:1: EOF while parsing"),
-        (lambda lines: [*lines[:4], lines[4].replace(b'"tcg"', b'"x"'), *lines[5:]], "accelerator"),
+        (lambda lines: [*lines[:5], lines[5].replace(b'"tcg"', b'"x"'), *lines[6:]], "accelerator"),
         (
-            lambda lines: [*lines[:4], lines[4].replace(b'"test":0', b'"test":-1'), *lines[5:]],
-            "plan.jsonl:5: the case refers to a test that was not defined before",
+            lambda lines: [*lines[:5], lines[5].replace(b'"test":0', b'"test":-1'), *lines[6:]],
+            "plan.jsonl:6: the case's 'test' was not defined before",
+        ),
+        (
+            lambda lines: [
+                *lines[:5],
+                lines[5].replace(b'_doubt":"","expected":0', b'_doubt":"","expected":1'),
+                *lines[6:],
+            ],
+            "plan.jsonl:6: the decision's 'expected' was not defined before",
         ),
     ],
 )

@@ -156,3 +156,40 @@ def test_long_texts_of_the_guest_are_shortened() -> None:
     hung = replace(outcome, ending=Ending.TIMEOUT)
     judgement = judge(Test("t", "/t"), ExitChannel.QEMU_EXIT, hung, transcript, accelerator="tcg")
     assert len(judgement.reason) < 500
+
+
+@pytest.mark.parametrize(
+    ("status", "failing", "summary", "by_subtests"),
+    [
+        (3, 2, "", True),
+        (3, 2, "4 tests, 2 unexpected failures", True),
+        (1, 1, "", True),  # reported success after it
+        (3, 0, "", False),
+        (127, 2, "", False),  # aborted besides
+        (5, 2, "", False),
+        (3, 2, "4 tests, 3 unexpected failures", False),  # one of them is not named
+    ],
+)
+def test_failures_of_subtests_alone_are_told_from_others(
+    status: int, failing: int, summary: str, by_subtests: bool
+) -> None:
+    failed = SubtestVerdict.FAIL
+    transcript = Transcript(
+        tuple(Subtest(f"s{number}", failed) for number in range(failing)),
+        counts=((failed, failing),),
+        summary=summary,
+    )
+    outcome = Outcome(Ending.EXITED, 1.0, exit_status=status)
+    judgement = judge(
+        Test("t", "/t"), ExitChannel.QEMU_EXIT, outcome, transcript, accelerator="tcg"
+    )
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.by_subtests == by_subtests
+    hung = judge(
+        Test("t", "/t"),
+        ExitChannel.QEMU_EXIT,
+        replace(outcome, ending=Ending.STALL),
+        transcript,
+        accelerator="tcg",
+    )
+    assert not hung.by_subtests

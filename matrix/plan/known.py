@@ -1,0 +1,145 @@
+"""Known failures: which of a case's hold on a host, and what they make of an attempt. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from matrix.inventory import Binary, Host
+from matrix.model import Accelerator, Attempt, Expectation, Verdict
+from matrix.versions import VersionRange, version_of
+
+KNOWABLE = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.STALL, Verdict.CRASH)
+"""What a known failure may come to. An error is the host's, and says nothing of the case."""
+
+NAMES_SHOWN = 3
+"""Failed subtests named that are not known."""
+
+
+def holding(
+    expected: tuple[Expectation, ...], accelerator: Accelerator, binary: Binary, host: Host
+) -> tuple[Expectation, ...]:
+    """Those of a case's known failures whose conditions hold where it runs.
+
+    Args:
+        expected: of the case, which its name and architecture match already.
+        accelerator: what it really runs under.
+        binary: the emulator that runs it.
+        host: the machine that it runs on.
+    """
+    if not expected:
+        return expected
+    kept = tuple(each for each in expected if _holds(each, accelerator, binary, host))
+    return expected if len(kept) == len(expected) else kept
+
+
+def considered(attempt: Attempt, expected: Sequence[Expectation]) -> Attempt:
+    """``attempt`` with its verdict and reason as they are in the light of known failures.
+
+    A failure of which everything is known is ``xfail``, and a pass where a failure is known
+    ``xpass``. A failure of another kind keeps its verdict and says so; skips and errors stay as
+    they are.
+    """
+    if not expected:
+        return attempt
+    if attempt.verdict is Verdict.PASS:
+        return _passed(attempt, expected)
+    if attempt.verdict not in KNOWABLE:
+        return attempt
+    known = covering(attempt, expected)
+    if not known:
+        reason = f"{attempt.reason}; {_otherwise(attempt, expected)}"
+        return replace(attempt, reason=reason)
+    reason = f"known: {_reasons(known)} ({attempt.reason})"
+    return replace(attempt, verdict=Verdict.XFAIL, observed=attempt.verdict, reason=reason)
+
+
+def covering(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expectation, ...]:
+    """The known failures that together account for all that went wrong in a failed attempt.
+
+    Empty where something is left. ``attempt`` may be as it was before or after
+    :func:`considered`.
+    """
+    fitting = _of_verdict(attempt, expected)
+    whole = next((each for each in fitting if not each.subtests), None)
+    if whole is not None or not fitting:
+        return (whole,) if whole is not None else ()
+    if not _is_told_by_subtests(attempt):
+        return ()
+    used: dict[Expectation, None] = {}
+    for name in _failed_names(attempt):
+        knowing = next((each for each in fitting if _knows(each, name)), None)
+        if knowing is None:
+            return ()
+        used.setdefault(knowing)
+    return tuple(used) or fitting[:1]
+
+
+def _holds(expectation: Expectation, accelerator: Accelerator, binary: Binary, host: Host) -> bool:
+    kernel = expectation.host_kernel
+    return (
+        (not expectation.accel or accelerator in expectation.accel)
+        and (not expectation.cpu_vendor or host.cpu_vendor in expectation.cpu_vendor)
+        and (not expectation.qemu or _is_in(binary.version, expectation.qemu))
+        and (not kernel or _is_in(version_of(host.kernel), kernel))
+    )
+
+
+def _is_in(version: tuple[int, ...] | None, ranges: tuple[VersionRange, ...]) -> bool:
+    """Whether a version, None for one that is not known, is in one of the ranges."""
+    if version is None:
+        return False
+    first, second, third, fourth, *_ = (*version, 0, 0, 0, 0)
+    return any((first, second, third, fourth) in each for each in ranges)
+
+
+def _passed(attempt: Attempt, expected: Sequence[Expectation]) -> Attempt:
+    if any(Verdict.PASS in each.verdicts for each in expected):
+        return attempt
+    places = " and ".join(each.place for each in expected)
+    reason = f"known: {_reasons(expected)}; if that is over, remove {places}"
+    return replace(attempt, verdict=Verdict.XPASS, observed=Verdict.PASS, reason=reason)
+
+
+def _reasons(expected: Sequence[Expectation]) -> str:
+    return "; ".join(dict.fromkeys(each.reason for each in expected))
+
+
+def _of_verdict(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expectation, ...]:
+    verdict = attempt.observed or attempt.verdict
+    return tuple(each for each in expected if verdict in each.verdicts)
+
+
+def _is_told_by_subtests(attempt: Attempt) -> bool:
+    """Whether every subtest that failed is named in the attempt, and, of one that failed, whether
+    nothing else went wrong."""
+    if (attempt.observed or attempt.verdict) is Verdict.FAIL:
+        return attempt.by_subtests
+    counted = sum(number for verdict, number in attempt.subtest_counts if verdict.failed)
+    return counted == sum(subtest.verdict.failed for subtest in attempt.subtests)
+
+
+def _failed_names(attempt: Attempt) -> list[str]:
+    names = (subtest.name for subtest in attempt.subtests if subtest.verdict.failed)
+    return list(dict.fromkeys(names))
+
+
+def _knows(expectation: Expectation, subtest: str) -> bool:
+    return any(fnmatchcase(subtest, pattern) for pattern in expectation.subtests)
+
+
+def _otherwise(attempt: Attempt, expected: Sequence[Expectation]) -> str:
+    """How a failure differs from those that are known."""
+    fitting = _of_verdict(attempt, expected)
+    if not fitting:
+        wanted = " or ".join(dict.fromkeys(v.value for each in expected for v in each.verdicts))
+        places = " and ".join(each.place for each in expected)
+        return f"expected otherwise, as {wanted} ({places})"
+    places = " and ".join(each.place for each in fitting)
+    unknown = [
+        name for name in _failed_names(attempt) if not any(_knows(each, name) for each in fitting)
+    ]
+    if not unknown:
+        return f"more went wrong than the subtests that are expected to fail ({places})"
+    listed = "; ".join(unknown[:NAMES_SHOWN])
+    more = f"; and {len(unknown) - NAMES_SHOWN} more" if len(unknown) > NAMES_SHOWN else ""
+    return f"not all of it is expected ({places}): {listed}{more}"

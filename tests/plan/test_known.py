@@ -1,0 +1,213 @@
+"""What known failures make of an attempt, and on which hosts they hold."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matrix.inventory import KvmState
+from matrix.model import (
+    Accelerator,
+    Architecture,
+    Attempt,
+    Expectation,
+    Subtest,
+    SubtestVerdict,
+    Verdict,
+)
+from matrix.plan.decisions import Run
+from matrix.plan.known import KNOWABLE, considered, covering, holding
+from matrix.plan.planner import decide
+from matrix.versions import parse_range
+
+FAILED = SubtestVerdict.FAIL
+
+
+def known(line: int = 1, reason: str = "a bug", **conditions: Any) -> Expectation:
+    return Expectation(f"known.yaml:{line}", reason, ("*",), **conditions)
+
+
+def attempt(verdict: Verdict, *failing: str, **more: Any) -> Attempt:
+    subtests = tuple(Subtest(name, FAILED) for name in failing)
+    made = Attempt(
+        number=1,
+        verdict=verdict,
+        reason="what happened",
+        seconds=1.0,
+        subtests=(Subtest("fine", SubtestVerdict.PASS), *subtests),
+        subtest_counts=((SubtestVerdict.PASS, 1), (FAILED, len(failing))),
+        by_subtests=verdict is Verdict.FAIL and bool(failing),
+    )
+    return replace(made, **more)
+
+
+def test_without_known_failures_nothing_changes() -> None:
+    before = attempt(Verdict.FAIL, "x")
+    assert considered(before, ()) is before
+
+
+def test_a_known_failure_is_expected() -> None:
+    after = considered(attempt(Verdict.FAIL), [known()])
+    assert after.verdict is Verdict.XFAIL
+    assert after.observed is Verdict.FAIL
+    assert after.reason == "known: a bug (what happened)"
+
+
+def test_a_pass_names_what_should_be_removed() -> None:
+    after = considered(attempt(Verdict.PASS), [known(3), known(9, "another")])
+    assert after.verdict is Verdict.XPASS
+    assert after.observed is Verdict.PASS
+    assert after.reason == (
+        "known: a bug; another; if that is over, remove known.yaml:3 and known.yaml:9"
+    )
+
+
+@pytest.mark.parametrize("verdict", [Verdict.SKIP, Verdict.ERROR])
+def test_skips_and_errors_stay(verdict: Verdict) -> None:
+    before = attempt(verdict)
+    assert considered(before, [known(verdicts=KNOWABLE)]) is before
+
+
+def test_another_verdict_stays_and_says_what_was_expected() -> None:
+    after = considered(attempt(Verdict.CRASH), [known(3), known(4, verdicts=(Verdict.TIMEOUT,))])
+    assert (after.verdict, after.observed) == (Verdict.CRASH, None)
+    assert after.reason == (
+        "what happened; expected otherwise, as fail or timeout (known.yaml:3 and known.yaml:4)"
+    )
+
+
+def test_one_that_fails_only_sometimes_passes_plainly() -> None:
+    sometimes = known(verdicts=(Verdict.FAIL, Verdict.PASS))
+    passed = attempt(Verdict.PASS)
+    assert considered(passed, [sometimes]) is passed
+    assert considered(attempt(Verdict.FAIL), [sometimes]).verdict is Verdict.XFAIL
+
+
+class TestSubtests:
+    def test_known_ones_are_expected(self) -> None:
+        after = considered(attempt(Verdict.FAIL, "pmu: a", "pmu: b"), [known(subtests=("pmu: *",))])
+        assert after.verdict is Verdict.XFAIL
+
+    def test_another_one_is_a_failure_and_is_named(self) -> None:
+        before = attempt(Verdict.FAIL, "pmu: a", *"bcde")
+        after = considered(before, [known(subtests=("pmu: *",))])
+        assert after.verdict is Verdict.FAIL
+        assert after.reason == (
+            "what happened; not all of it is expected (known.yaml:1): b; c; d; and 1 more"
+        )
+
+    def test_several_entries_together_may_account_for_all(self) -> None:
+        entries = [known(1, "first", subtests=("a",)), known(2, "second", subtests=("b", "c"))]
+        after = considered(attempt(Verdict.FAIL, "c", "a"), entries)
+        assert after.verdict is Verdict.XFAIL
+        assert after.reason.startswith("known: second; first (")
+        only = considered(attempt(Verdict.FAIL, "b"), entries)
+        assert only.reason.startswith("known: second (")
+
+    def test_an_entry_without_subtests_accounts_for_all(self) -> None:
+        entries = [known(1, subtests=("a",)), known(2)]
+        assert covering(attempt(Verdict.FAIL, "z"), entries) == (entries[1],)
+
+    def test_a_subtest_that_passed_unexpectedly_is_a_failure(self) -> None:
+        surprise = (Subtest("odd", SubtestVerdict.XPASS),)
+        before = attempt(Verdict.FAIL, subtests=surprise, by_subtests=True)
+        assert considered(before, [known(subtests=("x",))]).verdict is Verdict.FAIL
+        assert considered(before, [known(subtests=("odd",))]).verdict is Verdict.XFAIL
+
+    def test_a_guest_that_died_besides_is_a_failure(self) -> None:
+        """The known subtest failed, and then the guest aborted."""
+        before = attempt(Verdict.FAIL, "a", by_subtests=False)
+        after = considered(before, [known(subtests=("a",))])
+        assert after.verdict is Verdict.FAIL
+        assert "more went wrong than the subtests that are expected" in after.reason
+
+    def test_a_hang_may_come_before_any_subtest_failed(self) -> None:
+        entries = [known(verdicts=(Verdict.STALL,), subtests=("a",))]
+        assert considered(attempt(Verdict.STALL), entries).verdict is Verdict.XFAIL
+        assert considered(attempt(Verdict.STALL, "a"), entries).verdict is Verdict.XFAIL
+        assert considered(attempt(Verdict.STALL, "b"), entries).verdict is Verdict.STALL
+
+    def test_what_is_only_counted_is_not_known(self) -> None:
+        entries = [known(verdicts=(Verdict.STALL,), subtests=("*",))]
+        before = attempt(Verdict.STALL, "a", subtest_counts=((FAILED, 2),))
+        assert considered(before, entries).verdict is Verdict.STALL
+
+
+def test_what_covers_can_be_asked_again_afterwards() -> None:
+    entries = [known(1, subtests=("a",)), known(2, verdicts=(Verdict.CRASH,))]
+    before = attempt(Verdict.FAIL, "a")
+    assert covering(considered(before, entries), entries) == covering(before, entries) != ()
+
+
+_patterns = st.lists(st.sampled_from(["a", "b", "?", "[ab]"]), max_size=2).map(tuple)
+_verdict_sets = st.lists(st.sampled_from([*KNOWABLE, Verdict.PASS]), min_size=1).map(tuple)
+_entries = st.lists(st.builds(known, verdicts=_verdict_sets, subtests=_patterns), max_size=4)
+_attempts = st.builds(
+    lambda verdict, failing, by: attempt(verdict, *failing, by_subtests=by),
+    st.sampled_from([*KNOWABLE, Verdict.PASS, Verdict.SKIP, Verdict.ERROR]),
+    st.lists(st.sampled_from(["a", "b", "cc"]), max_size=3),
+    st.booleans(),
+)
+
+
+@given(_attempts, _entries)
+def test_it_only_ever_excuses_what_is_known(before: Attempt, entries: list[Expectation]) -> None:
+    after = considered(before, entries)
+    assert before.reason in after.reason or after.verdict is Verdict.XPASS
+    assert (after.observed is None) == (after.verdict is before.verdict)
+    if after.verdict is Verdict.XFAIL:
+        assert before.verdict in KNOWABLE
+        assert any(before.verdict in entry.verdicts for entry in entries)
+    elif after.verdict is Verdict.XPASS:
+        assert before.verdict is Verdict.PASS
+        assert entries
+    else:
+        assert after.verdict is before.verdict
+
+
+class TestConditions:
+    @pytest.mark.parametrize(
+        ("conditions", "holds"),
+        [
+            ({}, True),
+            ({"accel": (Accelerator.TCG,)}, True),
+            ({"accel": (Accelerator.KVM,)}, False),
+            ({"accel": (Accelerator.KVM, Accelerator.TCG)}, True),
+            ({"qemu": (parse_range("==7.2"),)}, True),
+            ({"qemu": (parse_range(">=10"),)}, False),
+            ({"qemu": (parse_range(">=10"), parse_range("<8"))}, True),
+            ({"host_kernel": (parse_range("<6.2"),)}, True),
+            ({"host_kernel": (parse_range(">=6.2"),)}, False),
+            ({"cpu_vendor": ("AuthenticAMD", "GenuineIntel")}, True),
+            ({"cpu_vendor": ("AuthenticAMD",)}, False),
+            ({"qemu": (parse_range("==7.2"),), "accel": (Accelerator.KVM,)}, False),
+        ],
+    )
+    def test_each(self, make: Any, conditions: dict[str, Any], holds: bool) -> None:
+        entry = known(**conditions)
+        host = replace(make.inventory().host, cpu_vendor="GenuineIntel", kernel="6.1.0-44-amd64")
+        kept = holding((entry,), Accelerator.TCG, make.binary(), host)
+        assert kept == ((entry,) if holds else ())
+
+    def test_a_kernel_without_a_version_is_in_no_range(self, make: Any) -> None:
+        host = replace(make.inventory().host, kernel="custom")
+        entry = known(host_kernel=(parse_range(">=0"),))
+        assert holding((entry,), Accelerator.TCG, make.binary(), host) == ()
+
+    def test_what_all_holds_is_shared(self, make: Any) -> None:
+        entries = (known(1), known(2))
+        assert holding(entries, Accelerator.TCG, make.binary(), make.inventory().host) is entries
+
+    @pytest.mark.parametrize("accelerator", ["kvm", "tcg"])
+    def test_the_plan_decides_by_what_the_case_gets(self, make: Any, accelerator: str) -> None:
+        """``accel: auto``: the condition is on the accelerator that it comes to."""
+        state = KvmState.WORKS if accelerator == "kvm" else KvmState.BROKEN
+        arch = Architecture.X86_64
+        inventory = make.inventory(make.binary(arch), proofs=(make.proof(state),))
+        tcg, kvm = known(1, accel=(Accelerator.TCG,)), known(2, accel=(Accelerator.KVM,))
+        decision = decide(replace(make.case(arch), expected=(tcg, kvm)), inventory)
+        assert isinstance(decision, Run)
+        assert decision.expected == ((kvm,) if accelerator == "kvm" else (tcg,))
+        assert decision.case.expected == (tcg, kvm)
