@@ -35,6 +35,10 @@ SHARED: dict[str, type] = {
 }
 """The fields of cases and decisions that are written once and referred to."""
 
+ADDED = frozenset({"expected"})
+"""Those that earlier versions did not write: a plan without them has the default, so that a run
+can be compared with one from before."""
+
 _Plain = TypeVar("_Plain")
 
 
@@ -148,6 +152,8 @@ class _PlanReader:
         self.decisions.append(decision)
 
     def _dereference(self, what: str, document: dict[str, Any], name: str) -> None:
+        if name in ADDED and name not in document:
+            return
         number, table = document.get(name), self._tables[name]
         if not isinstance(number, int) or not 0 <= number < len(table):
             raise Unusable(f"the {what}'s {name!r} was not defined before")
