@@ -13,8 +13,10 @@ from pathlib import Path
 from matrix.errors import HostError, MatrixError, MonitorError, SuiteError
 from matrix.host.cache import Cache, cache_directory
 from matrix.host.fingerprint import Stamper
+from matrix.host.firmware import find_firmware
 from matrix.host.installations import Installation
 from matrix.host.kvm import why_no_kvm
+from matrix.host.kvmtool import find_kvmtool
 from matrix.host.machine import HostState, read_host
 from matrix.host.packages import install_command, read_distribution
 from matrix.host.records import (
@@ -101,7 +103,13 @@ async def take_inventory(
     kept = [want for want in wanted if want.qemu in survey.installations]
     await survey.find_binaries(kept)
     await survey.find_proofs(kept)
-    return survey.inventory(_first_lines(files))
+    firmware = find_firmware()
+    return replace(
+        survey.inventory(_first_lines(files)),
+        firmware=firmware.firmware,
+        firmware_problems=firmware.problems,
+        kvmtool=find_kvmtool(),
+    )
 
 
 class _Survey:

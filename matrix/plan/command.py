@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePath
 
-from matrix.inventory import Binary
-from matrix.model import Accelerator, Case, Launch, Test, Variant
-from matrix.plan.machines import FAMILIES, MIB, MachineRequest
+from matrix.inventory import Binary, Firmware
+from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, Variant
+from matrix.plan import efi
+from matrix.plan.machines import FAMILIES, MIB, MachineRequest, exit_channel
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 """QEMU's seccomp filter with everything denied: no case needs set-uid, fork or scheduler calls
@@ -22,16 +24,22 @@ class Needs:
 
     vcpus: int
     guest_memory: int
+    overhead: int = QEMU_OVERHEAD
 
     @property
     def memory(self) -> int:
         """Bytes for the whole QEMU process."""
-        return self.guest_memory + QEMU_OVERHEAD
+        return self.guest_memory + self.overhead
 
 
 def needs_of(case: Case) -> Needs:
     """The vCPUs and memory of a case."""
-    return _needs(case.test, case.variant, FAMILIES[case.variant.arch].default_memory)
+    return _needs(case.test, case.variant, case.build)
+
+
+def time_limit(case: Case) -> float:
+    """Seconds that the guest may take, its firmware included."""
+    return case.timeout + (efi.BOOT_SECONDS if case.build.efi else 0.0)
 
 
 def cpu_of(case: Case) -> str:
@@ -48,7 +56,23 @@ def machine_of(case: Case) -> str:
     return case.variant.machine or case.test.machine
 
 
-def launch_for(case: Case, binary: Binary, accelerator: Accelerator, *, initrd: str = "") -> Launch:
+@dataclass(frozen=True, slots=True)
+class EfiBoot:
+    """What a guest of an EFI build is booted with."""
+
+    firmware: Firmware
+    partition: str
+    """Path of the folder that is its EFI system partition."""
+
+
+def launch_for(
+    case: Case,
+    binary: Binary,
+    accelerator: Accelerator,
+    *,
+    initrd: str = "",
+    efi_boot: EfiBoot | None = None,
+) -> Launch:
     """The command line that runs ``case`` under ``binary``.
 
     Args:
@@ -56,7 +80,34 @@ def launch_for(case: Case, binary: Binary, accelerator: Accelerator, *, initrd: 
         binary: the emulator; its architecture may differ from the case's (arm under aarch64 KVM).
         accelerator: ``kvm`` or ``tcg``, never ``auto``.
         initrd: path of the environment file, empty where the guest takes none.
+        efi_boot: of an EFI build, and only there.
     """
+    if efi_boot is None:
+        boot = ["-kernel", case.test.image]
+    else:
+        boot = efi.boot_arguments(case.build, efi_boot.firmware, efi_boot.partition)
+        if efi.is_direct(case.build):
+            boot += ["-kernel", case.test.image]
+    argv = [
+        *machine_arguments(case, binary, accelerator),
+        *boot,
+        *guest_arguments(case),
+        *(("-initrd", initrd) if initrd else ()),
+        *(("-sandbox", SANDBOX) if binary.sandbox else ()),
+    ]
+    return Launch(argv=tuple(argv), channel=exit_channel(case.build, machine_of(case)))
+
+
+def device_tree_command(
+    case: Case, binary: Binary, accelerator: Accelerator, file: str
+) -> tuple[str, ...]:
+    """The command line with which QEMU writes the device tree of the case's machine, and ends."""
+    argv = [*machine_arguments(case, binary, accelerator), *guest_arguments(case)]
+    return (*argv, "-machine", f"dumpdtb={file.replace(',', ',,')}")
+
+
+def machine_arguments(case: Case, binary: Binary, accelerator: Accelerator) -> list[str]:
+    """The program and the options that make up its machine."""
     test, variant = case.test, case.variant
     family = FAMILIES[variant.arch]
     properties = ",".join(["", *test.accelerator.split(",")[1:]])
@@ -68,19 +119,21 @@ def launch_for(case: Case, binary: Binary, accelerator: Accelerator, *, initrd: 
         machine=machine_of(case),
         image=test.image,
     )
-    arguments = _guest_arguments(case)
-    argv = [
-        binary.path,
-        *family.arguments(request),
-        *("-kernel", test.image),
+    return [binary.path, *family.arguments(request)]
+
+
+def guest_arguments(case: Case) -> list[str]:
+    """The options that a test and its variant bring; the later of two wins."""
+    test = case.test
+    arguments = _command_line(case)
+    return [
         *("-smp", ",".join(filter(None, (str(test.smp), test.topology)))),
         *(("-append", arguments) if arguments else ()),
         *test.qemu_params,
-        *_overrides(variant),
-        *(("-initrd", initrd) if initrd else ()),
-        *(("-sandbox", SANDBOX) if binary.sandbox else ()),
+        # Under UEFI kvm-unit-tests runs its x86 guests on one vCPU, whatever a test asks for.
+        *(("-smp", "1") if _is_x86_efi(case.build) else ()),
+        *_overrides(case.variant),
     ]
-    return Launch(argv=tuple(argv), channel=family.channel)
 
 
 def last_option(arguments: tuple[str, ...], name: str) -> str:
@@ -104,14 +157,22 @@ def _overrides(variant: Variant) -> list[str]:
     return overrides
 
 
-def _guest_arguments(case: Case) -> str:
-    """The guest's command line.
+def _is_x86_efi(build: Build) -> bool:
+    return build.efi and build.architecture is Architecture.X86_64
+
+
+def _command_line(case: Case) -> str:
+    """The guest's command line; empty where it has none, or where a script of the shell gives it.
 
     The embedded guests are told their memory and vCPUs, so that they can check them: ``{memory}``
     (MiB) and ``{smp}`` stand for what this command line gives. Only there: the arguments of
     other builds are theirs, to the last brace.
     """
     arguments = case.test.arguments
+    if case.build.efi:
+        if not efi.is_direct(case.build):
+            return ""
+        return f"{PurePath(case.test.image).name} {arguments}"
     if not case.build.builtin or "{" not in arguments:
         return arguments
     needs = needs_of(case)
@@ -120,16 +181,21 @@ def _guest_arguments(case: Case) -> str:
     )
 
 
-def _needs(test: Test, variant: Variant, default_memory: int) -> Needs:
-    vcpus, memory = test.smp, default_memory
+def _needs(test: Test, variant: Variant, build: Build) -> Needs:
+    vcpus, memory = test.smp, FAMILIES[variant.arch].default_memory
+    overhead = QEMU_OVERHEAD + (efi.FLASH_MEMORY if build.efi else 0)
+    if _is_x86_efi(build):
+        memory = efi.X86_MEMORY * MIB
     if test.qemu_params:
         vcpus = _smp_count(last_option(test.qemu_params, "-smp")) or vcpus
         memory = _memory_size(last_option(test.qemu_params, "-m")) or memory
+    if _is_x86_efi(build):
+        vcpus = 1
     if variant.smp is not None:
         vcpus = variant.smp
     if variant.memory is not None:
         memory = variant.memory
-    return Needs(vcpus, memory)
+    return Needs(vcpus, memory, overhead)
 
 
 def _smp_count(value: str) -> int:

@@ -5,25 +5,22 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from matrix.inventory import Binary, Host
-from matrix.model import Accelerator, Attempt, Expectation, Verdict
+from matrix.model import KNOWABLE, Accelerator, Attempt, Expectation, Verdict
 from matrix.versions import VersionRange, version_of
-
-KNOWABLE = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.STALL, Verdict.CRASH)
-"""What a known failure may come to. An error is the host's, and says nothing of the case."""
 
 NAMES_SHOWN = 3
 """Failed subtests named that are not known."""
 
 
 def holding(
-    expected: tuple[Expectation, ...], accelerator: Accelerator, binary: Binary, host: Host
+    expected: tuple[Expectation, ...], accelerator: Accelerator, binary: Binary | None, host: Host
 ) -> tuple[Expectation, ...]:
     """Those of a case's known failures whose conditions hold where it runs.
 
     Args:
         expected: of the case, which its name and architecture match already.
         accelerator: what it really runs under.
-        binary: the emulator that runs it.
+        binary: the emulator that runs it; None where that is not QEMU.
         host: the machine that it runs on.
     """
     if not expected:
@@ -74,12 +71,15 @@ def covering(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expecta
     return tuple(used) or fitting[:1]
 
 
-def _holds(expectation: Expectation, accelerator: Accelerator, binary: Binary, host: Host) -> bool:
+def _holds(
+    expectation: Expectation, accelerator: Accelerator, binary: Binary | None, host: Host
+) -> bool:
     kernel = expectation.host_kernel
+    qemu = None if binary is None else binary.version
     return (
         (not expectation.accel or accelerator in expectation.accel)
         and (not expectation.cpu_vendor or host.cpu_vendor in expectation.cpu_vendor)
-        and (not expectation.qemu or _is_in(binary.version, expectation.qemu))
+        and (not expectation.qemu or _is_in(qemu, expectation.qemu))
         and (not kernel or _is_in(version_of(host.kernel), kernel))
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from matrix.inventory import Binary
 from matrix.model import Accelerator, Architecture, Build, ExitChannel
+from matrix.plan.efi import is_direct, uses_acpi
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +81,20 @@ def _arm_virt(request: MachineRequest) -> list[str]:
         cpu = "host,aarch64=off" if foreign else "host"
     else:
         cpu = request.cpu
+    if request.build.efi and "acpi" not in request.machine:
+        options.append("acpi=off")
+    testdev = [
+        *("-device", "virtio-serial-device"),
+        *("-device", "virtconsole,chardev=ctd"),
+        *("-chardev", "testdev,id=ctd"),
+    ]
     devices = [] if not _has(request, "pci-testdev") else ["-device", "pci-testdev"]
     return [
         "-nodefaults",
         *("-machine", ",".join(options)),
         *("-accel", request.accel),
         *(("-cpu", cpu) if cpu else ()),
-        *("-device", "virtio-serial-device"),
-        *("-device", "virtconsole,chardev=ctd"),
-        *("-chardev", "testdev,id=ctd"),
+        *(testdev if exit_channel(request.build, request.machine) is ExitChannel.QEMU_EXIT else ()),
         *devices,
         *("-display", "none"),
         *("-serial", "stdio"),
@@ -165,6 +171,18 @@ def _malta(request: MachineRequest) -> list[str]:
 def _has(request: MachineRequest, device: str) -> bool:
     """Whether the binary has the device; one that was not asked for its devices has them all."""
     return not request.binary.devices or device in request.binary.devices
+
+
+def exit_channel(build: Build, machine: str) -> ExitChannel:
+    """Where a guest's verdict comes from. ``machine`` is ``TYPE[,OPTION…]`` or empty.
+
+    Arm's testdev hangs on a device that only the device tree names, and that guests which come up
+    through the UEFI shell are not given.
+    """
+    if build.architecture is Architecture.AARCH64 and build.efi:
+        by_testdev = is_direct(build) and not uses_acpi(machine)
+        return ExitChannel.QEMU_EXIT if by_testdev else ExitChannel.CONSOLE
+    return FAMILIES[build.architecture].channel
 
 
 FAMILIES: dict[Architecture, MachineFamily] = {

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from matrix.inventory import Binary, Inventory, KvmProof, KvmState
+from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Architecture, Case
+from matrix.plan import efi
 from matrix.plan.command import cpu_of, machine_of, needs_of
 from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.firmware import choose_firmware
 from matrix.plan.known import holding
+from matrix.plan.kvmtool import TARGET, decide_kvmtool
+from matrix.plan.machines import FAMILIES
 
 MIGRATION = "migration"
 """The group of kvm-unit-tests that ask to be migrated while they run."""
@@ -20,8 +24,11 @@ def plan(cases: Iterable[Case], inventory: Inventory) -> Iterator[Decision]:
 
 def decide(case: Case, inventory: Inventory) -> Decision:
     """Decide one case: the first reason against running it wins."""
-    if reason := case.excluded or case.test.unsupported or _unsupported_build(case):
+    if reason := case.excluded or case.test.unsupported or _unsupported(case):
         return Skip(case, reason)
+    if case.build.target == TARGET:
+        reason = _failed_check(case, inventory)
+        return Skip(case, reason) if reason else decide_kvmtool(case, inventory)
     choice = _accelerator(case, inventory)
     if isinstance(choice, str):
         return Skip(case, choice)
@@ -32,6 +39,9 @@ def decide(case: Case, inventory: Inventory) -> Decision:
         return Skip(case, inventory.why_missing(case.variant.qemu, emulator))
     if reason := _refused(case, binary, accelerator) or _failed_check(case, inventory):
         return Skip(case, reason)
+    firmware = firmware_for(case, binary, inventory)
+    if isinstance(firmware, str):
+        return Skip(case, firmware)
     needs = needs_of(case)
     expected = holding(case.expected, accelerator, binary, inventory.host)
     return Run(case, accelerator, why, needs.vcpus, needs.memory, doubt, expected)
@@ -47,11 +57,17 @@ def emulator_architecture(
     return architecture
 
 
-def _unsupported_build(case: Case) -> str:
-    if case.build.target != "qemu":
-        return f"the build is for {case.build.target}, which this version does not run"
-    if case.build.efi:
-        return "EFI builds are not run by this version"
+def firmware_for(case: Case, binary: Binary, inventory: Inventory) -> Firmware | str | None:
+    """What boots the case: None where it needs no UEFI firmware, or why there is none."""
+    if not case.build.efi:
+        return None
+    machine = machine_of(case).partition(",")[0] or FAMILIES[case.variant.arch].default
+    return choose_firmware(inventory.firmware, binary, machine, inventory.firmware_problems)
+
+
+def _unsupported(case: Case) -> str:
+    if case.build.efi and case.build.architecture not in efi.ARCHITECTURES:
+        return f"EFI builds for {case.build.architecture.value} are not run by this version"
     if MIGRATION in case.test.groups:
         # Without its hops such a guest waits for ever, and the verdict would be about us.
         return "in group migration, whose protocol this version does not drive"

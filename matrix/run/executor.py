@@ -9,24 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from matrix.errors import HostError, SuiteError
-from matrix.inventory import Binary, Inventory
-from matrix.model import Attempt, Build, Ending, Launch, Outcome, Transcript, Verdict
-from matrix.plan.command import launch_for
+from matrix.errors import SuiteError
+from matrix.inventory import Inventory
+from matrix.model import Attempt, Ending, Outcome, Transcript, Verdict
+from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.plan.known import considered
-from matrix.plan.planner import emulator_architecture
 from matrix.results.directory import RunDirectory
-from matrix.results.files import host_errors
+from matrix.run.launch import VanishedError, make_launch
 from matrix.suites.console import ConsoleParser
-from matrix.suites.environment import Erratum, environment_text, parse_errata
-from matrix.suites.files import read_text
 from matrix.suites.unittests import refresh_test
 from matrix.suites.verdict import Judgement, judge
 from matrix.vm.machine import Limits, run_guest
-
-ENVIRONMENT_FILE = "environment"
-"""Name, in the attempt's folder, of the initrd that tells a guest of its host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +47,6 @@ class Executor(Protocol):
         ...
 
 
-class VanishedError(HostError):
-    """The QEMU that a case was planned for is no longer there."""
-
-
 class LocalExecutor:
     """Runs cases on this machine."""
 
@@ -71,11 +61,11 @@ class LocalExecutor:
         directory = assignment.directory
         try:
             decision = await _refreshed(assignment.decision)
-            launch = self._launch(decision, directory)
+            launch = await make_launch(decision, self._inventory, directory)
         except (SuiteError, VanishedError) as error:
             return _not_started(assignment, str(error), self._run)
         command = self._run.write_command(directory, launch, decision.case.id)
-        limits = Limits(timeout=decision.case.timeout, stall=decision.case.settings.stall)
+        limits = Limits(timeout=time_limit(decision.case), stall=decision.case.settings.stall)
         outcome = await run_guest(
             launch, directory, limits, on_console=parser.feed, interrupt=interrupt
         )
@@ -92,34 +82,6 @@ class LocalExecutor:
         )
         attempt = self._attempt(assignment, command, outcome, transcript, judgement)
         return considered(attempt, decision.expected)
-
-    def _launch(self, decision: Run, directory: Path) -> Launch:
-        case = decision.case
-        binary = self._binary(decision)
-        initrd = ""
-        if case.build.environment:
-            text = environment_text(
-                target=case.build.target,
-                accelerator=decision.accelerator.value,
-                qemu_version=binary.version,
-                qemu_version_text=binary.version_text,
-                kernel=self._inventory.host.kernel,
-                errata=_errata(case.build),
-            )
-            path = directory / ENVIRONMENT_FILE
-            with host_errors("write", path):
-                path.write_text(text)
-            initrd = str(path)
-        return launch_for(case, binary, decision.accelerator, initrd=initrd)
-
-    def _binary(self, decision: Run) -> Binary:
-        variant = decision.case.variant
-        emulator = emulator_architecture(variant.arch, decision.accelerator, self._inventory)
-        binary = self._inventory.binary(variant.qemu, emulator)
-        if binary is None:
-            why = self._inventory.why_missing(variant.qemu, emulator)
-            raise VanishedError(f"the QEMU that the case was planned for is gone: {why}")
-        return binary
 
     def _attempt(
         self,
@@ -157,18 +119,6 @@ async def _refreshed(decision: Run) -> Run:
         return decision
     test = await asyncio.to_thread(refresh_test, case.build, case.test, max_smp=case.build.max_smp)
     return replace(decision, case=replace(case, test=test))
-
-
-def _errata(build: Build) -> tuple[Erratum, ...]:
-    """What the build says of host kernels' faults; nothing where it has no such file.
-
-    Raises:
-        SuiteError: the file is unreadable or malformed.
-    """
-    path = Path(build.errata_file)
-    if not build.errata_file or not path.exists():
-        return ()
-    return parse_errata(read_text(path), str(path))
 
 
 def _not_started(assignment: Assignment, why: str, run: RunDirectory) -> Attempt:

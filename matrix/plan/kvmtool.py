@@ -1,0 +1,119 @@
+"""kvmtool (``lkvm``), the other program that builds are made for: run or skip, and how. Pure.
+
+The counterpart of :mod:`matrix.plan.planner` and :mod:`matrix.plan.command` for builds configured
+with ``--target=kvmtool``. It runs guests under KVM only, has no monitor, and its guests report
+their status on the console. Options are those of kvm-unit-tests' ``scripts/vmm.bash`` and
+``arm/run``.
+"""
+
+from itertools import pairwise
+
+from matrix.inventory import Inventory
+from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch
+from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.known import holding
+
+TARGET = "kvmtool"
+"""TARGET in the config.mak of such a build."""
+
+HOSTS = {
+    Architecture.AARCH64: ("aarch64",),
+    Architecture.ARM: ("aarch64", "armv7l"),
+    Architecture.RISCV64: ("riscv64",),
+    Architecture.X86_64: ("x86_64",),
+}
+"""``uname -m`` of the hosts on which kvmtool runs guests of an architecture."""
+
+DEFAULTS = ("--nodefaults", "--network", "mode=none", "--loglevel=warning")
+"""Keeps it from adding to the guest's command line, from a network device, and from chatter."""
+
+HOW_TO_INSTALL = (
+    "build it from https://git.kernel.org/pub/scm/linux/kernel/git/will/kvmtool.git"
+    " and put lkvm into PATH, or name it with KVMTOOL"
+)
+
+MIB = 2**20
+MEMORY_STEP = 64 * MIB
+"""Without ``--mem`` a guest gets one of these for each vCPU and three more (kvmtool,
+builtin-run.c)."""
+
+OVERHEAD = 16 * MIB
+"""Of the process itself."""
+
+
+def decide_kvmtool(case: Case, inventory: Inventory) -> Decision:
+    """Run ``case`` under kvmtool, or skip it with the reason."""
+    if reason := _why_not(case, inventory):
+        return Skip(case, reason)
+    vcpus = _vcpus(case)
+    expected = holding(case.expected, Accelerator.KVM, None, inventory.host)
+    return Run(
+        case,
+        Accelerator.KVM,
+        "kvmtool has no other",
+        vcpus,
+        _memory(case, vcpus),
+        expected=expected,
+    )
+
+
+def launch_kvmtool(case: Case, program: str, host: str, *, initrd: str = "") -> Launch:
+    """The command line that runs ``case``.
+
+    Args:
+        case: of a build for kvmtool.
+        program: path of ``lkvm``.
+        host: ``uname -m``.
+        initrd: path of the environment file, empty where the guest takes none.
+    """
+    test, variant = case.test, case.variant
+    compatible = variant.arch is Architecture.ARM and host == "aarch64"
+    argv = (
+        *(program, "run"),
+        *("--kernel", test.image),
+        *("--cpus", str(_vcpus(case))),
+        *(("--params", test.arguments) if test.arguments else ()),
+        *DEFAULTS,
+        *test.kvmtool_params,
+        *(() if variant.memory is None else ("--mem", str(variant.memory // MIB))),
+        *(("--aarch32",) if compatible else ()),
+        *(("--initrd", initrd) if initrd else ()),
+    )
+    return Launch(argv, ExitChannel.CONSOLE, program="kvmtool", monitor=False)
+
+
+def _why_not(case: Case, inventory: Inventory) -> str:
+    variant, host = case.variant, inventory.host
+    if case.build.efi:
+        return "the build is for kvmtool and UEFI, which kvmtool does not have"
+    only = case.test.accelerator.partition(",")[0]
+    if Accelerator.TCG in (variant.accel, only):
+        return "the build is for kvmtool, which has KVM only, but the accelerator is tcg"
+    for axis in ("machine", "cpu"):
+        if getattr(variant, axis) is not None:
+            return f"the build is for kvmtool, which has no choice of {axis}"
+    if host.architecture not in HOSTS.get(variant.arch, ()):
+        return (
+            f"the build is for kvmtool, which runs {variant.arch.value} guests under KVM only,"
+            f" and this host is {host.architecture}"
+        )
+    if host.kvm_device:
+        return f"the build is for kvmtool, which needs KVM: {host.kvm_device}"
+    if not inventory.kvmtool:
+        return f"the build is for kvmtool, which is not installed ({HOW_TO_INSTALL})"
+    return ""
+
+
+def _vcpus(case: Case) -> int:
+    return case.test.smp if case.variant.smp is None else case.variant.smp
+
+
+def _memory(case: Case, vcpus: int) -> int:
+    """Bytes that the process takes."""
+    if case.variant.memory is not None:
+        return case.variant.memory + OVERHEAD
+    words = case.test.kvmtool_params
+    sizes = [value for name, value in pairwise(words) if name == "--mem"]
+    if sizes and sizes[-1].isdecimal():
+        return int(sizes[-1]) * MIB + OVERHEAD
+    return MEMORY_STEP * (vcpus + 3) + OVERHEAD

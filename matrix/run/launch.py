@@ -1,0 +1,136 @@
+"""From a decision to what is started: the files that its guest needs, and the command line."""
+
+from pathlib import Path
+
+from matrix.errors import HostError, SpawnError
+from matrix.inventory import Binary, Firmware, Inventory
+from matrix.model import Build, Launch
+from matrix.plan.command import EfiBoot, device_tree_command, launch_for, machine_of
+from matrix.plan.decisions import Run
+from matrix.plan.efi import DEVICE_TREE_NAME, SCRIPT_NAME, is_direct, partition_of
+from matrix.plan.kvmtool import TARGET as KVMTOOL
+from matrix.plan.kvmtool import launch_kvmtool
+from matrix.plan.planner import emulator_architecture, firmware_for
+from matrix.results.files import host_errors
+from matrix.suites.environment import Erratum, environment_text, parse_errata
+from matrix.suites.files import read_text
+from matrix.vm.tool import run_tool
+
+ENVIRONMENT_FILE = "environment"
+"""Name, in the attempt's folder, of the initrd that tells a guest of its host."""
+PARTITION_FOLDER = "efi"
+"""Name, in the attempt's folder, of what a guest sees as its EFI system partition."""
+DEVICE_TREE_SECONDS = 30.0
+"""For a QEMU that writes its device tree and ends: 0.1 is usual."""
+
+
+class VanishedError(HostError):
+    """What a case was planned with is no longer there."""
+
+
+async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> Launch:
+    """Write what the guest needs into the attempt's folder, and work out the command line.
+
+    Raises:
+        SuiteError: the build is no longer readable.
+        VanishedError: QEMU, its firmware, or kvmtool are gone.
+        HostError: the folder cannot be written.
+    """
+    case = decision.case
+    if case.build.target == KVMTOOL:
+        return _kvmtool(decision, inventory, directory)
+    binary = _binary(decision, inventory)
+    efi_boot = await _efi_boot(decision, binary, inventory, directory)
+    initrd = ""
+    if case.build.environment and (efi_boot is None or is_direct(case.build)):
+        text = environment_text(
+            target=case.build.target,
+            accelerator=decision.accelerator.value,
+            qemu_version=binary.version,
+            qemu_version_text=binary.version_text,
+            kernel=inventory.host.kernel,
+            errata=_errata(case.build),
+        )
+        initrd = _written(directory / ENVIRONMENT_FILE, text)
+    return launch_for(case, binary, decision.accelerator, initrd=initrd, efi_boot=efi_boot)
+
+
+def _kvmtool(decision: Run, inventory: Inventory, directory: Path) -> Launch:
+    case = decision.case
+    if not inventory.kvmtool:
+        raise VanishedError("the kvmtool that the case was planned for is gone")
+    initrd = ""
+    if case.build.environment:
+        text = environment_text(
+            target=case.build.target,
+            accelerator=decision.accelerator.value,
+            qemu_version=(0, 0, 0),  # not told of kvmtool
+            qemu_version_text="",
+            kernel=inventory.host.kernel,
+            errata=_errata(case.build),
+        )
+        initrd = _written(directory / ENVIRONMENT_FILE, text)
+    return launch_kvmtool(case, inventory.kvmtool, inventory.host.architecture, initrd=initrd)
+
+
+def _binary(decision: Run, inventory: Inventory) -> Binary:
+    variant = decision.case.variant
+    emulator = emulator_architecture(variant.arch, decision.accelerator, inventory)
+    binary = inventory.binary(variant.qemu, emulator)
+    if binary is None:
+        why = inventory.why_missing(variant.qemu, emulator)
+        raise VanishedError(f"the QEMU that the case was planned for is gone: {why}")
+    return binary
+
+
+async def _efi_boot(
+    decision: Run, binary: Binary, inventory: Inventory, directory: Path
+) -> EfiBoot | None:
+    """What an EFI build's guest is booted with, its partition written; None for other builds."""
+    firmware = firmware_for(decision.case, binary, inventory)
+    if firmware is None:
+        return None
+    if not isinstance(firmware, Firmware):
+        raise VanishedError(f"the firmware that the case was planned for is gone: {firmware}")
+    folder = directory / PARTITION_FOLDER
+    if not is_direct(decision.case.build):
+        await _write_partition(decision, binary, folder)
+    return EfiBoot(firmware, str(folder))
+
+
+async def _write_partition(decision: Run, binary: Binary, folder: Path) -> None:
+    """Lay out the EFI system partition. The image is only linked to: it takes up to 5 MB."""
+    case = decision.case
+    partition = partition_of(case.build, case.test, machine_of(case))
+    image = folder / partition.image
+    with host_errors("write", image):
+        image.parent.mkdir(parents=True)
+        image.symlink_to(case.test.image)
+    if partition.script:
+        _written(folder / SCRIPT_NAME, partition.script)
+    if partition.device_tree:
+        tree = folder / DEVICE_TREE_NAME
+        command = device_tree_command(case, binary, decision.accelerator, str(tree))
+        try:
+            # Where QEMU refuses the machine there is no tree; it will say so again when started.
+            await run_tool(command, DEVICE_TREE_SECONDS)
+        except SpawnError as error:
+            raise VanishedError(str(error)) from error
+
+
+def _written(path: Path, text: str) -> str:
+    with host_errors("write", path):
+        path.write_text(text)
+    return str(path)
+
+
+def _errata(build: Build) -> tuple[Erratum, ...]:
+    """What the build says of host kernels' faults; nothing where it has no such file.
+
+    Raises:
+        SuiteError: the file is unreadable or malformed.
+    """
+    path = Path(build.errata_file)
+    if not build.errata_file or not path.exists():
+        return ()
+    return parse_errata(read_text(path), str(path))
