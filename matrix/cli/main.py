@@ -191,6 +191,50 @@ def show(
 
 
 @app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_A [RUN_B]", help="Run directories; one with --by.")
+    ],
+    by: Annotated[
+        str,
+        typer.Option("--by", metavar="AXIS", help="Compare the variants of one run, as in qemu."),
+    ] = "",
+    base: Annotated[
+        str, typer.Option("--base", metavar="VALUE", help="Of --by: what is compared with.")
+    ] = "",
+    slower: Annotated[
+        float,
+        typer.Option("--slower", metavar="FACTOR", help="Tell of times that changed as much."),
+    ] = 1.5,
+    metric: Annotated[
+        float,
+        typer.Option("--metric", metavar="PERCENT", help="Tell of metrics that changed by more."),
+    ] = 20.0,
+    json: Json = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a comment for a merge request.")
+    ] = False,
+    fail_on_regression: Annotated[
+        bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures.")
+    ] = False,
+) -> None:
+    """Say what changed between two runs, or with --by between the variants of one."""
+    from matrix.cli.comparing import Comparison, run_compare
+
+    comparison = Comparison(
+        runs=tuple(runs),
+        by=by,
+        base=base,
+        slower=slower,
+        metric=metric,
+        json=json,
+        markdown=markdown,
+        fail_on_regression=fail_on_regression,
+    )
+    raise typer.Exit(run_compare(comparison))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the scenario format, for editors."""
     import json

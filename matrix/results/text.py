@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.model import Attempt, Case, Subtest, SubtestVerdict, Verdict
+from matrix.results.compare.brief import qemu_lines
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.labels import variant_label
 from matrix.results.outcome import WORST_FIRST, CaseResult, counts_as_failure
@@ -41,6 +42,8 @@ class Closing:
     in_flight: tuple[tuple[str, int], ...] = ()
     """Attempts (case id, number) that were running when the run ended."""
     strict: bool = False
+    differences: tuple[Line, ...] = ()
+    """What its QEMUs differ in, where it has several."""
 
 
 def record_summary(record: RunRecord, width: int) -> Iterator[Line]:
@@ -51,6 +54,7 @@ def record_summary(record: RunRecord, width: int) -> Iterator[Line]:
         unfinished=record.unfinished(),
         in_flight=record.in_flight(),
         strict=record.strict,
+        differences=tuple(qemu_lines(record, width)),
     )
     return summary(record.results(), closing, width)
 
@@ -77,6 +81,7 @@ def summary(results: Iterable[CaseResult], closing: Closing, width: int) -> Iter
         yield BLANK
         yield (("Not passed: ", Style.HEADING), (_cases(gathered.failures), Style.FAIL))
         yield from gathered.bad
+    yield from closing.differences
     yield from _unfinished(closing, width)
     yield BLANK
     yield _count_line(gathered.counts, closing)

@@ -1,0 +1,131 @@
+"""``matrix compare``: what changed between two runs, or between the variants of one."""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from matrix.cli.style import say
+from matrix.errors import ExitCode, NothingSelected, UsageError
+from matrix.results.compare.cases import compare_cases
+from matrix.results.compare.document import write_document
+from matrix.results.compare.markdown import gather_markdown, markdown
+from matrix.results.compare.matching import COMPARABLE_AXES, Pairing, pair_runs, pair_variants
+from matrix.results.compare.measured import Thresholds
+from matrix.results.compare.tally import Tally, total_of
+from matrix.results.compare.text import comparison_lines, gather
+from matrix.results.files import shown
+from matrix.results.printable import printable
+from matrix.results.record import RunRecord, load_run
+
+DEFAULTS = Thresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was asked for, as typed."""
+
+    runs: tuple[Path, ...]
+    by: str = ""
+    base: str = ""
+    slower: float = DEFAULTS.factor
+    metric: float = DEFAULTS.metric * 100
+    """Per cent."""
+    json: bool = False
+    markdown: bool = False
+    fail_on_regression: bool = False
+
+
+def run_compare(comparison: Comparison) -> ExitCode:
+    """Print the comparison; gives the command's exit code.
+
+    Raises:
+        UsageError: a wrong combination of options, no run directory, or no such axis or value.
+        NothingSelected: the two sides have no case in common.
+        HostError: a run cannot be read.
+    """
+    thresholds = _thresholds(comparison)
+    pairings = _pairings(comparison)
+    if comparison.json:
+        tally = write_document(sys.stdout.buffer.write, pairings, thresholds)
+        sys.stdout.flush()
+    elif comparison.markdown:
+        tally = _print_markdown(pairings, thresholds)
+    else:
+        tally = _print_text(pairings, thresholds)
+    if comparison.fail_on_regression and tally.regressions:
+        return ExitCode.NOT_PASSED
+    return ExitCode.OK
+
+
+def _thresholds(comparison: Comparison) -> Thresholds:
+    if not 1 < comparison.slower < math.inf:
+        raise UsageError(f"--slower {comparison.slower:g}: a factor above 1 is needed, as in 1.5")
+    if not 0 <= comparison.metric < math.inf:
+        raise UsageError(f"--metric {comparison.metric:g}: per cent are needed, as in 20")
+    return Thresholds(factor=comparison.slower, metric=comparison.metric / 100)
+
+
+def _pairings(comparison: Comparison) -> Sequence[Pairing]:
+    if comparison.json and comparison.markdown:
+        raise UsageError("--json and --markdown: only one of them")
+    if comparison.base and not comparison.by:
+        raise UsageError("--base names a value of the axis that --by names: give that too")
+    match comparison.runs, bool(comparison.by):
+        case (path,), True:
+            pairings = pair_variants(_loaded(path), comparison.by, comparison.base)
+        case (path,), False:
+            raise UsageError(
+                f"compare {shown(path)} with what? Name a second run, or compare its variants "
+                f"with --by AXIS ({', '.join(COMPARABLE_AXES)})"
+            )
+        case (_, _), True:
+            raise UsageError("--by compares the variants of one run: name only one")
+        case (a, b), False:
+            pairings = (pair_runs(_loaded(a), _loaded(b)),)
+        case _:
+            raise UsageError(f"{len(comparison.runs)} runs: name one or two")
+    if not any(pairing.common for pairing in pairings):
+        raise NothingSelected(_nothing_in_common(pairings))
+    return pairings
+
+
+def _loaded(path: Path) -> RunRecord:
+    """A run; what is wrong with its journal goes to stderr."""
+    record = load_run(path)
+    console = Console(stderr=True, highlight=False)
+    for problem in record.problems:
+        console.print(f"warning: {problem}", style="yellow", soft_wrap=True, markup=False)
+    return record
+
+
+def _nothing_in_common(pairings: Sequence[Pairing]) -> str:
+    if pairings[0].axis:
+        return f"no two cases are equal but for {pairings[0].axis}"
+    ids_a = next((a for pairing in pairings for a, _ in pairing.pairs if a), "")
+    ids_b = next((b for pairing in pairings for _, b in pairing.pairs if b), "")
+    return (
+        "the two runs have no case in common: cases are matched by id, and A's are like "
+        f"{printable(ids_a)!r}, B's like {printable(ids_b)!r}"
+    )
+
+
+def _print_text(pairings: Sequence[Pairing], thresholds: Thresholds) -> Tally:
+    console = Console(highlight=False)
+    everything = [
+        gather(pairing, compare_cases(pairing, thresholds), console.width) for pairing in pairings
+    ]
+    say(console, comparison_lines(everything, thresholds, console.width))
+    return total_of(each.tally for each in everything)
+
+
+def _print_markdown(pairings: Sequence[Pairing], thresholds: Thresholds) -> Tally:
+    everything = [
+        gather_markdown(pairing, compare_cases(pairing, thresholds)) for pairing in pairings
+    ]
+    sys.stdout.buffer.write(markdown(everything, thresholds).encode())
+    sys.stdout.flush()
+    return total_of(each.tally for each in everything)

@@ -1,0 +1,136 @@
+"""Which cases stand beside each other: those of two runs, or of two variants of one."""
+
+from dataclasses import dataclass
+
+from matrix.errors import UsageError
+from matrix.model import Case
+from matrix.results.compare.changes import Difference
+from matrix.results.compare.environment import qemu_differences, run_differences
+from matrix.results.files import shown
+from matrix.results.printable import printable
+from matrix.results.record import RunRecord
+from matrix.scenario.axes import AXES
+from matrix.scenario.wording import Refused, one_of, quoted
+
+COMPARABLE_AXES = tuple(name for name in AXES if name != "arch")
+"""Tests of different architectures are different programs, even where their names are the same."""
+
+DEFAULT = "default"
+"""What an axis' value is called where a variant does not give it."""
+
+_Value = str | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Two sides, and which of their cases are compared."""
+
+    a: RunRecord
+    b: RunRecord
+    pairs: tuple[tuple[str | None, str | None], ...]
+    """Ids in A and B; None where a side does not have the case."""
+    environment: tuple[Difference, ...] = ()
+    axis: str = ""
+    """The axis whose values are compared; empty where runs are."""
+    values: tuple[str, str] = ("", "")
+    """Its values on both sides, as they are written."""
+
+    @property
+    def common(self) -> int:
+        """How many cases both sides have."""
+        return sum(1 for a, b in self.pairs if a is not None and b is not None)
+
+
+def pair_runs(a: RunRecord, b: RunRecord) -> Pairing:
+    """Two runs: cases of the same id, in A's order, then those that only B has."""
+    ids_a = [decision.case.id for decision in a.decisions]
+    ids_b = dict.fromkeys(decision.case.id for decision in b.decisions)
+    pairs: list[tuple[str | None, str | None]] = [
+        (each, each if each in ids_b else None) for each in ids_a
+    ]
+    known = set(ids_a)
+    pairs += [(None, each) for each in ids_b if each not in known]
+    return Pairing(a, b, tuple(pairs), run_differences(a, b))
+
+
+def pair_variants(record: RunRecord, axis: str, base: str = "") -> tuple[Pairing, ...]:
+    """Variants of one run: cases equal but for ``axis``, each value beside the base.
+
+    Args:
+        record: the run.
+        axis: a name of :data:`COMPARABLE_AXES`.
+        base: the value to compare with, as it is written in a scenario, or ``default`` for
+            variants that do not give it; empty for the first in the plan.
+
+    Returns:
+        One pairing for each further value, in the plan's order.
+
+    Raises:
+        UsageError: no such axis, or the run has no such value, or no other.
+    """
+    if axis not in COMPARABLE_AXES:
+        raise UsageError(f"--by {quoted(axis)}: no such axis; {one_of(axis, COMPARABLE_AXES)}")
+    groups: dict[object, dict[_Value, str]] = {}
+    values: dict[_Value, None] = {}
+    for decision in record.decisions:
+        value = _value(decision.case, axis)
+        values.setdefault(value)
+        groups.setdefault(_rest(decision.case, axis), {}).setdefault(value, decision.case.id)
+    chosen = _base(axis, base, tuple(values), record)
+    return tuple(
+        _variant_pairing(record, axis, chosen, value, groups) for value in values if value != chosen
+    )
+
+
+def written(axis: str, value: _Value) -> str:
+    """An axis' value as it is written in a scenario."""
+    return DEFAULT if value is None else printable(AXES[axis].show(value))
+
+
+def _variant_pairing(
+    record: RunRecord,
+    axis: str,
+    base: _Value,
+    value: _Value,
+    groups: dict[object, dict[_Value, str]],
+) -> Pairing:
+    pairs = tuple(
+        (cases.get(base), cases.get(value))
+        for cases in groups.values()
+        if base in cases or value in cases
+    )
+    names = (written(axis, base), written(axis, value))
+    environment = qemu_differences(record.info, *names) if axis == "qemu" else ()
+    return Pairing(record, record, pairs, environment, axis, names)
+
+
+def _value(case: Case, axis: str) -> _Value:
+    value: _Value = getattr(case.variant, axis)
+    return value
+
+
+def _rest(case: Case, axis: str) -> tuple[object, ...]:
+    """What is the same in cases that are equal but for the axis."""
+    others = (getattr(case.variant, name) for name in AXES if name != axis)
+    return (case.scenario, case.suite, case.test.name, *others)
+
+
+def _base(axis: str, base: str, values: tuple[_Value, ...], record: RunRecord) -> _Value:
+    names = [written(axis, value) for value in values]
+    if len(values) < 2:
+        only = f"only {axis} {names[0]}" if names else "no cases"
+        raise UsageError(f"{shown(record.run.given)} has {only}: nothing to compare --by {axis}")
+    if not base:
+        return values[0]
+    for value, name in zip(values, names, strict=True):
+        if base == name or (value is not None and _parsed(axis, base) == value):
+            return value
+    raise UsageError(f"--base {quoted(base)}: the run has no such {axis}; {one_of(base, names)}")
+
+
+def _parsed(axis: str, text: str) -> _Value:
+    """The value that a text means, as ``1GiB`` and ``1024MiB`` mean the same."""
+    try:
+        return AXES[axis].parse(text)
+    except Refused:
+        return None

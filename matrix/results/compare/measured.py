@@ -1,0 +1,112 @@
+"""Which times and metrics changed by more than noise: pure functions over attempts.
+
+The rule. A side's value is the median of its attempts that completed, that is, passed or failed:
+a hung guest's time is that of its limit. Its spread is 1.4826 times the median absolute deviation,
+which estimates the standard deviation of normally distributed values (Rousseeuw and Croux,
+"Alternatives to the Median Absolute Deviation", 1993) and which one outlier does not move. A value
+has changed if it is beyond the threshold and the medians are more than three times the larger of
+both spreads apart. One attempt has no spread: repeat a run (``--repeat``) to know its noise.
+
+Thresholds of a time: a factor and a least difference, both reached. Threshold of a metric: the
+difference, relative to the smaller of both values, exceeded, and the unit must be the same. The
+rule gives the same whichever side is A.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from matrix.model import Attempt, Verdict
+from matrix.results.compare.changes import MeasuredChange, Sample
+from matrix.results.outcome import CaseResult
+
+COMPLETED = (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.XPASS)
+"""Verdicts of attempts whose times and metrics mean something."""
+
+SPREADS = 3
+MAD_TO_DEVIATION = 1.4826
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From when on a change of a time or a metric is told."""
+
+    factor: float = 1.5
+    """Of a time, above 1."""
+    seconds: float = 1.0
+    """The least difference of a time."""
+    metric: float = 0.2
+    """The relative difference of a metric that is still no change."""
+
+    def rule(self) -> str:
+        """In words, for those who read the numbers."""
+        return (
+            f"times by a factor of {self.factor:g} and {self.seconds:g} s at least, metrics by "
+            f"more than {self.metric * 100:.4g} % of the smaller value; medians of the attempts "
+            f"that completed, more than {SPREADS} spreads apart (one attempt has no spread: "
+            "--repeat)"
+        )
+
+
+def compare_seconds(a: CaseResult, b: CaseResult, thresholds: Thresholds) -> MeasuredChange | None:
+    """The change of a case's time, None where there is none or the verdicts differ."""
+    if a.verdict is not b.verdict:
+        return None
+    before = sample([each.seconds for each in _completed(a)])
+    after = sample([each.seconds for each in _completed(b)])
+    if before is None or after is None:
+        return None
+    low, high = sorted((before.median, after.median))
+    enough = high - low >= thresholds.seconds and high >= low * thresholds.factor
+    if not enough or not beyond_noise(before, after):
+        return None
+    return MeasuredChange("", "s", before, after)
+
+
+def compare_metrics(
+    a: CaseResult, b: CaseResult, thresholds: Thresholds
+) -> tuple[MeasuredChange, ...]:
+    """The metrics that both sides have, in the same unit, and that changed."""
+    before, after = _metrics(_completed(a)), _metrics(_completed(b))
+    changes = []
+    for key, values in before.items():
+        one, other = sample(values), sample(after.get(key, ()))
+        if one is None or other is None or not beyond_noise(one, other):
+            continue
+        name, unit, _ = key
+        change = MeasuredChange(name, unit, one, other)
+        if change.size > thresholds.metric:
+            changes.append(change)
+    return tuple(changes)
+
+
+def sample(values: Sequence[float]) -> Sample | None:
+    """What the values of several attempts come to; None without any."""
+    if not values:
+        return None
+    middle = median(values)
+    deviation = median(abs(value - middle) for value in values)
+    return Sample(middle, MAD_TO_DEVIATION * deviation, len(values))
+
+
+def beyond_noise(before: Sample, after: Sample) -> bool:
+    """Whether the medians are further apart than the spread of the attempts explains."""
+    return abs(after.median - before.median) > SPREADS * max(before.spread, after.spread)
+
+
+def _completed(result: CaseResult) -> Iterator[Attempt]:
+    return (each for each in result.attempts if each.verdict in COMPLETED)
+
+
+def _metrics(attempts: Iterable[Attempt]) -> dict[tuple[str, str, int], list[float]]:
+    """The values of each metric over the attempts; one printed several times by the same guest
+    is told apart by its number."""
+    values: dict[tuple[str, str, int], list[float]] = {}
+    for attempt in attempts:
+        seen: dict[tuple[str, str], int] = {}
+        for name, value, unit in attempt.metrics:
+            number = seen[name, unit] = seen.get((name, unit), 0) + 1
+            if math.isfinite(value):
+                values.setdefault((name, unit, number), []).append(value)
+    return values

@@ -1,0 +1,103 @@
+"""Which subtests of a case changed: matched by name, merged over attempts. Pure functions."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from matrix.model import Verdict
+from matrix.results.compare.changes import (
+    SUBTEST_VERDICTS,
+    SubtestChange,
+    classify,
+    is_regression,
+)
+from matrix.results.outcome import WORST_FIRST, CaseResult
+
+_NUMBER = re.compile(r"0x[0-9a-fA-F]+|[0-9]+")
+
+_Key = tuple[str, int]
+"""A name, and the how many-eth of that name it is: guests print some several times."""
+
+
+@dataclass(slots=True)
+class _State:
+    """A subtest over all attempts of one side."""
+
+    name: str
+    verdict: Verdict
+    worst: Verdict
+    message: str
+
+
+def compare_subtests(a: CaseResult, b: CaseResult) -> tuple[SubtestChange, ...]:
+    """The subtests that changed: in B's order, then those that only A has.
+
+    Subtests of the same name are matched in their order; then those left over whose names differ
+    in numbers only (``passed 5/6 tests``). Where a side dropped some of its subtests, those that it
+    lacks are not told of. A new failure in a case that is known to fail is no regression.
+    """
+    if not a.attempts or not b.attempts:
+        return ()
+    before, after = _states(a), _states(b)
+    _match_by_form(before, after)
+    a_whole = not any(each.subtests_dropped for each in a.attempts)
+    b_whole = not any(each.subtests_dropped for each in b.attempts)
+    known = b.verdict is Verdict.XFAIL
+    changes: list[SubtestChange] = []
+    for key, state in after.items():
+        former = before.get(key)
+        if former is not None or a_whole:
+            changes += _change(former, state, known=known)
+    for key, state in before.items():
+        if key not in after and b_whole:
+            changes += _change(state, None, known=known)
+    return tuple(changes)
+
+
+def _change(before: _State | None, after: _State | None, *, known: bool) -> Iterator[SubtestChange]:
+    kind = classify(
+        before.verdict if before else None,
+        after.verdict if after else None,
+    )
+    shown = after or before
+    if kind is None or shown is None:
+        return
+    verdicts = (before.verdict if before else None, after.verdict if after else None)
+    regression = not known and is_regression(kind, *verdicts)
+    yield SubtestChange(shown.name, kind, *verdicts, shown.message, regression)
+
+
+def _states(result: CaseResult) -> dict[_Key, _State]:
+    """Every subtest of a side; ``flaky`` where its attempts differ."""
+    states: dict[_Key, _State] = {}
+    for attempt in result.attempts:
+        seen: dict[str, int] = {}
+        for subtest in attempt.subtests:
+            number = seen[subtest.name] = seen.get(subtest.name, 0) + 1
+            verdict = SUBTEST_VERDICTS[subtest.verdict]
+            state = states.get((subtest.name, number))
+            if state is None:
+                new = _State(subtest.name, verdict, verdict, subtest.message)
+                states[subtest.name, number] = new
+                continue
+            if verdict is not state.worst:
+                state.verdict = Verdict.FLAKY
+            if WORST_FIRST.index(verdict) < WORST_FIRST.index(state.worst):
+                state.worst, state.message = verdict, subtest.message
+    return states
+
+
+def _match_by_form(before: dict[_Key, _State], after: dict[_Key, _State]) -> None:
+    """Give those of A that are left over the keys of B's whose names differ in numbers only."""
+    forms: dict[str, list[_Key]] = {}
+    for key in after:
+        if key not in before and (form := _NUMBER.sub("#", key[0])) != key[0]:
+            forms.setdefault(form, []).append(key)
+    if not forms:
+        return
+    for keys in forms.values():
+        keys.reverse()
+    for key in [key for key in before if key not in after]:
+        matching = forms.get(_NUMBER.sub("#", key[0]))
+        if matching:
+            before[matching.pop()] = before.pop(key)

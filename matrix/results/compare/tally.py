@@ -1,0 +1,123 @@
+"""Counts of what changed, and the answer in one line: ``3 new failures, 1 fix, 2 new skips``."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
+
+from matrix.results.compare.changes import CaseComparison, ChangeKind
+from matrix.results.compare.words import KIND_WORDS, counted
+from matrix.results.segments import Line, Segment, Style
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a comparison came to, in numbers."""
+
+    cases: int = 0
+    """Of both sides together."""
+    changed: int = 0
+    """Of them, how many changed in anything."""
+    regressions: int = 0
+    """Of them, how many make ``--fail-on-regression`` exit 1."""
+    kinds: Counter[ChangeKind] = field(default_factory=Counter)
+    """Changes of cases' own verdicts."""
+    subtests: Counter[ChangeKind] = field(default_factory=Counter)
+    """Changes of subtests, in all cases."""
+    regressed_subtests: int = 0
+    """Of cases whose own verdict is as before."""
+    failing_only_b: int = 0
+    """Cases that only B has and that did not pass there."""
+    slower: int = 0
+    faster: int = 0
+    metrics: int = 0
+
+    def add(self, case: CaseComparison) -> None:
+        """Take one case in."""
+        self.cases += 1
+        self.changed += case.changed
+        self.regressions += case.regressed
+        for subtest in case.subtests:
+            self.subtests[subtest.kind] += 1
+        if case.kind is None:
+            self.regressed_subtests += sum(each.regression for each in case.subtests)
+        else:
+            self.kinds[case.kind] += 1
+        verdict = case.b.verdict if case.b else None
+        if case.kind is ChangeKind.ONLY_B and verdict is not None and not verdict.good:
+            self.failing_only_b += 1
+        if case.seconds is not None:
+            if case.seconds.factor > 1:
+                self.slower += 1
+            else:
+                self.faster += 1
+        self.metrics += len(case.metrics)
+
+    def include(self, other: "Tally") -> None:
+        """Add what another comparison came to."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+    def document(self) -> dict[str, object]:
+        """The numbers by their names, as ``--json`` has them."""
+        return {
+            "cases": self.cases,
+            "changed": self.changed,
+            "regressions": self.regressions,
+            **{kind.value: self.kinds[kind] for kind in ChangeKind},
+            "slower": self.slower,
+            "faster": self.faster,
+            "metrics": self.metrics,
+            "subtests": {kind.value: self.subtests[kind] for kind in ChangeKind},
+        }
+
+
+def total_of(tallies: Iterable[Tally]) -> Tally:
+    """What several comparisons came to together."""
+    total = Tally()
+    for tally in tallies:
+        total.include(tally)
+    return total
+
+
+def headline(tally: Tally, width: int) -> Iterator[Line]:
+    """The answer, in lines of at most ``width`` columns where its parts allow: what changed, the
+    worst first, and how much did not."""
+    parts = list(parts_of(tally)) or [("nothing changed", Style.PASS)]
+    segments: list[Segment] = []
+    used = 0
+    for index, (text, style) in enumerate([*parts, (unchanged(tally), Style.PLAIN)]):
+        separator = ""
+        if index:
+            separator = ", " if index < len(parts) else "; "
+        used += len(separator + text)
+        if segments and used > width:
+            yield (*segments, (separator.rstrip(), Style.PLAIN))
+            segments, used, separator = [], len(text), ""
+        if separator:
+            segments.append((separator, Style.PLAIN))
+        segments.append((text, style))
+    yield tuple(segments)
+
+
+def parts_of(tally: Tally) -> Iterator[Segment]:
+    """What there is of each kind of change: ``3 new failures``, ``1 fix``."""
+    for kind, words in KIND_WORDS.items():
+        count = tally.kinds[kind]
+        if count:
+            failing = tally.failing_only_b if kind is ChangeKind.ONLY_B else 0
+            more = f" ({failing:,} not passed)" if failing else ""
+            yield f"{count:,} {words.one if count == 1 else words.several}{more}", words.style
+        if kind is ChangeKind.CHANGED_FAILURE and tally.regressed_subtests:
+            # Here, among the failures; those of cases that newly fail are told with them.
+            yield counted(tally.regressed_subtests, "new failing subtest"), Style.FAIL
+    if tally.slower:
+        yield f"{tally.slower:,} slower", Style.PLAIN
+    if tally.faster:
+        yield f"{tally.faster:,} faster", Style.PLAIN
+    if tally.metrics:
+        yield f"{counted(tally.metrics, 'metric')} changed", Style.PLAIN
+
+
+def unchanged(tally: Tally) -> str:
+    """``44 of 51 cases as before``."""
+    return f"{tally.cases - tally.changed:,} of {counted(tally.cases, 'case')} as before"
