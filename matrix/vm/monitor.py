@@ -143,6 +143,14 @@ class Monitor:
             raise MonitorError("human-monitor-command", "the reply is no text")
         return reply.replace("\r\n", "\n")
 
+    async def heard_out(self, seconds: float) -> None:
+        """Wait until the peer has hung up and all that it said before was taken in, at most so
+        long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._client.runstate is Runstate.RUNNING:
+                    await self._client.runstate_changed()
+
     async def close(self) -> str:
         """End the session and return why it had ended before, or empty; never raises for that."""
         if self._client.runstate is Runstate.IDLE:

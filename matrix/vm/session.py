@@ -26,6 +26,8 @@ LONGEST_RECORD = 4096
 """Bytes of a QMP message that the transcript keeps whole: register dumps are longer."""
 EXIT_GRACE = 1.0
 """Seconds that QEMU has to exit after closing its monitor, being asked to quit, or SIGTERM."""
+LAST_WORDS = 2.0
+"""Seconds to hear out the monitor of a QEMU that has exited: what it said lies in the socket."""
 CANNOT_EXECUTE = (126, 127)
 """Exit statuses of a wrapper script or of the dynamic loader that find no program to run."""
 
@@ -51,6 +53,7 @@ class Session:
         """The guest has run: ``cont`` was accepted, QEMU said RESUME, or the guest has printed."""
         self._kvm_wanted = False
         self._released = False
+        self._hearing: asyncio.Task[None] | None = None
         self._stopping = False
         self.kvm_enabled: bool | None = None
         self.panic_action: str | None = None
@@ -122,7 +125,8 @@ class Session:
             self._released = True
             await self.monitor.execute("cont", timeout=deadline - self.loop.time())
         except MonitorError as error:
-            await self.exits_within(EXIT_GRACE)
+            if await self.exits_within(EXIT_GRACE):
+                return await asyncio.shield(self.ended)
             return Conclusion(Ending.ERROR, f"the guest was not started: {error}")
         self.started = True
         return None
@@ -157,6 +161,8 @@ class Session:
         try:
             if self.process is not None:
                 await self.process.destroy()
+            if self._hearing is not None:
+                await put_off_cancellation(self._hearing)
         finally:
             for reader in self._readers:
                 reader.drain()
@@ -245,6 +251,18 @@ class Session:
         self._over = time.monotonic()
         for reader in self._readers:
             reader.drain()
+        if self.monitor is None:
+            self._conclude(self._judge_exit())
+        else:
+            self._hearing = self.loop.create_task(self._hear_out(self.monitor))
+
+    async def _hear_out(self, monitor: Monitor) -> None:
+        """Take in what QEMU said last, then conclude.
+
+        Its exit and its last events may reach us at the same moment, and a panic, a shutdown, or
+        that the guest was started at all must not be lost to that.
+        """
+        await monitor.heard_out(LAST_WORDS)
         self._conclude(self._judge_exit())
 
     def _judge_exit(self) -> Conclusion:

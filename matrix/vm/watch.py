@@ -11,7 +11,7 @@ import asyncio
 from matrix.errors import MonitorError
 from matrix.model import Ending
 from matrix.vm import cputime, registers
-from matrix.vm.session import EXIT_GRACE, Conclusion, Session
+from matrix.vm.session import Conclusion, Session
 from matrix.vm.stderr import explain
 
 PATIENCE = 1.0
@@ -27,6 +27,10 @@ SAMPLES = 50
 SAMPLE_TIMEOUT = 2.0
 LONGEST_PAUSE = 5.0
 """Seconds until a guest that was seen working is sampled again: it can die later."""
+
+
+HALT_GRACE = 5.0
+"""Seconds that a QEMU whose guest is over may take to exit, on a crowded host too."""
 
 
 def _patience(stall: float) -> float:
@@ -170,7 +174,7 @@ class Watch:
             case "guest-panicked" | "shutdown":
                 # Mostly QEMU is on its way out; with -action …=pause or -no-shutdown it stays.
                 if session.panic_action != "pause":
-                    await session.exits_within(EXIT_GRACE)
+                    await session.exits_within(HALT_GRACE)
                 return Conclusion(Ending.EXITED, f"QEMU's run state is {session.run_state}")
             case _:
                 return None

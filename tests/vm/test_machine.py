@@ -531,3 +531,34 @@ def test_many_guests_at_once(tmp_path: Path, fake_launch: FakeLaunch) -> None:
         return await asyncio.gather(*(run_guest(launch, d, Limits(60, 30)) for d in directories))
 
     assert {(o.ending, o.exit_status) for o in asyncio.run(body())} == {(Ending.EXITED, 1)}
+
+
+def test_what_qemu_says_last_is_heard_before_its_exit_is_judged(
+    fake_launch: FakeLaunch, private: Path
+) -> None:
+    """The loop is held up, as on a crowded host, until exit and last words are both there."""
+    launch = fake_launch(
+        cont=[
+            ["storm", 500],  # more than is taken in at one go
+            ["event", "GUEST_PANICKED", {"action": "shutdown"}],
+            ["event", "SHUTDOWN", {"guest": True, "reason": "guest-panic"}],
+            ["exit", 0],
+        ]
+    )
+
+    async def hold_up() -> None:
+        transcript = private / "qmp.jsonl"
+        while not transcript.exists() or b'"cont"' not in transcript.read_bytes():  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(0.0)
+        await asyncio.sleep(0.001)  # it is recorded before it is sent
+        time.sleep(0.5)  # noqa: ASYNC251 - nothing else shall run
+
+    async def both() -> Outcome:
+        outcome, _ = await asyncio.gather(run_guest(launch, private, NORMAL), hold_up())
+        return outcome
+
+    outcome = asyncio.run(both())
+    assert outcome.ending is Ending.EXITED
+    assert outcome.exit_status == 0
+    assert outcome.panicked
+    assert outcome.shutdown_reason == "guest-panic"
