@@ -205,7 +205,8 @@ def _hung(end: _End) -> Judgement:
     if outcome.ending is Ending.TIMEOUT:
         verdict, what = Verdict.TIMEOUT, f"timed out after {outcome.seconds:.0f} s"
     else:
-        verdict, what = Verdict.STALL, f"the guest is dead after {outcome.seconds:.0f} s"
+        dead = f"the guest is dead after {outcome.seconds:.0f} s"
+        verdict, what = Verdict.STALL, f"{dead} ({outcome.reason})" if outcome.reason else dead
     if outcome.last_line.startswith(_MIGRATION_PROMPTS):
         what += ", waiting to be migrated"
     if end.transcript.status is not None:
