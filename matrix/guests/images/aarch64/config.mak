@@ -1,0 +1,17 @@
+# Generated from matrix/guests/config.mak.in by matrix/guests/Makefile.
+SRCDIR=.
+ARCH=arm64
+ARCH_NAME=aarch64
+PROCESSOR=max
+DEFAULT_QEMU_CPU=max
+TARGET=qemu
+TARGET_CPU=
+TEST_DIR=arm
+TEST_SUBDIR=arm
+FIRMWARE=
+ENDIAN=
+ENVIRON_DEFAULT=
+ERRATATXT=
+PRETTY_PRINT_STACKS=no
+CONFIG_EFI=
+GEN_SE_HEADER=

@@ -1,0 +1,17 @@
+# Generated from matrix/guests/config.mak.in by matrix/guests/Makefile.
+SRCDIR=.
+ARCH=arm
+ARCH_NAME=arm
+PROCESSOR=cortex-a15
+DEFAULT_QEMU_CPU=cortex-a15
+TARGET=qemu
+TARGET_CPU=
+TEST_DIR=arm
+TEST_SUBDIR=arm
+FIRMWARE=
+ENDIAN=
+ENVIRON_DEFAULT=
+ERRATATXT=
+PRETTY_PRINT_STACKS=no
+CONFIG_EFI=
+GEN_SE_HEADER=

@@ -1,0 +1,17 @@
+# Generated from matrix/guests/config.mak.in by matrix/guests/Makefile.
+SRCDIR=.
+ARCH=mips64el
+ARCH_NAME=mips64el
+PROCESSOR=mips64el
+DEFAULT_QEMU_CPU=I6400
+TARGET=qemu
+TARGET_CPU=
+TEST_DIR=mips
+TEST_SUBDIR=mips
+FIRMWARE=
+ENDIAN=
+ENVIRON_DEFAULT=
+ERRATATXT=
+PRETTY_PRINT_STACKS=no
+CONFIG_EFI=
+GEN_SE_HEADER=

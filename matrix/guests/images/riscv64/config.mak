@@ -1,0 +1,17 @@
+# Generated from matrix/guests/config.mak.in by matrix/guests/Makefile.
+SRCDIR=.
+ARCH=riscv64
+ARCH_NAME=riscv64
+PROCESSOR=riscv64
+DEFAULT_QEMU_CPU=rv64
+TARGET=qemu
+TARGET_CPU=
+TEST_DIR=riscv
+TEST_SUBDIR=riscv
+FIRMWARE=
+ENDIAN=
+ENVIRON_DEFAULT=
+ERRATATXT=
+PRETTY_PRINT_STACKS=no
+CONFIG_EFI=
+GEN_SE_HEADER=
