@@ -77,6 +77,10 @@ class Verdict(StrEnum):
         return self in (Verdict.PASS, Verdict.SKIP, Verdict.XFAIL, Verdict.XPASS)
 
 
+KNOWABLE = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.STALL, Verdict.CRASH)
+"""What a known failure may come to. An error is the host's, and says nothing of the case."""
+
+
 class SubtestVerdict(StrEnum):
     """The prefixes that a guest puts before a subtest's name, as kvm-unit-tests' report library."""
 

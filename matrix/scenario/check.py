@@ -8,13 +8,7 @@ from pydantic_core import ErrorDetails
 
 from matrix.errors import Problem
 from matrix.scenario.document import Kind, Mapping, Node, Scalar, Sequence, node_at
-from matrix.scenario.schema import (
-    MatrixSection,
-    RunSection,
-    ScenarioSection,
-    Section,
-    SuiteSection,
-)
+from matrix.scenario.schema import Section
 from matrix.scenario.wording import Refused, nearest, one_of, quoted
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -28,13 +22,13 @@ class Finding:
     problem: Problem | None
 
 
-def check(root: Node) -> tuple[ScenarioSection | None, tuple[Finding, ...]]:
-    """The values of a scenario, or everything that is wrong with its shape and single values."""
+def check(root: Node, model: type[AnySection]) -> tuple[AnySection | None, tuple[Finding, ...]]:
+    """The values of a file, or everything that is wrong with its shape and single values."""
     try:
-        return ScenarioSection.model_validate(_plain(root)), ()
+        return model.model_validate(_plain(root)), ()
     except ValidationError as error:
         details = error.errors(include_url=False)
-    return None, tuple(_finding(root, detail) for detail in details)
+    return None, tuple(_finding(root, model, detail) for detail in details)
 
 
 def read_section(model: type[AnySection], node: Node) -> AnySection:
@@ -50,7 +44,7 @@ def _plain(node: Node) -> object:
     return node
 
 
-def _finding(root: Node, details: ErrorDetails) -> Finding:
+def _finding(root: Node, model: type[BaseModel], details: ErrorDetails) -> Finding:
     path = details["loc"]
     cause = details.get("ctx", {}).get("error")
     if isinstance(cause, Refused):
@@ -59,9 +53,9 @@ def _finding(root: Node, details: ErrorDetails) -> Finding:
     if isinstance(node, Scalar) and node.kind is Kind.BROKEN:
         return Finding(path, None)
     if details["type"] == "extra_forbidden":
-        return Finding(path, _unknown_key(root, path))
+        return Finding(path, _unknown_key(root, model, path))
     if node is None:  # "missing"
-        return Finding(path, _missing_key(root, path))
+        return Finding(path, _missing_key(root, model, path))
     if isinstance(cause, Refused):
         return Finding(path, Problem(node.place, _named(path) + cause.message, cause.allowed))
     message = _named(path) + _wrong_shape(details, node)
@@ -100,23 +94,23 @@ def _right_shape(details: ErrorDetails) -> str:
             return "as in {key: value}"
 
 
-def _unknown_key(root: Node, path: tuple[str | int, ...]) -> Problem:
+def _unknown_key(root: Node, model: type[BaseModel], path: tuple[str | int, ...]) -> Problem:
     section = node_at(root, path[:-1])
     name = str(path[-1])
     place = root.place
     if isinstance(section, Mapping):
         place = next(key.place for key, _ in section.entries if key.text == name)
-    known = _section_at(path[:-1]).model_fields
+    known = _section_at(model, path[:-1]).model_fields
     allowed = one_of(name, known)
-    home = _section_with(name)
+    home = _section_with(model, name)
     if home and not allowed.startswith("did you mean"):
         allowed = f"it belongs under {quoted(home)}"
     return Problem(place, f"{_named(path[:-1])}unknown key {quoted(name)}", allowed)
 
 
-def _missing_key(root: Node, path: tuple[str | int, ...]) -> Problem | None:
+def _missing_key(root: Node, model: type[BaseModel], path: tuple[str | int, ...]) -> Problem | None:
     section = node_at(root, path[:-1]) or root
-    known = _section_at(path[:-1]).model_fields
+    known = _section_at(model, path[:-1]).model_fields
     name = str(path[-1])
     unknown = [key.text for key, _ in section.entries] if isinstance(section, Mapping) else []
     if any(nearest(key, known) == name for key in unknown if key not in known):
@@ -126,27 +120,27 @@ def _missing_key(root: Node, path: tuple[str | int, ...]) -> Problem | None:
     return Problem(section.place, message, f"needed: {needed}")
 
 
-def _section_with(key: str) -> str:
-    for name, model in (("run", RunSection), ("matrix", MatrixSection), ("suite", SuiteSection)):
-        if key in model.model_fields:
+def _section_with(model: type[BaseModel], key: str) -> str:
+    """The top-level key under which ``key`` may stand, or empty."""
+    for name, field in reversed(model.model_fields.items()):
+        section = _model_in(field.annotation)
+        if section is not None and key in section.model_fields:
             return name
     return ""
 
 
-def _section_at(path: tuple[str | int, ...]) -> type[BaseModel]:
+def _section_at(model: type[BaseModel], path: tuple[str | int, ...]) -> type[BaseModel]:
     """The model of the mapping at ``path``."""
-    model: type[BaseModel] = ScenarioSection
     for step in path:
         if isinstance(step, str):
-            model = _model_in(model.model_fields[step].annotation)
+            section = _model_in(model.model_fields[step].annotation)
+            assert section is not None  # noqa: S101 - only mappings of known keys have keys
+            model = section
     return model
 
 
-def _model_in(annotation: Any) -> type[BaseModel]:
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model of the section that a field holds, or of the entries of its list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    for argument in get_args(annotation):
-        if isinstance(argument, type) and issubclass(argument, BaseModel):
-            return argument
-    msg = f"no section in {annotation}"
-    raise TypeError(msg)
+    return next(filter(None, map(_model_in, get_args(annotation))), None)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fnmatch import translate
 
-from matrix.errors import Problem, ScenarioError
+from matrix.errors import Problem
 from matrix.model import Build, Test
 from matrix.scenario.identity import encode
 from matrix.scenario.model import Scenario, SuiteSelection, SuiteTests
@@ -115,12 +115,10 @@ class Chooser:
         return "" if asked_for or _NODEFAULT not in test.groups else _NODEFAULT_REASON
 
 
-def check_unmatched(scenario: Scenario, chooser: Chooser, suites: Iterable[SuiteTests]) -> None:
-    """Refuse filters that match nothing in ``suites``: they are typos.
-
-    Raises:
-        ScenarioError: each such filter, at its place.
-    """
+def unmatched_filters(
+    scenario: Scenario, chooser: Chooser, suites: Iterable[SuiteTests]
+) -> list[Problem]:
+    """The filters that match nothing in ``suites``, which are typos, each as a problem."""
     tests = [test for suite in suites for test in suite.tests]
     names = dict.fromkeys(test.name for test in tests)
     groups = dict.fromkeys(group for test in tests for group in test.groups)
@@ -132,8 +130,7 @@ def check_unmatched(scenario: Scenario, chooser: Chooser, suites: Iterable[Suite
             message, known = f"groups: no test is in group {quoted(text)}", groups
         allowed = one_of(text, known) if known else "the suite has none"
         problems.append(Problem(scenario.place(place), message, allowed))
-    if problems:
-        raise ScenarioError(problems)
+    return problems
 
 
 def _name_matches(pattern: str) -> Callable[[Test], bool]:

@@ -33,7 +33,7 @@ MAX_KEYS = 1000
 MAX_NODES = 100_000
 """With every alias counted as often as it is used."""
 
-_QUOTE_IT = "put text that begins with '*', '&', '!', '%', '@', '{' or '[' in quotes"
+_QUOTE_IT = "put text that begins with '*', '&', '!', '%', '@', '>', '{' or '[' in quotes"
 # libyaml where PyYAML was built with it (some 20 times faster), else PyYAML's own parser.
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
@@ -188,7 +188,8 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Proble
         return Problem(place, "not valid YAML: a tab indents this line", "indent with spaces")
     context = f" {error.context}" if error.context else ""
     allowed = ""
-    if "alias" in context or "anchor" in context or "tag" in context or here in tuple("%@`"):
+    meant_as_text = any(word in context for word in ("alias", "anchor", "tag", "block scalar"))
+    if meant_as_text or here in tuple("%@`>"):
         allowed = _QUOTE_IT
     return Problem(place, f"not valid YAML: {error.problem}{context}", allowed)
 

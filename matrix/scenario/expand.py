@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from matrix.errors import Problem, ScenarioError
 from matrix.model import Architecture, Case, Variant
-from matrix.scenario.choose import Chooser, Chosen, check_unmatched
+from matrix.scenario.choose import Chooser, Chosen, unmatched_filters
 from matrix.scenario.identity import case_id, variant_suffix
+from matrix.scenario.known import KnownFailures
 from matrix.scenario.model import Scenario, SuiteTests
 from matrix.scenario.wording import quoted
 
@@ -31,25 +32,30 @@ def expand(
     each variant whose architecture the suite has no build for.
 
     Raises:
-        ScenarioError: a pattern or group matches no test of any architecture, there are too many
-            cases, or two have the same id.
+        ScenarioError: a pattern or group matches no test of any architecture, be it of the suite's
+            filters or of known failures, there are too many cases, or two have the same id.
     """
     architectures = dict.fromkeys(variant.arch for variant, _ in _variants(scenario))
     suites = {arch: suite(arch) for arch in architectures}
     chooser = Chooser(scenario.suite, include_nodefault)
     chosen = {arch: chooser.choose(tests) for arch, tests in suites.items()}
-    for arch in scenario.matrix.written_architectures():
-        # One that the command line left out may have what the filters name.
-        if chooser.unmatched and arch not in suites:
+    known = KnownFailures(scenario.name, scenario.known)
+    written = scenario.matrix.written_architectures()
+    for arch in written:
+        # One that the command line left out may have what is looked for.
+        if arch not in suites and (chooser.unmatched or known.unmatched(suites, suites)):
             suites[arch] = suite(arch)
             chooser.choose(suites[arch])
+    problems = known.unmatched(suites, dict.fromkeys((*written, *suites)))
     if any(tests.unavailable for tests in suites.values()):
         # Its tests are unknown, so nobody can tell a typo; but it is not kept secret either.
         doubt = chooser.doubt()
         chosen = {arch: one.with_doubt(doubt) for arch, one in chosen.items()}
     else:
-        check_unmatched(scenario, chooser, suites.values())
-    return _cases(scenario, chosen)
+        problems += unmatched_filters(scenario, chooser, suites.values())
+    if problems:
+        raise ScenarioError(problems)
+    return _cases(scenario, chosen, known)
 
 
 def _variants(scenario: Scenario) -> Iterator[tuple[Variant, str]]:
@@ -60,26 +66,31 @@ def _variants(scenario: Scenario) -> Iterator[tuple[Variant, str]]:
         yield exclusion.variant, exclusion.reason
 
 
-def _cases(scenario: Scenario, chosen: Mapping[Architecture, Chosen]) -> list[Case]:
+def _cases(
+    scenario: Scenario, chosen: Mapping[Architecture, Chosen], known: KnownFailures
+) -> list[Case]:
     count = sum(len(chosen[variant.arch].tests) for variant, _ in _variants(scenario))
     if count > MAX_CASES:
         message = f"this comes to {count} cases"
         raise ScenarioError([Problem(scenario.source, message, f"at most {MAX_CASES}")])
     cases: list[Case] = []
     for variant, reason in _variants(scenario):
-        cases.extend(_cases_of(scenario, variant, reason, chosen[variant.arch]))
+        cases.extend(_cases_of(scenario, variant, reason, chosen[variant.arch], known))
     ids = {case.id for case in cases}
     if len(ids) < len(cases):
         raise ScenarioError([_duplicate(scenario, cases)])
     return cases
 
 
-def _cases_of(scenario: Scenario, variant: Variant, reason: str, chosen: Chosen) -> Iterator[Case]:
+def _cases_of(
+    scenario: Scenario, variant: Variant, reason: str, chosen: Chosen, known: KnownFailures
+) -> Iterator[Case]:
     suffix = variant_suffix(variant)
     suite = scenario.suite.kind.value
     for one in chosen.tests:
+        name = case_id(scenario.name, one.encoded_name, suffix)
         yield Case(
-            id=case_id(scenario.name, one.encoded_name, suffix),
+            id=name,
             scenario=scenario.name,
             suite=suite,
             test=one.test,
@@ -87,6 +98,7 @@ def _cases_of(scenario: Scenario, variant: Variant, reason: str, chosen: Chosen)
             build=chosen.build,
             settings=scenario.settings,
             excluded=reason or one.skip_reason,
+            expected=known.of(name, one.test.name, variant.arch),
         )
 
 

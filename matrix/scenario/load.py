@@ -13,14 +13,17 @@ from matrix.model import RunSettings
 from matrix.scenario import check, document, schema, template
 from matrix.scenario.axes import AXES
 from matrix.scenario.document import Node, Scalar, Sequence, node_at
-from matrix.scenario.model import Entry, Matrix, Scenario, SuiteSelection
+from matrix.scenario.expectations import read_expectations
+from matrix.scenario.model import Entry, KnownFailure, Matrix, Scenario, SuiteSelection
 from matrix.scenario.variants import MAX_VARIANTS, Resolution, count_combinations, resolve
-from matrix.scenario.wording import Refused
+from matrix.scenario.wording import Refused, quoted
 
 BUILTIN = "builtin"
 """The ``build`` that stands for the embedded guests."""
 
-_UNSUPPORTED = ("migration", "expect")
+_RELATIVE = "give a path relative to this file"
+
+_UNSUPPORTED = ("migration",)
 """Keys that the format has and that this version does not carry out: refused, never ignored."""
 
 
@@ -49,6 +52,8 @@ def read_scenario(
     problems += _unsupported(root)
     suite = _suite(shape, directory, variables, problems)
     matrix, resolution = _matrix(shape, problems)
+    files = _expect(shape, problems)
+    known = tuple(_known(files, directory, problems))
     if problems or suite is None or matrix is None or shape.whole is None:
         raise ScenarioError(dict.fromkeys(problems))
     run = shape.whole.run
@@ -61,6 +66,8 @@ def read_scenario(
         exclusions=resolution.exclusions,
         settings=RunSettings(**run.model_dump(exclude_unset=True)) if run else RunSettings(),
         source=root.place,
+        expect=tuple(node.text for node in files),
+        known=known,
         places=tuple(_filter_places(root)),
     )
 
@@ -85,15 +92,17 @@ class _Shape:
 
     def __init__(self, root: Node) -> None:
         self.root = root
-        self.whole, self.findings = check.check(root)
+        self.whole, self.findings = check.check(root, schema.ScenarioSection)
         self._wrong = {finding.path[0] if finding.path else "" for finding in self.findings}
 
     def section(self, key: str, model: type[check.AnySection]) -> check.AnySection | None:
         """The values of a top-level key, None where anything in it is wrong or missing."""
         node = node_at(self.root, (key,))
-        if node is None or self._wrong & {key, ""}:
-            return None
-        return check.read_section(model, node)
+        return None if node is None or self.is_wrong(key) else check.read_section(model, node)
+
+    def is_wrong(self, key: str) -> bool:
+        """Whether anything in a top-level key is wrong."""
+        return bool(self._wrong & {key, ""})
 
 
 def _unsupported(root: Node) -> list[Problem]:
@@ -144,6 +153,38 @@ def _build(
         return node.text
     filled = template.fill(node.text, variables)
     return os.path.abspath(directory / filled)  # noqa: PTH100  # absolute() keeps "..", resolve() follows links
+
+
+def _expect(shape: _Shape, problems: list[Problem]) -> list[Scalar]:
+    """The paths under ``expect`` that can be read."""
+    node = node_at(shape.root, ("expect",))
+    if not isinstance(node, Sequence) or shape.is_wrong("expect"):
+        return []
+    files = []
+    for item in node.items:
+        if not isinstance(item, Scalar):
+            continue
+        if "${" in item.text or item.text.startswith("~/"):
+            message = f"expect: {quoted(item.text)}: neither variables nor '~' are filled in here"
+            problems.append(Problem(item.place, message, _RELATIVE))
+        else:
+            files.append(item)
+    return files
+
+
+def _known(files: list[Scalar], directory: Path, problems: list[Problem]) -> Iterator[KnownFailure]:
+    """What the files of known failures hold."""
+    for file in files:
+        path = directory / file.text
+        try:
+            data = _read(path)
+        except ScenarioError as error:
+            message = f"expect: {quoted(file.text)} {error.problems[0].message}"
+            problems.append(Problem(file.place, message, _RELATIVE))
+            continue
+        known, found = read_expectations(data, str(path))
+        problems += found
+        yield from known
 
 
 def _matrix(shape: _Shape, problems: list[Problem]) -> tuple[Matrix | None, Resolution]:

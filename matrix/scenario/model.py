@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from matrix.errors import Place
-from matrix.model import Architecture, Build, RunSettings, Test, Variant
+from matrix.model import Architecture, Build, Expectation, RunSettings, Test, Variant
 from matrix.scenario.values import AxisValue
 
 
@@ -82,6 +82,14 @@ class Exclusion:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """One entry of a file of known failures, and where each of its ``cases`` stands."""
+
+    expectation: Expectation
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One scenario file. ``variants`` and ``exclusions`` follow from ``matrix``."""
 
@@ -95,6 +103,8 @@ class Scenario:
     source: Place
     expect: tuple[str, ...] = ()
     """Files of known failures, relative to the scenario file."""
+    known: tuple[KnownFailure, ...] = field(default=(), repr=False)
+    """What is in those files, in order."""
     places: tuple[tuple[str, Place], ...] = field(default=(), compare=False, repr=False)
     """Where values stand that are checked only once the suite is known: ``tests[0]`` → place."""
 

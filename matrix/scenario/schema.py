@@ -6,7 +6,7 @@ reads it on the command line. What pydantic finds is mapped back to the place of
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -40,7 +40,7 @@ _KINDS = {
 }
 
 
-def _reader(parse: Callable[[str], Any], shape: Shape) -> Callable[[object], Any]:
+def reader(parse: Callable[[str], Any], shape: Shape) -> Callable[[object], Any]:
     """A validator that reads a scalar by ``parse`` if it is of the kind that ``shape`` names."""
     types = shape["type"]
     names = [types] if isinstance(types, str) else types
@@ -62,11 +62,17 @@ def _reader(parse: Callable[[str], Any], shape: Shape) -> Callable[[object], Any
     return read
 
 
-def _annotated(parse: Callable[[str], Any], shape: Shape) -> tuple[PlainValidator, WithJsonSchema]:
-    return PlainValidator(_reader(parse, shape)), WithJsonSchema(dict(shape))
+def annotated(parse: Callable[[str], Any], shape: Shape) -> tuple[PlainValidator, WithJsonSchema]:
+    """What makes a field one value that is read by ``parse`` and shown as ``shape``."""
+    return PlainValidator(reader(parse, shape)), WithJsonSchema(dict(shape))
 
 
-def _unique(given: list[Any]) -> list[Any]:
+def unique(given: list[Any]) -> list[Any]:
+    """``given``, if every value of it is there once.
+
+    Raises:
+        Refused: one is there twice.
+    """
     for index, value in enumerate(given):
         first = given.index(value)
         if first < index:
@@ -85,18 +91,20 @@ def _suite_kind(text: str) -> SuiteKind:
 
 _KIND_SHAPE: Shape = {"type": "string", "enum": [kind.value for kind in SuiteKind]}
 
-Name = Annotated[str, *_annotated(values.parse_name, values.NAME_SHAPE)]
-Text = Annotated[str, *_annotated(values.parse_text, values.TEXT_SHAPE)]
-Prose = Annotated[str, *_annotated(values.parse_prose, values.PROSE_SHAPE)]
-Kinds = Annotated[SuiteKind, *_annotated(_suite_kind, _KIND_SHAPE)]
-Limit = Annotated[float, *_annotated(values.parse_limit, values.DURATION_SHAPE)]
-Repeat = Annotated[int, *_annotated(values.parse_repeat, values.REPEAT_SHAPE)]
-Smp = Annotated[int, *_annotated(values.parse_smp, values.SMP_SHAPE)]
-Texts = Annotated[
-    list[Text],
+Name = Annotated[str, *annotated(values.parse_name, values.NAME_SHAPE)]
+Text = Annotated[str, *annotated(values.parse_text, values.TEXT_SHAPE)]
+Prose = Annotated[str, *annotated(values.parse_prose, values.PROSE_SHAPE)]
+Kinds = Annotated[SuiteKind, *annotated(_suite_kind, _KIND_SHAPE)]
+Limit = Annotated[float, *annotated(values.parse_limit, values.DURATION_SHAPE)]
+Repeat = Annotated[int, *annotated(values.parse_repeat, values.REPEAT_SHAPE)]
+Smp = Annotated[int, *annotated(values.parse_smp, values.SMP_SHAPE)]
+EACH_ONCE = (
     Field(min_length=1, max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
-    AfterValidator(_unique),
-]
+    AfterValidator(unique),
+)
+"""What makes a field a list without repetitions."""
+
+Texts = Annotated[list[Text], *EACH_ONCE]
 
 
 class Section(BaseModel):
@@ -148,11 +156,11 @@ class RunSection(Section):
 
 
 def _list_of(value: Any) -> Any:
-    return Annotated[list[value], *get_args(Texts)[1:]]
+    return Annotated[list[value], *EACH_ONCE]
 
 
 def _axis_value(axis: Axis) -> Any:
-    return Annotated[Any, *_annotated(axis.parse, axis.shape)]
+    return Annotated[Any, *annotated(axis.parse, axis.shape)]
 
 
 class _EntrySection(Section):
@@ -241,7 +249,8 @@ class ScenarioSection(Section):
     )
     expect: Texts | None = Field(
         None,
-        description="Files of known failures, relative to this file. Not supported yet.",
+        description="Files of known failures, relative to this file: 'matrix schema "
+        "--expectations' is their schema.",
     )
 
 
@@ -259,8 +268,13 @@ class _Generator(GenerateJsonSchema):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a scenario file, for editors."""
-    schema = ScenarioSection.model_json_schema(schema_generator=_Generator)
-    schema["title"] = "matrix scenario"
+    return schema_of(ScenarioSection, "matrix scenario")
+
+
+def schema_of(model: type[Section], title: str) -> dict[str, Any]:
+    """The JSON Schema of a file whose top level is ``model``."""
+    schema = model.model_json_schema(schema_generator=_Generator)
+    schema["title"] = title
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": dialect, **_without_titles(schema)}
 

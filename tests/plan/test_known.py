@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from matrix.inventory import KvmState
 from matrix.model import (
+    KNOWABLE,
     Accelerator,
     Architecture,
     Attempt,
@@ -18,7 +19,7 @@ from matrix.model import (
     Verdict,
 )
 from matrix.plan.decisions import Run
-from matrix.plan.known import KNOWABLE, considered, covering, holding
+from matrix.plan.known import considered, covering, holding
 from matrix.plan.planner import decide
 from matrix.versions import parse_range
 

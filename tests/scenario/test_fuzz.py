@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from matrix.errors import Problem, ScenarioError
 from matrix.scenario import document
+from matrix.scenario.expectations import read_expectations
 from matrix.scenario.load import read_scenario
 from matrix.scenario.variants import MAX_VARIANTS
 
@@ -21,9 +23,19 @@ SEEDS = [
     *(path.read_text() for path in sorted((ROOT / "scenarios").glob("*.yaml"))),
     *(
         path.read_bytes().decode(errors="surrogateescape")
-        for path in sorted((ROOT / "tests/scenario/golden").glob("*.yaml"))
+        for folder in ("golden", "golden_expectations")
+        for path in sorted((ROOT / "tests/scenario" / folder).glob("*.yaml"))
         if path.stat().st_size < 2000
     ),
+    """expect:
+  - cases: [debug, "pmu-*"]
+    accel: [tcg]
+    qemu: ">=7.2,<10.1"
+    host_kernel: ["<6.2", "==6.12"]
+    verdicts: [fail, pass]
+    subtests: ["pmu: *"]
+    reason: not implemented
+""",
 ]
 FRAGMENTS = [
     *("&a ", "*a", "<<: *a", "!!int ", "!x ", "? ", "- ", ": ", "\t", "\r", "{", "}", "[", "]"),
@@ -31,14 +43,15 @@ FRAGMENTS = [
     *("9" * 400, "1e999", "-0", "0x", "${", "${A}", "{arch}", "\u2028", "\x85", "\ufeff", ".nan"),
     *("matrix:", "arch", "accel", "include", "exclude", "reason", "  ", "\n", ", ", "256MiB"),
     *("a: b", "\U0001f980", "\\ud800", "%YAML 1.1\n---\n"),
+    *("expect:", "cases", "qemu", ">=7.2", "==", "<10,", "fail", "pass"),
 ]
 LOADERS = [yaml.BaseLoader, *([yaml.CBaseLoader] if yaml.__with_libyaml__ else [])]
 fuzzed = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def read(data: bytes) -> None:
-    """Read ``data`` with each of PyYAML's parsers and check what comes of it."""
-    for loader in LOADERS:
+    """Read ``data`` as either kind of file with each of PyYAML's parsers and check what comes."""
+    for loader, problems_of in product(LOADERS, (problems_of_scenario, problems_of_expectations)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(document, "_LOADER", loader)
             problems = problems_of(data)
@@ -50,7 +63,18 @@ def read(data: bytes) -> None:
         assert len(set(problems)) == len(problems)
 
 
-def problems_of(data: bytes) -> Sequence[Problem]:
+def problems_of_expectations(data: bytes) -> Sequence[Problem]:
+    """The problems of a file of known failures; whatever is raised fails the test."""
+    known, problems = read_expectations(data, "x.yaml")
+    assert not (known and problems)
+    for each in known:
+        assert each.expectation.reason
+        assert each.expectation.cases
+        assert len(each.places) == len(each.expectation.cases)
+    return problems
+
+
+def problems_of_scenario(data: bytes) -> Sequence[Problem]:
     """The problems of a ScenarioError; anything else that is raised fails the test."""
     try:
         scenario = read_scenario(data, "x.yaml", Path("/s"), {"A": "a"})
@@ -80,7 +104,8 @@ def test_fragments_of_yaml(fragments: list[str]) -> None:
 
 KEYS = (
     "name description suite kind build tests groups exclude include matrix arch accel qemu "
-    "machine cpu smp memory run timeout stall repeat migration expect reason max_smp"
+    "machine cpu smp memory run timeout stall repeat migration expect reason max_smp "
+    "cases host_kernel cpu_vendor verdicts subtests"
 )
 _keys = st.one_of(st.sampled_from(KEYS.split()), st.text(max_size=5))
 _leaves = st.one_of(

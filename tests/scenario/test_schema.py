@@ -11,9 +11,11 @@ from jsonschema import Draft202012Validator
 from matrix.scenario.axes import AXES
 from matrix.scenario.check import check
 from matrix.scenario.document import parse_document
-from matrix.scenario.schema import json_schema
+from matrix.scenario.expectation_schema import ExpectationsSection, expectations_schema
+from matrix.scenario.schema import ScenarioSection, Section, json_schema
 
 VALIDATOR = Draft202012Validator(json_schema())
+EXPECTATIONS_VALIDATOR = Draft202012Validator(expectations_schema())
 
 RIGHT: dict[str, Any] = {
     "name": "s",
@@ -43,11 +45,29 @@ RIGHT: dict[str, Any] = {
 }
 """Every key of the format."""
 
+RIGHT_EXPECTATIONS: dict[str, Any] = {
+    "expect": [
+        {
+            "cases": ["debug", "pmu-*"],
+            "arch": ["x86_64", "arm64"],
+            "accel": ["tcg", "kvm"],
+            "qemu": ">=7.2,<10.1",
+            "host_kernel": ["<6.2", "==6.12"],
+            "cpu_vendor": ["GenuineIntel"],
+            "verdicts": ["fail", "pass"],
+            "subtests": ["pmu: *"],
+            "reason": "why",
+        },
+        {"cases": ["x"], "reason": 42},
+    ]
+}
+
 # Nothing here that only the validator can refuse: sizes and times out of bounds, 1.5KiB.
 LEAVES: list[Any] = [
     *(None, True, False, 0, 1, 4, 4096, 4097, 10001, -1, 2.5, 10**30),
     *("", " ", "x", "a b", " x", "4", "no", "${X}", "arm", "arm64", "ARM", "tcg", "system", "/x"),
     *("90", "90s", "1:30", "5m", "300ms", "256", "256MiB", "256 MiB", "1.5GiB", "GiB", "1e3MiB"),
+    *("fail", "pass", "error", "auto", "==7.2", ">=7.2,<10", " > 6 ", ">=07", "7.2"),
     *("builtin", "kvm-unit-tests", "x" * 64, "x" * 65, "x" * 201, "tab\there", "line\nbreak", "é"),
 ]
 _leaf = st.sampled_from(LEAVES)
@@ -69,9 +89,9 @@ def paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int,
 
 
 @st.composite
-def documents(draw: st.DrawFn) -> Any:
+def documents(draw: st.DrawFn, right: Any) -> Any:
     """A right document with some parts replaced, removed or added."""
-    document = json.loads(json.dumps(RIGHT))
+    document = json.loads(json.dumps(right))
     for _ in range(draw(st.integers(0, 3))):
         path = draw(st.sampled_from(paths(document)))
         parent = document
@@ -91,16 +111,16 @@ def documents(draw: st.DrawFn) -> Any:
     return document
 
 
-def refusals(document: Any) -> list[str]:
+def refusals(document: Any, model: type[Section] = ScenarioSection) -> list[str]:
     root, problems = parse_document(json.dumps(document, ensure_ascii=False).encode(), "x.yaml")
     assert root is not None
     assert not problems
-    _, findings = check(root)
+    _, findings = check(root, model)
     return [str(finding.problem) for finding in findings]
 
 
 @settings(max_examples=400, deadline=None)
-@given(documents())
+@given(documents(RIGHT))
 def test_schema_and_validator_agree(document: Any) -> None:
     refused = refusals(document)
     if VALIDATOR.is_valid(document):
@@ -108,6 +128,28 @@ def test_schema_and_validator_agree(document: Any) -> None:
         assert all("is the same value as" in text for text in refused)
     else:
         assert refused
+
+
+@settings(max_examples=400, deadline=None)
+@given(documents(RIGHT_EXPECTATIONS))
+def test_they_agree_on_expectations(document: Any) -> None:
+    refused = refusals(document, ExpectationsSection)
+    if EXPECTATIONS_VALIDATOR.is_valid(document):
+        assert all("is the same value as" in text for text in refused)
+    else:
+        assert refused
+
+
+@pytest.mark.parametrize("path", paths(RIGHT_EXPECTATIONS), ids=str)
+@pytest.mark.parametrize("leaf", [None, True, 0, 2.5, "", [], {}, "x" * 5000], ids=repr)
+def test_they_agree_on_every_key_of_expectations(path: tuple[str | int, ...], leaf: Any) -> None:
+    document = json.loads(json.dumps(RIGHT_EXPECTATIONS))
+    parent = document
+    for step in path[:-1]:
+        parent = parent[step]
+    parent[path[-1]] = leaf
+    valid = EXPECTATIONS_VALIDATOR.is_valid(document)
+    assert valid == (not refusals(document, ExpectationsSection))
 
 
 @pytest.mark.parametrize("path", paths(RIGHT), ids=str)
@@ -124,17 +166,19 @@ def test_they_agree_on_every_key(path: tuple[str | int, ...], leaf: Any) -> None
 def test_everything_right_is_accepted_by_both() -> None:
     assert VALIDATOR.is_valid(RIGHT)
     assert not refusals(RIGHT)
+    assert EXPECTATIONS_VALIDATOR.is_valid(RIGHT_EXPECTATIONS)
+    assert not refusals(RIGHT_EXPECTATIONS, ExpectationsSection)
 
 
-def test_it_is_a_json_schema() -> None:
-    schema = json_schema()
+@pytest.mark.parametrize("schema", [json_schema(), expectations_schema()])
+def test_it_is_a_json_schema(schema: dict[str, Any]) -> None:
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert json.loads(json.dumps(schema)) == schema
 
 
-def test_every_key_is_described() -> None:
-    schema = json_schema()
+@pytest.mark.parametrize("schema", [json_schema(), expectations_schema()])
+def test_every_key_is_described(schema: dict[str, Any]) -> None:
     for definition in [schema, *schema["$defs"].values()]:
         assert definition["description"]
         for name, field in definition["properties"].items():

@@ -1,0 +1,183 @@
+"""The format of files of known failures as pydantic models, as :mod:`.schema` is of scenarios."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+
+from matrix.model import KNOWABLE, Accelerator, Architecture, Verdict
+from matrix.scenario import values
+from matrix.scenario.schema import (
+    EACH_ONCE,
+    MAX_ENTRIES,
+    Section,
+    Texts,
+    annotated,
+    reader,
+    schema_of,
+    unique,
+)
+from matrix.scenario.values import Shape
+from matrix.scenario.wording import Refused, one_of, quoted
+from matrix.versions import RANGE_PATTERN, VersionRange, parse_range, version_of
+
+MAX_EXPECTATIONS = 5000
+"""The most entries of one file."""
+
+ACCELERATORS = (Accelerator.KVM, Accelerator.TCG)
+VERDICTS = (*KNOWABLE, Verdict.PASS)
+
+_ACCEL_SHAPE: Shape = {"type": "string", "enum": [accel.value for accel in ACCELERATORS]}
+_VERDICT_SHAPE: Shape = {"type": "string", "enum": [verdict.value for verdict in VERDICTS]}
+_RANGE_SHAPE: Shape = {"type": "string", "pattern": RANGE_PATTERN}
+_REASON_SHAPE: Shape = {**values.PROSE_SHAPE, "pattern": r"\S"}
+_RANGE_ALLOWED = "as in '>=7.2,<10.1' or '==7.2'"
+
+
+def parse_accelerator(text: str) -> Accelerator:
+    """What a case really runs under, which is never ``auto``.
+
+    Raises:
+        Refused: another text.
+    """
+    names = [accel.value for accel in ACCELERATORS]
+    if text == Accelerator.AUTO:
+        raise Refused("'auto' comes to kvm or tcg", f"name that; allowed: {', '.join(names)}")
+    if text not in names:
+        raise Refused(f"{quoted(text)} is not an accelerator", one_of(text, names))
+    return Accelerator(text)
+
+
+def parse_verdict(text: str) -> Verdict:
+    """A verdict that a known failure may come to.
+
+    Raises:
+        Refused: another text.
+    """
+    names = [verdict.value for verdict in VERDICTS]
+    if text not in names:
+        raise Refused(f"{quoted(text)} is not how a known failure ends", one_of(text, names))
+    return Verdict(text)
+
+
+def parse_versions(text: str) -> VersionRange:
+    """A range of versions.
+
+    Raises:
+        Refused: it is none, or no version is in it.
+    """
+    try:
+        return parse_range(text)
+    except ValueError as error:
+        message = f"{quoted(text)} is not a range of versions: {error}"
+    version = text.strip().removesuffix(".*").strip("=^~ ")
+    meant = version.replace(".", "").isdecimal() and version_of(version) is not None
+    raise Refused(message, f"did you mean '=={version}'?" if meant else _RANGE_ALLOWED)
+
+
+def parse_reason(text: str) -> str:
+    """Why a failure is known, of any number of lines, as one.
+
+    Raises:
+        Refused: empty, too long, or with characters that do not print.
+    """
+    reason = " ".join(values.parse_prose(text).split())
+    if not reason:
+        raise Refused("is empty", "say why it fails, and where that is tracked")
+    return reason
+
+
+def _ranges(value: object) -> list[VersionRange]:
+    """One range, or a list of them."""
+    read = reader(parse_versions, _RANGE_SHAPE)
+    if not isinstance(value, list):
+        return [read(value)]
+    if not value:
+        raise Refused("the list is empty", "give at least one value")
+    if len(value) > MAX_ENTRIES:
+        raise Refused(f"the list has {len(value)} entries", f"at most {MAX_ENTRIES}")
+    ranges = []
+    for index, item in enumerate(value):
+        try:
+            ranges.append(read(item))
+        except Refused as refused:
+            raise Refused(refused.message, refused.allowed, path=(index,)) from None
+    return unique(ranges)
+
+
+def _fails(verdicts: list[Verdict]) -> list[Verdict]:
+    if verdicts == [Verdict.PASS]:
+        names = ", ".join(verdict.value for verdict in KNOWABLE)
+        raise Refused("a pass alone is no failure", f"add at least one of {names}")
+    return verdicts
+
+
+def _ranges_shape() -> dict[str, Any]:
+    several = {
+        "type": "array",
+        "items": dict(_RANGE_SHAPE),
+        "minItems": 1,
+        "maxItems": MAX_ENTRIES,
+        "uniqueItems": True,
+    }
+    return {"anyOf": [dict(_RANGE_SHAPE), several]}
+
+
+Reason = Annotated[str, *annotated(parse_reason, _REASON_SHAPE)]
+Ranges = Annotated[list[VersionRange], PlainValidator(_ranges), WithJsonSchema(_ranges_shape())]
+OneArchitecture = Annotated[Architecture, *annotated(values.parse_arch, values.ARCH_SHAPE)]
+OneAccelerator = Annotated[Accelerator, *annotated(parse_accelerator, _ACCEL_SHAPE)]
+OneVerdict = Annotated[Verdict, *annotated(parse_verdict, _VERDICT_SHAPE)]
+Verdicts = Annotated[
+    list[OneVerdict],
+    *EACH_ONCE,
+    AfterValidator(_fails),
+    Field(json_schema_extra={"not": {"const": ["pass"]}}),
+]
+
+
+class ExpectationSection(Section):
+    """One known failure. Of the values of a key one is enough; of the keys all must hold."""
+
+    cases: Texts = Field(
+        description="Names of tests; *, ? and [...] match as in a shell. One with a '.' may be "
+        "the id of a case."
+    )
+    arch: Annotated[list[OneArchitecture], *EACH_ONCE] | None = Field(
+        None, description="Guest architectures."
+    )
+    accel: Annotated[list[OneAccelerator], *EACH_ONCE] | None = Field(
+        None, description="What the case really runs under, also where it was asked for as auto."
+    )
+    qemu: Ranges | None = Field(
+        None, description="Versions of QEMU, as in '>=7.2,<10.1'; '==7.2' is all of 7.2."
+    )
+    host_kernel: Ranges | None = Field(
+        None, description="Versions of the host's kernel, written as those of QEMU."
+    )
+    cpu_vendor: Texts | None = Field(
+        None, description="Vendors of the host's CPU as /proc/cpuinfo names them: GenuineIntel."
+    )
+    verdicts: Verdicts | None = Field(
+        None,
+        description="How it ends. Default: fail alone. With pass among them it fails only "
+        "sometimes.",
+    )
+    subtests: Texts | None = Field(
+        None,
+        description="Names of the subtests whose failures are known, with *, ? and [...]: when "
+        "another one fails, that is a failure.",
+    )
+    reason: Reason = Field(description="Why it fails; shown wherever the case is.")
+
+
+class ExpectationsSection(Section):
+    """Known failures: a case that fails as an entry says is no failure."""
+
+    expect: Annotated[list[ExpectationSection], Field(max_length=MAX_EXPECTATIONS)] = Field(
+        description="The known failures."
+    )
+
+
+def expectations_schema() -> dict[str, Any]:
+    """The JSON Schema of a file of known failures, for editors."""
+    return schema_of(ExpectationsSection, "matrix known failures")

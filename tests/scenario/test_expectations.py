@@ -1,0 +1,99 @@
+"""Files of known failures: what is read, and every message about what cannot be.
+
+With ``MATRIX_UPDATE_GOLDEN=1`` the ``.err`` files are written anew.
+"""
+
+import os
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import yaml
+
+from matrix.errors import Place
+from matrix.model import Accelerator, Architecture, Expectation, Verdict
+from matrix.scenario.expectations import read_expectations
+from matrix.versions import parse_range
+
+GOLDEN = Path(__file__).parent / "golden_expectations"
+
+
+def read(text: str) -> list[Expectation]:
+    known, problems = read_expectations(dedent(text).encode(), "known.yaml")
+    assert not problems
+    return [each.expectation for each in known]
+
+
+def test_every_key() -> None:
+    (entry,) = read(
+        """
+        expect:
+          - cases: [debug, "pmu-*"]
+            arch: [arm64, x86_64]
+            accel: [tcg]
+            qemu: ">=7.2,<10.1"
+            host_kernel: ["<6.2", "==6.12"]
+            cpu_vendor: [GenuineIntel]
+            verdicts: [fail, timeout]
+            subtests: ["pmu: *"]
+            reason: |
+              not implemented
+              in TCG
+        """
+    )
+    assert entry == Expectation(
+        place="known.yaml:3",
+        reason="not implemented in TCG",
+        cases=("debug", "pmu-*"),
+        arch=(Architecture.AARCH64, Architecture.X86_64),
+        accel=(Accelerator.TCG,),
+        qemu=(parse_range(">=7.2,<10.1"),),
+        host_kernel=(parse_range("<6.2"), parse_range("==6.12")),
+        cpu_vendor=("GenuineIntel",),
+        verdicts=(Verdict.FAIL, Verdict.TIMEOUT),
+        subtests=("pmu: *",),
+    )
+
+
+def test_only_what_is_mandatory() -> None:
+    (entry,) = read("expect: [{cases: [debug], reason: it fails}]")
+    assert entry == Expectation("known.yaml:1", "it fails", ("debug",))
+    assert entry.verdicts == (Verdict.FAIL,)
+
+
+def test_a_file_may_have_no_entry() -> None:
+    assert read("expect: []") == []
+
+
+def test_every_pattern_has_its_place() -> None:
+    text = "expect:\n  - reason: r\n    cases:\n      - a\n      - b*\n"
+    ((known,), problems) = read_expectations(text.encode(), "known.yaml")
+    assert not problems
+    assert known.expectation.place == "known.yaml:2"
+    assert known.places == (Place("known.yaml", 4, 9), Place("known.yaml", 5, 9))
+
+
+def test_a_file_name_that_is_not_utf8_does_not_spoil_the_plan() -> None:
+    name = os.fsdecode(b"\xff.yaml")
+    ((known,), _) = read_expectations(b"expect: [{cases: [a], reason: r}]", name)
+    assert known.expectation.place.encode() == b"\\udcff.yaml:1"
+
+
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.yaml")), ids=lambda file: file.stem)
+def test_messages(file: Path) -> None:
+    if file.stem.startswith("syntax-") and not yaml.__with_libyaml__:
+        pytest.skip("the wording of syntax errors is libyaml's")
+    known, problems = read_expectations(file.read_bytes(), file.name)
+    assert not known
+    messages = "".join(f"{problem}\n" for problem in problems)
+    expected = file.with_suffix(".err")
+    if os.environ.get("MATRIX_UPDATE_GOLDEN"):
+        expected.write_text(messages, encoding="utf-8")
+    assert messages == expected.read_text(encoding="utf-8") != ""
+
+
+def test_every_golden_message_has_its_file() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.err")} == {
+        file.stem for file in GOLDEN.glob("*.yaml")
+    }
+    assert len(list(GOLDEN.glob("*.yaml"))) > 30
