@@ -136,6 +136,7 @@ def _build(directory: Path, expected: Architecture | None, *, builtin: bool = Fa
         se_header=bool(config.get("GEN_SE_HEADER")),
         errata_file=_joined(directory, config.get("ERRATATXT")),
         revision="" if builtin else revision(source),
+        addr2line=config.get("ADDR2LINE"),
     )
 
 
