@@ -17,7 +17,8 @@ from matrix.scenario.wording import one_of, quoted
 
 Matcher = Callable[[str], object]
 
-_WILDCARD = re.compile(r"[*?\[]")
+# Of "[" without an end, which matches itself, too much is taken for a wildcard, which does no harm.
+_WILDCARD = re.compile(r"[*?]|\[!?\]?[^\]]*\]?")
 _UNCUT = MAX_LENGTH // 2
 """Characters of an id that are never cut off."""
 
@@ -29,8 +30,8 @@ class _Pattern:
     text: str
     place: Place
     matches: Matcher
-    start: str
-    """What stands before the first wildcard."""
+    literals: tuple[str, ...]
+    """What stands before, between and after the wildcards."""
 
     @property
     def may_be_id(self) -> bool:
@@ -39,7 +40,8 @@ class _Pattern:
 
     def may_fit_ids_from(self, prefix: str) -> bool:
         """Whether an id that begins with ``prefix`` may match."""
-        return self.start.startswith(prefix) or prefix.startswith(self.start)
+        start = self.literals[0]
+        return start.startswith(prefix) or prefix.startswith(start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,13 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """The entries that cases of one test may have; those with matchers, if one fits the id."""
+    """The entries that cases of one test may have."""
 
-    entries: tuple[tuple[Expectation, tuple[Matcher, ...]], ...]
-    all_of_them: tuple[Expectation, ...]
-    depends_on_id: bool
+    certain: tuple[Expectation, ...]
+    """They all have these, and where there are no ``rows`` no others."""
+    rows: tuple[tuple[Expectation, str, Matcher], ...] = ()
+    """In order: an entry that is a case's if its id has that literal and is matched. The literal
+    costs a tenth of the match, and most ids do not have it."""
 
 
 class KnownFailures:
@@ -76,13 +80,14 @@ class KnownFailures:
         if candidates is None:
             candidates = self._candidates_of(test, architecture)
             self._candidates[architecture, test] = candidates
-        if not candidates.depends_on_id:
-            return candidates.all_of_them
-        return self._share(
+        if not candidates.rows:
+            return candidates.certain
+        found = [
             expectation
-            for expectation, matchers in candidates.entries
-            if not matchers or any(matches(case_id) for matches in matchers)
-        )
+            for expectation, literal, matches in candidates.rows
+            if literal in case_id and matches(case_id)
+        ]
+        return self._share(found) if found else ()
 
     def unmatched(
         self, suites: Mapping[Architecture, SuiteTests], architectures: Iterable[Architecture]
@@ -112,36 +117,33 @@ class KnownFailures:
 
     def _candidates_of(self, test: str, architecture: Architecture) -> _Candidates:
         prefix = f"{self._scenario}.{encode(test)}."[:_UNCUT]
-        entries: list[tuple[Expectation, tuple[Matcher, ...]]] = []
+        certain: list[Expectation] = []
+        rows: list[tuple[Expectation, str, Matcher]] = []
         for entry in self._entries:
             if not entry.is_for(architecture):
                 continue
             if any(pattern.matches(test) for pattern in entry.patterns):
-                entries.append((entry.expectation, ()))
+                certain.append(entry.expectation)
+                rows.append((entry.expectation, "", bool))
                 continue
-            of_ids = tuple(
-                pattern.matches
+            rows += [
+                (entry.expectation, max(pattern.literals, key=len), pattern.matches)
                 for pattern in entry.patterns
                 if pattern.may_be_id and pattern.may_fit_ids_from(prefix)
-            )
-            if of_ids:
-                entries.append((entry.expectation, of_ids))
-        return _Candidates(
-            tuple(entries),
-            self._share(expectation for expectation, _ in entries),
-            any(matchers for _, matchers in entries),
-        )
+            ]
+        depends_on_id = len(rows) > len(certain)
+        return _Candidates(self._share(certain), tuple(rows) if depends_on_id else ())
 
-    def _share(self, expected: Iterable[Expectation]) -> tuple[Expectation, ...]:
-        """The expectations as a tuple, of which there is only one with these."""
-        made = tuple(expected)
-        return self._shared.setdefault(tuple(map(id, made)), made) if made else ()
+    def _share(self, found: Iterable[Expectation]) -> tuple[Expectation, ...]:
+        """Each of them once, as a tuple of which there is only one with these."""
+        once = {id(each): each for each in found}
+        return self._shared.setdefault(tuple(once), tuple(once.values()))
 
 
 def _patterns(known: KnownFailure) -> Iterator[_Pattern]:
     for text, place in zip(known.expectation.cases, known.places, strict=True):
-        start = _WILDCARD.split(text, maxsplit=1)[0]
-        yield _Pattern(text, place, re.compile(translate(text)).match, start)
+        matches = re.compile(translate(text)).match
+        yield _Pattern(text, place, matches, tuple(_WILDCARD.split(text)))
 
 
 def _no_such_test(

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from matrix.errors import ScenarioError
-from matrix.model import Architecture, Build, Case, Test
+from matrix.errors import Place, ScenarioError
+from matrix.model import Architecture, Build, Case, Expectation, Test
 from matrix.scenario.expand import SuiteTests, expand
+from matrix.scenario.known import KnownFailures
 from matrix.scenario.load import load_scenario
-from matrix.scenario.model import Scenario
+from matrix.scenario.model import KnownFailure, Scenario
 from matrix.scenario.narrow import narrow
 
 Suite = Callable[[Architecture], SuiteTests]
@@ -107,6 +111,38 @@ def test_what_is_the_same_is_shared(make: Make, suite: Suite) -> None:
     for arch in Architecture.ARM, Architecture.I386:
         (only,) = {id(case.expected) for case in cases if case.variant.arch is arch}
         assert only
+
+
+_names = st.text("ab.-", min_size=1, max_size=5)
+_wildcards = st.sampled_from(["?", "*", "[]a.]", "[!]z]", "[ab.-]", "[", "]", "[x", "[!"])
+
+
+@st.composite
+def patterns_of(draw: st.DrawFn, text: str) -> str:
+    """``text`` with some characters given to wildcards, so that it often matches."""
+    return "".join(draw(_wildcards) if draw(st.integers(0, 3)) == 0 else c for c in text)
+
+
+@settings(max_examples=300)
+@given(_names, _names, st.data())
+def test_the_short_cuts_change_nothing(test: str, suffix: str, data: st.DataObject) -> None:
+    case_id = f"s.{test}.{suffix}"
+    patterns = st.one_of(patterns_of(test), patterns_of(case_id), st.text("ab.[]!*?-", max_size=8))
+    entries = data.draw(st.lists(st.lists(patterns, min_size=1, max_size=3), max_size=4))
+    place = Place("known.yaml", 1)
+    known = [
+        KnownFailure(Expectation(str(number), "r", tuple(cases)), (place,) * len(cases))
+        for number, cases in enumerate(entries)
+    ]
+    expected = [
+        each.expectation
+        for each in known
+        if any(
+            fnmatchcase(test, pattern) or ("." in pattern and fnmatchcase(case_id, pattern))
+            for pattern in each.expectation.cases
+        )
+    ]
+    assert list(KnownFailures("s", known).of(case_id, test, Architecture.ARM)) == expected
 
 
 class TestTypos:
