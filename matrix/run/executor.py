@@ -86,6 +86,7 @@ class LocalExecutor:
             transcript,
             accelerator=decision.accelerator.value,
             kvm_doubt=decision.kvm_doubt,
+            program=launch.program,
         )
         if not judgement.verdict.good and (
             where := await stacks.resolve(transcript.notes, outcome.doing)

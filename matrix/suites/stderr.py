@@ -29,7 +29,8 @@ _KVM = re.compile(
 _ASSERTION = re.compile(r"Assertion `|assertion failed|code should not be reached|Bail out!")
 
 _IMAGE = re.compile(
-    r"could not (?:load|open) (?:the )?(?:kernel|PVH|initrd|firmware|bios)|error loading"
+    r"(?:could not|unable to) (?:load|open) (?:the )?(?:kernel|PVH|initrd|firmware|bios)"
+    r"|error loading"
     r"|failed to load|could not load",
     re.IGNORECASE,
 )

@@ -72,6 +72,7 @@ def judge(
     *,
     accelerator: str,
     kvm_doubt: str = "",
+    program: str = "QEMU",
 ) -> Judgement:
     """What a run of ``test`` came to.
 
@@ -83,9 +84,11 @@ def judge(
         accelerator: ``kvm`` or ``tcg``, as the guest really ran.
         kvm_doubt: why KVM failed its proof on this host, empty where it did not. Endings without
             the guest's own verdict are then laid at KVM's door.
+        program: what ran the guest, in words.
     """
     on_kvm = accelerator == "kvm"
-    end = _End(test, channel, outcome, transcript, on_kvm, kvm_doubt if on_kvm else "")
+    doubt = kvm_doubt if on_kvm else ""
+    end = _End(test, channel, outcome, transcript, on_kvm, doubt, program)
     match outcome.ending:
         case Ending.ERROR:
             return Judgement(Verdict.ERROR, outcome.reason or "the case could not be run")
@@ -116,6 +119,7 @@ class _End:
     transcript: Transcript
     on_kvm: bool
     doubt: str
+    program: str
 
     def fail(self, *pieces: str) -> Judgement:
         """A failure; empty pieces are left out."""
@@ -184,18 +188,18 @@ def _refused(end: _End) -> Judgement:
     if said := host_complaint(lines):
         return Judgement(Verdict.ERROR, f"the host cannot run it: {_short(said)}")
     if said := image_complaint(lines):
-        return Judgement(Verdict.ERROR, f"QEMU cannot load it: {_short(said)}")
+        return Judgement(Verdict.ERROR, f"{end.program} cannot load it: {_short(said)}")
     if said := complaint(lines) or end.outcome.reason:
-        return Judgement(Verdict.SKIP, f"QEMU refused: {_short(said)}")
+        return Judgement(Verdict.SKIP, f"{end.program} refused: {_short(said)}")
     status = end.outcome.exit_status
-    text = "QEMU ended before the guest started and said nothing"
+    text = f"{end.program} ended before the guest started and said nothing"
     return Judgement(Verdict.ERROR, text if status is None else f"{text} (exit status {status})")
 
 
 def _killed(end: _End) -> Judgement:
     number = end.outcome.signal or 0
     hint = next((hint for signal, hint in _SIGNAL_HINTS.items() if signal == number), "")
-    what = f"QEMU was killed by {_signal_name(number)}" + (f" ({hint})" if hint else "")
+    what = f"{end.program} was killed by {_signal_name(number)}" + (f" ({hint})" if hint else "")
     return end.crash(what, complaint(end.outcome.stderr_tail))
 
 
@@ -229,7 +233,7 @@ def _exited(end: _End) -> Judgement:
     """QEMU ended by itself: find the status that counts."""
     status = end.outcome.exit_status
     if status is None:
-        return Judgement(Verdict.ERROR, "QEMU ended, but its exit status is not known")
+        return Judgement(Verdict.ERROR, f"{end.program} ended, but its exit status is not known")
     if end.channel is ExitChannel.CONSOLE:
         if end.transcript.status is not None:
             return _reported(end, end.transcript.status)
@@ -241,7 +245,8 @@ def _exited(end: _End) -> Judgement:
     if status == TIMED_OUT:
         return Judgement(Verdict.TIMEOUT, _sentence("timed out", end.last_line(), end.failures()))
     if status > SIGNALLED and _is_signal(status - SIGNALLED):
-        what = f"QEMU ended as if by {_signal_name(status - SIGNALLED)} (exit status {status})"
+        signal = _signal_name(status - SIGNALLED)
+        what = f"{end.program} ended as if by {signal} (exit status {status})"
         return end.crash(what, complaint(end.outcome.stderr_tail))
     if status % 2 == 0:
         return _qemu_failed(end, status)
@@ -252,7 +257,7 @@ def _qemu_failed(end: _End, status: int) -> Judgement:
     """QEMU gave up while the guest ran."""
     lines = end.outcome.stderr_tail
     said = (kvm_complaint(lines) if end.on_kvm else "") or complaint(lines)
-    return end.crash(f"QEMU failed with exit status {status}", said)
+    return end.crash(f"{end.program} failed with exit status {status}", said)
 
 
 def _unreported(end: _End) -> Judgement:

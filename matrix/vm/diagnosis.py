@@ -54,7 +54,9 @@ async def _ask(session: Session, deadline: float) -> dict[str, Any]:
     """QEMU's answers by name; under ``error`` why the rest is missing."""
     answers: dict[str, Any] = {}
     monitor = session.monitor
-    if monitor is None or not monitor.alive:
+    if monitor is None:
+        return {"error": "there is no monitor"}
+    if not monitor.alive:
         return {"error": "its monitor is gone"}
 
     async def query(command: str) -> Any:

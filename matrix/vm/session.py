@@ -51,7 +51,7 @@ class Session:
         self.monitor: Monitor | None = None
         self.started = False
         """The guest has run: ``cont`` was accepted, QEMU said RESUME, or the guest has printed."""
-        self._kvm_wanted = False
+        self._launch: Launch | None = None
         self._released = False
         self._hearing: asyncio.Task[None] | None = None
         self._stopping = False
@@ -85,24 +85,32 @@ class Session:
     async def start(self, launch: Launch, log_bytes: int) -> None:
         """Open the logs and start QEMU, stopped (``-S``), with its monitor on a socketpair.
 
+        A program that has no monitor runs its guest from here on.
+
         Raises:
             OSError: the logs cannot be created, or no descriptors are left.
             SpawnError: QEMU cannot be started.
         """
-        self._kvm_wanted = any("kvm" in word for word in launch.argv)
+        self._launch = launch
         console = self._log("console.log", log_bytes)
         errors = self._log("qemu.log", log_bytes)
         self._transcript = self._log("qmp.jsonl", TRANSCRIPT_BYTES, TRANSCRIPT_CUT_MARK)
         with contextlib.ExitStack() as theirs:
             stdout = self._pipe(theirs, console, self._console_output)
             stderr = self._pipe(theirs, errors, self.errors.write)
-            self._peer, monitor = socket.socketpair()
-            theirs.callback(monitor.close)
+            options: tuple[str, ...] = ()
+            passed: tuple[int, ...] = ()
+            if launch.monitor:
+                self._peer, monitor = socket.socketpair()
+                theirs.callback(monitor.close)
+                passed = (monitor.fileno(),)
+                options = monitor_arguments(*passed)
+            self._released = not launch.monitor
             self.process = await spawn(
-                (*launch.argv, *monitor_arguments(monitor.fileno())),
+                (*launch.argv, *options),
                 stdout=stdout,
                 stderr=stderr,
-                pass_fds=(monitor.fileno(),),
+                pass_fds=passed,
                 environment=launch.environment,
             )
         self.process.on_exit(self._exited)
@@ -112,15 +120,17 @@ class Session:
 
         Whatever goes wrong is given the time to turn out as QEMU's exit, which says more.
         """
-        if self._peer is None:
+        if self._launch is None or (self._launch.monitor and self._peer is None):
             raise RuntimeError("boot comes once, after start")
+        if self._peer is None:
+            return None
         peer, self._peer = self._peer, None
         deadline = self.loop.time() + seconds
         try:
             self.monitor = await Monitor.connect(
                 peer, seconds, on_event=self._event, record=self._record
             )
-            if self._kvm_wanted:
+            if any("kvm" in word for word in self._launch.argv):
                 self.kvm_enabled = await self._query_kvm(deadline - self.loop.time())
             self._released = True
             await self.monitor.execute("cont", timeout=deadline - self.loop.time())
@@ -270,14 +280,18 @@ class Session:
         if status is None:
             raise RuntimeError("QEMU has not exited")
         told = explain(self.errors.lines())
+        program = "QEMU" if self._launch is None else self._launch.program
         if status < 0:
             name = _signal_name(-status)
-            return Conclusion(Ending.KILLED, f"QEMU was killed by {name}" + (told and f": {told}"))
-        if self.started:
+            what = f"{program} was killed by {name}"
+            return Conclusion(Ending.KILLED, what + (told and f": {told}"))
+        silent = not status and self.monitor is None and self._released
+        if self.started or silent:  # without a monitor a guest that prints nothing is not seen
             return Conclusion(Ending.EXITED)
         if status in CANNOT_EXECUTE:
-            return Conclusion(Ending.ERROR, told or f"QEMU cannot be executed (status {status})")
-        default = f"QEMU exited with status {status} before its guest was started"
+            told = told or f"{program} cannot be executed (status {status})"
+            return Conclusion(Ending.ERROR, told)
+        default = f"{program} exited with status {status} before its guest was started"
         return Conclusion(Ending.REFUSED, told or default)
 
     def _conclude(self, conclusion: Conclusion) -> None:

@@ -8,7 +8,7 @@ MAXIMUM = 300
 
 _NOISE = re.compile(
     r"""
-      (?:^|:\ )(?:[Ww]arning|info|note):\    # error-report.c's warnings, QEMU's deprecations
+      (?:^\ *|:\ )(?:[Ww]arning|info|note):\ # error-report.c's warnings, deprecations; kvmtool's
     | \bmodule\ \S+\ not\ found              # hints of a packaged QEMU without its user interfaces
     | ^\(process:\d+\)|-WARNING\ \*\*        # GLib's
     | \b(?:pulseaudio|ALSA|dbus|XDG_RUNTIME_DIR)\b
