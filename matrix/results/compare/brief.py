@@ -27,7 +27,8 @@ class _Row:
     base: str
     """Its verdict with the first QEMU."""
     regressed: bool = False
-    changes: list[str] = field(default_factory=list)
+    changes: dict[str, list[str]] = field(default_factory=dict)
+    """What changed, and with which QEMUs."""
 
 
 def qemu_lines(record: RunRecord, width: int) -> Iterator[Line]:
@@ -54,17 +55,19 @@ def qemu_lines(record: RunRecord, width: int) -> Iterator[Line]:
             if words:
                 key = (case.scenario, f"{case.test} {case.variant}")
                 row = rows.setdefault(key, _Row(_base(case)))
-                row.changes.append(f"{pairing.values[1]}: {words}")
+                row.changes.setdefault(words, []).append(pairing.values[1])
                 row.regressed |= case.regressed
     yield BLANK
     base = pairings[0].values[0]
     number = counted(len(rows), "test") if rows else "none"
-    yield ((f"Differences between QEMUs, from {base}: ", Style.HEADING), (number, Style.PLAIN))
+    title = f"Differences between QEMUs, compared with {base}: "
+    yield ((title, Style.HEADING), (number, Style.PLAIN))
     one_scenario = len({decision.case.scenario for decision in record.decisions}) == 1
     ordered = sorted(rows.items(), key=lambda each: not each[1].regressed)
     for (scenario, name), row in ordered[:MOST_LINES]:
         of = "" if one_scenario else f"{scenario}: "
-        text = f"{of}{name}: {row.base}; {', '.join(row.changes)}"
+        changes = [f"{', '.join(qemus)}: {words}" for words, qemus in row.changes.items()]
+        text = f"{of}{name}: {row.base}; {'; '.join(changes)}"
         style = Style.FAIL if row.regressed else Style.PLAIN
         yield from wrapped(text, width, "    ", style, "  ")
     more = f"… and {len(rows) - MOST_LINES:,} more; " if len(rows) > MOST_LINES else ""

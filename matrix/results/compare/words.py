@@ -26,7 +26,11 @@ KIND_WORDS: dict[ChangeKind, KindWords] = {
         "new flaky case", "new flaky cases", "New flaky cases", Style.FLAKY, full=True
     ),
     ChangeKind.CHANGED_FAILURE: KindWords(
-        "other failure", "other failures", "Failing in another way", Style.FAIL, full=True
+        "failing in another way",
+        "failing in another way",
+        "Failing in another way",
+        Style.FAIL,
+        full=True,
     ),
     ChangeKind.FIX: KindWords("fix", "fixes", "Fixed", Style.PASS, full=True),
     ChangeKind.NEW_SKIP: KindWords("new skip", "new skips", "Newly skipped", Style.SKIP),

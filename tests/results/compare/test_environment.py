@@ -1,0 +1,138 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from matrix.inventory import KvmProof, KvmState
+from matrix.model import Architecture
+from matrix.results.compare.environment import (
+    case_differences,
+    qemu_differences,
+    qemu_version,
+    run_differences,
+    short_revision,
+)
+from matrix.results.fingerprint import QemuFingerprint, RunInfo, ScenarioSource
+
+REVISIONS = ("0123456789" * 4, "abcdef0123" * 4)
+
+
+def qemu(version: str, arch: str = "aarch64", name: str = "system", sha: str = "") -> Any:
+    return QemuFingerprint(name, Architecture(arch), "/q", version, sha256=sha)
+
+
+def differences(recorded: Any, a: RunInfo, b: RunInfo, results: Any = ((), ())) -> list[str]:
+    records = [recorded(each).record for each in results]
+    for record, info in zip(records, (a, b), strict=True):
+        record.info = info
+    found = run_differences(*records)
+    return [f"{each.what}: {each.a} > {each.b}" for each in found]
+
+
+def test_the_same_differs_in_nothing(recorded: Any, info: RunInfo) -> None:
+    assert differences(recorded, info, info) == []
+
+
+def test_everything_that_a_run_knows_of_itself(
+    recorded: Any, info: RunInfo, proof: Callable[[KvmState], KvmProof]
+) -> None:
+    host = replace(info.host, kernel="6.12", cpus=64, kvm_device="no permission")
+    other = replace(
+        info,
+        host=host,
+        hostname="other",
+        tool_version="9",
+        scenarios=(ScenarioSource.of("smoke", "s.yaml", "changed"),),
+        options={"jobs": 8},
+        proofs=(proof(KvmState.BROKEN),),
+    )
+    digests = [each.scenarios[0].sha256[:12] for each in (info, other)]
+    assert differences(recorded, replace(info, proofs=(proof(KvmState.WORKS),)), other) == [
+        "host kernel: 6.1.0 > 6.12",
+        "host CPUs: 2 > 64",
+        "/dev/kvm: can be opened > no permission",
+        "host: builder > other",
+        "KVM for x86_64 (QEMU system, qemu64): works > broken",
+        f"matrix: {info.tool_version} > 9",
+        f"scenario smoke: SHA-256 {digests[0]} > SHA-256 {digests[1]}",
+        "-j:  > 8",
+    ]
+
+
+def test_qemus_that_differ_alike_are_one_difference(recorded: Any, info: RunInfo) -> None:
+    old = replace(info, binaries=(qemu("7.2"), qemu("7.2", "arm"), qemu("7.2", "s390x")))
+    new = replace(info, binaries=(qemu("10"), qemu("10", "arm"), qemu("10", "s390x")))
+    assert differences(recorded, old, new) == ["QEMU system: 7.2 > 10"]
+    mixed = replace(info, binaries=(qemu("10"), qemu("11", "arm"), qemu("10", "s390x")))
+    assert differences(recorded, old, mixed) == [
+        "QEMU system (aarch64, s390x): 7.2 > 10",
+        "QEMU system (arm): 7.2 > 11",
+    ]
+    none = replace(info, binaries=(qemu("7.2"), qemu("7.2", "arm"), qemu("1", name="mine")))
+    assert differences(recorded, old, none) == [
+        "QEMU system (s390x): 7.2 > ",
+        "QEMU mine (aarch64):  > 1",
+    ]
+
+
+def test_other_binaries_of_one_version_are_told(recorded: Any, info: RunInfo) -> None:
+    a = replace(info, binaries=(qemu("7.2", sha="a" * 64),))
+    b = replace(info, binaries=(qemu("7.2", sha="b" * 64),))
+    assert differences(recorded, a, b) == [
+        "QEMU system binary (aarch64): SHA-256 aaaaaaaaaaaa > SHA-256 bbbbbbbbbbbb"
+    ]
+    unknown = replace(info, binaries=(qemu("7.2"),))
+    assert differences(recorded, a, unknown) == []
+
+
+def test_revisions_of_the_suite_where_both_are_known(
+    make: Any, recorded: Any, info: RunInfo
+) -> None:
+    def results(revision: str) -> Any:
+        made: list[Any] = []
+        for arch in ("x86_64", "s390x"):
+            case = make.case("boot", arch)
+            case = replace(case, build=replace(case.build, revision=revision))
+            made.append((make.run(case), []))
+        return made
+
+    old, new = (results(each) for each in REVISIONS)
+    assert differences(recorded, info, info, (old, new)) == [
+        "builtin revision: 012345678901 > abcdef0123ab"
+    ]
+    assert differences(recorded, info, info, (old, results(""))) == []
+
+
+def test_qemus_of_one_run(info: RunInfo) -> None:
+    info = replace(info, binaries=(qemu("7.2"), qemu("10", name="mine")))
+    (only,) = qemu_differences(info, "system", "mine")
+    assert (only.what, only.a, only.b) == ("QEMU (aarch64)", "7.2", "10")
+    assert qemu_version(info, "mine", Architecture.AARCH64) == "10"
+    assert qemu_version(info, "mine", Architecture.ARM) == ""
+
+
+def test_how_a_case_was_run_otherwise(make: Any) -> None:
+    a = make.case()
+    test = replace(a.test, arguments="1 2", qemu_params=("-cpu", "max"), smp=2, timeout=5.0)
+    b = replace(a, test=test)
+    found = case_differences(a, b, ("kvm", "tcg"))
+    assert [(each.what, each.a, each.b) for each in found] == [
+        ("accelerator", "kvm", "tcg"),
+        ("arguments", "", "1 2"),
+        ("QEMU parameters", "", "-cpu max"),
+        ("vCPUs of the test", "1", "2"),
+        ("timeout", "90 s", "5 s"),
+    ]
+    assert case_differences(a, a, ("tcg", "tcg")) == ()
+
+
+def test_values_from_commands_always_differ(make: Any) -> None:
+    a, b = (
+        replace(make.case(), test=replace(make.case().test, arguments=each, dynamic=True))
+        for each in ("1763719000", "1763719999")
+    )
+    assert case_differences(a, b, ("tcg", "tcg")) == ()
+
+
+def test_only_object_names_are_shortened() -> None:
+    assert short_revision(REVISIONS[0]) == "012345678901"
+    assert short_revision("v2026.1-with-a-long-suffix") == "v2026.1-with-a-long-suffix"

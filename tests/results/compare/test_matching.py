@@ -1,0 +1,110 @@
+from typing import Any
+
+import pytest
+
+from matrix.errors import UsageError
+from matrix.model import Accelerator
+from matrix.results.compare.matching import pair_runs, pair_variants
+from matrix.results.record import RunRecord
+
+
+def test_cases_of_two_runs_are_matched_by_id(make: Any, recorded: Any) -> None:
+    a, b = (
+        recorded([(make.run(make.case(name)), []) for name in names]).record
+        for names in (("x", "y", "z"), ("new", "z", "x"))
+    )
+    pairing = pair_runs(a, b)
+    names = [tuple(each.split(".")[1] if each else None for each in pair) for pair in pairing.pairs]
+    assert names == [("x", "x"), ("y", None), ("z", "z"), (None, "new")]
+    assert pairing.common == 2
+    assert pairing.axis == ""
+
+
+def variants(make: Any, recorded: Any, *axes: dict[str, Any]) -> RunRecord:
+    record: RunRecord = recorded(
+        [(make.run(make.case(**{"test": "boot", **each})), []) for each in axes]
+    ).record
+    return record
+
+
+def pairs(record: RunRecord, axis: str, base: str = "") -> dict[tuple[str, str], list[Any]]:
+    return {
+        pairing.values: [
+            tuple(each and each.removeprefix("smoke.") for each in pair) for pair in pairing.pairs
+        ]
+        for pairing in pair_variants(record, axis, base)
+    }
+
+
+def test_variants_are_matched_by_all_but_the_axis(make: Any, recorded: Any) -> None:
+    record = variants(
+        make,
+        recorded,
+        {"qemu": "10.0", "cpu": "max"},
+        {"qemu": "10.0"},
+        {"qemu": "11.1"},
+        {"qemu": "11.1", "test": "smp"},
+        {"cpu": "max"},
+    )
+    assert pairs(record, "qemu") == {
+        ("10.0", "11.1"): [
+            ("boot.x86_64.auto.qemu=10.0.cpu=max", None),
+            ("boot.x86_64.auto.qemu=10.0", "boot.x86_64.auto.qemu=11.1"),
+            (None, "smp.x86_64.auto.qemu=11.1"),
+        ],
+        ("10.0", "system"): [
+            ("boot.x86_64.auto.qemu=10.0.cpu=max", "boot.x86_64.auto.cpu=max"),
+            ("boot.x86_64.auto.qemu=10.0", None),
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("axis", "values", "base", "written"),
+    [
+        ("qemu", ["system", "10.0"], "10.0", ("10.0", "system")),
+        ("accel", [Accelerator.TCG, Accelerator.KVM], "kvm", ("kvm", "tcg")),
+        ("smp", [1, 4], "4", ("4", "1")),
+        ("smp", [None, 4], "default", ("default", "4")),
+        ("memory", [2**28, 2**30], "1024MiB", ("1GiB", "256MiB")),
+        ("machine", ["virt", "virt,gic-version=3"], "", ("virt", "virt,gic-version=3")),
+        ("cpu", ["max", None], "", ("max", "default")),
+    ],
+)
+def test_any_axis_and_any_base(
+    make: Any, recorded: Any, axis: str, values: list[Any], base: str, written: tuple[str, str]
+) -> None:
+    record = variants(make, recorded, *({axis: value} for value in values))
+    ((found, matched),) = pairs(record, axis, base).items()
+    assert found == written
+    assert len(matched) == 1
+
+
+@pytest.mark.parametrize(
+    ("axis", "base", "message"),
+    [
+        ("qemo", "", r"--by 'qemo': no such axis; did you mean 'qemu'\? allowed: accel, qemu, "),
+        ("arch", "", "--by 'arch': no such axis; allowed: "),
+        ("smp", "", "has only smp default: nothing to compare --by smp"),
+        ("qemu", "9", "--base '9': the run has no such qemu; allowed: system, 10.0"),
+        ("qemu", "\x1b", r"--base '\\x1b'"),
+    ],
+)
+def test_what_cannot_be_compared(
+    make: Any, recorded: Any, axis: str, base: str, message: str
+) -> None:
+    record = variants(make, recorded, {}, {"qemu": "10.0"})
+    with pytest.raises(UsageError, match=message):
+        pair_variants(record, axis, base)
+
+
+def test_an_empty_run_has_no_variants(recorded: Any) -> None:
+    with pytest.raises(UsageError, match="no cases"):
+        pair_variants(recorded([]).record, "qemu")
+
+
+def test_tests_of_two_scenarios_are_not_mixed(make: Any, recorded: Any) -> None:
+    record = variants(make, recorded, {"scenario": "one"}, {"scenario": "two", "qemu": "10.0"})
+    (pairing,) = pair_variants(record, "qemu")
+    assert pairing.common == 0
+    assert len(pairing.pairs) == 2

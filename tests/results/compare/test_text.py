@@ -1,0 +1,143 @@
+"""The golden files are what a user sees at 80 and 120 columns; ``UPDATE_GOLDEN=1`` writes them."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matrix.model import Verdict
+from matrix.results.compare.cases import compare_cases
+from matrix.results.compare.changes import (
+    CaseComparison,
+    ChangeKind,
+    Difference,
+    MeasuredChange,
+    Sample,
+    Side,
+    SubtestChange,
+)
+from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
+from matrix.results.compare.measured import Thresholds
+from matrix.results.compare.text import comparison_lines, gather
+from matrix.results.directory import RunDirectory
+from matrix.results.record import RunRecord
+from matrix.results.segments import Style, plain
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+RULES = Thresholds()
+
+
+def check(name: str, text: str) -> None:
+    path = GOLDEN / name
+    if "UPDATE_GOLDEN" in os.environ:
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def shown(pairings: list[Pairing], width: int = 80) -> str:
+    gathered = [gather(each, compare_cases(each, RULES), width) for each in pairings]
+    return plain(comparison_lines(gathered, RULES, width))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_two_runs(told: Pairing, width: int) -> None:
+    check(f"compare-runs-{width}.txt", shown([told], width))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_variants_of_a_run(several_qemus: RunRecord, width: int) -> None:
+    pairings = list(pair_variants(several_qemus, "qemu"))
+    check(f"compare-by-{width}.txt", shown(pairings, width))
+
+
+def test_nothing_changed(told: Pairing) -> None:
+    text = shown([pair_runs(told.a, told.a)])
+    assert text.splitlines()[0] == "nothing changed; 21 of 21 cases as before"
+    assert len(text.splitlines()) == 4
+
+
+def test_the_answer_comes_first(told: Pairing) -> None:
+    first = shown([told], 120).splitlines()[0]
+    assert first.startswith(
+        "2 new failures, 1 new flaky case, 1 failing in another way, 1 new failing sub"
+    )
+
+
+def test_a_run_that_was_ended(make: Any, pairing: Any) -> None:
+    a = [(make.run(make.case(name)), [make.attempt()]) for name in ("x", "y")]
+    b = [(decision, attempts if n else []) for n, (decision, attempts) in enumerate(a)]
+    text = shown([pairing(a, b)])
+    assert text.endswith("is not finished: 1 case without a result\n")
+    assert "Only in A: 1" in text
+
+
+def test_many_changes_are_bounded(make: Any, pairing: Any) -> None:
+    """Times, metrics, reasons and subtests are cut; cases that fail newly never are."""
+    a, b = [], []
+    for number in range(60):
+        run = make.run(make.case(f"case-{number}"))
+        a.append((run, [make.attempt(subtests=[f"PASS: {'x' * n}" for n in range(1, 40)])]))
+        failing = [f"FAIL: {'x' * n}" for n in range(1, 40)]
+        b.append((run, [make.attempt("fail", f"reason {number}", subtests=failing)]))
+    for number in range(60):
+        run = make.run(make.case(f"time-{number}"))
+        metrics = tuple((f"m{n}", float(n), "ns") for n in range(1, 10))
+        a.append((run, [make.attempt(seconds=1.0)]))
+        b.append((run, [make.attempt(seconds=10.0 + number, metrics=metrics)]))
+    for number in range(60):
+        case = make.case(f"skip-{number}")
+        a.append((make.run(case), [make.attempt()]))
+        b.append((make.skip(case, f"reason {number}"), []))
+    text = shown([pairing(a, b)])
+    assert text.count("pass → fail     smoke.case-") == 60
+    assert text.count("… and 29 more\n") == 60
+    assert text.count("smoke.time-") == 20
+    assert "×69" in text  # the largest, although it came last
+    assert "… and 40 more (see --json)" in text
+    assert "… and 40 more reasons" in text
+
+
+def test_styles_name_what_they_colour(told: Pairing) -> None:
+    gathered = gather(told, compare_cases(told, RULES), 80)
+    segments = [each for line in comparison_lines([gathered], RULES, 80) for each in line]
+    assert ("2 new failures", Style.FAIL) in segments
+    assert ("  pass → crash    ", Style.CRASH) in segments
+    assert ("runs/second/cases/kut.psci.aarch64.auto", Style.PATH) in segments
+
+
+texts = st.text(st.characters(codec=None), max_size=40)
+
+
+@given(text=texts, width=st.integers(1, 130), kind=st.none() | st.sampled_from(ChangeKind))
+def test_any_text_at_any_width_is_printable(
+    make: Any, text: str, width: int, kind: ChangeKind | None
+) -> None:
+    side = Side(text, Verdict.FAIL, text, 1, text, text, text, f"cases/{text}")
+    change = MeasuredChange(text, text, Sample(1.0, 0.0, 1), Sample(2.0, 0.0, 2))
+    case = CaseComparison(
+        text,
+        text,
+        text,
+        a=replace(side, verdict=Verdict.PASS),
+        b=side,
+        kind=kind,
+        subtests=tuple(
+            SubtestChange(text, each, Verdict.PASS, Verdict.FAIL, text, True) for each in ChangeKind
+        ),
+        seconds=change,
+        metrics=(change,),
+        differences=(Difference(text, text, text),),
+    )
+    record = RunRecord(RunDirectory(Path("no\x1brun")), make.info(), [])
+    record.info = replace(record.info, hostname=text, started=text)
+    pairings = [
+        Pairing(record, record, (), (Difference(text, text, text),)),
+        Pairing(record, record, (), axis="machine", values=(text, text)),
+    ]
+    gathered = [gather(pairing, [case], width) for pairing in pairings]
+    lines = list(comparison_lines(gathered, RULES, width))
+    assert all(part.isprintable() for line in lines for part, _ in line)
