@@ -31,7 +31,9 @@ DIFFERENCES = {
 def recorded(build: str) -> Iterator[tuple[str, list[str]]]:
     for path in sorted((RECORDINGS / build / "logs").glob("*.log")):
         text = path.read_text(errors="replace")
-        match = re.search(r"--foreground \w+ (qemu-system-\w+ .*?) # -initrd ENVIRON", text, re.DOTALL)
+        match = re.search(
+            r"--foreground \w+ (qemu-system-\w+ .*?) # -initrd ENVIRON", text, re.DOTALL
+        )
         if match is not None:
             yield path.stem, match[1].split()
 
