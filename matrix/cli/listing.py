@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from matrix.model import Expectation
 from matrix.plan.decisions import Decision, Run
 from matrix.results.printable import printable
 from matrix.run.options import Selection
@@ -42,8 +43,18 @@ def entry(decision: Decision) -> dict[str, Any]:
             "vcpus": decision.vcpus,
             "memory": decision.memory,
             "kvm_doubt": decision.kvm_doubt,
+            "expected": [_known_failure(each) for each in decision.expected],
         }
     return {**common, "action": "skip", "reason": decision.reason}
+
+
+def _known_failure(expectation: Expectation) -> dict[str, Any]:
+    return {
+        "reason": expectation.reason,
+        "place": expectation.place,
+        "verdicts": [verdict.value for verdict in expectation.verdicts],
+        "subtests": list(expectation.subtests),
+    }
 
 
 def lines(decisions: Iterable[Decision]) -> Iterable[str]:
@@ -54,6 +65,8 @@ def lines(decisions: Iterable[Decision]) -> Iterable[str]:
             runs += 1
             doubt = f"; KVM fails its proof: {decision.kvm_doubt}" if decision.kvm_doubt else ""
             why = f"{decision.accelerator.value} ({decision.why}{doubt})"
+            if decision.expected:
+                why += f"  known to fail: {'; '.join(each.reason for each in decision.expected)}"
             yield f"run   {decision.case.id}  {printable(why)}"
         else:
             skips += 1

@@ -235,13 +235,28 @@ def compare(
 
 
 @app.command()
-def schema() -> None:
+def expect(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+) -> None:
+    """Print a file of known failures, for a scenario's 'expect', from the failures of a run."""
+    from matrix.cli.expecting import run_expect
+
+    run_expect(run)
+
+
+@app.command()
+def schema(
+    expectations: Annotated[
+        bool, typer.Option("--expectations", help="Of files of known failures.")
+    ] = False,
+) -> None:
     """Print the JSON Schema of the scenario format, for editors."""
     import json
 
+    from matrix.scenario.expectation_schema import expectations_schema
     from matrix.scenario.schema import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2))
+    typer.echo(json.dumps(expectations_schema() if expectations else json_schema(), indent=2))
 
 
 def main() -> NoReturn:

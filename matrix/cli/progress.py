@@ -18,6 +18,9 @@ from matrix.results.printable import printable
 from matrix.results.text import outcome_lines
 from matrix.run.progress import Running
 
+_WITH_REASON = (Verdict.SKIP, Verdict.XFAIL, Verdict.XPASS)
+"""Verdicts that are good and need a reason all the same."""
+
 
 def failure(running: Running, attempt: Attempt, run: Path, width: int) -> list[Text]:
     """The lines that tell of an attempt that did not pass: as the summary will, but at once."""
@@ -47,7 +50,7 @@ class PlainProgress:
         self._done += 1
         case = running.decision.case
         number = f" attempt {attempt.number}" if case.settings.repeat > 1 else ""
-        words = f"  ({printable(attempt.reason)})" if attempt.verdict is Verdict.SKIP else ""
+        words = f"  ({printable(attempt.reason)})" if attempt.verdict in _WITH_REASON else ""
         self._say(
             Text.assemble(
                 f"[{self._done:>{len(str(self._total))}}/{self._total}] ",

@@ -8,6 +8,9 @@ from matrix.inventory import Binary, Host
 from matrix.model import KNOWABLE, Accelerator, Attempt, Expectation, Verdict
 from matrix.versions import VersionRange, version_of
 
+KNOWN = "known: "
+"""With this the reasons of ``xfail`` and ``xpass`` begin."""
+
 NAMES_SHOWN = 3
 """Failed subtests named that are not known."""
 
@@ -46,8 +49,18 @@ def considered(attempt: Attempt, expected: Sequence[Expectation]) -> Attempt:
     if not known:
         reason = f"{attempt.reason}; {_otherwise(attempt, expected)}"
         return replace(attempt, reason=reason)
-    reason = f"known: {_reasons(known)} ({attempt.reason})"
+    reason = f"{KNOWN}{_reasons(known)} ({attempt.reason})"
     return replace(attempt, verdict=Verdict.XFAIL, observed=attempt.verdict, reason=reason)
+
+
+def reason_of(attempt: Attempt, expected: Sequence[Expectation]) -> str:
+    """Why an attempt that :func:`considered` has returned failed, in the words of those who know
+    the failure where it is known, else as it was seen."""
+    if attempt.verdict is Verdict.XFAIL:
+        return _reasons(covering(attempt, expected)) or attempt.reason
+    if not expected or attempt.verdict not in KNOWABLE:
+        return attempt.reason
+    return attempt.reason.removesuffix(f"; {_otherwise(attempt, expected)}")
 
 
 def covering(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expectation, ...]:
@@ -96,7 +109,7 @@ def _passed(attempt: Attempt, expected: Sequence[Expectation]) -> Attempt:
     if any(Verdict.PASS in each.verdicts for each in expected):
         return attempt
     places = " and ".join(each.place for each in expected)
-    reason = f"known: {_reasons(expected)}; if that is over, remove {places}"
+    reason = f"{KNOWN}{_reasons(expected)}; if that is over, remove {places}"
     return replace(attempt, verdict=Verdict.XPASS, observed=Verdict.PASS, reason=reason)
 
 

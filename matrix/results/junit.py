@@ -11,8 +11,8 @@ with which Jenkins' xunit plugin refuses what it does not know:
 * GitLab takes test cases of the same class and name for one: they never are here.
 * Jenkins splits the class name at its last dot into package and class: the scenario is the
   package, and dots in a variant (``qemu=10.0``) are written ``_`` there.
-* A known failure is ``skipped``, as pytest has it; its pass is a pass, or with ``strict`` a
-  failure.
+* A known failure is ``skipped``, as pytest has it; its pass is a pass, of which ``system-out``
+  tells, or with ``strict`` a failure.
 """
 
 from collections import Counter
@@ -25,6 +25,7 @@ from junitparser.junitparser import Error, Failure, FinalResult, Skipped
 from junitparser.xunit2 import TestCase
 
 from matrix.model import Attempt, Case, Subtest, Verdict
+from matrix.plan.known import KNOWN
 from matrix.results.directory import CONSOLE_FILE
 from matrix.results.files import read_tail, written_atomically
 from matrix.results.labels import axis_labels, variant_label
@@ -145,6 +146,8 @@ def _test_case(record: RunRecord, result: CaseResult, name: str, class_name: str
         element = _ELEMENTS[kind](_message(result), result.verdict.value)
         element.text = "\n".join(_explanation(result))
         case.result = element
+    elif result.verdict is Verdict.XPASS:
+        output.append(_message(result))  # nothing else would tell of it
     if kind in ("failure", "error"):
         console = _console_tail(record, result.telling)
         output += ["", console] if console else []
@@ -168,9 +171,9 @@ def _element_name(verdict: Verdict, *, strict: bool) -> str | None:
 def _message(result: CaseResult) -> str:
     reason = printable(result.reason)
     if result.verdict is Verdict.XFAIL:
-        return f"known failure: {reason}"
+        return f"known failure: {reason.removeprefix(KNOWN)}"
     if result.verdict is Verdict.XPASS:
-        return f"passed, although it is a known failure: {reason}"
+        return f"passed, although it is a known failure: {reason.removeprefix(KNOWN)}"
     return reason
 
 

@@ -105,9 +105,9 @@ def outcome_lines(result: CaseResult, run: Path, width: int) -> Iterator[Line]:
     telling = result.telling
     if telling is None:
         return
-    failing = [each for each in telling.subtests if _failed(each)]
+    failing = [each for each in telling.subtests if each.verdict.failed]
     yield from _subtest_lines(failing[:MOST_SUBTESTS], width)
-    total = sum(n for verdict, n in telling.subtest_counts if verdict in _FAILED)
+    total = sum(n for verdict, n in telling.subtest_counts if verdict.failed)
     if max(total, len(failing)) > MOST_SUBTESTS:
         more = max(total, len(failing)) - MOST_SUBTESTS
         yield line(f"{' ' * 10}… and {more} more", Style.FAINT)
@@ -191,13 +191,6 @@ class _Gathered:
             self.known.setdefault(result.reason, _Group()).add(case.id)
         elif verdict is Verdict.XPASS:
             self.unexpected.setdefault(result.reason, _Group()).add(case.id)
-
-
-_FAILED = (SubtestVerdict.FAIL, SubtestVerdict.XPASS)
-
-
-def _failed(subtest: Subtest) -> bool:
-    return subtest.verdict in _FAILED
 
 
 def _tables(gathered: _Gathered, width: int) -> Iterator[Line]:

@@ -115,10 +115,12 @@ def test_axes_are_the_suites_properties(make: Any, recorded: Any) -> None:
 def test_every_verdict(
     make: Any, recorded: Any, verdict: str, strict: bool, element: str | None
 ) -> None:
-    recorder = recorded([(make.run(), [make.attempt(verdict, "the reason")])], strict=strict)
+    recorder = recorded([(make.run(), [make.attempt(verdict, "known: the reason")])], strict=strict)
     case = one_case(recorder)
     if element is None:
         assert case.is_passed
+        told = "passed, although it is a known failure: the reason" in case.system_out
+        assert told == (verdict == "xpass")
         return
     (result,) = case.result
     assert result._tag == element

@@ -1,0 +1,218 @@
+"""A file of known failures from a run: what failed in it, and under which conditions.
+
+Written so that the same run with the file has nothing but known failures and no unexpected pass:
+every entry holds exactly where its failure was seen. A failure that only some of a test's cases
+have, on the same architecture, accelerator and QEMU, is written with their ids.
+"""
+
+import glob
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from matrix import __version__
+from matrix.errors import UsageError
+from matrix.inventory import Inventory
+from matrix.model import KNOWABLE, Attempt, Verdict
+from matrix.plan.decisions import Run
+from matrix.plan.known import reason_of
+from matrix.plan.kvmtool import TARGET as KVMTOOL
+from matrix.plan.planner import emulator_architecture
+from matrix.results.fingerprint import RunInfo
+from matrix.results.printable import printable
+from matrix.results.products import Point, Product, products
+from matrix.results.record import RunRecord
+from matrix.versions import series, version_of
+
+MOST_SUBTESTS = 20
+"""With more, a failure is known whichever subtests fail."""
+
+MOST_CASES = 500
+"""In one entry, as the format has it."""
+
+MOST_ENTRIES = 5000
+"""In one file, as the format has it."""
+
+LONGEST_PATTERN = 200
+"""Characters, as the format has it."""
+
+LONGEST_REASON = 1000
+"""Characters; cases' reasons are shorter, unless a stranger wrote them."""
+
+_PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
+_NOT_PLAIN = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """How cases of one test failed: what is the same in an entry."""
+
+    test: str
+    verdict: Verdict
+    sometimes: bool
+    """Other attempts of the same case passed."""
+    subtests: tuple[str, ...]
+    """Patterns; empty where it is not told by its subtests alone, or there are too many."""
+    words: str
+    """Its reason without the numbers, which differ between hosts and runs."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Where a failure was seen."""
+
+    reason: str
+    """Of the first case that had it."""
+    cases: dict[Point, dict[str, None]] = field(default_factory=dict)
+    """The ids of those that had it, by where they ran."""
+
+
+@dataclass(slots=True)
+class _Gathered:
+    failures: dict[_Failure, _Seen] = field(default_factory=dict)
+    ran: dict[tuple[str, Point], int] = field(default_factory=dict)
+    """How many cases of a test came to a pass or a failure there."""
+    failed: int = 0
+
+
+def expectation_lines(record: RunRecord) -> Iterator[str]:
+    """The lines of a file of known failures that fits a run.
+
+    Raises:
+        UsageError: it would be too large, or the journal was changed meanwhile.
+        HostError: the journal cannot be read.
+    """
+    gathered = _gather(record)
+    entries = [entry for found in gathered.failures.items() for entry in _entries(*found, gathered)]
+    if len(entries) > MOST_ENTRIES:
+        raise UsageError(
+            f"{len(entries)} entries would be needed, and a file holds at most {MOST_ENTRIES}:"
+            " make runs of fewer architectures or tests, and a file from each"
+        )
+    of_all = sum(record.counts().values())
+    run = printable(str(record.run.given))
+    yield f"# Known failures: {gathered.failed} of the {of_all} cases of {run}"
+    yield f"# ({printable(record.info.started)}), written by matrix {__version__}. The reasons are"
+    yield "# what was seen; better ones say why, and where that is tracked."
+    if unfinished := len(record.unfinished()):
+        yield f"# {unfinished} cases of that run have no result yet."
+    yield "expect:" if entries else "expect: []"
+    for entry in entries:
+        yield from entry
+
+
+def _gather(record: RunRecord) -> _Gathered:
+    gathered = _Gathered()
+    for result in record.results():
+        decision = record.decision(result.case.id)
+        attempts = [each for each in result.attempts if _observed(each) in _TELLING]
+        if not attempts or not isinstance(decision, Run):
+            continue
+        test, point = result.case.test.name, _point(decision, record.info)
+        gathered.ran[test, point] = gathered.ran.get((test, point), 0) + 1
+        failed = [each for each in attempts if _observed(each) is not Verdict.PASS]
+        gathered.failed += bool(failed)
+        for attempt in failed:
+            reason = reason_of(attempt, decision.expected)[:LONGEST_REASON]
+            failure = _Failure(
+                test=test,
+                verdict=_observed(attempt),
+                sometimes=len(failed) < len(attempts),
+                subtests=_subtests(attempt),
+                words=_NUMBERS.sub("#", reason),
+            )
+            seen = gathered.failures.setdefault(failure, _Seen(reason))
+            seen.cases.setdefault(point, {}).setdefault(result.case.id)
+    return gathered
+
+
+_TELLING = (*KNOWABLE, Verdict.PASS)
+
+
+def _observed(attempt: Attempt) -> Verdict:
+    return attempt.observed or attempt.verdict
+
+
+def _point(decision: Run, info: RunInfo) -> Point:
+    case = decision.case
+    emulator = emulator_architecture(case.variant.arch, decision.accelerator, Inventory(info.host))
+    version = None
+    for binary in info.binaries:
+        if (binary.qemu, binary.architecture) == (case.variant.qemu, emulator):
+            version = version_of(binary.version)
+    qemu = str(series(version)) if version and case.build.target != KVMTOOL else ""
+    return Point(case.variant.arch, decision.accelerator, qemu)
+
+
+def _subtests(attempt: Attempt) -> tuple[str, ...]:
+    """Patterns of the failed subtests where they are few, and are all that is to be told."""
+    names = [subtest.name for subtest in attempt.subtests if subtest.verdict.failed]
+    counted = sum(number for verdict, number in attempt.subtest_counts if verdict.failed)
+    told = attempt.by_subtests or _observed(attempt) is not Verdict.FAIL
+    distinct = dict.fromkeys(pattern_of(name) for name in names if name)
+    if not told or counted != len(names) or not all(names) or len(distinct) > MOST_SUBTESTS:
+        return ()
+    return tuple(sorted(distinct))
+
+
+def _entries(failure: _Failure, seen: _Seen, gathered: _Gathered) -> Iterator[list[str]]:
+    """The entries of a failure: by the test's name where all its cases have it, else by ids."""
+    whole = [
+        point for point, ids in seen.cases.items() if len(ids) == gathered.ran[failure.test, point]
+    ]
+    for product in products(whole):
+        yield _entry([pattern_of(failure.test)], product, failure, seen.reason)
+    for product in products([point for point in seen.cases if point not in whole]):
+        ids = [name for point in product.points() for name in seen.cases[point]]
+        for start in range(0, len(ids), MOST_CASES):
+            patterns = [pattern_of(name) for name in ids[start : start + MOST_CASES]]
+            yield _entry(patterns, product, failure, seen.reason)
+
+
+def _entry(patterns: list[str], where: Product, failure: _Failure, reason: str) -> list[str]:
+    values = {
+        "cases": _list(patterns),
+        "arch": _list(where.arch),
+        "accel": _list(where.accel),
+        "qemu": _list(where.qemu) if len(where.qemu) > 1 else "".join(map(_text, where.qemu)),
+        "verdicts": _verdicts(failure),
+        "subtests": _list(failure.subtests) if failure.subtests else "",
+        "reason": _text(printable(reason).strip() or f"it comes to {failure.verdict.value}"),
+    }
+    lines = [f"    {key}: {value}" for key, value in values.items() if value]
+    return [f"  - {lines[0].lstrip()}", *lines[1:]]
+
+
+def _verdicts(failure: _Failure) -> str:
+    """Left out where it is what the format takes for granted."""
+    if failure.sometimes:
+        return _list([failure.verdict, Verdict.PASS])
+    return "" if failure.verdict is Verdict.FAIL else _list([failure.verdict])
+
+
+def _list(values: Iterable[str]) -> str:
+    return f"[{', '.join(_text(value) for value in values)}]"
+
+
+def _text(value: str) -> str:
+    """A YAML scalar: quoted as JSON, whose strings are YAML's, unless it is a plain word."""
+    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_PLAIN:
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def pattern_of(name: str) -> str:
+    """A pattern that matches ``name``, and little else where it has odd characters or is long."""
+    pieces = [glob.escape(each) if each.isprintable() else "?" for each in name]
+    for index in (0, -1):
+        if pieces and pieces[index].isspace():
+            pieces[index] = "?"
+    pattern = "".join(pieces)
+    if len(pattern) <= LONGEST_PATTERN:
+        return pattern
+    lengths = accumulate(map(len, pieces))  # never cut within an escape
+    whole = (p for p, length in zip(pieces, lengths, strict=True) if length < LONGEST_PATTERN)
+    return f"{''.join(whole)}*"
