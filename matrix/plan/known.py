@@ -66,22 +66,27 @@ def reason_of(attempt: Attempt, expected: Sequence[Expectation]) -> str:
 def covering(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expectation, ...]:
     """The known failures that together account for all that went wrong in a failed attempt.
 
-    Empty where something is left. ``attempt`` may be as it was before or after
-    :func:`considered`.
+    Empty where something is left. The most telling come first: those that know every failed
+    subtest, one alone or several together, then one that knows whatever failed. ``attempt`` may be
+    as it was before or after :func:`considered`.
     """
     fitting = _of_verdict(attempt, expected)
-    whole = next((each for each in fitting if not each.subtests), None)
-    if whole is not None or not fitting:
-        return (whole,) if whole is not None else ()
+    whole = next(((each,) for each in fitting if not each.subtests), ())
     if not _is_told_by_subtests(attempt):
-        return ()
-    used: dict[Expectation, None] = {}
-    for name in _failed_names(attempt):
+        return whole
+    names = _failed_names(attempt)
+    if not names:  # it hung or died before any of them
+        return whole or fitting[:1]
+    for each in fitting:
+        if each.subtests and all(_knows(each, name) for name in names):
+            return (each,)
+    together: dict[Expectation, None] = {}
+    for name in names:
         knowing = next((each for each in fitting if _knows(each, name)), None)
         if knowing is None:
-            return ()
-        used.setdefault(knowing)
-    return tuple(used) or fitting[:1]
+            return whole
+        together.setdefault(knowing)
+    return tuple(together)
 
 
 def _holds(

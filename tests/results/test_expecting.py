@@ -1,0 +1,266 @@
+"""A file of known failures from a run fits that run: whatever failed is known, and nothing else."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matrix.errors import UsageError
+from matrix.inventory import Binary
+from matrix.model import (
+    Accelerator,
+    Architecture,
+    Attempt,
+    Expectation,
+    Subtest,
+    SubtestVerdict,
+    Verdict,
+)
+from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.known import considered, holding
+from matrix.results import expecting
+from matrix.results.expecting import expectation_lines, pattern_of
+from matrix.results.fingerprint import QemuFingerprint
+from matrix.results.outcome import CaseResult, merge
+from matrix.scenario.expectations import read_expectations
+from matrix.scenario.identity import case_id, encode, variant_suffix
+from matrix.scenario.known import KnownFailures
+from matrix.scenario.model import KnownFailure
+
+VERSIONS = {"system": (7, 2, 22), "10.0": (10, 0, 3)}
+BINARIES = [
+    Binary(name, arch, f"/{name}", version, ".".join(map(str, version)) + " (Debian)")
+    for name, version in VERSIONS.items()
+    for arch in Architecture
+]
+
+
+@dataclass
+class Record:
+    """As much of a RunRecord as is asked for."""
+
+    finished: list[tuple[Decision, Sequence[Attempt]]]
+    info: Any
+
+    @property
+    def run(self) -> SimpleNamespace:
+        return SimpleNamespace(given=Path("runs/one"))
+
+    def results(self) -> Iterable[CaseResult]:
+        for decision, attempts in self.finished:
+            if attempts:
+                yield merge(decision.case, attempts)
+            else:
+                yield CaseResult(decision.case, Verdict.SKIP, "why", 0.0)
+
+    def decision(self, case_id: str) -> Decision:
+        return next(each for each, _ in self.finished if each.case.id == case_id)
+
+    def counts(self) -> dict[Verdict, int]:
+        return {Verdict.PASS: len(self.finished)}
+
+    def unfinished(self) -> tuple[str, ...]:
+        return ()
+
+
+def written(make: Any, *finished: tuple[Decision, Sequence[Attempt]]) -> str:
+    info = make.info(binaries=tuple(QemuFingerprint.of(binary) for binary in BINARIES))
+    record: Any = Record(list(finished), info)
+    return "".join(f"{line}\n" for line in expectation_lines(record))
+
+
+def read(text: str) -> tuple[KnownFailure, ...]:
+    known, problems = read_expectations(text.encode(), "known.yaml")
+    assert not problems, text
+    return known
+
+
+def expected_by(known: tuple[KnownFailure, ...], decision: Decision) -> tuple[Expectation, ...]:
+    """The known failures of a case where it runs."""
+    assert isinstance(decision, Run)
+    case = decision.case
+    binary = next(
+        b for b in BINARIES if (b.qemu, b.architecture) == (case.variant.qemu, case.variant.arch)
+    )
+    of_case = KnownFailures("smoke", known).of(case.id, case.test.name, case.variant.arch)
+    host = SimpleNamespace(cpu_vendor="", kernel="6.1")
+    return holding(of_case, decision.accelerator, binary, host)  # type: ignore[arg-type]  # no more is asked for
+
+
+def attempt(make: Any, verdict: str, *failing: str, reason: str = "it broke") -> Attempt:
+    made: Attempt = make.attempt(verdict, reason)
+    return replace(
+        made,
+        subtests=tuple(Subtest(name, SubtestVerdict.FAIL) for name in failing),
+        subtest_counts=((SubtestVerdict.FAIL, len(failing)),),
+        by_subtests=verdict == "fail" and bool(failing),
+    )
+
+
+_failing = st.lists(
+    st.sampled_from(["pmu: a", "b [x]", "*", " odd\x00name ", "x" * 300, ""]), max_size=3
+)
+_outcomes: st.SearchStrategy[Any] = st.one_of(
+    st.just(("pass", [], True)),
+    st.tuples(st.sampled_from(["fail", "timeout", "stall", "crash"]), _failing, st.booleans()),
+)
+_places = st.tuples(
+    st.sampled_from(["boot", "b[oo]t", "v1.0", "t" * 180]),
+    st.sampled_from([Architecture.ARM, Architecture.X86_64]),
+    st.sampled_from(["kvm", "tcg"]),
+    st.sampled_from(list(VERSIONS)),
+    st.sampled_from([None, 2]),
+)
+_runs = st.dictionaries(_places, st.lists(_outcomes, min_size=1, max_size=2), max_size=12)
+
+
+@settings(max_examples=80, deadline=None)
+@given(_runs)
+def test_the_same_run_with_the_file_has_only_known_failures(
+    make: Any, runs: dict[Any, Any]
+) -> None:
+    finished: list[tuple[Decision, Sequence[Attempt]]] = []
+    for (test, arch, accel, qemu, smp), outcomes in runs.items():
+        case = make.case(test, arch.value, accel=Accelerator(accel), qemu=qemu, smp=smp)
+        name = case_id("smoke", encode(test), variant_suffix(case.variant))
+        case = replace(case, id=name)
+        attempts = []
+        for number, (verdict, names, alone) in enumerate(outcomes, start=1):
+            made = attempt(make, verdict, *names, reason=f"{verdict} after {number} s")
+            attempts.append(replace(made, number=number, by_subtests=made.by_subtests and alone))
+        finished.append((make.run(case, accel), attempts))
+    known = read(written(make, *finished))
+    for decision, all_of_it in finished:
+        expected = expected_by(known, decision)
+        for each in all_of_it:
+            after = considered(each, expected)
+            wanted = Verdict.PASS if each.verdict is Verdict.PASS else Verdict.XFAIL
+            assert after.verdict is wanted, (decision.case.id, each, expected)
+    again = [
+        (replace(d, expected=expected_by(known, d)), a) for d, a in finished if isinstance(d, Run)
+    ]
+    now = [(d, [considered(each, d.expected) for each in a]) for d, a in again]
+    once_more = read(written(make, *now))
+    for decision, all_of_it in now:
+        expected = expected_by(once_more, decision)
+        for each in all_of_it:
+            seen = replace(each, verdict=each.observed or each.verdict, observed=None)
+            assert considered(seen, expected).verdict is each.verdict
+
+
+def test_what_is_the_same_is_one_entry(make: Any) -> None:
+    finished = [
+        (
+            make.run(make.case("pmu", arch, accel=Accelerator.AUTO, qemu=qemu), "tcg"),
+            [attempt(make, "timeout", reason=f"timed out after {seconds} s")],
+        )
+        for seconds, arch in enumerate(("x86_64", "i386"))
+        for qemu in VERSIONS
+    ]
+    text = written(make, *finished)
+    assert text.startswith(
+        "# Known failures: 4 of the 4 cases of runs/one\n# (2026-11-21T09:30:00.000Z), written by"
+    )
+    assert text.partition("expect:\n")[2] == (
+        "  - cases: [pmu]\n"
+        "    arch: [x86_64, i386]\n"
+        "    accel: [tcg]\n"
+        '    qemu: ["==7.2", "==10.0"]\n'
+        "    verdicts: [timeout]\n"
+        '    reason: "timed out after 0 s"\n'
+    )
+
+
+def test_where_only_some_cases_fail_they_are_named(make: Any) -> None:
+    bad, good = make.case("pmu", smp=4), make.case("pmu", smp=1)
+    text = written(
+        make,
+        (make.run(bad), [attempt(make, "fail", "a")]),
+        (make.run(good), [attempt(make, "pass")]),
+    )
+    assert '  - cases: ["smoke.pmu.x86_64.auto.smp=4"]\n' in text
+    assert '    subtests: [a]\n    reason: "it broke"\n' in text
+
+
+def test_skips_and_errors_are_no_failures(make: Any) -> None:
+    text = written(
+        make,
+        (Skip(make.case("a"), "why"), []),
+        (make.run(make.case("b")), [attempt(make, "skip")]),
+        (make.run(make.case("c")), [attempt(make, "error")]),
+    )
+    assert text.endswith("expect: []\n")
+    assert "0 of the 3 cases" in text
+
+
+def test_unexpected_passes_are_dropped_and_known_reasons_kept(make: Any) -> None:
+    expectation = Expectation("old.yaml:1", "tracked as bug 7", ("*",))
+    passed, failed = replace(make.run(make.case("a")), expected=(expectation,)), make.run()
+    failed = replace(failed, expected=(expectation,))
+    text = written(
+        make,
+        (passed, [considered(attempt(make, "pass"), (expectation,))]),
+        (failed, [considered(attempt(make, "fail"), (expectation,))]),
+    )
+    (known,) = read(text)
+    assert known.expectation.cases == ("boot",)
+    assert known.expectation.reason == "tracked as bug 7"
+
+
+def test_another_failure_than_the_known_one_is_told_as_it_was_seen(make: Any) -> None:
+    expectation = Expectation("old.yaml:1", "tracked as bug 7", ("*",))
+    decision = replace(make.run(), expected=(expectation,))
+    crashed = considered(attempt(make, "crash", reason="QEMU died"), (expectation,))
+    assert "old.yaml" in crashed.reason
+    (known,) = read(written(make, (decision, [crashed])))
+    assert known.expectation.reason == "QEMU died"
+
+
+def test_many_subtests_are_not_listed(make: Any) -> None:
+    names = [f"n{number}" for number in range(expecting.MOST_SUBTESTS + 1)]
+    (few,) = read(written(make, (make.run(), [attempt(make, "fail", *names[1:])])))
+    assert len(few.expectation.subtests) == expecting.MOST_SUBTESTS
+    (many,) = read(written(make, (make.run(), [attempt(make, "fail", *names)])))
+    assert many.expectation.subtests == ()
+
+
+def test_a_file_has_bounds(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [make.case("pmu", smp=number) for number in range(1, 8)]
+    finished = [(make.run(case), [attempt(make, "fail")]) for case in cases]
+    finished.append((make.run(make.case("pmu")), [attempt(make, "pass")]))
+    monkeypatch.setattr(expecting, "MOST_CASES", 3)
+    assert [len(each.places) for each in read(written(make, *finished))] == [3, 3, 1]
+    monkeypatch.setattr(expecting, "MOST_ENTRIES", 2)
+    with pytest.raises(UsageError, match="3 entries would be needed"):
+        written(make, *finished)
+
+
+@pytest.mark.parametrize("word", ["no", "True", "null", "1.0", "a: b", "- x", "#", '"', "é", "0x1"])
+def test_words_stay_words(make: Any, word: str) -> None:
+    failed = attempt(make, "fail", word, reason=word)
+    (known,) = read(written(make, (make.run(make.case(word)), [failed])))
+    assert known.expectation.cases == (word,)
+    assert known.expectation.subtests == (word,)
+    assert known.expectation.reason == word
+
+
+@given(st.text(min_size=1, max_size=400))
+def test_a_pattern_matches_its_name_and_is_taken(name: str) -> None:
+    pattern = pattern_of(name)
+    assert fnmatchcase(name, pattern)
+    assert len(pattern) <= expecting.LONGEST_PATTERN
+    assert pattern.isprintable()
+    assert pattern == pattern.strip()
+
+
+@given(st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=60))
+def test_a_pattern_matches_nothing_else(name: str) -> None:
+    pattern = pattern_of(name)
+    assert not fnmatchcase(name + "x", pattern)
+    assert not fnmatchcase("x" + name, pattern)
