@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from matrix.host.installations import Installation
 from matrix.model import Accelerator, Architecture, Case
 from matrix.plan.command import cpu_of
+from matrix.plan.kvmtool import TARGET as KVMTOOL
 
 _X86_MODELS = ("", "qemu64", "host", "max")
 DOCTOR_MODELS: dict[Architecture, tuple[str, ...]] = {
@@ -28,10 +29,10 @@ class Wanted:
 
 
 def wanted_by(cases: Iterable[Case]) -> tuple[Wanted, ...]:
-    """What planning these cases takes; nothing for those that are skipped on any host."""
+    """What planning these cases takes of QEMU; nothing for those that are skipped on any host."""
     found: dict[tuple[str, Architecture], dict[str, None]] = {}
     for case in cases:
-        if case.excluded or case.test.unsupported:
+        if case.excluded or case.test.unsupported or case.build.target == KVMTOOL:
             continue
         variant = case.variant
         cpus = found.setdefault((variant.qemu, variant.arch), {})

@@ -20,9 +20,9 @@ HOSTS = {
     Architecture.AARCH64: ("aarch64",),
     Architecture.ARM: ("aarch64", "armv7l"),
     Architecture.RISCV64: ("riscv64",),
-    Architecture.X86_64: ("x86_64",),
 }
-"""``uname -m`` of the hosts on which kvmtool runs guests of an architecture."""
+"""``uname -m`` of the hosts on which kvmtool runs the guests of an architecture; these are the ones
+for which kvm-unit-tests can be configured so."""
 
 DEFAULTS = ("--nodefaults", "--network", "mode=none", "--loglevel=warning")
 """Keeps it from adding to the guest's command line, from a network device, and from chatter."""

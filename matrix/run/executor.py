@@ -17,7 +17,7 @@ from matrix.plan.decisions import Run
 from matrix.plan.known import considered
 from matrix.results.directory import RunDirectory
 from matrix.run.launch import VanishedError, make_launch
-from matrix.run.stacks import Stacks
+from matrix.run.stacks import located
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import refresh_test
 from matrix.suites.verdict import Judgement, judge
@@ -73,12 +73,6 @@ class LocalExecutor:
         if outcome.ending is Ending.INTERRUPTED:
             return None
         transcript = parser.finish()
-        stacks = Stacks(decision.case, directory)
-        outcome = replace(
-            outcome,
-            doing=stacks.annotated(outcome.doing),
-            reason=stacks.annotated(outcome.reason),
-        )
         judgement = judge(
             decision.case.test,
             launch.channel,
@@ -88,10 +82,11 @@ class LocalExecutor:
             kvm_doubt=decision.kvm_doubt,
             program=launch.program,
         )
-        if not judgement.verdict.good and (
-            where := await stacks.resolve(transcript.notes, outcome.doing)
-        ):
-            judgement = replace(judgement, reason=f"{judgement.reason}; {where}")
+        if not judgement.verdict.good:
+            reason = await located(
+                judgement.reason, decision.case, directory, (*transcript.notes, outcome.doing)
+            )
+            judgement = replace(judgement, reason=reason)
         attempt = self._attempt(assignment, command, outcome, transcript, judgement)
         return considered(attempt, decision.expected)
 

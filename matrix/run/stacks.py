@@ -10,10 +10,10 @@ from matrix.results.files import host_errors
 from matrix.suites.symbols import (
     Frame,
     GuestSymbols,
+    code_addresses,
     guest_symbols,
     image_address,
     parse_addr2line,
-    program_counters,
     stack_addresses,
 )
 from matrix.vm.tool import run_tool
@@ -44,69 +44,55 @@ Frames = dict[int, tuple[Frame, ...]]
 
 UNKNOWN = Frame("?", "")
 
-REPORTING = frozenset({"abort", "report_abort", "dump_stack", "__assert_fail"})
-"""Functions that tell of a failure elsewhere."""
+REPORTING = frozenset(
+    {"abort", "report_abort", "dump_stack", "backtrace", "backtrace_frame", "arch_backtrace_frame"}
+)
+"""Functions that tell of a failure elsewhere, or fail in telling of it."""
 
 
-class Stacks:
-    """What an attempt's addresses mean; the guest's ELF file is read when it is first needed."""
+async def located(reason: str, case: Case, directory: Path, said: Sequence[str]) -> str:
+    """``reason`` with the guest's functions in it, where addresses tell of them.
 
-    def __init__(self, case: Case, directory: Path) -> None:
-        self._case = case
-        self._directory = directory
-        self._symbols: GuestSymbols | None = None
-        self._looked = False
+    Behind each address of code in it comes its name (``pc 0x400851d0 (its_migration+0x30)``), and
+    at its end where the guest's first stack trace begins. All that is known goes to the attempt's
+    ``diagnosis/stack.txt``.
 
-    def annotated(self, text: str) -> str:
-        """``text`` with a name behind each ``pc 0x…``: ``pc 0x400851d0 (its_migration+0x30)``."""
-        if not program_counters(text):
-            return text
-        symbols = self._find()
-        return text if symbols is None else symbols.annotated(text)
+    Args:
+        reason: why the case did not pass.
+        case: whose build may have an ELF file beside its image; without one nothing is done.
+        directory: of the attempt, with its console.log.
+        said: what may have addresses in it: the notes of the guest's transcript, and what it did
+            when it hung.
 
-    async def resolve(self, notes: Iterable[str], hung: str) -> str:
-        """Write ``diagnosis/stack.txt``; return where the first stack begins, in words.
+    Raises:
+        HostError: the file cannot be written.
+    """
+    chains = stack_addresses(said)[:CHAINS_RESOLVED]
+    counters = code_addresses("\n".join((*said, reason)))
+    if not chains and not counters:
+        return reason
+    base = image_address(_console(directory)) if case.build.efi else None
+    symbols = guest_symbols(case.build, case.test.image, base)
+    if symbols is None:
+        return reason
+    stacks = [[(shown, symbols.from_stack(shown)) for shown in chain] for chain in chains]
+    stood = [(shown, a) for shown in counters if (a := symbols.from_counter(shown)) is not None]
+    wanted = dict.fromkeys(address for stack in (*stacks, stood) for _, address in stack)
+    frames = await _look_up(case.build, symbols, tuple(wanted))
+    blocks = [(f"Stack trace {number}", stack) for number, stack in enumerate(stacks, 1)]
+    lines = [f"Code of {symbols.path}"]
+    for title, stack in (("Program counters", stood), *blocks):
+        if stack:
+            lines += ["", title, *_table(stack, frames)]
+    _write(directory, "\n".join((*lines, "")))
+    return "; ".join(filter(None, (symbols.annotated(reason), _top(stacks, frames))))
 
-        Args:
-            notes: of the guest's transcript, the traces among them.
-            hung: words with the program counters of a guest that hangs.
 
-        Returns:
-            ``in FUNCTION at FILE:LINE``, or empty where no trace says where.
-
-        Raises:
-            HostError: the file cannot be written.
-        """
-        chains = stack_addresses(notes)[:CHAINS_RESOLVED]
-        counters = program_counters(hung)
-        symbols = self._find() if chains or counters else None
-        if symbols is None:
-            return ""
-        stacks = [[(shown, symbols.from_stack(shown)) for shown in chain] for chain in chains]
-        stood = [(shown, a) for shown in counters if (a := symbols.from_counter(shown)) is not None]
-        wanted = dict.fromkeys(address for stack in (*stacks, stood) for _, address in stack)
-        frames = await _look_up(self._case.build, symbols, tuple(wanted))
-        blocks = [(f"Stack trace {number}", stack) for number, stack in enumerate(stacks, 1)]
-        lines = [f"Code of {symbols.path}"]
-        for title, stack in (*blocks, ("Where its vCPUs stood", stood)):
-            if stack:
-                lines += ["", title, *_table(stack, frames)]
-        self._write("\n".join((*lines, "")))
-        return _top(stacks, frames)
-
-    def _find(self) -> GuestSymbols | None:
-        if not self._looked:
-            self._looked = True
-            build, image = self._case.build, self._case.test.image
-            base = image_address(_console(self._directory)) if build.efi else None
-            self._symbols = guest_symbols(build, image, base)
-        return self._symbols
-
-    def _write(self, text: str) -> None:
-        path = self._directory / "diagnosis" / STACK_FILE
-        with host_errors("write", path):
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            path.write_text(text)
+def _write(directory: Path, text: str) -> None:
+    path = directory / "diagnosis" / STACK_FILE
+    with host_errors("write", path):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_text(text)
 
 
 def _console(directory: Path) -> bytes:

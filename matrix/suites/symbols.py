@@ -26,7 +26,12 @@ printed less that of their code's start (kvm-unit-tests' lib/stack.c)."""
 
 _STACK = re.compile(r"\s*STACK:((?: @?[0-9a-fA-F]{1,16})+)\s*")
 _IMAGE_ADDRESS = re.compile(rb"Address of image is: 0x([0-9a-fA-F]{1,16})")
-_COUNTER = re.compile(r"\bpc 0x([0-9a-f]{1,16})\b")
+_CODE_ADDRESS = re.compile(
+    r"\bpc 0x([0-9a-f]{1,16})(?![0-9a-f…])"  # ours, of a guest that hangs
+    r"|\bat ip ([0-9a-f]{8,16})\b"  # x86's unhandled exceptions
+    r"|\bNIA:0x([0-9a-f]{16})\b"  # powerpc's
+    r"|\bon cpu \d+ at (0x[0-9a-f]{1,16})\b"  # s390x's unexpected interrupts
+)
 _ADDRESS_LINE = re.compile(r"0x([0-9a-f]{1,16})")
 
 
@@ -44,9 +49,9 @@ def stack_addresses(notes: Iterable[str]) -> tuple[tuple[int, ...], ...]:
     return tuple(chains)
 
 
-def program_counters(text: str) -> tuple[int, ...]:
-    """The addresses in words like ``vCPU 0 running at pc 0x400851d0``, each once."""
-    return tuple(dict.fromkeys(int(match[1], 16) for match in _COUNTER.finditer(text)))
+def code_addresses(text: str) -> tuple[int, ...]:
+    """The addresses of code in what we or guests say of vCPUs (``pc 0x400851d0``), each once."""
+    return tuple(dict.fromkeys(_address(match) for match in _CODE_ADDRESS.finditer(text)))
 
 
 def image_address(console: bytes) -> int | None:
@@ -84,14 +89,14 @@ class GuestSymbols:
         return f"{symbol.name}+0x{address - symbol.address:x}" if symbol is not None else ""
 
     def annotated(self, text: str) -> str:
-        """``text`` with the name of the code behind each ``pc 0x…`` that is in the guest's."""
+        """``text`` with the name of the code behind each address that is in the guest's."""
 
         def name(match: re.Match[str]) -> str:
-            address = self.from_counter(int(match[1], 16))
+            address = self.from_counter(_address(match))
             found = self.name(address) if address is not None else ""
             return f"{match[0]} ({found})" if found else match[0]
 
-        return _COUNTER.sub(name, text)
+        return _CODE_ADDRESS.sub(name, text)
 
 
 def guest_symbols(build: Build, image: str, image_loaded_at: int | None) -> GuestSymbols | None:
@@ -165,6 +170,10 @@ def _known_line(place: str) -> str:
     """``FILE:?`` and ``FILE:0`` name no line."""
     file, _, line = place.strip().rpartition(":")
     return place.strip() if line not in ("?", "0") else file
+
+
+def _address(match: re.Match[str]) -> int:
+    return int(match[match.lastindex or 0], 16)
 
 
 def _call_address(word: str) -> int:
