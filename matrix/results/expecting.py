@@ -17,7 +17,7 @@ from matrix.errors import UsageError
 from matrix.inventory import Inventory
 from matrix.model import KNOWABLE, Attempt, Verdict
 from matrix.plan.decisions import Run
-from matrix.plan.known import reason_of
+from matrix.plan.known import reason_of, without_numbers
 from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.planner import emulator_architecture
 from matrix.results.fingerprint import RunInfo
@@ -43,7 +43,6 @@ LONGEST_REASON = 1000
 
 _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
 _NOT_PLAIN = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class _Failure:
     subtests: tuple[str, ...]
     """Patterns; empty where it is not told by its subtests alone, or there are too many."""
     words: str
-    """Its reason without the numbers, which differ between hosts and runs."""
+    """Its reason without the numbers."""
 
 
 @dataclass(slots=True)
@@ -122,7 +121,7 @@ def _gather(record: RunRecord) -> _Gathered:
                 verdict=_observed(attempt),
                 sometimes=len(failed) < len(attempts),
                 subtests=_subtests(attempt),
-                words=_NUMBERS.sub("#", reason),
+                words=without_numbers(reason),
             )
             seen = gathered.failures.setdefault(failure, _Seen(reason))
             seen.cases.setdefault(point, {}).setdefault(result.case.id)

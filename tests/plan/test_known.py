@@ -56,6 +56,12 @@ def test_a_known_failure_is_expected() -> None:
     assert after.reason == "known: a bug (what happened)"
 
 
+def test_what_happened_is_not_said_twice() -> None:
+    entry = known(reason="timed out after 90 s at 0xffe0")
+    seen = attempt(Verdict.FAIL, reason="timed out after 4.5 s at 0x12")
+    assert considered(seen, [entry]).reason == "known: timed out after 90 s at 0xffe0"
+
+
 def test_a_pass_names_what_should_be_removed() -> None:
     after = considered(attempt(Verdict.PASS), [known(3), known(9, "another")])
     assert after.verdict is Verdict.XPASS
@@ -110,6 +116,13 @@ class TestSubtests:
     def test_an_entry_without_subtests_accounts_for_all(self) -> None:
         entries = [known(1, subtests=("a",)), known(2)]
         assert covering(attempt(Verdict.FAIL, "z"), entries) == (entries[1],)
+
+    def test_the_entry_that_says_most_speaks(self) -> None:
+        entries = [known(1), known(2, subtests=("a",)), known(3, subtests=("a", "b"))]
+        assert covering(attempt(Verdict.FAIL, "a"), entries) == (entries[1],)
+        assert covering(attempt(Verdict.FAIL, "a", "b"), entries) == (entries[2],)
+        assert covering(attempt(Verdict.FAIL, "a", "c"), entries) == (entries[0],)
+        assert covering(attempt(Verdict.FAIL), entries) == (entries[0],)
 
     def test_a_subtest_that_passed_unexpectedly_is_a_failure(self) -> None:
         surprise = (Subtest("odd", SubtestVerdict.XPASS),)
