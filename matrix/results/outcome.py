@@ -56,7 +56,8 @@ def merge(case: Case, attempts: Iterable[Attempt]) -> CaseResult:
     """The result of a case from its attempts, of which there is at least one.
 
     Attempts that agree give their verdict, those that differ ``flaky``; but with an ``error``
-    among them the case is an ``error``, because what failed was not the guest.
+    among them the case is an ``error``, because what failed was not the guest, and one that is
+    known to fail sometimes is an ``xfail`` when it does.
     """
     ordered = tuple(sorted(attempts, key=lambda each: each.number))
     seconds = sum(each.seconds for each in ordered)
@@ -71,6 +72,9 @@ def merged_verdict(verdicts: Iterable[Verdict]) -> Verdict:
     distinct = set(verdicts)
     if len(distinct) == 1:
         return distinct.pop()
+    if distinct == {Verdict.PASS, Verdict.XFAIL}:
+        # Beside a known failure a plain pass is only where it is known to fail sometimes.
+        return Verdict.XFAIL
     return Verdict.ERROR if Verdict.ERROR in distinct else Verdict.FLAKY
 
 

@@ -62,6 +62,8 @@ def test_a_difference_never_passes(verdicts: list[Verdict]) -> None:
     merged = merged_verdict(verdicts)
     if len(set(verdicts)) == 1:
         assert merged is verdicts[0]
+    elif set(verdicts) == {Verdict.PASS, Verdict.XFAIL}:
+        assert merged is Verdict.XFAIL, "it is known to fail sometimes"
     else:
         assert not merged.good
 
