@@ -11,6 +11,7 @@ import pytest
     [
         "matrix.scenario",
         "matrix.scenario.expand",
+        "matrix.scenario.known",
         "matrix.scenario.narrow",
         "matrix.scenario.selection",
         "matrix.scenario.units",
