@@ -51,11 +51,11 @@ async def diagnose(session: Session) -> str:
 
 
 async def _ask(session: Session, deadline: float) -> dict[str, Any]:
-    """QEMU's answers by name; under ``error`` why the rest is missing."""
+    """QEMU's answers by name; under ``error`` why the rest is missing. None without a monitor."""
     answers: dict[str, Any] = {}
     monitor = session.monitor
     if monitor is None:
-        return {"error": "there is no monitor"}
+        return {}
     if not monitor.alive:
         return {"error": "its monitor is gone"}
 
@@ -93,6 +93,7 @@ def _doing(answers: dict[str, Any], before: Sequence[Thread], after: Sequence[Th
         words.append(f"QEMU's run state is {state}")
     if "error" in answers:
         words.append(f"QEMU did not answer ({answers['error']})")
+    if "error" in answers or not answers:
         words.append(f"{len(working)} of its {len(after)} threads work")
     return ", ".join(words)
 

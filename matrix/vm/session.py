@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ class Session:
         self._logs: list[BoundedLog] = []
         self._readers: list[OutputReader] = []
         self._peer: socket.socket | None = None
+        self._input = -1
+        """Our end of a pipe that is the program's input, where it has one."""
         self._transcript: BoundedLog | None = None
 
     @property
@@ -94,20 +97,24 @@ class Session:
         self._launch = launch
         console = self._log("console.log", log_bytes)
         errors = self._log("qemu.log", log_bytes)
-        self._transcript = self._log("qmp.jsonl", TRANSCRIPT_BYTES, TRANSCRIPT_CUT_MARK)
         with contextlib.ExitStack() as theirs:
             stdout = self._pipe(theirs, console, self._console_output)
             stderr = self._pipe(theirs, errors, self.errors.write)
             options: tuple[str, ...] = ()
             passed: tuple[int, ...] = ()
+            stdin = subprocess.DEVNULL
             if launch.monitor:
+                self._transcript = self._log("qmp.jsonl", TRANSCRIPT_BYTES, TRANSCRIPT_CUT_MARK)
                 self._peer, monitor = socket.socketpair()
                 theirs.callback(monitor.close)
                 passed = (monitor.fileno(),)
                 options = monitor_arguments(*passed)
-            self._released = not launch.monitor
+            else:
+                self._released = True
+                stdin = self._silence(theirs)
             self.process = await spawn(
                 (*launch.argv, *options),
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=passed,
@@ -179,6 +186,8 @@ class Session:
                 reader.close()
             if self._peer is not None:
                 self._peer.close()
+            if self._input >= 0:
+                os.close(self._input)
             if self.monitor is not None:
                 await put_off_cancellation(self.monitor.close())
             with contextlib.ExitStack() as stack:
@@ -209,6 +218,12 @@ class Session:
         theirs.callback(os.close, qemus)
         self._readers.append(OutputReader(ours, take, self.fail))
         return qemus
+
+    def _silence(self, theirs: contextlib.ExitStack) -> int:
+        """An input on which nothing ever comes, not even its end, at which kvmtool would spin."""
+        silent, self._input = os.pipe()
+        theirs.callback(os.close, silent)
+        return silent
 
     def _console_output(self, data: bytes) -> None:
         self.last_output = self.loop.time()
