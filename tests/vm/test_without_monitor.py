@@ -1,0 +1,80 @@
+"""Programs that run a guest but have no monitor, as kvmtool: the fake one, started without."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix.model import Ending, ExitChannel, Launch, Outcome
+from matrix.vm.machine import Limits, run_guest
+
+LIMITS = Limits(timeout=15, stall=1, start=10)
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(private: Path, fake_launch: Callable[..., Launch]) -> Run:
+    def run_it(limits: Limits = LIMITS, **script: Any) -> Outcome:
+        launch = replace(
+            fake_launch(**script),
+            channel=ExitChannel.CONSOLE,
+            program="kvmtool",
+            monitor=False,
+        )
+        return asyncio.run(run_guest(launch, private, limits))
+
+    return run_it
+
+
+def test_a_guest_that_ends(run: Run, private: Path) -> None:
+    outcome = run(cont=[["stdout", "EXIT: STATUS=1\n"], ["exit", 0]])
+    assert (outcome.ending, outcome.exit_status) == (Ending.EXITED, 0)
+    assert outcome.last_line == "EXIT: STATUS=1"
+    assert {path.name for path in private.iterdir()} == {"console.log", "qemu.log"}
+
+
+def test_a_guest_that_prints_nothing_has_run_all_the_same(run: Run) -> None:
+    assert run(cont=[["exit", 0]]).ending is Ending.EXITED
+
+
+def test_a_program_that_refuses(run: Run) -> None:
+    outcome = run(start=[["stderr", "  Warning: old\n  Fatal: no such thing\n"], ["exit", 128]])
+    assert (outcome.ending, outcome.exit_status) == (Ending.REFUSED, 128)
+    assert outcome.reason == "Fatal: no such thing"
+
+
+def test_a_program_that_gives_up_later(run: Run) -> None:
+    outcome = run(cont=[["stdout", "PASS: a\n"], ["stderr", "KVM_RUN failed\n"], ["exit", 1]])
+    assert (outcome.ending, outcome.exit_status) == (Ending.EXITED, 1)
+
+
+def test_a_program_that_is_killed_is_named(run: Run) -> None:
+    outcome = run(cont=[["stdout", "PASS: a\n"], ["signal", 11]])
+    assert (outcome.ending, outcome.signal) == (Ending.KILLED, 11)
+    assert outcome.reason == "kvmtool was killed by SIGSEGV"
+
+
+def test_a_guest_that_sleeps_for_good(run: Run) -> None:
+    outcome = run(cont=[["stdout", "here\n"], ["sleep", 100]])
+    assert outcome.ending is Ending.STALL
+    assert outcome.doing == "0 of its 1 threads work"
+
+
+def test_a_guest_that_never_ends(run: Run, private: Path) -> None:
+    outcome = run(Limits(timeout=1.5, stall=5), cont=[["stdout", "here\n"], ["spin", None]])
+    assert outcome.ending is Ending.TIMEOUT
+    assert outcome.doing == "1 of its 1 threads work"
+    assert (private / "diagnosis/threads.txt").exists()
+    assert not (private / "diagnosis/registers.txt").exists()
+
+
+def test_its_input_neither_says_anything_nor_ends(private: Path) -> None:
+    program = "import select, sys; print(select.select([sys.stdin], [], [], 0.5)[0])"
+    launch = Launch(
+        ("/usr/bin/env", "python3", "-I", "-S", "-c", program), ExitChannel.CONSOLE, monitor=False
+    )
+    outcome = asyncio.run(run_guest(launch, private, LIMITS))
+    assert outcome.last_line == "[]"
