@@ -15,7 +15,6 @@ from matrix.model import Attempt, Case, Verdict
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results.outcome import merge
 from matrix.results.printable import printable
-from matrix.results.text import outcome_lines
 from matrix.run.progress import Running
 
 _WITH_REASON = (Verdict.SKIP, Verdict.XFAIL, Verdict.XPASS)
@@ -24,6 +23,8 @@ _WITH_REASON = (Verdict.SKIP, Verdict.XFAIL, Verdict.XPASS)
 
 def failure(running: Running, attempt: Attempt, run: Path, width: int) -> list[Text]:
     """The lines that tell of an attempt that did not pass: as the summary will, but at once."""
+    from matrix.results.text import outcome_lines  # loaded while guests run
+
     result = merge(running.decision.case, [attempt])
     return [styled(line) for line in outcome_lines(result, run, width)]
 

@@ -17,7 +17,6 @@ from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
 from matrix.results.fingerprint import ScenarioSource, run_info
 from matrix.results.recorder import Recorder
-from matrix.results.text import record_summary
 from matrix.run.capacity import capacity_of
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, look, prepare
@@ -68,6 +67,8 @@ def _carry_out(recorder: Recorder, inventory: Inventory, jobs: int | None) -> Ex
         with _progress(console, recorder.run.given) as progress:
             return execute(recorder, inventory, capacity_of(inventory.host, jobs), progress)
     finally:
+        from matrix.results.text import record_summary  # loaded while guests run
+
         say(console, record_summary(recorder.record, console.width))
 
 

@@ -172,7 +172,7 @@ def _command_line(case: Case) -> str:
     if case.build.efi:
         if not efi.is_direct(case.build):
             return ""
-        return f"{PurePath(case.test.image).name} {arguments}"
+        return f"{PurePath(case.test.image).name} {arguments}".rstrip()
     if not case.build.builtin or "{" not in arguments:
         return arguments
     needs = needs_of(case)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from matrix.errors import ExitCode, MatrixError
+from matrix.errors import ExitCode
 from matrix.model import Attempt, Case
 from matrix.plan.decisions import Decision
 from matrix.results.directory import RunDirectory
@@ -12,12 +12,10 @@ from matrix.results.files import write_bytes
 from matrix.results.fingerprint import RunInfo, write_run_info
 from matrix.results.journal import EventName, Journal
 from matrix.results.json_text import json_bytes
-from matrix.results.junit import write_junit
 from matrix.results.outcome import CaseResult, merge
 from matrix.results.plan_file import write_plan
 from matrix.results.record import RunRecord, load_run
-from matrix.results.summary import case_document, write_results
-from matrix.results.tap import write_tap
+from matrix.results.summary import case_document
 
 
 class Recorder:
@@ -129,16 +127,10 @@ class Recorder:
             HostError: one cannot be written; the former one, if any, is as it was. All three
                 are tried.
         """
-        failure: MatrixError | None = None
-        for write in (write_junit, write_tap):
-            try:
-                write(self.record)
-            except MatrixError as error:
-                failure = failure or error
-        code = write_results(self.record)
-        if failure is not None:
-            raise failure
-        return code
+        # Imported late: while guests run there is time for it, before the first there is not.
+        from matrix.results.reports import write_reports
+
+        return write_reports(self.record)
 
     def end(self) -> ExitCode:
         """Write the reports, and that the run is over: finished, or interrupted where attempts

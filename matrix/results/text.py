@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.model import Attempt, Case, Subtest, SubtestVerdict, Verdict
-from matrix.results.compare.brief import qemu_lines
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.labels import variant_label
 from matrix.results.outcome import WORST_FIRST, CaseResult, counts_as_failure
@@ -54,9 +53,18 @@ def record_summary(record: RunRecord, width: int) -> Iterator[Line]:
         unfinished=record.unfinished(),
         in_flight=record.in_flight(),
         strict=record.strict,
-        differences=tuple(qemu_lines(record, width)),
+        differences=_differences(record, width),
     )
     return summary(record.results(), closing, width)
+
+
+def _differences(record: RunRecord, width: int) -> tuple[Line, ...]:
+    """What the QEMUs of a run differ in; most runs have only one, and need not load comparing."""
+    if len({decision.case.variant.qemu for decision in record.decisions}) < 2:
+        return ()
+    from matrix.results.compare.brief import qemu_lines
+
+    return tuple(qemu_lines(record, width))
 
 
 def summary(results: Iterable[CaseResult], closing: Closing, width: int) -> Iterator[Line]:

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 from matrix.errors import ExitCode, HostError
 from matrix.inventory import Inventory
@@ -19,6 +20,12 @@ from matrix.run.session import Session, Stop
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a run: Ctrl-C, a CI system's or service manager's word, the terminal gone."""
+
+
+PAUSE = 0.01
+LATER = tuple(enumerate(("matrix.results.reports", "matrix.results.text"), start=1))
+"""What is needed only at the end, loaded while the first guests start: they are other processes,
+and a run of one short case would otherwise wait for it twice."""
 
 
 def execute(
@@ -74,8 +81,14 @@ def execute(
 async def _interruptible(session: Session, decisions: list[Decision]) -> None:
     """The session, which the first signal ends cleanly and the second at once."""
     stop = Stop()
+    loop = asyncio.get_running_loop()
+    warming = [loop.call_later(index * PAUSE, import_module, name) for index, name in LATER]
     with _handled(stop, asyncio.current_task()):
-        await session.run(decisions, stop)
+        try:
+            await session.run(decisions, stop)
+        finally:
+            for handle in warming:
+                handle.cancel()
 
 
 @contextmanager

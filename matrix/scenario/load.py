@@ -13,7 +13,6 @@ from matrix.model import RunSettings
 from matrix.scenario import check, document, schema, template
 from matrix.scenario.axes import AXES
 from matrix.scenario.document import Node, Scalar, Sequence, node_at
-from matrix.scenario.expectations import read_expectations
 from matrix.scenario.model import Entry, KnownFailure, Matrix, Scenario, SuiteSelection
 from matrix.scenario.variants import MAX_VARIANTS, Resolution, count_combinations, resolve
 from matrix.scenario.wording import Refused, quoted
@@ -174,6 +173,10 @@ def _expect(shape: _Shape, problems: list[Problem]) -> list[Scalar]:
 
 def _known(files: list[Scalar], directory: Path, problems: list[Problem]) -> Iterator[KnownFailure]:
     """What the files of known failures hold."""
+    if not files:
+        return  # and need not load how they are read
+    from matrix.scenario.expectations import read_expectations
+
     for file in files:
         path = directory / file.text
         try:
