@@ -33,14 +33,6 @@ def test_what_the_suite_does_not_support(make: Any) -> None:
     assert skipped(decide(case, make.inventory(make.binary()))) == "i386 only"
 
 
-@pytest.mark.parametrize(
-    ("change", "words"), [({"target": "kvmtool"}, "kvmtool"), ({"efi": True}, "EFI")]
-)
-def test_builds_that_are_not_run(make: Any, change: dict[str, Any], words: str) -> None:
-    case = make.case(build=make.build(**change))
-    assert words in skipped(decide(case, make.inventory(make.binary())))
-
-
 def test_guests_that_ask_to_be_migrated_are_not_left_waiting(make: Any) -> None:
     case = make.case(accel=Accelerator.TCG, test=make.test(groups=("gic", "migration")))
     assert "migration" in skipped(decide(case, make.inventory(make.binary())))
