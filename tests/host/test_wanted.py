@@ -67,3 +67,10 @@ def test_everything() -> None:
     assert len(found) == 2 * len(Architecture)
     assert all(wanted.cpus == DOCTOR_MODELS[wanted.architecture] for wanted in found)
     assert all("" in wanted.cpus for wanted in found)
+
+
+def test_builds_for_kvmtool_want_no_qemu() -> None:
+    of_qemu = case()
+    of_kvmtool = replace(of_qemu, build=replace(of_qemu.build, target="kvmtool"))
+    assert wanted_by([of_kvmtool]) == ()
+    assert wanted_by([of_kvmtool, of_qemu]) == (Wanted("system", X86, ("",)),)
