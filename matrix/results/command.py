@@ -30,7 +30,8 @@ def command_script(launch: Launch, title: str, working_directory: Path | None = 
     lines = [
         "#!/bin/sh",
         f"# {printable(title)}",
-        "# Runs the same QEMU by hand; arguments given here are added to its command line.",
+        f"# Runs the same {launch.program} by hand;"
+        " arguments given here are added to its command line.",
     ]
     if working_directory is not None:
         lines.append(f"cd {shlex.quote(os.fspath(working_directory))} || exit")
