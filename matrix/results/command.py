@@ -25,13 +25,13 @@ def command_script(launch: Launch, title: str, working_directory: Path | None = 
         Bytes, because an argument need not be UTF-8.
     """
     program, *arguments = launch.argv
+    what = f"Runs the same {launch.program} by hand"
     if "/" in program:
         program = os.path.abspath(program)  # noqa: PTH100 - Path.resolve would follow symlinks
     lines = [
         "#!/bin/sh",
         f"# {printable(title)}",
-        f"# Runs the same {launch.program} by hand;"
-        " arguments given here are added to its command line.",
+        f"# {what}; arguments given here are added to its command line.",
     ]
     if working_directory is not None:
         lines.append(f"cd {shlex.quote(os.fspath(working_directory))} || exit")
