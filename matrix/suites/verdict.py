@@ -99,7 +99,8 @@ def judge(
         case Ending.KILLED:
             return _killed(end)
         case Ending.INTERNAL_ERROR:
-            said = kvm_complaint(outcome.stderr_tail) or complaint(outcome.stderr_tail)
+            # The registers that QEMU prints below the complaint may be all that the tail has.
+            said = kvm_complaint(outcome.stderr_tail) or outcome.reason
             return end.crash("KVM gave the vCPU up", said)
         case Ending.TIMEOUT | Ending.STALL:
             return _panicked(end) if outcome.panicked else _hung(end)
