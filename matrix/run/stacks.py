@@ -77,6 +77,8 @@ async def located(reason: str, case: Case, directory: Path, said: Sequence[str])
         return reason
     stacks = [[(shown, symbols.from_stack(shown)) for shown in chain] for chain in chains]
     stood = [(shown, a) for shown in counters if (a := symbols.from_counter(shown)) is not None]
+    if not stacks and not stood:
+        return reason
     wanted = dict.fromkeys(address for stack in (*stacks, stood) for _, address in stack)
     frames = await _look_up(case.build, symbols, tuple(wanted))
     blocks = [(f"Stack trace {number}", stack) for number, stack in enumerate(stacks, 1)]

@@ -109,6 +109,10 @@ def test_where_a_guest_hangs(case: Case, main: Symbol) -> None:
     ]
 
 
+def test_a_vcpu_outside_of_the_guest(case: Case) -> None:
+    assert locate(case, "vCPU 0 at pc 0xfff0") == ("vCPU 0 at pc 0xfff0", "")
+
+
 @pytest.mark.parametrize("script", ["exit 1", "echo nonsense", "/bin/sleep 60", None])
 def test_names_do_for_want_of_a_tool(
     case: Case, main: Symbol, script: str | None, monkeypatch: pytest.MonkeyPatch
