@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matrix.host.installations import Installation
 from matrix.model import Accelerator, Architecture, Case
-from matrix.plan.command import cpu_of
+from matrix.plan.command import cpu_of, only_accelerator
 from matrix.plan.kvmtool import TARGET as KVMTOOL
 
 _X86_MODELS = ("", "qemu64", "host", "max")
@@ -36,7 +36,7 @@ def wanted_by(cases: Iterable[Case]) -> tuple[Wanted, ...]:
             continue
         variant = case.variant
         cpus = found.setdefault((variant.qemu, variant.arch), {})
-        only = case.test.accelerator.partition(",")[0]
+        only = only_accelerator(case.test)
         if variant.accel is not Accelerator.TCG and only != Accelerator.TCG.value:
             cpus[cpu_of(case)] = None
     return tuple(Wanted(qemu, arch, tuple(cpus)) for (qemu, arch), cpus in found.items())

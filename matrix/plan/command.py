@@ -47,6 +47,12 @@ def cpu_of(case: Case) -> str:
     return case.variant.cpu or last_option(case.test.qemu_params, "-cpu") or ""
 
 
+def only_accelerator(test: Test) -> str:
+    """The accelerator that a test is for alone, as it says or as its parameters ask; else empty."""
+    named = test.accelerator.partition(",")[0]
+    return named or ("kvm" if has_flag(test.qemu_params, "-enable-kvm") else "")
+
+
 def machine_of(case: Case) -> str:
     """``TYPE[,OPTION…]`` of the machine, empty for QEMU's default.
 
@@ -134,6 +140,11 @@ def guest_arguments(case: Case) -> list[str]:
         *(("-smp", "1") if _is_x86_efi(case.build) else ()),
         *_overrides(case.variant),
     ]
+
+
+def has_flag(arguments: tuple[str, ...], name: str) -> bool:
+    """Whether the option ``name``, which takes no value, is given (with one dash or two)."""
+    return name in arguments or f"-{name}" in arguments
 
 
 def last_option(arguments: tuple[str, ...], name: str) -> str:

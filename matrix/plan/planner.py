@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Architecture, Case
 from matrix.plan import efi
-from matrix.plan.command import cpu_of, machine_of, needs_of
+from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.firmware import choose_firmware
 from matrix.plan.known import holding
@@ -77,7 +77,7 @@ def _unsupported(case: Case) -> str:
 def _accelerator(case: Case, inventory: Inventory) -> tuple[Accelerator, str, str] | str:
     """The accelerator, why it was chosen, and what is wrong with it; or why there is none."""
     requested = case.variant.accel
-    only = case.test.accelerator.partition(",")[0]
+    only = only_accelerator(case.test)
     if requested is not Accelerator.AUTO and only and only != requested.value:
         return f"{only} only, but the accelerator is {requested.value}"
     if requested is Accelerator.TCG:

@@ -105,6 +105,18 @@ class TestKvm:
         assert reason == "tcg only, but the accelerator is kvm"
 
 
+def test_parameters_that_ask_for_kvm_never_run_as_tcg(make: Any) -> None:
+    """QEMU would take KVM whatever -machine says, and the case would be told as tcg."""
+    test = make.test(qemu_params=("-enable-kvm", "-cpu", "max"))
+    case = make.case(X86, accel=Accelerator.TCG, test=test)
+    inventory = make.inventory(make.binary(X86))
+    assert skipped(decide(case, inventory)) == "kvm only, but the accelerator is tcg"
+    proofs = (make.proof(KvmState.WORKS, cpu="max"),)
+    case = make.case(X86, test=test)
+    decision = ran(decide(case, make.inventory(make.binary(X86), proofs=proofs)))
+    assert decision.accelerator is Accelerator.KVM
+
+
 class TestRefusedByTheInventory:
     def test_machine(self, make: Any) -> None:
         binary = make.binary(machines=(make.machine("virt"),))
