@@ -1,6 +1,7 @@
 """One run from its plan to its reports: signals, the event loop, and what is left behind."""
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Iterator
@@ -51,6 +52,8 @@ def execute(
         HostError: this host cannot go on; what was finished is on disk, and reports were written
             as far as the disk let us.
     """
+    gc.freeze()  # what is loaded stays; only what the run makes is worth looking through
+    gc.enable()
     durations = Durations()
     session = Session(
         recorder,

@@ -11,6 +11,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+GATHER = 0.01
+"""Seconds; the last line on a terminal is looked at four times a second."""
+TRICKLE = 4096
+"""Bytes of a chunk that count as a trickle: a pipe holds 64 KiB."""
 CHUNK = 1 << 16
 """Bytes per read: what a pipe holds (pipe(7))."""
 COPY_CHUNK = 1 << 20
@@ -145,6 +149,9 @@ class BoundedLog:
 class OutputReader:
     """Reads a pipe in the event loop and hands on what comes, one chunk per turn.
 
+    Guests print character by character: what trickles is let gather for :data:`GATHER` in the pipe,
+    or every character would wake us, and cost the guest that too. What gushes is read at once.
+
     ``sink`` gets every chunk. Where it raises, reading ends and ``failed`` gets the exception: the
     event loop has no caller to raise it to. The descriptor is the reader's to close.
     """
@@ -159,8 +166,9 @@ class OutputReader:
         self._sink = sink
         self._failed = failed
         self._loop = asyncio.get_running_loop()
+        self._pause: asyncio.TimerHandle | None = None
         os.set_blocking(descriptor, False)
-        self._loop.add_reader(descriptor, self._read)
+        self._watch()
 
     def drain(self, limit: int = COPY_CHUNK) -> None:
         """Read what is in the pipe now, without waiting: the writer has ended.
@@ -175,10 +183,21 @@ class OutputReader:
 
     def close(self) -> None:
         """Stop reading and close the pipe; idempotent."""
+        if self._pause is not None:
+            self._pause.cancel()
         if self._descriptor >= 0:
             self._loop.remove_reader(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _watch(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._descriptor, self._readable)
+
+    def _readable(self) -> None:
+        if 0 < self._read() < TRICKLE and self._descriptor >= 0:
+            self._loop.remove_reader(self._descriptor)
+            self._pause = self._loop.call_later(GATHER, self._watch)
 
     def _read(self) -> int:
         """Hand on one chunk and return its size; 0 where there is none."""
