@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from matrix.cli.style import say
+from matrix.cli.output import standard_output
 from matrix.errors import ExitCode, NothingSelected, UsageError
 from matrix.results.compare.cases import compare_cases
 from matrix.results.compare.document import write_document
@@ -114,11 +114,11 @@ def _nothing_in_common(pairings: Sequence[Pairing]) -> str:
 
 
 def _print_text(pairings: Sequence[Pairing], thresholds: Thresholds) -> Tally:
-    console = Console(highlight=False)
+    output = standard_output()
     everything = [
-        gather(pairing, compare_cases(pairing, thresholds), console.width) for pairing in pairings
+        gather(pairing, compare_cases(pairing, thresholds), output.width) for pairing in pairings
     ]
-    say(console, comparison_lines(everything, thresholds, console.width))
+    output.say(comparison_lines(everything, thresholds, output.width))
     return total_of(each.tally for each in everything)
 
 

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-
-from matrix.cli.progress import LiveProgress, PlainProgress
-from matrix.cli.style import say
+from matrix.cli.output import Output, is_live, standard_output
+from matrix.cli.progress import PlainProgress
 from matrix.errors import ExitCode
 from matrix.host.hostfile import load_host_file
 from matrix.host.installations import installations
@@ -62,24 +60,28 @@ def resume_run(
 
 
 def _carry_out(recorder: Recorder, inventory: Inventory, jobs: int | None) -> ExitCode:
-    console = Console(soft_wrap=False, highlight=False)
+    output = standard_output()
     try:
-        with _progress(console, recorder.run.given) as progress:
+        with _progress(output, recorder.run.given) as progress:
             return execute(recorder, inventory, capacity_of(inventory.host, jobs), progress)
     finally:
         from matrix.results.text import record_summary  # loaded while guests run
 
-        say(console, record_summary(recorder.record, console.width))
+        output.say(record_summary(recorder.record, output.width))
 
 
 @contextmanager
-def _progress(console: Console, run: Path) -> Iterator[Progress]:
+def _progress(output: Output, run: Path) -> Iterator[Progress]:
     """Live on a terminal, plain lines elsewhere."""
-    if console.is_terminal and not console.is_dumb_terminal:
-        with LiveProgress(console, run) as live:
-            yield live
-    else:
-        yield PlainProgress(console, run)
+    if is_live():
+        from matrix.cli.live import LiveProgress
+        from matrix.cli.style import ColourOutput
+
+        if isinstance(output, ColourOutput):
+            with LiveProgress(output, run) as live:
+                yield live
+            return
+    yield PlainProgress(output, run)
 
 
 def _sources(prepared: Prepared) -> tuple[ScenarioSource, ...]:

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
-from matrix.cli.style import say
+from matrix.cli.output import standard_output
 from matrix.errors import UsageError
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord, load_run
+from matrix.results.segments import Style, line
 from matrix.results.text import case_lines, record_summary
 
 NAMES_SHOWN = 10
@@ -20,18 +19,18 @@ def run_show(path: Path, case: str) -> None:
         UsageError: no run directory, or no such case, or several.
     """
     record = load_run(path)
-    console = Console(highlight=False)
+    output = standard_output()
     for problem in record.problems:
-        console.print(f"warning: {problem}", style="yellow", soft_wrap=True, markup=False)
+        output.say([line(f"warning: {problem}", Style.SKIP)])
     if not case:
-        say(console, record_summary(record, console.width))
+        output.say(record_summary(record, output.width))
         return
     result = record.result(case_named(record, case))
     if result is None:
         raise UsageError(
             f"{printable(case)} has no result yet; finish the run with --resume {path}"
         )
-    say(console, case_lines(result, record.run.given, console.width))
+    output.say(case_lines(result, record.run.given, output.width))
 
 
 def case_named(record: RunRecord, wanted: str) -> str:

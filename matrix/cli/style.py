@@ -36,10 +36,21 @@ def styled(line: Line) -> Text:
     return Text.assemble(*((text, STYLES[style]) for text, style in line))
 
 
-def say(console: Console, lines: Iterable[Line]) -> None:
-    """Print lines of results as they are: they keep to the width themselves."""
-    for line in lines:
-        console.print(styled(line), soft_wrap=True, highlight=False)
+class ColourOutput:
+    """Standard output with colours (see :class:`matrix.cli.output.Output`)."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal."""
+        return self.console.width
+
+    def say(self, lines: Iterable[Line]) -> None:
+        """Print lines of results as they are."""
+        for line in lines:
+            self.console.print(styled(line), soft_wrap=True, highlight=False)
 
 
 def duration(seconds: float) -> str:

@@ -69,7 +69,7 @@ def test_no_qemu_outlives_a_killed_orchestrator(world: Any, script: Any) -> None
 @pytest.mark.slow
 def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Any) -> None:
     """Some 20 s: kills a run of eight cases at random moments until one comes through."""
-    world.suite(**{name: scripts.passing(0.2) for name in NAMES})
+    world.suite(**{name: scripts.passing(0.5) for name in NAMES})
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "seed"))
     arguments = world.run_arguments("-j", "2")
     kills = 0
@@ -78,7 +78,7 @@ def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Any) -> None
         if not (world.root / "out/run.json").exists():
             world.wait_for((world.root / "out/run.json").exists)
         try:
-            process.wait(timeout=chance.uniform(0.4, 1.2))
+            process.wait(timeout=chance.uniform(0.2, 0.9))
         except Exception:  # noqa: BLE001 - TimeoutExpired: it still runs, as it should
             process.kill()
             kills += 1
