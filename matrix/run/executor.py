@@ -17,7 +17,6 @@ from matrix.plan.decisions import Run
 from matrix.plan.known import considered
 from matrix.results.directory import RunDirectory
 from matrix.run.launch import VanishedError, make_launch
-from matrix.run.stacks import located
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import refresh_test
 from matrix.suites.verdict import Judgement, judge
@@ -83,6 +82,8 @@ class LocalExecutor:
             program=launch.program,
         )
         if not judgement.verdict.good:
+            from matrix.run.stacks import located  # guests that pass need none of it
+
             reason = await located(
                 judgement.reason, decision.case, directory, (*transcript.notes, outcome.doing)
             )

@@ -20,7 +20,6 @@ from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.load import load_scenario
 from matrix.scenario.model import Scenario
 from matrix.scenario.narrow import narrow
-from matrix.scenario.selection import select
 from matrix.scenario.values import parse_limit
 from matrix.scenario.wording import Refused
 from matrix.suites.build import builtin_build, read_build
@@ -73,6 +72,8 @@ def prepare(selection: Selection) -> Prepared:
         )
     ]
     if selection.keyword:
+        from matrix.scenario.selection import select
+
         cases = select(cases, selection.keyword)
     if not cases:
         raise NothingSelected(

@@ -23,10 +23,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a run: Ctrl-C, a CI system's or service manager's word, the terminal gone."""
 
 
-PAUSE = 0.01
-LATER = tuple(enumerate(("matrix.results.reports", "matrix.results.text"), start=1))
-"""What is needed only at the end, loaded while the first guests start: they are other processes,
-and a run of one short case would otherwise wait for it twice."""
+LATER = ("matrix.run.stacks", "junitparser.xunit2", "matrix.results.reports", "matrix.results.text")
+"""What is needed only at the end of guests and of the run: each is loaded while a guest starts,
+which is another process's work, so that a short run does not wait for it."""
 
 
 def execute(
@@ -61,6 +60,7 @@ def execute(
         capacity,
         progress,
         durations.seconds,
+        meanwhile=map(import_module, LATER),
     )
     failure: HostError | None = None
     begun = time.monotonic()
@@ -84,14 +84,8 @@ def execute(
 async def _interruptible(session: Session, decisions: list[Decision]) -> None:
     """The session, which the first signal ends cleanly and the second at once."""
     stop = Stop()
-    loop = asyncio.get_running_loop()
-    warming = [loop.call_later(index * PAUSE, import_module, name) for index, name in LATER]
     with _handled(stop, asyncio.current_task()):
-        try:
-            await session.run(decisions, stop)
-        finally:
-            for handle in warming:
-                handle.cancel()
+        await session.run(decisions, stop)
 
 
 @contextmanager

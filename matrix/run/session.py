@@ -6,7 +6,7 @@ attempt is on disk before its slot is given to the next one.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from matrix.model import Attempt, Case
@@ -17,6 +17,10 @@ from matrix.results.recorder import Recorder
 from matrix.run.executor import Assignment, Executor
 from matrix.run.progress import Progress, Running
 from matrix.suites.console import ConsoleParser
+
+STARTING = 0.004
+"""Seconds after which a QEMU has surely been spawned, and surely does not greet yet: that takes 20
+to 100 ms."""
 
 
 @dataclass(slots=True)
@@ -41,7 +45,12 @@ class Session:
         capacity: Capacity,
         progress: Progress,
         durations: Mapping[str, float],
+        *,
+        meanwhile: Iterable[object] = (),
     ) -> None:
+        """One step of ``meanwhile`` is taken whenever a guest has been started and is not ready
+        yet; steps must be short, and need not all be taken."""
+        self._meanwhile = iter(meanwhile)
         self._recorder = recorder
         self._executor = executor
         self._capacity = capacity
@@ -98,6 +107,7 @@ class Session:
         running = Running(decision, job.key[1], time.monotonic(), ConsoleParser())
         self._running[job.key] = running
         self._progress.started(running)
+        asyncio.get_running_loop().call_later(STARTING, next, self._meanwhile, None)
         attempt = await self._executor.execute(
             Assignment(decision, job.key[1], directory), running.console, stop.event
         )

@@ -148,3 +148,13 @@ def test_a_host_that_fails_ends_the_run(make: Any, start: Start) -> None:
         asyncio.run(carry_out(recorder, executor, durations=durations))
     assert caught.group_contains(HostError, match="no space left")
     assert recorder.record.unfinished() == ("scenario.full", "scenario.c")
+
+
+def test_something_is_done_meanwhile(make: Any, start: Start) -> None:
+    recorder = start(*(make.run(str(index)) for index in range(4)))
+    executor = make.executor(recorder, seconds=lambda _: 0.05)
+    done: list[int] = []
+    meanwhile = map(done.append, range(3))
+    session = Session(recorder, executor, ONE, Silent(), {}, meanwhile=meanwhile)
+    asyncio.run(session.run(list(recorder.record.decisions), Stop()))
+    assert done == [0, 1, 2]
