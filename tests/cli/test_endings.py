@@ -66,9 +66,8 @@ def test_no_qemu_outlives_a_killed_orchestrator(world: Any, script: Any) -> None
     world.wait_for(lambda: world.fakes() == [], seconds=10)
 
 
-@pytest.mark.slow
 def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Any) -> None:
-    """Some 20 s: kills a run of eight cases at random moments until one comes through."""
+    """Kills a run of eight cases at random moments until one comes through."""
     world.suite(**{name: scripts.passing(0.5) for name in NAMES})
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "seed"))
     arguments = world.run_arguments("-j", "2")
