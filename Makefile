@@ -39,9 +39,9 @@ compilers:
 	@.ci/install-packages compilers
 
 $(READY): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed; choose one with make PYTHON=python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV) || { .ci/install-packages venv && $(PYTHON) -m venv $(VENV); }
+	@$(PYTHON) -m venv $(VENV) || { .ci/install-packages venv && $(PYTHON) -m venv $(VENV); }
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
