@@ -8,6 +8,7 @@ other hosts. Times are seconds (float), sizes are bytes (int), unless a name say
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from matrix.migrating import Fault, Migration, MigrationSummary, Strategy, Transport
 from matrix.versions import VersionRange
 
 
@@ -179,6 +180,20 @@ class Test:
     :func:`matrix.suites.unittests.refresh_test`."""
 
 
+OPTIONAL_AXES = (
+    "qemu",
+    "machine",
+    "cpu",
+    "smp",
+    "memory",
+    "strategy",
+    "transport",
+    "fault",
+    "destination",
+)
+"""Axes that a variant may leave out, in the order in which they are shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One point of the matrix. None: the axis is not given, the suite's or QEMU's default holds."""
@@ -190,11 +205,16 @@ class Variant:
     cpu: str | None = None
     smp: int | None = None
     memory: int | None = None
+    strategy: Strategy | None = None
+    transport: Transport | None = None
+    fault: Fault | None = None
+    destination: str | None = None
+    """Name of the QEMU installation that the guest is migrated to."""
 
     def axes(self) -> dict[str, str | int]:
         """The axes that are given, in the order in which they are shown."""
         values: dict[str, str | int] = {"arch": self.arch.value, "accel": self.accel.value}
-        for name in ("qemu", "machine", "cpu", "smp", "memory"):
+        for name in OPTIONAL_AXES:
             value = getattr(self, name)
             if value is not None:
                 values[name] = value
@@ -252,6 +272,8 @@ class Case:
     """A reason why the scenario itself skips the case (nodefault group, no build), else empty."""
     expected: tuple[Expectation, ...] = ()
     """Known failures that its name and architecture match; the host decides on the rest."""
+    migration: Migration | None = None
+    """Present: the guest is migrated while the test runs."""
 
     @property
     def timeout(self) -> float:
@@ -360,5 +382,7 @@ class Attempt:
     """Folder, relative to the run directory; empty where there is none."""
     observed: Verdict | None = None
     """What it came to before known failures were considered; None where that is ``verdict``."""
+    migration: MigrationSummary | None = None
+    """What its hops came to, where its guest was migrated."""
     by_subtests: bool = False
     """It failed by the failures of ``subtests``, which are all there, and by nothing else."""

@@ -1,0 +1,1 @@
+"""Live migration over QMP: strategies, transports, the hop, faults, and the proof of memory."""
