@@ -230,6 +230,10 @@ class RunSettings:
     stall: float = 20.0
     repeat: int = 1
     forced_timeout: float | None = None
+    retries: int = 0
+    """How often a case that did not pass is tried again; one that then passes is flaky."""
+    until_fail: bool = False
+    """Whether repeats end with the first one that does not pass."""
 
 
 @dataclass(frozen=True, slots=True)
