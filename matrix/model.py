@@ -52,6 +52,19 @@ class Accelerator(StrEnum):
     TCG = "tcg"
 
 
+class MemoryBackend(StrEnum):
+    """What a guest's memory is made of (QEMU's objects of that name)."""
+
+    RAM = "ram"
+    """``memory-backend-ram``: anonymous memory, as QEMU takes without being told."""
+    MEMFD = "memfd"
+    """``memory-backend-memfd``, shared: memory that other processes can map."""
+    HUGEPAGES = "hugepages"
+    """``memory-backend-memfd`` out of the host's huge pages."""
+    NUMA = "numa"
+    """Two NUMA nodes, with half of the memory and of the vCPUs each."""
+
+
 class Verdict(StrEnum):
     """What a case came to."""
 
@@ -186,6 +199,7 @@ OPTIONAL_AXES = (
     "cpu",
     "smp",
     "memory",
+    "backend",
     "strategy",
     "transport",
     "fault",
@@ -205,6 +219,7 @@ class Variant:
     cpu: str | None = None
     smp: int | None = None
     memory: int | None = None
+    backend: MemoryBackend | None = None
     strategy: Strategy | None = None
     transport: Transport | None = None
     fault: Fault | None = None
