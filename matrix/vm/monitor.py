@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -25,8 +26,9 @@ CLOSE_TIMEOUT = 2.0
 YIELD_EVERY = 32
 """Messages after which a peer that never pauses lets the other guests have their turn."""
 
-EventCallback = Callable[[str, Mapping[str, Any]], None]
-"""Gets an event's name and its ``data``, in the order in which QEMU sent them."""
+EventCallback = Callable[[str, Mapping[str, Any], float], None]
+"""Gets an event's name, its ``data``, and when it happened (Unix time, by QEMU's stamp), in the
+order in which QEMU sent them."""
 Recorder = Callable[[str, bytes], None]
 """Gets ``>`` (to QEMU) or ``<`` (from QEMU) and one message as it goes over the wire."""
 
@@ -49,7 +51,7 @@ _BROKEN = (
 """What qemu.qmp lets through, by reading and by feeding it garbage, when the peer misbehaves."""
 
 
-def _ignore_event(_name: str, _data: Mapping[str, Any]) -> None:
+def _ignore_event(_name: str, _data: Mapping[str, Any], _at: float) -> None:
     pass
 
 
@@ -132,6 +134,18 @@ class Monitor:
         except _BROKEN as error:
             raise MonitorError(command, f"connection lost ({_describe(error)})") from error
 
+    async def send_descriptor(self, name: str, descriptor: int) -> None:
+        """Give QEMU a copy of ``descriptor`` under ``name`` (``getfd``); ours stays open.
+
+        Raises:
+            MonitorError: as :meth:`execute`.
+        """
+        try:
+            self._client.send_fd_scm(descriptor)
+        except _BROKEN as error:
+            raise MonitorError("getfd", f"connection lost ({_describe(error)})") from error
+        await self.execute("getfd", {"fdname": name})
+
     async def human(self, command_line: str, timeout: float = COMMAND_TIMEOUT) -> str:  # noqa: ASYNC109 - as execute
         """Execute a command of the human monitor and return the text it prints.
 
@@ -176,7 +190,7 @@ class _Client(QMPClient):
 
     def _hear(self, event: Message) -> bool:
         name, data = event["event"], event.get("data")
-        self._on_event(str(name), data if isinstance(data, dict) else {})
+        self._on_event(str(name), data if isinstance(data, dict) else {}, _stamp(event))
         return False
 
     # The library's own hooks render each message with indentation, for a log that nobody reads.
@@ -195,6 +209,16 @@ class _Client(QMPClient):
         self._received += 1
         if self._received % YIELD_EVERY == 0:
             await asyncio.sleep(0)
+
+
+def _stamp(event: Message) -> float:
+    """When an event happened by QEMU's clock, which is the host's; now where it does not say."""
+    stamp = event.get("timestamp")
+    if isinstance(stamp, dict):
+        seconds, micro = stamp.get("seconds"), stamp.get("microseconds")
+        if isinstance(seconds, int) and isinstance(micro, int) and seconds > 0:
+            return seconds + micro / 1e6
+    return time.time()
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -15,16 +14,13 @@ from typing import Any
 
 from matrix.errors import MonitorError
 from matrix.model import Ending, Launch
-from matrix.vm.console import CUT_MARK, BoundedLog, OutputReader, Tail
-from matrix.vm.monitor import Monitor
+from matrix.vm.console import OutputReader, Tail
+from matrix.vm.logs import Logs
+from matrix.vm.monitor import EventCallback, Monitor
 from matrix.vm.process import Process, spawn
 from matrix.vm.stderr import explain
 from matrix.vm.tasks import put_off_cancellation
 
-TRANSCRIPT_BYTES = 1 << 20
-TRANSCRIPT_CUT_MARK = '\n{{"cut_bytes": {}}}\n'
-LONGEST_RECORD = 4096
-"""Bytes of a QMP message that the transcript keeps whole: register dumps are longer."""
 EXIT_GRACE = 1.0
 """Seconds that QEMU has to exit after closing its monitor, being asked to quit, or SIGTERM."""
 LAST_WORDS = 2.0
@@ -42,10 +38,24 @@ class Conclusion:
 
 
 class Session:
-    """A QEMU that runs or has run. Made by :func:`open_session`, which also ends it."""
+    """A QEMU that runs or has run. Made by :func:`open_session`, which also ends it.
 
-    def __init__(self, directory: Path, on_console: Callable[[bytes], None]) -> None:
+    With ``logs`` of the caller's, its console goes to ``on_console`` alone: those who migrate a
+    guest join the consoles of its processes first. ``name`` tells the processes apart there.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        on_console: Callable[[bytes], None],
+        *,
+        logs: Logs | None = None,
+        name: str = "",
+    ) -> None:
         self.directory = directory
+        self.name = name
+        self.on_event: EventCallback | None = None
+        """Gets every event, with the host's time, after it was taken in here."""
         self.console = Tail()
         self.errors = Tail()
         self.process: Process | None = None
@@ -73,45 +83,50 @@ class Session:
         self._begun = time.monotonic()
         self._over: float | None = None
         self._on_console = on_console
-        self._logs: list[BoundedLog] = []
+        self._logs = logs
+        self._logs_are_ours = logs is None
         self._readers: list[OutputReader] = []
         self._peer: socket.socket | None = None
         self._input = -1
         """Our end of a pipe that is the program's input, where it has one."""
-        self._transcript: BoundedLog | None = None
 
     @property
     def seconds(self) -> float:
         """Wall time from QEMU's start to its end, or until now."""
         return (self._over or time.monotonic()) - self._begun
 
-    async def start(self, launch: Launch, log_bytes: int) -> None:
+    async def start(
+        self, launch: Launch, log_bytes: int, *, typing: bool = False, incoming: bool = False
+    ) -> None:
         """Open the logs and start QEMU, stopped (``-S``), with its monitor on a socketpair.
 
-        A program that has no monitor runs its guest from here on.
+        A program that has no monitor runs its guest from here on. With ``typing`` its input is a
+        pipe for :meth:`type`; with ``incoming`` it waits for ``migrate-incoming``, and not for
+        ``cont``, as the source's vCPUs run.
 
         Raises:
             OSError: the logs cannot be created, or no descriptors are left.
             SpawnError: QEMU cannot be started.
         """
         self._launch = launch
-        console = self._log("console.log", log_bytes)
-        errors = self._log("qemu.log", log_bytes)
+        if self._logs is None:
+            self._logs = Logs(self.directory, log_bytes, monitor=launch.monitor)
         with contextlib.ExitStack() as theirs:
-            stdout = self._pipe(theirs, console, self._console_output)
-            stderr = self._pipe(theirs, errors, self.errors.write)
+            stdout = self._pipe(theirs, self._console_output)
+            stderr = self._pipe(theirs, self._error_output)
             options: tuple[str, ...] = ()
             passed: tuple[int, ...] = ()
             stdin = subprocess.DEVNULL
+            if typing or not launch.monitor:
+                stdin = self._keyboard(theirs)
             if launch.monitor:
-                self._transcript = self._log("qmp.jsonl", TRANSCRIPT_BYTES, TRANSCRIPT_CUT_MARK)
                 self._peer, monitor = socket.socketpair()
                 theirs.callback(monitor.close)
                 passed = (monitor.fileno(),)
-                options = monitor_arguments(*passed)
+                options = monitor_arguments(*passed, stopped=not incoming)
+                options += ("-incoming", "defer") if incoming else ()
             else:
                 self._released = True
-                stdin = self._silence(theirs)
             self.process = await spawn(
                 (*launch.argv, *options),
                 stdin=stdin,
@@ -122,10 +137,12 @@ class Session:
             )
         self.process.on_exit(self._exited)
 
-    async def boot(self, seconds: float) -> Conclusion | None:
+    async def boot(self, seconds: float, *, incoming: bool = False) -> Conclusion | None:
         """Connect the monitor and let the guest run; None once it runs.
 
-        Whatever goes wrong is given the time to turn out as QEMU's exit, which says more.
+        A QEMU that was started to take a guest in (``incoming``) is only connected to: it is ready
+        for ``migrate-incoming``. Whatever goes wrong is given the time to turn out as QEMU's exit,
+        which says more.
         """
         if self._launch is None or (self._launch.monitor and self._peer is None):
             raise RuntimeError("boot comes once, after start")
@@ -139,6 +156,8 @@ class Session:
             )
             if any("kvm" in word for word in self._launch.argv):
                 self.kvm_enabled = await self._query_kvm(deadline - self.loop.time())
+            if incoming:
+                return None
             self._released = True
             await self.monitor.execute("cont", timeout=deadline - self.loop.time())
         except MonitorError as error:
@@ -147,6 +166,22 @@ class Session:
             return Conclusion(Ending.ERROR, f"the guest was not started: {error}")
         self.started = True
         return None
+
+    def type(self, data: bytes) -> None:
+        """Type on the guest's console, where the session was started with ``typing``.
+
+        What a guest is told is short: what its pipe does not take at once is lost, as is all that
+        is typed to a program that has ended.
+        """
+        if self._input < 0:
+            raise RuntimeError("started without an input")
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):
+            os.write(self._input, data)
+
+    def drain(self) -> None:
+        """Take in, without waiting, all that the guest has printed until now."""
+        for reader in self._readers:
+            reader.drain()
 
     async def exits_within(self, seconds: float) -> bool:
         """Whether QEMU ends by itself in that time."""
@@ -190,9 +225,8 @@ class Session:
                 os.close(self._input)
             if self.monitor is not None:
                 await put_off_cancellation(self.monitor.close())
-            with contextlib.ExitStack() as stack:
-                for log in self._logs:
-                    stack.callback(log.close)
+            if self._logs is not None and self._logs_are_ours:
+                self._logs.close()
 
     def fail(self, error: Exception) -> None:
         """Conclude because of ``error``, which is not QEMU's; the first one counts."""
@@ -200,36 +234,32 @@ class Session:
             self.failure = error
         self._conclude(Conclusion(Ending.ERROR, str(error)))
 
-    def _log(self, name: str, limit: int, mark: str = CUT_MARK) -> BoundedLog:
-        log = BoundedLog(self.directory / name, limit, mark)
-        self._logs.append(log)
-        return log
-
-    def _pipe(
-        self, theirs: contextlib.ExitStack, log: BoundedLog, sink: Callable[[bytes], None]
-    ) -> int:
-        """A pipe whose output goes to ``log`` and ``sink``; returns QEMU's end of it."""
-
-        def take(data: bytes) -> None:
-            log.write(data)
-            sink(data)
-
+    def _pipe(self, theirs: contextlib.ExitStack, sink: Callable[[bytes], None]) -> int:
+        """A pipe whose output goes to ``sink``; returns QEMU's end of it."""
         ours, qemus = os.pipe()
         theirs.callback(os.close, qemus)
-        self._readers.append(OutputReader(ours, take, self.fail))
+        self._readers.append(OutputReader(ours, sink, self.fail))
         return qemus
 
-    def _silence(self, theirs: contextlib.ExitStack) -> int:
-        """An input on which nothing ever comes, not even its end, at which kvmtool would spin."""
-        silent, self._input = os.pipe()
-        theirs.callback(os.close, silent)
-        return silent
+    def _keyboard(self, theirs: contextlib.ExitStack) -> int:
+        """An input that never ends: at its end kvmtool would spin. Returns QEMU's end of it."""
+        qemus, self._input = os.pipe()
+        theirs.callback(os.close, qemus)
+        os.set_blocking(self._input, False)
+        return qemus
 
     def _console_output(self, data: bytes) -> None:
         self.last_output = self.loop.time()
         self.started = self._released  # QEMU itself prints too: -cpu help, for one
         self.console.write(data)
+        if self._logs is not None and self._logs_are_ours:
+            self._logs.console.write(data)
         self._on_console(data)
+
+    def _error_output(self, data: bytes) -> None:
+        if self._logs is not None:
+            self._logs.errors(data, self.name)
+        self.errors.write(data)
 
     async def _query_kvm(self, seconds: float) -> bool | None:
         if self.monitor is None:
@@ -243,10 +273,10 @@ class Session:
         enabled = reply.get("enabled") if isinstance(reply, dict) else None
         return enabled if isinstance(enabled, bool) else None
 
-    def _event(self, name: str, data: Mapping[str, Any]) -> None:
+    def _event(self, name: str, data: Mapping[str, Any], at: float) -> None:
         match name:
             case "RESUME":
-                self.started = True
+                self.started = self._released = True
             case "STOP":
                 self.halted.set()
             case "GUEST_PANICKED":
@@ -255,20 +285,13 @@ class Session:
                 self.shutdown_reason = str(data.get("reason", ""))
             case _:
                 pass
+        if self.on_event is not None:
+            self.on_event(name, data, at)
 
     def _record(self, direction: str, message: bytes) -> None:
-        record: dict[str, object] = {"time": round(time.time(), 6), "to": "qemu"}
-        if direction == "<":
-            record["to"] = "matrix"
-        if len(message) > LONGEST_RECORD:
-            record["bytes"] = len(message)
-            record["begins"] = message[: LONGEST_RECORD // 4].decode("utf-8", "replace")
-        head = json.dumps(record).encode()
-        if len(message) <= LONGEST_RECORD:
-            head = head[:-1] + b', "message": ' + message.strip() + b"}"
         try:
-            if self._transcript is not None:
-                self._transcript.write(head + b"\n")
+            if self._logs is not None:
+                self._logs.record(direction, message, self.name)
         except OSError as error:
             self.fail(error)
 
@@ -331,10 +354,14 @@ async def open_session(
         await session.close()
 
 
-def monitor_arguments(descriptor: int) -> tuple[str, ...]:
-    """The options that every QEMU of ours gets: a QMP monitor on ``descriptor``, and ``-S``."""
+def monitor_arguments(descriptor: int, *, stopped: bool = True) -> tuple[str, ...]:
+    """The options that every QEMU of ours gets: a QMP monitor on ``descriptor``, and ``-S``.
+
+    Not ``stopped`` is one that takes a guest in: with ``-S`` it would leave that paused.
+    """
     chardev = f"socket,id=matrix-monitor,fd={descriptor}"
-    return ("-chardev", chardev, "-mon", "chardev=matrix-monitor,mode=control", "-S")
+    arguments = ("-chardev", chardev, "-mon", "chardev=matrix-monitor,mode=control")
+    return (*arguments, "-S") if stopped else arguments
 
 
 def _signal_name(number: int) -> str:

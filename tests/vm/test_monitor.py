@@ -206,7 +206,8 @@ def test_a_peer_that_hangs_up(with_peer: WithPeer) -> None:
 
 
 def test_events_go_to_the_callback_and_are_not_kept(with_peer: WithPeer) -> None:
-    heard: list[tuple[str, Mapping[str, Any]]] = []
+    heard: list[tuple[str, Mapping[str, Any], float]] = []
+    begun = time.time()
     event = b'{"event": "STOP", "timestamp": {"seconds": 1, "microseconds": 2}}\r\n'
     panic = b'{"event": "GUEST_PANICKED", "data": {"action": "pause"}}\r\n'
     odd = b'{"event": ["x"], "data": 7}\r\n'
@@ -219,7 +220,10 @@ def test_events_go_to_the_callback_and_are_not_kept(with_peer: WithPeer) -> None
         peer(event + panic + odd + b'{"return": 1, "id": "%s"}\r\n'),
         using(body, on_event=lambda *event: heard.append(event)),
     )
-    assert heard == [("STOP", {}), ("GUEST_PANICKED", {"action": "pause"}), ("['x']", {})]
+    told = [event[:2] for event in heard]
+    assert told == [("STOP", {}), ("GUEST_PANICKED", {"action": "pause"}), ("['x']", {})]
+    assert heard[0][2] == 1.000002
+    assert begun <= heard[1][2] <= time.time()  # without a stamp, or with an odd one: now
 
 
 def test_a_storm_of_events_does_not_starve_the_loop(with_peer: WithPeer) -> None:
