@@ -1,0 +1,136 @@
+"""What a soak tells Prometheus while it runs: hops, failures by kind, downtime, the dirty rate.
+
+Served over HTTP by a thread of ``prometheus-client``; what is counted here is counted by the event
+loop as hops end. Times are seconds and rates bytes per second, as Prometheus has them
+(https://prometheus.io/docs/practices/naming/).
+"""
+
+import time
+from typing import Self
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from matrix.errors import HostError, UsageError
+from matrix.migrating import Hop
+from matrix.model import Attempt
+
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Bounds of the histograms' buckets: QEMU's default downtime limit is 0.3 s."""
+HIGHEST_PORT = 65535
+
+
+class Metrics:
+    """A set of metrics, and where they are served. Use as a context manager."""
+
+    def __init__(self, address: str) -> None:
+        """Args:
+            address: ``ADDR:PORT``, ``[ADDR]:PORT`` for IPv6, or ``:PORT`` for the loopback;
+                port 0 is any that is free.
+
+        Raises:
+            UsageError: ``address`` is not of that form.
+        """
+        self.host, self.port = parse_address(address)
+        self._registry = CollectorRegistry()
+        self._hops = Counter(
+            "matrix_hops",
+            "Live migrations that have ended.",
+            ("case", "strategy", "transport", "outcome"),
+            registry=self._registry,
+        )
+        self._bad = Counter(
+            "matrix_hops_bad",
+            "Live migrations that did not end as they had to.",
+            ("case", "strategy", "fault", "outcome"),
+            registry=self._registry,
+        )
+        self._downtime = self._histogram("downtime", "Downtime as QEMU's source says.")
+        self._blackout = self._histogram("blackout", "Largest gap that the guest saw.")
+        self._total_time = self._histogram("total_time", "Time that QEMU took for the migration.")
+        self._dirty_rate = self._gauge(
+            "matrix_guest_dirty_bytes_per_second",
+            "How fast the guest dirtied its memory in the last hop.",
+        )
+        self._throughput = self._gauge(
+            "matrix_hop_throughput_bytes_per_second",
+            "How fast the last hop carried the guest's memory over.",
+        )
+        self._last = self._gauge(
+            "matrix_last_hop_timestamp_seconds",
+            "When the last hop ended; alert on its age.",
+        )
+        self._attempts = Counter(
+            "matrix_attempts",
+            "Attempts at cases that have ended.",
+            ("verdict",),
+            registry=self._registry,
+        )
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(
+            f"matrix_hop_{name}_seconds",
+            text,
+            ("case", "strategy"),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, ("case",), registry=self._registry)
+
+    def __enter__(self) -> Self:
+        """Serve.
+
+        Raises:
+            HostError: the address is taken, or not this host's.
+        """
+        try:
+            self._server, self._thread = start_http_server(
+                self.port, addr=self.host, registry=self._registry
+            )
+        except OSError as error:
+            where = f"{self.host}:{self.port}"
+            raise HostError(f"cannot serve metrics on {where}: {error.strerror}") from error
+        self.port = self._server.server_port
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def hopped(self, case_id: str, hop: Hop) -> None:
+        """Count one hop."""
+        strategy, outcome = hop.strategy.value, hop.outcome.value
+        self._hops.labels(case_id, strategy, hop.transport, outcome).inc()
+        if not hop.good:
+            fault = hop.fault.value if hop.fault is not None else ""
+            self._bad.labels(case_id, strategy, fault, outcome).inc()
+        for histogram, seconds in (
+            (self._downtime, hop.downtime),
+            (self._blackout, hop.blackout),
+            (self._total_time, hop.total_time),
+        ):
+            if seconds is not None:
+                histogram.labels(case_id, strategy).observe(seconds)
+        if hop.dirty_rate is not None:
+            self._dirty_rate.labels(case_id).set(hop.dirty_rate)
+        if hop.throughput is not None:
+            self._throughput.labels(case_id).set(hop.throughput)
+        self._last.labels(case_id).set(time.time())
+
+    def finished(self, attempt: Attempt) -> None:
+        """Count one attempt."""
+        self._attempts.labels(attempt.verdict.value).inc()
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """``ADDR:PORT`` as address and port.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > HIGHEST_PORT:
+        raise UsageError(f"--metrics {text!r}: write ADDR:PORT, as in 127.0.0.1:9464")
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)

@@ -1,0 +1,86 @@
+"""Tests of what Prometheus is told."""
+
+import urllib.request
+
+import pytest
+
+from matrix.errors import HostError, UsageError
+from matrix.migrating import Hop, HopOutcome, Strategy
+from matrix.model import Attempt, Verdict
+from matrix.run.metrics import Metrics, parse_address
+
+HOP = Hop(
+    number=1,
+    begun=0.0,
+    strategy=Strategy.PRECOPY,
+    transport="unix",
+    source="system 7.2.22",
+    destination="11.1 11.1.0",
+    outcome=HopOutcome.COMPLETED,
+    good=True,
+    total_time=0.12,
+    downtime=0.004,
+    blackout=0.03,
+    dirty_rate=1 << 20,
+    throughput=64e6,
+)
+
+
+def scrape(metrics: Metrics) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/metrics") as reply:
+        lines = reply.read().decode().splitlines()
+    pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in pairs}
+
+
+def test_hops_and_attempts_are_served() -> None:
+    with Metrics(":0") as metrics:
+        metrics.hopped("soak.x", HOP)
+        metrics.hopped("soak.x", HOP)
+        metrics.finished(Attempt(1, Verdict.PASS, "", 1.0))
+        found = scrape(metrics)
+    labels = 'case="soak.x",outcome="completed",strategy="precopy",transport="unix"'
+    assert found[f"matrix_hops_total{{{labels}}}"] == 2
+    of = 'case="soak.x",strategy="precopy"'
+    assert found[f"matrix_hop_downtime_seconds_count{{{of}}}"] == 2
+    bucket = 'matrix_hop_downtime_seconds_bucket{case="soak.x",le="%s",strategy="precopy"}'
+    assert found[bucket % "0.005"] == 2
+    assert found[bucket % "0.002"] == 0
+    assert found['matrix_guest_dirty_bytes_per_second{case="soak.x"}'] == 1 << 20
+    assert found['matrix_attempts_total{verdict="pass"}'] == 1
+    assert not any(name.startswith("matrix_hops_bad_total") for name in found)
+
+
+def test_a_bad_hop_is_counted_by_its_kind() -> None:
+    bad = Hop(
+        number=3,
+        begun=0.0,
+        strategy=Strategy.POSTCOPY,
+        transport="tcp",
+        source="",
+        destination="",
+        outcome=HopOutcome.LOST,
+        good=False,
+    )
+    with Metrics("127.0.0.1:0") as metrics:
+        metrics.hopped("soak.x", bad)
+        found = scrape(metrics)
+    labels = 'case="soak.x",fault="",outcome="lost",strategy="postcopy"'
+    assert found[f"matrix_hops_bad_total{{{labels}}}"] == 1
+
+
+def test_an_address_that_is_taken() -> None:
+    with Metrics(":0") as first, pytest.raises(HostError, match="cannot serve metrics on 127"):
+        Metrics(f":{first.port}").__enter__()
+
+
+@pytest.mark.parametrize("text", ["", "9464", "127.0.0.1", "host:", "host:port", ":70000", ":٣"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(UsageError, match="write ADDR:PORT"):
+        parse_address(text)
+
+
+def test_addresses() -> None:
+    assert parse_address("0.0.0.0:9464") == ("0.0.0.0", 9464)
+    assert parse_address(":9464") == ("127.0.0.1", 9464)
+    assert parse_address("[::1]:9464") == ("::1", 9464)
