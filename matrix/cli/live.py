@@ -45,6 +45,10 @@ class LiveProgress:
         self._total = attempts
         self._console.print(opening(decisions, attempts), highlight=False)
 
+    def expected(self, attempts: int) -> None:
+        """Count to another number from now on."""
+        self._total = attempts
+
     def started(self, running: Running) -> None:
         """Show it."""
         self._running[id(running)] = running

@@ -54,6 +54,22 @@ SetAxis = Annotated[
     typer.Option("--set", metavar="AXIS=VALUE", help="Set an axis, as in smp=4 or memory=1GiB."),
 ]
 Repeat = Annotated[int | None, typer.Option("--repeat", min=1, help="Run every case N times.")]
+UntilFail = Annotated[
+    bool,
+    typer.Option(
+        "--until-fail",
+        help="Repeat every case until it does not pass: --repeat times at most, or 1000.",
+    ),
+]
+Retries = Annotated[
+    int | None,
+    typer.Option(
+        "--retries",
+        min=0,
+        metavar="N",
+        help="Try a case that did not pass up to N times more: if one passes, it is flaky.",
+    ),
+]
 Timeout = Annotated[
     str | None, typer.Option("--timeout", metavar="TIME", help="For every case, as in 30s or 5m.")
 ]
@@ -63,6 +79,15 @@ HostFile = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ask QEMU and KVM again, not the cache.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+HistoryDatabase = Annotated[
+    str | None,
+    typer.Option(
+        "--database", metavar="URL", help="The history: a file, or postgresql://USER@HOST/NAME."
+    ),
+]
+NoHistory = Annotated[
+    bool, typer.Option("--no-history", help="Neither read nor write the history of runs.")
+]
 
 
 def _version(value: bool) -> None:
@@ -139,6 +164,8 @@ def run(
     build: BuildOption = None,
     set_axis: SetAxis = None,
     repeat: Repeat = None,
+    until_fail: UntilFail = False,
+    retries: Retries = None,
     timeout: Timeout = None,
     include_all: All = False,
     strict: Annotated[
@@ -149,13 +176,17 @@ def run(
     ] = None,
     host: HostFile = None,
     fresh: Fresh = False,
+    database: HistoryDatabase = None,
+    no_history: NoHistory = False,
 ) -> None:
     """Run scenarios and report verdicts; exits 0 only when nothing failed."""
+    from matrix.cli.history import history_of_run
     from matrix.cli.running import resume_run, start_run
 
+    history = history_of_run(database, off=no_history)
     if resume is not None:
         given = (scenarios, output, keyword, arch, accel, build, set_axis, repeat, timeout)
-        if any(given) or include_all:
+        if any(given) or include_all or until_fail or retries is not None:
             raise UsageError(
                 "--resume finishes a run as it was planned; beside it only -j, --qemu, --host and"
                 " --fresh are taken"
@@ -172,6 +203,8 @@ def run(
         build=tuple(build or ()),
         set_axis=tuple(set_axis or ()),
         repeat=repeat,
+        until_fail=until_fail,
+        retries=retries,
         timeout=timeout,
         include_all=include_all,
         host=host,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from matrix.cli.output import Output
 from matrix.model import Attempt, Case, Verdict
+from matrix.plan.attempts import most_attempts
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results.outcome import merge
 from matrix.results.printable import printable
@@ -28,6 +29,10 @@ class PlainProgress:
         self._total = attempts
         self._output.say([line(opening(decisions, attempts))])
 
+    def expected(self, attempts: int) -> None:
+        """Count to another number from now on."""
+        self._total = attempts
+
     def started(self, running: Running) -> None:
         """Nothing: the end of a case is what matters in a log."""
 
@@ -35,7 +40,7 @@ class PlainProgress:
         """One line, and the failure where there is one."""
         self._done += 1
         case = running.decision.case
-        number = f" attempt {attempt.number}" if case.settings.repeat > 1 else ""
+        number = f" attempt {attempt.number}" if most_attempts(case.settings) > 1 else ""
         words = f"  ({printable(attempt.reason)})" if attempt.verdict in _WITH_REASON else ""
         lines: list[Line] = [
             (
@@ -67,7 +72,8 @@ def opening(decisions: list[Decision], attempts: int) -> str:
     skips = sum(1 for decision in decisions if isinstance(decision, Skip))
     words = f"{runs} cases to run"
     if attempts != runs:
-        words += f" ({attempts} attempts)"
+        most = any(decision.case.settings.until_fail for decision in decisions)
+        words += f" ({'at most ' if most else ''}{attempts} attempts)"
     return f"{words}, {skips} to skip"
 
 

@@ -14,6 +14,13 @@ class Forecast:
         self._spent = 0.0
         self._count = 0
 
+    def expect(self, known: float | None, count: int) -> None:
+        """There are ``count`` more attempts with that known duration, or fewer where negative."""
+        if known is None:
+            self._unknown_left += count
+        else:
+            self._known_left += count * known
+
     def finished(self, known: float | None, seconds: float) -> None:
         """An attempt with that known duration has taken ``seconds``."""
         if known is None:

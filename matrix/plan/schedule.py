@@ -1,10 +1,12 @@
 """Which job starts next: a pure state machine that an asyncio shell drives.
 
-Events in (:meth:`Scheduler.finished`), instructions out (:meth:`Scheduler.start`). Longest first,
-by the last known duration, because the longest case bounds the run from below (Graham's LPT rule);
-within what the host has of vCPUs and memory, or up to a fixed number of jobs.
+Events in (:meth:`Scheduler.finished`, :meth:`Scheduler.add`), instructions out
+(:meth:`Scheduler.start`). Longest first, by the last known duration, because the longest case
+bounds the run from below (Graham's LPT rule); within what the host has of vCPUs and memory, or up
+to a fixed number of jobs.
 """
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -38,6 +40,10 @@ class Job:
     """Seconds that it will likely take."""
 
 
+def _longest_first(job: Job) -> float:
+    return -job.estimate
+
+
 @dataclass(slots=True)
 class _Queue:
     """Jobs of the same size, longest first."""
@@ -56,13 +62,14 @@ class Scheduler:
         self._running: dict[tuple[int, int], Job] = {}
         self._vcpus = 0
         self._memory = 0
-        queues: dict[tuple[int, int], _Queue] = {}
+        self._queues: dict[tuple[int, int], _Queue] = {}
         self._waiting = 0
-        for job in sorted(jobs, key=lambda job: -job.estimate):
-            size = self._size(job)
-            queues.setdefault(size, _Queue(*size)).jobs.append(job)
-            self._waiting += 1
-        self._queues = list(queues.values())
+        for job in sorted(jobs, key=_longest_first):
+            self._queue(job).append(job)
+
+    def add(self, job: Job) -> None:
+        """One more job, which is as the others from here on."""
+        insort(self._queue(job), job, key=_longest_first)
 
     @property
     def waiting(self) -> int:
@@ -100,6 +107,12 @@ class Scheduler:
         assert self._vcpus >= 0  # noqa: S101 - an invariant of this class, not input
         assert self._memory >= 0  # noqa: S101 - as above
 
+    def _queue(self, job: Job) -> "deque[Job]":
+        """Where a job waits; it counts as waiting from here on."""
+        self._waiting += 1
+        size = self._size(job)
+        return self._queues.setdefault(size, _Queue(*size)).jobs
+
     def _size(self, job: Job) -> tuple[int, int]:
         """What a job counts for: never more than the host, or it could never start."""
         capacity = self._capacity
@@ -107,7 +120,7 @@ class Scheduler:
 
     def _next(self) -> Job | None:
         passed: list[_Queue] = []
-        for queue in sorted(self._queues, key=lambda queue: -queue.jobs[0].estimate):
+        for queue in sorted(self._queues.values(), key=lambda queue: -queue.jobs[0].estimate):
             if self._fits(queue):
                 for other in passed:
                     other.passed += 1
@@ -129,7 +142,7 @@ class Scheduler:
         job = queue.jobs.popleft()
         queue.passed = 0
         if not queue.jobs:
-            self._queues.remove(queue)
+            del self._queues[queue.vcpus, queue.memory]
         self._running[job.key] = job
         self._vcpus += queue.vcpus
         self._memory += queue.memory

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from matrix.errors import ExitCode, Place, Problem, UsageError
 from matrix.model import Attempt, Verdict
+from matrix.plan.attempts import Expected, expected_attempts, most_attempts
 from matrix.plan.decisions import Decision, Skip
 from matrix.results.directory import RunDirectory
 from matrix.results.files import shown
@@ -24,6 +25,9 @@ from matrix.results.printable import printable
 
 MOST_PROBLEMS = 100
 """How many unusable lines of a journal are named; the rest is only counted."""
+
+
+_NONE = Expected((), 0)
 
 
 class Finished(NamedTuple):
@@ -72,19 +76,30 @@ class RunRecord:
 
     def is_finished(self, case_id: str) -> bool:
         """Whether a case has its result: all its attempts are finished, or it is a skip."""
-        decision = self.decision(case_id)
-        if isinstance(decision, Skip):
-            return True
-        return self.finished_attempts(case_id) >= decision.case.settings.repeat
+        if case_id not in self._finished:
+            return isinstance(self.decision(case_id), Skip)
+        return not self.expected(case_id).startable
 
     def attempts_left(self, case_id: str) -> tuple[int, ...]:
-        """The numbers of a case's attempts that are still to be run; none for a skip."""
+        """The numbers of a case's attempts that can be started; none for a skip."""
+        return self.expected(case_id).startable
+
+    def expected(self, case_id: str) -> Expected:
+        """What is still to be run of a case, by what its finished attempts came to."""
         decision = self.decision(case_id)
         if isinstance(decision, Skip):
-            return ()
+            return _NONE
         finished = self._finished.get(case_id, {})
-        wanted = range(1, decision.case.settings.repeat + 1)
-        return tuple(number for number in wanted if number not in finished)
+        verdicts = {number: each.verdict for number, each in finished.items()}
+        return expected_attempts(decision.case.settings, verdicts)
+
+    def is_last(self, case_id: str, attempt: Attempt) -> bool:
+        """Whether a case has its result once this attempt, which has ended, is finished."""
+        decision = self.decision(case_id)
+        finished = self._finished.get(case_id, {})
+        verdicts = {number: each.verdict for number, each in finished.items()}
+        verdicts[attempt.number] = attempt.verdict
+        return not expected_attempts(decision.case.settings, verdicts).startable
 
     def unfinished(self) -> tuple[str, ...]:
         """The ids of the cases that have no result yet."""
@@ -231,7 +246,7 @@ class RunRecord:
             raise Unusable(f"the plan has no case {case_id!r}")
         if isinstance(decision, Skip):
             raise Unusable(f"the plan skips the case {case_id!r}")
-        if not 1 <= number <= decision.case.settings.repeat:
+        if not 1 <= number <= most_attempts(decision.case.settings):
             raise Unusable(f"the plan has no attempt {number} of {case_id!r}")
 
     def _take_time(self, event: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Self
 
 from matrix.errors import ExitCode
 from matrix.model import Attempt, Case
+from matrix.plan.attempts import Expected, most_attempts
 from matrix.plan.decisions import Decision
 from matrix.results.directory import RunDirectory
 from matrix.results.files import write_bytes
@@ -78,8 +79,12 @@ class Recorder:
         self._journal.close()
 
     def attempts_left(self, case: Case) -> tuple[int, ...]:
-        """The numbers of a case's attempts that are still to be run."""
+        """The numbers of a case's attempts that can be started now."""
         return self.record.attempts_left(case.id)
+
+    def expected(self, case: Case) -> Expected:
+        """What is still to be run of a case, by what its finished attempts came to."""
+        return self.record.expected(case.id)
 
     def begin(self, case: Case, number: int) -> Path:
         """Begin an attempt: journal it and make its folder.
@@ -90,7 +95,7 @@ class Recorder:
         self.record.start(case.id, number)
         event = {"event": EventName.ATTEMPT_STARTED, "case": case.id, "attempt": number}
         self._journal.append(event)
-        return self.run.begin_attempt(case.id, number, case.settings.repeat)
+        return self.run.begin_attempt(case.id, number, most_attempts(case.settings))
 
     def finish(self, case: Case, attempt: Attempt) -> CaseResult | None:
         """Put a finished attempt on disk.
@@ -105,9 +110,9 @@ class Recorder:
             HostError: the disk fails us; the attempt then counts as not run.
         """
         result = None
-        if self.record.finished_attempts(case.id) + 1 >= case.settings.repeat:
+        if self.record.is_last(case.id, attempt):
             result = merge(case, [*self.record.attempts(case.id), attempt])
-        if attempt.artifacts and case.settings.repeat > 1:
+        if attempt.artifacts and most_attempts(case.settings) > 1:
             path = self.run.path / attempt.artifacts / "result.json"
             write_bytes(path, _document(merge(case, [attempt])))
         if result is not None and attempt.artifacts:

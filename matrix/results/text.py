@@ -68,7 +68,7 @@ def _differences(record: RunRecord, width: int) -> tuple[Line, ...]:
 
 
 def summary(results: Iterable[CaseResult], closing: Closing, width: int) -> Iterator[Line]:
-    """The summary of a run: table, accelerators, skips, every case that did not pass, counts.
+    """The summary of a run: table, accelerators, skips, flaky cases, those that did not pass.
 
     Args:
         results: of the finished cases; gone through once.
@@ -85,6 +85,11 @@ def summary(results: Iterable[CaseResult], closing: Closing, width: int) -> Iter
     yield from _group_lines(
         "Passed, although known to fail", Style.XPASS, gathered.unexpected, width
     )
+    if gathered.flaky:
+        yield BLANK
+        changed = f"{_cases(gathered.counts[Verdict.FLAKY])} whose verdict changed"
+        yield (("Flaky: ", Style.HEADING), (changed, Style.FLAKY))
+        yield from gathered.flaky
     if gathered.bad:
         yield BLANK
         yield (("Not passed: ", Style.HEADING), (_cases(gathered.failures), Style.FAIL))
@@ -179,6 +184,7 @@ class _Gathered:
     skips: dict[str, _Group] = field(default_factory=dict)
     known: dict[str, _Group] = field(default_factory=dict)
     unexpected: dict[str, _Group] = field(default_factory=dict)
+    flaky: list[Line] = field(default_factory=list)
     bad: list[Line] = field(default_factory=list)
     failures: int = 0
 
@@ -190,7 +196,9 @@ class _Gathered:
         if telling is not None and telling.accelerator:
             why = (telling.accelerator, telling.accelerator_reason)
             self.accelerators.setdefault(why, {}).setdefault(case.variant.arch.value)
-        if counts_as_failure(verdict, strict=closing.strict):
+        if verdict is Verdict.FLAKY:
+            self.flaky += outcome_lines(result, closing.path, width)
+        elif counts_as_failure(verdict, strict=closing.strict):
             self.bad += outcome_lines(result, closing.path, width)
             self.failures += 1
         elif verdict is Verdict.SKIP:

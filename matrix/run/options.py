@@ -16,6 +16,8 @@ class Selection:
     build: tuple[str, ...] = ()
     set_axis: tuple[str, ...] = ()
     repeat: int | None = None
+    until_fail: bool = False
+    retries: int | None = None
     timeout: str | None = None
     include_all: bool = False
     host: Path | None = None

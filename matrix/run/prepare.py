@@ -135,6 +135,8 @@ def _scenario(path: Path, selection: Selection) -> Scenario:
         accel=selection.accel,
         set_=selection.set_axis,
         repeat=selection.repeat,
+        until_fail=selection.until_fail,
+        retries=selection.retries,
         timeout=None if timeout is None else _duration(timeout),
     )
 

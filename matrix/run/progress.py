@@ -24,7 +24,10 @@ class Progress(Protocol):
     """A watcher; every call must be quick."""
 
     def planned(self, decisions: list[Decision], attempts: int) -> None:
-        """The run begins; ``attempts`` are to be made in it."""
+        """The run begins; ``attempts`` are to be made in it, as far as that is known."""
+
+    def expected(self, attempts: int) -> None:
+        """What ended has made them more or fewer: ``attempts`` in all, finished ones among them."""
 
     def started(self, running: Running) -> None:
         """An attempt has begun."""
@@ -40,6 +43,9 @@ class Silent:
     """A watcher that says nothing."""
 
     def planned(self, decisions: list[Decision], attempts: int) -> None:
+        """Nothing."""
+
+    def expected(self, attempts: int) -> None:
         """Nothing."""
 
     def started(self, running: Running) -> None:

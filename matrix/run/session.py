@@ -59,6 +59,13 @@ class Session:
         self._running: dict[tuple[int, int], Running] = {}
         self._ended: asyncio.Queue[tuple[Job, Attempt | None]] = asyncio.Queue()
         self._interrupted: list[Case] = []
+        self._decisions: list[Decision] = []
+        self._scheduler = Scheduler([], capacity)
+        self._asked: set[tuple[int, int]] = set()
+        """Attempts that the scheduler has been given."""
+        self._later: dict[int, int] = {}
+        """How many more of a case are expected, by its index."""
+        self._total = 0
         self._forecast = Forecast([])
         self._since = time.monotonic()
 
@@ -67,16 +74,11 @@ class Session:
 
         Raises HostError (in an ExceptionGroup of one) where the host cannot go on.
         """
-        jobs = [
-            self._job(index, number, decision)
-            for index, decision in enumerate(decisions)
-            if isinstance(decision, Run)
-            for number in self._recorder.attempts_left(decision.case)
-        ]
-        self._forecast = Forecast([self._known(decisions[job.key[0]].case) for job in jobs])
+        self._decisions = decisions
+        jobs = [job for index in range(len(decisions)) for job in self._startable(index)]
+        scheduler = self._scheduler = Scheduler(jobs, self._capacity)
         self._since = time.monotonic()
-        scheduler = Scheduler(jobs, self._capacity)
-        self._progress.planned(decisions, len(jobs))
+        self._progress.planned(decisions, self._total)
         async with asyncio.TaskGroup() as tasks:
             while True:
                 if not stop.requested:
@@ -91,11 +93,28 @@ class Session:
             self._progress.interrupted(tuple(self._interrupted))
         return tuple(self._interrupted)
 
-    def _job(self, index: int, number: int, decision: Run) -> Job:
-        """Without a known duration the timeout stands for it: what may be long starts first."""
+    def _startable(self, index: int) -> list[Job]:
+        """The attempts of a case that can be started and were not yet, and are counted here.
+
+        Without a known duration the timeout stands for it: what may be long starts first. So do
+        attempts that others have to wait for.
+        """
+        decision = self._decisions[index]
+        if not isinstance(decision, Run):
+            return []
+        expected = self._recorder.expected(decision.case)
+        numbers = [each for each in expected.startable if (index, each) not in self._asked]
+        self._asked.update((index, number) for number in numbers)
         known = self._known(decision.case)
+        more = len(numbers) + expected.later - self._later.get(index, 0)
+        self._later[index] = expected.later
+        self._total += more
+        self._forecast.expect(known, more)
         estimate = decision.case.timeout if known is None else known
-        return Job((index, number), decision.vcpus, decision.memory, estimate)
+        estimate *= 1 + expected.later
+        return [
+            Job((index, number), decision.vcpus, decision.memory, estimate) for number in numbers
+        ]
 
     def _known(self, case: Case) -> float | None:
         """Seconds that the case took last time."""
@@ -120,6 +139,11 @@ class Session:
         if attempt is None:
             self._interrupted.append(running.decision.case)
             return
+        total = self._total
+        for follower in self._startable(job.key[0]):
+            self._scheduler.add(follower)
+        if self._total != total:
+            self._progress.expected(self._total)
         self._forecast.finished(self._known(running.decision.case), attempt.seconds)
         left = self._forecast.left(time.monotonic() - self._since)
         self._progress.finished(running, attempt, left)

@@ -1,19 +1,22 @@
 """What the command line makes of a scenario: fewer architectures, other values of an axis."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 from matrix.errors import UsageError
+from matrix.migrating import Migration
 from matrix.model import Architecture, RunSettings
-from matrix.scenario.axes import AXES
-from matrix.scenario.model import Scenario
+from matrix.scenario.axes import AXES, MIGRATION_AXES
+from matrix.scenario.model import Exclusion, Scenario
+from matrix.scenario.sense import why_senseless
 from matrix.scenario.values import (
     AxisValue,
     check_limit,
     parse_accel,
     parse_arch,
     parse_repeat,
+    parse_retries,
 )
 from matrix.scenario.variants import MAX_VARIANTS, Resolution, count_combinations, resolve
 from matrix.scenario.wording import Refused, one_of, quoted
@@ -26,6 +29,8 @@ def narrow(
     accel: Sequence[str] = (),
     set_: Sequence[str] = (),
     repeat: int | None = None,
+    until_fail: bool = False,
+    retries: int | None = None,
     timeout: float | None = None,
 ) -> Scenario:
     """``scenario`` as the command line wants it.
@@ -33,12 +38,14 @@ def narrow(
     ``arch`` keeps only these architectures (names or aliases). ``accel`` and each ``AXIS=VALUE``
     of ``set_`` set that axis of every variant, given several times to each of the values; variants
     that become the same are merged, and what the scenario excludes is judged by the new values.
+    Migrations that make no sense with the new values are excluded, with the reason.
     ``timeout`` (seconds) overrides even the tests' own.
 
     Raises:
         UsageError: an unknown axis or value, or an architecture that the scenario does not have.
     """
     overrides = dict(scenario.matrix.overrides) | _overrides(accel, set_)
+    _check_migration(scenario, overrides)
     matrix = replace(scenario.matrix, overrides=tuple(overrides.items()))
     if count_combinations(matrix) > MAX_VARIANTS:
         raise UsageError(f"--set: more than {MAX_VARIANTS} combinations")
@@ -47,19 +54,53 @@ def narrow(
         kept = _kept(scenario.name, arch, resolution)
         matrix = replace(matrix, architectures=kept)
         resolution = resolve(matrix)
+    if scenario.migration is not None:
+        resolution = _without_senseless(resolution, scenario.migration)
     return replace(
         scenario,
         matrix=matrix,
         variants=resolution.variants,
         exclusions=resolution.exclusions,
-        settings=_settings(scenario.settings, repeat, timeout),
+        settings=_settings(scenario.settings, repeat, until_fail, retries, timeout),
     )
 
 
-def _settings(settings: RunSettings, repeat: int | None, timeout: float | None) -> RunSettings:
+def _check_migration(scenario: Scenario, axes: Iterable[str]) -> None:
+    for axis in axes:
+        if axis in MIGRATION_AXES and scenario.migration is None:
+            hint = "only one with 'migration:' has this axis"
+            raise UsageError(
+                f"--set {axis}: scenario {quoted(scenario.name)} migrates nothing; {hint}"
+            )
+
+
+def _without_senseless(resolution: Resolution, migration: Migration) -> Resolution:
+    reasons = {one: why_senseless(migration, one) for one in resolution.variants}
+    return replace(
+        resolution,
+        variants=tuple(one for one in resolution.variants if not reasons[one]),
+        exclusions=(
+            *resolution.exclusions,
+            *(Exclusion(one, reasons[one]) for one in resolution.variants if reasons[one]),
+        ),
+    )
+
+
+def _settings(
+    settings: RunSettings,
+    repeat: int | None,
+    until_fail: bool,
+    retries: int | None,
+    timeout: float | None,
+) -> RunSettings:
     if repeat is not None:
         with _option("--repeat"):
             settings = replace(settings, repeat=parse_repeat(str(repeat)))
+    if until_fail:
+        settings = replace(settings, until_fail=True)
+    if retries is not None:
+        with _option("--retries"):
+            settings = replace(settings, retries=parse_retries(str(retries)))
     if timeout is not None:
         with _option("--timeout"):
             limit = check_limit(timeout, f"{timeout:g}s")

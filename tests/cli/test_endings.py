@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import signal
+import subprocess
 from typing import Any
 
 import pytest
@@ -91,6 +92,27 @@ def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Any) -> None
     finished = [event["case"] for event in world.events("attempt-finished")]
     assert len(finished) == len(set(finished)) == len(NAMES), "nothing is lost, nothing runs twice"
     assert kills > 0
+
+
+def test_chains_of_attempts_that_are_killed_anywhere_resume(world: Any, scripts: Any) -> None:
+    world.suite(good=scripts.passing(0.15), bad=scripts.failing("x"))
+    chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "seed"))
+    arguments = world.run_arguments("-j", "2", "--until-fail", "--repeat", "6", "--retries", "3")
+    for _ in range(4):
+        process = world.start(*arguments)
+        world.wait_for((world.root / "out/run.json").exists)
+        try:
+            process.wait(timeout=chance.uniform(0.1, 0.9))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        ended(process)
+        arguments = ("run", "--resume", "out")
+    done = world.run("run", "--resume", "out")
+    assert done.returncode == 1
+    assert world.verdicts() == {"good": "pass", "bad": "fail"}
+    for name, attempts in (("good", range(1, 7)), ("bad", range(1, 5))):
+        events = [each for each in world.events("attempt-finished") if name in each["case"]]
+        assert [each["attempt"]["number"] for each in events] == list(attempts)
 
 
 def test_resuming_a_finished_run_runs_nothing(world: Any, scripts: Any) -> None:

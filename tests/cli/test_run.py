@@ -140,6 +140,55 @@ def test_repeat(world: Any, scripts: Any) -> None:
     assert case["verdict"] == "pass"
 
 
+def failing_once(world: Any, name: str) -> None:
+    """From now on the test ``name`` fails at its first start, and passes at every other."""
+    wrapper = world.root / "qemu/qemu-system-x86_64"
+    once = f"[ $name = {name} ] && mkdir {world.root}/{name} 2>/dev/null && name=bad\nFAKE_QEMU="
+    wrapper.write_text(wrapper.read_text().replace("FAKE_QEMU=", once))
+
+
+def test_a_retry_that_passes_is_flaky_and_no_pass(world: Any, scripts: Any) -> None:
+    world.suite(moody=scripts.passing(), bad=scripts.failing("x"), good=scripts.passing())
+    failing_once(world, "moody")
+    done = world.matrix_run("--retries", "2", "-j", "1")
+    assert done.returncode == 1
+    assert world.verdicts() == {"moody": "flaky", "bad": "fail", "good": "pass"}
+    attempts = [(event["case"], event["attempt"]["number"]) for event in finished(world)]
+    assert sorted(attempts) == [
+        ("fake.bad.x86_64.tcg.qemu=fake", 1),
+        ("fake.bad.x86_64.tcg.qemu=fake", 2),
+        ("fake.bad.x86_64.tcg.qemu=fake", 3),
+        ("fake.good.x86_64.tcg.qemu=fake", 1),
+        ("fake.moody.x86_64.tcg.qemu=fake", 1),
+        ("fake.moody.x86_64.tcg.qemu=fake", 2),
+    ]
+    assert "[6/6] " in done.stdout
+    flaky = done.stdout.partition("Flaky: 1 case whose verdict changed")[2]
+    flaky, _, bad = flaky.partition("Not passed: 1 case")
+    assert "1 of 2 attempts: fail (attempt 1: 1 of 1 subtest failed: x)" in flaky
+    assert "1: pass (attempt 2" in flaky
+    assert "fake.bad" in bad
+    assert "fake.bad" not in flaky
+    assert ' type="flaky"' in (world.root / "out/junit.xml").read_text()
+    assert "not ok 1 - fake.moody" in (world.root / "out/results.tap").read_text()
+
+
+def test_until_fail(world: Any, scripts: Any) -> None:
+    world.suite(good=scripts.passing(), bad=scripts.failing("x"))
+    done = world.matrix_run("--until-fail", "--repeat", "4", "-j", "2")
+    assert done.returncode == 1
+    assert "2 cases to run (at most 8 attempts), 0 to skip" in done.stdout
+    assert "[5/5] " in done.stdout
+    assert world.verdicts() == {"good": "pass", "bad": "fail"}
+    good = [event for event in finished(world) if "good" in event["case"]]
+    assert [event["attempt"]["number"] for event in good] == [1, 2, 3, 4]
+
+
+def finished(world: Any) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = world.events("attempt-finished")
+    return events
+
+
 def test_keyword_narrows(world: Any, scripts: Any) -> None:
     world.suite(alpha=scripts.passing(), beta=scripts.passing())
     world.matrix_run("-k", "alpha and x86_64")

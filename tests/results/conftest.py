@@ -37,6 +37,7 @@ class Make:
         *,
         scenario: str = "smoke",
         repeat: int = 1,
+        settings: RunSettings | None = None,
         case_id: str = "",
         **axes: Any,
     ) -> Case:
@@ -50,7 +51,7 @@ class Make:
             test=Test(test, f"/images/{arch}/{test}.elf"),
             variant=variant,
             build=Build(variant.arch, "/build", f"/images/{arch}", builtin=True),
-            settings=RunSettings(repeat=repeat),
+            settings=settings or RunSettings(repeat=repeat),
         )
 
     def run(self, case: Case | None = None, accelerator: str = "tcg", why: str = "no KVM") -> Run:

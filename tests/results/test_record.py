@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matrix.errors import ExitCode, MatrixError, UsageError
-from matrix.model import Verdict
+from matrix.model import RunSettings, Verdict
 from matrix.results.record import load_run
 from matrix.results.recorder import Recorder
 from matrix.results.segments import plain
@@ -186,6 +186,60 @@ def test_a_run_killed_at_any_byte_resumes_without_loss_or_repetition(
     for case in cases:
         numbers = [each.number for each in record.attempts(case.id)]
         assert sorted(numbers) == list(range(1, case.settings.repeat + 1))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    plan=st.lists(
+        st.tuples(
+            st.builds(
+                RunSettings,
+                repeat=st.integers(1, 4),
+                retries=st.integers(0, 3),
+                until_fail=st.booleans(),
+            ),
+            st.lists(verdicts, min_size=8, max_size=8),
+        ).filter(lambda each: each[0].repeat > 1 or not each[0].until_fail),
+        min_size=1,
+        max_size=4,
+    ),
+    data=st.data(),
+)
+def test_a_run_killed_at_any_byte_makes_the_same_attempts(
+    plan: list[tuple[RunSettings, list[str]]], data: st.DataObject, make: Any, tmp_path_factory: Any
+) -> None:
+    """How often a case is run follows from what is in the journal, wherever that was cut."""
+    cases = [make.case(f"t{n}", settings=settings) for n, (settings, _) in enumerate(plan)]
+    outcomes = {case.id: outcomes for case, (_, outcomes) in zip(cases, plan, strict=True)}
+
+    def go_on(recorder: Recorder) -> None:
+        with recorder:
+            while left := [(c, n) for c in cases for n in recorder.attempts_left(c)]:
+                case, number = left[0]
+                recorder.begin(case, number)
+                recorder.finish(case, make.attempt(outcomes[case.id][number - 1], number=number))
+
+    runs = [make.run(case) for case in cases]
+    whole = tmp_path_factory.mktemp("whole") / "run"
+    go_on(Recorder.start(whole, make.info(), runs))
+    path = tmp_path_factory.mktemp("killed") / "run"
+    recorder = Recorder.start(path, make.info(), runs)
+    kept = recorder.run.journal_path.stat().st_size
+    go_on(recorder)
+    for _ in range(3):
+        journal = path / "events.jsonl"
+        kept = data.draw(st.integers(kept, journal.stat().st_size))
+        os.truncate(journal, kept)
+        go_on(Recorder.resume(path))
+
+    wanted, record = load_run(whole), load_run(path)
+    assert record.unfinished() == wanted.unfinished() == ()
+    for case in cases:
+        attempts = [
+            sorted((a.number, a.verdict) for a in r.attempts(case.id)) for r in (record, wanted)
+        ]
+        assert attempts[0] == attempts[1]
+        assert record.verdict(case.id) is wanted.verdict(case.id)
 
 
 @settings(max_examples=100, deadline=None)

@@ -74,7 +74,7 @@ class FakeExecutor:
 class Make:
     """Builds plain data with sensible defaults."""
 
-    def case(self, name: str, *, repeat: int = 1, timeout: float = 30.0) -> Case:
+    def case(self, name: str, *, timeout: float = 30.0, **settings: Any) -> Case:
         return Case(
             id=f"scenario.{name}",
             scenario="scenario",
@@ -82,7 +82,7 @@ class Make:
             test=Test(name=name, image="/guest", timeout=timeout),
             variant=Variant(X86, Accelerator.TCG),
             build=Build(X86, "/build", "/build/x86"),
-            settings=RunSettings(repeat=repeat, stall=5.0),
+            settings=RunSettings(stall=5.0, **settings),
         )
 
     def run(self, name: str, *, vcpus: int = 1, **settings: Any) -> Run:

@@ -25,12 +25,16 @@ class Notes(Silent):
 
     def __init__(self) -> None:
         self.attempts = 0
+        self.totals: list[int] = []
         self.ended: list[tuple[str, Verdict, float | None]] = []
         self.lines: list[str] = []
         self.cut: tuple[Case, ...] = ()
 
     def planned(self, decisions: list[Decision], attempts: int) -> None:
         self.attempts = attempts
+
+    def expected(self, attempts: int) -> None:
+        self.totals.append(attempts)
 
     def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
         self.ended.append((running.decision.case.test.name, attempt.verdict, left))
@@ -108,6 +112,79 @@ def test_repeats_are_attempts_of_one_case(make: Any, start: Start) -> None:
     assert result.verdict is Verdict.FLAKY
 
 
+def verdict_of(*bad: int) -> Callable[[str, int], Verdict]:
+    """Attempts with these numbers fail."""
+    return lambda _, number: Verdict.FAIL if number in bad else Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("settings", "bad", "made", "verdict", "totals"),
+    [
+        ({"repeat": 3, "until_fail": True}, (2,), [1, 2], Verdict.FLAKY, [2]),
+        ({"repeat": 3, "until_fail": True}, (), [1, 2, 3], Verdict.PASS, []),
+        ({"retries": 2}, (1,), [1, 2], Verdict.FLAKY, [2]),
+        ({"retries": 2}, (1, 2, 3), [1, 2, 3], Verdict.FAIL, [2, 3]),
+        ({"retries": 2}, (), [1], Verdict.PASS, []),
+        ({"repeat": 2, "retries": 1}, (1, 2), [1, 2, 3], Verdict.FLAKY, [3]),
+    ],
+)
+def test_attempts_follow_from_verdicts(
+    make: Any,
+    start: Start,
+    settings: dict[str, Any],
+    bad: tuple[int, ...],
+    made: list[int],
+    verdict: Verdict,
+    totals: list[int],
+) -> None:
+    recorder = start(make.run("a", **settings))
+    notes = Notes()
+    asyncio.run(
+        carry_out(
+            recorder,
+            make.executor(recorder, verdicts=verdict_of(*bad)),
+            capacity=TWO,
+            notes=notes,
+        )
+    )
+    result = recorder.record.result("scenario.a")
+    assert result is not None
+    assert [attempt.number for attempt in result.attempts] == made
+    assert result.verdict is verdict
+    assert notes.totals == totals
+    folders = sorted(path.name for path in recorder.run.case_folder("scenario.a").glob("[0-9]"))
+    assert folders == [str(number) for number in made]
+    assert (recorder.run.case_folder("scenario.a") / "result.json").exists()
+
+
+def test_repeats_until_a_failure_wait_for_each_other(make: Any, start: Start) -> None:
+    recorder = start(make.run("a", repeat=4, until_fail=True))
+    executor = make.executor(recorder, seconds=lambda _: 0.01)
+    asyncio.run(carry_out(recorder, executor, capacity=TWO))
+    assert executor.at_once == 1
+    assert len(executor.order) == 4
+
+
+def test_a_chain_of_attempts_starts_before_single_ones(make: Any, start: Start) -> None:
+    recorder = start(make.run("long"), make.run("chain", repeat=5, until_fail=True))
+    executor = make.executor(recorder)
+    durations = {"scenario.long": 4.0, "scenario.chain": 1.0}
+    asyncio.run(carry_out(recorder, executor, durations=durations))
+    assert executor.order == ["chain", "long", "chain", "chain", "chain", "chain"]
+
+
+def test_what_will_not_be_run_is_not_forecast(make: Any, start: Start) -> None:
+    recorder = start(make.run("a", repeat=100, until_fail=True), make.run("b"))
+    notes = Notes()
+    executor = make.executor(recorder, verdicts=verdict_of(1), seconds=lambda _: 0.02)
+    durations = {"scenario.a": 0.02, "scenario.b": 0.02}
+    asyncio.run(carry_out(recorder, executor, notes=notes, durations=durations))
+    assert notes.attempts == 101
+    left = notes.ended[0][2]
+    assert left is not None
+    assert left < 0.1
+
+
 def test_an_interrupt_stops_what_runs_and_starts_nothing_more(make: Any, start: Start) -> None:
     recorder = start(make.run("quick"), make.run("slow"), make.run("later"))
     executor = make.executor(recorder, seconds=lambda name: 30.0 if name == "slow" else 0.0)
@@ -137,6 +214,27 @@ def test_a_resumed_run_runs_only_what_is_left(make: Any, start: Start, tmp_path:
         executor = make.executor(again)
         asyncio.run(carry_out(again, executor))
         assert executor.order == ["b"]
+        assert again.record.unfinished() == ()
+
+
+def test_a_resumed_run_knows_what_came_before(make: Any, start: Start, tmp_path: Path) -> None:
+    """The verdicts in the journal decide, not how many attempts there were."""
+    chains = [make.run(name, repeat=3, until_fail=True) for name in ("failed", "passed")]
+    recorder = start(*chains, make.run("retried", retries=2))
+    for decision in recorder.record.decisions:
+        passed = decision.case.test.name == "passed"
+        recorder.begin(decision.case, 1)
+        attempt = Attempt(1, Verdict.PASS if passed else Verdict.FAIL, "", 0.1, artifacts="")
+        recorder.finish(decision.case, attempt)
+    copy = tmp_path / "copy"
+    shutil.copytree(recorder.run.path, copy)
+    with Recorder.resume(copy) as again:
+        notes = Notes()
+        asyncio.run(carry_out(again, make.executor(again), notes=notes))
+        assert sorted(name for name, _, _ in notes.ended) == ["passed", "passed", "retried"]
+        assert notes.attempts == 3
+        assert again.record.verdict("scenario.failed") is Verdict.FAIL
+        assert again.record.verdict("scenario.retried") is Verdict.FLAKY
         assert again.record.unfinished() == ()
 
 

@@ -78,9 +78,9 @@ def test_narrowing_twice_is_narrowing_at_once(load_matrix: Load) -> None:
 
 def test_settings(load_matrix: Load) -> None:
     scenario = load_matrix("{arch: [arm]}")
-    assert narrow(scenario, repeat=3, timeout=5.0).settings == RunSettings(
-        repeat=3, forced_timeout=5.0
-    )
+    assert narrow(
+        scenario, repeat=3, until_fail=True, retries=2, timeout=5.0
+    ).settings == RunSettings(repeat=3, until_fail=True, retries=2, forced_timeout=5.0)
 
 
 @pytest.mark.parametrize(
