@@ -28,6 +28,9 @@ class Axis:
     show: Callable[[AxisValue], str] = str
 
 
+MIGRATION_AXES = ("strategy", "transport", "fault", "destination")
+"""Those that only a scenario with ``migration:`` may have."""
+
 AXES: Mapping[str, Axis] = {
     axis.name: axis
     for axis in (
@@ -68,6 +71,39 @@ AXES: Mapping[str, Axis] = {
             values.MEMORY_SHAPE,
             values.parse_memory,
             _show_size,
+        ),
+        Axis(
+            "backend",
+            "What the guest's memory is made of: ram (anonymous), memfd (shared), hugepages (out "
+            "of the host's huge pages), or numa (two nodes with half of the memory each).",
+            values.BACKEND_SHAPE,
+            values.parse_backend,
+        ),
+        Axis(
+            "strategy",
+            "Migration strategy, in place of the pool under 'migration'.",
+            values.STRATEGY_SHAPE,
+            values.parse_strategy,
+        ),
+        Axis(
+            "transport",
+            "Migration transport, in place of the pool under 'migration'. A strategy that goes "
+            "through a file has none: it is one variant, however many transports there are.",
+            values.TRANSPORT_SHAPE,
+            values.parse_transport,
+        ),
+        Axis(
+            "fault",
+            "What is done to the hops on purpose, in place of the pool under 'migration'.",
+            values.FAULT_SHAPE,
+            values.parse_fault,
+        ),
+        Axis(
+            "destination",
+            "QEMU installation that the guest is migrated to, and from there back to 'qemu', in "
+            "turns.",
+            values.QEMU_SHAPE,
+            values.parse_qemu,
         ),
     )
 }

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from matrix.errors import Problem
 from matrix.scenario.document import Kind, Mapping, Node, Scalar, Sequence, node_at
-from matrix.scenario.schema import Section
+from matrix.scenario.fields import Section
 from matrix.scenario.wording import Refused, nearest, one_of, quoted
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -49,6 +49,8 @@ def _finding(root: Node, model: type[BaseModel], details: ErrorDetails) -> Findi
     cause = details.get("ctx", {}).get("error")
     if isinstance(cause, Refused):
         path = (*path, *cause.path)
+    if path and path[-1] == 0 and not isinstance(node_at(root, path[:-1]), Sequence):
+        path = path[:-1]  # one value that stands for a list of one
     node = node_at(root, path)
     if isinstance(node, Scalar) and node.kind is Kind.BROKEN:
         return Finding(path, None)

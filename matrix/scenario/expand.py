@@ -11,6 +11,7 @@ from matrix.scenario.choose import Chooser, Chosen, unmatched_filters
 from matrix.scenario.identity import case_id, variant_suffix
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.model import Scenario, SuiteTests
+from matrix.scenario.sense import for_variant
 from matrix.scenario.wording import quoted
 
 __all__ = ["MAX_CASES", "SuiteTests", "expand"]
@@ -86,6 +87,7 @@ def _cases_of(
     scenario: Scenario, variant: Variant, reason: str, chosen: Chosen, known: KnownFailures
 ) -> Iterator[Case]:
     suffix = variant_suffix(variant)
+    migration = for_variant(scenario.migration, variant) if scenario.migration else None
     suite = scenario.suite.kind.value
     for one in chosen.tests:
         name = case_id(scenario.name, one.encoded_name, suffix)
@@ -99,6 +101,7 @@ def _cases_of(
             settings=scenario.settings,
             excluded=reason or one.skip_reason,
             expected=known.of(name, one.test.name, variant.arch),
+            migration=migration,
         )
 
 

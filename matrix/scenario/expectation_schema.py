@@ -2,20 +2,12 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field
 
 from matrix.model import KNOWABLE, Accelerator, Architecture, Verdict
 from matrix.scenario import values
-from matrix.scenario.schema import (
-    EACH_ONCE,
-    MAX_ENTRIES,
-    Section,
-    Texts,
-    annotated,
-    reader,
-    schema_of,
-    unique,
-)
+from matrix.scenario.fields import EACH_ONCE, Section, Texts, annotated, one_or_more
+from matrix.scenario.schema import schema_of
 from matrix.scenario.values import Shape
 from matrix.scenario.wording import Refused, one_of, quoted
 from matrix.versions import RANGE_PATTERN, VersionRange, parse_range, version_of
@@ -86,24 +78,6 @@ def parse_reason(text: str) -> str:
     return reason
 
 
-def _ranges(value: object) -> list[VersionRange]:
-    """One range, or a list of them."""
-    read = reader(parse_versions, _RANGE_SHAPE)
-    if not isinstance(value, list):
-        return [read(value)]
-    if not value:
-        raise Refused("the list is empty", "give at least one value")
-    if len(value) > MAX_ENTRIES:
-        raise Refused(f"the list has {len(value)} entries", f"at most {MAX_ENTRIES}")
-    ranges = []
-    for index, item in enumerate(value):
-        try:
-            ranges.append(read(item))
-        except Refused as refused:
-            raise Refused(refused.message, refused.allowed, path=(index,)) from None
-    return unique(ranges)
-
-
 def _fails(verdicts: list[Verdict]) -> list[Verdict]:
     if verdicts == [Verdict.PASS]:
         names = ", ".join(verdict.value for verdict in KNOWABLE)
@@ -111,19 +85,9 @@ def _fails(verdicts: list[Verdict]) -> list[Verdict]:
     return verdicts
 
 
-def _ranges_shape() -> dict[str, Any]:
-    several = {
-        "type": "array",
-        "items": dict(_RANGE_SHAPE),
-        "minItems": 1,
-        "maxItems": MAX_ENTRIES,
-        "uniqueItems": True,
-    }
-    return {"anyOf": [dict(_RANGE_SHAPE), several]}
-
-
 Reason = Annotated[str, *annotated(parse_reason, _REASON_SHAPE)]
-Ranges = Annotated[list[VersionRange], PlainValidator(_ranges), WithJsonSchema(_ranges_shape())]
+OneRange = Annotated[VersionRange, *annotated(parse_versions, _RANGE_SHAPE)]
+Ranges = Annotated[list[OneRange], *one_or_more(_RANGE_SHAPE)]
 OneArchitecture = Annotated[Architecture, *annotated(values.parse_arch, values.ARCH_SHAPE)]
 OneAccelerator = Annotated[Accelerator, *annotated(parse_accelerator, _ACCEL_SHAPE)]
 OneVerdict = Annotated[Verdict, *annotated(parse_verdict, _VERDICT_SHAPE)]

@@ -13,6 +13,9 @@ from matrix.model import RunSettings
 from matrix.scenario import check, document, schema, template
 from matrix.scenario.axes import AXES
 from matrix.scenario.document import Node, Scalar, Sequence, node_at
+from matrix.scenario.fields import Section
+from matrix.scenario.migration import MigrationNodes, migration_of, problems_of
+from matrix.scenario.migration_schema import MigrationSection
 from matrix.scenario.model import Entry, KnownFailure, Matrix, Scenario, SuiteSelection
 from matrix.scenario.variants import MAX_VARIANTS, Resolution, count_combinations, resolve
 from matrix.scenario.wording import Refused, quoted
@@ -21,9 +24,6 @@ BUILTIN = "builtin"
 """The ``build`` that stands for the embedded guests."""
 
 _RELATIVE = "give a path relative to this file"
-
-_UNSUPPORTED = ("migration",)
-"""Keys that the format has and that this version does not carry out: refused, never ignored."""
 
 
 def load_scenario(path: Path, variables: Mapping[str, str]) -> Scenario:
@@ -48,9 +48,12 @@ def read_scenario(
         raise ScenarioError(found)
     shape = _Shape(root)
     problems = [*found, *(finding.problem for finding in shape.findings if finding.problem)]
-    problems += _unsupported(root)
     suite = _suite(shape, directory, variables, problems)
     matrix, resolution = _matrix(shape, problems)
+    section = shape.section("migration", MigrationSection)
+    if matrix is not None:
+        nodes = MigrationNodes(root, section, matrix, resolution.variants)
+        problems += problems_of(nodes)
     files = _expect(shape, problems)
     known = tuple(_known(files, directory, problems))
     if problems or suite is None or matrix is None or shape.whole is None:
@@ -65,6 +68,7 @@ def read_scenario(
         exclusions=resolution.exclusions,
         settings=RunSettings(**run.model_dump(exclude_unset=True)) if run else RunSettings(),
         source=root.place,
+        migration=migration_of(section) if section else None,
         expect=tuple(node.text for node in files),
         known=known,
         places=tuple(_filter_places(root)),
@@ -102,16 +106,6 @@ class _Shape:
     def is_wrong(self, key: str) -> bool:
         """Whether anything in a top-level key is wrong."""
         return bool(self._wrong & {key, ""})
-
-
-def _unsupported(root: Node) -> list[Problem]:
-    if not isinstance(root, document.Mapping):
-        return []
-    return [
-        Problem(key.place, f"{key.text!r} is not supported by this version", "leave it out")
-        for key, _ in root.entries
-        if key.text in _UNSUPPORTED
-    ]
 
 
 def _suite(
@@ -221,7 +215,7 @@ def _matrix(shape: _Shape, problems: list[Problem]) -> tuple[Matrix | None, Reso
     return matrix, resolution
 
 
-def _entries(matrix: schema.Section, key: str) -> tuple[Entry, ...]:
+def _entries(matrix: Section, key: str) -> tuple[Entry, ...]:
     return tuple(
         Entry(
             values=tuple(

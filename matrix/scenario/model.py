@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from matrix.errors import Place
+from matrix.migrating import Migration
 from matrix.model import Architecture, Build, Expectation, RunSettings, Test, Variant
 from matrix.scenario.values import AxisValue
 
@@ -101,6 +102,8 @@ class Scenario:
     exclusions: tuple[Exclusion, ...]
     settings: RunSettings
     source: Place
+    migration: Migration | None = None
+    """Present: guests are migrated while their tests run; axes take the place of its pools."""
     expect: tuple[str, ...] = ()
     """Files of known failures, relative to the scenario file."""
     known: tuple[KnownFailure, ...] = field(default=(), repr=False)

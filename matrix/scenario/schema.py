@@ -1,84 +1,23 @@
 """The scenario format as pydantic models: one source of the validation and of the JSON Schema.
 
-The models are fed the node tree of :mod:`matrix.scenario.document` (mappings as dicts, scalars as
-they are, with text and place), so that every value is read from its text by the same parser that
-reads it on the command line. What pydantic finds is mapped back to the place of the node.
+What pydantic finds is mapped back to the place of the node by :mod:`matrix.scenario.check`.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    WithJsonSchema,
-    create_model,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, create_model, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from matrix.model import RunSettings
 from matrix.scenario import values
 from matrix.scenario.axes import AXES, Axis
-from matrix.scenario.document import Kind, Scalar
+from matrix.scenario.fields import EACH_ONCE, MAX_ENTRIES, Section, Text, Texts, annotated
+from matrix.scenario.migration_schema import MigrationSection
 from matrix.scenario.model import SuiteKind
 from matrix.scenario.units import format_duration
 from matrix.scenario.values import Shape
 from matrix.scenario.wording import Refused, one_of, quoted
-
-MAX_ENTRIES = 500
-"""The most entries under ``include`` or ``exclude``, and values of one axis."""
-
-_KINDS = {
-    "string": {Kind.STRING},
-    "integer": {Kind.INTEGER},
-    "number": {Kind.INTEGER, Kind.FLOAT},
-}
-
-
-def reader(parse: Callable[[str], Any], shape: Shape) -> Callable[[object], Any]:
-    """A validator that reads a scalar by ``parse`` if it is of the kind that ``shape`` names."""
-    types = shape["type"]
-    names = [types] if isinstance(types, str) else types
-    kinds = set().union(*(_KINDS[name] for name in names))
-
-    def read(value: object) -> Any:
-        if not isinstance(value, Scalar):
-            found = "mapping" if isinstance(value, dict) else "list"
-            hint = "put text that begins with '{' or '[' in quotes"
-            raise Refused(f"one value is wanted here, not a {found}", hint)
-        if value.kind is Kind.NULL:
-            raise Refused("has no value", "give one, or leave it out")
-        parsed = parse(value.text)  # first, for it has more to say than that the kind is wrong
-        if value.kind not in kinds:
-            wanted = "in quotes" if Kind.STRING in kinds else "without quotes"
-            raise Refused(f"{quoted(value.text)} is a {value.kind}", f"write it {wanted}")
-        return parsed
-
-    return read
-
-
-def annotated(parse: Callable[[str], Any], shape: Shape) -> tuple[PlainValidator, WithJsonSchema]:
-    """What makes a field one value that is read by ``parse`` and shown as ``shape``."""
-    return PlainValidator(reader(parse, shape)), WithJsonSchema(dict(shape))
-
-
-def unique(given: list[Any]) -> list[Any]:
-    """``given``, if every value of it is there once.
-
-    Raises:
-        Refused: one is there twice.
-    """
-    for index, value in enumerate(given):
-        first = given.index(value)
-        if first < index:
-            message = f"this is the same value as number {first + 1} of the list"
-            raise Refused(message, "every value once", path=(index,))
-    return given
 
 
 def _suite_kind(text: str) -> SuiteKind:
@@ -92,25 +31,13 @@ def _suite_kind(text: str) -> SuiteKind:
 _KIND_SHAPE: Shape = {"type": "string", "enum": [kind.value for kind in SuiteKind]}
 
 Name = Annotated[str, *annotated(values.parse_name, values.NAME_SHAPE)]
-Text = Annotated[str, *annotated(values.parse_text, values.TEXT_SHAPE)]
 Prose = Annotated[str, *annotated(values.parse_prose, values.PROSE_SHAPE)]
 Kinds = Annotated[SuiteKind, *annotated(_suite_kind, _KIND_SHAPE)]
 Limit = Annotated[float, *annotated(values.parse_limit, values.DURATION_SHAPE)]
 Repeat = Annotated[int, *annotated(values.parse_repeat, values.REPEAT_SHAPE)]
+Retries = Annotated[int, *annotated(values.parse_retries, values.RETRIES_SHAPE)]
+Boolean = Annotated[bool, *annotated(values.parse_boolean, values.BOOLEAN_SHAPE)]
 Smp = Annotated[int, *annotated(values.parse_smp, values.SMP_SHAPE)]
-EACH_ONCE = (
-    Field(min_length=1, max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
-    AfterValidator(unique),
-)
-"""What makes a field a list without repetitions."""
-
-Texts = Annotated[list[Text], *EACH_ONCE]
-
-
-class Section(BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SuiteSection(Section):
@@ -152,6 +79,14 @@ class RunSection(Section):
     )
     repeat: Repeat | None = Field(
         None, description=f"How often every case is run. Default: {RunSettings().repeat}."
+    )
+    retries: Retries | None = Field(
+        None,
+        description="How often a case that did not pass is tried again; one that then passes is "
+        f"flaky. Default: {RunSettings().retries}.",
+    )
+    until_fail: Boolean | None = Field(
+        None, description="End the repeats of a case with the first that does not pass."
     )
 
 
@@ -244,9 +179,7 @@ class ScenarioSection(Section):
     suite: SuiteSection = Field(description=SuiteSection.__doc__)
     matrix: MatrixSection = Field(description=MatrixSection.__doc__)
     run: RunSection | None = Field(None, description=RunSection.__doc__)
-    migration: dict[str, Any] | None = Field(
-        None, description="Live-migrate the guests while the tests run. Not supported yet."
-    )
+    migration: MigrationSection | None = Field(None, description=MigrationSection.__doc__)
     expect: Texts | None = Field(
         None,
         description="Files of known failures, relative to this file: 'matrix schema "

@@ -6,9 +6,11 @@ together; bounds that a schema cannot express (of sizes and durations) are the p
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
-from matrix.model import ARCHITECTURE_ALIASES, Accelerator, Architecture
+from matrix.migrating import Fault, Strategy, Transport
+from matrix.model import ARCHITECTURE_ALIASES, Accelerator, Architecture, MemoryBackend
 from matrix.scenario.units import (
     DURATION_PATTERN,
     SIZE_PATTERN,
@@ -20,7 +22,7 @@ from matrix.scenario.units import (
 from matrix.scenario.wording import Refused, one_of, quoted
 
 AxisValue = str | int
-"""A member of Architecture or Accelerator, a text, or a count or number of bytes."""
+"""A member of an enumeration, a text, or a count or number of bytes."""
 
 Shape = Mapping[str, Any]
 """A JSON Schema with its ``type``."""
@@ -28,6 +30,8 @@ Shape = Mapping[str, Any]
 MAX_SMP = 4096
 """The most vCPUs that any QEMU machine takes (q35 since QEMU 9.0)."""
 MAX_REPEAT = 10_000
+MAX_RETRIES = 100
+MAX_HOPS = 1_000_000_000
 
 _MIB = 1 << 20
 _MAX_MEMORY = 16 << 40
@@ -35,7 +39,8 @@ _MAX_TEXT = 200
 _MAX_NAME = 64
 _MAX_PROSE = 4000
 _MIN_DURATION = 0.1
-_MAX_DURATION = 30 * 86400.0
+_DAY = 86400.0
+_MAX_DURATION = 30 * _DAY
 
 TEXT_SHAPE: Shape = {
     "type": ["string", "number"],
@@ -62,6 +67,16 @@ SMP_SHAPE: Shape = {"type": "integer", "minimum": 1, "maximum": MAX_SMP}
 MEMORY_SHAPE: Shape = {"type": "string", "pattern": SIZE_PATTERN}
 DURATION_SHAPE: Shape = {"type": "string", "pattern": DURATION_PATTERN}
 REPEAT_SHAPE: Shape = {"type": "integer", "minimum": 1, "maximum": MAX_REPEAT}
+RETRIES_SHAPE: Shape = {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES}
+HOPS_SHAPE: Shape = {"type": "integer", "minimum": 1, "maximum": MAX_HOPS}
+BOOLEAN_SHAPE: Shape = {"type": "boolean"}
+PER_MINUTE_SHAPE: Shape = {"type": ["number"], "exclusiveMinimum": 0, "maximum": 60_000}
+BACKEND_SHAPE: Shape = {"type": "string", "enum": [backend.value for backend in MemoryBackend]}
+STRATEGY_SHAPE: Shape = {"type": "string", "enum": [strategy.value for strategy in Strategy]}
+TRANSPORT_SHAPE: Shape = {"type": "string", "enum": [transport.value for transport in Transport]}
+FAULT_SHAPE: Shape = {"type": "string", "enum": [fault.value for fault in Fault]}
+
+_Member = TypeVar("_Member", bound=StrEnum)
 
 
 def parse_text(text: str) -> str:
@@ -149,32 +164,68 @@ def parse_arch(text: str) -> Architecture:
         ) from None
 
 
-def parse_accel(text: str) -> Accelerator:
-    """An accelerator.
+def member_parser(members: type[_Member], what: str) -> Callable[[str], _Member]:
+    """A parser of the values of an enumeration; ``what`` names one with its article."""
+    names = [member.value for member in members]
+
+    def parse(text: str) -> _Member:
+        try:
+            return members(text)
+        except ValueError:
+            raise Refused(f"{quoted(text)} is not {what}", one_of(text, names)) from None
+
+    return parse
+
+
+parse_accel = member_parser(Accelerator, "an accelerator")
+parse_backend = member_parser(MemoryBackend, "a memory backend")
+parse_strategy = member_parser(Strategy, "a migration strategy")
+parse_fault = member_parser(Fault, "a fault")
+_parse_transport = member_parser(Transport, "a migration transport")
+
+
+def parse_transport(text: str) -> Transport:
+    """A transport of migrations.
 
     Raises:
-        Refused: there is no such accelerator.
+        Refused: there is no such transport.
     """
-    try:
-        return Accelerator(text)
-    except ValueError:
-        names = [accel.value for accel in Accelerator]
-        raise Refused(f"{quoted(text)} is not an accelerator", one_of(text, names)) from None
+    if text == "file":
+        raise Refused(
+            "'file' is not a migration transport",
+            "a migration through a file is a strategy: file, mapped-ram, background-snapshot; "
+            "postcopy and multifd need a destination that answers",
+        )
+    return _parse_transport(text)
 
 
-def _integer_parser(what: str, high: int) -> Callable[[str], int]:
-    """A parser of integers from 1 to ``high`` written in decimal; ``what`` names them."""
+def integer_parser(what: str, high: int, low: int = 1) -> Callable[[str], int]:
+    """A parser of integers from ``low`` to ``high`` written in decimal; ``what`` names them."""
 
     def parse(text: str) -> int:
-        if not re.fullmatch(f"[1-9][0-9]{{0,{len(str(high)) - 1}}}", text) or int(text) > high:
-            raise Refused(f"{quoted(text)} is not {what}", f"allowed: 1 to {high}")
+        pattern = f"0|[1-9][0-9]{{0,{len(str(high)) - 1}}}"
+        if not re.fullmatch(pattern, text) or not low <= int(text) <= high:
+            raise Refused(f"{quoted(text)} is not {what}", f"allowed: {low} to {high}")
         return int(text)
 
     return parse
 
 
-parse_smp = _integer_parser("a number of vCPUs", MAX_SMP)
-parse_repeat = _integer_parser("a number of repeats", MAX_REPEAT)
+parse_smp = integer_parser("a number of vCPUs", MAX_SMP)
+parse_repeat = integer_parser("a number of repeats", MAX_REPEAT)
+parse_retries = integer_parser("a number of retries", MAX_RETRIES, 0)
+parse_hops = integer_parser("a number of hops", MAX_HOPS)
+
+
+def parse_boolean(text: str) -> bool:
+    """``true`` or ``false``.
+
+    Raises:
+        Refused: anything else.
+    """
+    if text not in ("true", "false"):
+        raise Refused(f"{quoted(text)} is not a boolean", "allowed: true, false")
+    return text == "true"
 
 
 def parse_memory(text: str) -> int:
@@ -199,6 +250,29 @@ def parse_limit(text: str) -> float:
         Refused: no duration, or out of bounds.
     """
     return check_limit(parse_duration(text), text)
+
+
+def parse_bound(text: str) -> float:
+    """Seconds that something may take; none is allowed too.
+
+    Raises:
+        Refused: no duration, or longer than a day.
+    """
+    seconds = parse_duration(text)
+    if seconds > _DAY:
+        raise Refused(f"{quoted(text)} is out of range", f"at most {format_duration(_DAY)}")
+    return seconds
+
+
+def parse_per_minute(text: str) -> float:
+    """A number of things per minute.
+
+    Raises:
+        Refused: no number, or out of bounds.
+    """
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,6})?", text) or not 0 < float(text) <= 60_000:
+        raise Refused(f"{quoted(text)} is not a number per minute", "as in 20, above 0")
+    return float(text)
 
 
 def check_limit(seconds: float, text: str) -> float:

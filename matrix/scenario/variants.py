@@ -8,12 +8,13 @@ added; where there is none it becomes a variant of its own, to which no later en
 
 Beyond those rules, an ``exclude`` with a reason leaves a trace: an :class:`Exclusion`. Overrides
 from the command line set an axis of every variant; ``exclude`` is then judged by the new values,
-so that what was left out for its accelerator is not left out under another one.
+so that what was left out for its accelerator is not left out under another one. A migration
+strategy that goes through a file takes no transport, so its combinations with all of them are one.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from typing import Any
@@ -185,4 +186,7 @@ class _Collector:
 
 
 def _variant(values: dict[str, Any]) -> Variant:
-    return Variant(**values)
+    variant = Variant(**values)
+    if variant.strategy is not None and variant.strategy.through_file:
+        return replace(variant, transport=None)
+    return variant

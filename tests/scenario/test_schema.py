@@ -12,7 +12,8 @@ from matrix.scenario.axes import AXES
 from matrix.scenario.check import check
 from matrix.scenario.document import parse_document
 from matrix.scenario.expectation_schema import ExpectationsSection, expectations_schema
-from matrix.scenario.schema import ScenarioSection, Section, json_schema
+from matrix.scenario.fields import Section
+from matrix.scenario.schema import ScenarioSection, json_schema
 
 VALIDATOR = Draft202012Validator(json_schema())
 EXPECTATIONS_VALIDATOR = Draft202012Validator(expectations_schema())
@@ -36,11 +37,41 @@ RIGHT: dict[str, Any] = {
         "cpu": ["max"],
         "smp": [1, 4096],
         "memory": ["1GiB", "1.5GiB"],
+        "backend": ["ram", "hugepages"],
+        "strategy": ["precopy"],
+        "transport": ["unix"],
+        "fault": ["cancel-in-active"],
+        "destination": ["11.1", 10.0],
         "include": [{"arch": "arm", "smp": 2}],
         "exclude": [{"arch": "x86_64", "reason": "why"}],
     },
-    "run": {"timeout": "90s", "stall": "300ms", "repeat": 2},
-    "migration": {"strategy": ["any", {"thing": 1}]},
+    "run": {"timeout": "90s", "stall": "300ms", "repeat": 2, "retries": 0, "until_fail": True},
+    "migration": {
+        "mode": "continuous",
+        "strategy": ["precopy", "multifd", "mapped-ram"],
+        "transport": "tcp+tls-psk",
+        "parameters": {
+            "max-bandwidth": "64MiB/s",
+            "downtime-limit": "300ms",
+            "multifd-channels": 4,
+            "xbzrle-cache-size": "64MiB",
+            "cpu-throttle-tailslow": True,
+            "multifd-compression": "zstd",
+            "vcpu-dirty-limit": "4MiB/s",
+        },
+        "hops": 100,
+        "duration": "8h",
+        "pace": "0s",
+        "destination": {"qemu": "11.1", "machine": "newest-common"},
+        "faults": ["no-listener", "disk-full"],
+        "limits": {
+            "downtime": {"p99": "300ms", "max": "1s"},
+            "blackout": {"max": "2s"},
+            "total-time": "60s",
+            "hops-per-minute": 20.5,
+            "clock-jump": "500ms",
+        },
+    },
     "expect": ["known.yaml"],
 }
 """Every key of the format."""
@@ -68,6 +99,7 @@ LEAVES: list[Any] = [
     *("", " ", "x", "a b", " x", "4", "no", "${X}", "arm", "arm64", "ARM", "tcg", "system", "/x"),
     *("90", "90s", "1:30", "5m", "300ms", "256", "256MiB", "256 MiB", "1.5GiB", "GiB", "1e3MiB"),
     *("fail", "pass", "error", "auto", "==7.2", ">=7.2,<10", " > 6 ", ">=07", "7.2"),
+    *("precopy", "once", "tcp", "file", "zlib", "64MiB/s", "true", "0s"),
     *("builtin", "kvm-unit-tests", "x" * 64, "x" * 65, "x" * 201, "tab\there", "line\nbreak", "é"),
 ]
 _leaf = st.sampled_from(LEAVES)

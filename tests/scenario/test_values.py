@@ -2,7 +2,8 @@
 
 import pytest
 
-from matrix.model import ARCHITECTURE_ALIASES, Accelerator, Architecture, Variant
+from matrix.migrating import Fault, Strategy, Transport
+from matrix.model import ARCHITECTURE_ALIASES, Accelerator, Architecture, MemoryBackend, Variant
 from matrix.scenario import values
 from matrix.scenario.axes import AXES
 from matrix.scenario.wording import Refused
@@ -37,7 +38,20 @@ def test_no_names(name: str) -> None:
 
 
 def test_the_table_of_axes_and_the_variant_agree() -> None:
-    variant = Variant(Architecture.ARM, Accelerator.TCG, "10.0", "virt", "max", 2, 1 << 30)
+    variant = Variant(
+        Architecture.ARM,
+        Accelerator.TCG,
+        "10.0",
+        "virt",
+        "max",
+        2,
+        1 << 30,
+        MemoryBackend.RAM,
+        Strategy.PRECOPY,
+        Transport.TCP,
+        Fault.NO_LISTENER,
+        "11.1",
+    )
     assert list(variant.axes()) == list(AXES)
 
 
