@@ -56,8 +56,23 @@ static inline void arch_relax(void);
 /* Run a function that only computes: in user mode where the architecture's code here has one, else
  * it is just called (lib/user.c). Some hosts' KVM emulates a guest's privileged code, thousands of
  * times slower than user mode, which runs natively. Of this header, the function may call
- * arch_relax, and it cannot print. */
+ * arch_relax, arch_clock and arch_registers_load and _store, and it cannot print. */
 void arch_run_user(void (*function)(void *argument), void *argument);
+
+/* What the machine calls the place of this memory: the address of its physical memory. */
+uint64_t arch_physical_address(uintptr_t address);
+
+/* Floating-point and vector registers. Compiled code here uses neither, so that they keep what is
+ * loaded for as long as the machine does. Open turns them on for this vCPU and returns NULL, or the
+ * reason why there are none; load and store move all of them from and to 64-bit words, which are
+ * aligned to 16 bytes, and return how many of these there are. Load and store may be called in
+ * user mode. Where the two files share registers, each has half of them. */
+enum register_file { FLOATING_POINT, VECTOR };
+#define REGISTER_FILES 2
+#define REGISTER_WORDS 64
+const char *arch_registers_open(enum register_file file);
+unsigned arch_registers_load(enum register_file file, const uint64_t *words);
+unsigned arch_registers_store(enum register_file file, uint64_t *words);
 
 /* Time: a counter that never goes back, its frequency in Hz, and a one-shot timer interrupt at an
  * absolute count. arch_timer_sleep programs the deadline, waits with the CPU asleep until the

@@ -31,6 +31,7 @@ void test_fail(const char *arguments);
 void test_hang(const char *arguments);
 void test_memory(const char *arguments);
 void test_panic(const char *arguments);
+void test_ram_integrity(const char *arguments);
 void test_smp(const char *arguments);
 void test_spin(const char *arguments);
 void test_timer(const char *arguments);

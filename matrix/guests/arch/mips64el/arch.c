@@ -281,6 +281,12 @@ bool arch_memory_free(unsigned index, uintptr_t *start, uintptr_t *end)
     return memory_map_range(index, start, end);
 }
 
+/* The address in xkphys without its upper bits. */
+uint64_t arch_physical_address(uintptr_t address)
+{
+    return address & XKPHYS_MASK;
+}
+
 void arch_init(uintptr_t boot_information)
 {
     read_arguments((const int32_t *)boot_information);

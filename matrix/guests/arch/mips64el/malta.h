@@ -14,6 +14,7 @@
 #define CPC        0x1bde0000u
 #define GT64120    0x1be00000u
 #define KSEG0_MASK 0x1fffffffu
+#define XKPHYS_MASK 0x07ffffffffffffffull
 
 #define CACHED(physical)   (0x9800000000000000ull | (physical)) /* xkphys, coherent */
 #define UNCACHED(physical) (0x9000000000000000ull | (physical))

@@ -32,8 +32,10 @@ static uint16_t cpu_addresses[MAX_CPUS]; /* what SIGP wants, by CPU number */
 static unsigned cpu_count;
 static uint64_t memory_size;
 
-static void set_control_register_0(uint64_t value)
+static void set_control_register_0(uint64_t subclasses)
 {
+    const uint64_t value = subclasses | CR0_FLOATING_POINT | CR0_VECTOR;
+
     __asm__ volatile("lctlg 0, 0, %0" : : "Q"(value) : "memory");
 }
 

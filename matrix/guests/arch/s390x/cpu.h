@@ -16,6 +16,9 @@
 #define CR0_CLOCK_COMPARATOR (1ull << 11)
 #define CR0_CPU_TIMER        (1ull << 10)
 #define CR0_SERVICE_SIGNAL   (1ull << 9)
+/* All of these registers may be used, where there are any. */
+#define CR0_FLOATING_POINT (1ull << 18)
+#define CR0_VECTOR         (1ull << 17)
 
 struct psw {
     uint64_t mask;
