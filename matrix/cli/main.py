@@ -188,11 +188,18 @@ def run(
         given = (scenarios, output, keyword, arch, accel, build, set_axis, repeat, timeout)
         if any(given) or include_all or until_fail or retries is not None:
             raise UsageError(
-                "--resume finishes a run as it was planned; beside it only -j, --qemu, --host and"
-                " --fresh are taken"
+                "--resume finishes a run as it was planned; beside it only -j, --qemu, --host,"
+                " --fresh and the history's options are taken"
             )
         raise typer.Exit(
-            resume_run(resume, jobs=jobs, qemu=tuple(qemu or ()), host=host, fresh=fresh)
+            resume_run(
+                resume,
+                jobs=jobs,
+                qemu=tuple(qemu or ()),
+                host=host,
+                fresh=fresh,
+                history=history,
+            )
         )
     selection = Selection(
         scenarios=tuple(scenarios or ()),
@@ -210,7 +217,7 @@ def run(
         host=host,
         fresh=fresh,
     )
-    raise typer.Exit(start_run(selection, output=output, jobs=jobs, strict=strict))
+    raise typer.Exit(start_run(selection, output=output, jobs=jobs, strict=strict, history=history))
 
 
 @app.command()
@@ -270,12 +277,12 @@ def compare(
 
 @app.command()
 def expect(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories.")],
 ) -> None:
-    """Print a file of known failures, for a scenario's 'expect', from the failures of a run."""
+    """Print a file of known failures, for a scenario's 'expect', from the failures of runs."""
     from matrix.cli.expecting import run_expect
 
-    run_expect(run)
+    run_expect(runs)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from matrix.cli.history import remember
 from matrix.cli.output import Output, is_live, standard_output
 from matrix.cli.progress import PlainProgress
 from matrix.errors import ExitCode
@@ -14,6 +15,7 @@ from matrix.inventory import Inventory
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
 from matrix.results.fingerprint import ScenarioSource, run_info
+from matrix.results.history.place import Database
 from matrix.results.recorder import Recorder
 from matrix.run.capacity import capacity_of
 from matrix.run.options import Selection
@@ -23,9 +25,14 @@ from matrix.run.runner import execute
 
 
 def start_run(
-    selection: Selection, *, output: Path | None, jobs: int | None, strict: bool
+    selection: Selection,
+    *,
+    output: Path | None,
+    jobs: int | None,
+    strict: bool,
+    history: Database | None = None,
 ) -> ExitCode:
-    """Plan, run and summarise; gives the command's exit code."""
+    """Plan, run, summarise and record; gives the command's exit code."""
     prepared = prepare(selection)
     names = [scenario.name for scenario in prepared.scenarios]
     path = output or RunDirectory.default_path(names)
@@ -36,13 +43,19 @@ def start_run(
         options={"strict": strict, "jobs": jobs, "qemu": list(selection.qemu)},
     )
     with Recorder.start(path, info, prepared.decisions) as recorder:
-        return _carry_out(recorder, prepared.inventory, jobs)
+        return _carry_out(recorder, prepared.inventory, jobs, history)
 
 
 def resume_run(
-    path: Path, *, jobs: int | None, qemu: tuple[str, ...], host: Path | None, fresh: bool
+    path: Path,
+    *,
+    jobs: int | None,
+    qemu: tuple[str, ...],
+    host: Path | None,
+    fresh: bool,
+    history: Database | None = None,
 ) -> ExitCode:
-    """Run what is left of a run; gives the command's exit code."""
+    """Run what is left of a run, and record it; gives the command's exit code."""
     with Recorder.resume(path) as recorder:
         options = recorder.record.info.options
         kept_qemu, kept_jobs = options.get("qemu"), options.get("jobs")
@@ -56,18 +69,24 @@ def resume_run(
             if isinstance(decision, Run) and recorder.attempts_left(decision.case)
         ]
         inventory = look(left, installations(qemu, load_host_file(host)), fresh=fresh)
-        return _carry_out(recorder, inventory, jobs)
+        return _carry_out(recorder, inventory, jobs, history)
 
 
-def _carry_out(recorder: Recorder, inventory: Inventory, jobs: int | None) -> ExitCode:
+def _carry_out(
+    recorder: Recorder, inventory: Inventory, jobs: int | None, history: Database | None
+) -> ExitCode:
     output = standard_output()
+    capacity = capacity_of(inventory.host, jobs)
     try:
         with _progress(output, recorder.run.given) as progress:
-            return execute(recorder, inventory, capacity_of(inventory.host, jobs), progress)
+            return execute(recorder, inventory, capacity, progress, history=history)
     finally:
         from matrix.results.text import record_summary  # loaded while guests run
 
-        output.say(record_summary(recorder.record, output.width))
+        try:
+            output.say(record_summary(recorder.record, output.width))
+        finally:
+            remember(recorder.record, history)
 
 
 @contextmanager

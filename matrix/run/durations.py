@@ -1,73 +1,32 @@
-"""How long each case took last time, kept between runs so that the longest can start first.
+"""What cases took last time, for the order in which they start, and the history that says so."""
 
-A small JSON file in the user's state directory: a hint, not a record. Whatever is wrong with it, it
-is taken as empty, and a run that cannot write it says nothing.
-"""
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from threading import Thread
 
-import contextlib
-import json
-import os
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
+from matrix.model import Case
+from matrix.results.history.durations import known_durations
+from matrix.results.history.place import Database
 
-import platformdirs
-
-VARIABLE = "MATRIX_STATE"
-"""Overrides the state directory."""
-
-MOST_CASES = 50_000
-"""Entries that are kept, the latest ones; some 4 MB on disk."""
+_WRITER = "matrix.results.history.record"
 
 
-class Durations:
-    """The last known seconds of cases, by id."""
+def known_seconds(cases: Iterable[Case], database: Database | None) -> dict[str, float]:
+    """Seconds that an attempt of each case took in the latest recorded run that had it, by id.
 
-    def __init__(self, path: Path | None = None) -> None:
-        """Read them from ``path``, by default from the user's state directory."""
-        self._path = path or state_directory() / "durations.json"
-        self.seconds: dict[str, float] = _read(self._path)
-
-    def save(self, new: Mapping[str, float]) -> None:
-        """Keep what the cases of a run took. Another run's entries survive."""
-        kept = _read(self._path)
-        for case, seconds in new.items():
-            kept.pop(case, None)
-            kept[case] = round(seconds, 3)
-        surplus = len(kept) - MOST_CASES
-        for case in list(kept)[: max(0, surplus)]:
-            del kept[case]
-        with contextlib.suppress(OSError):
-            _write(self._path, kept)
+    Args:
+        cases: of which scenarios' cases it is asked.
+        database: the history; None where there is none, and nothing is known.
+    """
+    return known_durations(database, {case.scenario for case in cases})
 
 
-def state_directory() -> Path:
-    """Where state is kept between runs: ``$MATRIX_STATE`` or the platform's place for it."""
-    named = os.environ.get(VARIABLE)
-    return Path(named) if named else Path(platformdirs.user_state_dir("matrix"))
+def load_writer(database: Database | None) -> Iterator[None]:
+    """One short step: begin to load what writes the history.
 
-
-def _read(path: Path) -> dict[str, float]:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(document, dict):
-        return {}
-    return {
-        case: float(seconds)
-        for case, seconds in document.items()
-        if isinstance(seconds, int | float) and 0 <= seconds < 1e9
-    }
-
-
-def _write(path: Path, durations: Mapping[str, float]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(durations, file)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    That takes some 0.2 s of work, too much for one go between two events of QEMU. In a thread it
+    gives way every few milliseconds, and what is loaded when the run ends need not be waited for.
+    """
+    if database is not None:
+        Thread(target=import_module, args=(_WRITER,), name="history", daemon=True).start()
+        yield

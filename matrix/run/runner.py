@@ -7,14 +7,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import chain
 
 from matrix.errors import ExitCode, HostError
 from matrix.inventory import Inventory
 from matrix.plan.decisions import Decision
 from matrix.plan.schedule import Capacity
-from matrix.results.record import RunRecord
+from matrix.results.history.place import Database
 from matrix.results.recorder import Recorder
-from matrix.run.durations import Durations
+from matrix.run.durations import known_seconds, load_writer
 from matrix.run.executor import Executor, LocalExecutor
 from matrix.run.progress import Progress
 from matrix.run.session import Session, Stop
@@ -34,6 +35,8 @@ def execute(
     capacity: Capacity,
     progress: Progress,
     executor: Executor | None = None,
+    *,
+    history: Database | None = None,
 ) -> ExitCode:
     """Run what is left of a recorder's plan, and write its reports.
 
@@ -43,6 +46,8 @@ def execute(
         capacity: how much runs at a time.
         progress: who is told.
         executor: where the cases run; this machine where None.
+        history: says how long cases took last, so that the longest start first. It is not
+            written here.
 
     Returns:
         What the command ends with.
@@ -53,14 +58,14 @@ def execute(
     """
     gc.freeze()  # what is loaded stays; only what the run makes is worth looking through
     gc.enable()
-    durations = Durations()
+    cases = [decision.case for decision in recorder.record.decisions]
     session = Session(
         recorder,
         executor or LocalExecutor(inventory, recorder.run),
         capacity,
         progress,
-        durations.seconds,
-        meanwhile=map(import_module, LATER),
+        known_seconds(cases, history),
+        meanwhile=chain(map(import_module, LATER), load_writer(history)),
     )
     failure: HostError | None = None
     begun = time.monotonic()
@@ -71,7 +76,6 @@ def execute(
     except* asyncio.CancelledError:
         pass  # ended at once, by the second signal; the record says what is unfinished
     recorder.record.elapsed += time.monotonic() - begun
-    durations.save(_taken(recorder.record))
     try:
         code = recorder.end()
     except HostError as error:
@@ -104,16 +108,6 @@ def _handled(stop: Stop, task: "asyncio.Task[None] | None") -> Iterator[None]:
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
-
-
-def _taken(record: RunRecord) -> dict[str, float]:
-    """Seconds that an attempt of each finished case took, on average."""
-    ids = [decision.case.id for decision in record.decisions]
-    return {
-        case_id: record.seconds(case_id) / record.finished_attempts(case_id)
-        for case_id in ids
-        if record.finished_attempts(case_id)
-    }
 
 
 def _first(group: BaseExceptionGroup[HostError]) -> HostError:

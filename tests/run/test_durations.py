@@ -1,61 +1,50 @@
-"""The memory of how long cases took: a hint that never gets in the way."""
+"""What cases took last, and loading what writes the history."""
 
-import json
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from matrix.model import Attempt, Verdict
+from matrix.results.history.place import Database
+from matrix.results.history.record import record_run
+from matrix.results.recorder import Recorder
 from matrix.run import durations
-from matrix.run.durations import Durations
+from matrix.run.durations import known_seconds, load_writer
 
 
-def test_saved_and_read_again(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "durations.json"
-    Durations(path).save({"a": 1.23456, "b": 2})
-    assert Durations(path).seconds == {"a": 1.235, "b": 2.0}
+def test_what_was_recorded_is_known(
+    tmp_path: Path, make: Any, start: Callable[..., Recorder]
+) -> None:
+    database = Database(tmp_path / "history.sqlite")
+    run = make.run("slow", repeat=2)
+    recorder = start(run, make.skip("skipped"))
+    for number, seconds in ((1, 2.0), (2, 4.0)):
+        recorder.begin(run.case, number)
+        recorder.finish(run.case, Attempt(number, Verdict.PASS, "", seconds))
+    record_run(database, recorder.record)
+    assert known_seconds([run.case], database) == {"scenario.slow": 3.0}
 
 
-def test_another_runs_entries_survive(tmp_path: Path) -> None:
-    path = tmp_path / "durations.json"
-    one, two = Durations(path), Durations(path)
-    one.save({"a": 1})
-    two.save({"b": 2})
-    assert Durations(path).seconds == {"a": 1.0, "b": 2.0}
+def test_without_a_history_nothing_is_known(tmp_path: Path, make: Any) -> None:
+    assert known_seconds([make.case("one")], None) == {}
+    assert known_seconds([make.case("one")], Database(tmp_path / "none.sqlite")) == {}
+    assert not (tmp_path / "none.sqlite").exists()
 
 
-def test_the_oldest_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(durations, "MOST_CASES", 3)
-    path = tmp_path / "durations.json"
-    Durations(path).save({"a": 1, "b": 2, "c": 3})
-    Durations(path).save({"a": 4, "d": 5})
-    assert Durations(path).seconds == {"c": 3.0, "a": 4.0, "d": 5.0}
+def test_the_writer_is_loaded_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stands_for_the_writer.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(durations, "_WRITER", "stands_for_the_writer")
+    assert list(load_writer(Database(tmp_path / "history.sqlite"))) == [None]
+    for thread in threading.enumerate():
+        if thread.name == "history":
+            thread.join(30)
+    assert sys.modules.pop("stands_for_the_writer")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '{"a": "x", "b": 1}', '{"a": -1, "b": 1}', "[" * 100_000]
-)
-def test_a_broken_file_is_taken_for_what_it_holds(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "durations.json"
-    path.write_text(text)
-    assert Durations(path).seconds in ({}, {"b": 1.0})
-
-
-def test_an_unwritable_place_is_no_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    Durations(tmp_path / "file" / "durations.json").save({"a": 1})
-
-
-@settings(max_examples=50)
-@given(st.binary(max_size=200))
-def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    path = tmp_path_factory.mktemp("state") / "durations.json"
-    path.write_bytes(data)
-    assert all(seconds >= 0 for seconds in Durations(path).seconds.values())
-
-
-def test_the_environment_names_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(durations.VARIABLE, str(tmp_path))
-    Durations().save({"a": 1})
-    assert json.loads((tmp_path / "durations.json").read_text()) == {"a": 1}
+def test_nothing_is_loaded_without_a_history() -> None:
+    assert list(load_writer(None)) == []
