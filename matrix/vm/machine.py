@@ -73,14 +73,14 @@ async def run_guest(
                 doing = await diagnose(session)
             await _end(session, conclusion)
     except (OSError, HostError) as error:
-        conclusion = Conclusion(Ending.ERROR, _words(error))
+        conclusion = Conclusion(Ending.ERROR, words(error))
         if session is None:
             return Outcome(Ending.ERROR, 0.0, reason=conclusion.reason)
     if session.failure is not None:
         if not isinstance(session.failure, OSError):
             raise session.failure
-        conclusion = Conclusion(Ending.ERROR, _words(session.failure))
-    return _outcome(session, conclusion, doing)
+        conclusion = Conclusion(Ending.ERROR, words(session.failure))
+    return outcome_of(session, conclusion, doing)
 
 
 async def _conclude(
@@ -111,7 +111,8 @@ async def _end(session: Session, conclusion: Conclusion) -> None:
             await session.stop(politely=False)
 
 
-def _outcome(session: Session, conclusion: Conclusion, doing: str) -> Outcome:
+def outcome_of(session: Session, conclusion: Conclusion, doing: str) -> Outcome:
+    """What is known of a QEMU after its end; ``doing`` is what a hung guest was last doing."""
     status = session.process.status if session.process is not None else None
     by_itself = session.ended.done() and session.ended.result() == conclusion
     own = status if by_itself else None
@@ -131,7 +132,8 @@ def _outcome(session: Session, conclusion: Conclusion, doing: str) -> Outcome:
     )
 
 
-def _words(error: OSError | HostError) -> str:
+def words(error: OSError | HostError) -> str:
+    """What the host failed at."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"cannot write {error.filename}: {error.strerror}"
     return str(error)

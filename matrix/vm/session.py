@@ -137,15 +137,13 @@ class Session:
             )
         self.process.on_exit(self._exited)
 
-    async def boot(self, seconds: float, *, incoming: bool = False) -> Conclusion | None:
-        """Connect the monitor and let the guest run; None once it runs.
+    async def connect(self, seconds: float) -> Conclusion | None:
+        """Connect the monitor, the guest stays where it is; None once it answers.
 
-        A QEMU that was started to take a guest in (``incoming``) is only connected to: it is ready
-        for ``migrate-incoming``. Whatever goes wrong is given the time to turn out as QEMU's exit,
-        which says more.
+        Whatever goes wrong is given the time to turn out as QEMU's exit, which says more.
         """
         if self._launch is None or (self._launch.monitor and self._peer is None):
-            raise RuntimeError("boot comes once, after start")
+            raise RuntimeError("connect comes once, after start")
         if self._peer is None:
             return None
         peer, self._peer = self._peer, None
@@ -156,16 +154,30 @@ class Session:
             )
             if any("kvm" in word for word in self._launch.argv):
                 self.kvm_enabled = await self._query_kvm(deadline - self.loop.time())
-            if incoming:
-                return None
-            self._released = True
+        except MonitorError as error:
+            return await self._not_started(error)
+        return None
+
+    async def boot(self, seconds: float) -> Conclusion | None:
+        """Let the guest run, connecting to its monitor first where that was not done; None once it
+        runs. What goes wrong as for :meth:`connect`."""
+        deadline = self.loop.time() + seconds
+        if self.monitor is None and (failed := await self.connect(seconds)) is not None:
+            return failed
+        if self.monitor is None:
+            return None
+        self._released = True
+        try:
             await self.monitor.execute("cont", timeout=deadline - self.loop.time())
         except MonitorError as error:
-            if await self.exits_within(EXIT_GRACE):
-                return await asyncio.shield(self.ended)
-            return Conclusion(Ending.ERROR, f"the guest was not started: {error}")
+            return await self._not_started(error)
         self.started = True
         return None
+
+    async def _not_started(self, error: MonitorError) -> Conclusion:
+        if await self.exits_within(EXIT_GRACE):
+            return await asyncio.shield(self.ended)
+        return Conclusion(Ending.ERROR, f"the guest was not started: {error}")
 
     def type(self, data: bytes) -> None:
         """Type on the guest's console, where the session was started with ``typing``.

@@ -1,0 +1,108 @@
+"""Joins the consoles of the processes that a guest passes through into one, byte for byte.
+
+A guest prints on the source until that has stopped, and on the destination from then on. So
+whatever comes from a destination comes after everything that its source has printed, and all of
+that lies in the source's pipe by then: it is drained before the first byte of the destination is
+passed on. Nothing is lost and nothing comes twice.
+"""
+
+from collections.abc import Callable
+
+STRAY_BYTES = 4096
+"""Kept of what a process says that does not have the word."""
+
+Sink = Callable[[bytes], None]
+
+
+class Voice:
+    """The console of one process."""
+
+    def __init__(self, joined: "JoinedConsole") -> None:
+        self._joined = joined
+        self.drain: Callable[[], None] = _nothing
+        """Takes in what its pipe holds, without waiting; set once there is one."""
+
+    def take(self, data: bytes) -> None:
+        """What the process has printed."""
+        self._joined.take(self, data)
+
+
+class JoinedConsole:
+    """One console out of many. ``sink`` gets its bytes, in the order of the guest's time."""
+
+    def __init__(self, sink: Sink, on_hand_over: Callable[[], None] | None = None) -> None:
+        """``on_hand_over`` is called when the source has had its last word."""
+        self._sink = sink
+        self._on_hand_over = on_hand_over or _nothing
+        self._current: Voice | None = None
+        self._next: Voice | None = None
+        self._held: bytearray | None = None
+        self._held_limit = 0
+        self.stray = bytearray()
+        """What was said by processes that did not have the word: there should be none."""
+        self.strays = 0
+        """Bytes of it, also those that were not kept."""
+        self.handovers = 0
+
+    def voice(self) -> Voice:
+        """A voice for a new process; it has no word yet."""
+        return Voice(self)
+
+    def begin(self, voice: Voice) -> None:
+        """The first process: it has the word."""
+        self._current = voice
+
+    def expect(self, voice: Voice) -> None:
+        """The process that the guest is migrated to: it takes the word with its first byte."""
+        self._next = voice
+
+    def hand_over(self) -> None:
+        """The guest runs on the destination: take in the source's last words."""
+        if self._next is None:
+            return
+        if self._current is not None:
+            self._current.drain()
+        self._current, self._next = self._next, None
+        self._held = None
+        self.handovers += 1
+        self._on_hand_over()
+
+    def keep(self, voice: Voice) -> None:
+        """The hop has failed: the source, ``voice``, keeps the word, or has it back."""
+        self._current, self._next = voice, None
+
+    def hold(self, limit: int) -> None:
+        """From here on keep what the source says to ourselves: it may turn out not to have been.
+
+        A snapshot's destination goes on from this moment, and says it all again.
+        """
+        if self._current is not None:
+            self._current.drain()
+        self._held, self._held_limit = bytearray(), limit
+
+    @property
+    def overheld(self) -> bool:
+        """Whether more had to be held than was allowed."""
+        return self._held is not None and len(self._held) > self._held_limit
+
+    def release(self) -> None:
+        """It has been: pass on what was held."""
+        held, self._held = self._held, None
+        if held:
+            self._sink(bytes(held))
+
+    def take(self, voice: Voice, data: bytes) -> None:
+        """What the process of ``voice`` has printed."""
+        if voice is self._next:
+            self.hand_over()
+        if voice is not self._current:
+            self.strays += len(data)
+            self.stray += data[: STRAY_BYTES - len(self.stray)]
+        elif self._held is not None:
+            self._held += data[: self._held_limit + 1 - len(self._held)]
+        else:
+            self._sink(data)
+
+
+def _nothing() -> None:
+    pass

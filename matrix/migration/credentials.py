@@ -1,0 +1,113 @@
+"""What TLS migration needs: keys and certificates made for one chain, in QEMU's layout.
+
+QEMU's ``tls-creds-x509`` reads ca-cert.pem, server-cert.pem, server-key.pem, client-cert.pem and
+client-key.pem from a folder, ``tls-creds-psk`` reads keys.psk (its manual, "TLS setup for network
+services").
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from matrix.errors import HostError
+
+USER = "matrix"
+HOSTNAME = "localhost"
+PSK_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What each side is given: the properties of its credentials object (``object-add``)."""
+
+    server: dict[str, object]
+    client: dict[str, object]
+    hostname: str = HOSTNAME
+    """What the server's certificate must be for (``tls-hostname``)."""
+
+
+class CredentialsFolder:
+    """Makes credentials on demand, each kind once, in a private folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._psk: Secrets | None = None
+        self._x509: Secrets | None = None
+
+    def psk(self) -> Secrets:
+        """A pre-shared key that both sides have.
+
+        Raises:
+            HostError: it cannot be written.
+        """
+        if self._psk is None:
+            self._psk = make_psk(self.folder / "psk")
+        return self._psk
+
+    def x509(self) -> Secrets:
+        """Certificates of one authority for both sides, the server's for :data:`HOSTNAME`.
+
+        Raises:
+            HostError: they cannot be written.
+        """
+        if self._x509 is None:
+            self._x509 = make_x509(self.folder / "x509")
+        return self._x509
+
+
+def make_psk(folder: Path) -> Secrets:
+    """A new pre-shared key in a new folder.
+
+    Raises:
+        HostError: it cannot be written.
+    """
+    line = f"{USER}:{secrets.token_hex(PSK_BYTES)}\n"
+    _write(folder, {"keys.psk": line.encode()})
+    common: dict[str, object] = {"qom-type": "tls-creds-psk", "dir": str(folder)}
+    client = {**common, "endpoint": "client", "username": USER}
+    return Secrets({**common, "endpoint": "server"}, client)
+
+
+def make_x509(folder: Path, *, hostname: str = HOSTNAME, client: bool = True) -> Secrets:
+    """A new authority and the certificates that it has signed, in a new folder.
+
+    Args:
+        folder: must not exist.
+        hostname: what the server's certificate is for.
+        client: whether there is a certificate for the client.
+
+    Raises:
+        HostError: they cannot be written.
+    """
+    import trustme  # takes 0.1 s to load, and most chains need none of it
+
+    authority = trustme.CA()
+    server = authority.issue_cert(hostname)
+    files = {
+        "ca-cert.pem": authority.cert_pem.bytes(),
+        "server-cert.pem": b"".join(blob.bytes() for blob in server.cert_chain_pems),
+        "server-key.pem": server.private_key_pem.bytes(),
+    }
+    if client:
+        visitor = authority.issue_cert(f"{USER}@{HOSTNAME}")
+        files["client-cert.pem"] = b"".join(blob.bytes() for blob in visitor.cert_chain_pems)
+        files["client-key.pem"] = visitor.private_key_pem.bytes()
+    _write(folder, files)
+    common: dict[str, object] = {
+        "qom-type": "tls-creds-x509",
+        "dir": str(folder),
+        "verify-peer": True,
+    }
+    return Secrets({**common, "endpoint": "server"}, {**common, "endpoint": "client"})
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    try:
+        folder.mkdir(mode=0o700)
+        for name, data in files.items():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            with os.fdopen(os.open(folder / name, flags, 0o600), "wb") as file:
+                file.write(data)
+    except OSError as error:
+        raise HostError(f"cannot write credentials to {folder}: {error.strerror}") from error

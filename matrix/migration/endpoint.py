@@ -1,0 +1,157 @@
+"""One QEMU process of a migration: what its events have told of it, and how it is spoken to."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from matrix.errors import MonitorError
+from matrix.migration.board import Board
+from matrix.model import Launch
+from matrix.vm.monitor import COMMAND_TIMEOUT, Monitor
+from matrix.vm.session import Session
+
+RUNNING_STATES = ("running", "colo")
+"""Run states (``query-status``) in which the vCPUs run."""
+
+Listener = Callable[[str, Mapping[str, Any], float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """A QEMU that can run the guest: an installation's name, its version, and the command line."""
+
+    name: str
+    version: str
+    launch: Launch
+
+    @property
+    def label(self) -> str:
+        """``NAME VERSION``, as records of hops have it."""
+        return f"{self.name} {self.version}".strip()
+
+
+class Endpoint:
+    """A started QEMU process that is, was, or will be one side of a hop.
+
+    ``status`` is its migration's last one, as MIGRATION events tell (empty: none yet, in this
+    role); ``stopped`` and ``resumed`` are the Unix times of its last STOP and RESUME, None where
+    there was none since the role was taken (:meth:`take_role`).
+    """
+
+    def __init__(self, emulator: Emulator, session: Session, board: Board) -> None:
+        self.emulator = emulator
+        self.session = session
+        self.board = board
+        self.status = ""
+        self.passes = 0
+        """Number of the last MIGRATION_PASS."""
+        self.stopped: float | None = None
+        self.resumed: float | None = None
+        self.used = False
+        """It has been told ``migrate-incoming``, which it takes once in its life."""
+        self._listener: Listener | None = None
+        session.on_event = self._event
+        session.ended.add_done_callback(lambda _: board.changed())
+
+    @property
+    def label(self) -> str:
+        """``NAME VERSION`` of its installation."""
+        return self.emulator.label
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs and its monitor answers, as far as is known."""
+        process = self.session.process
+        return process is not None and process.status is None and not self.session.ended.done()
+
+    @property
+    def monitor(self) -> Monitor:
+        """Its monitor.
+
+        Raises:
+            MonitorError: it was never connected.
+        """
+        if self.session.monitor is None:
+            raise MonitorError("connect", "QEMU has no monitor")
+        return self.session.monitor
+
+    def take_role(self, listener: Listener | None) -> None:
+        """Forget the last hop; ``listener`` gets the events of the next one."""
+        self.status, self.passes = "", 0
+        self.stopped = self.resumed = None
+        self._listener = listener
+
+    async def execute(
+        self,
+        command: str,
+        arguments: Mapping[str, object] | None = None,
+        *,
+        seconds: float = COMMAND_TIMEOUT,
+        oob: bool = False,
+    ) -> Any:
+        """Execute a QMP command.
+
+        Raises:
+            MonitorError: refused, no answer in time, or QEMU has ended.
+        """
+        return await self.monitor.execute(command, arguments, seconds, oob=oob)
+
+    async def running(self) -> bool:
+        """Whether its vCPUs run, by ``query-status``.
+
+        Raises:
+            MonitorError: it does not answer.
+        """
+        reply = await self.execute("query-status")
+        state = reply.get("status") if isinstance(reply, dict) else None
+        self.session.run_state = str(state)
+        return state in RUNNING_STATES
+
+    async def information(self) -> dict[str, Any]:
+        """What ``query-migrate`` says; empty where it does not answer."""
+        try:
+            reply = await self.execute("query-migrate")
+        except MonitorError:
+            return {}
+        return reply if isinstance(reply, dict) else {}
+
+    async def until(self, *statuses: str, seconds: float) -> bool:
+        """Wait until its migration has one of ``statuses``; False once it has ended or in vain."""
+        await self.board.until(lambda: self.status in statuses or not self.alive, seconds)
+        return self.status in statuses
+
+    async def quit(self) -> None:
+        """End it, as it is no longer needed: politely first; awaited.
+
+        Raises:
+            HostError: it survives SIGKILL.
+        """
+        await self.session.stop(politely=True)
+
+    async def kill(self) -> None:
+        """End it at once.
+
+        Raises:
+            HostError: it survives SIGKILL.
+        """
+        if self.session.process is not None:
+            await self.session.process.destroy()
+            await asyncio.wait((self.session.ended,))
+
+    def _event(self, name: str, data: Mapping[str, Any], at: float) -> None:
+        match name:
+            case "MIGRATION":
+                self.status = str(data.get("status", ""))
+            case "MIGRATION_PASS":
+                passes = data.get("pass")
+                self.passes = passes if isinstance(passes, int) else self.passes
+            case "STOP":
+                self.stopped = at
+            case "RESUME":
+                self.resumed = at
+            case _:
+                pass
+        if self._listener is not None:
+            self._listener(name, data, at)
+        self.board.changed()

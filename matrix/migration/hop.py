@@ -1,0 +1,245 @@
+"""One hop: the guest goes from a running QEMU to one that waits for it.
+
+The order: capabilities and parameters on both sides, the destination listens, ``migrate`` on the
+source. Success is that the source says completed, the destination says completed and has sent
+RESUME, and lives. Whatever else happens, one of the two runs the guest afterwards and the other has
+been ended, or the end says that the guest was lost.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from matrix.errors import MonitorError
+from matrix.migrating import HopOutcome
+from matrix.migration.endpoint import Endpoint
+from matrix.migration.live import HopEnd, Injector, LiveHop
+from matrix.migration.samples import Sampler
+from matrix.migration.strategies import (
+    RECIPES,
+    capability_settings,
+    parameter_settings,
+)
+from matrix.model import Ending
+from matrix.vm.tasks import put_off_cancellation
+
+GIVING_UP = 10.0
+"""Seconds for what must follow at once: a cancelled migration to say so, a source to run again."""
+GONE_WRONG = ("failed", "cancelled")
+IN_POSTCOPY = ("postcopy-active", "postcopy-paused", "postcopy-recover", "postcopy-recover-setup")
+
+
+async def run_hop(hop: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
+    """Make the hop and return how it ended. Nothing that QEMU does raises.
+
+    Afterwards the guest runs on the destination where the outcome is ``completed``, on no one where
+    it is ``lost``, else on the source, and the other process has been ended or is to be: the
+    source's, of a completed hop, is left to the caller.
+
+    Raises:
+        HostError: a process survives SIGKILL, or the host has no sockets left.
+    """
+    try:
+        await set_up(hop, injector)
+    except MonitorError as error:
+        end = _ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+        end = await leave_on_source(hop, end)
+    else:
+        end = await _carried_over(hop, injector, sampler)
+    end.information = end.information or sampler.last
+    await injector.after_end(hop, end)
+    return end
+
+
+async def set_up(hop: LiveHop, injector: Injector) -> None:
+    """Everything before ``migrate``.
+
+    Raises:
+        MonitorError: one of the two refuses, or has ended.
+    """
+    await injector.before_listening(hop)
+    # Two processes: side by side, and one's refusal does not leave the other half set.
+    done = await asyncio.gather(
+        *(set_side(hop, side) for side in (hop.destination, hop.source)), return_exceptions=True
+    )
+    for error in done:
+        if isinstance(error, BaseException):
+            raise error
+    if hop.route is not None:
+        await hop.route.listen(hop.destination)
+        await hop.route.arrange(hop.source)
+    await injector.before_migrating(hop)
+
+
+async def set_side(hop: LiveHop, side: Endpoint) -> None:
+    """Capabilities and parameters of one side.
+
+    Raises:
+        MonitorError: it refuses them.
+    """
+    able = hop.abilities[side.emulator.name]
+    capabilities = capability_settings(hop.strategy, able, hop.capabilities)
+    await side.execute("migrate-set-capabilities", {"capabilities": capabilities})
+    parameters = parameter_settings(hop.strategy, able, hop.parameters)
+    await side.execute("migrate-set-parameters", parameters)
+
+
+async def _carried_over(hop: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
+    """``migrate``, and all that follows until it is decided."""
+    assert hop.route is not None  # noqa: S101 - hops through files are run by another function
+    hop.restart_clock()
+    async with alongside(hop, injector, sampler):
+        try:
+            await hop.source.execute("migrate", {"uri": hop.route.outgoing})
+            if RECIPES[hop.strategy].postcopy:
+                with contextlib.suppress(MonitorError):  # it is over already, or has failed
+                    await hop.source.execute("migrate-start-postcopy")
+        except MonitorError as error:
+            end = _ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+        else:
+            end = await _decided(hop, injector)
+        end.seconds = hop.elapsed
+        end.stop_to_resume = stop_to_resume(hop)
+        if hop.source.alive:
+            end.information = await sampler.take()
+    if "ram" not in end.information:
+        reason = end.information.get("error-desc")
+        if isinstance(reason, str) and end.outcome is HopOutcome.FAILED:
+            end.reason = reason
+        end.information = sampler.last
+    if end.outcome in (HopOutcome.FAILED, HopOutcome.CANCELLED):
+        return await leave_on_source(hop, end)
+    if end.outcome is HopOutcome.LOST:
+        await end_both(hop)
+    return end
+
+
+@contextlib.asynccontextmanager
+async def alongside(hop: LiveHop, injector: Injector, sampler: Sampler) -> AsyncIterator[None]:
+    """Sample, and tell the injector what happens, while the body waits for the hop's end."""
+    tasks = [
+        asyncio.create_task(sampler.run()),
+        asyncio.create_task(_tell(hop, injector)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await put_off_cancellation(asyncio.wait(tasks))
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+
+async def _tell(hop: LiveHop, injector: Injector) -> None:
+    while True:
+        side, what = await hop.happened.get()
+        try:
+            await injector.on_event(hop, side, what)
+        except MonitorError as error:
+            hop.note(str(error))
+
+
+async def _decided(hop: LiveHop, injector: Injector) -> HopEnd:
+    """Wait until the hop has ended, one way or the other; give it up when its time is over."""
+    board = hop.source.board
+    if await board.until(lambda: decide(hop, injector) is not None, hop.left):
+        return decide(hop, injector) or HopEnd(HopOutcome.LOST)
+    reason = f"not over within {hop.seconds:g} s"
+    if hop.source.status in IN_POSTCOPY or hop.destination.resumed is not None:
+        return HopEnd(HopOutcome.LOST, f"{reason}, in {hop.source.status or 'no status'}")
+    hop.note("migrate_cancel")
+    with contextlib.suppress(MonitorError):  # seen below: it does not end
+        await hop.source.execute("migrate_cancel", seconds=GIVING_UP)
+    if await board.until(lambda: decide(hop, injector) is not None, GIVING_UP):
+        end = decide(hop, injector) or HopEnd(HopOutcome.LOST)
+        end.reason = f"{reason}; {end.reason}" if end.reason else reason
+        return end
+    return HopEnd(HopOutcome.LOST, f"{reason}, and it cannot be cancelled")
+
+
+def decide(hop: LiveHop, injector: Injector) -> HopEnd | None:
+    """What the two sides have come to, by what is known now; None while it is open."""
+    source, destination = hop.source, hop.destination
+    arrived = destination.status == "completed" and destination.resumed is not None
+    if arrived and (source.status == "completed" or not source.alive):
+        return HopEnd(HopOutcome.COMPLETED)
+    if not source.alive:
+        if destination.resumed is None:
+            return _ended_meanwhile(source)
+        return HopEnd(HopOutcome.LOST, "the source ended before the destination had all memory")
+    if source.status in GONE_WRONG:
+        if destination.resumed is not None and destination.alive:
+            return HopEnd(HopOutcome.LOST, f"the source has {source.status} in postcopy")
+        cancelled = source.status == "cancelled"
+        return HopEnd(HopOutcome.CANCELLED if cancelled else HopOutcome.FAILED)
+    if not destination.alive and (source.status == "completed" or source.status in IN_POSTCOPY):
+        if destination.resumed is not None and _by_itself(destination):
+            return HopEnd(HopOutcome.COMPLETED, guest_ended=True)
+        return HopEnd(HopOutcome.LOST, f"the destination ended: {_why(destination)}")
+    if source.status == "postcopy-paused" and not injector.patient(hop):
+        return HopEnd(HopOutcome.LOST, "the connection was lost in postcopy")
+    return None
+
+
+async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
+    """The hop has not happened: end the destination, and see to it that the source runs."""
+    await put_off_cancellation(hop.destination.kill())
+    if end.guest_ended:
+        return end
+    source = hop.source
+    try:
+        if await source.running():
+            return end
+        # It may be about to: after a failed switchover it resumes by itself.
+        await source.board.until(lambda: not source.alive or _resumed(source), 1.0)
+        if not await source.running():
+            hop.note("cont")
+            await source.execute("cont")
+            if not await source.running():
+                return HopEnd(HopOutcome.LOST, f"{end.reason}; the source is {_state(source)}")
+    except MonitorError as error:
+        over = _ended_meanwhile(source)
+        return over or HopEnd(HopOutcome.LOST, f"{end.reason}; the source does not answer: {error}")
+    return end
+
+
+async def end_both(hop: LiveHop) -> None:
+    """The guest is lost: leave no half of it behind."""
+    await put_off_cancellation(hop.source.kill())
+    await put_off_cancellation(hop.destination.kill())
+
+
+def stop_to_resume(hop: LiveHop) -> float | None:
+    """Seconds from the source's STOP to the destination's RESUME, where there were both."""
+    stopped, resumed = hop.source.stopped, hop.destination.resumed
+    return None if stopped is None or resumed is None else resumed - stopped
+
+
+def _resumed(source: Endpoint) -> bool:
+    return source.resumed is not None and source.resumed >= (source.stopped or 0.0)
+
+
+def _ended_meanwhile(source: Endpoint) -> HopEnd | None:
+    """How a hop ended whose source has: the guest came to its end, or was lost with its QEMU."""
+    if source.alive:
+        return None
+    if _by_itself(source):
+        return HopEnd(HopOutcome.CANCELLED, "the guest came to its end", guest_ended=True)
+    return HopEnd(HopOutcome.LOST, f"the source ended: {_why(source)}")
+
+
+def _by_itself(endpoint: Endpoint) -> bool:
+    ended = endpoint.session.ended
+    return ended.done() and ended.result().ending is Ending.EXITED
+
+
+def _why(endpoint: Endpoint) -> str:
+    ended = endpoint.session.ended
+    reason = ended.result().reason if ended.done() else ""
+    return reason or "it exited"
+
+
+def _state(endpoint: Endpoint) -> str:
+    return endpoint.session.run_state or "not running"

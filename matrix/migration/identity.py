@@ -1,0 +1,106 @@
+"""What must be the same on both sides of a hop, and is compared before: QEMU does not always.
+
+Another CPU model under TCG, for one, migrates without a word, and the guest then finds itself on a
+processor with other features.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from matrix.errors import MonitorError
+from matrix.migration.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a QEMU process presents to its guest, as far as it can be asked."""
+
+    machine: str = ""
+    """Type of ``/machine``, without QEMU's suffix."""
+    vcpus: int = 0
+    cpu: str = ""
+    """QOM type of the first vCPU."""
+    features: str = ""
+    """x86: the CPUID words of that vCPU."""
+    memory: int = 0
+    """Bytes, without what may be plugged."""
+
+
+WORDS = {
+    "machine": "machine type",
+    "vcpus": "number of vCPUs",
+    "cpu": "CPU model",
+    "features": "CPU features",
+    "memory": "memory in bytes",
+}
+
+
+async def identity_of(endpoint: Endpoint) -> Identity:
+    """Ask a QEMU what it presents. What it does not answer is left empty."""
+    machine = await _asked(endpoint, "qom-get", path="/machine", property="type")
+    memory = await _asked(endpoint, "query-memory-size-summary")
+    vcpus = await _asked(endpoint, "query-cpus-fast")
+    cpu = features = ""
+    vcpus = vcpus if isinstance(vcpus, list) else []
+    if vcpus and isinstance(vcpus[0], dict):
+        path = vcpus[0].get("qom-path")
+        cpu = _text(await _asked(endpoint, "qom-get", path=path, property="type"))
+        if cpu.endswith(("-x86_64-cpu", "-i386-cpu")):
+            words = await _asked(endpoint, "qom-get", path=path, property="feature-words")
+            features = _feature_text(words)
+    base = memory.get("base-memory") if isinstance(memory, dict) else None
+    return Identity(
+        machine=_text(machine).removesuffix("-machine"),
+        vcpus=len(vcpus),
+        cpu=cpu,
+        features=features,
+        memory=base if isinstance(base, int) else 0,
+    )
+
+
+def difference(source: Identity, destination: Identity) -> str:
+    """What differs, in words; empty where nothing does. What one did not say does not differ."""
+    found = []
+    for item in fields(Identity):
+        ours, theirs = getattr(source, item.name), getattr(destination, item.name)
+        if ours and theirs and ours != theirs:
+            if item.name == "features":
+                found.append(f"{WORDS[item.name]} differ: {_feature_difference(ours, theirs)}")
+            else:
+                found.append(
+                    f"{WORDS[item.name]} {ours} on the source, {theirs} on the destination"
+                )
+    return "; ".join(found)
+
+
+async def _asked(endpoint: Endpoint, command: str, **arguments: object) -> Any:
+    try:
+        return await endpoint.execute(command, arguments or None)
+    except MonitorError:
+        return None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _feature_text(words: Any) -> str:
+    """``LEAF.INDEX.REGISTER=VALUE …`` in a fixed order."""
+    found = []
+    for word in words if isinstance(words, list) else ():
+        if isinstance(word, dict) and word.get("features"):
+            leaf, index = word.get("cpuid-input-eax", 0), word.get("cpuid-input-ecx", 0)
+            where = f"{leaf:x}.{index:x}.{word.get('cpuid-register', '')}"
+            found.append(f"{where}={word['features']:#x}")
+    return " ".join(sorted(found))
+
+
+def _feature_difference(source: str, destination: str) -> str:
+    ours = dict(item.split("=") for item in source.split())
+    theirs = dict(item.split("=") for item in destination.split())
+    different = [
+        f"CPUID {name} {ours.get(name, '0')} and {theirs.get(name, '0')}"
+        for name in sorted(ours.keys() | theirs.keys())
+        if ours.get(name) != theirs.get(name)
+    ]
+    return ", ".join(different)

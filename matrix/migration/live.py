@@ -1,0 +1,180 @@
+"""A hop that is being made: what those who watch it or interfere with it may see and do."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from matrix.migrating import Fault, HopEvent, HopOutcome, Strategy, Transport
+from matrix.migration.endpoint import Endpoint, Listener
+from matrix.migration.routes import Route
+from matrix.migration.strategies import Abilities, ParameterValue
+from matrix.model import Launch
+
+EVENTS_KEPT = 400
+"""Events per hop; a guest that dirties fast may cause any number of passes."""
+HEARD = ("MIGRATION", "MIGRATION_PASS", "STOP", "RESUME", "GUEST_PANICKED", "SHUTDOWN")
+
+
+class LiveHop:
+    """One hop from before its destination listens until it is over."""
+
+    def __init__(
+        self,
+        number: int,
+        strategy: Strategy,
+        transport: Transport | None,
+        source: Endpoint,
+        destination: Endpoint,
+        seconds: float,
+    ) -> None:
+        self.number = number
+        self.strategy = strategy
+        self.transport = transport
+        """None: through a file."""
+        self.source = source
+        self.destination = destination
+        self.seconds = seconds
+        """What it may take before it is given up."""
+        self.machine = ""
+        """Type of the machine, where it was asked."""
+        self.route: Route | None = None
+        self.file: Path | None = None
+        self.abilities: dict[str, Abilities] = {}
+        """By installation."""
+        self.capabilities: set[str] = set()
+        """Switched on beside those of the strategy, on both sides."""
+        self.parameters: dict[str, ParameterValue] = {}
+        """Migration parameters beside those of the strategy, on both sides."""
+        self.events: list[HopEvent] = []
+        self.begun = time.time()
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self.happened: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        """(side, what), for the injector; bounded as the events are."""
+        source.take_role(self._listener("source"))
+        destination.take_role(self._listener("destination"))
+
+    def restart_clock(self) -> None:
+        """The hop begins now: with ``migrate``."""
+        shift = self._loop.time() - self._started
+        self.begun, self._started = time.time(), self._loop.time()
+        self.events = [
+            HopEvent(round(event.at - shift, 6), event.side, event.what) for event in self.events
+        ]
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the hop began."""
+        return self._loop.time() - self._started
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is given up; at least 0."""
+        return max(0.0, self.seconds - self.elapsed)
+
+    def note(self, what: str) -> None:
+        """Record a deed of ours."""
+        self._add(self.elapsed, "matrix", what)
+
+    async def until(self, *statuses: str, side: str = "source") -> bool:
+        """Wait until a side's migration has one of ``statuses``; False if it ends, or in vain."""
+        endpoint = self.source if side == "source" else self.destination
+        return await endpoint.until(*statuses, seconds=self.left)
+
+    def _add(self, at: float, side: str, what: str) -> None:
+        if len(self.events) < EVENTS_KEPT:
+            self.events.append(HopEvent(round(at, 6), side, what))
+
+    def _listener(self, side: str) -> Listener:
+        def hear(name: str, data: Mapping[str, Any], at: float) -> None:
+            if name not in HEARD:
+                return
+            detail = data.get("status", data.get("pass", data.get("reason", "")))
+            what = f"{name} {detail}".rstrip()
+            self._add(at - self.begun, side, what)
+            if self.happened.qsize() < EVENTS_KEPT:
+                self.happened.put_nowait((side, what))
+
+        return hear
+
+
+class HopEnd:
+    """How a hop ended, before the guest has proved anything."""
+
+    __slots__ = ("guest_ended", "information", "outcome", "reason", "seconds", "stop_to_resume")
+
+    def __init__(self, outcome: HopOutcome, reason: str = "", *, guest_ended: bool = False) -> None:
+        self.outcome = outcome
+        self.reason = reason
+        """What QEMU or the host said; empty where it completed."""
+        self.guest_ended = guest_ended
+        """The guest came to its end by itself meanwhile."""
+        self.seconds = 0.0
+        self.stop_to_resume: float | None = None
+        self.information: dict[str, Any] = {}
+        """The last answer of the source to ``query-migrate`` that had numbers in it."""
+
+
+class Injector(Protocol):
+    """Someone who interferes with a hop. See :class:`Bystander` for what each method is told."""
+
+    fault: Fault | None
+    compares: bool
+
+    def adapt(self, launch: Launch) -> Launch: ...  # noqa: D102 - see Bystander
+
+    async def before_listening(self, hop: LiveHop) -> None: ...  # noqa: D102
+
+    async def before_migrating(self, hop: LiveHop) -> None: ...  # noqa: D102
+
+    async def on_event(self, hop: LiveHop, side: str, what: str) -> None: ...  # noqa: D102
+
+    async def after_end(self, hop: LiveHop, end: HopEnd) -> None: ...  # noqa: D102
+
+    def patient(self, hop: LiveHop) -> bool: ...  # noqa: D102
+
+    def judge(self, hop: LiveHop, end: HopEnd) -> str: ...  # noqa: D102
+
+
+class Bystander:
+    """Interferes with nothing; faults derive from it."""
+
+    fault: Fault | None = None
+    compares = True
+    """Whether source and destination are compared before the hop."""
+
+    def adapt(self, launch: Launch) -> Launch:
+        """The command line to start the destination with, instead of ``launch``."""
+        return launch
+
+    async def before_listening(self, hop: LiveHop) -> None:
+        """The destination is up, ``hop.route`` (or ``hop.file``) is made, nothing is set yet.
+
+        What is put into ``hop.capabilities`` and ``hop.parameters`` is set on both sides.
+        """
+
+    async def before_migrating(self, hop: LiveHop) -> None:
+        """The destination listens, the source is set up; ``hop.route.outgoing`` is used next."""
+
+    async def on_event(self, hop: LiveHop, side: str, what: str) -> None:
+        """A side has sent an event.
+
+        ``side`` is ``source`` or ``destination``, ``what`` is ``MIGRATION active``, ``STOP``, ….
+        Called one event at a time, in order, while the hop goes on; is cancelled when it ends.
+        A MonitorError that it raises is noted, and is no failure.
+        """
+
+    async def after_end(self, hop: LiveHop, end: HopEnd) -> None:
+        """The hop is over and the loser, if there is one, has been ended."""
+
+    def patient(self, hop: LiveHop) -> bool:  # noqa: ARG002 - for those who derive
+        """Whether a source in ``postcopy-paused`` is waited for: it is going to be recovered."""
+        return False
+
+    def judge(self, hop: LiveHop, end: HopEnd) -> str:  # noqa: ARG002 - for those who derive
+        """Why this is not what had to follow; empty where it is."""
+        if end.outcome is HopOutcome.COMPLETED or end.guest_ended:
+            return ""
+        return f"the hop {end.outcome.value}: {end.reason}".rstrip(": ")

@@ -1,0 +1,208 @@
+"""The QEMU processes of one case: started, spoken to through one set of logs, and all ended."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from matrix.errors import HostError
+from matrix.migration.board import Board
+from matrix.migration.console import JoinedConsole, Voice
+from matrix.migration.credentials import CredentialsFolder
+from matrix.migration.endpoint import Emulator, Endpoint
+from matrix.migration.strategies import Abilities, abilities
+from matrix.model import Launch
+from matrix.vm.logs import Logs
+from matrix.vm.session import Conclusion, Session
+from matrix.vm.tasks import put_off_cancellation
+
+ENDING_AT_ONCE = 4
+"""Processes that may be on their way out while the next hop is made."""
+
+OnConsole = Callable[[bytes, float], None]
+"""Gets bytes of the guest's console and the Unix time at which they came."""
+
+
+class NotStartedError(HostError):
+    """A QEMU did not come up; ``conclusion`` says how it ended."""
+
+    def __init__(self, emulator: Emulator, conclusion: Conclusion) -> None:
+        self.conclusion = conclusion
+        super().__init__(f"QEMU {emulator.label} did not start: {conclusion.reason}")
+
+
+class Processes:
+    """Starts QEMUs and owns them; an asynchronous context that ends them all.
+
+    ``joined`` is the guest's one console, ``folder`` a private folder with a short path.
+    """
+
+    def __init__(
+        self, directory: Path, log_bytes: int, start_seconds: float, on_console: OnConsole
+    ) -> None:
+        self.directory = directory
+        self.board = Board()
+        self.started = 0
+        """How many there have been."""
+        self.on_hand_over: Callable[[], None] = _nothing
+        self.last_output = time.monotonic()
+        self._log_bytes = log_bytes
+        self._start_seconds = start_seconds
+        self._on_console = on_console
+        self._logs: Logs | None = None
+        self.known_abilities: dict[str, Abilities] = {}
+        """Of each installation that was started, what it knows of migration."""
+        self._voices: dict[Endpoint, Voice] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self.failure: Exception | None = None
+        """What the host, or ``on_console``, raised where there was no caller to raise it to."""
+
+    async def __aenter__(self) -> Self:
+        """Open the logs and make the folder.
+
+        Raises:
+            OSError: one cannot be made.
+        """
+        self.folder = Path(tempfile.mkdtemp(prefix="matrix-"))
+        try:
+            self._logs = Logs(self.directory, self._log_bytes)
+        except OSError:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        self.credentials = CredentialsFolder(self.folder)
+        self.joined = JoinedConsole(self._output, lambda: self.on_hand_over())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all of them and store the last of their output.
+
+        Raises:
+            OSError: that cannot be stored.
+            HostError: one survives SIGKILL.
+        """
+        try:
+            for task in self._ending:
+                task.cancel()
+            closing = [endpoint.session.close() for endpoint in self._voices]
+            results = await put_off_cancellation(
+                asyncio.gather(*closing, *self._ending, return_exceptions=True)
+            )
+        finally:
+            self._voices.clear()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self._logs is not None:
+                self._logs.close()
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def start(
+        self,
+        emulator: Emulator,
+        *,
+        incoming: bool,
+        adapt: Callable[[Launch], Launch] | None = None,
+    ) -> Endpoint:
+        """Start a QEMU; one that is ``incoming`` is then ready for ``migrate-incoming``.
+
+        The first one is not: it has the word on the console, and runs its guest after :meth:`boot`.
+
+        Raises:
+            NotStartedError: it ended, or did not answer.
+            MonitorError: it does not say what it knows of migration.
+            OSError, SpawnError: it could not be started.
+        """
+        self.started += 1
+        voice = self.joined.voice()
+        session = Session(self.directory, voice.take, logs=self._logs, name=f"qemu-{self.started}")
+        voice.drain = session.drain
+        endpoint = Endpoint(emulator, session, self.board)
+        self._voices[endpoint] = voice
+        if not incoming:
+            self.joined.begin(voice)
+        launch = emulator.launch if adapt is None else adapt(emulator.launch)
+        try:
+            while len(self._ending) >= ENDING_AT_ONCE:
+                await asyncio.wait(self._ending, return_when=asyncio.FIRST_COMPLETED)
+            await session.start(launch, self._log_bytes, typing=True, incoming=incoming)
+            await self._connect(endpoint)
+            if emulator.name not in self.known_abilities:
+                self.known_abilities[emulator.name] = await _ask_abilities(endpoint)
+        except BaseException:
+            await put_off_cancellation(self._close(endpoint))
+            raise
+        return endpoint
+
+    async def _connect(self, endpoint: Endpoint) -> None:
+        failed = await endpoint.session.connect(self._start_seconds)
+        if failed is not None:
+            raise NotStartedError(endpoint.emulator, failed)
+
+    async def boot(self, endpoint: Endpoint) -> None:
+        """Let the guest of one that is not incoming run.
+
+        Raises:
+            NotStartedError: it ended, or did not answer.
+        """
+        failed = await endpoint.session.boot(self._start_seconds)
+        if failed is not None:
+            raise NotStartedError(endpoint.emulator, failed)
+
+    def expect(self, destination: Endpoint) -> None:
+        """The guest is about to go there: its console is the next to have the word."""
+        self.joined.expect(self._voices[destination])
+
+    def keep(self, source: Endpoint) -> None:
+        """The guest stays there."""
+        self.joined.keep(self._voices[source])
+
+    def retire(self, endpoint: Endpoint) -> None:
+        """Quit one that is no longer needed, without waiting for its end."""
+        task = asyncio.create_task(self._end(endpoint))
+        self._ending.add(task)
+        task.add_done_callback(self._ended)
+
+    async def _end(self, endpoint: Endpoint) -> None:
+        try:
+            await endpoint.quit()
+        finally:
+            await put_off_cancellation(self._close(endpoint))
+
+    async def _close(self, endpoint: Endpoint) -> None:
+        await endpoint.session.close()
+        self._voices.pop(endpoint, None)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error if isinstance(error, Exception) else HostError(str(error)))
+
+    def fail(self, error: Exception) -> None:
+        """Something failed where there was no caller to raise it to; the first one counts."""
+        self.failure = self.failure or error
+        self.board.changed()
+
+    def _output(self, data: bytes) -> None:
+        self.last_output = time.monotonic()
+        if self._logs is not None:
+            self._logs.console.write(data)
+        self._on_console(data, time.time())
+
+
+async def _ask_abilities(endpoint: Endpoint) -> Abilities:
+    capabilities = await endpoint.execute("query-migrate-capabilities")
+    parameters = await endpoint.execute("query-migrate-parameters")
+    return abilities(capabilities, parameters, endpoint.monitor.version)
+
+
+def _nothing() -> None:
+    pass

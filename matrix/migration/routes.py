@@ -1,0 +1,220 @@
+"""How the migration stream gets from source to destination: one route per hop and transport.
+
+A route tells the destination where to listen, and knows what to tell the source. What it makes
+(sockets, pipes, credentials) it releases when closed; long-lived things are in the chain's private
+folder, whose path is short enough for a Unix socket.
+"""
+
+import contextlib
+import os
+import shlex
+import socket
+from pathlib import Path
+from typing import Any, Protocol, assert_never
+
+from matrix.errors import HostError, MonitorError
+from matrix.migrating import Transport
+from matrix.migration.credentials import CredentialsFolder, Secrets
+from matrix.migration.endpoint import Endpoint
+
+LOCALHOST = "127.0.0.1"
+TLS_OUTGOING = "matrix-tls-out"
+TLS_INCOMING = "matrix-tls-in"
+FD_NAME = "matrix-migration"
+
+
+class Route(Protocol):
+    """The way of one hop. ``outgoing`` is the URI for ``migrate``; whoever puts something in
+    between (a proxy) changes it after :meth:`listen`."""
+
+    outgoing: str
+
+    async def listen(self, destination: Endpoint) -> None:
+        """Have the destination listen, with ``migrate-incoming``.
+
+        Raises:
+            MonitorError: it does not.
+            HostError: the host has no sockets, pipes or descriptors left.
+        """
+        ...
+
+    async def arrange(self, source: Endpoint) -> None:
+        """Give the source what it needs before ``migrate``. Raises as :meth:`listen`."""
+        ...
+
+    def close(self) -> None:
+        """Release what the route has made; idempotent. The hop is over."""
+        ...
+
+
+def route_for(
+    transport: Transport, folder: Path, number: int, credentials: CredentialsFolder
+) -> Route:
+    """A new route.
+
+    Args:
+        transport: which kind.
+        folder: a private folder with a short path.
+        number: of the hop, for names in the folder.
+        credentials: makes what TLS needs, once per chain.
+
+    Raises:
+        HostError: the credentials cannot be written.
+    """
+    match transport:
+        case Transport.UNIX:
+            return UnixRoute(folder / f"hop-{number}")
+        case Transport.TCP:
+            return TcpRoute()
+        case Transport.FD:
+            return DescriptorRoute()
+        case Transport.EXEC:
+            return CommandRoute(folder, number)
+        case Transport.TLS_PSK:
+            return TcpRoute(credentials.psk())
+        case Transport.TLS_X509:
+            return TcpRoute(credentials.x509())
+        case _:
+            assert_never(transport)
+
+
+async def migrate_incoming(destination: Endpoint, uri: str) -> None:
+    """Have ``destination`` listen. It does so once in its life.
+
+    Raises:
+        MonitorError: it does not.
+    """
+    destination.used = True
+    await destination.execute("migrate-incoming", {"uri": uri})
+
+
+class UnixRoute:
+    """A Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.outgoing = f"unix:{path}"
+
+    async def listen(self, destination: Endpoint) -> None:
+        """See :class:`Route`."""
+        await migrate_incoming(destination, self.outgoing)
+
+    async def arrange(self, source: Endpoint) -> None:
+        """See :class:`Route`."""
+
+    def close(self) -> None:
+        """Remove the socket: a destination that was killed leaves it behind."""
+        self._path.unlink(missing_ok=True)
+
+
+class TcpRoute:
+    """TCP on the loopback, on a port that the kernel chooses; with ``secrets``, TLS over it."""
+
+    def __init__(self, secrets: Secrets | None = None) -> None:
+        self.secrets = secrets
+        """May be replaced by others, for one side or both, before :meth:`listen`."""
+        self.outgoing = ""
+        self.port = 0
+
+    async def listen(self, destination: Endpoint) -> None:
+        """See :class:`Route`."""
+        if self.secrets is not None:
+            await _add_object(destination, TLS_INCOMING, self.secrets.server)
+            await destination.execute("migrate-set-parameters", {"tls-creds": TLS_INCOMING})
+        await migrate_incoming(destination, f"tcp:{LOCALHOST}:0")
+        self.port = listening_port(await destination.information())
+        self.outgoing = f"tcp:{LOCALHOST}:{self.port}"
+
+    async def arrange(self, source: Endpoint) -> None:
+        """See :class:`Route`."""
+        if self.secrets is None:
+            return
+        await _add_object(source, TLS_OUTGOING, self.secrets.client)
+        settings = {"tls-creds": TLS_OUTGOING, "tls-hostname": self.secrets.hostname}
+        await source.execute("migrate-set-parameters", settings)
+
+    def close(self) -> None:
+        """See :class:`Route`."""
+
+
+class DescriptorRoute:
+    """A socketpair, of which each side gets an end (``getfd``)."""
+
+    def __init__(self) -> None:
+        self.outgoing = f"fd:{FD_NAME}"
+        self._ends: list[socket.socket] = []
+
+    async def listen(self, destination: Endpoint) -> None:
+        """See :class:`Route`."""
+        try:
+            self._ends = list(socket.socketpair())
+        except OSError as error:
+            raise HostError(f"no socket for a migration: {error.strerror}") from error
+        await destination.monitor.send_descriptor(FD_NAME, self._ends[1].fileno())
+        self._ends.pop().close()
+        await migrate_incoming(destination, f"fd:{FD_NAME}")
+
+    async def arrange(self, source: Endpoint) -> None:
+        """See :class:`Route`."""
+        if self._ends:
+            await source.monitor.send_descriptor(FD_NAME, self._ends[0].fileno())
+            self._ends.pop().close()
+
+    def close(self) -> None:
+        """See :class:`Route`."""
+        while self._ends:
+            self._ends.pop().close()
+
+
+class CommandRoute:
+    """Commands of the shell at both sides (``exec:``), joined by two named pipes.
+
+    One pipe is for the return path: a command that only carries the stream forward would leave the
+    destination without a voice. QEMU's sandbox must let it start processes, and only here.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self._forth = folder / f"hop-{number}-forth"
+        self._back = folder / f"hop-{number}-back"
+        forth, back = shlex.quote(str(self._forth)), shlex.quote(str(self._back))
+        self.outgoing = f"exec:cat <{back} & exec cat >{forth}"
+        self._incoming = f"exec:cat <{forth} & exec cat >{back}"
+
+    async def listen(self, destination: Endpoint) -> None:
+        """See :class:`Route`."""
+        try:
+            for path in (self._forth, self._back):
+                os.mkfifo(path, 0o600)
+        except OSError as error:
+            raise HostError(f"cannot make a named pipe: {error.strerror}") from error
+        await migrate_incoming(destination, self._incoming)
+
+    async def arrange(self, source: Endpoint) -> None:
+        """See :class:`Route`."""
+
+    def close(self) -> None:
+        """Remove the pipes, and let go whoever still waits for the other end of one."""
+        for path in (self._forth, self._back):
+            with contextlib.suppress(OSError):
+                os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+            path.unlink(missing_ok=True)
+
+
+def listening_port(information: dict[str, Any]) -> int:
+    """The port in ``query-migrate`` of a destination that listens on TCP.
+
+    Raises:
+        MonitorError: it names none.
+    """
+    for address in information.get("socket-address", ()):
+        port = address.get("port") if isinstance(address, dict) else None
+        if isinstance(port, str) and port.isdecimal():
+            return int(port)
+    raise MonitorError("query-migrate", "the destination names no port that it listens on")
+
+
+async def _add_object(endpoint: Endpoint, name: str, properties: dict[str, object]) -> None:
+    """Create a TLS credentials object; one of an earlier hop of the same name goes first."""
+    with contextlib.suppress(MonitorError):  # mostly there is none
+        await endpoint.execute("object-del", {"id": name})
+    await endpoint.execute("object-add", {**properties, "id": name})

@@ -1,0 +1,157 @@
+"""What many hops come to: percentiles in bounded memory, and whether limits hold. Pure.
+
+Quantities go into buckets whose borders grow by a constant factor, so that a percentile is exact to
+within 1 % whatever the number of hops, and the order of the hops makes no difference.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from matrix.migrating import Hop, HopOutcome, Limits, MigrationSummary, Statistic
+
+GROWTH = 1.02
+"""Ratio of a bucket's borders: its middle is within 1 % of all that is in it."""
+SMALLEST = 1e-6
+"""Smaller values, and 0, count as nothing."""
+BROKEN_KEPT = 20
+"""Broken limits that are named; the rest are only counted."""
+
+QUANTITIES: tuple[tuple[str, str, str], ...] = (
+    ("total-time", "s", "total_time"),
+    ("setup-time", "s", "setup_time"),
+    ("downtime", "s", "downtime"),
+    ("stop-to-resume", "s", "stop_to_resume"),
+    ("blackout", "s", "blackout"),
+    ("silence", "s", "silence"),
+    ("clock-jump", "s", "clock_jump"),
+    ("seconds", "s", "seconds"),
+    ("transferred", "B", "transferred"),
+    ("passes", "", "passes"),
+    ("dirty-rate", "B/s", "dirty_rate"),
+    ("throughput", "B/s", "throughput"),
+    ("throttle", "%", "throttle"),
+)
+"""Name, unit, and the attribute of a :class:`~matrix.migrating.Hop`; of clock jumps the size."""
+
+
+class Distribution:
+    """Counts values in buckets."""
+
+    def __init__(self) -> None:
+        self._buckets: Counter[int] = Counter()
+        self.count = 0
+        self.largest = 0.0
+
+    def add(self, value: float) -> None:
+        """Take in a value; its sign does not count."""
+        value = abs(value)
+        self.count += 1
+        self.largest = max(self.largest, value)
+        self._buckets[_bucket(value)] += 1
+
+    def percentile(self, percent: float) -> float:
+        """The least value that is not exceeded by ``percent`` % of all, to within 1 %."""
+        rank = max(1, math.ceil(self.count * percent / 100))
+        for bucket in sorted(self._buckets):
+            rank -= self._buckets[bucket]
+            if rank <= 0:
+                return min(_middle(bucket), self.largest)
+        return 0.0
+
+
+class Statistics:
+    """Folds hops, one after the other."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._distributions = {name: Distribution() for name, _, _ in QUANTITIES}
+        self._worst: dict[str, tuple[float, int]] = {}
+        """Per quantity the largest value and the number of its hop."""
+        self._broken: list[str] = []
+        self._more_broken = 0
+        self.hops = self.completed = self.as_expected = self.bad = 0
+
+    def add(self, hop: Hop) -> None:
+        """Take in a hop."""
+        self.hops += 1
+        completed = hop.outcome is HopOutcome.COMPLETED
+        self.completed += completed
+        self.as_expected += hop.good and hop.fault is not None
+        self.bad += not hop.good
+        if not completed:
+            return  # what a hop took that did not happen says nothing of those that did
+        for name, _, attribute in QUANTITIES:
+            value = getattr(hop, attribute)
+            if value is not None:
+                self._distributions[name].add(value)
+                if abs(value) > self._worst.get(name, (-1.0, 0))[0]:
+                    self._worst[name] = (abs(value), hop.number)
+        if hop.fault is None:  # a fault may well make a hop slow: that is not held against it
+            self._check(hop)
+
+    def summary(self, seed: int, seconds: float) -> MigrationSummary:
+        """What they have come to, over ``seconds`` of wall time."""
+        broken = [*self._broken, *self._overall(seconds)]
+        if self._more_broken:
+            broken.append(f"and {self._more_broken} more")
+        return MigrationSummary(
+            hops=self.hops,
+            completed=self.completed,
+            as_expected=self.as_expected,
+            bad=self.bad,
+            seed=seed,
+            seconds=round(seconds, 3),
+            statistics=tuple(self._statistics()),
+            broken=tuple(broken),
+        )
+
+    def _statistics(self) -> Iterable[Statistic]:
+        for name, unit, _ in QUANTITIES:
+            values = self._distributions[name]
+            if values.count:
+                p50, p90, p99 = (values.percentile(percent) for percent in (50, 90, 99))
+                yield Statistic(name, unit, values.count, p50, p90, p99, values.largest)
+
+    def _check(self, hop: Hop) -> None:
+        limits = self._limits
+        for name, value, limit in (
+            ("downtime", hop.downtime, limits.downtime_max),
+            ("blackout", hop.blackout, limits.blackout_max),
+            ("total-time", hop.total_time, limits.total_time),
+            ("clock-jump", hop.clock_jump, limits.clock_jump),
+        ):
+            if value is None or limit is None or abs(value) <= limit:
+                continue
+            if len(self._broken) < BROKEN_KEPT:
+                text = f"hop {hop.number}: {name} {value:.3f} s, more than {limit:g} s"
+                self._broken.append(text)
+            else:
+                self._more_broken += 1
+
+    def _overall(self, seconds: float) -> Iterable[str]:
+        """Limits that only all hops together can break."""
+        limit = self._limits.downtime_p99
+        downtime = self._distributions["downtime"]
+        if limit is not None and downtime.count:
+            found = downtime.percentile(99)
+            if found > limit:
+                worst, number = self._worst["downtime"]
+                yield (
+                    f"downtime p99 {found:.3f} s, more than {limit:g} s; "
+                    f"worst is hop {number} with {worst:.3f} s"
+                )
+        least = self._limits.hops_per_minute
+        if least is not None and seconds > 0:
+            rate = self.completed * 60 / seconds
+            if rate < least:
+                yield f"{rate:.1f} hops per minute, less than {least:g}"
+
+
+def _bucket(value: float) -> int:
+    return math.floor(math.log(max(value, SMALLEST)) / math.log(GROWTH))
+
+
+def _middle(bucket: int) -> float:
+    value = GROWTH ** (bucket + 0.5)
+    return 0.0 if value < 2 * SMALLEST else value

@@ -1,0 +1,138 @@
+"""Strategies as QEMU's capabilities and parameters, and what a binary lacks for one. Pure.
+
+What a binary knows is asked of it (``query-migrate-capabilities``, ``query-migrate-parameters``),
+never guessed from its version: distributions patch, and builds leave things out.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from matrix.migrating import Strategy
+
+ALWAYS = ("events",)
+MANAGED = (
+    "events",
+    "return-path",
+    "postcopy-ram",
+    "postcopy-preempt",
+    "multifd",
+    "xbzrle",
+    "auto-converge",
+    "dirty-limit",
+    "mapped-ram",
+    "background-snapshot",
+    "pause-before-switchover",
+    "validate-uuid",
+    "x-ignore-shared",
+    "release-ram",
+    "switchover-ack",
+)
+"""Capabilities that every hop sets, most of them to off: a process that took its guest in by one
+strategy may send it on by another."""
+
+ParameterValue = int | bool | str
+Parameters = Mapping[str, ParameterValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a strategy is made of."""
+
+    capabilities: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, ParameterValue], ...] = ()
+    mode: str = "normal"
+    """``mode`` of the migration (QEMU's MigMode)."""
+    postcopy: bool = False
+    """Whether it is told ``migrate-start-postcopy``."""
+    return_path: bool = True
+    """A destination must be able to say that it has failed; a file says nothing."""
+
+
+RECIPES: dict[Strategy, Recipe] = {
+    Strategy.PRECOPY: Recipe(),
+    Strategy.POSTCOPY: Recipe(("postcopy-ram",), postcopy=True),
+    Strategy.POSTCOPY_PREEMPT: Recipe(("postcopy-ram", "postcopy-preempt"), postcopy=True),
+    Strategy.MULTIFD: Recipe(("multifd",), (("multifd-channels", 2),)),
+    Strategy.XBZRLE: Recipe(("xbzrle",), (("xbzrle-cache-size", 64 << 20),)),
+    Strategy.AUTO_CONVERGE: Recipe(("auto-converge",)),
+    Strategy.DIRTY_LIMIT: Recipe(("dirty-limit",)),
+    Strategy.MAPPED_RAM: Recipe(("mapped-ram",), return_path=False),
+    Strategy.FILE: Recipe(return_path=False),
+    Strategy.BACKGROUND_SNAPSHOT: Recipe(("background-snapshot",), return_path=False),
+    Strategy.CPR_REBOOT: Recipe(mode="cpr-reboot", return_path=False),
+    Strategy.CPR_TRANSFER: Recipe(mode="cpr-transfer"),
+}
+
+CPR_TRANSFER_SINCE = (10, 0, 0)
+"""QEMU's ``mode`` parameter does not say which modes it takes; the schema of its type would, and
+this is the release in which MigMode got ``cpr-transfer``. ``cpr-reboot`` came with ``mode``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What one binary knows of migration."""
+
+    capabilities: frozenset[str]
+    parameters: frozenset[str]
+    version: tuple[int, int, int] = (0, 0, 0)
+
+
+def abilities(
+    capabilities: Any, parameters: Any, version: tuple[int, int, int] = (0, 0, 0)
+) -> Abilities:
+    """From the answers to ``query-migrate-capabilities`` and ``query-migrate-parameters``."""
+    listed = capabilities if isinstance(capabilities, list) else []
+    names = (item.get("capability") for item in listed if isinstance(item, dict))
+    known = frozenset(name for name in names if isinstance(name, str))
+    return Abilities(known, frozenset(parameters if isinstance(parameters, dict) else ()), version)
+
+
+def why_not(strategy: Strategy, able: Abilities) -> str:
+    """What the binary lacks for the strategy, in words; empty where it lacks nothing."""
+    recipe = RECIPES[strategy]
+    for capability in recipe.capabilities:
+        if capability not in able.capabilities:
+            return f"it has no migration capability {capability!r}"
+    for name, _ in recipe.parameters:
+        if name not in able.parameters:
+            return f"it has no migration parameter {name!r}"
+    if recipe.mode != "normal" and "mode" not in able.parameters:
+        return f"it has no migration parameter 'mode', so no {recipe.mode}"
+    if strategy is Strategy.CPR_TRANSFER and able.version < CPR_TRANSFER_SINCE:
+        return "its migration parameter 'mode' does not take cpr-transfer"
+    return ""
+
+
+def unknown_parameters(names: Iterable[str], able: Abilities) -> tuple[str, ...]:
+    """Those of ``names`` that the binary does not know."""
+    return tuple(name for name in names if name not in able.parameters)
+
+
+def capability_settings(
+    strategy: Strategy, able: Abilities, extra: Iterable[str] = ()
+) -> list[dict[str, object]]:
+    """The argument of ``migrate-set-capabilities``, for either side.
+
+    ``extra`` are further ones to switch on. Those that the binary does not know are left out.
+    """
+    recipe = RECIPES[strategy]
+    wanted = {*ALWAYS, *recipe.capabilities, *extra}
+    if recipe.return_path:
+        wanted.add("return-path")
+    return [
+        {"capability": name, "state": name in wanted}
+        for name in (*MANAGED, *sorted(wanted - {*MANAGED}))
+        if name in able.capabilities
+    ]
+
+
+def parameter_settings(
+    strategy: Strategy, able: Abilities, extra: Parameters
+) -> dict[str, ParameterValue]:
+    """The argument of ``migrate-set-parameters``, for either side; ``extra`` wins."""
+    recipe = RECIPES[strategy]
+    settings: dict[str, ParameterValue] = {"tls-creds": "", "tls-hostname": ""}
+    if "mode" in able.parameters:
+        settings["mode"] = recipe.mode
+    return {**settings, **dict(recipe.parameters), **extra}
