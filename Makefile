@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTEST_JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check guests benchmarks qemu compilers postgresql clean
+.PHONY: help run test check guests docs benchmarks qemu compilers postgresql clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,12 +22,15 @@ test: $(READY) qemu postgresql ## run the test suite, on real QEMU
 check: $(READY) compilers ## ruff, mypy, import-linter, and the guests' reproducibility
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy matrix tests benchmarks
+	$(BIN)/mypy matrix tests benchmarks docs/reference
 	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory -C matrix/guests check
 
 guests: compilers ## build the embedded guests' images anew
 	$(MAKE) --no-print-directory -C matrix/guests
+
+docs: $(READY) ## build the manual into build/site
+	$(BIN)/mkdocs build --quiet
 
 benchmarks: $(READY) qemu ## measure speed and memory; takes some minutes
 	$(BIN)/python -m benchmarks

@@ -6,9 +6,17 @@ loop as hops end. Times are seconds and rates bytes per second, as Prometheus ha
 """
 
 import time
+from collections.abc import Iterable
 from typing import Self
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    start_http_server,
+)
 
 from matrix.errors import HostError, UsageError
 from matrix.migrating import Hop
@@ -98,6 +106,10 @@ class Metrics:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def families(self) -> Iterable[Metric]:
+        """Every metric with its name, kind and text."""
+        return self._registry.collect()
 
     def hopped(self, case_id: str, hop: Hop) -> None:
         """Count one hop."""

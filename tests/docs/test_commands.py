@@ -1,0 +1,138 @@
+"""Every command that the README and the manual show is run, page by page, in order.
+
+A block of commands is fenced as ``console`` and its commands begin with ``$ ``. A comment before it
+may say ``<!-- exits N -->`` or ``<!-- not run: REASON -->``; ``<!-- file: NAME -->`` before another
+block has its text written into that file first.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from matrix.model import Architecture
+from matrix.suites.build import builtin_build
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    page
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+    if "records" not in page.parts
+)
+COMMAND_SECONDS = 180
+
+_FENCE = re.compile(r"( *)```(\w*)")
+_NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
+_EXITS = re.compile(r"<!-- exits (\d+) -->")
+_FILE = re.compile(r"<!-- file: (\S+) -->")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block, and what the comment before it says."""
+
+    line: int
+    language: str
+    text: str
+    comment: str
+
+    @property
+    def commands(self) -> list[str]:
+        """What follows the prompts, continued lines joined."""
+        joined = self.text.replace("\\\n", " ")
+        return [line[2:] for line in joined.splitlines() if line.startswith("$ ")]
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Every fenced block of a page, in order."""
+    comment = ""
+    lines = iter(enumerate(page.read_text().splitlines(), 1))
+    for number, line in lines:
+        fence = _FENCE.match(line)
+        if fence is None:
+            if line.strip():
+                comment = line.strip() if line.lstrip().startswith("<!--") else ""
+            continue
+        indent, inner = len(fence[1]), []
+        for _, text in lines:
+            if text.strip() == "```":
+                break
+            inner.append(text[indent:])
+        yield Block(number, fence[2], "\n".join(inner) + "\n", comment)
+        comment = ""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder in which a user might sit: scenarios, builds beside it, and a host file."""
+    home, here = tmp_path / "home", tmp_path / "matrix"
+    (home / ".config/matrix").mkdir(parents=True)
+    emulator = shutil.which("qemu-system-x86_64")
+    if emulator is None:
+        pytest.skip("no qemu-system-x86_64 in PATH")
+    (home / ".config/matrix/host.yaml").write_text(f"qemu: {{mine: {Path(emulator).parent}}}\n")
+    here.mkdir()
+    shutil.copytree(ROOT / "scenarios", here / "scenarios")
+    for name, architecture in (("x86_64", Architecture.X86_64), ("arm64", Architecture.AARCH64)):
+        shutil.copytree(builtin_build(architecture).directory, tmp_path / "kut" / name)
+    return here
+
+
+def environment(home: Path) -> dict[str, str]:
+    """That of a user who has just installed the command."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    path = f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"
+    return {**kept, "HOME": str(home), "PATH": path, "COLUMNS": "100"}
+
+
+@pytest.mark.slow(reason="some pages run the smoke scenario on every architecture")
+@pytest.mark.qemu
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_of(page: Path, place: Path) -> None:
+    """Each ends as the page says, and none shows a traceback."""
+    for block in blocks(page):
+        if named := _FILE.fullmatch(block.comment):
+            (place / named[1]).write_text(block.text)
+        if block.language != "console" or _NOT_RUN.fullmatch(block.comment):
+            continue
+        exits = _EXITS.fullmatch(block.comment)
+        for command in block.commands:
+            done = subprocess.run(
+                ["/bin/bash", "-c", command],
+                cwd=place,
+                env=environment(place.parent / "home"),
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_SECONDS,
+                check=False,
+            )
+            where = f"{page.relative_to(ROOT)}:{block.line}: $ {command}"
+            said = f"{where}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+            assert done.returncode == (int(exits[1]) if exits else 0), said
+            assert "Traceback" not in done.stderr, said
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_command_hides_from_the_test(page: Path) -> None:
+    """A command is in a console block behind a prompt, or it would not be run."""
+    for block in blocks(page):
+        if block.language == "console":
+            assert block.commands, f"{page}:{block.line}: no '$ ' in a console block"
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        assert not re.match(r" {4,}\$? ?matrix ", line), f"{page}:{number}: not in a console block"
+
+
+def test_blocks_of_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "<!-- exits 1 -->\n\n```console\n$ a \\\n  b\nout\n$ c\n```\n\n```yaml\nx: 1\n```\n"
+    )
+    first, second = blocks(page)
+    assert (first.commands, first.comment) == (["a    b", "c"], "<!-- exits 1 -->")
+    assert (second.commands, second.text, second.comment) == ([], "x: 1\n", "")
