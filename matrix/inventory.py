@@ -37,6 +37,12 @@ class Binary:
     devices: tuple[str, ...] = ()
     """Names that ``-device`` takes."""
     migration_capabilities: tuple[str, ...] = ()
+    migration_parameters: tuple[str, ...] = ()
+    """Names that ``migrate-set-parameters`` takes."""
+    migration_modes: tuple[str, ...] = ()
+    """Values of its ``mode``: ``normal``, ``cpr-reboot``, …; empty before 8.2."""
+    migration_addresses: tuple[str, ...] = ()
+    """Kinds of address that ``channels`` of ``migrate`` take: ``socket``, ``file``, …."""
     sandbox: bool = False
     """Whether ``-sandbox`` is built in."""
     exit_with_parent: bool = False
@@ -123,6 +129,15 @@ class Host:
     """Empty where /dev/kvm can be opened, else why not."""
     kvm_modules: tuple[str, ...] = ()
     """KVM modules of the kernel that are loaded or built in: ``kvm``, ``kvm_intel``."""
+    kvm_dirty_ring: bool = False
+    """Whether KVM tells of dirtied pages in rings (KVM_CAP_DIRTY_LOG_RING, …_ACQ_REL)."""
+    userfaultfd: str = ""
+    """Empty where page faults of the kernel can be handled in user space, as postcopy does; else
+    why not."""
+    huge_page_size: int = 0
+    """Bytes of a huge page of the default size; 0 where the kernel has none."""
+    huge_pages_free: int = 0
+    """How many of them nobody has reserved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class Answers:
     """``query-command-line-options``."""
     devices: Sequence[Reply] | None
     """``qom-list-types`` implementing ``device``."""
+    schema: Sequence[Reply] = ()
+    """``query-qmp-schema``."""
     note: str = ""
     """What could not be asked, in words."""
 
@@ -61,6 +63,8 @@ def binary_of(qemu: str, architecture: Architecture, path: Path, answers: Answer
     number, text = _version(answers.version)
     accelerators = _accelerators(answers)
     parameters = _parameters(answers.options)
+    schema = {str(entity["name"]): entity for entity in answers.schema}
+    migrating = _members(schema, _argument(schema, "migrate-set-parameters"))
     return Binary(
         qemu=qemu,
         architecture=architecture,
@@ -72,6 +76,9 @@ def binary_of(qemu: str, architecture: Architecture, path: Path, answers: Answer
         cpus=_cpus(answers, kvm="kvm" in accelerators),
         devices=tuple(sorted(str(device["name"]) for device in answers.devices or ())),
         migration_capabilities=tuple(sorted(str(c["capability"]) for c in answers.capabilities)),
+        migration_parameters=tuple(sorted(migrating)),
+        migration_modes=_values(schema, migrating.get("mode", "")),
+        migration_addresses=_addresses(schema),
         sandbox="sandbox" in parameters,
         exit_with_parent="exit-with-parent" in parameters.get("run-with", ()),
         note=answers.note,
@@ -128,3 +135,33 @@ def _parameters(options: Sequence[Reply]) -> dict[str, tuple[str, ...]]:
         str(option["option"]): tuple(str(p["name"]) for p in option["parameters"])
         for option in options
     }
+
+
+_Schema = Mapping[str, Reply]
+"""``query-qmp-schema`` by the names of its entities; those of types are meaningless numbers."""
+
+
+def _argument(schema: _Schema, command: str) -> str:
+    """The type of a command's arguments; empty where there is no such command."""
+    return str(schema[command]["arg-type"]) if command in schema else ""
+
+
+def _members(schema: _Schema, kind: str) -> dict[str, str]:
+    """Name → type of an object type's members."""
+    members = schema[kind].get("members", ()) if kind in schema else ()
+    return {str(member["name"]): str(member["type"]) for member in members}
+
+
+def _values(schema: _Schema, kind: str) -> tuple[str, ...]:
+    """The values of an enumeration type."""
+    return tuple(map(str, schema[kind].get("values", ()))) if kind in schema else ()
+
+
+def _addresses(schema: _Schema) -> tuple[str, ...]:
+    """Kinds of address that ``migrate`` takes in its ``channels``."""
+    channels = _members(schema, _argument(schema, "migrate")).get("channels", "")
+    if channels not in schema:
+        return ()
+    channel = _members(schema, str(schema[channels]["element-type"]))
+    variants = schema[channel["addr"]].get("variants", ()) if "addr" in channel else ()
+    return tuple(sorted(str(variant["case"]) for variant in variants))

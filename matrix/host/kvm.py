@@ -18,6 +18,10 @@ from matrix.model import Architecture
 KVM_GET_API_VERSION = 0xAE00
 """ioctl number and :data:`API_VERSION`: Linux, Documentation/virt/kvm/api.rst, 4.1."""
 API_VERSION = 12
+KVM_CHECK_EXTENSION = 0xAE03
+DIRTY_RING_EXTENSIONS = (192, 223)
+"""KVM_CAP_DIRTY_LOG_RING and KVM_CAP_DIRTY_LOG_RING_ACQ_REL (Linux, linux/kvm.h): QEMU takes either
+(``kvm_dirty_ring_init``)."""
 
 GUESTS: dict[str, tuple[Architecture, ...]] = {
     "x86_64": (Architecture.X86_64, Architecture.I386),
@@ -47,6 +51,8 @@ class KvmDevice:
     mode, whether it opens, the KVM modules with their parameters, and the CPU."""
     modules: tuple[str, ...] = ()
     """Loaded KVM modules (``kvm``, ``kvm_intel``); a KVM built into the kernel shows here too."""
+    dirty_ring: bool = False
+    """Whether it tells of dirtied pages in rings."""
 
 
 def open_device(path: Path) -> int:
@@ -67,11 +73,11 @@ def read_device(
     """
     path = root / "dev/kvm"
     modules = _modules(root)
-    problem = _problem(root, path, cpu, opener)
+    problem, dirty_ring = _look(root, path, cpu, opener)
     described = "\n".join(
         [_describe(path), problem, cpu, *(f"{name} {values}" for name, values in modules)]
     )
-    return KvmDevice(problem, described, tuple(name for name, _ in modules))
+    return KvmDevice(problem, described, tuple(name for name, _ in modules), dirty_ring)
 
 
 def why_no_kvm(
@@ -97,20 +103,22 @@ def why_no_kvm(
     return ""
 
 
-def _problem(root: Path, path: Path, cpu: str, opener: Opener) -> str:
+def _look(root: Path, path: Path, cpu: str, opener: Opener) -> tuple[str, bool]:
+    """What is wrong with the device, and whether it has dirty rings."""
     try:
         descriptor = opener(path)
     except OSError as error:
-        return _why_not_opened(root, path, cpu, error)
+        return _why_not_opened(root, path, cpu, error), False
     try:
         version = fcntl.ioctl(descriptor, KVM_GET_API_VERSION, 0)
+        if version != API_VERSION:
+            return f"/dev/kvm speaks API version {version}, QEMU needs {API_VERSION}", False
+        rings = (fcntl.ioctl(descriptor, KVM_CHECK_EXTENSION, n) for n in DIRTY_RING_EXTENSIONS)
+        return "", any(size > 0 for size in rings)
     except OSError as error:
-        return f"/dev/kvm is not KVM's device: {os.strerror(error.errno or 0)}"
+        return f"/dev/kvm is not KVM's device: {os.strerror(error.errno or 0)}", False
     finally:
         os.close(descriptor)
-    if version != API_VERSION:
-        return f"/dev/kvm speaks API version {version}, QEMU needs {API_VERSION}"
-    return ""
 
 
 def _why_not_opened(root: Path, path: Path, cpu: str, error: OSError) -> str:

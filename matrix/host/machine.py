@@ -12,6 +12,9 @@ CPUINFO_BYTES = 8192
 """How much of /proc/cpuinfo is read: the first CPU's entry takes 2–4 KiB, and the kernel makes up
 only what is read, which on hosts with hundreds of CPUs saves tens of milliseconds."""
 
+CAP_SYS_PTRACE = 19
+"""Linux, linux/capability.h."""
+
 VENDOR_KEYS = ("vendor_id", "CPU implementer", "mvendorid")
 MODEL_KEYS = ("model name", "cpu model", "cpu", "uarch", "processor 0", "CPU part", "isa")
 IDENTITY_KEYS = (
@@ -45,6 +48,7 @@ def read_host(root: Path = Path("/"), *, device: KvmDevice | None = None) -> Hos
     if device is None:
         device = read_device(root, cpu=identity)
     limits = read_limits(root)
+    huge_page_size, huge_pages_free = read_huge_pages(root)
     host = Host(
         architecture=system.machine,
         kernel=system.release,
@@ -54,12 +58,49 @@ def read_host(root: Path = Path("/"), *, device: KvmDevice | None = None) -> Hos
         cpu_model=_first(cpu, MODEL_KEYS),
         kvm_device=device.problem,
         kvm_modules=device.modules,
+        kvm_dirty_ring=device.dirty_ring,
+        userfaultfd=why_no_userfaultfd(root),
+        huge_page_size=huge_page_size,
+        huge_pages_free=huge_pages_free,
     )
     # The boot is part of it: what lies below this kernel (firmware settings, an outer hypervisor)
     # decides whether guests run, shows nowhere, and changes only with a reboot.
     boot = _text(root / "proc/sys/kernel/random/boot_id").strip()
     key = f"{system.machine}\n{system.release}\n{system.version}\n{boot}\n{device.state}"
     return HostState(host, device, key)
+
+
+def why_no_userfaultfd(root: Path = Path("/")) -> str:
+    """Why this user may not handle the kernel's page faults in user space; empty where it may.
+
+    Linux, Documentation/admin-guide/mm/userfaultfd.rst: by a capability, a setting or a device.
+    QEMU asks for more than UFFD_USER_MODE_ONLY, as vhost and KVM fault in the kernel.
+    """
+    for line in _text(root / "proc/self/status").splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff" and int(value.strip() or "0", 16) >> CAP_SYS_PTRACE & 1:
+            return ""
+    setting = _text(root / "proc/sys/vm/unprivileged_userfaultfd").strip()
+    if setting == "1" or os.access(root / "dev/userfaultfd", os.R_OK | os.W_OK):
+        return ""
+    if not setting:
+        return "the kernel has no userfaultfd"
+    return (
+        "no permission for userfaultfd: be root, set vm.unprivileged_userfaultfd=1 (sysctl), or "
+        "get access to /dev/userfaultfd"
+    )
+
+
+def read_huge_pages(root: Path = Path("/")) -> tuple[int, int]:
+    """Bytes of a huge page of the default size, and how many can be had now; zeros for none."""
+    values = {}
+    for line in _text(root / "proc/meminfo").splitlines():
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        if name in ("Hugepagesize", "HugePages_Free", "HugePages_Rsvd") and words:
+            values[name] = int(words[0])
+    free = values.get("HugePages_Free", 0) - values.get("HugePages_Rsvd", 0)
+    return values.get("Hugepagesize", 0) * 1024, max(0, free)
 
 
 def read_cpuinfo(path: Path) -> dict[str, str]:

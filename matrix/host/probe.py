@@ -102,6 +102,7 @@ class _Interview:
                 capabilities=replies["query-migrate-capabilities"],
                 options=replies["query-command-line-options"],
                 devices=self._devices,
+                schema=replies["query-qmp-schema"] or (),
                 note=note,
             )
             binary = binary_of(qemu, self._architecture, self._path, answers)
@@ -127,7 +128,7 @@ class _Interview:
             "query-command-line-options",
         )
         replies = {command: await monitor.execute(command) for command in required}
-        for command in ("query-cpu-definitions", "query-accelerators"):
+        for command in ("query-cpu-definitions", "query-accelerators", "query-qmp-schema"):
             replies[command] = await _ask_if_known(monitor, command)
         return replies
 

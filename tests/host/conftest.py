@@ -65,6 +65,37 @@ REPLIES: dict[str, Any] = {
     ],
     "query-command-line-options": [{"option": "sandbox", "parameters": [{"name": "spawn"}]}],
     "query-cpu-definitions": [{"name": "rv64", "typename": "rv64-riscv-cpu"}],
+    "query-qmp-schema": [
+        {"name": "migrate", "meta-type": "command", "arg-type": "1", "ret-type": "9"},
+        {
+            "name": "1",
+            "meta-type": "object",
+            "members": [{"name": "uri", "type": "str"}, {"name": "channels", "type": "[2]"}],
+        },
+        {"name": "[2]", "meta-type": "array", "element-type": "2"},
+        {
+            "name": "2",
+            "meta-type": "object",
+            "members": [{"name": "channel-type", "type": "3"}, {"name": "addr", "type": "4"}],
+        },
+        {
+            "name": "4",
+            "meta-type": "object",
+            "tag": "transport",
+            "variants": [{"case": "socket", "type": "5"}, {"case": "file", "type": "6"}],
+        },
+        {"name": "migrate-set-parameters", "meta-type": "command", "arg-type": "7"},
+        {
+            "name": "7",
+            "meta-type": "object",
+            "members": [
+                {"name": "mode", "type": "8"},
+                {"name": "max-bandwidth", "type": "int"},
+                {"name": "downtime-limit", "type": "int"},
+            ],
+        },
+        {"name": "8", "meta-type": "enum", "values": ["normal", "cpr-reboot"]},
+    ],
     "device": [{"name": "pvpanic-pci"}, {"name": "edu"}],
 }
 """What a small QEMU answers; ``device`` and ``cpu`` are for ``qom-list-types``."""

@@ -24,6 +24,7 @@ def answers(replies: dict[str, Any]) -> Answers:
         capabilities=replies["query-migrate-capabilities"],
         options=replies["query-command-line-options"],
         devices=replies["device"],
+        schema=replies["query-qmp-schema"],
     )
 
 
@@ -47,6 +48,9 @@ def test_everything(answers: Answers) -> None:
         cpus=("host", "rv64"),
         devices=("edu", "pvpanic-pci"),
         migration_capabilities=("events", "xbzrle"),
+        migration_parameters=("downtime-limit", "max-bandwidth", "mode"),
+        migration_modes=("normal", "cpr-reboot"),
+        migration_addresses=("file", "socket"),
         sandbox=True,
         exit_with_parent=False,
     )
@@ -78,6 +82,23 @@ def test_cpus_without_definitions(answers: Answers, cpu_type: str, model: str) -
     assert binary(
         replace(answers, cpu_definitions=None, cpu_types=types, kvm_present=False)
     ).cpus == (model,)
+
+
+def test_migration_of_a_binary_that_does_not_describe_itself(answers: Answers) -> None:
+    found = binary(replace(answers, schema=()))
+    assert (found.migration_parameters, found.migration_modes) == ((), ())
+
+
+def test_migration_before_there_were_channels_and_modes(answers: Answers) -> None:
+    schema: list[dict[str, Any]] = [
+        {"name": "migrate", "arg-type": "1"},
+        {"name": "1", "members": [{"name": "uri", "type": "str"}]},
+        {"name": "migrate-set-parameters", "arg-type": "2"},
+        {"name": "2", "members": [{"name": "downtime-limit", "type": "int"}]},
+    ]
+    found = binary(replace(answers, schema=schema))
+    assert found.migration_parameters == ("downtime-limit",)
+    assert (found.migration_modes, found.migration_addresses) == ((), ())
 
 
 def test_exit_with_parent(answers: Answers) -> None:

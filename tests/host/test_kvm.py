@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from matrix.host.kvm import KVM_GET_API_VERSION, KvmDevice, read_device, who_may_open, why_no_kvm
+from matrix.host.kvm import (
+    DIRTY_RING_EXTENSIONS,
+    KVM_CHECK_EXTENSION,
+    KVM_GET_API_VERSION,
+    KvmDevice,
+    read_device,
+    who_may_open,
+    why_no_kvm,
+)
 from matrix.model import Architecture
 
 
@@ -26,11 +34,13 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Sets the API version that the ioctl answers."""
+def api(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets the API version and the extensions that the ioctls answer."""
 
-    def answer(version: int) -> None:
+    def answer(version: int, *extensions: int) -> None:
         def ioctl(descriptor: int, request: int, argument: Any = 0) -> int:
+            if request == KVM_CHECK_EXTENSION:
+                return 4096 if argument in extensions else 0
             assert request == KVM_GET_API_VERSION
             return version
 
@@ -46,14 +56,21 @@ def refusing(number: int) -> Callable[[Path], int]:
     return opener
 
 
-def test_usable(tree: Path, api: Callable[[int], None]) -> None:
+def test_usable(tree: Path, api: Callable[..., None]) -> None:
     api(12)
     device = read_device(tree)
     assert device.problem == ""
     assert device.modules == ("kvm", "kvm_intel")
+    assert not device.dirty_ring
 
 
-def test_foreign_api_version(tree: Path, api: Callable[[int], None]) -> None:
+@pytest.mark.parametrize("extension", DIRTY_RING_EXTENSIONS)
+def test_dirty_rings(tree: Path, api: Callable[..., None], extension: int) -> None:
+    api(12, extension)
+    assert read_device(tree).dirty_ring
+
+
+def test_foreign_api_version(tree: Path, api: Callable[..., None]) -> None:
     api(11)
     assert read_device(tree).problem == "/dev/kvm speaks API version 11, QEMU needs 12"
 

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from matrix.host.kvm import KvmDevice
-from matrix.host.machine import CPUINFO_BYTES, read_cpuinfo, read_host
+from matrix.host.machine import (
+    CPUINFO_BYTES,
+    read_cpuinfo,
+    read_host,
+    read_huge_pages,
+    why_no_userfaultfd,
+)
 
 X86 = """processor\t: 0
 vendor_id\t: GenuineIntel
@@ -137,3 +143,49 @@ def test_real_host() -> None:
     assert state.host.cpus >= 1
     assert state.host.memory > 0
     assert state.key == read_host().key
+
+
+class TestUserfaultfd:
+    """Who may handle page faults: postcopy needs it."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/sys/vm").mkdir(parents=True)
+        (tmp_path / "dev").mkdir()
+        (tmp_path / "proc/self/status").write_text("Name:\tx\nCapEff:\t0000000000000000\n")
+        (tmp_path / "proc/sys/vm/unprivileged_userfaultfd").write_text("0\n")
+        return tmp_path
+
+    def test_an_ordinary_user(self, root: Path) -> None:
+        assert "vm.unprivileged_userfaultfd=1" in why_no_userfaultfd(root)
+
+    def test_by_a_capability(self, root: Path) -> None:
+        (root / "proc/self/status").write_text("CapEff:\t0000000000080000\n")
+        assert why_no_userfaultfd(root) == ""
+
+    def test_by_the_setting(self, root: Path) -> None:
+        (root / "proc/sys/vm/unprivileged_userfaultfd").write_text("1\n")
+        assert why_no_userfaultfd(root) == ""
+
+    def test_by_the_device(self, root: Path) -> None:
+        (root / "dev/userfaultfd").touch()
+        assert why_no_userfaultfd(root) == ""
+
+    def test_a_kernel_without_it(self, root: Path) -> None:
+        (root / "proc/sys/vm/unprivileged_userfaultfd").unlink()
+        assert why_no_userfaultfd(root) == "the kernel has no userfaultfd"
+
+
+@pytest.mark.parametrize(
+    ("meminfo", "expected"),
+    [
+        ("HugePages_Free: 10\nHugePages_Rsvd: 4\nHugepagesize: 2048 kB\n", (2**21, 6)),
+        ("HugePages_Free: 1\nHugePages_Rsvd: 4\nHugepagesize: 2048 kB\n", (2**21, 0)),
+        ("MemAvailable: 4 kB\n", (0, 0)),
+    ],
+)
+def test_huge_pages(tmp_path: Path, meminfo: str, expected: tuple[int, int]) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text(meminfo)
+    assert read_huge_pages(tmp_path) == expected
