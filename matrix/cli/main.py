@@ -276,6 +276,22 @@ def compare(
 
 
 @app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Where index.html goes; made if needed."
+        ),
+    ] = None,
+) -> None:
+    """Write runs as one HTML page that needs no network; of one run, its report.html anew."""
+    from matrix.cli.reporting import run_report
+
+    run_report(runs, output)
+
+
+@app.command()
 def expect(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories.")],
 ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from matrix.cli import reporting
 from matrix.cli.history import remember
 from matrix.cli.output import Output, is_live, standard_output
 from matrix.cli.progress import PlainProgress
@@ -79,7 +80,9 @@ def _carry_out(
     capacity = capacity_of(inventory.host, jobs)
     try:
         with _progress(output, recorder.run.given) as progress:
-            return execute(recorder, inventory, capacity, progress, history=history)
+            return execute(
+                recorder, inventory, capacity, progress, history=history, later=reporting.LATER
+            )
     finally:
         from matrix.results.text import record_summary  # loaded while guests run
 
@@ -87,6 +90,7 @@ def _carry_out(
             output.say(record_summary(recorder.record, output.width))
         finally:
             remember(recorder.record, history)
+            reporting.leave_report(recorder.record)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ def execute(
     executor: Executor | None = None,
     *,
     history: Database | None = None,
+    later: tuple[str, ...] = (),
 ) -> ExitCode:
     """Run what is left of a recorder's plan, and write its reports.
 
@@ -48,6 +49,7 @@ def execute(
         executor: where the cases run; this machine where None.
         history: says how long cases took last, so that the longest start first. It is not
             written here.
+        later: modules that the caller needs when the run is over: see :data:`LATER`.
 
     Returns:
         What the command ends with.
@@ -65,7 +67,7 @@ def execute(
         capacity,
         progress,
         known_seconds(cases, history),
-        meanwhile=chain(map(import_module, LATER), load_writer(history)),
+        meanwhile=chain(map(import_module, (*LATER, *later)), load_writer(history)),
     )
     failure: HostError | None = None
     begun = time.monotonic()

@@ -1,0 +1,44 @@
+"""``matrix report``, and the page that a run leaves when it ends."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from matrix.errors import MatrixError, UsageError
+from matrix.results.record import RunRecord, load_run
+
+LATER = ("matrix.report.write",)
+"""What :func:`leave_report` needs: loaded while guests run (see :mod:`matrix.run.runner`)."""
+
+
+def run_report(paths: Sequence[Path], output: Path | None) -> None:
+    """Write a page about runs and print where it is.
+
+    Args:
+        paths: run directories; several are put together in one page, oldest first.
+        output: the folder to write to; None for the run's own, where there is one run.
+
+    Raises:
+        UsageError: no run directory, several without ``output``, or ``output`` has another page.
+        HostError: a run cannot be read, or the page not be written.
+    """
+    from matrix.report.write import write_report, write_run_report
+
+    if output is None and len(paths) > 1:
+        raise UsageError(f"{len(paths)} runs in one report: name a folder for it with -o DIR")
+    records = [load_run(path) for path in paths]
+    for record in records:
+        for problem in record.problems:
+            print(f"warning: {problem}", file=sys.stderr)
+    records.sort(key=lambda record: record.info.started)
+    print(write_run_report(records[0]) if output is None else write_report(records, output))
+
+
+def leave_report(record: RunRecord) -> None:
+    """Write ``RUN/report.html``. That it cannot be written is said, and changes nothing else."""
+    from matrix.report.write import write_run_report
+
+    try:
+        write_run_report(record)
+    except MatrixError as error:
+        print(f"warning: there is no report.html: {error}", file=sys.stderr)

@@ -1,0 +1,217 @@
+"""The answer, before anything else: what broke, where, and what was not run. Pure."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from matrix.errors import ExitCode
+from matrix.model import Accelerator, Verdict
+from matrix.report.areas import AREA_NAMES, AREA_WORDS
+from matrix.report.cases import AXES, Row
+from matrix.results.outcome import WORST_FIRST, counts_as_failure
+
+MOST_GROUPS = 40
+"""Tests that broke which are named; the table of cases has all."""
+
+MOST_VARIANTS = 16
+"""Variants of such a test which are named."""
+
+MOST_REASONS = 20
+
+MOST_WHYS = 3
+"""Different reasons of one such test."""
+
+TELLING_AXES = (*(name for name in AXES if name not in ("run", "scenario", "test")), "run")
+"""Where a failure may be at home, the likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """One test that did not pass somewhere."""
+
+    scenario: str
+    test: str
+    verdicts: tuple[tuple[Verdict, int], ...]
+    reasons: tuple[str, ...]
+    """Different ones, the most frequent first, the first few."""
+    cases: tuple[tuple[Row, str], ...]
+    """The first few cases with the labels of their variants."""
+    failed: int
+    ran: int
+    where: str
+    """On which variants, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Cases that share a reason."""
+
+    reason: str
+    count: int
+    cases: tuple[Row, ...]
+    """The first few."""
+
+
+@dataclass(slots=True)
+class AreaCounts:
+    """What was exercised of one area on one architecture."""
+
+    name: str
+    what: str
+    native: dict[Verdict, int] = field(default_factory=dict)
+    emulated: dict[Verdict, int] = field(default_factory=dict)
+    skipped: int = 0
+    tests: set[str] = field(default_factory=set)
+
+
+def conclusion(counts: dict[Verdict | None, int], *, strict: bool) -> tuple[ExitCode, str]:
+    """The verdict on everything: an exit code, and a sentence."""
+    total = sum(counts.values())
+    bad = sum(n for v, n in counts.items() if v and counts_as_failure(v, strict=strict))
+    unfinished = counts.get(None, 0)
+    ran = total - unfinished - counts.get(Verdict.SKIP, 0)
+    if not total:
+        return ExitCode.NOTHING_SELECTED, "Nothing was selected."
+    if counts.get(Verdict.ERROR):
+        code, head = ExitCode.ERROR, f"{bad:,} of {_cases(ran)} did not pass"
+    elif bad:
+        code, head = ExitCode.NOT_PASSED, f"{bad:,} of {_cases(ran)} did not pass"
+    elif not ran and not unfinished:
+        code, head = ExitCode.OK, f"Nothing ran: all {_cases(total)} were skipped"
+    else:
+        code, head = ExitCode.OK, f"Nothing broke in {_cases(ran)}"
+    if unfinished:
+        code, head = ExitCode.INTERRUPTED, f"{head}; {_cases(unfinished)} have no result yet"
+    return code, f"{head}."
+
+
+def broken(rows: Iterable[Row], *, strict: bool) -> list[Broken]:
+    """The tests that did not pass, those with the worst verdict first, then the most failures."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    place_scenario, place_test = AXES.index("scenario"), AXES.index("test")
+    rows = list(rows)
+    for row in rows:
+        if row.verdict is not None and row.verdict is not Verdict.SKIP:
+            key = (row.axes[place_scenario], row.axes[place_test])
+            groups.setdefault(key, []).append(row)
+    varying = _varying(rows)
+    found = []
+    for (scenario, test), ran in groups.items():
+        bad = [each for each in ran if _bad(each, strict=strict)]
+        if bad:
+            found.append(_broken(scenario, test, ran, bad, varying))
+    return sorted(found, key=lambda each: (_worst(each.verdicts), -each.failed))
+
+
+def reasons(rows: Iterable[Row], verdict: Verdict | None) -> list[Reason]:
+    """The cases with a verdict by their reasons, the most frequent first."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.verdict is verdict:
+            groups.setdefault(row.reason, []).append(row)
+    ordered = sorted(groups.items(), key=lambda each: -len(each[1]))
+    return [Reason(reason, len(found), tuple(found[:3])) for reason, found in ordered]
+
+
+def areas_by_architecture(rows: Iterable[Row]) -> dict[str, list[AreaCounts]]:
+    """Per architecture what was exercised natively and under emulation, area by area."""
+    found: dict[str, dict[int, AreaCounts]] = {}
+    place_arch, place_test = AXES.index("arch"), AXES.index("test")
+    for row in rows:
+        areas = found.setdefault(row.axes[place_arch], {})
+        for number in row.areas:
+            counts = areas.setdefault(number, AreaCounts(AREA_NAMES[number], AREA_WORDS[number]))
+            counts.tests.add(row.axes[place_test])
+            if row.verdict is None:
+                continue
+            if row.accelerator == Accelerator.KVM:
+                counts.native[row.verdict] = counts.native.get(row.verdict, 0) + 1
+            elif row.accelerator == Accelerator.TCG:
+                counts.emulated[row.verdict] = counts.emulated.get(row.verdict, 0) + 1
+            else:
+                counts.skipped += 1
+    return {arch: [areas[n] for n in sorted(areas)] for arch, areas in found.items()}
+
+
+def variant_words(row: Row, varying: Sequence[str]) -> str:
+    """A variant in one line: architecture and accelerator bare, other axes that differ named."""
+    values = dict(zip(AXES, row.axes, strict=True))
+    return " ".join(
+        values[name] if name in ("arch", "accel") else f"{_axis_word(name)} {values[name]}"
+        for name in AXES
+        if name in varying and values[name]
+    )
+
+
+def _varying(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The axes to name: architecture and accelerator, and those with several values."""
+    several = {
+        name
+        for place, name in enumerate(AXES)
+        if name not in ("test", "scenario") and len({row.axes[place] for row in rows}) > 1
+    }
+    return tuple(name for name in AXES if name in several or name in ("arch", "accel"))
+
+
+def _broken(
+    scenario: str, test: str, ran: Sequence[Row], bad: Sequence[Row], varying: Sequence[str]
+) -> Broken:
+    verdicts: dict[Verdict, int] = {}
+    whys: dict[str, int] = {}
+    for row in bad:
+        if row.verdict is not None:
+            verdicts[row.verdict] = verdicts.get(row.verdict, 0) + 1
+        whys[row.reason] = whys.get(row.reason, 0) + 1
+    return Broken(
+        scenario=scenario,
+        test=test,
+        verdicts=tuple(sorted(verdicts.items(), key=lambda each: WORST_FIRST.index(each[0]))),
+        reasons=_different(sorted(whys, key=lambda why: -whys[why]))[:MOST_WHYS],
+        cases=tuple((row, variant_words(row, varying)) for row in bad[:MOST_VARIANTS]),
+        failed=len(bad),
+        ran=len(ran),
+        where=_where(ran, bad),
+    )
+
+
+def _different(whys: Iterable[str]) -> tuple[str, ...]:
+    """Those that differ by more than numbers and addresses."""
+    return tuple({_NUMBERS.sub("#", why): why for why in reversed(list(whys))}.values())[::-1]
+
+
+_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+|\w+\+#")
+
+
+def _where(ran: Sequence[Row], bad: Sequence[Row]) -> str:
+    """On which variants a test broke, in words, where one axis tells them from the others."""
+    if len(ran) == 1:
+        return ""
+    if len(bad) == len(ran):
+        return f"on every variant that ran it ({len(ran)})"
+    broken_ones = {id(row) for row in bad}
+    well = [row for row in ran if id(row) not in broken_ones]
+    for name in TELLING_AXES:
+        place = AXES.index(name)
+        broke = dict.fromkeys(row.axes[place] for row in bad)
+        held = {row.axes[place] for row in well}
+        if not held & set(broke):
+            values = ", ".join(value or "none" for value in list(broke)[:8])
+            more = f" and {len(broke) - 8} more" if len(broke) > 8 else ""
+            return f"only with {_axis_word(name)} {values}{more}"
+    return f"on {len(bad)} of {len(ran)} variants"
+
+
+def _axis_word(name: str) -> str:
+    return {"qemu": "QEMU", "accel": "accelerator", "arch": "architecture"}.get(name, name)
+
+
+def _bad(row: Row, *, strict: bool) -> bool:
+    return row.verdict is not None and counts_as_failure(row.verdict, strict=strict)
+
+
+def _worst(verdicts: Sequence[tuple[Verdict, int]]) -> int:
+    return WORST_FIRST.index(verdicts[0][0])
+
+
+def _cases(count: int) -> str:
+    return f"{count:,} case{'' if count == 1 else 's'}"

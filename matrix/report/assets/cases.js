@@ -1,0 +1,104 @@
+// The table of cases, with its search.
+
+let casesView = null;
+let listed = []; // the cases last listed, in order: where "next" and "previous" of a case go
+
+function drawCases(section, query) {
+  casesView ??= makeCasesView(section);
+  casesView.show(new Filter(query));
+}
+
+function makeCasesView(section) {
+  const search = el("input", {
+    type: "search", id: "search", placeholder: "words, arch:aarch64, -timer, reason:\"no such\"",
+    "aria-label": "Search cases", autocomplete: "off", spellcheck: "false",
+  });
+  const chips = el("div", { class: "chips" });
+  const verdicts = el("div", { class: "chips", role: "group", "aria-label": "Verdicts" });
+  const count = el("span", { role: "status" });
+  const matrix = link("#matrix", {}, "as a matrix");
+  const list = new VirtualTable("Cases", (i) => { location.hash = caseLink(i); });
+  const sort = { name: "", down: false, by: null };
+  let filter = new Filter();
+  section.replaceChildren(el("h2", {}, "Cases"), el("div", { class: "searching" }, search), verdicts, chips,
+    el("p", { class: "about" }, count, " · ", matrix), list.scroller);
+
+  const go = () => {
+    filter.text = search.value;
+    history.replaceState(null, "", `#cases?${filter.query()}`);
+    update();
+  };
+  search.addEventListener("input", go);
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" || event.key === "Enter") {
+      list.scroller.focus();
+      event.preventDefault();
+    }
+  });
+  sort.by = (name) => {
+    sort.down = sort.name === name && !sort.down;
+    sort.name = name;
+    update();
+  };
+
+  function update() {
+    const matching = filter.cases({ anyVerdict: true });
+    const items = filter.verdicts.size ? matching.filter((i) => filter.verdicts.has(verdictOf(i))) : matching;
+    const columns = caseColumns(items);
+    const column = columns.find((each) => each.name === sort.name);
+    if (column) items.sort((a, b) => (sort.down ? -1 : 1) * compare(column.key(a), column.key(b)));
+    listed = items;
+    list.show(columns, items, sort);
+    count.textContent = `${plural(items.length, "case")}${items.length === index.size ? "" : ` of ${index.size.toLocaleString("en")}`}`;
+    drawVerdicts(verdicts, matching, filter, () => {
+      history.replaceState(null, "", `#cases?${filter.query()}`);
+      update();
+    });
+    chips.replaceChildren(...exactChips(filter, "cases"));
+    matrix.href = `#matrix?${filter.query()}`;
+  }
+
+  return {
+    show(wanted) {
+      filter = wanted;
+      if (search.value !== filter.text) search.value = filter.text;
+      update();
+    },
+    focus: () => search.focus(),
+  };
+}
+
+function drawVerdicts(place, matching, filter, changed) {
+  const counts = new Map();
+  for (const i of matching) counts.set(verdictOf(i), (counts.get(verdictOf(i)) ?? 0) + 1);
+  const shown = [...index.verdicts, "unfinished"].filter((each) => counts.has(each) || filter.verdicts.has(each));
+  place.classList.toggle("chosen", filter.verdicts.size > 0);
+  place.replaceChildren(...shown.map((verdict) => button(
+    `${verdict} ${(counts.get(verdict) ?? 0).toLocaleString("en")}`,
+    () => {
+      if (!filter.verdicts.delete(verdict)) filter.verdicts.add(verdict);
+      changed();
+    },
+    { class: `chip badge v-${verdict}`, "aria-pressed": String(filter.verdicts.has(verdict)) })));
+}
+
+function caseColumns(items) {
+  const varying = new Set(varyingAxes(items.length ? items : [0]));
+  const axes = ROW_AXES.filter((axis) => axis === "arch" || axis === "accel" || varying.has(axis));
+  const plain = (name, axis, width) => ({ name, width, kind: "mono", cell: (i) => valueOf(i, axis), key: (i) => valueOf(i, axis) });
+  return [
+    { name: "verdict", width: "5.5rem", cell: (i) => badge(verdictOf(i)), key: (i) => index.verdict[i] },
+    { name: "test", width: "minmax(7rem, 1.2fr)", kind: "mono", key: (i) => valueOf(i, "test"),
+      cell: (i) => link(caseLink(i), { class: "plain", tabindex: "-1" }, valueOf(i, "test")) },
+    ...axes.map((axis) => plain(axisName(axis), axis, axis === "qemu" ? "8.5rem" : axis === "machine" || axis === "cpu" ? "8rem" : "6rem")),
+    { name: "time", width: "4.5rem", kind: "number", cell: (i) => (index.seconds[i] ? seconds(index.seconds[i]) : ""), key: (i) => index.seconds[i] },
+    { name: "reason", width: "minmax(6rem, 2fr)", cell: (i) => index.reasons[index.reason[i]], key: (i) => index.reasons[index.reason[i]] },
+  ];
+}
+
+const collator = new Intl.Collator("en", { numeric: true });
+
+function compare(a, b) {
+  if (typeof a === "number") return a - b;
+  return collator.compare(a, b);
+}

@@ -1,0 +1,80 @@
+// The page's data: compressed JSON in base64, unpacked when it is asked for.
+
+const unpacked = new Map();
+
+async function unpack(id) {
+  if (!unpacked.has(id)) unpacked.set(id, unpackNow(document.getElementById(id).textContent));
+  return unpacked.get(id);
+}
+
+async function unpackNow(text) {
+  const bytes = Uint8Array.from(atob(text.trim()), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).json();
+}
+
+let index = null; // the cases, in columns: see matrix/report/gather.py
+let haystacks = null; // per case, what the search looks through
+
+async function loadIndex() {
+  index = await unpack("data-index");
+  index.size = index.id.length;
+  index.numbers = new Map();
+  for (let i = 0; i < index.size; i++) index.numbers.set(`${index.of_run[i]}/${index.id[i]}`, i);
+}
+
+const AXIS_NAMES = { arch: "architecture", accel: "accelerator", qemu: "QEMU", smp: "vCPUs" };
+const BAD = new Set(["error", "crash", "stall", "timeout", "fail", "flaky"]);
+const GLYPHS = {
+  pass: "✓", fail: "✗", crash: "C", stall: "S", timeout: "T", error: "E", flaky: "~",
+  xpass: "!", xfail: "x", skip: "–", unfinished: "?",
+};
+
+function axisName(axis) {
+  return AXIS_NAMES[axis] ?? axis;
+}
+
+function valueOf(i, axis) {
+  if (axis === "reason") return index.reasons[index.reason[i]];
+  return index.words[axis][index.columns[axis][i]];
+}
+
+function verdictOf(i) {
+  return index.verdicts[index.verdict[i]] ?? "unfinished";
+}
+
+function areasOf(i) {
+  return index.areas[index.area[i]].map((number) => index.area_names[number]);
+}
+
+// The axes with several values among some cases.
+function varyingAxes(cases) {
+  return index.axes.filter((axis) => {
+    const column = index.columns[axis];
+    return cases.some((i) => column[i] !== column[cases[0]]);
+  });
+}
+
+function haystack(i) {
+  haystacks ??= new Array(index.size);
+  haystacks[i] ??= [index.id[i], verdictOf(i), ...index.axes.map((axis) => valueOf(i, axis)),
+    index.reasons[index.reason[i]], ...areasOf(i)].join("\n").toLowerCase();
+  return haystacks[i];
+}
+
+// A variant in one line: architecture and accelerator bare, other axes named.
+function variantWords(i, axes) {
+  return axes
+    .filter((axis) => axis !== "test" && axis !== "scenario" && valueOf(i, axis))
+    .map((axis) => {
+      const value = valueOf(i, axis);
+      if (axis === "arch" || axis === "accel" || axis === "run") return value;
+      return `${axisName(axis)} ${value}`;
+    })
+    .join(" ");
+}
+
+async function detailsOf(i) {
+  if (index.chunk[i] < 0) return null;
+  return (await unpack(`case-${index.chunk[i]}`))[index.place[i]];
+}

@@ -1,0 +1,96 @@
+// Which cases are meant: words to search for, verdicts, and exact values of axes.
+// A filter lives in the address, so that every view of the report can be linked to.
+
+class Filter {
+  constructor(query = "") {
+    const parameters = new URLSearchParams(query);
+    this.text = parameters.get("q") ?? "";
+    this.verdicts = new Set(parameters.getAll("v"));
+    if (this.verdicts.delete("bad")) for (const verdict of BAD) this.verdicts.add(verdict);
+    this.exact = new Map();
+    for (const axis of [...index.axes, "area", "reason"]) {
+      const values = parameters.getAll(axis);
+      if (values.length) this.exact.set(axis, values);
+    }
+    this.tests = parameters.get("tests") ?? ""; // FIRST-LAST: a stretch of the tests' numbers
+  }
+
+  query() {
+    const parameters = new URLSearchParams();
+    if (this.text) parameters.set("q", this.text);
+    for (const verdict of this.verdicts) parameters.append("v", verdict);
+    for (const [axis, values] of this.exact) {
+      for (const value of values) parameters.append(axis, value);
+    }
+    if (this.tests) parameters.set("tests", this.tests);
+    return parameters.toString();
+  }
+
+  with(changes) {
+    const filter = new Filter(this.query());
+    for (const [axis, value] of Object.entries(changes)) {
+      if (axis === "tests") filter.tests = value;
+      else if (axis === "verdicts") filter.verdicts = new Set(value);
+      else if (value === null) filter.exact.delete(axis);
+      else filter.exact.set(axis, [value]);
+    }
+    return filter;
+  }
+
+  // The cases that match, without regard to the verdicts where asked so.
+  cases({ anyVerdict = false } = {}) {
+    const tests = [...this.exactTests(), ...this.textTests()];
+    if (!anyVerdict && this.verdicts.size) tests.push((i) => this.verdicts.has(verdictOf(i)));
+    const found = [];
+    for (let i = 0; i < index.size; i++) if (tests.every((test) => test(i))) found.push(i);
+    return found;
+  }
+
+  *exactTests() {
+    for (const [axis, values] of this.exact) {
+      if (axis === "area") {
+        yield (i) => areasOf(i).some((area) => values.includes(area));
+      } else if (axis === "reason") {
+        yield (i) => values.includes(valueOf(i, axis));
+      } else {
+        const wanted = new Set(values.map((value) => index.words[axis].indexOf(value)));
+        const column = index.columns[axis];
+        yield (i) => wanted.has(column[i]);
+      }
+    }
+    if (this.tests) {
+      const [first, last] = this.tests.split("-").map(Number);
+      const column = index.columns.test;
+      yield (i) => column[i] >= first && column[i] <= last;
+    }
+  }
+
+  // Words are looked for everywhere, FIELD:WORD in one place; "-" before it: what must not be.
+  *textTests() {
+    for (const [, not, field, quoted, bare] of
+      this.text.toLowerCase().matchAll(/(-?)(?:([a-z]+):)?(?:"([^"]*)"?|(\S+))/g)) {
+      const word = quoted ?? bare;
+      const known = field === "reason" || field === "verdict" || index.axes.includes(field);
+      if (!field || known) {
+        const of = field === "verdict" ? verdictOf : field ? (i) => valueOf(i, field).toLowerCase() : haystack;
+        yield (i) => of(i).includes(word) !== (not === "-");
+      } else {
+        const whole = `${field}:${word}`;
+        yield (i) => haystack(i).includes(whole) !== (not === "-");
+      }
+    }
+  }
+}
+
+// Chips that say which values are filtered on, each of which takes its filter away.
+function exactChips(filter, view) {
+  const chips = [...filter.exact].map(([axis, values]) => link(
+    `#${view}?${filter.with({ [axis]: null }).query()}`, { class: "chip", title: "take this filter away" },
+    `${axisName(axis)}: ${values.map((value) => value || "none").join(", ")} ×`));
+  if (filter.tests) {
+    const [first, last] = filter.tests.split("-").map((number) => index.words.test[number]);
+    chips.push(link(`#${view}?${filter.with({ tests: "" }).query()}`, { class: "chip" },
+      `tests: ${first} … ${last} ×`));
+  }
+  return chips;
+}

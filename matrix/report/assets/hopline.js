@@ -1,0 +1,47 @@
+// The sampled time line of one hop: its phases, what was left to send, and every event.
+
+function hopLine(hop) {
+  const samples = hop.samples;
+  const drawn = samples.at.length > 1;
+  const end = Math.max(hop.seconds || 0, samples.at.at(-1) ?? 0, hop.events.at(-1)?.[0] ?? 0);
+  const bands = phases(hop, end);
+  const marks = hop.events.filter(([, , what]) => /^(STOP|RESUME)/.test(what))
+    .map(([at, side, what]) => ({ at, name: `${what} of the ${side} at ${seconds(at)}`, kind: what.startsWith("STOP") ? "stop" : "resume" }));
+  const shared = { x: samples.at, xLabel: "since the hop began", xFormat: seconds, bands, marks };
+  return el("div", { class: "hop", tabindex: "-1" },
+    el("h3", {}, `Hop ${hop.number.toLocaleString("en")} `, el("span", { class: `badge ${hop.good ? "v-pass" : "v-fail"}` }, hop.good ? "as it must" : "not as it must"), ` ${hop.outcome}`),
+    hop.reason ? el("p", { class: "reason" }, hop.reason) : null,
+    facts([["from", hop.source], ["to", hop.destination], ["machine", hop.machine], ["strategy", `${hop.strategy} over ${hop.transport}`],
+      ["fault", hop.fault], ["downtime", optional(hop.downtime)], ["STOP → RESUME", optional(hop.stop_to_resume)],
+      ["guest's blackout", optional(hop.blackout)], ["silence on the console", optional(hop.silence)], ["total time", optional(hop.total_time)],
+      ["clock jump", optional(hop.clock_jump)],
+      ["sent", hop.transferred === null ? "" : `${bytes(hop.transferred)} in ${hop.passes ?? "?"} passes`],
+      ["throttle", hop.throttle ? `${hop.throttle} %` : ""]]),
+    drawn ? chart({ ...shared, label: "Memory", yFormat: bytes, height: 230,
+      series: [{ name: "remaining", values: samples.remaining, line: true }, { name: "transferred", values: samples.transferred, line: true }],
+      describe: (place) => `${seconds(samples.at[place])}: ${samples.status[place]}, ${bytes(samples.remaining[place])} remaining, ${bytes(samples.transferred[place])} sent, pass ${samples.passes[place]}` }) : null,
+    drawn ? chart({ ...shared, label: "Rates", yFormat: (value) => `${bytes(value)}/s`, height: 190,
+      series: [{ name: "throughput", values: samples.throughput, line: true }, { name: "dirtied", values: samples.dirty_rate, line: true }],
+      describe: (place) => `${seconds(samples.at[place])}: ${bytes(samples.throughput[place])}/s sent, ${bytes(samples.dirty_rate[place])}/s dirtied, throttled by ${samples.throttle[place]} %` }) : null,
+    hop.events.length ? el("details", { open: true }, el("summary", {}, el("b", {}, plural(hop.events.length, "event"))),
+      table([["at", "number"], ["side", ""], ["what", "mono"]], hop.events.map(([at, side, what]) => [seconds(at), side, what]))) : null);
+}
+
+function optional(value) {
+  return value === null || value === undefined ? "" : seconds(value);
+}
+
+// The phases as the source went through them: its MIGRATION events; else the samples' status.
+function phases(hop, end) {
+  const changes = hop.events.filter(([, side, what]) => side === "source" && what.startsWith("MIGRATION "))
+    .map(([at, , what]) => [at, what.slice("MIGRATION ".length)]);
+  const seen = changes.length ? changes : hop.samples.at.map((at, place) => [at, hop.samples.status[place]]);
+  const bands = [];
+  for (const [at, name] of seen) {
+    const last = bands.at(-1);
+    if (last?.name === name) continue;
+    if (last) last.to = at;
+    bands.push({ name, from: at, to: end });
+  }
+  return bands;
+}

@@ -1,0 +1,69 @@
+// Which view is shown: the address says so, as #VIEW?FILTER or #case=RUN/ID.
+
+const VIEWS = {
+  matrix: drawMatrix, cases: drawCases, migration: drawMigration, measurements: drawMeasurements,
+};
+let place = { view: "", scrolls: new Map() };
+
+async function route() {
+  const hash = location.hash.slice(1);
+  const [head, query] = split(hash, "?");
+  const isCase = hash.startsWith("case=");
+  const view = isCase ? "case" : head.startsWith("kvm") ? "kvm" : head in VIEWS ? head : "summary";
+  const section = document.querySelector(`[data-view="${view}"]`);
+  place.scrolls.set(place.view, window.scrollY);
+  if (isCase) await drawCase(section, hash.slice("case=".length));
+  else if (view in VIEWS && document.querySelector(`[data-tab="${view}"]`)) await VIEWS[view](section, query);
+  for (const each of document.querySelectorAll("[data-view]")) each.hidden = each !== section;
+  for (const tab of document.querySelectorAll("[data-tab]")) {
+    if (tab.dataset.tab === (isCase ? "cases" : view)) tab.setAttribute("aria-current", "page");
+    else tab.removeAttribute("aria-current");
+  }
+  if (view === "cases") casesView.show(new Filter(query)); // now that it has a size
+  if (place.view !== view || isCase) {
+    const target = head.startsWith("kvm-") ? document.getElementById(head) : null;
+    if (target) target.scrollIntoView();
+    else window.scrollTo(0, isCase ? 0 : place.scrolls.get(view) ?? 0);
+  }
+  place.view = view;
+  document.documentElement.dataset.ready = view;
+}
+
+function split(text, separator) {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+function key(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target.matches("input, select, textarea");
+  if (event.key === "Escape") {
+    if (typing) event.target.blur();
+    else if (place.view === "case") history.back();
+    else return;
+  } else if (typing) {
+    return;
+  } else if (event.key === "/") {
+    const search = place.view === "case" ? document.querySelector("#case input") : null;
+    if (search) search.focus();
+    else if (place.view === "cases") casesView.focus();
+    else {
+      location.hash = "#cases";
+      addEventListener("hashchange", () => setTimeout(() => casesView.focus()), { once: true });
+    }
+  } else if (place.view === "case" && (event.key === "j" || event.key === "k")) {
+    document.querySelector(`#case [data-key="${event.key}"]`)?.click();
+  } else if (place.view === "cases" && (event.key === "j" || event.key === "k" || event.key === "ArrowDown")) {
+    document.querySelector("#cases .vscroll").focus();
+  } else {
+    return;
+  }
+  event.preventDefault();
+}
+
+document.documentElement.classList.add("with-scripts");
+dressSummary();
+await loadIndex();
+addEventListener("hashchange", route);
+addEventListener("keydown", key);
+await route();

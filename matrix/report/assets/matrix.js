@@ -1,0 +1,150 @@
+// The heat map: variants down, tests across, the worst verdict in every cell.
+
+const ROW_AXES = ["run", "scenario", "arch", "accel", "qemu", "machine", "cpu", "smp", "memory",
+  "strategy", "transport", "fault", "destination"];
+const MOST_ROWS = 80;
+const MOST_COLUMNS = 40;
+const WORDY_COLUMNS = 12; // up to so many columns a cell has its verdict as a word
+
+function drawMatrix(section, query) {
+  const filter = new Filter(query);
+  const cases = filter.cases();
+  const rows = matrixRows(cases);
+  const columns = matrixColumns(cases, filter);
+  const grid = matrixCells(cases, rows, columns);
+  show(section,
+    el("h2", {}, "Matrix"),
+    el("div", { class: "chips" }, exactChips(filter, "matrix"),
+      filter.query() ? link("#matrix", { class: "chip" }, "show everything") : null),
+    cases.length ? el("p", { class: "about" }, matrixWords(cases, rows, columns)) : el("p", {}, "No case matches."),
+    el("div", { class: "scroll" }, heatMap(grid, rows, columns, filter)),
+    legend(cases));
+}
+
+// The rows: as many axes as leave the rows few enough; the others are folded.
+function matrixRows(cases) {
+  const varying = new Set(varyingAxes(cases));
+  const wanted = ROW_AXES.filter((axis) => varying.has(axis) || axis === "arch" || axis === "accel");
+  const axes = [];
+  let keys = cases.map(() => "");
+  for (const axis of wanted) {
+    const column = index.columns[axis];
+    const finer = keys.map((key, place) => `${key}${column[cases[place]]},`);
+    if (new Set(finer).size > MOST_ROWS) continue;
+    axes.push(axis);
+    keys = finer;
+  }
+  return { axes, keys, folded: wanted.filter((axis) => !axes.includes(axis)) };
+}
+
+// The columns: tests; their areas where they are too many; else stretches of them.
+function matrixColumns(cases, filter) {
+  const tests = [...new Set(cases.map((i) => index.columns.test[i]))].sort((a, b) => a - b);
+  const names = index.words.test;
+  if (tests.length <= MOST_COLUMNS) {
+    return { kind: "test", heads: tests.map((number) => [names[number], { test: names[number] }]),
+      of: (i) => [tests.indexOf(index.columns.test[i])] };
+  }
+  const areas = [...new Set(cases.flatMap((i) => index.areas[index.area[i]]))].sort((a, b) => a - b);
+  if (areas.length > 1 && !filter.exact.has("area") && !filter.tests) {
+    return { kind: "area", heads: areas.map((number) => [index.area_names[number], { area: index.area_names[number] }]),
+      of: (i) => index.areas[index.area[i]].map((number) => areas.indexOf(number)) };
+  }
+  const size = Math.ceil(tests.length / MOST_COLUMNS);
+  const places = new Map(tests.map((number, place) => [number, Math.floor(place / size)]));
+  const heads = [];
+  for (let start = 0; start < tests.length; start += size) {
+    const [first, last] = [tests[start], tests[Math.min(start + size, tests.length) - 1]];
+    heads.push([`${names[first]} … ${names[last]}`, { tests: `${first}-${last}` }]);
+  }
+  return { kind: "tests", heads, of: (i) => [places.get(index.columns.test[i])] };
+}
+
+function matrixCells(cases, rows, columns) {
+  const grid = new Map();
+  cases.forEach((i, place) => {
+    const key = rows.keys[place];
+    if (!grid.has(key)) grid.set(key, { first: i, cells: new Map() });
+    const cells = grid.get(key).cells;
+    for (const column of columns.of(i)) {
+      if (!cells.has(column)) cells.set(column, []);
+      cells.get(column).push(i);
+    }
+  });
+  return grid;
+}
+
+function matrixWords(cases, rows, columns) {
+  const folded = rows.folded.length ? ` Folded: ${rows.folded.map(axisName).join(", ")}; a row's name unfolds them.` : "";
+  const across = { test: "", area: " Tests are folded into areas; an area's name unfolds it.",
+    tests: " Tests are folded into stretches; a stretch's name unfolds it." }[columns.kind];
+  return `${plural(cases.length, "case")}. Every cell leads to its cases.${across}${folded}`;
+}
+
+function heatMap(grid, rows, columns, filter) {
+  const wordy = columns.heads.length <= WORDY_COLUMNS;
+  const head = el("tr", {},
+    rows.axes.map((axis) => el("th", { scope: "col", class: "axis" }, axisName(axis))),
+    columns.heads.map(([name, change]) => el("th", { scope: "col", class: wordy ? "flat" : "tall" },
+      link(`#${columns.kind === "test" ? "cases" : "matrix"}?${filter.with(change).query()}`, {}, el("span", {}, name)))));
+  let before = [];
+  const body = [...grid.values()].map(({ first, cells }) => {
+    const values = rows.axes.map((axis) => valueOf(first, axis));
+    const change = Object.fromEntries(rows.axes.map((axis, place) => [axis, values[place]]));
+    const narrowed = filter.with(change);
+    const heads = values.map((value, place) => {
+      const same = values.slice(0, place + 1).every((each, at) => each === before[at]);
+      return el("th", { scope: "row", class: same ? "same" : null },
+        link(`#matrix?${narrowed.query()}`, { class: "plain" }, value || "–"));
+    });
+    before = values;
+    return el("tr", {}, heads, columns.heads.map(([name, more], place) =>
+      heatCell(cells.get(place), narrowed.with(more), wordy, `${values.filter(Boolean).join(" ")}, ${name}`)));
+  });
+  const map = el("table", { class: `heat ${wordy ? "wordy" : "dense"}`, onkeydown: (event) => moveInTable(event, map) },
+    el("thead", {}, head), el("tbody", {}, body));
+  return map;
+}
+
+function heatCell(cases, filter, wordy, where) {
+  if (!cases) return el("td", { class: "empty" });
+  const counts = new Map();
+  for (const i of cases) counts.set(verdictOf(i), (counts.get(verdictOf(i)) ?? 0) + 1);
+  const worst = [...index.verdicts, "unfinished"].find((verdict) => counts.has(verdict));
+  const words = [...counts].map(([verdict, count]) => `${count} ${verdict}`).join(", ");
+  const one = cases.length === 1;
+  const text = one ? (wordy ? worst : GLYPHS[worst]) : cellCount(counts, cases.length, worst);
+  const title = `${where}: ${one ? worst : words}`;
+  return el("td", {}, link(one ? caseLink(cases[0]) : `#cases?${filter.query()}`,
+    { class: `v-${worst}`, title, "aria-label": title }, text));
+}
+
+function cellCount(counts, total, worst) {
+  return counts.get(worst) === total ? `${GLYPHS[worst]} ${total}` : `${GLYPHS[worst]} ${counts.get(worst)}/${total}`;
+}
+
+// Arrow keys go from cell to cell.
+function moveInTable(event, map) {
+  const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+  const cell = event.target.closest("td, th");
+  if (!step || !cell) return;
+  let [row, column] = [cell.parentNode.rowIndex, cell.cellIndex];
+  for (;;) {
+    row += step[0];
+    column += step[1];
+    const next = map.rows[row]?.cells[column];
+    if (!next) return;
+    const target = next.querySelector("a");
+    if (target) {
+      target.focus();
+      event.preventDefault();
+      return;
+    }
+  }
+}
+
+function legend(cases) {
+  const seen = new Set(cases.map(verdictOf));
+  return el("p", { class: "legend" }, [...index.verdicts, "unfinished"].filter((verdict) => seen.has(verdict))
+    .map((verdict) => el("span", {}, el("span", { class: `swatch v-${verdict}`, "aria-hidden": "true" }, GLYPHS[verdict]), ` ${verdict} `)));
+}

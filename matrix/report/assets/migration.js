@@ -1,0 +1,117 @@
+// Live migration: hops with their limits, bytes and passes, time lines, and the grid of versions.
+
+async function drawMigration(section, query) {
+  const entries = index.migrations;
+  const parameters = new URLSearchParams(query);
+  const wanted = Number(parameters.get("entry") ?? 0);
+  const entry = entries[wanted] ?? entries[0];
+  const hops = (await unpack(`hops-${entry.chunk}`))[entry.place];
+  const name = ({ case: i, attempt, hops: count }) => `${index.id[i]}${attempt > 1 ? ` attempt ${attempt}` : ""} (${plural(count, "hop")})`;
+  const detail = el("div", {});
+  const pick = (number) => {
+    const hop = hops.details.find((each) => each.number === number) ?? hops.details[0];
+    if (hop) show(detail, hopPicker(hops, hop, pick), hopLine(hop));
+  };
+  show(section,
+    el("h2", {}, "Migration"),
+    versionGrid(),
+    el("h2", {}, "Hops"),
+    entries.length > 1 ? el("p", {}, choice("case", entries.map((each, place) => [String(place), name(each)]), String(entries.indexOf(entry)),
+      (value) => { location.hash = `#migration?entry=${value}`; })) : null,
+    el("p", { class: "reason" }, link(caseLink(entry.case), { class: "mono" }, index.id[entry.case]), " ", badge(verdictOf(entry.case)), " ", hopWords(hops)),
+    statistics(hops),
+    ...hopCharts(hops, pick),
+    hops.details.length ? el("h2", {}, "Time line of a hop") : null,
+    detail);
+  const first = hops.details.find((hop) => !hop.good) ?? worstHop(hops) ?? hops.details[0];
+  pick(Number(parameters.get("hop") ?? first?.number));
+}
+
+function worstHop(hops) {
+  const worst = (name) => hops.details.reduce((best, hop) => ((hop[name] ?? -1) > (best?.[name] ?? -1) ? hop : best), null);
+  return worst("blackout") ?? worst("downtime");
+}
+
+function hopWords(hops) {
+  const parts = [];
+  const summary = hops.summary;
+  if (summary) parts.push(`${plural(summary.hops, "hop")} in ${seconds(summary.seconds)}: ${summary.completed} completed, ${summary.as_expected} with a fault ended as they must, ${summary.bad} did not. Seed ${summary.seed}.`);
+  if (hops.number.length < hops.total) parts.push(`${hops.number.length.toLocaleString("en")} of ${hops.total.toLocaleString("en")} hops are drawn: of every stretch those with the extremes, and those that are not good.`);
+  if (hops.unusable) parts.push(`${plural(hops.unusable, "line")} of hops.jsonl could not be read.`);
+  if (!hops.complete) parts.push("The file is so large that its end was not read.");
+  return parts.join(" ");
+}
+
+function statistics(hops) {
+  const summary = hops.summary;
+  if (!summary) return null;
+  const broken = summary.broken.length
+    ? el("div", {}, el("p", {}, badge("fail"), " Limits that did not hold:"), el("ul", {}, summary.broken.map((words) => el("li", {}, words)))) : null;
+  if (!summary.statistics.length) return broken;
+  return el("div", {}, broken, table([["quantity", ""], ["hops", "number"], ["median", "number"], ["p90", "number"], ["p99", "number"], ["max", "number"]],
+    summary.statistics.map(({ name, unit, count, p50, p90, p99, max }) => [name, count.toLocaleString("en"), ...[p50, p90, p99, max].map((value) => quantity(value, unit))])));
+}
+
+function hopCharts(hops, pick) {
+  const shared = { x: hops.number, xLabel: "hop", xFormat: (value) => Math.round(value).toLocaleString("en"), pick: (place) => pick(hops.number[place]) };
+  const known = (name) => hops[name].some((value) => value !== null);
+  const limit = (name, value) => (value === null ? [] : [{ name, value }]);
+  const say = (place) => {
+    const word = (name) => hops.words[name][hops[name][place]];
+    const fault = word("fault");
+    return `Hop ${hops.number[place]} ${word("source")} → ${word("destination")}, ${word("strategy")} over ${word("transport")}${fault ? `, ${fault}` : ""}: ${word("outcome")}${hops.good[place] ? "" : ", not as it must"}`;
+  };
+  const charts = [];
+  const times = [["downtime", "downtime"], ["STOP → RESUME", "stop_to_resume"], ["guest's blackout", "blackout"]].filter(([, name]) => known(name));
+  if (times.length) {
+    charts.push(chart({ ...shared, label: "How long the guest stood still", log: true, yFormat: seconds, height: 300,
+      series: times.map(([name, field]) => ({ name, values: hops[field].map((value) => (value === null ? null : Math.max(value, 1e-4))) })),
+      limits: [...limit("downtime p99", hops.limits.downtime_p99), ...limit("downtime", hops.limits.downtime_max), ...limit("blackout", hops.limits.blackout_max)],
+      describe: (place) => `${say(place)}; ${times.map(([name, field]) => `${name} ${seconds(hops[field][place])}`).join(", ")}` }));
+  }
+  if (known("total_time")) {
+    charts.push(chart({ ...shared, label: "Total time", log: true, yFormat: seconds, height: 190,
+      series: [{ name: "total time", values: hops.total_time }], limits: limit("total time", hops.limits.total_time) }));
+  }
+  if (known("transferred")) {
+    charts.push(chart({ ...shared, label: "Bytes sent", log: true, yFormat: bytes, height: 190, series: [{ name: "sent", values: hops.transferred }] }));
+  }
+  if (known("passes")) {
+    charts.push(chart({ ...shared, label: "Passes over the guest's memory", yFormat: (value) => round(value), height: 160, series: [{ name: "passes", values: hops.passes }] }));
+  }
+  return charts;
+}
+
+function hopPicker(hops, hop, pick) {
+  const label = (each) => `${each.number}: ${each.outcome}${each.good ? "" : ", not as it must"}${each.fault ? `, ${each.fault}` : ""}, downtime ${seconds(each.downtime)}`;
+  return el("p", {}, choice("hop", hops.details.map((each) => [String(each.number), label(each)]), String(hop.number), (value) => pick(Number(value))),
+    el("small", {}, " The first hops, the worst ones and those that are not good have a time line; a click on a point shows it."));
+}
+
+// Source down, destination across, for each architecture and machine.
+function versionGrid() {
+  if (!index.grid.length) return null;
+  const groups = new Map();
+  for (const cell of index.grid) {
+    const key = `${cell.arch} ${cell.machine}`;
+    groups.set(key, [...(groups.get(key) ?? []), cell]);
+  }
+  return el("div", { class: "grids" }, [...groups].map(([name, cells]) => {
+    const versions = [...new Set(cells.flatMap((cell) => [cell.source, cell.destination]))].sort(compare);
+    return el("figure", { class: "versions" }, el("figcaption", { class: "mono" }, name),
+      el("div", { class: "scroll" }, el("table", { class: "heat wordy" },
+        el("thead", {}, el("tr", {}, el("th", {}, "from ↓ to →"), versions.map((version) => el("th", { scope: "col" }, version)))),
+        el("tbody", {}, versions.map((source) => el("tr", {}, el("th", { scope: "row" }, source),
+          versions.map((destination) => gridCell(cells.find((cell) => cell.source === source && cell.destination === destination)))))))));
+  }));
+}
+
+function gridCell(cell) {
+  if (!cell) return el("td", { class: "empty" });
+  const verdict = cell.good === cell.hops ? "pass" : "fail";
+  const entry = index.migrations.findIndex((each) => cell.cases.includes(each.case));
+  return el("td", {}, link(entry < 0 ? caseLink(cell.cases[0]) : `#migration?entry=${entry}`, {
+    class: `v-${verdict}`,
+    title: `${cell.source} → ${cell.destination}: ${cell.good} of ${plural(cell.hops, "hop")} as they must; downtime median ${seconds(cell.median)}, at most ${seconds(cell.max)}`,
+  }, `${GLYPHS[verdict]} ${cell.good}/${cell.hops}`, el("br"), el("small", {}, `${seconds(cell.median)} / ${seconds(cell.max)}`)));
+}

@@ -1,0 +1,7 @@
+// What the summary gets beyond its HTML: buttons to copy commands.
+
+function dressSummary() {
+  for (const code of document.querySelectorAll("[data-copy]")) {
+    code.after(" ", copyButton(code.textContent));
+  }
+}

@@ -1,0 +1,247 @@
+"""The cases of a page: one row each in columns, and the details that a click unpacks."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from matrix.model import Accelerator, Attempt, Case, Subtest, SubtestVerdict, Verdict
+from matrix.plan.decisions import Decision
+from matrix.report.areas import areas_of
+from matrix.report.excerpts import SHORT, WHOLE, Excerpts, Text, texts_of
+from matrix.report.histograms import Histogram, histograms
+from matrix.report.packing import Packer, Where
+from matrix.results.labels import size_label
+from matrix.results.outcome import WORST_FIRST, CaseResult
+from matrix.results.printable import printable, shortened
+from matrix.results.record import RunRecord
+
+VERDICTS = tuple(verdict.value for verdict in WORST_FIRST)
+"""In the order in which they are listed; a row has its verdict's number in it."""
+
+LONGEST_REASON = 240
+"""Characters of a reason in a row; the details have all of it."""
+
+MOST_SUBTESTS = 1_000
+"""Of those in a case's details that did not pass, and as many that did."""
+
+MOST_ATTEMPTS = 20
+"""In a case's details; those that did not pass first."""
+
+MOST_METRICS = 400
+"""Of an attempt."""
+
+LONGEST_WORDS = 2_000
+"""Characters of a name or a message."""
+
+AXES = (
+    "run",
+    "scenario",
+    "arch",
+    "accel",
+    "qemu",
+    "machine",
+    "cpu",
+    "smp",
+    "memory",
+    "strategy",
+    "transport",
+    "fault",
+    "destination",
+    "test",
+)
+"""What a row says of its case in words, in the order in which it is shown."""
+
+
+@dataclass(slots=True)
+class Words:
+    """Strings that many rows share, each written once."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def number(self, text: str) -> int:
+        """The number that stands for a text."""
+        return self.numbers.setdefault(text, len(self.numbers))
+
+    def list(self) -> list[str]:
+        """The texts, in the order of their numbers."""
+        return list(self.numbers)
+
+
+@dataclass(slots=True)
+class Row:
+    """One case in the page's table."""
+
+    run: int
+    case_id: str
+    axes: tuple[str, ...]
+    """Values of :data:`AXES`, printable, empty where the case has none."""
+    areas: tuple[int, ...]
+    accelerator: str
+    """What it really ran under, empty where it did not."""
+    verdict: Verdict | None = None
+    """None: it was not run to its end."""
+    reason: str = ""
+    seconds: float = 0.0
+    where: Where | None = None
+
+
+def new_row(
+    run: int, run_name: str, decision: Decision, versions: dict[tuple[str, str], str]
+) -> Row:
+    """The row of a case whose result is not known yet.
+
+    Args:
+        run: number of the run among those of the page.
+        run_name: what it is called.
+        decision: of the plan.
+        versions: of (qemu, architecture).
+    """
+    case = decision.case
+    variant = case.variant
+    axes = variant.axes()
+    values = {name: printable(str(value)) for name, value in axes.items()}
+    if variant.memory is not None:
+        values["memory"] = size_label(variant.memory)
+    values["qemu"] = qemu_label(variant.qemu, versions.get((variant.qemu, variant.arch.value), ""))
+    values |= {"run": run_name, "scenario": printable(case.scenario)}
+    values["test"] = shortened(case.test.name, LONGEST_REASON)
+    return Row(
+        run=run,
+        case_id=printable(case.id),
+        axes=tuple(values.get(name, "") for name in AXES),
+        areas=areas_of(case),
+        accelerator="",
+    )
+
+
+def qemu_label(name: str, version: str) -> str:
+    """``7.2.22 (system)``; the name alone where the version is unknown or begins with it."""
+    name, version = printable(name), printable(version)
+    if not version or version == name:
+        return name
+    return version if version.startswith(name) else f"{version} ({name})"
+
+
+def fill_row(row: Row, result: CaseResult) -> None:
+    """Write into a row what its case came to."""
+    row.verdict = result.verdict
+    row.reason = shortened(result.reason, LONGEST_REASON)
+    row.seconds = result.seconds if math.isfinite(result.seconds) else 0.0
+    row.accelerator = result.accelerator if result.accelerator in tuple(Accelerator) else ""
+    if row.accelerator:
+        values = dict(zip(AXES, row.axes, strict=True)) | {"accel": row.accelerator}
+        row.axes = tuple(values.values())
+
+
+class Details:
+    """Gathers the details of cases, in the order given, as long as there is room."""
+
+    def __init__(self, budget: int) -> None:
+        self.packer = Packer(budget)
+        self.shortened = 0
+        """Cases whose consoles the page had no room for."""
+        self.histograms: list[dict[str, object]] = []
+        self.metrics: list[list[object]] = []
+
+    def add(self, position: int, row: Row, record: RunRecord, result: CaseResult) -> None:
+        """Take in one case's details; ``row`` is told where they are."""
+        excerpts = SHORT if result.verdict.good else WHOLE
+        texts = {
+            attempt.number: _texts(record, attempt, excerpts)
+            for attempt in _telling_first(result)[:MOST_ATTEMPTS]
+        }
+        self._take_measurements(position, result, texts)
+        row.where = self.packer.add(_document(result, texts))
+        if row.where is None:
+            self.shortened += 1
+            row.where = self.packer.add(_document(result, {}))
+
+    def _take_measurements(
+        self, position: int, result: CaseResult, texts: dict[int, tuple[Text, ...]]
+    ) -> None:
+        for attempt in result.attempts:
+            for name, value, unit in attempt.metrics[:MOST_METRICS]:
+                if len(self.metrics) < MOST_POINTS and math.isfinite(value):
+                    point = [position, attempt.number, printable(name), value, printable(unit)]
+                    self.metrics.append(point)
+            for each in _histograms(texts.get(attempt.number, ())):
+                if len(self.histograms) < MOST_HISTOGRAMS:
+                    self.histograms.append(
+                        {
+                            "case": position,
+                            "attempt": attempt.number,
+                            "name": printable(each.name),
+                            "unit": each.unit,
+                            "buckets": each.buckets,
+                        }
+                    )
+
+
+MOST_POINTS = 40_000
+"""Numbers that guests printed, over all cases of a page."""
+
+MOST_HISTOGRAMS = 2_000
+
+
+def _histograms(texts: Iterable[Text]) -> Iterable[Histogram]:
+    for text in texts:
+        if text.name == "console.log":
+            yield from histograms(f"{text.head}\n{text.tail}")
+
+
+def _telling_first(result: CaseResult) -> tuple[Attempt, ...]:
+    return tuple(sorted(result.attempts, key=lambda each: WORST_FIRST.index(each.verdict)))
+
+
+def _texts(record: RunRecord, attempt: Attempt, excerpts: Excerpts) -> tuple[Text, ...]:
+    folder = record.run.inside(attempt.artifacts)
+    return texts_of(folder, excerpts) if folder is not None else ()
+
+
+def _document(result: CaseResult, texts: dict[int, tuple[Text, ...]]) -> dict[str, object]:
+    attempts = _telling_first(result)
+    shown = sorted(attempts[:MOST_ATTEMPTS], key=lambda each: each.number)
+    return {
+        "reason": printable(result.reason)[:LONGEST_WORDS],
+        **_about(result.case),
+        "attempts": [_attempt(each, texts.get(each.number, ())) for each in shown],
+        "left_out": len(attempts) - len(shown),
+    }
+
+
+def _about(case: Case) -> dict[str, object]:
+    return {
+        "suite": printable(case.suite),
+        "image": printable(case.test.image),
+        "arguments": printable(case.test.arguments),
+        "groups": [printable(each) for each in case.test.groups],
+    }
+
+
+def _attempt(attempt: Attempt, texts: tuple[Text, ...]) -> dict[str, object]:
+    bad = [each for each in attempt.subtests if each.verdict is not SubtestVerdict.PASS]
+    passed = [each for each in attempt.subtests if each.verdict is SubtestVerdict.PASS]
+    shown = bad[:MOST_SUBTESTS] + (passed[:MOST_SUBTESTS] if texts else [])
+    return {
+        "number": attempt.number,
+        "verdict": attempt.verdict,
+        "observed": attempt.observed,
+        "reason": printable(attempt.reason)[:LONGEST_WORDS],
+        "seconds": attempt.seconds,
+        "accelerator": printable(attempt.accelerator),
+        "why": printable(attempt.accelerator_reason),
+        "counts": [[verdict, count] for verdict, count in attempt.subtest_counts],
+        "subtests": [_subtest(each) for each in shown],
+        "more": len(attempt.subtests) - len(shown) + attempt.subtests_dropped,
+        "metrics": [
+            [printable(name), value, printable(unit)]
+            for name, value, unit in attempt.metrics[:MOST_METRICS]
+        ],
+        "artifacts": printable(attempt.artifacts),
+        "texts": [[text.name, text.size, text.head, text.tail, text.omitted] for text in texts],
+    }
+
+
+def _subtest(subtest: Subtest) -> list[str]:
+    name, message = printable(subtest.name), printable(subtest.message)
+    return [subtest.verdict.value, name[:LONGEST_WORDS], message[:LONGEST_WORDS]]

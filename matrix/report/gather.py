@@ -1,0 +1,211 @@
+"""Everything that a page says, gathered from the runs that it is about."""
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from matrix.model import Verdict
+from matrix.report.areas import AREA_NAMES
+from matrix.report.cases import AXES, VERDICTS, Details, Row, Words, fill_row, new_row
+from matrix.report.migrations import Migrations
+from matrix.results.outcome import WORST_FIRST, CaseResult
+from matrix.results.printable import printable
+from matrix.results.record import RunRecord
+
+DETAILS_BUDGET = 6_000_000
+"""Characters of the page for consoles and all else that a case left."""
+
+MIGRATION_BUDGET = 1_500_000
+"""Characters of the page for hops."""
+
+MOST_ARGUMENTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a page says of one run as a whole. All text is printable."""
+
+    name: str
+    """Unique among the runs of a page."""
+    link: str
+    """Where its folder is, relative to the page; empty where that cannot be said."""
+    started: str
+    elapsed: float
+    host: str
+    hostname: str
+    kernel: str
+    command: str
+    qemus: tuple[tuple[str, str], ...]
+    """(version, architectures)."""
+    unfinished: int
+    problems: tuple[str, ...]
+    strict: bool
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The content of a page."""
+
+    runs: list[RunFacts]
+    rows: list[Row]
+    details: Details
+    migrations: Migrations
+
+    def counts(self) -> dict[Verdict | None, int]:
+        """How many cases came to each verdict, worst first; None: without a result."""
+        found = dict.fromkeys((*WORST_FIRST, None), 0)
+        for row in self.rows:
+            found[row.verdict] += 1
+        return {verdict: count for verdict, count in found.items() if count}
+
+    def index(self) -> dict[str, object]:
+        """The cases in columns, for the page's script."""
+        words = {name: Words() for name in AXES}
+        reasons, areas = Words(), Words()
+        columns = {
+            name: [words[name].number(row.axes[place]) for row in self.rows]
+            for place, name in enumerate(AXES)
+        }
+        area_column = [areas.number(",".join(map(str, row.areas))) for row in self.rows]
+        reason_column = [reasons.number(row.reason) for row in self.rows]
+        return {
+            "verdicts": VERDICTS,
+            "axes": AXES,
+            "words": {name: each.list() for name, each in words.items()},
+            "reasons": reasons.list(),
+            "areas": [[int(part) for part in each.split(",")] for each in areas.list()],
+            "area_names": AREA_NAMES,
+            "links": [run.link for run in self.runs],
+            "id": [row.case_id for row in self.rows],
+            "of_run": [row.run for row in self.rows],
+            "verdict": [
+                -1 if row.verdict is None else WORST_FIRST.index(row.verdict) for row in self.rows
+            ],
+            "seconds": [round(row.seconds, 3) for row in self.rows],
+            "reason": reason_column,
+            "area": area_column,
+            "ran": [row.accelerator for row in self.rows],
+            "chunk": [row.where.chunk if row.where else -1 for row in self.rows],
+            "place": [row.where.place if row.where else -1 for row in self.rows],
+            "columns": columns,
+            "migrations": self.migrations.entries,
+            "grid": self.migrations.grid(),
+        }
+
+
+def gather(records: Sequence[RunRecord], page: Path) -> Gathered:
+    """Everything that a page at ``page`` says of these runs, in one pass over each of them.
+
+    The details of cases that did not pass come first, so that they are those that there is room
+    for.
+
+    Raises:
+        HostError: a journal cannot be read.
+        UsageError: a journal was changed meanwhile.
+    """
+    names = _run_names(records)
+    facts = [_facts(record, name, page) for record, name in zip(records, names, strict=True)]
+    gathered = Gathered(facts, [], Details(DETAILS_BUDGET), Migrations(MIGRATION_BUDGET))
+    places: list[dict[str, int]] = []
+    for number, record in enumerate(records):
+        versions = {
+            (each.qemu, each.architecture.value): each.version for each in record.info.binaries
+        }
+        place: dict[str, int] = {}
+        for decision in record.decisions:
+            place[decision.case.id] = len(gathered.rows)
+            gathered.rows.append(new_row(number, names[number], decision, versions))
+        places.append(place)
+    for number, result in _results(records):
+        position = places[number][result.case.id]
+        row, record = gathered.rows[position], records[number]
+        fill_row(row, result)
+        gathered.details.add(position, row, record, result)
+        for attempt in result.attempts:
+            migrated = attempt.migration is not None or result.case.migration is not None
+            folder = record.run.inside(attempt.artifacts) if migrated else None
+            if folder is not None:
+                gathered.migrations.add(position, result.case, attempt, folder)
+    gathered.details.packer.close()
+    gathered.migrations.packer.close()
+    return gathered
+
+
+def _results(records: Sequence[RunRecord]) -> Iterator[tuple[int, CaseResult]]:
+    """The results of all runs, with the number of the run: those that are not good first."""
+    for good in (False, True):
+        for number, record in enumerate(records):
+            ids = [decision.case.id for decision in record.decisions]
+            verdicts = ((each, record.verdict(each)) for each in ids)
+            wanted = [each for each, verdict in verdicts if verdict and verdict.good is good]
+            for result in record.results(wanted):
+                yield number, result
+
+
+def _run_names(records: Sequence[RunRecord]) -> list[str]:
+    """What the runs are called: the name of the folder, with a number where that is not enough."""
+    names: dict[str, None] = {}
+    for record in records:
+        name = wanted = printable(record.run.path.name) or "run"
+        count = 1
+        while name in names:
+            count += 1
+            name = f"{wanted} ({count})"
+        names[name] = None
+    return list(names)
+
+
+def _facts(record: RunRecord, name: str, page: Path) -> RunFacts:
+    info = record.info
+    versions: dict[str, list[str]] = {}
+    used = {(each.case.variant.qemu, each.case.variant.arch) for each in record.decisions}
+    for binary in info.binaries:
+        if (binary.qemu, binary.architecture) in used:
+            versions.setdefault(printable(binary.version), []).append(binary.architecture.value)
+    arguments = [printable(each) for each in info.arguments[:MOST_ARGUMENTS]]
+    host = f"{info.host.cpus} × {info.host.cpu_model or info.host.architecture}"
+    return RunFacts(
+        name=name,
+        link=_link(record.run.path, page),
+        started=_moment(info.started),
+        elapsed=record.elapsed,
+        host=printable(host),
+        hostname=printable(info.hostname),
+        kernel=printable(f"{info.host.kernel} ({info.host.architecture})"),
+        command=_repeated(arguments),
+        qemus=tuple((each, ", ".join(arches)) for each, arches in versions.items()),
+        unfinished=len(record.unfinished()),
+        problems=tuple(str(each) for each in record.problems[:20]),
+        strict=record.strict,
+    )
+
+
+def _repeated(arguments: Sequence[str]) -> str:
+    """The command line of a run without the folder it wrote to, which exists now."""
+    kept, skip = ["matrix"], False
+    for argument in arguments:
+        if not skip and argument not in ("-o", "--output") and not argument.startswith("--output="):
+            kept.append(argument)
+        skip = argument in ("-o", "--output") and not skip
+    return shlex.join(kept) if arguments else ""
+
+
+def _moment(started: str) -> str:
+    """``2026-11-21 12:10:31 UTC`` from what run.json says; as it is where it is no time."""
+    try:
+        return f"{datetime.fromisoformat(started).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError):
+        return printable(started)[:40]
+
+
+def _link(run: Path, page: Path) -> str:
+    """A run's folder as a relative URL, for links that work wherever both are copied together."""
+    try:
+        relative = Path(os.path.relpath(run, page.parent)).as_posix()
+    except ValueError:
+        return ""
+    return quote(relative, safe="/.")

@@ -1,0 +1,222 @@
+"""What the page says of live migration: each attempt's hops, and the grid of versions."""
+
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from matrix.migrating import Hop, Limits, Sample
+from matrix.model import Attempt, Case
+from matrix.report.hops import (
+    HOPS_FILE,
+    QUANTITIES,
+    WORDS,
+    HopTable,
+    read_hops,
+    telling_rows,
+    thinned,
+    whole_hops,
+)
+from matrix.report.packing import Packer, Where
+from matrix.results.printable import printable, shortened
+
+MOST_HOPS = 2_000
+"""How many hops of an attempt are drawn: two for each point that a screen is wide."""
+
+FEW_HOPS = 200
+"""The same where the page has little room left."""
+
+MOST_SAMPLES = 240
+"""Of the time line of a hop."""
+
+MOST_EVENTS = 120
+LONGEST_REASON = 300
+MOST_CELLS = 600
+"""Of the grid of versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class GridKey:
+    """One pair of versions that guests were migrated between."""
+
+    arch: str
+    machine: str
+    source: str
+    destination: str
+
+
+@dataclass(slots=True)
+class GridCell:
+    """What the hops between two versions came to."""
+
+    hops: int = 0
+    good: int = 0
+    downtimes: list[float] = field(default_factory=list)
+    cases: dict[int, None] = field(default_factory=dict)
+    """Positions of cases in the page that have such hops, the first few."""
+
+
+class Migrations:
+    """Gathers the hops of a page's cases."""
+
+    def __init__(self, budget: int) -> None:
+        self.packer = Packer(budget)
+        self.entries: list[dict[str, object]] = []
+        """Of each attempt with hops: its case, and where its hops are."""
+        self.left_out = 0
+        """Attempts with hops for which the page had no room."""
+        self._grid: dict[GridKey, GridCell] = {}
+
+    def add(self, position: int, case: Case, attempt: Attempt, folder: Path) -> None:
+        """Take the hops of one attempt in, if it has any.
+
+        Args:
+            position: of the case in the page.
+            case: what was run.
+            attempt: what came of it.
+            folder: of the attempt.
+        """
+        path = folder / HOPS_FILE
+        table = read_hops(path)
+        if table is None:
+            return
+        self._take_grid(position, case, table)
+        where = self._packed(case, attempt, table, path)
+        if where is None:
+            self.left_out += 1
+            return
+        entry = {"case": position, "attempt": attempt.number, "hops": len(table)}
+        self.entries.append({**entry, "chunk": where.chunk, "place": where.place})
+
+    def grid(self) -> list[dict[str, object]]:
+        """The grid's cells, those with the most hops first."""
+        ordered = sorted(self._grid.items(), key=lambda each: -each[1].hops)
+        return [
+            {
+                **asdict(key),
+                "hops": cell.hops,
+                "good": cell.good,
+                "median": statistics.median(cell.downtimes) if cell.downtimes else None,
+                "max": max(cell.downtimes, default=None),
+                "cases": list(cell.cases),
+            }
+            for key, cell in ordered[:MOST_CELLS]
+        ]
+
+    def _packed(self, case: Case, attempt: Attempt, table: HopTable, path: Path) -> Where | None:
+        rows = telling_rows(table)
+        lines = [_time_line(row, hop) for row, hop in whole_hops(path, table, rows)]
+        limits = case.migration.limits if case.migration is not None else Limits()
+        about = {
+            "limits": asdict(limits),
+            "summary": asdict(attempt.migration) if attempt.migration is not None else None,
+            "total": len(table),
+            "unusable": table.unusable,
+            "complete": table.complete,
+        }
+        for most, details in ((MOST_HOPS, lines), (FEW_HOPS, lines[:WORTH_KEEPING])):
+            document = {**about, **_columns(table, thinned(table, most)), "details": details}
+            if (where := self.packer.add(document)) is not None:
+                return where
+        return None
+
+    def _take_grid(self, position: int, case: Case, table: HopTable) -> None:
+        keys: dict[tuple[int, int, int], GridCell] = {}
+        machines, sources = table.words["machine"], table.words["source"]
+        for row, destination in enumerate(table.words["destination"]):
+            numbers = (machines[row], sources[row], destination)
+            cell = keys.get(numbers)
+            if cell is None:
+                words = (table.word(n, row) for n in ("machine", "source", "destination"))
+                key = GridKey(case.variant.arch.value, *map(printable, words))
+                cell = keys[numbers] = self._grid.setdefault(key, GridCell())
+                if len(cell.cases) < WORTH_KEEPING:
+                    cell.cases.setdefault(position)
+            cell.hops += 1
+            cell.good += table.good[row]
+            downtime = table.numbers["downtime"][row]
+            if not math.isnan(downtime):
+                cell.downtimes.append(downtime)
+
+
+WORTH_KEEPING = 4
+"""Time lines, and cases of a cell, where there is little room."""
+
+
+def _columns(table: HopTable, rows: list[int]) -> dict[str, object]:
+    """The rows to draw, as columns; words are numbers into lists."""
+    numbers = {name: [_number(table.numbers[name][row]) for row in rows] for name in QUANTITIES}
+    words = {name: [table.words[name][row] for row in rows] for name in WORDS}
+    return {
+        "number": [table.hop_numbers[row] for row in rows],
+        "good": [table.good[row] for row in rows],
+        **numbers,
+        **words,
+        "words": {name: [printable(each) for each in table.values[name]] for name in WORDS},
+    }
+
+
+def _number(value: float) -> float | int | None:
+    """Six significant digits: more than any of the clocks has."""
+    if not math.isfinite(value):
+        return None
+    if value == int(value) and abs(value) < 2**53:
+        return int(value)
+    return round(value, 6)
+
+
+def _time_line(row: int, hop: Hop) -> dict[str, object]:
+    samples = list(_every(hop.samples, MOST_SAMPLES))
+    return {
+        "row": row,
+        "number": hop.number,
+        "strategy": hop.strategy,
+        "transport": printable(hop.transport),
+        "source": printable(hop.source),
+        "destination": printable(hop.destination),
+        "machine": printable(hop.machine),
+        "outcome": hop.outcome,
+        "good": hop.good,
+        "fault": hop.fault,
+        "reason": shortened(hop.reason, LONGEST_REASON),
+        **{
+            name: getattr(hop, name)
+            for name in (
+                "seconds",
+                "total_time",
+                "setup_time",
+                "downtime",
+                "stop_to_resume",
+                "blackout",
+                "silence",
+                "clock_jump",
+                "transferred",
+                "passes",
+                "throughput",
+                "throttle",
+            )
+        },
+        "events": [
+            [round(each.at, 6), printable(each.side), shortened(each.what, 120)]
+            for each in hop.events[:MOST_EVENTS]
+        ],
+        "samples": {
+            "at": [round(each.at, 6) for each in samples],
+            "status": [printable(each.status) for each in samples],
+            "remaining": [each.remaining for each in samples],
+            "transferred": [each.transferred for each in samples],
+            "passes": [each.passes for each in samples],
+            "dirty_rate": [each.dirty_rate for each in samples],
+            "throughput": [round(each.throughput) for each in samples],
+            "throttle": [each.throttle for each in samples],
+        },
+    }
+
+
+def _every(items: tuple[Sample, ...], most: int) -> Iterable[Sample]:
+    """At most ``most`` of the items, evenly, the last among them."""
+    if len(items) <= most:
+        return items
+    step = (len(items) - 1) / (most - 1)
+    return (items[round(index * step)] for index in range(most))

@@ -1,0 +1,267 @@
+"""The page itself: one HTML file with everything in it, which loads nothing from anywhere.
+
+What guests, QEMU and strangers wrote reaches it in two ways only: as text that Jinja2 escapes, and
+as compressed JSON in base64 that the page's script puts into text nodes. A content security policy
+lets run nothing but that script, by its digest, and forbids scripts to make HTML from text.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from matrix import __version__
+from matrix.errors import ExitCode
+from matrix.model import Verdict
+from matrix.report.answer import (
+    MOST_GROUPS,
+    MOST_REASONS,
+    AreaCounts,
+    Reason,
+    areas_by_architecture,
+    broken,
+    conclusion,
+    reasons,
+)
+from matrix.report.areas import AREA_NAMES
+from matrix.report.cases import AXES
+from matrix.report.gather import Gathered
+from matrix.report.packing import packed
+from matrix.results.files import written_atomically
+from matrix.results.outcome import WORST_FIRST
+from matrix.results.text import duration
+
+GENERATOR = "qemu-matrix"
+"""Begin of what the page's ``<meta name="generator">`` says; how we know a page of ours again."""
+
+SCRIPTS = (
+    "data.js",
+    "dom.js",
+    "table.js",
+    "summary.js",
+    "filter.js",
+    "matrix.js",
+    "cases.js",
+    "case.js",
+    "chart.js",
+    "hopline.js",
+    "migration.js",
+    "measurements.js",
+    "main.js",
+)
+"""In this order they are one module."""
+
+_WORDS = {
+    ExitCode.OK: ("Passed", "good"),
+    ExitCode.NOT_PASSED: ("Failed", "bad"),
+    ExitCode.ERROR: ("Error", "bad"),
+    ExitCode.INTERRUPTED: ("Incomplete", "open"),
+    ExitCode.NOTHING_SELECTED: ("Empty", "open"),
+}
+
+
+class Architecture(NamedTuple):
+    """The state of KVM on one architecture."""
+
+    name: str
+    areas: list[AreaCounts]
+    native: int
+    emulated: int
+    skipped: int
+
+
+def write_page(gathered: Gathered, path: Path) -> None:
+    """Write a page; one that was there before is replaced once this one is complete.
+
+    Raises:
+        HostError: it cannot be written.
+    """
+    with written_atomically(path) as file:
+        for piece in _template().generate(_content(gathered)):
+            file.write(piece.encode("utf-8", "backslashreplace"))
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that this program wrote, and may write anew."""
+    try:
+        with path.open("rb") as file:
+            return f'<meta name="generator" content="{GENERATOR} '.encode() in file.read(4096)
+    except OSError:
+        return False
+
+
+def _content(gathered: Gathered) -> dict[str, object]:
+    counts = gathered.counts()
+    strict = any(run.strict for run in gathered.runs)
+    code, sentence = conclusion(counts, strict=strict)
+    word, mood = _WORDS[code]
+    architectures = list(_architectures(gathered))
+    groups = broken(gathered.rows, strict=strict)
+    shown_counts = [(v.value if v else "unfinished", n) for v, n in counts.items()]
+    return {
+        "policy": _policy(),
+        "generator": f"{GENERATOR} {__version__}",
+        "version": __version__,
+        "style": Markup(_style()),  # noqa: S704 - a file of ours
+        "script": Markup(_script()),  # noqa: S704 - files of ours
+        "title": ", ".join(_scenarios(gathered)[:6]) or "nothing",
+        "scenarios": len(_scenarios(gathered)),
+        "sentence": sentence,
+        "word": word,
+        "mood": mood,
+        "total": len(gathered.rows),
+        "counts": shown_counts,
+        "bars": _bars(shown_counts),
+        "broken": groups[:MOST_GROUPS],
+        "broken_more": max(0, len(groups) - MOST_GROUPS),
+        "reason_groups": list(_reason_groups(gathered)),
+        "runs": gathered.runs,
+        "architectures": architectures,
+        "overview": _overview(architectures),
+        "has_migrations": bool(gathered.migrations.entries),
+        "has_measurements": bool(gathered.details.metrics or gathered.details.histograms),
+        "shortened": gathered.details.shortened,
+        "index": packed(gathered.index()),
+        "measurements": packed(
+            {"metrics": gathered.details.metrics, "histograms": gathered.details.histograms}
+        ),
+        "hop_chunks": gathered.migrations.packer.chunks,
+        "chunks": gathered.details.packer.chunks,
+    }
+
+
+def _bars(counts: list[tuple[str, int]]) -> list[tuple[str, float, float]]:
+    """(verdict, begin, width) of a bar that is 1000 wide, in which no part is too small to see."""
+    total = sum(max(count, _least(counts)) for _, count in counts)
+    bars, begin = [], 0.0
+    for verdict, count in counts:
+        width = 1000 * max(count, _least(counts)) / total
+        bars.append((verdict, round(begin, 2), round(width, 2)))
+        begin += width
+    return bars
+
+
+def _least(counts: list[tuple[str, int]]) -> float:
+    return sum(count for _, count in counts) / 150
+
+
+def _scenarios(gathered: Gathered) -> list[str]:
+    place = AXES.index("scenario")
+    return list(dict.fromkeys(row.axes[place] for row in gathered.rows))
+
+
+def _reason_groups(
+    gathered: Gathered,
+) -> Iterator[tuple[str, str, str, list[Reason], int]]:
+    """What was not run, and what is known: (heading, about, verdict, reasons, how many more)."""
+    for heading, about, verdict in (
+        ("Not run", "", Verdict.SKIP),
+        ("Known failures", "They failed as expected.", Verdict.XFAIL),
+        ("Known failures that passed", "Their expectations can go.", Verdict.XPASS),
+    ):
+        found = reasons(gathered.rows, verdict)
+        if found:
+            more = max(0, len(found) - MOST_REASONS)
+            yield heading, about, verdict.value, found[:MOST_REASONS], more
+
+
+def _architectures(gathered: Gathered) -> Iterator[Architecture]:
+    place = AXES.index("arch")
+    for name, areas in areas_by_architecture(gathered.rows).items():
+        rows = [row for row in gathered.rows if row.axes[place] == name]
+        yield Architecture(
+            name=name,
+            areas=areas,
+            native=sum(row.accelerator == "kvm" for row in rows),
+            emulated=sum(row.accelerator == "tcg" for row in rows),
+            skipped=sum(row.verdict is Verdict.SKIP for row in rows),
+        )
+
+
+Overview = list[tuple[str, list[tuple[str, AreaCounts | None]]]]
+
+
+def _overview(architectures: list[Architecture]) -> Overview:
+    """Area by area what each architecture has of it."""
+    found = {each.name: {area.name: area for area in each.areas} for each in architectures}
+    return [
+        (name, [(arch, areas.get(name)) for arch, areas in found.items()])
+        for name in AREA_NAMES
+        if any(name in areas for areas in found.values())
+    ]
+
+
+def _good_of(counts: Mapping[Verdict, int]) -> str:
+    """``12/13``: how many of the cases are as they should be."""
+    return f"{_good(counts):,}/{sum(counts.values()):,}"
+
+
+def _mood(counts: Mapping[Verdict, int]) -> str:
+    good = _good(counts)
+    return "all" if good == sum(counts.values()) else "some" if good else "none"
+
+
+def _good(counts: Mapping[Verdict, int]) -> int:
+    return sum(count for verdict, count in counts.items() if verdict.good)
+
+
+def _worst_first(counts: Mapping[Verdict, int]) -> list[tuple[Verdict, int]]:
+    return sorted(counts.items(), key=lambda each: WORST_FIRST.index(each[0]))
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("matrix.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "duration": duration,
+        "worst_first": _worst_first,
+        "good_of": _good_of,
+        "mood": _mood,
+    }
+    return environment.get_template("page.html.j2")
+
+
+@cache
+def _style() -> str:
+    return _asset("style.css")
+
+
+@cache
+def _script() -> str:
+    return "\n".join(_asset(name) for name in SCRIPTS)
+
+
+def _asset(name: str) -> str:
+    return (resources.files("matrix.report") / "assets" / name).read_text("utf-8")
+
+
+@cache
+def _policy() -> str:
+    """Nothing is loaded, nothing runs but what is in the page by its digest, no form, no base."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src 'sha256-{_digest(_script())}'",
+            f"style-src 'sha256-{_digest(_style())}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    )
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

@@ -1,0 +1,45 @@
+"""Writes the report of one run or of several: what the commands call."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matrix.errors import UsageError
+from matrix.report.gather import gather
+from matrix.report.page import is_page, write_page
+from matrix.results.files import host_errors, shown
+from matrix.results.record import RunRecord
+
+RUN_PAGE = "report.html"
+"""The page of one run, in its folder."""
+
+FOLDER_PAGE = "index.html"
+"""The page in a folder that the user names."""
+
+
+def write_run_report(record: RunRecord) -> Path:
+    """Write ``RUN/report.html`` from what is finished so far, and give its path.
+
+    Raises:
+        HostError: it cannot be written, or the journal cannot be read.
+    """
+    path = record.run.path / RUN_PAGE
+    write_page(gather([record], path), path)
+    return path
+
+
+def write_report(records: Sequence[RunRecord], folder: Path) -> Path:
+    """Write ``FOLDER/index.html`` about several runs, and give its path.
+
+    Raises:
+        UsageError: the folder has an ``index.html`` that is none of ours, which is left alone.
+        HostError: it cannot be written, or a journal cannot be read.
+    """
+    path = folder / FOLDER_PAGE
+    if path.exists() and not is_page(path):
+        raise UsageError(
+            f"{shown(path)} exists and is no report: name another folder with -o, or remove it"
+        )
+    with host_errors("create", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_page(gather(records, path.absolute()), path)
+    return path
