@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MAX_CPUS 64
+#define MAX_CPUS   64
 #define STACK_SIZE 8192
 
 /* start.S sets up a stack and the boot CPU, clears .bss, and calls this with whatever the

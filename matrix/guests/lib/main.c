@@ -5,10 +5,17 @@
 #include <guest.h>
 
 static const struct test all_tests[] = {
-    {"boot", test_boot},   {"deadloop", test_deadloop}, {"exception", test_exception},
-    {"fail", test_fail},   {"hang", test_hang},         {"memory", test_memory},
-    {"panic", test_panic}, {"ram-integrity", test_ram_integrity},
-    {"smp", test_smp},     {"spin", test_spin},         {"timer", test_timer},
+    {"boot", test_boot},
+    {"deadloop", test_deadloop},
+    {"exception", test_exception},
+    {"fail", test_fail},
+    {"hang", test_hang},
+    {"memory", test_memory},
+    {"panic", test_panic},
+    {"ram-integrity", test_ram_integrity},
+    {"smp", test_smp},
+    {"spin", test_spin},
+    {"timer", test_timer},
 };
 
 static const struct test *test_find(const char *name, size_t length)

@@ -150,8 +150,8 @@ uint64_t worker_clock(struct worker *me)
     const uint64_t last = me->last_clock;
 
     if (now < last) {
-        finding_note(&(struct finding){
-            .kind = CLOCK_BACK, .cpu = me->cpu, .found = now, .expected = last});
+        finding_note(
+            &(struct finding){.kind = CLOCK_BACK, .cpu = me->cpu, .found = now, .expected = last});
     } else {
         const word gap = clock_units(now - last);
 

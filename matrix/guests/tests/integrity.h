@@ -103,8 +103,8 @@ struct worker {
     unsigned long end;
     struct cursor rewriting, walking;
     struct pace rewrite_pace, walk_pace;
-    word epoch;          /* of the working set's pages from rewriting.page on; before: one more */
-    uint64_t until;      /* when vCPU 0 looks after the console */
+    word epoch;     /* of the working set's pages from rewriting.page on; before: one more */
+    uint64_t until; /* when vCPU 0 looks after the console */
     uint64_t last_clock;
     const char *missing[REGISTER_FILES]; /* why it has no such registers */
     /* Read by vCPU 0 at any time, modulo their width; the latter two in clock_units. */

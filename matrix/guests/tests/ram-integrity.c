@@ -224,11 +224,11 @@ static void find_dead(unsigned cpu, uint64_t now)
     if (seen[cpu].dead || now < seen[cpu].moved_at || still < nanoseconds_to_ticks(DEAD_AFTER))
         return;
     seen[cpu].dead = true;
-    finding_note(&(struct finding){.kind = CPU_DEAD,
-                                   .cpu = cpu,
-                                   .found = seen[cpu].counter,
-                                   .expected =
-                                       ticks_to_nanoseconds(still) / NANOSECONDS_PER_SECOND});
+    finding_note(
+        &(struct finding){.kind = CPU_DEAD,
+                          .cpu = cpu,
+                          .found = seen[cpu].counter,
+                          .expected = ticks_to_nanoseconds(still) / NANOSECONDS_PER_SECOND});
 }
 
 /* The largest since it was asked last, or the one that has not ended yet; in clock_units. */

@@ -4,12 +4,12 @@
 #include <arch.h>
 #include <arm-registers.h>
 
-#define ACCESS     (0xfu << 20) /* CPACR: cp10 and cp11 */
-#define NO_UPPER   (1u << 30)   /* CPACR.D32DIS */
-#define ENABLE     (1u << 30)   /* FPEXC.EN */
-#define WORDS      16
+#define ACCESS         (0xfu << 20) /* CPACR: cp10 and cp11 */
+#define NO_UPPER       (1u << 30)   /* CPACR.D32DIS */
+#define ENABLE         (1u << 30)   /* FPEXC.EN */
+#define WORDS          16
 #define REGISTERS_MASK 0xfu /* MVFR0: 2 means 32 of them */
-#define FPU        ".fpu neon-vfpv4\n"
+#define FPU            ".fpu neon-vfpv4\n"
 
 static void set_access(uint32_t access)
 {

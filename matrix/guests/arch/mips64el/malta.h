@@ -7,13 +7,13 @@
 #include <stdint.h>
 
 /* Physical addresses. RAM is seen in full at 2 GiB, and its first 256 MiB also at 0. */
-#define RAM        0x80000000ull
-#define PCI_MEMORY 0x10000000u /* the same on both sides of the bridge */
-#define PCI_IO     0x18000000u
-#define GIC        0x1bdc0000u
-#define CPC        0x1bde0000u
-#define GT64120    0x1be00000u
-#define KSEG0_MASK 0x1fffffffu
+#define RAM         0x80000000ull
+#define PCI_MEMORY  0x10000000u /* the same on both sides of the bridge */
+#define PCI_IO      0x18000000u
+#define GIC         0x1bdc0000u
+#define CPC         0x1bde0000u
+#define GT64120     0x1be00000u
+#define KSEG0_MASK  0x1fffffffu
 #define XKPHYS_MASK 0x07ffffffffffffffull
 
 #define CACHED(physical)   (0x9800000000000000ull | (physical)) /* xkphys, coherent */

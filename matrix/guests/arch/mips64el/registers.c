@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Floating point: the first 16 registers; vector: the second 16 of the MIPS SIMD Architecture, which
- * share theirs with the other floating-point registers (MD00868). */
+/* Floating point: the first 16 registers; vector: the second 16 of the MIPS SIMD Architecture,
+ * which share theirs with the other floating-point registers (MD00868). */
 #include <arch.h>
 
 #include "malta.h"
 
-#define CONFIG1          "$16, 1"
-#define CONFIG5          "$16, 5"
-#define CONFIG1_FPU      1u
-#define CONFIG3_VECTOR   (1u << 28)
-#define CONFIG5_VECTOR   (1u << 27) /* enable */
-#define STATUS_FPU       (1u << 29)
-#define STATUS_64_BIT    (1u << 26)
-#define WORDS            16
-#define VECTOR_WORDS     32
+#define CONFIG1        "$16, 1"
+#define CONFIG5        "$16, 5"
+#define CONFIG1_FPU    1u
+#define CONFIG3_VECTOR (1u << 28)
+#define CONFIG5_VECTOR (1u << 27) /* enable */
+#define STATUS_FPU     (1u << 29)
+#define STATUS_64_BIT  (1u << 26)
+#define WORDS          16
+#define VECTOR_WORDS   32
 
 const char *arch_registers_open(enum register_file file)
 {

@@ -28,8 +28,7 @@ const char *arch_registers_open(enum register_file file)
 /* Numbers of 32 registers, and the address of each one's place. */
 #define FOR_EACH(instruction, first)                                                               \
     ".irp register, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, "    \
-    "21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31\n" instruction " " first                           \
-    " + \\register, 0, %0\n"                                                                       \
+    "21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31\n" instruction " " first " + \\register, 0, %0\n"  \
     "addi %0, %0, 16\n"                                                                            \
     ".endr"
 

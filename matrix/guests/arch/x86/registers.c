@@ -79,8 +79,8 @@ static unsigned store_x87(const struct image *image, uint64_t *words)
     words[X87_REGISTERS] = words[X87_REGISTERS + 1] = 0;
     for (unsigned i = 0; i < X87_REGISTERS; i++) {
         words[i] = image->x87[i].mantissa;
-        words[X87_REGISTERS + i / EXPONENTS_PER_WORD] |=
-            (uint64_t)image->x87[i].exponent << i % EXPONENTS_PER_WORD * EXPONENT_BITS;
+        words[X87_REGISTERS + i / EXPONENTS_PER_WORD] |= (uint64_t)image->x87[i].exponent
+                                                         << i % EXPONENTS_PER_WORD * EXPONENT_BITS;
     }
     return X87_REGISTERS + X87_REGISTERS / EXPONENTS_PER_WORD;
 }

@@ -1,0 +1,342 @@
+"""The ram-integrity guest on real QEMU: it passes when nothing is touched, and sees what is."""
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from matrix.host.probe import probe_binary
+from matrix.migration.corrupt import corrupt
+from matrix.model import Accelerator, Architecture, Case, Test, Variant
+from matrix.plan.command import launch_for
+from matrix.suites.build import builtin_build
+from matrix.suites.unittests import read_tests
+from matrix.vm.session import Session
+
+pytestmark = pytest.mark.qemu
+
+EVERY_ARCHITECTURE = pytest.mark.parametrize("architecture", list(Architecture))
+SUBTESTS = (
+    "working set: every page is as it was written last",
+    "static pages: none has changed",
+    "zero pages: all are still zero",
+    "counters: every vCPU counts on",
+    "clocks: none goes back",
+    "floating point: registers keep their values",
+    "vector: registers keep their values",
+)
+NO_VECTORS = (Architecture.RISCV64,)
+START = re.compile(
+    r"INTEGRITY: START vcpus=(?P<vcpus>\d+) page=4096 pages=(?P<pages>\d+) set=(?P<set>\d+) "
+    r"static=(?P<static>\d+) zero=(?P<zero>\d+) base=0x(?P<base>[0-9a-f]+) "
+    r"victim=0x(?P<victim>[0-9a-f]+) dirty=0x(?P<dirty>[0-9a-f]+)"
+)
+BEAT = re.compile(
+    r"INTEGRITY: BEAT n=(?P<n>\d+) clock=(?P<clock>\d+) gap=(?P<gap>\d+) "
+    r"verified=(?P<verified>\d+) passes=(?P<passes>\d+)"
+)
+END = re.compile(
+    r"INTEGRITY: END beats=(?P<beats>\d+) verified=(?P<verified>\d+) passes=(?P<passes>\d+) "
+    r"largest_gap=(?P<gap>\d+)"
+)
+PATIENCE = 60.0
+"""Seconds: the host may be busy with much else."""
+PAGE = 4096
+SMALL = "ram-integrity region=8 set=2 rate=8"
+"""An eighth of a second for a walk over everything else, at 16 MiB/s less than half a second."""
+
+
+class Guest:
+    """A running ram-integrity guest: its lines as they come, and the monitor of its QEMU."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.lines: list[str] = []
+        self.session = Session(directory, self._hear)
+        self._rest = b""
+        self._more = asyncio.Event()
+
+    def _hear(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self.lines += [line.decode().rstrip("\r") for line in lines]
+        self._more.set()
+
+    def matching(self, pattern: re.Pattern[str]) -> list[dict[str, int]]:
+        """The numbers in the lines that match, by the pattern's names."""
+        found = filter(None, map(pattern.fullmatch, self.lines))
+        hexadecimal = ("base", "victim", "dirty")
+        return [
+            {name: int(text, 16 if name in hexadecimal else 10) for name, text in groups.items()}
+            for groups in (match.groupdict() for match in found)
+        ]
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait for lines that make the condition true."""
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                assert not self.session.ended.done(), self.lines
+                self._more.clear()
+                await self._more.wait()
+
+    async def start(self) -> dict[str, int]:
+        """Wait for START; what it says."""
+        await self.until(lambda: self.matching(START))
+        return self.matching(START)[0]
+
+    async def beats(self, more: int) -> None:
+        """Wait for so many further BEATs."""
+        wanted = len(self.matching(BEAT)) + more
+        await self.until(lambda: len(self.matching(BEAT)) >= wanted)
+
+    async def finish(self) -> None:
+        """Tell it to stop, and wait until QEMU has ended."""
+        self.session.type(b"q")
+        async with asyncio.timeout(PATIENCE):
+            await self.session.ended
+
+    async def corrupt(self, address: int) -> None:
+        assert self.session.monitor is not None
+        await corrupt(self.session.monitor, address, directory=self.directory)
+
+    @property
+    def failures(self) -> list[str]:
+        """The FAIL lines, without what all of them begin with."""
+        return [
+            line.removeprefix("FAIL: ram-integrity: ")
+            for line in self.lines
+            if line.startswith("FAIL: ")
+        ]
+
+    @property
+    def passes(self) -> list[str]:
+        return [
+            line.removeprefix("PASS: ram-integrity: ")
+            for line in self.lines
+            if line.startswith("PASS: ")
+        ]
+
+
+def integrity_test(architecture: Architecture, name: str) -> Test:
+    tests = read_tests(builtin_build(architecture), max_smp=4)
+    return next(test for test in tests if test.name == name)
+
+
+@asynccontextmanager
+async def running(
+    directory: Path,
+    architecture: Architecture,
+    arguments: str = "",
+    *,
+    smp: int = 1,
+    accelerator: Accelerator = Accelerator.TCG,
+) -> AsyncIterator[Guest]:
+    """The guest, started as a case starts it; QEMU is gone when this is left."""
+    path = shutil.which(f"qemu-system-{architecture.value}")
+    if path is None:
+        pytest.skip(f"qemu-system-{architecture.value} is not installed")
+    probed = await probe_binary("system", architecture, Path(path))
+    test = integrity_test(architecture, "ram-integrity" if smp == 1 else "ram-integrity-smp")
+    if arguments:
+        test = replace(test, arguments=arguments)
+    case = Case(
+        id="integrity",
+        scenario="integrity",
+        suite="builtin",
+        test=test,
+        variant=Variant(arch=architecture, smp=smp),
+        build=builtin_build(architecture),
+    )
+    guest = Guest(directory)
+    try:
+        launch = launch_for(case, probed.binary, accelerator)
+        await guest.session.start(launch, 1 << 20, typing=True)
+        assert await guest.session.boot(PATIENCE) is None
+        yield guest
+    finally:
+        await guest.session.close()
+
+
+Scene = Callable[[Guest], Awaitable[None]]
+
+
+def play(guest: AbstractAsyncContextManager[Guest], scene: Scene) -> Guest:
+    async def run() -> Guest:
+        async with guest as actor:
+            await scene(actor)
+            return actor
+
+    return asyncio.run(run())
+
+
+def expected_passes(architecture: Architecture) -> set[str]:
+    return set(SUBTESTS[:-1] if architecture in NO_VECTORS else SUBTESTS)
+
+
+def page_of(address: int, started: dict[str, int]) -> int:
+    return (address - started["base"]) // PAGE
+
+
+@EVERY_ARCHITECTURE
+def test_untouched_memory_is_proven_whole(tmp_path: Path, architecture: Architecture) -> None:
+    async def scene(guest: Guest) -> None:
+        started = await guest.start()
+        assert started["pages"] == started["set"] + started["static"] + started["zero"]
+        assert (started["vcpus"], started["pages"], started["set"]) == (2, 32 * 256, 8 * 256)
+        assert started["static"] > 0
+        assert started["zero"] > 0
+        await guest.beats(4)
+        guest.session.type(b"x\r\n")  # nothing that it knows
+        await guest.beats(1)
+        await guest.finish()
+
+    guest = play(running(tmp_path, architecture, smp=2), scene)
+    assert guest.failures == []
+    assert set(guest.passes) == expected_passes(architecture)
+    beats = guest.matching(BEAT)
+    assert [beat["n"] for beat in beats] == list(range(1, len(beats) + 1))
+    for earlier, later in pairwise(beats):
+        assert later["clock"] > earlier["clock"]
+        assert later["verified"] >= earlier["verified"]
+        assert later["passes"] >= earlier["passes"]
+    # Ten in a second of the guest's clock, which a busy host lets a beat or two behind.
+    assert all(beat["clock"] >= beat["n"] * 100_000_000 for beat in beats)
+    (end,) = guest.matching(END)
+    (started,) = guest.matching(START)
+    assert end["beats"] == len(beats)
+    assert end["verified"] >= beats[-1]["verified"] + started["pages"]
+    assert end["gap"] >= max(beat["gap"] for beat in beats)
+    assert any(line.startswith("SUMMARY: 7 tests") for line in guest.lines)
+    between = guest.lines[
+        guest.lines.index(next(line for line in guest.lines if START.fullmatch(line))) :
+    ]
+    assert next(line for line in between if "INTEGRITY" not in line).startswith("PASS: ")
+
+
+@EVERY_ARCHITECTURE
+def test_a_byte_that_changes_is_found_at_once(tmp_path: Path, architecture: Architecture) -> None:
+    async def scene(guest: Guest) -> None:
+        started = await guest.start()
+        await guest.beats(2)
+        await guest.corrupt(started["victim"])
+        await guest.until(lambda: guest.failures)
+        await guest.beats(2)  # it works on
+        await guest.finish()
+
+    guest = play(running(tmp_path, architecture, SMALL), scene)
+    (started,) = guest.matching(START)
+    page = page_of(started["victim"], started)
+    assert guest.failures[0].startswith(
+        f"page {page} at {started['base'] + page * PAGE:#x} (static"
+    )
+    assert "1 of" in guest.failures[0]
+    assert SUBTESTS[1] in guest.failures
+    assert set(guest.passes) == expected_passes(architecture) - {SUBTESTS[1]}
+    assert any(
+        re.match(r"SUMMARY: \d+ tests, \d+ unexpected failures", line) for line in guest.lines
+    )
+
+
+@pytest.mark.parametrize(
+    "architecture", [Architecture.X86_64, Architecture.ARM, Architecture.S390X]
+)
+def test_a_byte_of_the_working_set_is_found_before_it_is_rewritten(
+    tmp_path: Path, architecture: Architecture
+) -> None:
+    async def scene(guest: Guest) -> None:
+        started = await guest.start()
+        await guest.beats(1)
+        await guest.corrupt(started["dirty"])
+        await guest.until(lambda: guest.failures)
+        await guest.finish()
+
+    guest = play(running(tmp_path, architecture, SMALL, smp=2), scene)
+    (started,) = guest.matching(START)
+    page = page_of(started["dirty"], started)
+    assert guest.failures[0].startswith(f"page {page} at ")
+    # Rewritten, the page is whole again: one finding.
+    assert guest.failures[1:] == [SUBTESTS[0]]
+
+
+def test_many_corruptions_are_counted_but_not_all_shown(tmp_path: Path) -> None:
+    async def scene(guest: Guest) -> None:
+        started = await guest.start()
+        for page in range(20):
+            await guest.corrupt(started["base"] + page * PAGE + 100)
+        await guest.beats(8)
+        await guest.finish()
+
+    guest = play(running(tmp_path, Architecture.X86_64, SMALL), scene)
+    pages = [failure for failure in guest.failures if failure.startswith("page ")]
+    assert len(pages) == 10
+    assert {"static", "working set", "zero"} == {
+        kind for page in pages for kind in re.findall(r"\((.*?), epoch", page)
+    }
+    assert set(guest.failures[10:]) == set(SUBTESTS[:3])
+
+
+@EVERY_ARCHITECTURE
+def test_it_may_be_told_to_stop_right_away(tmp_path: Path, architecture: Architecture) -> None:
+    async def scene(guest: Guest) -> None:
+        await guest.start()
+        await guest.finish()
+
+    guest = play(running(tmp_path, architecture, SMALL, smp=4), scene)
+    assert guest.failures == []
+    assert set(guest.passes) == expected_passes(architecture)
+    (started,) = guest.matching(START)
+    assert started["vcpus"] == 4
+    assert guest.matching(END)
+
+
+def test_it_stops_by_itself_after_as_many_seconds_as_it_is_given(tmp_path: Path) -> None:
+    async def scene(guest: Guest) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await guest.session.ended
+
+    arguments = "ram-integrity region=4 set=1 rate=0 seed=7 seconds=1"
+    guest = play(running(tmp_path, Architecture.X86_64, arguments), scene)
+    assert guest.failures == []
+    assert 8 <= len(guest.matching(BEAT)) <= 10
+    assert guest.matching(END)[0]["passes"] > 1
+
+
+@pytest.mark.parametrize("word", ["rates=1", "rate=", "rate=fast", "set=1MiB", "fast"])
+def test_words_that_it_does_not_know_are_a_failure(tmp_path: Path, word: str) -> None:
+    async def scene(guest: Guest) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await guest.session.ended
+
+    arguments = f"ram-integrity region=4 {word} seed=1"
+    guest = play(running(tmp_path, Architecture.S390X, arguments), scene)
+    (failure,) = guest.failures
+    assert "expected rate=MIB" in failure
+    assert not guest.matching(START)
+
+
+@pytest.mark.kvm
+@pytest.mark.parametrize("smp", [1, 2])
+def test_under_kvm(tmp_path: Path, smp: int) -> None:
+    async def scene(guest: Guest) -> None:
+        started = await guest.start()
+        await guest.beats(5)
+        assert guest.failures == []
+        await guest.corrupt(started["victim"])
+        await guest.until(lambda: guest.failures)
+        await guest.finish()
+
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("no access to /dev/kvm")
+    arguments = "ram-integrity region=32 set=8 rate=16"
+    guest = play(
+        running(tmp_path, Architecture.X86_64, arguments, smp=smp, accelerator=Accelerator.KVM),
+        scene,
+    )
+    assert SUBTESTS[1] in guest.failures
+    assert set(guest.passes) == set(SUBTESTS) - {SUBTESTS[1]}
