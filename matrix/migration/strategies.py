@@ -9,6 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from matrix.migrating import Strategy
+from matrix.plan.recipes import RECIPES, ParameterValue, Recipe
+
+__all__ = [
+    "RECIPES",
+    "Abilities",
+    "ParameterValue",
+    "Recipe",
+    "abilities",
+    "capability_settings",
+    "parameter_settings",
+    "unknown_parameters",
+    "why_not",
+]
 
 ALWAYS = ("events",)
 MANAGED = (
@@ -31,38 +44,7 @@ MANAGED = (
 """Capabilities that every hop sets, most of them to off: a process that took its guest in by one
 strategy may send it on by another."""
 
-ParameterValue = int | bool | str
 Parameters = Mapping[str, ParameterValue]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a strategy is made of."""
-
-    capabilities: tuple[str, ...] = ()
-    parameters: tuple[tuple[str, ParameterValue], ...] = ()
-    mode: str = "normal"
-    """``mode`` of the migration (QEMU's MigMode)."""
-    postcopy: bool = False
-    """Whether it is told ``migrate-start-postcopy``."""
-    return_path: bool = True
-    """A destination must be able to say that it has failed; a file says nothing."""
-
-
-RECIPES: dict[Strategy, Recipe] = {
-    Strategy.PRECOPY: Recipe(),
-    Strategy.POSTCOPY: Recipe(("postcopy-ram",), postcopy=True),
-    Strategy.POSTCOPY_PREEMPT: Recipe(("postcopy-ram", "postcopy-preempt"), postcopy=True),
-    Strategy.MULTIFD: Recipe(("multifd",), (("multifd-channels", 2),)),
-    Strategy.XBZRLE: Recipe(("xbzrle",), (("xbzrle-cache-size", 64 << 20),)),
-    Strategy.AUTO_CONVERGE: Recipe(("auto-converge",)),
-    Strategy.DIRTY_LIMIT: Recipe(("dirty-limit",)),
-    Strategy.MAPPED_RAM: Recipe(("mapped-ram",), return_path=False),
-    Strategy.FILE: Recipe(return_path=False),
-    Strategy.BACKGROUND_SNAPSHOT: Recipe(("background-snapshot",), return_path=False),
-    Strategy.CPR_REBOOT: Recipe(mode="cpr-reboot", return_path=False),
-    Strategy.CPR_TRANSFER: Recipe(mode="cpr-transfer"),
-}
 
 CPR_TRANSFER_SINCE = (10, 0, 0)
 """QEMU's ``mode`` parameter does not say which modes it takes; the schema of its type would, and
