@@ -40,6 +40,7 @@ Its methods, in order:
   ``await hop.destination.kill()``, ``await hop.source.execute("migrate_cancel")``, with
   ``oob=True`` where QEMU needs it; ``hop.note("kill")`` puts the deed into the record. Awaiting
   here holds up only further calls of ``on_event``, not the hop;
+- ``before_ending(hop, end)``: it is decided, and no process was ended yet;
 - ``after_end(hop, end)``: the hop is over, ``end.outcome`` says how;
 - ``judge(hop, end)``: why that is not what had to follow, or empty.
 

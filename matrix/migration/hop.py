@@ -91,7 +91,7 @@ async def _carried_over(hop: LiveHop, injector: Injector, sampler: Sampler) -> H
     async with alongside(hop, injector, sampler):
         try:
             await hop.source.execute("migrate", {"uri": hop.route.outgoing})
-            if RECIPES[hop.strategy].postcopy:
+            if RECIPES[hop.strategy].postcopy and injector.starts_postcopy:
                 with contextlib.suppress(MonitorError):  # it is over already, or has failed
                     await hop.source.execute("migrate-start-postcopy")
         except MonitorError as error:
@@ -107,6 +107,7 @@ async def _carried_over(hop: LiveHop, injector: Injector, sampler: Sampler) -> H
         if isinstance(reason, str) and end.outcome is HopOutcome.FAILED:
             end.reason = reason
         end.information = sampler.last
+    await injector.before_ending(hop, end)
     if end.outcome in (HopOutcome.FAILED, HopOutcome.CANCELLED):
         return await leave_on_source(hop, end)
     if end.outcome is HopOutcome.LOST:

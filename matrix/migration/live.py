@@ -122,6 +122,7 @@ class Injector(Protocol):
 
     fault: Fault | None
     compares: bool
+    starts_postcopy: bool
 
     def adapt(self, launch: Launch) -> Launch: ...  # noqa: D102 - see Bystander
 
@@ -130,6 +131,8 @@ class Injector(Protocol):
     async def before_migrating(self, hop: LiveHop) -> None: ...  # noqa: D102
 
     async def on_event(self, hop: LiveHop, side: str, what: str) -> None: ...  # noqa: D102
+
+    async def before_ending(self, hop: LiveHop, end: HopEnd) -> None: ...  # noqa: D102
 
     async def after_end(self, hop: LiveHop, end: HopEnd) -> None: ...  # noqa: D102
 
@@ -144,6 +147,8 @@ class Bystander:
     fault: Fault | None = None
     compares = True
     """Whether source and destination are compared before the hop."""
+    starts_postcopy = True
+    """Whether the hop itself starts postcopy, of the strategies that have it, at once."""
 
     def adapt(self, launch: Launch) -> Launch:
         """The command line to start the destination with, instead of ``launch``."""
@@ -165,6 +170,9 @@ class Bystander:
         Called one event at a time, in order, while the hop goes on; is cancelled when it ends.
         A MonitorError that it raises is noted, and is no failure.
         """
+
+    async def before_ending(self, hop: LiveHop, end: HopEnd) -> None:
+        """It is decided how the hop ends; both sides are as QEMU left them, none was ended."""
 
     async def after_end(self, hop: LiveHop, end: HopEnd) -> None:
         """The hop is over and the loser, if there is one, has been ended."""
