@@ -1,0 +1,1 @@
+"""Scenarios as pytest tests, and guests as fixtures; the hooks are in ``plugin``."""

@@ -1,0 +1,184 @@
+"""The hooks and fixtures that pytest loads (entry point ``pytest11``).
+
+pytest loads this module in every session of everybody who has the package installed, so it imports
+nothing of ours before a scenario is collected or a fixture is asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from matrix.pytest_plugin.session import MatrixSession
+
+ARCHITECTURES = ("x86_64", "i386", "aarch64", "arm", "ppc64", "s390x", "riscv64", "mips64el")
+ACCELERATORS = ("auto", "kvm", "tcg")
+STRATEGIES = (
+    "precopy",
+    "postcopy",
+    "postcopy-preempt",
+    "multifd",
+    "xbzrle",
+    "auto-converge",
+    "dirty-limit",
+    "mapped-ram",
+    "file",
+    "background-snapshot",
+    "cpr-reboot",
+    "cpr-transfer",
+)
+"""These repeat the members of :mod:`matrix.model`'s enums, whose import takes longer than the rest
+of this module; a test compares them."""
+
+SUFFIXES = (".yaml", ".yml")
+
+SESSION = pytest.StashKey["MatrixSession"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options and the setting of the plugin."""
+    group = parser.getgroup("matrix", "guests under QEMU")
+    group.addoption(
+        "--matrix-qemu",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="a QEMU installation beside the system's, for scenarios and guests",
+    )
+    group.addoption(
+        "--matrix-build",
+        action="append",
+        default=[],
+        metavar="ARCH=DIR",
+        help="a kvm-unit-tests build for one architecture",
+    )
+    group.addoption(
+        "--matrix-host", metavar="FILE", help="host file: QEMU installations and builds by name"
+    )
+    group.addoption(
+        "--matrix-run",
+        metavar="DIR",
+        help="run directory for consoles, commands and results; must not exist yet "
+        "(default: 'matrix' in pytest's temporary folder)",
+    )
+    parser.addini(
+        "matrix_scenarios",
+        "scenario files, and folders of them, that are collected without being named",
+        type="paths",
+        default=[],
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers that cases bear, so that --strict-markers knows them."""
+    markers = {
+        "matrix(**axes)": "a case of a scenario, with the values of its axes",
+        **dict.fromkeys(ARCHITECTURES, "a case whose guest is of this architecture"),
+        **dict.fromkeys(ACCELERATORS, "a case that asks for this accelerator, or gets it"),
+        "migration": "a case whose guest is migrated, or tests migration",
+        **dict.fromkeys(STRATEGIES, "a case whose guest is migrated this way"),
+    }
+    for name, meaning in markers.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+    if config.getini("matrix_scenarios"):
+        from matrix.pytest_plugin.detecting import add_configured
+
+        add_configured(config)
+    if hasattr(config, "workerinput"):  # of pytest-xdist, whose controller keeps the results
+        return
+    if config.getoption("matrix_run") is not None:
+        from matrix.pytest_plugin.session import check_run_directory
+
+        check_run_directory(config)
+    config.pluginmanager.register(Keeper(config), "matrix-keeper")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A scenario file that was asked for. No other YAML file is touched."""
+    if file_path.suffix not in SUFFIXES:
+        return None
+    from matrix.pytest_plugin.detecting import is_wanted
+
+    if not is_wanted(parent.config, file_path):
+        return None
+    from matrix.pytest_plugin.collecting import ScenarioFile
+
+    return ScenarioFile.from_parent(parent, path=file_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a case came to, in pytest's words."""
+    report = yield
+    if SESSION in item.config.stash:
+        from matrix.pytest_plugin.collecting import CaseItem
+        from matrix.pytest_plugin.reporting import tell
+
+        if isinstance(item, CaseItem):
+            tell(item, report)
+    return report
+
+
+def session_of(config: pytest.Config) -> MatrixSession:
+    """What is kept over the session; made when it is first needed."""
+    if SESSION not in config.stash:
+        from matrix.pytest_plugin.session import MatrixSession
+
+        config.stash[SESSION] = MatrixSession(config)
+    return config.stash[SESSION]
+
+
+class Keeper:
+    """Keeps what cases came to, be it of this process or of workers, and writes the run at its
+    end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._cases: list[str] = []
+        self._begun = time.monotonic()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the case that a report carries."""
+        case = getattr(report, "matrix_case", None)
+        if case is not None:
+            self._cases.append(case)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: object) -> None:
+        """Tell a worker of pytest-xdist, ``node``, where the run's files go."""
+        from matrix.pytest_plugin.session import run_path
+
+        getattr(node, "workerinput")["matrix_run"] = str(run_path(self._config))  # noqa: B009 - xdist has no types
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Leave a complete run directory behind, or none where no case ended."""
+        if not self._cases:
+            if SESSION in self._config.stash:
+                self._config.stash[SESSION].discard()
+            return
+        from matrix.pytest_plugin.keeping import Closing, write_run
+        from matrix.pytest_plugin.session import run_path
+
+        config = self._config
+        closing = Closing(
+            arguments=("pytest", *map(str, config.invocation_params.args)),
+            seconds=time.monotonic() - self._begun,
+            strict=bool(config.getini("xfail_strict")),
+        )
+        write_run(run_path(config), self._cases, closing)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say where the results are."""
+        if self._cases:
+            from matrix.pytest_plugin.session import run_path
+
+            terminalreporter.write_line(f"matrix: results in {run_path(self._config)}")

@@ -1,0 +1,101 @@
+"""What a case came to, as a report of pytest's: its outcome and the reason."""
+
+from pathlib import Path
+from typing import assert_never
+
+import pytest
+from _pytest._code.code import (
+    ExceptionChainRepr,
+    ReprEntryNative,
+    ReprFileLocation,
+    ReprTraceback,
+)
+
+from matrix.model import Verdict
+from matrix.plan.decisions import Skip
+from matrix.pytest_plugin.collecting import CaseItem
+from matrix.pytest_plugin.keeping import case_text
+from matrix.pytest_plugin.plugin import session_of
+from matrix.pytest_plugin.session import run_path
+from matrix.results.directory import COMMAND_FILE
+from matrix.results.outcome import CaseResult
+from matrix.results.printable import printable
+from matrix.results.segments import plain
+from matrix.results.text import outcome_lines
+
+WIDTH = 100
+"""Columns that the lines of a failure keep to, wherever they are read."""
+
+
+def tell(item: CaseItem, report: pytest.TestReport) -> None:
+    """Make ``report`` of one phase of ``item`` say what its case came to."""
+    decision = item.decision
+    if isinstance(decision, Skip):
+        if report.when == "setup" and report.skipped:
+            _attach(report, case_text(decision, (), session_of(item.config).news()))
+        return
+    result = item.result
+    if report.when != "call" or result is None:
+        return
+    _attach(report, case_text(decision, result.attempts, session_of(item.config).news()))
+    _set_outcome(item, report, result)
+
+
+def _attach(report: pytest.TestReport, text: str) -> None:
+    """Have the case travel with the report, as pytest-xdist sends a report's attributes."""
+    vars(report)["matrix_case"] = text
+
+
+def _set_outcome(item: CaseItem, report: pytest.TestReport, result: CaseResult) -> None:
+    run = run_path(item.config)
+    verdict = result.verdict
+    if item.config.getoption("runxfail"):
+        verdict = _without_expectation(result)
+    match verdict:
+        case Verdict.PASS:
+            report.outcome = "passed"
+        case Verdict.SKIP:
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), 1, f"Skipped: {printable(result.reason)}")
+        case Verdict.XFAIL:
+            report.outcome = "skipped"
+            report.wasxfail = printable(result.reason)
+        case Verdict.XPASS if item.config.getini("xfail_strict"):
+            report.outcome = "failed"
+            report.longrepr = _failure(item, result, run, "[XPASS(strict)] ")
+        case Verdict.XPASS:
+            report.outcome = "passed"
+            report.wasxfail = printable(result.reason)
+        case (
+            Verdict.FAIL
+            | Verdict.TIMEOUT
+            | Verdict.STALL
+            | Verdict.CRASH
+            | Verdict.ERROR
+            | Verdict.FLAKY
+        ):
+            report.outcome = "failed"
+            report.longrepr = _failure(item, result, run, f"{verdict.value}: ")
+        case _:
+            assert_never(verdict)
+
+
+def _without_expectation(result: CaseResult) -> Verdict:
+    """The verdict with known failures left out of account, for --runxfail."""
+    telling = result.telling
+    if result.verdict not in (Verdict.XFAIL, Verdict.XPASS) or telling is None:
+        return result.verdict
+    return telling.observed or (Verdict.PASS if result.verdict is Verdict.XPASS else Verdict.FAIL)
+
+
+def _failure(item: CaseItem, result: CaseResult, run: Path, prefix: str) -> ExceptionChainRepr:
+    """The case as the summary of a run tells it, in the only form that keeps its short message
+    through pytest-xdist and into JUnit: that of an exception, here without a traceback."""
+    lines = plain(outcome_lines(result, run, WIDTH)).splitlines()
+    telling = result.telling
+    if telling is not None and telling.artifacts:
+        lines.append(f"{' ' * 10}{COMMAND_FILE} in it runs the same QEMU by hand")
+    entry = ReprEntryNative([f"{line}\n" for line in lines])
+    place = ReprFileLocation(str(item.path), 1, f"{prefix}{printable(result.reason)}")
+    traceback = ReprTraceback([entry], extraline=None, style="native")
+    return ExceptionChainRepr([(traceback, place, None)])

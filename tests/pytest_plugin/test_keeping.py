@@ -1,0 +1,140 @@
+"""The run directory that a session leaves, and sessions of several processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from matrix.errors import ExitCode
+from matrix.model import Verdict
+from matrix.results.record import load_run
+
+
+def verdicts(run: Any) -> dict[str, Verdict | None]:
+    record = load_run(run)
+    assert not record.problems
+    return {
+        decision.case.test.name: record.verdict(decision.case.id) for decision in record.decisions
+    }
+
+
+@pytest.fixture
+def mixed(project: Any, scripts: Any) -> Any:
+    project.suite(
+        groups={"asleep": "nodefault"},
+        good=scripts.passing(),
+        bad=scripts.failing("x"),
+        asleep=scripts.passing(),
+    )
+    project.scenario()
+    return project
+
+
+MIXED = {"good": Verdict.PASS, "bad": Verdict.FAIL, "asleep": Verdict.SKIP}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_session_leaves_a_whole_run(mixed: Any, workers: int) -> None:
+    more = ["-p", "xdist", "-n", str(workers)] if workers else []
+    result = mixed.run_apart("scenario.yaml", "--matrix-run=out", *more)
+    result.assert_outcomes(passed=1, failed=1, skipped=1)
+    result.stdout.fnmatch_lines(["matrix: results in */out"])
+    assert verdicts(mixed.root / "out") == MIXED
+    record = load_run(mixed.root / "out")
+    assert record.exit_code() is ExitCode.NOT_PASSED
+    assert [source.name for source in record.info.scenarios] == ["fake"]
+    assert [binary.qemu for binary in record.info.binaries] == ["fake"]
+    assert record.info.arguments[0] == "pytest"
+    assert 0 < record.elapsed < 100
+    document = json.loads((mixed.root / "out/results.json").read_text())
+    assert document["counts"]["pass"] == 1
+    assert (mixed.root / "out/cases/fake.bad.x86_64.tcg.qemu=fake/console.log").exists()
+    assert (mixed.root / "out/cases/fake.bad.x86_64.tcg.qemu=fake/result.json").exists()
+
+
+def test_without_a_name_the_run_is_in_pytests_temporary_folder(mixed: Any) -> None:
+    mixed.run("scenario.yaml", "--basetemp=temporary")
+    assert verdicts(mixed.root / "temporary/matrix") == MIXED
+
+
+def test_only_what_ran_is_in_the_run(mixed: Any) -> None:
+    mixed.run("scenario.yaml", "--matrix-run=out", "-k", "good")
+    assert verdicts(mixed.root / "out") == {"good": Verdict.PASS}
+
+
+def test_no_run_is_left_where_nothing_ran(mixed: Any) -> None:
+    mixed.pytester.makepyfile("def test_plain(): pass")
+    mixed.run("--matrix-run=out", "--basetemp=temporary").assert_outcomes(passed=1)
+    assert not (mixed.root / "out").exists()
+    assert not (mixed.root / "temporary/matrix").exists()
+
+
+def test_collecting_alone_leaves_nothing(mixed: Any) -> None:
+    mixed.run("scenario.yaml", "--matrix-run=out", "--collect-only")
+    assert not (mixed.root / "out").exists()
+
+
+def test_workers_ask_the_host_once(mixed: Any) -> None:
+    mixed.run_apart("scenario.yaml", "-p", "xdist", "-n", "2").assert_outcomes(
+        passed=1, failed=1, skipped=1
+    )
+    mixed_probes = mixed.started().count("probe")
+    (mixed.root / "scripts/started").unlink()
+    for file in sorted((mixed.root / "cache").rglob("*"), reverse=True):
+        file.unlink() if file.is_file() else file.rmdir()
+    mixed.run("scenario.yaml", "--collect-only")
+    assert mixed_probes == mixed.started().count("probe") > 0
+
+
+def test_failures_of_workers_keep_their_short_message(mixed: Any) -> None:
+    result = mixed.run_apart("scenario.yaml", "-p", "xdist", "-n", "2")
+    result.stdout.fnmatch_lines(["*FAIL: x*", "FAILED *::fake.bad.* - fail: 1 of 1 subtest *"])
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("workers", "number"),
+    [(0, signal.SIGINT), (0, signal.SIGTERM), (0, signal.SIGKILL), (2, signal.SIGINT)],
+)
+def test_no_qemu_survives_the_session(
+    project: Any, scripts: Any, workers: int, number: signal.Signals
+) -> None:
+    names = ("ever", "more", "most")
+    project.suite(good=scripts.passing(), **dict.fromkeys(names, scripts.endless()))
+    project.scenario()
+    distributed = ["-p", "xdist", "-n", str(workers)] if workers else []
+    command = [sys.executable, "-m", "pytest", "-p", "matrix.pytest_plugin.plugin"]
+    session = subprocess.Popen(
+        [*command, *project.arguments("scenario.yaml", "--matrix-run=out", *distributed)],
+        cwd=project.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: "good" in project.started() and len(project.qemus()) == max(workers, 1))
+        wait_for(lambda: len(set(names) & set(project.started())) == max(workers, 1))
+        os.killpg(session.pid, number)
+        output, _ = session.communicate(timeout=60)
+    finally:
+        if session.poll() is None:
+            os.killpg(session.pid, signal.SIGKILL)
+            session.wait()
+    wait_for(lambda: not project.qemus(), 10)
+    if number is signal.SIGINT:
+        assert session.returncode == 2
+        assert "KeyboardInterrupt" in output
+        assert verdicts(project.root / "out")["good"] is Verdict.PASS
