@@ -2,10 +2,27 @@
 
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
-from matrix.errors import MatrixError, UsageError
-from matrix.results.history.place import Database, chosen_database
-from matrix.results.record import RunRecord
+from matrix.cli.output import standard_output
+from matrix.errors import ExitCode, MatrixError, NothingSelected, UsageError
+from matrix.results.history.place import DATABASE_VARIABLE, Database, chosen_database
+from matrix.results.printable import printable
+from matrix.results.record import RunRecord, load_run
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What ``matrix history`` was asked for, as typed."""
+
+    arguments: tuple[str, ...] = ()
+    """A case, or with ``load`` run directories."""
+    load: bool = False
+    last: int = 20
+    host: str = ""
+    database: str | None = None
+    json: bool = False
 
 
 def history_of_run(option: str | None, *, off: bool) -> Database | None:
@@ -34,3 +51,72 @@ def remember(record: RunRecord, database: Database | None) -> None:
     except MatrixError as error:
         with suppress(OSError):  # nobody may be reading stderr any more
             print(f"warning: the run is not in the history: {error}", file=sys.stderr)
+
+
+def run_history(asked: Asked) -> ExitCode:
+    """Show the past of runs and cases, or take runs in; gives the command's exit code.
+
+    Raises:
+        UsageError: a wrong combination of options, no such database, or nothing in it yet.
+        NothingSelected: the history has no such case.
+        HostError: the database cannot be used.
+    """
+    database = chosen_database(asked.database)
+    if database is None:
+        raise UsageError(
+            f"there is no history: {DATABASE_VARIABLE} is set and empty; name one with --database"
+        )
+    if asked.load:
+        return _load(asked, database)
+    if len(asked.arguments) > 1:
+        raise UsageError(
+            f"{len(asked.arguments)} cases: name one, or a pattern in quotes, as in 'kut.timer*'; "
+            "--import takes run directories"
+        )
+    _show(asked, database, "".join(asked.arguments))
+    return ExitCode.OK
+
+
+def _show(asked: Asked, database: Database, pattern: str) -> None:
+    from matrix.results.history.document import write_document
+    from matrix.results.history.query import read_history
+    from matrix.results.history.store import opened
+    from matrix.results.history.text import case_lines, cases_lines, history_lines
+
+    with opened(database) as connection:
+        history = read_history(connection, pattern, last=asked.last, host=asked.host)
+    if (pattern or asked.host) and not history.cases:
+        on = f" on host {printable(asked.host)!r}" if asked.host else ""
+        what = f"no case {printable(pattern)!r}" if pattern else "no run"
+        raise NothingSelected(f"history database {database}: {what} is recorded{on}")
+    if asked.json:
+        write_document(sys.stdout.buffer.write, history, str(database))
+        sys.stdout.flush()
+        return
+    output = standard_output()
+    if not pattern:
+        output.say(history_lines(history, output.width, asked.last))
+    elif len(history.cases) == 1:
+        output.say(case_lines(history.cases[0], output.width, asked.last))
+    else:
+        output.say(cases_lines(history.cases, output.width, asked.last))
+
+
+def _load(asked: Asked, database: Database) -> ExitCode:
+    """Record run directories; those that cannot be are named, and the others are recorded."""
+    from matrix.results.history.record import record_run
+
+    if not asked.arguments:
+        raise UsageError("--import: name the run directories, as in --import runs/*")
+    failed: list[MatrixError] = []
+    for path in map(Path, asked.arguments):
+        try:
+            record = load_run(path)
+            key, what = record_run(database, record)
+        except UsageError as error:
+            failed.append(error)
+            print(f"matrix: {error}", file=sys.stderr)
+            continue
+        print(f"{key}  {what.value}  {printable(str(path))}")
+    sys.stdout.flush()
+    return failed[0].exit_code if failed else ExitCode.OK

@@ -302,6 +302,31 @@ def expect(
 
 
 @app.command()
+def history(
+    case: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CASE]", help="A case's id, a pattern ('kut.*'), or a part of ids."
+        ),
+    ] = None,
+    load: Annotated[
+        bool, typer.Option("--import", help="Record the run directories that are named instead.")
+    ] = False,
+    last: Annotated[int, typer.Option("--last", min=1, help="How many runs are shown.")] = 20,
+    on: Annotated[
+        str, typer.Option("--on", metavar="HOST", help="Only runs on the host of that name.")
+    ] = "",
+    database: HistoryDatabase = None,
+    json: Json = False,
+) -> None:
+    """Tell of past runs: verdicts, trends, when a case broke and how flaky it is."""
+    from matrix.cli.history import Asked, run_history
+
+    asked = Asked(tuple(case or ()), load=load, last=last, host=on, database=database, json=json)
+    raise typer.Exit(run_history(asked))
+
+
+@app.command()
 def schema(
     expectations: Annotated[
         bool, typer.Option("--expectations", help="Of files of known failures.")

@@ -57,11 +57,7 @@ def compare_seconds(a: CaseResult, b: CaseResult, thresholds: Thresholds) -> Mea
     after = sample([each.seconds for each in _completed(b)])
     if before is None or after is None:
         return None
-    low, high = sorted((before.median, after.median))
-    enough = high - low >= thresholds.seconds and high >= low * thresholds.factor
-    if not enough or not beyond_noise(before, after):
-        return None
-    return MeasuredChange("", "s", before, after)
+    return changed(MeasuredChange("", "s", before, after), thresholds)
 
 
 def compare_metrics(
@@ -72,13 +68,25 @@ def compare_metrics(
     changes = []
     for key, values in before.items():
         one, other = sample(values), sample(after.get(key, ()))
-        if one is None or other is None or not beyond_noise(one, other):
+        if one is None or other is None:
             continue
         name, unit, _ = key
-        change = MeasuredChange(name, unit, one, other)
-        if change.size > thresholds.metric:
+        change = changed(MeasuredChange(name, unit, one, other), thresholds)
+        if change is not None:
             changes.append(change)
     return tuple(changes)
+
+
+def changed(change: MeasuredChange, thresholds: Thresholds) -> MeasuredChange | None:
+    """The change, or None where it is within the thresholds or the noise. One without a name is
+    that of a time."""
+    if not beyond_noise(change.before, change.after):
+        return None
+    if change.name:
+        return change if change.size > thresholds.metric else None
+    low, high = sorted((change.before.median, change.after.median))
+    enough = high - low >= thresholds.seconds and high >= low * thresholds.factor
+    return change if enough else None
 
 
 def sample(values: Sequence[float]) -> Sample | None:
