@@ -1,21 +1,22 @@
-"""A file of known failures from a run: what failed in it, and under which conditions.
+"""A file of known failures from runs: what failed in them, and under which conditions.
 
 Written so that the same run with the file has nothing but known failures and no unexpected pass:
 every entry holds exactly where its failure was seen. A failure that only some of a test's cases
-have, on the same architecture, accelerator and QEMU, is written with their ids.
+have, on the same architecture, accelerator and QEMU, is written with their ids. What several runs
+say of a test in the same variant counts as attempts of one case, whatever their scenarios' names.
 """
 
 import glob
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from matrix import __version__
 from matrix.errors import UsageError
 from matrix.inventory import Inventory
-from matrix.model import KNOWABLE, Attempt, Verdict
+from matrix.model import KNOWABLE, Attempt, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.known import reason_of, without_numbers
 from matrix.plan.kvmtool import TARGET as KVMTOOL
@@ -51,12 +52,13 @@ class _Failure:
 
     test: str
     verdict: Verdict
+    """``stall`` for what is that or ``timeout``: which of them it is, is the host's speed."""
     sometimes: bool
     """Other attempts of the same case passed."""
     subtests: tuple[str, ...]
     """Patterns; empty where it is not told by its subtests alone, or there are too many."""
     words: str
-    """Its reason without the numbers."""
+    """Its reason without the numbers, which for one that hangs say where it stood at the end."""
 
 
 @dataclass(slots=True)
@@ -65,8 +67,18 @@ class _Seen:
 
     reason: str
     """Of the first case that had it."""
-    cases: dict[Point, dict[str, None]] = field(default_factory=dict)
-    """The ids of those that had it, by where they ran."""
+    cases: dict[Point, list[tuple[str, ...]]] = field(default_factory=dict)
+    """The ids of those that had it, by where they ran: of one case, those in all runs."""
+
+
+@dataclass(slots=True)
+class _Pooled:
+    """What runs say of one test in one variant, where it ran in the same place."""
+
+    attempts: int = 0
+    ids: dict[str, None] = field(default_factory=dict)
+    failed: list[tuple[_Failure, str]] = field(default_factory=list)
+    """With the reason of each."""
 
 
 @dataclass(slots=True)
@@ -77,58 +89,86 @@ class _Gathered:
     failed: int = 0
 
 
-def expectation_lines(record: RunRecord) -> Iterator[str]:
-    """The lines of a file of known failures that fits a run.
+def expectation_lines(*records: RunRecord) -> Iterator[str]:
+    """The lines of a file of known failures that fits runs, of which there is at least one.
 
     Raises:
         UsageError: it would be too large, or the journal was changed meanwhile.
         HostError: the journal cannot be read.
     """
-    gathered = _gather(record)
+    gathered = _gather(records)
     entries = [entry for found in gathered.failures.items() for entry in _entries(*found, gathered)]
     if len(entries) > MOST_ENTRIES:
         raise UsageError(
             f"{len(entries)} entries would be needed, and a file holds at most {MOST_ENTRIES}:"
             " make runs of fewer architectures or tests, and a file from each"
         )
-    of_all = sum(record.counts().values())
-    run = printable(str(record.run.given))
-    yield f"# Known failures: {gathered.failed} of the {of_all} cases of {run}"
-    yield f"# ({printable(record.info.started)}), written by matrix {__version__}. The reasons are"
-    yield "# what was seen; better ones say why, and where that is tracked."
-    if unfinished := len(record.unfinished()):
-        yield f"# {unfinished} cases of that run have no result yet."
+    yield f"# Known failures: {gathered.failed} cases, written by matrix {__version__} from"
+    for record in records:
+        run = printable(str(record.run.given))
+        cases = sum(record.counts().values())
+        yield f"#   {run}, {cases} cases, {printable(record.info.started)}"
+        if unfinished := len(record.unfinished()):
+            yield f"#   ({unfinished} more cases of it have no result yet)"
+    yield "# The reasons are what was seen; better ones say why, and where that is tracked."
     yield "expect:" if entries else "expect: []"
     for entry in entries:
         yield from entry
 
 
-def _gather(record: RunRecord) -> _Gathered:
+def _gather(records: Iterable[RunRecord]) -> _Gathered:
     gathered = _Gathered()
-    for result in record.results():
-        decision = record.decision(result.case.id)
-        attempts = [each for each in result.attempts if _observed(each) in _TELLING]
-        if not attempts or not isinstance(decision, Run):
-            continue
-        test, point = result.case.test.name, _point(decision, record.info)
+    for (test, point, _), pooled in _pool(records).items():
         gathered.ran[test, point] = gathered.ran.get((test, point), 0) + 1
-        failed = [each for each in attempts if _observed(each) is not Verdict.PASS]
-        gathered.failed += bool(failed)
-        for attempt in failed:
-            reason = reason_of(attempt, decision.expected)[:LONGEST_REASON]
-            failure = _Failure(
-                test=test,
-                verdict=_observed(attempt),
-                sometimes=len(failed) < len(attempts),
-                subtests=_subtests(attempt),
-                words=without_numbers(reason),
-            )
+        gathered.failed += bool(pooled.failed)
+        sometimes = len(pooled.failed) < pooled.attempts
+        for found, reason in pooled.failed:
+            failure = replace(found, sometimes=sometimes)
             seen = gathered.failures.setdefault(failure, _Seen(reason))
-            seen.cases.setdefault(point, {}).setdefault(result.case.id)
+            seen.cases.setdefault(point, []).append(tuple(pooled.ids))
+    for seen in gathered.failures.values():
+        for point, cases in seen.cases.items():
+            seen.cases[point] = list(dict.fromkeys(cases))
     return gathered
 
 
+def _pool(records: Iterable[RunRecord]) -> dict[tuple[str, Point, Variant], _Pooled]:
+    """By test, place and variant."""
+    pools: dict[tuple[str, Point, Variant], _Pooled] = {}
+    for record in records:
+        for result in record.results():
+            decision = record.decision(result.case.id)
+            attempts = [each for each in result.attempts if _observed(each) in _TELLING]
+            if not attempts or not isinstance(decision, Run):
+                continue
+            case = result.case
+            key = (case.test.name, _point(decision, record.info), case.variant)
+            pooled = pools.setdefault(key, _Pooled())
+            pooled.attempts += len(attempts)
+            pooled.ids.setdefault(case.id)
+            for attempt in attempts:
+                if _observed(attempt) is not Verdict.PASS:
+                    reason = reason_of(attempt, decision.expected)[:LONGEST_REASON]
+                    pooled.failed.append((_failure(case.test.name, attempt, reason), reason))
+    return pools
+
+
+def _failure(test: str, attempt: Attempt, reason: str) -> _Failure:
+    verdict = _observed(attempt)
+    hangs = verdict in HANGING
+    return _Failure(
+        test=test,
+        verdict=Verdict.STALL if hangs else verdict,
+        sometimes=False,
+        subtests=_subtests(attempt),
+        words="" if hangs else without_numbers(reason),
+    )
+
+
 _TELLING = (*KNOWABLE, Verdict.PASS)
+
+HANGING = (Verdict.STALL, Verdict.TIMEOUT)
+"""A guest found dead shortly before its timeout runs into that on a slower host."""
 
 
 def _observed(attempt: Attempt) -> Verdict:
@@ -165,7 +205,7 @@ def _entries(failure: _Failure, seen: _Seen, gathered: _Gathered) -> Iterator[li
     for product in products(whole):
         yield _entry([pattern_of(failure.test)], product, failure, seen.reason)
     for product in products([point for point in seen.cases if point not in whole]):
-        ids = [name for point in product.points() for name in seen.cases[point]]
+        ids = [name for point in product.points() for each in seen.cases[point] for name in each]
         for start in range(0, len(ids), MOST_CASES):
             patterns = [pattern_of(name) for name in ids[start : start + MOST_CASES]]
             yield _entry(patterns, product, failure, seen.reason)
@@ -187,9 +227,10 @@ def _entry(patterns: list[str], where: Product, failure: _Failure, reason: str) 
 
 def _verdicts(failure: _Failure) -> str:
     """Left out where it is what the format takes for granted."""
+    verdicts = HANGING if failure.verdict in HANGING else (failure.verdict,)
     if failure.sometimes:
-        return _list([failure.verdict, Verdict.PASS])
-    return "" if failure.verdict is Verdict.FAIL else _list([failure.verdict])
+        return _list([*verdicts, Verdict.PASS])
+    return "" if failure.verdict is Verdict.FAIL else _list(verdicts)
 
 
 def _list(values: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from matrix.model import KNOWABLE, Accelerator, Architecture, Verdict
 from matrix.scenario import values
 from matrix.scenario.fields import EACH_ONCE, Section, Texts, annotated, one_or_more
-from matrix.scenario.schema import schema_of
+from matrix.scenario.schema import Prose, schema_of
 from matrix.scenario.values import Shape
 from matrix.scenario.wording import Refused, one_of, quoted
 from matrix.versions import RANGE_PATTERN, VersionRange, parse_range, version_of
@@ -137,6 +137,11 @@ class ExpectationSection(Section):
 class ExpectationsSection(Section):
     """Known failures: a case that fails as an entry says is no failure."""
 
+    suite_revision: Prose | None = Field(
+        None,
+        description="Of the suite that the file was made for. In a file that says so, a name that "
+        "no test has is no typo: users have other revisions.",
+    )
     expect: Annotated[list[ExpectationSection], Field(max_length=MAX_EXPECTATIONS)] = Field(
         description="The known failures."
     )

@@ -38,7 +38,9 @@ def read_expectations(
         entry = node_at(root, ("expect", index)) or root
         nodes = [node_at(entry, ("cases", number)) for number in range(len(section.cases))]
         places = tuple((node or entry).place for node in nodes)
-        known.append(KnownFailure(_expectation(section, entry.place), places))
+        known.append(
+            KnownFailure(_expectation(section, entry.place), places, whole.suite_revision or "")
+        )
     return tuple(known), ()
 
 

@@ -48,6 +48,7 @@ class _Pattern:
 class _Entry:
     expectation: Expectation
     patterns: tuple[_Pattern, ...]
+    revision: str
 
     def is_for(self, architecture: Architecture) -> bool:
         return not self.expectation.arch or architecture in self.expectation.arch
@@ -70,7 +71,9 @@ class KnownFailures:
     def __init__(self, scenario: str, known: Iterable[KnownFailure]) -> None:
         """``scenario`` is its name, with which its cases' ids begin."""
         self._scenario = scenario
-        self._entries = [_Entry(each.expectation, tuple(_patterns(each))) for each in known]
+        self._entries = [
+            _Entry(each.expectation, tuple(_patterns(each)), each.revision) for each in known
+        ]
         self._candidates: dict[tuple[Architecture, str], _Candidates] = {}
         self._shared: dict[tuple[int, ...], tuple[Expectation, ...]] = {}
 
@@ -96,14 +99,15 @@ class KnownFailures:
 
         A pattern is judged only where all tests are known that it may be about: those of its
         entry's architectures, or else of all ``architectures`` of the scenario. Patterns with a
-        dot may be ids, and are not judged: other scenarios may read the same file.
+        dot may be ids, and are not judged: other scenarios may read the same file. Nor is a file
+        that was made for a revision of the suite, which need not be the user's.
         """
         available = {arch: suite for arch, suite in suites.items() if not suite.unavailable}
         of_all = tuple(architectures)
         problems = []
         for entry in self._entries:
             concerned = entry.expectation.arch or of_all
-            if not set(concerned) <= available.keys():
+            if entry.revision or not set(concerned) <= available.keys():
                 continue
             names = dict.fromkeys(test.name for arch in concerned for test in available[arch].tests)
             problems += [

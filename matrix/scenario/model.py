@@ -88,6 +88,9 @@ class KnownFailure:
 
     expectation: Expectation
     places: tuple[Place, ...]
+    revision: str = ""
+    """Of the suite that its file was made for; a user's may lack some of its tests. Empty: the
+    file is for the user's own suite, and a name that is not there is a typo."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def test_round_trip(world: Any, scripts: Any) -> None:
     assert written.stdout.count("\n  - cases:") == 5
     assert '    subtests: ["pmu: first", "second: \\"x\\" [[]0-3] é"]\n' in written.stdout
     assert '    qemu: "==10.0"\n' in written.stdout
-    assert "    verdicts: [stall]\n" in written.stdout
+    assert "    verdicts: [stall, timeout]\n" in written.stdout
 
     expecting(world, "known.yaml")
     again = world.run(*world.run_arguments()[:-1], "again", "--strict")
@@ -203,4 +203,4 @@ def test_no_run_directory(world: Any) -> None:
 
 def test_the_schema_of_such_files(world: Any) -> None:
     schema = json.loads(world.run("schema", "--expectations").stdout)
-    assert list(schema["properties"]) == ["expect"]
+    assert list(schema["properties"]) == ["suite_revision", "expect"]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matrix import __version__
 from matrix.errors import UsageError
 from matrix.inventory import Binary
 from matrix.model import (
@@ -70,9 +71,13 @@ class Record:
 
 
 def written(make: Any, *finished: tuple[Decision, Sequence[Attempt]]) -> str:
+    return written_from(make, finished)
+
+
+def written_from(make: Any, *runs: Sequence[tuple[Decision, Sequence[Attempt]]]) -> str:
     info = make.info(binaries=tuple(QemuFingerprint.of(binary) for binary in BINARIES))
-    record: Any = Record(list(finished), info)
-    return "".join(f"{line}\n" for line in expectation_lines(record))
+    records: list[Any] = [Record(list(finished), info) for finished in runs]
+    return "".join(f"{line}\n" for line in expectation_lines(*records))
 
 
 def read(text: str) -> tuple[KnownFailure, ...]:
@@ -165,15 +170,53 @@ def test_what_is_the_same_is_one_entry(make: Any) -> None:
     ]
     text = written(make, *finished)
     assert text.startswith(
-        "# Known failures: 4 of the 4 cases of runs/one\n# (2026-11-21T09:30:00.000Z), written by"
+        f"# Known failures: 4 cases, written by matrix {__version__} from\n"
+        "#   runs/one, 4 cases, 2026-11-21T09:30:00.000Z\n"
     )
     assert text.partition("expect:\n")[2] == (
         "  - cases: [pmu]\n"
         "    arch: [x86_64, i386]\n"
         "    accel: [tcg]\n"
         '    qemu: ["==7.2", "==10.0"]\n'
-        "    verdicts: [timeout]\n"
+        "    verdicts: [stall, timeout]\n"
         '    reason: "timed out after 0 s"\n'
+    )
+
+
+def test_a_guest_that_hangs_may_be_found_dead_sooner_or_later(make: Any) -> None:
+    outcomes = [
+        attempt(make, "timeout", reason="timed out after 90 s; vCPU 0 running at pc 0x400"),
+        replace(attempt(make, "stall", reason="the guest is dead after 84 s"), number=2),
+    ]
+    decision = make.run(make.case("svm"))
+    (entry,) = (each.expectation for each in read(written(make, (decision, outcomes))))
+    assert entry.verdicts == (Verdict.STALL, Verdict.TIMEOUT)
+
+
+def test_several_runs_are_one_whatever_their_scenarios_are_called(make: Any) -> None:
+    """What failed in one and passed in another fails sometimes."""
+    first, second = make.case("psci", scenario="once"), make.case("psci", scenario="again")
+    bad, good = attempt(make, "fail", "cpu-on"), make.attempt("pass")
+    third = make.run(make.case("pmu", scenario="again"))
+    text = written_from(
+        make, [(make.run(first), [bad])], [(make.run(second), [good]), (third, [bad])]
+    )
+    assert text.startswith("# Known failures: 2 cases, ")
+    assert text.count("#   runs/one, ") == 2
+    assert text.partition("expect:\n")[2] == (
+        "  - cases: [psci]\n"
+        "    arch: [x86_64]\n"
+        "    accel: [tcg]\n"
+        '    qemu: "==7.2"\n'
+        "    verdicts: [fail, pass]\n"
+        "    subtests: [cpu-on]\n"
+        '    reason: "it broke"\n'
+        "  - cases: [pmu]\n"
+        "    arch: [x86_64]\n"
+        "    accel: [tcg]\n"
+        '    qemu: "==7.2"\n'
+        "    subtests: [cpu-on]\n"
+        '    reason: "it broke"\n'
     )
 
 
@@ -196,7 +239,7 @@ def test_skips_and_errors_are_no_failures(make: Any) -> None:
         (make.run(make.case("c")), [attempt(make, "error")]),
     )
     assert text.endswith("expect: []\n")
-    assert "0 of the 3 cases" in text
+    assert "Known failures: 0 cases" in text
 
 
 def test_unexpected_passes_are_dropped_and_known_reasons_kept(make: Any) -> None:

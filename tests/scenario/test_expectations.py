@@ -55,6 +55,13 @@ def test_every_key() -> None:
     )
 
 
+def test_a_file_may_be_made_for_a_revision() -> None:
+    text = b"suite_revision: kvm-unit-tests 1da1819e\nexpect: [{cases: [debug], reason: it fails}]\n"
+    (entry,), problems = read_expectations(text, "known.yaml")
+    assert not problems
+    assert entry.revision == "kvm-unit-tests 1da1819e"
+
+
 def test_only_what_is_mandatory() -> None:
     (entry,) = read("expect: [{cases: [debug], reason: it fails}]")
     assert entry == Expectation("known.yaml:1", "it fails", ("debug",))

@@ -187,6 +187,14 @@ class TestTypos:
         assert expand(make("- {cases: [vmx], arch: [x86_64], reason: r}"), suite)
         assert expand(make("- {cases: [vmx], arch: [x86_64, arm], reason: r}"), suite)
 
+    def test_other_revisions_of_the_suite_may_have_other_tests(
+        self, make: Make, suite: Suite
+    ) -> None:
+        """A file that was made for one of them says so."""
+        scenario = make("- {cases: [bot], reason: r}")
+        known = tuple(replace(each, revision="v1") for each in scenario.known)
+        assert expand(replace(scenario, known=known), suite)
+
     def test_nobody_can_tell_where_a_suite_is_unavailable(self, make: Make, suite: Suite) -> None:
         def partly(arch: Architecture) -> SuiteTests:
             if arch is Architecture.ARM:
