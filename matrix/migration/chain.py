@@ -18,8 +18,6 @@ from matrix.migrating import (
     Migration,
     MigrationMode,
     MigrationSummary,
-    Strategy,
-    Transport,
 )
 from matrix.migration.draws import Lot
 from matrix.migration.endpoint import Emulator, Endpoint
@@ -32,6 +30,7 @@ from matrix.migration.records import Records, hop_record
 from matrix.migration.routes import route_for
 from matrix.migration.samples import Sampler
 from matrix.model import Ending, Outcome
+from matrix.scenario.sense import Route, parameters_for
 from matrix.vm.diagnosis import diagnose
 from matrix.vm.machine import HUNG, Limits, outcome_of, words
 from matrix.vm.session import Conclusion
@@ -133,8 +132,7 @@ class _Prepared:
     """A hop that is drawn, and its destination, which is up."""
 
     number: int
-    strategy: Strategy
-    transport: Transport | None
+    route: Route
     fault: Fault | None
     injector: Injector
     destination: Endpoint
@@ -324,10 +322,10 @@ class Chain:
         injector = Bystander() if fault is None else request.injectors(fault)
         destination = await processes.start(emulators[name], incoming=True, adapt=injector.adapt)
         able = {each: processes.known_abilities[each] for each in {current, name}}
-        way = lot.way(able)
-        if isinstance(way, str):
-            return way
-        return _Prepared(number, *way, fault, injector, destination)
+        route = lot.route(able, fault)
+        if isinstance(route, str):
+            return route
+        return _Prepared(number, route, fault, injector, destination)
 
     async def _hop(self, prepared: _Prepared) -> None:
         """Make one hop, and record it."""
@@ -335,13 +333,13 @@ class Chain:
         request, source = self._request, self.current
         live = LiveHop(
             prepared.number,
-            prepared.strategy,
-            prepared.transport,
+            prepared.route.strategy,
+            prepared.route.transport,
             source,
             prepared.destination,
             request.migration.limits.total_time or HOP_SECONDS,
         )
-        live.parameters.update(request.migration.parameters)
+        live.parameters.update(parameters_for(request.migration, live.strategy))
         self.proof.begin()
         self._beats_at_hand_over = self.proof.beats
         sampler = Sampler(source, lambda: live.elapsed)

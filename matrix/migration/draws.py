@@ -7,21 +7,9 @@ nothing else: a soak that is killed and resumed goes on as it would have.
 import random
 from collections.abc import Mapping, Sequence
 
-from matrix.migrating import Fault, Migration, Strategy, Transport
+from matrix.migrating import Fault, Migration, Strategy
 from matrix.migration.strategies import Abilities, why_not
-
-MANY_CHANNELS = (Strategy.MULTIFD, Strategy.POSTCOPY_PREEMPT)
-"""Need a transport that can be connected to more than once."""
-ONE_CHANNEL = (Transport.FD, Transport.EXEC)
-
-
-def makes_no_sense(strategy: Strategy, transport: Transport) -> str:
-    """Why no QEMU carries that strategy over that transport; empty where they do."""
-    if strategy in MANY_CHANNELS and transport in ONE_CHANNEL:
-        return f"{strategy} needs several connections, but {transport} is only one"
-    if strategy is Strategy.CPR_TRANSFER and transport not in (Transport.UNIX, Transport.TCP):
-        return f"{strategy} goes over unix or tcp, not {transport}"
-    return ""
+from matrix.scenario.sense import Route, routes, senseless_fault
 
 
 class Lot:
@@ -43,33 +31,39 @@ class Lot:
         faults = self._migration.faults
         return self._generator("fault").choice(faults) if faults and self._number % 2 else None
 
-    def way(self, able: Mapping[str, Abilities]) -> tuple[Strategy, Transport | None] | str:
-        """How the guest goes there, or why there is no way. None: through a file.
+    def route(self, able: Mapping[str, Abilities], fault: Fault | None) -> Route | str:
+        """How the guest goes there, or why there is no way.
+
+        The strategy is drawn first, then the transport: those of few transports came up rarely
+        otherwise.
 
         Args:
             able: what the binaries of both sides know of migration, by installation.
+            fault: what is done to the hop.
         """
-        choices: dict[Strategy, list[Transport | None]] = {}
-        reasons: list[str] = []
-        for strategy in self._migration.strategies:
-            lacks = [
-                f"QEMU {name}: {why}" for name in able if (why := why_not(strategy, able[name]))
-            ]
-            if lacks:
-                reasons.append(f"no {strategy}: {lacks[0]}")
-                continue
-            whys = {way: makes_no_sense(strategy, way) for way in self._migration.transports}
-            ways = [None] if strategy.through_file else [way for way in whys if not whys[way]]
-            if ways:
-                choices[strategy] = list(ways)
+        possible: dict[Strategy, list[Route]] = {}
+        reasons: dict[str, None] = {}
+        for route in routes(self._migration):
+            reason = _lacking(route.strategy, able)
+            if fault is not None and not reason:
+                reason = senseless_fault(fault, route)
+            if reason:
+                reasons[reason] = None
             else:
-                reasons += whys.values()
-        if not choices:
+                possible.setdefault(route.strategy, []).append(route)
+        if not possible:
             return "; ".join(reasons) or "no strategy to choose from"
-        generator = self._generator("way")
-        strategy = generator.choice(sorted(choices))
-        return strategy, generator.choice(choices[strategy])
+        generator = self._generator("route")
+        strategy = generator.choice(list(possible))
+        return generator.choice(possible[strategy])
 
     def _generator(self, what: str) -> random.Random:
         """One per kind of draw, so that a pool that changes leaves the other draws as they are."""
         return random.Random(f"{self._name}/{what}")  # noqa: S311 - to be repeatable, not secret
+
+
+def _lacking(strategy: Strategy, able: Mapping[str, Abilities]) -> str:
+    for name, abilities in able.items():
+        if why := why_not(strategy, abilities):
+            return f"no {strategy} with QEMU {name}: {why}"
+    return ""

@@ -24,6 +24,8 @@ class Emulator:
     name: str
     version: str
     launch: Launch
+    modes: tuple[str, ...] | None = None
+    """Values that its migration parameter ``mode`` takes; None where nobody has asked."""
 
     @property
     def label(self) -> str:
@@ -48,6 +50,8 @@ class Endpoint:
         """Number of the last MIGRATION_PASS."""
         self.stopped: float | None = None
         self.resumed: float | None = None
+        self.parameters: set[str] = set()
+        """Names of the migration parameters that were set in its life."""
         self.used = False
         """It has been told ``migrate-incoming``, which it takes once in its life."""
         self._listener: Listener | None = None

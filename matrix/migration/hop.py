@@ -16,11 +16,11 @@ from matrix.migration.endpoint import Endpoint
 from matrix.migration.live import HopEnd, Injector, LiveHop
 from matrix.migration.samples import Sampler
 from matrix.migration.strategies import (
-    RECIPES,
     capability_settings,
     parameter_settings,
 )
 from matrix.model import Ending
+from matrix.plan.recipes import RECIPES
 from matrix.vm.tasks import put_off_cancellation
 
 GIVING_UP = 10.0
@@ -80,7 +80,8 @@ async def set_side(hop: LiveHop, side: Endpoint) -> None:
     able = hop.abilities[side.emulator.name]
     capabilities = capability_settings(hop.strategy, able, hop.capabilities)
     await side.execute("migrate-set-capabilities", {"capabilities": capabilities})
-    parameters = parameter_settings(hop.strategy, able, hop.parameters)
+    parameters = parameter_settings(hop.strategy, able, hop.parameters, side.parameters)
+    side.parameters |= parameters.keys()
     await side.execute("migrate-set-parameters", parameters)
 
 

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from matrix.migrating import Fault, HopEvent, HopOutcome, Strategy, Transport
 from matrix.migration.endpoint import Endpoint, Listener
 from matrix.migration.routes import Route
-from matrix.migration.strategies import Abilities, ParameterValue
+from matrix.migration.strategies import Abilities
 from matrix.model import Launch
+from matrix.plan.recipes import ParameterValue
 
 EVENTS_KEPT = 400
 """Events per hop; a guest that dirties fast may cause any number of passes."""

@@ -201,7 +201,7 @@ class Processes:
 async def _ask_abilities(endpoint: Endpoint) -> Abilities:
     capabilities = await endpoint.execute("query-migrate-capabilities")
     parameters = await endpoint.execute("query-migrate-parameters")
-    return abilities(capabilities, parameters, endpoint.monitor.version)
+    return abilities(capabilities, parameters, endpoint.emulator.modes)
 
 
 def _nothing() -> None:

@@ -135,7 +135,7 @@ def read_hops(path: Path) -> Iterator[Hop]:
 
 def _milliseconds(information: dict[str, Any], name: str) -> float | None:
     value = information.get(name)
-    return number(value) * MILLISECOND if isinstance(value, int | float) else None
+    return round(number(value) * MILLISECOND, 6) if isinstance(value, int | float) else None
 
 
 def _rounded(seconds: float | None) -> float | None:

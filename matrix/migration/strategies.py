@@ -1,7 +1,8 @@
-"""Strategies as QEMU's capabilities and parameters, and what a binary lacks for one. Pure.
+"""What to set on a QEMU for a strategy, given what its binary knows. Pure.
 
-What a binary knows is asked of it (``query-migrate-capabilities``, ``query-migrate-parameters``),
-never guessed from its version: distributions patch, and builds leave things out.
+What strategies are made of is in :mod:`matrix.plan.recipes`. What a binary knows is asked of the
+running process (``query-migrate-capabilities``, ``query-migrate-parameters``), never guessed from
+its version.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,20 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from matrix.migrating import Strategy
-from matrix.plan.recipes import RECIPES, ParameterValue, Recipe
+from matrix.plan.recipes import RECIPES, ParameterValue
 
-__all__ = [
-    "RECIPES",
-    "Abilities",
-    "ParameterValue",
-    "Recipe",
-    "abilities",
-    "capability_settings",
-    "parameter_settings",
-    "unknown_parameters",
-    "why_not",
-]
-
+NORMAL = "normal"
+"""The ``mode`` of a migration that is none of ``cpr-…``."""
 ALWAYS = ("events",)
 MANAGED = (
     "events",
@@ -46,28 +37,32 @@ strategy may send it on by another."""
 
 Parameters = Mapping[str, ParameterValue]
 
-CPR_TRANSFER_SINCE = (10, 0, 0)
-"""QEMU's ``mode`` parameter does not say which modes it takes; the schema of its type would, and
-this is the release in which MigMode got ``cpr-transfer``. ``cpr-reboot`` came with ``mode``."""
-
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
     """What one binary knows of migration."""
 
     capabilities: frozenset[str]
-    parameters: frozenset[str]
-    version: tuple[int, int, int] = (0, 0, 0)
+    defaults: Mapping[str, ParameterValue]
+    """Its parameters, and their values in a fresh process."""
+    modes: frozenset[str] | None = None
+    """Values that its parameter ``mode`` takes; None where nobody knows."""
 
 
-def abilities(
-    capabilities: Any, parameters: Any, version: tuple[int, int, int] = (0, 0, 0)
-) -> Abilities:
-    """From the answers to ``query-migrate-capabilities`` and ``query-migrate-parameters``."""
+def abilities(capabilities: Any, parameters: Any, modes: Iterable[str] | None = None) -> Abilities:
+    """From the answers to ``query-migrate-capabilities`` and ``query-migrate-parameters``.
+
+    ``modes`` are in neither: they are in QEMU's schema.
+    """
     listed = capabilities if isinstance(capabilities, list) else []
     names = (item.get("capability") for item in listed if isinstance(item, dict))
     known = frozenset(name for name in names if isinstance(name, str))
-    return Abilities(known, frozenset(parameters if isinstance(parameters, dict) else ()), version)
+    defaults = {
+        name: value
+        for name, value in (parameters if isinstance(parameters, dict) else {}).items()
+        if isinstance(value, int | bool | str)
+    }
+    return Abilities(known, defaults, None if modes is None else frozenset(modes))
 
 
 def why_not(strategy: Strategy, able: Abilities) -> str:
@@ -77,18 +72,13 @@ def why_not(strategy: Strategy, able: Abilities) -> str:
         if capability not in able.capabilities:
             return f"it has no migration capability {capability!r}"
     for name, _ in recipe.parameters:
-        if name not in able.parameters:
+        if name not in able.defaults:
             return f"it has no migration parameter {name!r}"
-    if recipe.mode != "normal" and "mode" not in able.parameters:
-        return f"it has no migration parameter 'mode', so no {recipe.mode}"
-    if strategy is Strategy.CPR_TRANSFER and able.version < CPR_TRANSFER_SINCE:
-        return "its migration parameter 'mode' does not take cpr-transfer"
+    if recipe.mode == NORMAL:
+        return ""
+    if "mode" not in able.defaults or recipe.mode not in (able.modes or (recipe.mode,)):
+        return f"it has no migration mode {recipe.mode!r}"
     return ""
-
-
-def unknown_parameters(names: Iterable[str], able: Abilities) -> tuple[str, ...]:
-    """Those of ``names`` that the binary does not know."""
-    return tuple(name for name in names if name not in able.parameters)
 
 
 def capability_settings(
@@ -96,25 +86,29 @@ def capability_settings(
 ) -> list[dict[str, object]]:
     """The argument of ``migrate-set-capabilities``, for either side.
 
-    ``extra`` are further ones to switch on. Those that the binary does not know are left out.
+    ``extra`` are further ones to switch on. Those that the binary does not know are left out,
+    unless they are asked for: then it will say so.
     """
     recipe = RECIPES[strategy]
-    wanted = {*ALWAYS, *recipe.capabilities, *extra}
-    if recipe.return_path:
-        wanted.add("return-path")
+    wanted = {*recipe.capabilities, *extra}
+    common = {*ALWAYS, *(("return-path",) if recipe.return_path else ())}
     return [
-        {"capability": name, "state": name in wanted}
+        {"capability": name, "state": name in wanted or name in common}
         for name in (*MANAGED, *sorted(wanted - {*MANAGED}))
-        if name in able.capabilities
+        if name in able.capabilities or name in wanted
     ]
 
 
 def parameter_settings(
-    strategy: Strategy, able: Abilities, extra: Parameters
+    strategy: Strategy, able: Abilities, extra: Parameters, stale: Iterable[str] = ()
 ) -> dict[str, ParameterValue]:
-    """The argument of ``migrate-set-parameters``, for either side; ``extra`` wins."""
+    """The argument of ``migrate-set-parameters``, for either side; ``extra`` wins.
+
+    ``stale`` are parameters that the process has from earlier hops: they get their defaults back.
+    """
     recipe = RECIPES[strategy]
-    settings: dict[str, ParameterValue] = {"tls-creds": "", "tls-hostname": ""}
-    if "mode" in able.parameters:
+    settings = {name: able.defaults[name] for name in stale if name in able.defaults}
+    settings |= {"tls-creds": "", "tls-hostname": ""}
+    if "mode" in able.defaults:
         settings["mode"] = recipe.mode
     return {**settings, **dict(recipe.parameters), **extra}
