@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
+NEWEST_COMMON = "newest-common"
+"""In place of a machine: the newest versioned type of its family that all QEMUs have."""
+
+
 class MigrationMode(StrEnum):
     """Who decides when a guest is migrated."""
 

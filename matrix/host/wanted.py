@@ -35,10 +35,12 @@ def wanted_by(cases: Iterable[Case]) -> tuple[Wanted, ...]:
         if case.excluded or case.test.unsupported or case.build.target == KVMTOOL:
             continue
         variant = case.variant
-        cpus = found.setdefault((variant.qemu, variant.arch), {})
         only = only_accelerator(case.test)
-        if variant.accel is not Accelerator.TCG and only != Accelerator.TCG.value:
-            cpus[cpu_of(case)] = None
+        with_kvm = variant.accel is not Accelerator.TCG and only != Accelerator.TCG.value
+        for qemu in (variant.qemu, *(case.migration.destinations if case.migration else ())):
+            cpus = found.setdefault((qemu, variant.arch), {})
+            if with_kvm:
+                cpus[cpu_of(case)] = None
     return tuple(Wanted(qemu, arch, tuple(cpus)) for (qemu, arch), cpus in found.items())
 
 

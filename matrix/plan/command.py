@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from matrix.inventory import Binary, Firmware
+from matrix.migrating import NEWEST_COMMON, Transport
 from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, Variant
 from matrix.plan import efi
 from matrix.plan.machines import FAMILIES, MIB, MachineRequest, exit_channel
+from matrix.plan.memory import backend_of, memory_arguments
+from matrix.plan.recipes import RECIPES
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 """QEMU's seccomp filter with everything denied: no case needs set-uid, fork or scheduler calls
 (``-sandbox`` in QEMU's manual)."""
+SPAWNING_SANDBOX = SANDBOX.replace("spawn=deny", "spawn=allow")
+"""For migration through commands (``exec:``), which QEMU starts."""
 
 QEMU_OVERHEAD = 64 * MIB
 """What a QEMU process takes beside its guest's memory: 30–50 MiB resident were measured with 7.2
@@ -59,6 +64,9 @@ def machine_of(case: Case) -> str:
     A test that names a machine is for that one alone; :mod:`matrix.plan.planner` skips it where the
     variant asks for another type.
     """
+    migration = case.migration
+    if migration is not None and migration.machine not in ("", NEWEST_COMMON):
+        return migration.machine
     return case.variant.machine or case.test.machine
 
 
@@ -99,7 +107,7 @@ def launch_for(
         *boot,
         *guest_arguments(case),
         *(("-initrd", initrd) if initrd else ()),
-        *(("-sandbox", SANDBOX) if binary.sandbox else ()),
+        *(("-sandbox", _sandbox(case)) if binary.sandbox else ()),
     ]
     return Launch(argv=tuple(argv), channel=exit_channel(case.build, machine_of(case)))
 
@@ -124,6 +132,7 @@ def machine_arguments(case: Case, binary: Binary, accelerator: Accelerator) -> l
         properties=properties,
         machine=machine_of(case),
         image=test.image,
+        dirty_ring=accelerator is Accelerator.KVM and _needs_dirty_ring(case),
     )
     return [binary.path, *family.arguments(request)]
 
@@ -139,6 +148,7 @@ def guest_arguments(case: Case) -> list[str]:
         # Under UEFI kvm-unit-tests runs its x86 guests on one vCPU, whatever a test asks for.
         *(("-smp", "1") if _is_x86_efi(case.build) else ()),
         *_overrides(case.variant),
+        *memory_arguments(backend_of(case), needs_of(case).guest_memory),
     ]
 
 
@@ -166,6 +176,17 @@ def _overrides(variant: Variant) -> list[str]:
     if variant.memory is not None:
         overrides += ["-m", f"{variant.memory // MIB}M"]
     return overrides
+
+
+def _sandbox(case: Case) -> str:
+    migration = case.migration
+    commands = migration is not None and Transport.EXEC in migration.transports
+    return SPAWNING_SANDBOX if commands else SANDBOX
+
+
+def _needs_dirty_ring(case: Case) -> bool:
+    migration = case.migration
+    return migration is not None and any(RECIPES[one].dirty_ring for one in migration.strategies)
 
 
 def _is_x86_efi(build: Build) -> bool:

@@ -7,18 +7,25 @@ from matrix.model import Accelerator, Case, Expectation
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Run ``case`` with ``accelerator`` (never ``auto``); ``why`` says how that was chosen."""
+    """Run ``case`` with ``accelerator`` (never ``auto``); ``why`` says how that was chosen.
+
+    Its ``migration`` is what of it is possible: the pools have what the QEMUs and the host can do,
+    ``machine`` is a type that all of them have, and ``destinations`` are installations that are
+    there (none: the variant's own).
+    """
 
     case: Case
     accelerator: Accelerator
     why: str
     vcpus: int
     memory: int
-    """Bytes that QEMU will take: the guest's memory and QEMU's own."""
+    """Bytes that QEMU will take, the guest's memory and QEMU's own; of both while one migrates."""
     kvm_doubt: str = ""
     """Why KVM failed its proof on this host, where the case runs under it all the same."""
     expected: tuple[Expectation, ...] = ()
     """The case's known failures whose conditions hold on this host."""
+    notes: tuple[str, ...] = ()
+    """What of a migration's pools this host lacks, and what else is to be minded, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,9 @@ def _why_not(case: Case, inventory: Inventory) -> str:
     only = case.test.accelerator.partition(",")[0]
     if Accelerator.TCG in (variant.accel, only):
         return "the build is for kvmtool, which has KVM only, but the accelerator is tcg"
-    for axis in ("machine", "cpu"):
+    if case.migration is not None:
+        return "the build is for kvmtool, which cannot migrate guests"
+    for axis in ("machine", "cpu", "backend"):
         if getattr(variant, axis) is not None:
             return f"the build is for kvmtool, which has no choice of {axis}"
     if host.architecture not in HOSTS.get(variant.arch, ()):

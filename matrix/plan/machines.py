@@ -11,6 +11,9 @@ from matrix.inventory import Binary
 from matrix.model import Accelerator, Architecture, Build, ExitChannel
 from matrix.plan.efi import is_direct, uses_acpi
 
+DIRTY_RING_SIZE = 4096
+"""Entries of each vCPU's ring, as QEMU's own migration tests take (tests/qtest)."""
+
 
 @dataclass(frozen=True, slots=True)
 class MachineRequest:
@@ -23,11 +26,14 @@ class MachineRequest:
     """Of the accelerator, with their leading comma (``,thread=single``), or empty."""
     machine: str
     image: str
+    dirty_ring: bool = False
+    """Whether KVM is to tell of dirtied pages in rings."""
 
     @property
     def accel(self) -> str:
         """The value of ``-accel``."""
-        return f"{self.accelerator.value}{self.properties}"
+        ring = f",dirty-ring-size={DIRTY_RING_SIZE}" if self.dirty_ring else ""
+        return f"{self.accelerator.value}{self.properties}{ring}"
 
     @property
     def cpu(self) -> str:
@@ -51,9 +57,11 @@ MIB = 2**20
 
 
 def _pc(request: MachineRequest) -> list[str]:
-    machine = (
-        f"{request.machine},accel={request.accel}" if request.machine else f"accel={request.accel}"
-    )
+    if request.dirty_ring:  # a property, which -machine's accel= does not take
+        machine = ["-accel", request.accel]
+        machine += ["-machine", request.machine] if request.machine else []
+    else:
+        machine = ["-machine", ",".join(filter(None, (request.machine, f"accel={request.accel}")))]
     devices = [] if not _has(request, "pci-testdev") else ["-device", "pci-testdev"]
     return [
         "--no-reboot",
@@ -65,7 +73,7 @@ def _pc(request: MachineRequest) -> list[str]:
         *("-display", "none"),
         *("-serial", "stdio"),
         *devices,
-        *("-machine", machine),
+        *machine,
     ]
 
 

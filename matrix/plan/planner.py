@@ -1,19 +1,23 @@
 """(case, inventory) → run or skip, each with its reason. Pure: everything it knows is passed in."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
-from matrix.model import Accelerator, Architecture, Case
+from matrix.model import Accelerator, Case
 from matrix.plan import efi
 from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator
 from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.emulators import emulator_architecture, refused
 from matrix.plan.firmware import choose_firmware
 from matrix.plan.known import holding
 from matrix.plan.kvmtool import TARGET, decide_kvmtool
 from matrix.plan.machines import FAMILIES
+from matrix.plan.memory import why_no_memory
+from matrix.plan.migration import COOPERATIVE_GROUP
+from matrix.plan.sides import no_kvm_elsewhere, settle_migration
 
-MIGRATION = "migration"
-"""The group of kvm-unit-tests that ask to be migrated while they run."""
+__all__ = ["decide", "emulator_architecture", "firmware_for", "plan"]
 
 
 def plan(cases: Iterable[Case], inventory: Inventory) -> Iterator[Decision]:
@@ -37,24 +41,24 @@ def decide(case: Case, inventory: Inventory) -> Decision:
     binary = inventory.binary(case.variant.qemu, emulator)
     if binary is None:
         return Skip(case, inventory.why_missing(case.variant.qemu, emulator))
-    if reason := _refused(case, binary, accelerator) or _failed_check(case, inventory):
+    if reason := refused(case, binary, accelerator) or _failed_check(case, inventory):
         return Skip(case, reason)
+    notes: tuple[str, ...] = ()
+    if case.migration is not None:
+        planned = settle_migration(case, binary, accelerator, inventory)
+        if isinstance(planned, str):
+            return Skip(case, planned)
+        case, notes = replace(case, migration=planned.migration), planned.notes
     firmware = firmware_for(case, binary, inventory)
     if isinstance(firmware, str):
         return Skip(case, firmware)
     needs = needs_of(case)
+    if reason := why_no_memory(case, needs.guest_memory, inventory.host):
+        return Skip(case, reason)
+    # Both sides of a migration have all of the memory, but only one has running vCPUs.
+    memory = needs.memory * (1 if case.migration is None else 2)
     expected = holding(case.expected, accelerator, binary, inventory.host)
-    return Run(case, accelerator, why, needs.vcpus, needs.memory, doubt, expected)
-
-
-def emulator_architecture(
-    architecture: Architecture, accelerator: Accelerator, inventory: Inventory
-) -> Architecture:
-    """Whose emulator runs the case: an Arm guest under an AArch64 host's KVM needs the host's."""
-    native_arm = architecture is Architecture.ARM and inventory.host.architecture == "aarch64"
-    if native_arm and accelerator is Accelerator.KVM:
-        return Architecture.AARCH64
-    return architecture
+    return Run(case, accelerator, why, needs.vcpus, memory, doubt, expected, notes)
 
 
 def firmware_for(case: Case, binary: Binary, inventory: Inventory) -> Firmware | str | None:
@@ -68,7 +72,7 @@ def firmware_for(case: Case, binary: Binary, inventory: Inventory) -> Firmware |
 def _unsupported(case: Case) -> str:
     if case.build.efi and case.build.architecture not in efi.ARCHITECTURES:
         return f"EFI builds for {case.build.architecture.value} are not run by this version"
-    if MIGRATION in case.test.groups:
+    if case.migration is None and COOPERATIVE_GROUP in case.test.groups:
         # Without its hops such a guest waits for ever, and the verdict would be about us.
         return "in group migration, whose protocol this version does not drive"
     return ""
@@ -88,7 +92,9 @@ def _accelerator(case: Case, inventory: Inventory) -> tuple[Accelerator, str, st
     if requested is Accelerator.KVM or only == Accelerator.KVM:
         return _kvm(case, proof)
     if proof is not None and proof.state is KvmState.WORKS:
-        return Accelerator.KVM, proof.reason, ""
+        elsewhere = no_kvm_elsewhere(case, inventory)
+        accelerator = Accelerator.TCG if elsewhere else Accelerator.KVM
+        return accelerator, elsewhere or proof.reason, ""
     why = proof.reason if proof is not None else "KVM was not tried"
     return Accelerator.TCG, why, ""
 
@@ -101,31 +107,6 @@ def _kvm(case: Case, proof: KvmProof | None) -> tuple[Accelerator, str, str] | s
     asked = "asked for" if case.variant.accel is Accelerator.KVM else "the test is for kvm only"
     doubt = proof.reason if proof.state is KvmState.BROKEN else ""
     return Accelerator.KVM, asked, doubt
-
-
-def _refused(case: Case, binary: Binary, accelerator: Accelerator) -> str:
-    """What QMP already told that this binary will not take, in words; else empty.
-
-    Asked of the inventory rather than of a started QEMU, which would have to be started twice.
-    """
-    wanted = machine_of(case).partition(",")[0]
-    only = case.test.machine.partition(",")[0]
-    if only and wanted != only:
-        return f"for machine {only} only, but the machine is {wanted}"
-    name = f"QEMU {'.'.join(map(str, binary.version))}"
-    if wanted and binary.machines:
-        machine = binary.machine(wanted)
-        if machine is None:
-            return f"{name} has no machine {wanted!r}"
-        vcpus = needs_of(case).vcpus
-        if vcpus > machine.cpu_max:
-            return f"{vcpus} vCPUs, but {name}'s machine {wanted} takes at most {machine.cpu_max}"
-    model = cpu_of(case).partition(",")[0]
-    if model and binary.cpus and model not in binary.cpus:
-        return f"{name} has no CPU model {model!r} for {binary.architecture.value}"
-    if model == "host" and accelerator is Accelerator.TCG:
-        return "CPU model 'host' needs KVM, but the accelerator is tcg"
-    return ""
 
 
 def _failed_check(case: Case, inventory: Inventory) -> str:

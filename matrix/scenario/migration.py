@@ -8,11 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from matrix.errors import Place, Problem
-from matrix.migrating import Fault, Limits, Migration, MigrationMode, Strategy, Transport
+from matrix.migrating import (
+    NEWEST_COMMON,
+    Fault,
+    Limits,
+    Migration,
+    MigrationMode,
+    Strategy,
+    Transport,
+)
 from matrix.model import Variant
 from matrix.scenario.axes import MIGRATION_AXES
 from matrix.scenario.document import Mapping, Node, Scalar, Sequence, node_at
-from matrix.scenario.migration_schema import NEWEST_COMMON, DestinationSection, MigrationSection
+from matrix.scenario.migration_schema import DestinationSection, MigrationSection
 from matrix.scenario.model import Matrix
 from matrix.scenario.parameters import PARAMETERS
 from matrix.scenario.sense import (

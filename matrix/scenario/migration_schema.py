@@ -4,15 +4,13 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, create_model, model_validator
 
-from matrix.migrating import Fault, MigrationMode, Strategy, Transport
+from matrix.migrating import NEWEST_COMMON, Fault, MigrationMode, Strategy, Transport
 from matrix.scenario import values
 from matrix.scenario.fields import Section, Text, annotated, one_or_more
 from matrix.scenario.parameters import PARAMETERS, Parameter
 from matrix.scenario.units import format_duration
 from matrix.scenario.values import Shape
 from matrix.scenario.wording import Refused
-
-NEWEST_COMMON = "newest-common"
 
 _MODE_SHAPE: Shape = {"type": "string", "enum": [mode.value for mode in MigrationMode]}
 

@@ -1,0 +1,40 @@
+"""Which binary runs a case, and what it is known not to take. Pure."""
+
+from matrix.inventory import Binary, Inventory
+from matrix.model import Accelerator, Architecture, Case
+from matrix.plan.command import cpu_of, machine_of, needs_of
+
+
+def emulator_architecture(
+    architecture: Architecture, accelerator: Accelerator, inventory: Inventory
+) -> Architecture:
+    """Whose emulator runs the case: an Arm guest under an AArch64 host's KVM needs the host's."""
+    native_arm = architecture is Architecture.ARM and inventory.host.architecture == "aarch64"
+    if native_arm and accelerator is Accelerator.KVM:
+        return Architecture.AARCH64
+    return architecture
+
+
+def refused(case: Case, binary: Binary, accelerator: Accelerator) -> str:
+    """What QMP already told that this binary will not take, in words; else empty.
+
+    Asked of the inventory rather than of a started QEMU, which would have to be started twice.
+    """
+    wanted = machine_of(case).partition(",")[0]
+    only = case.test.machine.partition(",")[0]
+    if only and wanted != only:
+        return f"for machine {only} only, but the machine is {wanted}"
+    name = f"QEMU {'.'.join(map(str, binary.version))}"
+    if wanted and binary.machines:
+        machine = binary.machine(wanted)
+        if machine is None:
+            return f"{name} has no machine {wanted!r}"
+        vcpus = needs_of(case).vcpus
+        if vcpus > machine.cpu_max:
+            return f"{vcpus} vCPUs, but {name}'s machine {wanted} takes at most {machine.cpu_max}"
+    model = cpu_of(case).partition(",")[0]
+    if model and binary.cpus and model not in binary.cpus:
+        return f"{name} has no CPU model {model!r} for {binary.architecture.value}"
+    if model == "host" and accelerator is Accelerator.TCG:
+        return "CPU model 'host' needs KVM, but the accelerator is tcg"
+    return ""

@@ -1,0 +1,72 @@
+"""What a guest's memory is made of: QEMU's options for it, and why a host has none of the kind."""
+
+from matrix.inventory import Host
+from matrix.model import Architecture, Case, MemoryBackend
+from matrix.plan.recipes import RECIPES
+
+MIB = 2**20
+NAME = "matrix-memory"
+"""Of the memory backend; its nodes' are numbered."""
+
+WITHOUT_NUMA = (Architecture.S390X, Architecture.MIPS64EL)
+"""Architectures none of whose machines has NUMA nodes."""
+
+
+def backend_of(case: Case) -> MemoryBackend | None:
+    """What the variant asks for, or what its migration needs; None where QEMU may choose."""
+    if case.variant.backend is not None or case.migration is None:
+        return case.variant.backend
+    shared = any(RECIPES[strategy].shared_memory for strategy in case.migration.strategies)
+    return MemoryBackend.MEMFD if shared else None
+
+
+def memory_arguments(backend: MemoryBackend | None, size: int) -> list[str]:
+    """QEMU's options for ``size`` bytes of that memory; none where QEMU may choose."""
+    match backend:
+        case None:
+            return []
+        case MemoryBackend.RAM:
+            return _whole("memory-backend-ram", size)
+        case MemoryBackend.MEMFD:
+            return _whole("memory-backend-memfd", size, ",share=on")
+        case MemoryBackend.HUGEPAGES:
+            # Taken at once: a guest that touches one that is not to be had is killed.
+            return _whole("memory-backend-memfd", size, ",share=on,hugetlb=on,prealloc=on")
+        case MemoryBackend.NUMA:
+            arguments = []
+            for node in range(2):
+                name = f"{NAME}-{node}"
+                arguments += ["-object", f"memory-backend-ram,id={name},size={size // 2 // MIB}M"]
+                arguments += ["-numa", f"node,nodeid={node},memdev={name}"]
+            return arguments
+
+
+def why_no_memory(case: Case, size: int, host: Host) -> str:
+    """Why ``size`` bytes of the memory that the variant asks for cannot be had; else empty."""
+    match case.variant.backend:
+        case MemoryBackend.HUGEPAGES:
+            return _why_no_huge_pages(size, host)
+        case MemoryBackend.NUMA if case.variant.arch in WITHOUT_NUMA:
+            return f"no machine of {case.variant.arch.value} has NUMA nodes"
+        case MemoryBackend.NUMA if size % (2 * MIB):
+            return f"{size // MIB} MiB cannot be halved between two NUMA nodes"
+        case _:
+            return ""
+
+
+def _whole(kind: str, size: int, properties: str = "") -> list[str]:
+    backend = f"{kind},id={NAME},size={size // MIB}M{properties}"
+    return ["-object", backend, "-machine", f"memory-backend={NAME}"]
+
+
+def _why_no_huge_pages(size: int, host: Host) -> str:
+    page = host.huge_page_size
+    if not page:
+        return "the kernel has no huge pages"
+    needed = -(-size // page)
+    if needed <= host.huge_pages_free:
+        return ""
+    return (
+        f"needs {needed} huge pages of {page // 1024} KiB, and {host.huge_pages_free} are free "
+        f"(sysctl vm.nr_hugepages)"
+    )

@@ -1,0 +1,78 @@
+"""The QEMUs of a case that is migrated: where it may go, and the machine that all build. Pure."""
+
+from dataclasses import replace
+
+from matrix.inventory import Binary, Inventory, KvmState
+from matrix.migrating import NEWEST_COMMON
+from matrix.model import Accelerator, Case
+from matrix.plan.command import cpu_of, machine_of
+from matrix.plan.common_machine import CommonMachine, is_versioned, newest_common
+from matrix.plan.emulators import emulator_architecture, refused
+from matrix.plan.machines import FAMILIES
+from matrix.plan.migration import Planned, plan_migration
+
+
+def no_kvm_elsewhere(case: Case, inventory: Inventory) -> str:
+    """Why a guest under KVM could not go to all of the QEMUs it is migrated to; else empty."""
+    arch = case.variant.arch
+    emulator = emulator_architecture(arch, Accelerator.KVM, inventory)
+    for qemu in case.migration.destinations if case.migration else ():
+        if qemu == case.variant.qemu or inventory.binary(qemu, emulator) is None:
+            continue
+        proof = inventory.proof(qemu, arch, cpu_of(case))
+        if proof is None or proof.state is not KvmState.WORKS:
+            why = proof.reason if proof is not None else "not tried"
+            return f"KVM under QEMU {qemu}, where the guest is migrated to: {why}"
+    return ""
+
+
+def settle_migration(
+    case: Case, binary: Binary, accelerator: Accelerator, inventory: Inventory
+) -> Planned | str:
+    """What the migration of ``case``, which starts under ``binary``, comes to; or why no hop is
+    possible."""
+    migration = case.migration
+    assert migration is not None  # noqa: S101 - the caller's condition
+    destinations: list[Binary] = []
+    lost: list[str] = []
+    for qemu in migration.destinations:
+        found = _destination(case, qemu, accelerator, inventory)
+        if isinstance(found, str):
+            lost.append(f"not to QEMU {qemu}: {found}")
+        else:
+            destinations.append(found)
+    if migration.destinations and not destinations:
+        return "; ".join(lost)
+    common = _common_machine(case, tuple(dict.fromkeys((binary, *destinations))))
+    if common.problem:
+        return common.problem
+    settled = replace(case, migration=replace(migration, machine=common.machine))
+    notes = [*lost, *filter(None, (common.note,))]
+    return plan_migration(settled, accelerator, inventory.host, binary, destinations, notes)
+
+
+def _destination(
+    case: Case, qemu: str, accelerator: Accelerator, inventory: Inventory
+) -> Binary | str:
+    """The binary of that installation, or why the guest cannot go there."""
+    emulator = emulator_architecture(case.variant.arch, accelerator, inventory)
+    binary = inventory.binary(qemu, emulator)
+    if binary is None:
+        return inventory.why_missing(qemu, emulator)
+    if accelerator is Accelerator.KVM:
+        proof = inventory.proof(qemu, case.variant.arch, cpu_of(case))
+        if proof is None or proof.state is KvmState.UNAVAILABLE:
+            return f"no KVM: {proof.reason if proof is not None else 'not tried'}"
+    return refused(case, binary, accelerator) or binary
+
+
+def _common_machine(case: Case, binaries: tuple[Binary, ...]) -> CommonMachine:
+    """The machine that all of them build; an alias is another one in each release of QEMU."""
+    assert case.migration is not None  # noqa: S101 - the caller's condition
+    asked = case.migration.machine
+    machine = machine_of(case) or FAMILIES[case.variant.arch].default
+    if not all(binary.machines for binary in binaries):
+        return CommonMachine(asked if asked != NEWEST_COMMON else "")
+    if asked == NEWEST_COMMON or (not asked and len(binaries) > 1 and not is_versioned(machine)):
+        return newest_common(machine, binaries)
+    return CommonMachine(asked)
