@@ -8,7 +8,6 @@ otherwise; QEMU's milliseconds are converted where they are read.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-
 NEWEST_COMMON = "newest-common"
 """In place of a machine: the newest versioned type of its family that all QEMUs have."""
 
