@@ -26,9 +26,10 @@ from matrix.migration.identity import difference, identity_of
 from matrix.migration.live import Bystander, HopEnd, Injector, LiveHop
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
-from matrix.migration.records import Records, hop_record
+from matrix.migration.records import Earlier, Records, hop_record
 from matrix.migration.routes import route_for
 from matrix.migration.samples import Sampler
+from matrix.migration.sandbox import needs_processes
 from matrix.model import Ending, Outcome
 from matrix.scenario.sense import Route, parameters_for
 from matrix.vm.diagnosis import diagnose
@@ -72,8 +73,8 @@ class Request:
     """Installations that the guest is migrated to; empty: the source's own."""
     seed: int = 0
     injectors: Callable[[Fault], Injector] = no_injectors
-    first_number: int = 1
-    """Of the first hop: a chain that is resumed goes on counting."""
+    earlier: Path | None = None
+    """hops.jsonl of the same attempt's execution that was killed: it is gone on with."""
     on_hop: Callable[[Hop], None] | None = None
     """Told of each hop when it is recorded."""
 
@@ -158,6 +159,12 @@ class Chain:
         limits: Limits,
         on_console: Callable[[bytes], None],
     ) -> None:
+        if needs_processes(request.migration):
+            request = replace(
+                request,
+                source=request.source.loosened(),
+                destinations=tuple(each.loosened() for each in request.destinations),
+            )
         self._request = request
         self._directory = directory
         self._limits = limits
@@ -167,6 +174,7 @@ class Chain:
         self._processes.on_hand_over = self._handed_over
         self.proof = Proof(self._processes.board.changed)
         self._tally = _Tally()
+        self._earlier = Earlier()
         self._current: Endpoint | None = None
         self._moved = asyncio.Event()
         self._begun = time.monotonic()
@@ -189,10 +197,10 @@ class Chain:
         doing = ""
         begun = time.monotonic()
         migration = self._request.migration
-        self._records = Records(
-            self._directory, self._request.seed, migration.limits, self._request.first_number
-        )
+        self._records = Records(self._directory, self._request.seed, migration.limits)
         try:
+            if self._request.earlier is not None:
+                self._earlier = self._records.resume(self._request.earlier)
             async with self._processes:
                 conclusion = await self._conclude(interrupt)
                 if conclusion.ending in HUNG and self._current is not None:
@@ -200,6 +208,8 @@ class Chain:
                 await self._end(conclusion)
         except (OSError, HostError) as error:
             conclusion = Conclusion(Ending.ERROR, words(error))
+        except ValueError as error:
+            conclusion = Conclusion(Ending.ERROR, str(error))
         summary = self._records.close()
         if (failure := self._failure()) is not None:
             if not isinstance(failure, OSError | HostError):
@@ -284,9 +294,9 @@ class Chain:
             return False
         if migration.mode is not MigrationMode.CONTINUOUS:
             return tally.attempts < (2 if migration.faults else 1)
-        if migration.hops is not None and tally.attempts >= migration.hops:
+        if migration.hops is not None and tally.attempts + self._earlier.hops >= migration.hops:
             return False
-        elapsed = time.monotonic() - self._begun
+        elapsed = time.monotonic() - self._begun + self._earlier.seconds
         if migration.duration is not None:
             return elapsed < migration.duration
         if migration.hops is None and self.proof.present:
@@ -314,7 +324,7 @@ class Chain:
 
     async def _prepared(self, number: int, current: str) -> _Prepared | str:
         request, processes = self._request, self._processes
-        number += request.first_number - 1
+        number += self._earlier.last_number
         emulators = request.emulators
         lot = Lot(request.migration, request.seed, number)
         name = lot.destination(tuple(emulators), current)

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from matrix.errors import MonitorError
 from matrix.migration.board import Board
+from matrix.migration.sandbox import loosened
 from matrix.model import Launch
 from matrix.vm.monitor import COMMAND_TIMEOUT, Monitor
 from matrix.vm.session import Session
@@ -31,6 +32,10 @@ class Emulator:
     def label(self) -> str:
         """``NAME VERSION``, as records of hops have it."""
         return f"{self.name} {self.version}".strip()
+
+    def loosened(self) -> "Emulator":
+        """The same with a sandbox that lets QEMU start processes."""
+        return replace(self, launch=loosened(self.launch))
 
 
 class Endpoint:

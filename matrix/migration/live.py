@@ -121,11 +121,16 @@ class HopEnd:
 class Injector(Protocol):
     """Someone who interferes with a hop. See :class:`Bystander` for what each method is told."""
 
-    fault: Fault | None
-    compares: bool
-    starts_postcopy: bool
+    @property
+    def fault(self) -> Fault | None: ...  # noqa: D102 - see Bystander
 
-    def adapt(self, launch: Launch) -> Launch: ...  # noqa: D102 - see Bystander
+    @property
+    def compares(self) -> bool: ...  # noqa: D102
+
+    @property
+    def starts_postcopy(self) -> bool: ...  # noqa: D102
+
+    def adapt(self, launch: Launch) -> Launch: ...  # noqa: D102
 
     async def before_listening(self, hop: LiveHop) -> None: ...  # noqa: D102
 

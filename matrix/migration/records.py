@@ -1,20 +1,25 @@
 """Records of hops: hops.jsonl as they happen, one line each, and what they come to at the end."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from matrix.migrating import Fault, Hop, Limits, MigrationSummary
+from matrix.migrating import Fault, Hop, Limits, Migration, MigrationSummary
 from matrix.migration.live import HopEnd, LiveHop
 from matrix.migration.proof import Evidence
 from matrix.migration.samples import Sampler, number, ram_of, whole
 from matrix.migration.statistics import Statistics
 
 HOPS_FILE = "hops.jsonl"
+SUMMARY_FILE = "migration.json"
+LONGEST_PAUSE = 20.0
+"""Seconds between two hops that count as work of a chain: more is time in which it was dead."""
 MILLISECOND = 1e-3
 MEGABIT = 1e6 / 8
 
@@ -73,16 +78,47 @@ def hop_record(
     )
 
 
+@dataclass(slots=True)
+class Earlier:
+    """What a chain had done before it was killed."""
+
+    hops: int = 0
+    last_number: int = 0
+    seconds: float = 0.0
+    """Wall time that it was at work, as far as its hops tell."""
+
+
 class Records:
     """Writes hops.jsonl and folds the hops into a summary, with bounded memory."""
 
-    def __init__(self, directory: Path, seed: int, limits: Limits, first_number: int = 1) -> None:
+    def __init__(self, directory: Path, seed: int, limits: Limits) -> None:
         self._path = directory / HOPS_FILE
         self._seed = seed
         self._statistics = Statistics(limits)
-        self._first = first_number
         self._file = -1
         self._begun = time.monotonic()
+        self._earlier = Earlier()
+
+    def resume(self, path: Path) -> Earlier:
+        """Go on where a killed chain of the same case has stopped, whose hops.jsonl is ``path``.
+
+        Its hops are copied to the new file, and count; a last line that was cut is left out.
+
+        Raises:
+            OSError: it cannot be read, or not be copied.
+            ValueError: it is no hops.jsonl.
+        """
+        earlier = self._earlier
+        ended = 0.0
+        for hop in read_hops(path):
+            self.add(hop)
+            earlier.hops += 1
+            earlier.last_number = hop.number
+            # Between two hops it may have been dead for any time.
+            earlier.seconds += hop.seconds + min(max(hop.begun - ended, 0.0), LONGEST_PAUSE)
+            ended = hop.begun + hop.seconds
+        earlier.seconds -= LONGEST_PAUSE if earlier.hops else 0.0
+        return earlier
 
     def add(self, hop: Hop) -> None:
         """Write down a hop.
@@ -93,25 +129,35 @@ class Records:
         if self._file < 0:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._file = os.open(self._path, flags, 0o600)
-        data = _HOP.dump_json(hop, exclude_none=True, exclude_defaults=True) + b"\n"
-        while data:
-            try:
-                data = data[os.write(self._file, data) :]
-            except OSError as error:
-                error.filename = str(self._path)
-                raise
+        _write(
+            self._file, _HOP.dump_json(hop, exclude_none=True, exclude_defaults=True), self._path
+        )
         self._statistics.add(hop)
 
     def summary(self) -> MigrationSummary:
         """What the hops have come to so far."""
-        return self._statistics.summary(self._seed, time.monotonic() - self._begun)
+        seconds = self._earlier.seconds + time.monotonic() - self._begun
+        return self._statistics.summary(self._seed, seconds)
 
     def close(self) -> MigrationSummary:
-        """Close the file, and the summary of all hops."""
+        """Close the file; the summary of all hops."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
         return self.summary()
+
+
+def write_summary(directory: Path, migration: Migration, summary: MigrationSummary) -> None:
+    """Write migration.json: what was asked for (``migration``) and what came of it (``summary``).
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = directory / SUMMARY_FILE
+    text = json.dumps(
+        {"migration": asdict(migration), "summary": asdict(summary)}, indent=2, allow_nan=False
+    )
+    path.write_text(text + "\n")
 
 
 def read_hops(path: Path) -> Iterator[Hop]:
@@ -131,6 +177,16 @@ def read_hops(path: Path) -> Iterator[Hop]:
                 yield _HOP.validate_json(line)
             except ValidationError as error:
                 raise ValueError(f"{path}:{count}: no record of a hop") from error
+
+
+def _write(descriptor: int, line: bytes, path: Path) -> None:
+    data = line + b"\n"
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except OSError as error:
+            error.filename = str(path)
+            raise
 
 
 def _milliseconds(information: dict[str, Any], name: str) -> float | None:

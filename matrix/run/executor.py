@@ -5,13 +5,16 @@ nothing above this module knows where a case ran.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from matrix.errors import SuiteError
 from matrix.inventory import Inventory
-from matrix.model import Attempt, Ending, Outcome, Transcript, Verdict
+from matrix.migrating import Hop
+from matrix.model import Attempt, Ending, Launch, Outcome, Transcript, Verdict
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.plan.known import considered
@@ -21,6 +24,9 @@ from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import refresh_test
 from matrix.suites.verdict import Judgement, judge
 from matrix.vm.machine import Limits, run_guest
+
+if TYPE_CHECKING:
+    from matrix.migration.chain import ChainResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +56,23 @@ class Executor(Protocol):
 class LocalExecutor:
     """Runs cases on this machine."""
 
-    def __init__(self, inventory: Inventory, run: RunDirectory) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        run: RunDirectory,
+        *,
+        seed: int | None = None,
+        on_hop: Callable[[str, Hop], None] | None = None,
+    ) -> None:
+        """Runs cases of ``run`` with what ``inventory`` says of this machine.
+
+        ``seed`` is that of the hops of guests that are migrated, None for one per case and attempt;
+        ``on_hop`` is told of each hop, with the case's id.
+        """
         self._inventory = inventory
         self._run = run
+        self._seed = seed
+        self._on_hop = on_hop
 
     async def execute(
         self, assignment: Assignment, parser: ConsoleParser, interrupt: asyncio.Event
@@ -65,10 +85,12 @@ class LocalExecutor:
         except (SuiteError, VanishedError) as error:
             return _not_started(assignment, str(error), self._run)
         command = self._run.write_command(directory, launch, decision.case.id)
-        limits = Limits(timeout=time_limit(decision.case), stall=decision.case.settings.stall)
-        outcome = await run_guest(
-            launch, directory, limits, on_console=parser.feed, interrupt=interrupt
-        )
+        try:
+            outcome, migrated = await self._run_guest(
+                assignment, decision, launch, parser, interrupt
+            )
+        except (SuiteError, VanishedError) as error:
+            return _not_started(assignment, str(error), self._run)
         if outcome.ending is Ending.INTERRUPTED:
             return None
         transcript = parser.finish()
@@ -81,6 +103,10 @@ class LocalExecutor:
             kvm_doubt=decision.kvm_doubt,
             program=launch.program,
         )
+        if migrated is not None:
+            from matrix.run.migrating import judged
+
+            judgement = judged(judgement, migrated)
         if not judgement.verdict.good:
             from matrix.run.stacks import located  # guests that pass need none of it
 
@@ -89,7 +115,45 @@ class LocalExecutor:
             )
             judgement = replace(judgement, reason=reason)
         attempt = self._attempt(assignment, command, outcome, transcript, judgement)
+        if migrated is not None:
+            attempt = replace(attempt, migration=migrated.summary)
         return considered(attempt, decision.expected)
+
+    async def _run_guest(
+        self,
+        assignment: Assignment,
+        decision: Run,
+        launch: Launch,
+        parser: ConsoleParser,
+        interrupt: asyncio.Event,
+    ) -> "tuple[Outcome, ChainResult | None]":
+        """How its QEMU ended and, of a guest that is migrated, what its hops came to.
+
+        Raises:
+            SuiteError, VanishedError: a destination cannot be started any more.
+        """
+        directory, case = assignment.directory, decision.case
+        limits = Limits(timeout=time_limit(case), stall=case.settings.stall)
+        if case.migration is None:
+            outcome = await run_guest(
+                launch, directory, limits, on_console=parser.feed, interrupt=interrupt
+            )
+            return outcome, None
+        from matrix.run.migrating import migrate_case  # most runs migrate nothing
+
+        result = await migrate_case(
+            decision,
+            launch,
+            self._inventory,
+            directory,
+            limits,
+            attempt=assignment.attempt,
+            seed=self._seed,
+            on_console=parser.feed,
+            on_hop=None if self._on_hop is None else partial(self._on_hop, case.id),
+            interrupt=interrupt,
+        )
+        return result.outcome, result
 
     def _attempt(
         self,
