@@ -21,7 +21,7 @@ STATE_VARIABLE = "MATRIX_STATE"
 FILE = "history.sqlite"
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_PASSWORD = re.compile(r"(//[^/@:]*:)[^/@]*@|(password=)[^&]*")
+_PASSWORD = re.compile(r"(//[^/@:?]*:)[^?]*@|(password=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Database:
         """As it may be shown: without a password."""
         if self.path is not None:
             return shown(self.path)
-        return printable(_PASSWORD.sub(lambda found: _hidden(found), self.url))
+        return printable(_PASSWORD.sub(_hidden, self.url))
 
 
 def state_directory(environment: Mapping[str, str] = os.environ) -> Path:

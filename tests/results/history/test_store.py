@@ -1,0 +1,161 @@
+"""What can be wrong with a database, and what is said of it."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from matrix.errors import HostError, UsageError
+from matrix.results.history import store
+from matrix.results.history.durations import known_durations
+from matrix.results.history.place import Database, database_named
+from matrix.results.history.record import record_run
+from matrix.results.history.store import opened
+
+
+def record(database: Database, make: Any, night: Any, **more: Any) -> None:
+    record_run(database, night({"one": make.attempt()}), **more)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"this is no database, but it is long enough to be read as the head of one" * 4, b"{}" * 999],
+)
+def test_a_file_that_is_no_database(
+    sqlite: Database, make: Any, night: Any, content: bytes
+) -> None:
+    assert sqlite.path is not None
+    sqlite.path.parent.mkdir()
+    sqlite.path.write_bytes(content)
+    with pytest.raises(HostError, match=r"history\.sqlite: it is damaged, or no .*--import RUN…"):
+        record(sqlite, make, night)
+    assert sqlite.path.read_bytes() == content
+    assert known_durations(sqlite, ["smoke"]) == {}
+
+
+def test_a_damaged_database(sqlite: Database, make: Any, night: Any) -> None:
+    record(sqlite, make, night)
+    assert sqlite.path is not None
+    data = bytearray(sqlite.path.read_bytes())
+    data[100:] = b"\xa5" * (len(data) - 100)
+    sqlite.path.write_bytes(data)
+    with pytest.raises(HostError, match="it is damaged"):
+        record(sqlite, make, night)
+    assert known_durations(sqlite, ["smoke"]) == {}
+
+
+def test_an_empty_file_is_a_new_database(sqlite: Database, make: Any, night: Any) -> None:
+    assert sqlite.path is not None
+    sqlite.path.parent.mkdir()
+    sqlite.path.touch()
+    with pytest.raises(UsageError, match="no run is recorded yet"), opened(sqlite):
+        pass
+    record(sqlite, make, night)
+
+
+@pytest.fixture
+def locked(sqlite: Database, make: Any, night: Any) -> Iterator[Database]:
+    """A database that another process is writing, for as long as the test takes."""
+    record(sqlite, make, night)
+    assert sqlite.path is not None
+    connection = sqlite3.connect(sqlite.path, isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    yield sqlite
+    connection.close()
+
+
+def test_a_locked_database(locked: Database, make: Any, night: Any) -> None:
+    with pytest.raises(HostError, match=r"another process has held it for 0\.1 s"):
+        record(locked, make, night, patience=0.1)
+    with pytest.raises(HostError, match="another process"), opened(locked, patience=0.1):
+        pass
+
+
+def test_a_locked_database_does_not_hold_a_run_up(
+    locked: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matrix.results.history.durations.PATIENCE", 0.05)
+    assert known_durations(locked, ["smoke"]) == {}
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, make: Any, night: Any) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HostError, match=r"cannot create .*file/state: Not a directory"):
+        record(Database(tmp_path / "file/state/history.sqlite"), make, night)
+
+
+def test_a_database_that_cannot_be_written(sqlite: Database, make: Any, night: Any) -> None:
+    record(sqlite, make, night)
+    assert sqlite.path is not None
+    if os.geteuid() == 0:
+        pytest.skip("nothing is unwritable for root")
+    sqlite.path.chmod(0o400)
+    with pytest.raises(HostError, match=r"it cannot be written there .*--database"):
+        record_run(sqlite, night({"two": make.attempt()}, day=2))
+    assert known_durations(sqlite, ["smoke"])
+
+
+def test_a_folder_in_its_place(tmp_path: Path, make: Any, night: Any) -> None:
+    with pytest.raises(HostError, match="it cannot be written there"):
+        record(Database(tmp_path), make, night)
+
+
+def test_a_full_disk(sqlite: Database, make: Any, night: Any) -> None:
+    """SQLite says the same of a database that may have no more pages."""
+    record(sqlite, make, night)
+
+    def bounded(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1")
+
+    event.listen(Engine, "connect", bounded)
+    try:
+        tests = {f"test{number}": make.attempt(reason="x" * 500) for number in range(500)}
+        with pytest.raises(HostError, match="no space is left"):
+            record_run(sqlite, night(tests, day=2))
+    finally:
+        event.remove(Engine, "connect", bounded)
+    with opened(sqlite) as connection:
+        (count,) = connection.exec_driver_sql("SELECT count(*) FROM runs").one()
+        assert count == 1
+
+
+def test_no_server(tmp_path: Path, make: Any, night: Any) -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    nobody = Database(None, f"postgresql://me:secret@/history?host={tmp_path}")
+    with pytest.raises(HostError) as raised:
+        record(nobody, make, night)
+    assert "connection" in str(raised.value)
+    assert "secret" not in str(raised.value)
+    assert known_durations(nobody, ["smoke"]) == {}
+
+
+@pytest.mark.xdist_group("postgresql")
+def test_no_such_database_on_the_server(postgresql: Database, make: Any, night: Any) -> None:
+    other = Database(None, postgresql.url.replace("/history", "/nonesuch"))
+    with pytest.raises(HostError, match=r"nonesuch.*does not exist"):
+        record(other, make, night)
+
+
+def test_no_driver(make: Any, night: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'psycopg'")
+
+    monkeypatch.setattr(store, "create_engine", missing)
+    with pytest.raises(UsageError, match=r"pip install 'qemu-matrix\[postgresql\]'"):
+        record(database_named("postgresql://localhost/history"), make, night)
+
+
+@pytest.mark.parametrize("url", ["postgresql://host:port/name", "postgresql+nonesuch://host/name"])
+def test_a_url_that_is_none(url: str, make: Any, night: Any) -> None:
+    with pytest.raises(UsageError, match="history database postgresql"):
+        record(database_named(url), make, night)
+
+
+def test_nothing_recorded_yet(database: Database, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run is recorded yet"), opened(database):
+        pass
+    assert not list(tmp_path.iterdir())
