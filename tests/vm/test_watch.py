@@ -1,8 +1,9 @@
+import random
 from collections.abc import Iterator
 
 import pytest
 
-from matrix.vm.watch import LONGEST_PAUSE, SAMPLES, DeadLoopClock, IdleClock
+from matrix.vm.watch import CIRCLE_SAMPLES, LONGEST_PAUSE, SAMPLES, DeadLoopClock, IdleClock
 
 
 def looks(clock: IdleClock, *used: float, start: float = 0.0) -> list[bool]:
@@ -103,6 +104,73 @@ def test_one_difference_begins_a_new_period() -> None:
     found = sampled(DeadLoopClock(20.0), nearly(), 100)
     assert found is not None
     assert found > 39
+
+
+def circle(length: int, rare: int = 0, seed: int = 1) -> Iterator[int | None]:
+    """``length`` states that are as often seen, and ``rare`` ones, a tenth as often."""
+    chance = random.Random(seed)
+    states = range(length + rare)
+    weights = [10] * length + [1] * rare
+    while True:
+        yield chance.choices(states, weights)[0]
+
+
+@pytest.mark.parametrize("length", [2, 5, 20])
+@pytest.mark.parametrize("rare", [0, 15])
+def test_a_dead_loop_of_several_states_is_found_too(length: int, rare: int) -> None:
+    """As that of a guest which takes the same fault again and again: 34 states in 400 samples."""
+    for seed in range(20):
+        clock = DeadLoopClock(20.0)
+        found = sampled(clock, circle(length, rare, seed), 150)
+        assert found is not None
+        assert 30 <= found <= 120
+        assert clock.states <= length + rare
+
+
+@pytest.mark.parametrize("often", [0.3, 0.7])
+def test_a_guest_that_waits_and_works_is_alive(often: float) -> None:
+    """It is often seen in the same states, and as often in new ones."""
+    for seed in range(20):
+        chance = random.Random(seed)
+        prints = (
+            chance.randrange(5) if chance.random() < often else number
+            for number in range(10, 10**6)
+        )
+        assert sampled(DeadLoopClock(20.0), prints, 300) is None
+
+
+def test_a_guest_that_works_after_waiting_is_alive() -> None:
+    def waits_then_works() -> Iterator[int | None]:
+        for number in range(280):
+            yield number % 3
+        yield from changing()
+
+    assert sampled(DeadLoopClock(20.0), waits_then_works(), 300) is None
+
+
+def test_waiting_for_something_else_is_a_new_period() -> None:
+    """It has come from one loop to another, so what it waited for came to pass."""
+
+    def waits_twice() -> Iterator[int | None]:
+        for number in range(280):
+            yield number % 3
+        while True:
+            yield from (7, 8, 9)
+
+    found = sampled(DeadLoopClock(20.0), waits_twice(), 300)
+    assert found is not None
+    assert found > 28 + 20
+
+
+def test_a_guest_that_dies_later_is_found() -> None:
+    def works_then_dies() -> Iterator[int | None]:
+        yield from range(20)
+        yield from the_same()
+
+    clock = DeadLoopClock(20.0)
+    found = sampled(clock, works_then_dies(), 300)
+    assert found is not None
+    assert clock.samples < 2 * CIRCLE_SAMPLES
 
 
 def test_incomplete_samples_count_for_nothing() -> None:
