@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from matrix.inventory import Binary, Firmware
-from matrix.migrating import NEWEST_COMMON, Transport
+from matrix.migrating import NEWEST_COMMON
 from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, Variant
 from matrix.plan import efi
 from matrix.plan.machines import FAMILIES, MIB, MachineRequest, exit_channel
@@ -15,8 +15,6 @@ from matrix.plan.recipes import RECIPES
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 """QEMU's seccomp filter with everything denied: no case needs set-uid, fork or scheduler calls
 (``-sandbox`` in QEMU's manual)."""
-SPAWNING_SANDBOX = SANDBOX.replace("spawn=deny", "spawn=allow")
-"""For migration through commands (``exec:``), which QEMU starts."""
 
 QEMU_OVERHEAD = 64 * MIB
 """What a QEMU process takes beside its guest's memory: 30–50 MiB resident were measured with 7.2
@@ -107,7 +105,7 @@ def launch_for(
         *boot,
         *guest_arguments(case),
         *(("-initrd", initrd) if initrd else ()),
-        *(("-sandbox", _sandbox(case)) if binary.sandbox else ()),
+        *(("-sandbox", SANDBOX) if binary.sandbox else ()),
     ]
     return Launch(argv=tuple(argv), channel=exit_channel(case.build, machine_of(case)))
 
@@ -176,12 +174,6 @@ def _overrides(variant: Variant) -> list[str]:
     if variant.memory is not None:
         overrides += ["-m", f"{variant.memory // MIB}M"]
     return overrides
-
-
-def _sandbox(case: Case) -> str:
-    migration = case.migration
-    commands = migration is not None and Transport.EXEC in migration.transports
-    return SPAWNING_SANDBOX if commands else SANDBOX
 
 
 def _needs_dirty_ring(case: Case) -> bool:
