@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from matrix.pytest_plugin.fixtures import Machines, Migrate
     from matrix.pytest_plugin.session import MatrixSession
 
 ARCHITECTURES = ("x86_64", "i386", "aarch64", "arm", "ppc64", "s390x", "riscv64", "mips64el")
@@ -125,6 +126,32 @@ def pytest_runtest_makereport(
         if isinstance(item, CaseItem):
             tell(item, report)
     return report
+
+
+@pytest.fixture
+def vm(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Machines, None, None]:
+    """Starts guests, which end with the test.
+
+    As in ``guest = vm("aarch64", test="boot")``; see :meth:`Machines.__call__` for all of it.
+    """
+    from matrix.pytest_plugin.fixtures import Machines
+
+    machines = Machines(session_of(request.config).selection(), tmp_path)
+    yield machines
+    machines.close()
+    for title, text in machines.consoles():
+        request.node.add_report_section("teardown", title, text)
+
+
+@pytest.fixture
+def migrate(vm: Machines) -> Migrate:
+    """Migrates guests of ``vm`` live.
+
+    As in ``hop = migrate(guest, strategy="postcopy")``; see :meth:`Migrate.__call__`.
+    """
+    from matrix.pytest_plugin.fixtures import Migrate
+
+    return Migrate(vm)
 
 
 def session_of(config: pytest.Config) -> MatrixSession:

@@ -14,6 +14,7 @@ import pytest
 # Loaded before pytester runs sessions in this process: what such a session loads first is forgotten
 # at its end, and compiled modules cannot be loaded twice.
 import matrix.pytest_plugin.collecting
+import matrix.pytest_plugin.fixtures
 import matrix.pytest_plugin.keeping
 import matrix.pytest_plugin.reporting  # noqa: F401
 from matrix.pytest_plugin import plugin

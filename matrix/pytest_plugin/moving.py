@@ -1,0 +1,118 @@
+"""One hop of a guest that a test holds: the test says when, and how."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from matrix.errors import MonitorError
+from matrix.migrating import Hop, HopOutcome, Strategy, Transport
+from matrix.migration.endpoint import Emulator, Endpoint
+from matrix.migration.hop import run_hop
+from matrix.migration.identity import difference, identity_of
+from matrix.migration.live import Bystander, HopEnd, LiveHop
+from matrix.migration.records import hop_record
+from matrix.migration.routes import route_for
+from matrix.migration.samples import Sampler
+from matrix.migration.strategies import why_not
+from matrix.pytest_plugin.running import RunningGuest
+
+ENDING = 1.0
+"""Seconds for a QEMU whose guest does not run to exit, where that is because it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a guest is to be migrated."""
+
+    strategy: Strategy = Strategy.PRECOPY
+    transport: Transport = Transport.UNIX
+    parameters: Mapping[str, int | bool | str] = field(default_factory=dict)
+    """QEMU's migration parameters by its names, in its units."""
+    seconds: float = 60.0
+    """What it may take before it is given up."""
+
+
+async def migrate(guest: RunningGuest, emulator: Emulator, way: Way) -> Hop:
+    """Carry the guest over to a new QEMU process, and say how that went.
+
+    A hop that fails leaves the guest where it was; one that loses it ends the guest.
+
+    Raises:
+        HostError: the new process does not start.
+        MonitorError: the guest is over.
+    """
+    async with guest.moving:
+        processes = guest.processes
+        source = guest.current
+        if guest.over or not source.alive:
+            raise MonitorError("migrate", "the guest is over")
+        destination = await processes.start(emulator, incoming=True)
+        number = len(guest.hops) + 1
+        live = LiveHop(number, way.strategy, way.transport, source, destination, way.seconds)
+        live.parameters.update(way.parameters)
+        sampler = Sampler(source, lambda: live.elapsed)
+        end = await _made(guest, live, sampler)
+        _settle(guest, live, end)
+        why_bad = Bystander().judge(live, end) or await _not_running(guest, end)
+        hop = hop_record(live, end, sampler, None, fault=None, why_bad=why_bad)
+        guest.hops.append(hop)
+        return hop
+
+
+async def _made(guest: RunningGuest, live: LiveHop, sampler: Sampler) -> HopEnd:
+    processes = guest.processes
+    live.abilities = processes.known_abilities
+    try:
+        if why := await _refused(live):
+            return HopEnd(HopOutcome.FAILED, why)
+        if live.transport is not None:
+            live.route = route_for(
+                live.transport, processes.folder, live.number, processes.credentials
+            )
+        processes.expect(live.destination)
+        return await run_hop(live, Bystander(), sampler)
+    except MonitorError as error:
+        return HopEnd(HopOutcome.FAILED, str(error))
+    finally:
+        if live.route is not None:
+            live.route.close()
+
+
+async def _refused(live: LiveHop) -> str:
+    """Why the two processes cannot be migrated between, in words."""
+    for side in (live.source, live.destination):
+        if why := why_not(live.strategy, live.abilities[side.emulator.name]):
+            return f"QEMU {side.label} cannot: {why}"
+    ours, theirs = await asyncio.gather(identity_of(live.source), identity_of(live.destination))
+    live.machine = ours.machine
+    return difference(ours, theirs)
+
+
+def _settle(guest: RunningGuest, live: LiveHop, end: HopEnd) -> None:
+    """Who runs the guest from here on."""
+    processes = guest.processes
+    if end.outcome is HopOutcome.COMPLETED:
+        processes.joined.hand_over()
+        guest.move(live.destination)
+        processes.retire(live.source)
+        return
+    processes.keep(live.source)
+    processes.retire(live.destination)
+    if end.outcome is HopOutcome.LOST:
+        guest.lost = end.reason or "nobody runs it"
+
+
+async def _not_running(guest: RunningGuest, end: HopEnd) -> str:
+    """Why the guest does not run after a hop; empty where it does, or has come to its end."""
+    current: Endpoint = guest.current
+    if end.outcome is HopOutcome.LOST or not current.alive:
+        return ""
+    try:
+        running = await current.running()
+    except MonitorError as error:
+        return "" if current.session.ended.done() else str(error)
+    if running:
+        return ""
+    if await guest.board.until(lambda: current.session.ended.done(), ENDING):
+        return ""
+    return f"the guest does not run after the hop: {current.session.run_state}"

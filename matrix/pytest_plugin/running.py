@@ -1,0 +1,279 @@
+"""A guest that a test holds in its hands: started, listened to, migrated, judged.
+
+All of it runs in the event loop; :mod:`matrix.pytest_plugin.guest` is the synchronous side.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from matrix.errors import HostError, MonitorError
+from matrix.inventory import Inventory
+from matrix.migrating import Hop
+from matrix.migration.endpoint import Emulator, Endpoint
+from matrix.migration.processes import NotStartedError, Processes
+from matrix.model import Ending, Launch, Outcome, Transcript, Verdict
+from matrix.plan.command import time_limit
+from matrix.plan.decisions import Run
+from matrix.pytest_plugin.transcript import Lines, Wanted
+from matrix.results.command import command_script
+from matrix.results.directory import COMMAND_FILE
+from matrix.results.files import host_errors
+from matrix.run.launch import make_launch
+from matrix.suites.verdict import Judgement, judge
+from matrix.vm.diagnosis import diagnose
+from matrix.vm.machine import HUNG, Limits, outcome_of, words
+from matrix.vm.session import Conclusion
+from matrix.vm.tasks import first_of, put_off_cancellation
+from matrix.vm.watch import Watch
+
+FOREVER = 1e9
+"""Seconds: the guest's time limit is kept here, as it passes through several processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A guest that can be started, and the host that it is started on."""
+
+    decision: Run
+    inventory: Inventory
+    directory: Path
+    """Exists; private to this guest."""
+
+
+async def emulator_of(planned: Planned) -> Emulator:
+    """What is started: the QEMU of the plan with its command line.
+
+    Raises:
+        SuiteError, HostError: it cannot be worked out any more.
+    """
+    decision = planned.decision
+    launch = await make_launch(decision, planned.inventory, planned.directory)
+    variant = decision.case.variant
+    binary = planned.inventory.binary(variant.qemu, variant.arch)
+    version = ".".join(map(str, binary.version)) if binary is not None else ""
+    return Emulator(variant.qemu, version, launch)
+
+
+class RunningGuest:
+    """One guest from its start to its verdict. :meth:`start` is called once."""
+
+    def __init__(self, planned: Planned) -> None:
+        self.planned = planned
+        self.lines = Lines()
+        case = planned.decision.case
+        self._limits = Limits(timeout=time_limit(case), stall=case.settings.stall)
+        self.processes = Processes(
+            planned.directory, self._limits.log_bytes, self._limits.start, self._heard
+        )
+        self.board = self.processes.board
+        self.judgement: Judgement | None = None
+        """Once the guest is over."""
+        self.outcome: Outcome | None = None
+        self.hops: list[Hop] = []
+        self.moving = asyncio.Lock()
+        """Held while the guest is migrated."""
+        self.lost = ""
+        """Why nobody runs it any more, where a hop lost it."""
+        self._current: Endpoint | None = None
+        self._moved = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._booted = False
+        self._life: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start QEMU and let the guest run; returns once it does, or is over.
+
+        Raises:
+            SuiteError, HostError: it cannot be started.
+        """
+        emulator = await emulator_of(self.planned)
+        path = self.planned.directory / COMMAND_FILE
+        script = command_script(emulator.launch, self.planned.decision.case.id)
+        with host_errors("write", path):
+            path.write_bytes(script)
+            path.chmod(0o700)
+        self._life = asyncio.create_task(self._live(emulator))
+        await self.board.until(lambda: self._booted or self.over, None)
+
+    @property
+    def over(self) -> bool:
+        """Whether the guest has ended, and was judged."""
+        return self.judgement is not None
+
+    @property
+    def current(self) -> Endpoint:
+        """The process that runs the guest, or did last.
+
+        Raises:
+            MonitorError: there is none.
+        """
+        if self._current is None:
+            raise MonitorError("connect", "QEMU was not started")
+        return self._current
+
+    def move(self, endpoint: Endpoint) -> None:
+        """The guest is in that process now."""
+        self._current = endpoint
+        self._moved.set()
+
+    async def wait_for(self, wanted: Wanted, seconds: float) -> str | None:
+        """The next line with what is wanted; None where the time or the guest is over before."""
+        found: list[str] = []
+
+        def has_come() -> bool:
+            line = self.lines.find(wanted)
+            if line is not None:
+                found.append(line)
+            return line is not None or self.over
+
+        await self.board.until(has_come, seconds)
+        return found[0] if found else None
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Whether the guest is over in that time."""
+        return await self.board.until(lambda: self.over, seconds)
+
+    @property
+    def time_limit(self) -> float:
+        """Seconds that the guest may take."""
+        return self._limits.timeout
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it ended because the test said so."""
+        return self.outcome is not None and self.outcome.ending is Ending.INTERRUPTED
+
+    async def printed(self) -> tuple[str, ...]:
+        """The lines of its console until now."""
+        return self.lines.lines
+
+    async def execute(
+        self, command: str, arguments: Mapping[str, object] | None, seconds: float
+    ) -> Any:
+        """Execute a QMP command.
+
+        Raises:
+            MonitorError: refused, no answer in time, or QEMU has ended.
+        """
+        return await self.current.execute(command, arguments, seconds=seconds)
+
+    async def type(self, data: bytes) -> None:
+        """Type on its console.
+
+        Raises:
+            MonitorError: QEMU was not started.
+        """
+        self.current.session.type(data)
+
+    async def stop(self) -> None:
+        """End the guest if it runs; everything of it is gone afterwards."""
+        self._stopped.set()
+        if self._life is not None:
+            await put_off_cancellation(asyncio.wait((self._life,)))
+
+    async def _live(self, emulator: Emulator) -> None:
+        conclusion = Conclusion(Ending.ERROR, "it was not started")
+        doing = ""
+        try:
+            async with self.processes:
+                conclusion = await self._conclude(emulator)
+                if self._current is not None:
+                    if conclusion.ending in HUNG:
+                        doing = await diagnose(self._current.session)
+                    politely = conclusion.ending in (Ending.EXITED, Ending.INTERRUPTED)
+                    await self._current.session.stop(politely=politely)
+        except (OSError, HostError) as error:
+            conclusion = Conclusion(Ending.ERROR, words(error))
+        finally:
+            await self._judge(emulator.launch, conclusion, doing)
+
+    async def _conclude(self, emulator: Emulator) -> Conclusion:
+        async def stopped() -> Conclusion:
+            await self._stopped.wait()
+            return Conclusion(Ending.INTERRUPTED, "the test ended it")
+
+        async def late() -> Conclusion:
+            await asyncio.sleep(self._limits.timeout)
+            return Conclusion(Ending.TIMEOUT, f"no end within {self._limits.timeout:g} s")
+
+        never: asyncio.Future[Conclusion] = asyncio.get_running_loop().create_future()
+        return await first_of(never, self._drive(emulator), stopped(), late())
+
+    async def _drive(self, emulator: Emulator) -> Conclusion:
+        """Start the guest, and watch whichever process runs it."""
+        try:
+            self._current = await self.processes.start(emulator, incoming=False)
+            await self.processes.boot(self._current)
+        except NotStartedError as error:
+            return error.conclusion
+        self._booted = True
+        self.board.changed()
+        while True:
+            self._moved.clear()
+            conclusion = await self._watched(self.current)
+            if conclusion is not None:
+                return conclusion
+
+    async def _watched(self, endpoint: Endpoint) -> Conclusion | None:
+        """How the guest ends in that process; None once it is in another."""
+
+        async def moved() -> Conclusion | None:
+            await self._moved.wait()
+            return None
+
+        async def over() -> Conclusion | None:
+            return await asyncio.shield(endpoint.session.ended)
+
+        async def watched() -> Conclusion | None:
+            return await Watch(endpoint.session, FOREVER, self._limits.stall).run()
+
+        never: asyncio.Future[Conclusion | None] = asyncio.get_running_loop().create_future()
+        found = await first_of(never, over(), watched(), moved())
+        if self.moving.locked() and found is not None:
+            # Whose end it was, that of the guest or that of its last process, the hop will say.
+            async with self.moving:
+                pass
+            if self.lost:
+                return Conclusion(Ending.KILLED, self.lost)
+            if self._moved.is_set():
+                return None
+        return found
+
+    async def _judge(self, launch: Launch, conclusion: Conclusion, doing: str) -> None:
+        transcript = self.lines.finish()
+        if self._current is not None:
+            outcome = outcome_of(self._current.session, conclusion, doing)
+        else:
+            outcome = Outcome(conclusion.ending, 0.0, reason=conclusion.reason)
+        self.outcome = outcome
+        self.judgement = await self._judged(launch, outcome, transcript)
+        self.board.changed()
+
+    async def _judged(self, launch: Launch, outcome: Outcome, transcript: Transcript) -> Judgement:
+        if self.lost:
+            return Judgement(Verdict.FAIL, f"the guest was lost when it was migrated: {self.lost}")
+        decision = self.planned.decision
+        judgement = judge(
+            decision.case.test,
+            launch.channel,
+            outcome,
+            transcript,
+            accelerator=decision.accelerator.value,
+            kvm_doubt=decision.kvm_doubt,
+            program=launch.program,
+        )
+        if judgement.verdict.good or outcome.ending is Ending.INTERRUPTED:
+            return judgement
+        from matrix.run.stacks import located  # guests that pass need none of it
+
+        said = (*transcript.notes, outcome.doing)
+        directory = self.planned.directory
+        reason = await located(judgement.reason, decision.case, directory, said)
+        return replace(judgement, reason=reason)
+
+    def _heard(self, data: bytes, _at: float) -> None:
+        self.lines.feed(data)
+        self.board.changed()
