@@ -15,6 +15,9 @@ from matrix.vm.session import Session
 RUNNING_STATES = ("running", "colo")
 """Run states (``query-status``) in which the vCPUs run."""
 
+UUID = "0f3c1a52-6d0e-4c2f-9d57-2c1f4f0f9a11"
+"""Random: what machines are given that need one."""
+
 Listener = Callable[[str, Mapping[str, Any], float], None]
 
 
@@ -36,6 +39,11 @@ class Emulator:
     def loosened(self) -> "Emulator":
         """The same with a sandbox that lets QEMU start processes."""
         return replace(self, launch=loosened(self.launch))
+
+    def identified(self) -> "Emulator":
+        """The same with a UUID: QEMU compares (``validate-uuid``) none that it was not given."""
+        argv = (*self.launch.argv, "-uuid", UUID)
+        return replace(self, launch=replace(self.launch, argv=argv))
 
 
 class Endpoint:

@@ -1,0 +1,163 @@
+"""What all faults have in common: they are injected at a state, and what follows is checked."""
+
+import contextlib
+import re
+from typing import ClassVar
+
+from matrix.errors import MonitorError
+from matrix.migrating import Fault, HopOutcome
+from matrix.migration.endpoint import Endpoint
+from matrix.migration.faults.table import RULES
+from matrix.migration.live import Bystander, HopEnd, LiveHop
+from matrix.plan.recipes import ParameterValue
+
+MIB = 1 << 20
+SLOW = MIB
+"""Bytes per second, as ``max-bandwidth``: few enough that no guest is carried over meanwhile."""
+SHORTEST_DOWNTIME = 1
+"""ms, as ``downtime-limit``: at :data:`SLOW`, nothing but 1 KiB may be left before the end."""
+
+
+class FaultInjector(Bystander):
+    """One fault in one hop.
+
+    Those who derive from it say what the hop needs in :meth:`prepare` and :meth:`arrange`, and what
+    is done to it in :meth:`act`, where they call :meth:`deed` at the moment of the fault.
+    """
+
+    parameters: ClassVar[dict[str, ParameterValue]] = {}
+    """Migration parameters that both sides get for this hop."""
+    capabilities: ClassVar[tuple[str, ...]] = ()
+    """Capabilities that both sides get for this hop."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault: Fault = fault
+        self.rule = RULES[fault]
+        self.injected = False
+        """The fault was injected, at the state that it names."""
+        self.findings: list[str] = []
+        """What was seen that must not be."""
+        self.resources = contextlib.AsyncExitStack()
+        """Released when the hop is over, or by :meth:`close`."""
+        self._said: list[str] = []
+        self._migrating = False
+        self._acting = False
+
+    async def prepare(self, hop: LiveHop) -> None:
+        """Before the destination listens, and before capabilities and parameters are set."""
+
+    async def arrange(self, hop: LiveHop) -> None:
+        """Before ``migrate``: the destination listens."""
+
+    async def act(self, hop: LiveHop) -> None:
+        """From ``migrate`` on, beside the hop; cancelled when that is over."""
+
+    async def examine(self, hop: LiveHop, end: HopEnd) -> None:
+        """The hop is over: look for what this fault must have left behind."""
+
+    def deed(self, hop: LiveHop, what: str) -> None:
+        """The fault is injected now: record it."""
+        self.injected = True
+        hop.note(what)
+
+    async def before_listening(self, hop: LiveHop) -> None:
+        """See :class:`Bystander`."""
+        hop.capabilities.update(self.capabilities)
+        hop.parameters.update(self.parameters)
+        await self.prepare(hop)
+
+    async def before_migrating(self, hop: LiveHop) -> None:
+        """See :class:`Bystander`."""
+        await self.arrange(hop)
+        self._migrating = True
+
+    async def on_event(self, hop: LiveHop, side: str, what: str) -> None:
+        """See :class:`Bystander`. The first one is enough: :meth:`act` waits for its states."""
+        if self._migrating and not self._acting:
+            self._acting = True
+            await self.act(hop)
+
+    async def before_ending(self, hop: LiveHop, end: HopEnd) -> None:
+        """See :class:`Bystander`: both sides are as QEMU left them."""
+        self._said += await _complaints(hop.destination)
+        await self._count_runners(hop, end)
+
+    async def after_end(self, hop: LiveHop, end: HopEnd) -> None:
+        """See :class:`Bystander`."""
+        try:
+            self._said += [end.reason]
+            await self.examine(hop, end)
+        except MonitorError as error:
+            if not end.guest_ended:
+                self.findings.append(str(error))
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Release what was made for the hop; idempotent."""
+        await self.resources.aclose()
+
+    def judge(self, hop: LiveHop, end: HopEnd) -> str:
+        """See :class:`Bystander`."""
+        if end.guest_ended:
+            return ""
+        name = self.fault.value
+        if not self.injected:
+            why = f": {end.reason}" if end.reason else ""
+            return f"{name} could not be injected: the hop {end.outcome.value} before{why}"
+        if end.outcome not in self.rule.outcomes:
+            expected = " or ".join(outcome.value for outcome in self.rule.outcomes)
+            why = f": {end.reason}" if end.reason else ""
+            return f"{name}: the hop must end as {expected}, and is {end.outcome.value}{why}"
+        if self.findings:
+            return f"{name}: {'; '.join(self.findings)}"
+        said = " | ".join(filter(None, self._said))
+        if self.rule.error and not re.search(self.rule.error, said):
+            return f"{name}: QEMU must say /{self.rule.error}/, and said {said or 'nothing'}"
+        return ""
+
+    async def _count_runners(self, hop: LiveHop, end: HopEnd) -> None:
+        """Exactly one of the two runs the guest: never both, and none only where it is lost."""
+        source, destination = await _runs(hop.source), await _runs(hop.destination)
+        if source and destination:
+            self.findings.append("source and destination both run the guest")
+        # One that is paused in postcopy says that it runs: its vCPUs stop at the first page that is
+        # missing. It can do nothing but wait for its source.
+        destination = destination and hop.destination.status != "postcopy-paused"
+        if end.outcome is HopOutcome.LOST and (source or destination):
+            side = "source" if source else "destination"
+            self.findings.append(f"the guest was given up while the {side} runs it")
+        if end.outcome is HopOutcome.COMPLETED and not destination:
+            self.findings.append("the destination does not run the guest")
+
+
+async def in_active(hop: LiveHop) -> bool:
+    """Wait for memory being sent; False where the hop is past that already."""
+    await hop.until("active")
+    return hop.source.status == "active"
+
+
+async def arrived_in_postcopy(hop: LiveHop) -> bool:
+    """Wait until the destination runs the guest with a part of its memory; False if it is over."""
+    source, destination = hop.source, hop.destination
+    await source.board.until(
+        lambda: destination.resumed is not None or not source.alive or not destination.alive,
+        hop.left,
+    )
+    return destination.resumed is not None and source.status == "postcopy-active"
+
+
+async def _runs(side: Endpoint) -> bool:
+    """Whether a process, as far as it lives and answers, runs its vCPUs."""
+    try:
+        return side.alive and await side.running()
+    except MonitorError:
+        return False
+
+
+async def _complaints(side: Endpoint) -> list[str]:
+    """What a process said of its failure: on stderr, and where it lives on, in QMP."""
+    said = list(side.session.errors.lines())
+    if side.alive:
+        said.append(str((await side.information()).get("error-desc", "")))
+    return said

@@ -1,0 +1,212 @@
+"""A network that stalls or drops, through a proxy in the stream's path; postcopy taken up again."""
+
+import asyncio
+from contextlib import suppress
+from typing import ClassVar
+
+from matrix.errors import MonitorError
+from matrix.migrating import Fault
+from matrix.migration.faults.base import (
+    MIB,
+    SHORTEST_DOWNTIME,
+    SLOW,
+    FaultInjector,
+    arrived_in_postcopy,
+    in_active,
+)
+from matrix.migration.faults.proxy import Proxy, open_proxy
+from matrix.migration.live import HopEnd, LiveHop
+from matrix.migration.routes import LOCALHOST, TcpRoute, listening_port
+from matrix.plan.recipes import ParameterValue
+
+STALL = 0.5
+"""Seconds that a link stalls before anyone does something about it."""
+ROUNDS = 2
+"""How often postcopy is interrupted and taken up again: the second time finds what the first left
+behind."""
+POSTCOPY_SLOW = 2 * MIB
+"""Bytes per second, as ``max-postcopy-bandwidth``: of pages that nobody asks for."""
+YANK_SOURCE = {"instances": [{"type": "migration"}]}
+
+
+class _ThroughProxy(FaultInjector):
+    """The source reaches the destination through a proxy."""
+
+    proxy: Proxy
+
+    async def arrange(self, hop: LiveHop) -> None:
+        """See :class:`FaultInjector`."""
+        assert isinstance(hop.route, TcpRoute)  # noqa: S101 - these faults are for TCP alone
+        self.proxy = await self.resources.enter_async_context(open_proxy(hop.route.port))
+        hop.route.outgoing = f"tcp:{LOCALHOST}:{self.proxy.port}"
+
+
+class _NetworkInPrecopy(_ThroughProxy):
+    """Something happens to the link while memory is sent."""
+
+    parameters: ClassVar[dict[str, ParameterValue]] = {
+        "max-bandwidth": SLOW,
+        "downtime-limit": SHORTEST_DOWNTIME,
+    }
+    starts_postcopy = False
+
+    async def act(self, hop: LiveHop) -> None:
+        """See :class:`FaultInjector`."""
+        if await in_active(hop):
+            await self.strike(hop)
+
+    async def strike(self, hop: LiveHop) -> None:
+        """The fault."""
+        raise NotImplementedError
+
+
+class StallInPrecopy(_NetworkInPrecopy):
+    """Nothing passes any more, and TCP would wait for very long: ``yank`` ends it."""
+
+    # As fast as it goes: the source shall be stuck in a full socket, not asleep by its own limit.
+    parameters: ClassVar[dict[str, ParameterValue]] = {"downtime-limit": SHORTEST_DOWNTIME}
+
+    async def strike(self, hop: LiveHop) -> None:
+        """See :class:`_NetworkInPrecopy`."""
+        self.proxy.stall()
+        self.deed(hop, "the link stalls")
+        await asyncio.sleep(STALL)
+        if hop.source.status != "active":
+            self.findings.append(f"the source is {hop.source.status} while the link stalls")
+        hop.note("yank")
+        await hop.source.execute("yank", YANK_SOURCE, oob=True)
+
+
+class DropInPrecopy(_NetworkInPrecopy):
+    """The connection is reset on both sides."""
+
+    async def strike(self, hop: LiveHop) -> None:
+        """See :class:`_NetworkInPrecopy`."""
+        self.deed(hop, "the link drops")
+        await self.proxy.drop()
+
+
+class _Recovered(FaultInjector):
+    """Postcopy is interrupted, and taken up again over a new connection, more than once.
+
+    ``migrate-recover`` has the destination listen anew, ``migrate`` with ``resume`` has the source
+    come back (QEMU's docs/devel/migration/postcopy.rst, "Recovering from postcopy failure").
+    """
+
+    parameters: ClassVar[dict[str, ParameterValue]] = {"max-postcopy-bandwidth": POSTCOPY_SLOW}
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.rounds = 0
+
+    def patient(self, hop: LiveHop) -> bool:
+        """See :class:`Bystander`: it is going to be recovered, as often as we interrupt it."""
+        return True
+
+    async def act(self, hop: LiveHop) -> None:
+        """See :class:`FaultInjector`."""
+        # Before the destination has run it cannot pause: it would end, and the guest be lost.
+        if not await arrived_in_postcopy(hop):
+            return
+        for number in range(1, ROUNDS + 1):
+            if not await self._both(hop, "postcopy-active"):
+                return
+            await self.interrupt(hop, number)
+            self.injected = True
+            if not await self._both(hop, "postcopy-paused"):
+                self.findings.append(f"postcopy is not paused: {_statuses(hop)}")
+                return
+            await self.look(hop)
+            await self.recover(hop)
+            self.rounds = number
+        if await self._both(hop, "postcopy-active"):
+            await hop.source.execute("migrate-set-parameters", {"max-postcopy-bandwidth": 0})
+
+    async def interrupt(self, hop: LiveHop, number: int) -> None:
+        """The fault."""
+        raise NotImplementedError
+
+    async def look(self, hop: LiveHop) -> None:
+        """The source must not run the guest, whatever has become of the connection."""
+        if await hop.source.running():
+            self.findings.append("the source runs the guest while postcopy is paused")
+
+    async def recover(self, hop: LiveHop) -> None:
+        """Take it up again."""
+        port = await self.listen_again(hop)
+        hop.note(f"migrate-recover, resume over port {port}")
+        uri = f"tcp:{LOCALHOST}:{port}"
+        await hop.source.execute("migrate", {"uri": uri, "resume": True})
+
+    async def listen_again(self, hop: LiveHop) -> int:
+        """Have the destination listen on a port of the kernel's choice, and return it."""
+        uri = f"tcp:{LOCALHOST}:0"
+        await hop.destination.execute("migrate-recover", {"uri": uri}, oob=True)
+        return listening_port(await hop.destination.information())
+
+    async def examine(self, hop: LiveHop, end: HopEnd) -> None:
+        """See :class:`FaultInjector`."""
+        if self.injected and self.rounds < ROUNDS:
+            self.findings.append(f"it was recovered {self.rounds} times, and not {ROUNDS}")
+
+    async def _both(self, hop: LiveHop, status: str) -> bool:
+        both = (hop.source, hop.destination)
+        await hop.source.board.until(
+            lambda: (
+                all(side.status == status for side in both)
+                or not all(side.alive for side in both)
+                or hop.source.status in ("completed", "failed")
+            ),
+            hop.left,
+        )
+        return all(side.status == status for side in both)
+
+
+class PauseInPostcopy(_Recovered):
+    """``migrate-pause`` on the source, out of band as for a monitor that is stuck."""
+
+    async def interrupt(self, hop: LiveHop, number: int) -> None:
+        """See :class:`_Recovered`."""
+        hop.note(f"migrate-pause {number}")
+        await hop.source.execute("migrate-pause", oob=True)
+
+
+class _NetworkInPostcopy(_ThroughProxy, _Recovered):
+    """Something happens to the link while the guest runs on the destination."""
+
+    async def recover(self, hop: LiveHop) -> None:
+        """See :class:`_Recovered`: through the proxy again."""
+        self.proxy.retarget(await self.listen_again(hop))
+        self.proxy.flow()
+        hop.note("migrate-recover, resume")
+        uri = f"tcp:{LOCALHOST}:{self.proxy.port}"
+        await hop.source.execute("migrate", {"uri": uri, "resume": True})
+
+
+class StallInPostcopy(_NetworkInPostcopy):
+    """Nothing passes any more: both sides are told to pause, as neither can tell the other."""
+
+    async def interrupt(self, hop: LiveHop, number: int) -> None:
+        """See :class:`_Recovered`."""
+        self.proxy.stall()
+        hop.note(f"the link stalls, {number}")
+        await asyncio.sleep(STALL)
+        if hop.source.status != "postcopy-active":
+            self.findings.append(f"the source is {hop.source.status} while the link stalls")
+        for side in (hop.source, hop.destination):
+            with suppress(MonitorError):  # it has noticed already, from the other's end
+                await side.execute("migrate-pause", oob=True)
+        await self.proxy.drop(cut=False)
+
+
+class DropInPostcopy(_NetworkInPostcopy):
+    """The connection is reset on both sides, which notice by themselves."""
+
+    async def interrupt(self, hop: LiveHop, number: int) -> None:
+        """See :class:`_Recovered`."""
+        hop.note(f"the link drops, {number}")
+        await self.proxy.drop()
+
+
+def _statuses(hop: LiveHop) -> str:
+    return f"source {hop.source.status or '-'}, destination {hop.destination.status or '-'}"
