@@ -21,6 +21,7 @@ from matrix.migrating import (
 )
 from matrix.migration.draws import Lot
 from matrix.migration.endpoint import Emulator, Endpoint
+from matrix.migration.file_hop import run_file_hop
 from matrix.migration.hop import GIVING_UP, run_hop
 from matrix.migration.identity import difference, identity_of
 from matrix.migration.live import Bystander, HopEnd, Injector, LiveHop
@@ -164,6 +165,12 @@ class Chain:
                 request,
                 source=request.source.loosened(),
                 destinations=tuple(each.loosened() for each in request.destinations),
+            )
+        if Fault.UUID_MISMATCH in request.migration.faults:
+            request = replace(
+                request,
+                source=request.source.identified(),
+                destinations=tuple(each.identified() for each in request.destinations),
             )
         self._request = request
         self._directory = directory
@@ -372,11 +379,15 @@ class Chain:
             live.abilities = processes.known_abilities
             if injector.compares and (why := await self._refused(live)):
                 return HopEnd(HopOutcome.FAILED, why)
-            if live.transport is not None:
+            if live.transport is None:
+                live.file = self._directory / f"hop-{live.number}.state"
+            else:
                 live.route = route_for(
                     live.transport, processes.folder, live.number, processes.credentials
                 )
             processes.expect(live.destination)
+            if live.transport is None:
+                return await run_file_hop(live, injector, sampler, processes.joined)
             return await run_hop(live, injector, sampler)
         except MonitorError as error:
             return HopEnd(HopOutcome.FAILED, str(error))

@@ -42,7 +42,7 @@ async def run_hop(hop: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
     try:
         await set_up(hop, injector)
     except MonitorError as error:
-        end = _ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+        end = ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
         end = await leave_on_source(hop, end)
     else:
         end = await _carried_over(hop, injector, sampler)
@@ -96,24 +96,29 @@ async def _carried_over(hop: LiveHop, injector: Injector, sampler: Sampler) -> H
                 with contextlib.suppress(MonitorError):  # it is over already, or has failed
                     await hop.source.execute("migrate-start-postcopy")
         except MonitorError as error:
-            end = _ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+            end = ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
         else:
             end = await _decided(hop, injector)
         end.seconds = hop.elapsed
         end.stop_to_resume = stop_to_resume(hop)
-        if hop.source.alive:
-            end.information = await sampler.take()
-    if "ram" not in end.information:
-        reason = end.information.get("error-desc")
-        if isinstance(reason, str) and end.outcome is HopOutcome.FAILED:
-            end.reason = reason
-        end.information = sampler.last
+        await last_look(hop, end, sampler)
     await injector.before_ending(hop, end)
     if end.outcome in (HopOutcome.FAILED, HopOutcome.CANCELLED):
         return await leave_on_source(hop, end)
     if end.outcome is HopOutcome.LOST:
         await end_both(hop)
     return end
+
+
+async def last_look(hop: LiveHop, end: HopEnd, sampler: Sampler) -> None:
+    """What the source says at the end: its numbers, or why it has failed."""
+    if hop.source.alive:
+        end.information = await sampler.take()
+    if "ram" not in end.information:
+        reason = end.information.get("error-desc")
+        if isinstance(reason, str) and end.outcome is HopOutcome.FAILED:
+            end.reason = reason
+        end.information = sampler.last
 
 
 @contextlib.asynccontextmanager
@@ -169,7 +174,7 @@ def decide(hop: LiveHop, injector: Injector) -> HopEnd | None:
         return HopEnd(HopOutcome.COMPLETED)
     if not source.alive:
         if destination.resumed is None:
-            return _ended_meanwhile(source)
+            return ended_meanwhile(source)
         return HopEnd(HopOutcome.LOST, "the source ended before the destination had all memory")
     if source.status in GONE_WRONG:
         if destination.resumed is not None and destination.alive:
@@ -177,9 +182,9 @@ def decide(hop: LiveHop, injector: Injector) -> HopEnd | None:
         cancelled = source.status == "cancelled"
         return HopEnd(HopOutcome.CANCELLED if cancelled else HopOutcome.FAILED)
     if not destination.alive and (source.status == "completed" or source.status in IN_POSTCOPY):
-        if destination.resumed is not None and _by_itself(destination):
+        if destination.resumed is not None and by_itself(destination):
             return HopEnd(HopOutcome.COMPLETED, guest_ended=True)
-        return HopEnd(HopOutcome.LOST, f"the destination ended: {_why(destination)}")
+        return HopEnd(HopOutcome.LOST, f"the destination ended: {why_ended(destination)}")
     if source.status == "postcopy-paused" and not injector.patient(hop):
         return HopEnd(HopOutcome.LOST, "the connection was lost in postcopy")
     return None
@@ -194,15 +199,16 @@ async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
     try:
         if await source.running():
             return end
-        # It may be about to: after a failed switchover it resumes by itself.
-        await source.board.until(lambda: not source.alive or _resumed(source), 1.0)
+        if source.status in GONE_WRONG:  # after a failed switchover it resumes by itself
+            await source.board.until(lambda: not source.alive or _resumed(source), 1.0)
+        # One that has completed is stopped: it may go on, as the destination is no more.
         if not await source.running():
             hop.note("cont")
             await source.execute("cont")
             if not await source.running():
                 return HopEnd(HopOutcome.LOST, f"{end.reason}; the source is {_state(source)}")
     except MonitorError as error:
-        over = _ended_meanwhile(source)
+        over = ended_meanwhile(source)
         return over or HopEnd(HopOutcome.LOST, f"{end.reason}; the source does not answer: {error}")
     return end
 
@@ -223,21 +229,23 @@ def _resumed(source: Endpoint) -> bool:
     return source.resumed is not None and source.resumed >= (source.stopped or 0.0)
 
 
-def _ended_meanwhile(source: Endpoint) -> HopEnd | None:
+def ended_meanwhile(source: Endpoint) -> HopEnd | None:
     """How a hop ended whose source has: the guest came to its end, or was lost with its QEMU."""
     if source.alive:
         return None
-    if _by_itself(source):
+    if by_itself(source):
         return HopEnd(HopOutcome.CANCELLED, "the guest came to its end", guest_ended=True)
-    return HopEnd(HopOutcome.LOST, f"the source ended: {_why(source)}")
+    return HopEnd(HopOutcome.LOST, f"the source ended: {why_ended(source)}")
 
 
-def _by_itself(endpoint: Endpoint) -> bool:
+def by_itself(endpoint: Endpoint) -> bool:
+    """Whether a process has ended because its guest had come to its end."""
     ended = endpoint.session.ended
     return ended.done() and ended.result().ending is Ending.EXITED
 
 
-def _why(endpoint: Endpoint) -> str:
+def why_ended(endpoint: Endpoint) -> str:
+    """Why a process has ended, in words."""
     ended = endpoint.session.ended
     reason = ended.result().reason if ended.done() else ""
     return reason or "it exited"
