@@ -193,10 +193,20 @@ def _senseless_variants(nodes: MigrationNodes, migration: Migration) -> Iterator
         first, *others = clash.axes
         place = _value_place(nodes, first, getattr(variant, first))
         entry = ", ".join(f"{axis}: {getattr(variant, axis).value}" for axis in (*others, first))
-        allowed = f"leave it out, or write exclude: [{{{entry}}}]"
-        if not others:
+        if not _is_combined(nodes, variant):
+            allowed = "leave the entry out, or change it"  # excludes come before includes
+        elif others:
+            allowed = f"leave it out, or write exclude: [{{{entry}}}]"
+        else:
             allowed = "leave it out, or add to the pools under 'migration' what it needs"
         yield Problem(place, clash.message, allowed)
+
+
+def _is_combined(nodes: MigrationNodes, variant: Variant) -> bool:
+    """Whether the axes alone give such a variant, so that an exclude can take it away."""
+    axes = dict(nodes.matrix.axes)
+    given = {axis: getattr(variant, axis) for axis in _POOLS}
+    return all(value is None or value in axes.get(axis, ()) for axis, value in given.items())
 
 
 def _never_drawn(nodes: MigrationNodes, migration: Migration) -> Iterator[Problem]:
@@ -228,9 +238,10 @@ def _why_never(value: Strategy | Transport | Fault, migration: Migration) -> tup
             "leave it out, or add a strategy that takes it",
         )
     reason = together(senseless_route(value, one) for one in migration.transports)
+    takes = [one.value for one in Transport if not senseless_route(value, one)]
     return (
         reason or f"strategy {value.value!r} goes over none of the transports here",
-        "leave it out, or add a transport that it takes",
+        f"leave it out, or add one of {', '.join(takes)}",
     )
 
 

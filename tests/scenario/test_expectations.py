@@ -56,7 +56,9 @@ def test_every_key() -> None:
 
 
 def test_a_file_may_be_made_for_a_revision() -> None:
-    text = b"suite_revision: kvm-unit-tests 1da1819e\nexpect: [{cases: [debug], reason: it fails}]\n"
+    text = (
+        b"suite_revision: kvm-unit-tests 1da1819e\nexpect: [{cases: [debug], reason: it fails}]\n"
+    )
     (entry,), problems = read_expectations(text, "known.yaml")
     assert not problems
     assert entry.revision == "kvm-unit-tests 1da1819e"
