@@ -79,6 +79,16 @@ HostFile = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ask QEMU and KVM again, not the cache.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ShardOption = Annotated[
+    str,
+    typer.Option("--shard", metavar="I/N", help="Only part I of N, each case in exactly one."),
+]
+SharedDurations = Annotated[
+    Path | None,
+    typer.Option(
+        "--durations", metavar="FILE", help="Balance --shard by a run's times; same for all parts."
+    ),
+]
 HistoryDatabase = Annotated[
     str | None,
     typer.Option(
@@ -125,6 +135,8 @@ def list_(
     build: BuildOption = None,
     set_axis: SetAxis = None,
     include_all: All = False,
+    shard: ShardOption = "",
+    durations: SharedDurations = None,
     host: HostFile = None,
     fresh: Fresh = False,
     json: Json = False,
@@ -141,6 +153,8 @@ def list_(
         build=tuple(build or ()),
         set_axis=tuple(set_axis or ()),
         include_all=include_all,
+        shard=shard,
+        durations=durations,
         host=host,
         fresh=fresh,
     )
@@ -168,6 +182,8 @@ def run(
     retries: Retries = None,
     timeout: Timeout = None,
     include_all: All = False,
+    shard: ShardOption = "",
+    durations: SharedDurations = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Unexpected passes of known failures exit 1.")
     ] = False,
@@ -185,7 +201,7 @@ def run(
 
     history = history_of_run(database, off=no_history)
     if resume is not None:
-        given = (scenarios, output, keyword, arch, accel, build, set_axis, repeat, timeout)
+        given = (scenarios, output, keyword, arch, accel, build, set_axis, repeat, timeout, shard)
         if any(given) or include_all or until_fail or retries is not None:
             raise UsageError(
                 "--resume finishes a run as it was planned; beside it only -j, --qemu, --host,"
@@ -214,6 +230,8 @@ def run(
         retries=retries,
         timeout=timeout,
         include_all=include_all,
+        shard=shard,
+        durations=durations,
         host=host,
         fresh=fresh,
     )
@@ -234,7 +252,12 @@ def show(
 @app.command()
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN_A [RUN_B]", help="Run directories; one with --by.")
+        list[Path],
+        typer.Argument(
+            metavar="RUN_A [RUN_B]",
+            help="Run directories (one with --by), results.json files, or of the history"
+            " history:RUN and history:latest[:SCENARIO].",
+        ),
     ],
     by: Annotated[
         str,
@@ -258,6 +281,7 @@ def compare(
     fail_on_regression: Annotated[
         bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures.")
     ] = False,
+    database: HistoryDatabase = None,
 ) -> None:
     """Say what changed between two runs, or with --by between the variants of one."""
     from matrix.cli.comparing import Comparison, run_compare
@@ -271,6 +295,7 @@ def compare(
         json=json,
         markdown=markdown,
         fail_on_regression=fail_on_regression,
+        database=database,
     )
     raise typer.Exit(run_compare(comparison))
 

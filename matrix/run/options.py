@@ -20,5 +20,9 @@ class Selection:
     retries: int | None = None
     timeout: str | None = None
     include_all: bool = False
+    shard: str = ""
+    """``I/N``: only that part of the cases."""
+    durations: Path | None = None
+    """What the parts are balanced by."""
     host: Path | None = None
     fresh: bool = False

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matrix.errors import NothingSelected, UsageError
-from matrix.host.hostfile import load_host_file
+from matrix.host.hostfile import HostFile, load_host_file
 from matrix.host.installations import Installation, installations
 from matrix.host.inventory import take_inventory
 from matrix.host.wanted import files_wanted_by, wanted_by
@@ -58,9 +58,22 @@ def prepare(selection: Selection) -> Prepared:
         ScenarioError, SuiteError, UsageError: what the user gave is wrong.
         NothingSelected: no case is left.
     """
+    host_file = load_host_file(selection.host)
+    scenarios, cases = chosen(selection, host_file)
+    inventory = look(cases, installations(selection.qemu, host_file), fresh=selection.fresh)
+    texts = tuple(_text(path) for path in selection.scenarios)
+    return Prepared(scenarios, texts, list(plan(cases, inventory)), inventory)
+
+
+def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, ...], list[Case]]:
+    """The scenarios and their cases that are selected; of the host only its builds are looked at.
+
+    Raises:
+        ScenarioError, SuiteError, UsageError: what the user gave is wrong.
+        NothingSelected: no case is left.
+    """
     if not selection.scenarios:
         raise UsageError("no scenario given; try: matrix run scenarios/smoke.yaml")
-    host_file = load_host_file(selection.host)
     scenarios = tuple(_scenario(path, selection) for path in selection.scenarios)
     _check_names(scenarios)
     given, host_builds = build_options(selection.build), dict(host_file.builds)
@@ -80,9 +93,26 @@ def prepare(selection: Selection) -> Prepared:
             f"no case is left of {', '.join(str(path) for path in selection.scenarios)}"
             " by the given options; matrix list shows what there is"
         )
-    inventory = look(cases, installations(selection.qemu, host_file), fresh=selection.fresh)
-    texts = tuple(_text(path) for path in selection.scenarios)
-    return Prepared(scenarios, texts, list(plan(cases, inventory)), inventory)
+    return scenarios, _shard(cases, selection)
+
+
+def _shard(cases: list[Case], selection: Selection) -> list[Case]:
+    """The part of the cases that ``--shard`` names; all of them without it."""
+    if not selection.shard:
+        if selection.durations is not None:
+            raise UsageError("--durations balances the parts of --shard I/N: give that too")
+        return cases
+    from matrix.plan.shards import Shard, shard_of
+    from matrix.run.shared_durations import read_shared_durations
+
+    shard = Shard.parse(selection.shard)
+    known = None if selection.durations is None else read_shared_durations(selection.durations)
+    part = shard_of(cases, shard, known)
+    if not part:
+        raise NothingSelected(
+            f"shard {shard} is empty: there are only {len(cases)} cases; use fewer shards"
+        )
+    return part
 
 
 def look(
