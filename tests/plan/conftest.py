@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState, Machine
+from matrix.migrating import Migration
 from matrix.model import Architecture, Build, Case, Test, Variant
 
 
@@ -26,6 +27,7 @@ class Maker:
         test: Test | None = None,
         build: Build | None = None,
         excluded: str = "",
+        migration: Migration | None = None,
         **axes: Any,
     ) -> Case:
         return Case(
@@ -36,6 +38,7 @@ class Maker:
             variant=Variant(arch, **axes),
             build=build or self.build(arch),
             excluded=excluded,
+            migration=migration,
         )
 
     def binary(self, arch: Architecture = Architecture.AARCH64, **changes: Any) -> Binary:
@@ -65,7 +68,8 @@ class Maker:
         self, *binaries: Binary, proofs: tuple[KvmProof, ...] = (), **changes: Any
     ) -> Inventory:
         host = Host(architecture="x86_64", kernel="6.1.0", cpus=2, memory=8 * 2**30)
-        return replace(Inventory(host, binaries=binaries, proofs=proofs), **changes)
+        inventory = Inventory(host, binaries=binaries, proofs=proofs)
+        return replace(inventory, **changes)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,110 @@
+"""What a guest's memory is made of, and hosts that have none of it."""
+
+from typing import Any
+
+import pytest
+
+from matrix.inventory import Host
+from matrix.migrating import Migration, Strategy
+from matrix.model import Accelerator, Architecture, MemoryBackend
+from matrix.plan.command import launch_for
+from matrix.plan.decisions import Run, Skip
+from matrix.plan.planner import decide
+
+MIB = 2**20
+HOST = Host("x86_64", "6.1.0", 2, 2**33, huge_page_size=2 * MIB, huge_pages_free=64)
+TCG = Accelerator.TCG
+
+
+def tail(make: Any, **axes: Any) -> str:
+    """What the command line ends with, before the sandbox."""
+    case = make.case(accel=TCG, **axes)
+    argv = launch_for(case, make.binary(sandbox=False), TCG).argv
+    return " ".join(argv[argv.index("-smp") + 2 :])
+
+
+@pytest.mark.parametrize(
+    ("backend", "arguments"),
+    [
+        (
+            MemoryBackend.RAM,
+            (
+                "-object memory-backend-ram,id=matrix-memory,size=64M"
+                " -machine memory-backend=matrix-memory"
+            ),
+        ),
+        (
+            MemoryBackend.MEMFD,
+            (
+                "-object memory-backend-memfd,id=matrix-memory,size=64M,share=on"
+                " -machine memory-backend=matrix-memory"
+            ),
+        ),
+        (
+            MemoryBackend.HUGEPAGES,
+            (
+                "-object memory-backend-memfd,id=matrix-memory,size=64M,share=on,hugetlb=on,prealloc=on"
+                " -machine memory-backend=matrix-memory"
+            ),
+        ),
+        (
+            MemoryBackend.NUMA,
+            (
+                "-object memory-backend-ram,id=matrix-memory-0,size=32M"
+                " -numa node,nodeid=0,memdev=matrix-memory-0"
+                " -object memory-backend-ram,id=matrix-memory-1,size=32M"
+                " -numa node,nodeid=1,memdev=matrix-memory-1"
+            ),
+        ),
+    ],
+)
+def test_command_lines(make: Any, backend: MemoryBackend, arguments: str) -> None:
+    assert tail(make, backend=backend, memory=64 * MIB) == f"-m 64M {arguments}"
+    test = make.test(qemu_params=("-m", "64"))
+    assert tail(make, backend=backend, test=test) == f"-m 64 {arguments}"
+
+
+def test_none_is_named_where_qemu_may_choose(make: Any) -> None:
+    assert tail(make) == ""
+
+
+def test_a_migration_that_hands_memory_on_gets_what_can_be(make: Any) -> None:
+    case = make.case(
+        accel=TCG, memory=64 * MIB, migration=Migration(strategies=(Strategy.CPR_TRANSFER,))
+    )
+    assert "memory-backend-memfd" in " ".join(launch_for(case, make.binary(), TCG).argv)
+
+
+@pytest.mark.parametrize(
+    ("host", "memory", "reason"),
+    [
+        (HOST, 128, ""),
+        (
+            HOST,
+            129,
+            "needs 65 huge pages of 2048 KiB, and 64 are free (sysctl vm.nr_hugepages)",
+        ),
+        (Host("x86_64", "6.1.0", 2, 2**33), 64, "the kernel has no huge pages"),
+    ],
+)
+def test_huge_pages(make: Any, host: Host, memory: int, reason: str) -> None:
+    case = make.case(accel=TCG, backend=MemoryBackend.HUGEPAGES, memory=memory * MIB)
+    decision = decide(case, make.inventory(make.binary(), host=host))
+    assert (decision.reason if isinstance(decision, Skip) else "") == reason
+
+
+@pytest.mark.parametrize(
+    ("arch", "memory", "reason"),
+    [
+        (Architecture.AARCH64, 128, ""),
+        (Architecture.AARCH64, 129, "129 MiB cannot be halved between two NUMA nodes"),
+        (Architecture.S390X, 128, "no machine of s390x has NUMA nodes"),
+    ],
+)
+def test_numa_nodes(make: Any, arch: Architecture, memory: int, reason: str) -> None:
+    case = make.case(arch, accel=TCG, backend=MemoryBackend.NUMA, memory=memory * MIB)
+    decision = decide(case, make.inventory(make.binary(arch)))
+    if isinstance(decision, Run):
+        assert not reason
+    else:
+        assert decision.reason == reason
