@@ -97,6 +97,10 @@ class Endpoint:
         """Forget the last hop; ``listener`` gets the events of the next one."""
         self.status, self.passes = "", 0
         self.stopped = self.resumed = None
+        self.listen(listener)
+
+    def listen(self, listener: Listener | None) -> None:
+        """``listener`` gets all events from here on, None: nobody does."""
         self._listener = listener
 
     async def execute(

@@ -57,6 +57,11 @@ class LiveHop:
         source.take_role(self._listener("source"))
         destination.take_role(self._listener("destination"))
 
+    def listen_no_more(self) -> None:
+        """The hop is over: what the two sides say from here on is not of it."""
+        self.source.listen(None)
+        self.destination.listen(None)
+
     def restart_clock(self) -> None:
         """The hop begins now: with ``migrate``."""
         shift = self._loop.time() - self._started

@@ -1,0 +1,301 @@
+"""Makes the hops of one case: draws each, has its destination up in time, and records it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matrix.errors import MonitorError
+from matrix.migrating import Fault, Hop, HopOutcome, Migration
+from matrix.migration.draws import Lot
+from matrix.migration.endpoint import Emulator, Endpoint
+from matrix.migration.file_hop import run_file_hop
+from matrix.migration.hop import GIVING_UP, run_hop
+from matrix.migration.identity import difference, identity_of
+from matrix.migration.live import Bystander, HopEnd, Injector, LiveHop
+from matrix.migration.processes import Processes
+from matrix.migration.proof import Proof
+from matrix.migration.records import Earlier, Records, hop_record
+from matrix.migration.routes import route_for
+from matrix.migration.samples import Sampler
+from matrix.scenario.sense import Route, parameters_for
+
+HOP_SECONDS = 60.0
+"""What a hop may take before it is given up, where the scenario says nothing of total-time."""
+PROOF_SECONDS = 15.0
+"""Within which a guest that beats must beat again after a hop."""
+BAD_KEPT = 20
+"""Bad hops that a result names; all of them are in hops.jsonl."""
+
+
+def no_injectors(fault: Fault) -> Injector:
+    """For chains without faults.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(f"nothing injects {fault}")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to do. ``migration`` is narrowed to the variant's axes already."""
+
+    migration: Migration
+    source: Emulator
+    destinations: tuple[Emulator, ...] = ()
+    """Installations that the guest is migrated to; empty: the source's own."""
+    seed: int = 0
+    injectors: Callable[[Fault], Injector] = no_injectors
+    earlier: Path | None = None
+    """hops.jsonl of the same attempt's execution that was killed: it is gone on with."""
+    on_hop: Callable[[Hop], None] | None = None
+    """Told of each hop when it is recorded."""
+
+    @property
+    def emulators(self) -> dict[str, Emulator]:
+        """All installations by name, the source's first."""
+        return {each.name: each for each in (self.source, *self.destinations)}
+
+
+class NoHopError(Exception):
+    """No hop can be made: the message says why."""
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """A hop that is drawn, and its destination, which is up."""
+
+    number: int
+    route: Route
+    fault: Fault | None
+    injector: Injector
+    destination: Endpoint
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been counted so far, without what an earlier execution had done."""
+
+    attempts: int = 0
+    bad_in_a_row: int = 0
+    bad: list[str] = field(default_factory=list)
+    """The first few, each as ``hop N: why``."""
+    hop_seconds: float = 0.0
+
+
+class Hopper:
+    """Takes the guest from QEMU to QEMU. ``current`` runs it, ``moved`` is set as that changes."""
+
+    def __init__(
+        self,
+        request: Request,
+        directory: Path,
+        processes: Processes,
+        proof: Proof,
+        records: Records,
+        first: Endpoint,
+        earlier: Earlier,
+    ) -> None:
+        self.request = request
+        self.processes = processes
+        self.proof = proof
+        self.current = first
+        self.moved = asyncio.Event()
+        self.tally = Tally()
+        self.earlier = earlier
+        self.begun = time.monotonic()
+        self.lost: tuple[str, bool] | None = None
+        """Why nobody runs the guest any more, and whether it had to come to that."""
+        self._directory = directory
+        self._records = records
+        self._strays = self._problems = 0
+        self._beats = 0
+        """How many there had been when the guest changed places, or the hop had failed."""
+        self._preparing: asyncio.Task[_Prepared] | None = None
+        processes.on_hand_over = self._handed_over
+
+    @property
+    def over(self) -> bool:
+        """Whether the guest has come to its end, or is lost."""
+        return self.lost is not None or self.current.session.ended.done()
+
+    def prepare(self, *, during_hop_to: str = "") -> None:
+        """Draw the next hop and start its destination, in the background.
+
+        ``during_hop_to`` names the installation where the guest will be, when a hop is under way.
+        """
+        self._preparing = asyncio.create_task(
+            self._prepare(
+                self.earlier.last_number + self.tally.attempts + 1,
+                during_hop_to or self.current.emulator.name,
+            )
+        )
+
+    async def prepared(self) -> None:
+        """Wait until the destination that is being started is up, or could not be started."""
+        if self._preparing is not None:
+            await asyncio.wait((self._preparing,))
+
+    async def hop(self, *, more: Callable[[], bool]) -> bool:
+        """Make the next hop, unless the guest is over; whether it goes on after that.
+
+        While ``more()`` when the hop begins, the next destination is started meanwhile.
+
+        Raises:
+            NoHopError: there is none to be made.
+            NotStartedError: the destination did not come up.
+        """
+        if self._preparing is None:
+            self.prepare()
+        preparing, self._preparing = self._preparing, None
+        assert preparing is not None  # noqa: S101 - made two lines above
+        try:
+            prepared = await preparing
+        except asyncio.CancelledError:
+            preparing.cancel()
+            raise
+        if self.over:
+            return False
+        self.tally.attempts += 1
+        if more():
+            self.prepare(during_hop_to=prepared.destination.emulator.name)
+        await self._hop(prepared)
+        return not self.over
+
+    async def over_within(self, seconds: float) -> bool:
+        """Whether the guest comes to its end in that time."""
+        return await self.processes.board.until(lambda: self.over, seconds)
+
+    async def close(self) -> None:
+        """Give up the destination that is being started; it goes with the processes."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+            await asyncio.wait((self._preparing,))
+            if not self._preparing.cancelled():
+                self._preparing.exception()  # seen: it is of no interest any more
+
+    async def _prepare(self, number: int, current: str) -> _Prepared:
+        request, processes = self.request, self.processes
+        emulators = request.emulators
+        lot = Lot(request.migration, request.seed, number)
+        name = lot.destination(tuple(emulators), current)
+        fault = lot.fault()
+        injector = Bystander() if fault is None else request.injectors(fault)
+        destination = await processes.start(emulators[name], incoming=True, adapt=injector.adapt)
+        able = {each: processes.known_abilities[each] for each in {current, name}}
+        route = lot.route(able, fault)
+        if isinstance(route, str):
+            raise NoHopError(route)
+        return _Prepared(number, route, fault, injector, destination)
+
+    async def _hop(self, prepared: _Prepared) -> None:
+        """Make one hop, and record it, also where the guest is given up meanwhile."""
+        injector, request = prepared.injector, self.request
+        live = LiveHop(
+            prepared.number,
+            prepared.route.strategy,
+            prepared.route.transport,
+            self.current,
+            prepared.destination,
+            request.migration.limits.total_time or HOP_SECONDS,
+        )
+        live.parameters.update(parameters_for(request.migration, live.strategy))
+        self.proof.begin()
+        self._beats = self.proof.beats
+        sampler = Sampler(self.current, lambda: live.elapsed)
+        end = await self._made(live, injector, sampler)
+        live.listen_no_more()
+        self._after(live, end)
+        why_bad = "the guest was given up before it had shown that it lives"
+        try:
+            why_bad = injector.judge(live, end) or await self._unproven(end)
+        finally:
+            self._record(live, end, sampler, prepared.fault, why_bad)
+
+    def _record(
+        self, live: LiveHop, end: HopEnd, sampler: Sampler, fault: Fault | None, why_bad: str
+    ) -> None:
+        self.tally.hop_seconds += end.seconds
+        record = hop_record(live, end, sampler, self.proof.evidence(), fault=fault, why_bad=why_bad)
+        if not end.guest_ended or end.outcome is HopOutcome.COMPLETED:
+            self._records.add(record)
+            if self.request.on_hop is not None:
+                self.request.on_hop(record)
+        self._count(record, end)
+
+    async def _made(self, live: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
+        processes = self.processes
+        try:
+            live.abilities = processes.known_abilities
+            if injector.compares and (why := await self._refused(live)):
+                return HopEnd(HopOutcome.FAILED, why)
+            if live.transport is None:
+                live.file = self._directory / f"hop-{live.number}.state"
+            else:
+                live.route = route_for(
+                    live.transport, processes.folder, live.number, processes.credentials
+                )
+            processes.expect(live.destination)
+            if live.transport is None:
+                return await run_file_hop(live, injector, sampler, processes.joined)
+            return await run_hop(live, injector, sampler)
+        except MonitorError as error:
+            return HopEnd(HopOutcome.FAILED, str(error))
+        finally:
+            if live.route is not None:
+                live.route.close()
+
+    async def _refused(self, live: LiveHop) -> str:
+        ours = await identity_of(live.source)
+        live.machine = ours.machine
+        return difference(ours, await identity_of(live.destination))
+
+    def _after(self, live: LiveHop, end: HopEnd) -> None:
+        """Who runs the guest from here on."""
+        processes = self.processes
+        if end.outcome is HopOutcome.COMPLETED:
+            processes.joined.hand_over()
+            self.current = live.destination
+            self.moved.set()
+            processes.retire(live.source)
+            return
+        processes.keep(live.source)
+        self._beats = self.proof.beats
+        processes.retire(live.destination)
+
+    async def _unproven(self, end: HopEnd) -> str:
+        """Why the guest has not shown that it lives after the hop; empty where it has."""
+        if end.outcome is HopOutcome.LOST or not self.current.alive:
+            return ""
+        try:
+            running = await self.current.running()
+        except MonitorError as error:
+            ended = await self.over_within(GIVING_UP)
+            return "" if ended else str(error)
+        if not running and self.current.alive:
+            return f"the guest does not run after the hop: {self.current.session.run_state}"
+        if self.proof.present and not self.proof.ended:
+            then = self._beats
+            await self.processes.board.until(
+                lambda: self.proof.beats > then or not self.current.alive, PROOF_SECONDS
+            )
+            if self.proof.beats == then and self.current.alive:
+                return f"the guest was silent for {PROOF_SECONDS:g} s after the hop"
+        strays, self._strays = self._strays, self.processes.joined.strays
+        if self._strays > strays:
+            return "both sides printed: the guest ran on source and destination"
+        problems, self._problems = self._problems, self.proof.problem_count
+        return self.proof.problems[-1] if self._problems > problems else ""
+
+    def _count(self, record: Hop, end: HopEnd) -> None:
+        tally = self.tally
+        tally.bad_in_a_row = 0 if record.good else tally.bad_in_a_row + 1
+        if not record.good and len(tally.bad) < BAD_KEPT:
+            tally.bad.append(f"hop {record.number}: {record.reason}")
+        if end.outcome is HopOutcome.LOST:
+            self.lost = (record.reason or "lost", record.good)
+
+    def _handed_over(self) -> None:
+        self._beats = self.proof.beats
