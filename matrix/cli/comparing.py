@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,13 @@ from matrix.results.compare.document import write_document
 from matrix.results.compare.markdown import gather_markdown, markdown
 from matrix.results.compare.matching import COMPARABLE_AXES, Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
+from matrix.results.compare.sides import ComparedRun, StoredRun
+from matrix.results.compare.stored import load_results
 from matrix.results.compare.tally import Tally, total_of
 from matrix.results.compare.text import comparison_lines, gather
 from matrix.results.files import shown
+from matrix.results.history.key import PREFIX, run_key
+from matrix.results.history.place import chosen_database
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord, load_run
 
@@ -37,6 +42,7 @@ class Comparison:
     json: bool = False
     markdown: bool = False
     fail_on_regression: bool = False
+    database: str | None = None
 
 
 def run_compare(comparison: Comparison) -> ExitCode:
@@ -76,7 +82,8 @@ def _pairings(comparison: Comparison) -> Sequence[Pairing]:
         raise UsageError("--base names a value of the axis that --by names: give that too")
     match comparison.runs, bool(comparison.by):
         case (path,), True:
-            pairings = pair_variants(_loaded(path), comparison.by, comparison.base)
+            (side,) = _sides(comparison)
+            pairings = pair_variants(side, comparison.by, comparison.base)
         case (path,), False:
             raise UsageError(
                 f"compare {shown(path)} with what? Name a second run, or compare its variants "
@@ -84,13 +91,46 @@ def _pairings(comparison: Comparison) -> Sequence[Pairing]:
             )
         case (_, _), True:
             raise UsageError("--by compares the variants of one run: name only one")
-        case (a, b), False:
-            pairings = (pair_runs(_loaded(a), _loaded(b)),)
+        case (_, _), False:
+            a, b = _sides(comparison)
+            pairings = (pair_runs(a, b),)
         case _:
             raise UsageError(f"{len(comparison.runs)} runs: name one or two")
     if not any(pairing.common for pairing in pairings):
         raise NothingSelected(_nothing_in_common(pairings))
     return pairings
+
+
+def _sides(comparison: Comparison) -> list[ComparedRun]:
+    """The sides, in order. The last is read first: a baseline may be what was before it."""
+    sides: list[ComparedRun] = []
+    for path in reversed(comparison.runs):
+        if str(path).startswith(PREFIX):
+            sides.insert(0, _recorded(str(path), comparison.database, sides[0] if sides else None))
+        else:
+            sides.insert(0, load_results(path) if path.is_file() else _loaded(path))
+    return sides
+
+
+def _recorded(name: str, database: str | None, other: ComparedRun | None) -> StoredRun:
+    """A run of the history; ``latest`` is another one than that which it is compared with."""
+    from matrix.results.history.baseline import recorded_run
+    from matrix.results.history.store import opened
+
+    chosen = chosen_database(database)
+    if chosen is None:
+        raise UsageError(f"{name}: there is no history; name its database with --database")
+    scenarios = {decision.case.scenario for decision in other.decisions} if other else set()
+    with opened(chosen) as connection:
+        return recorded_run(connection, name, scenarios=scenarios, other_than=_key(other))
+
+
+def _key(side: ComparedRun | None) -> str:
+    """What a side is called in the history; empty where that is not known."""
+    if isinstance(side, RunRecord):
+        with suppress(UsageError):  # of a run without its time the history has nothing
+            return run_key(side)
+    return str(side.run.given).removeprefix(PREFIX) if isinstance(side, StoredRun) else ""
 
 
 def _loaded(path: Path) -> RunRecord:

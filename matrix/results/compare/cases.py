@@ -14,10 +14,10 @@ from matrix.results.compare.changes import (
 from matrix.results.compare.environment import case_differences, qemu_version
 from matrix.results.compare.matching import Pairing
 from matrix.results.compare.measured import Thresholds, compare_metrics, compare_seconds
+from matrix.results.compare.sides import ComparedRun
 from matrix.results.compare.subtests import compare_subtests
 from matrix.results.labels import variant_label
 from matrix.results.outcome import CaseResult
-from matrix.results.record import RunRecord
 
 LONGEST_REASON = 1000
 """Characters of a reason that are kept; its artifacts have the rest."""
@@ -75,7 +75,7 @@ def _case(pairing: Pairing, id_a: str | None, id_b: str | None) -> Case:
     return pairing.a.decision(id_a).case
 
 
-def _side(record: RunRecord, case_id: str | None, result: CaseResult | None) -> Side | None:
+def _side(record: ComparedRun, case_id: str | None, result: CaseResult | None) -> Side | None:
     if case_id is None:
         return None
     case = record.decision(case_id).case

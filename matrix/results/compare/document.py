@@ -53,9 +53,9 @@ from matrix.results.compare.cases import compare_cases
 from matrix.results.compare.changes import CaseComparison, MeasuredChange, SubtestChange
 from matrix.results.compare.matching import Pairing
 from matrix.results.compare.measured import Thresholds
+from matrix.results.compare.sides import ComparedRun
 from matrix.results.compare.tally import Tally
 from matrix.results.json_text import json_bytes
-from matrix.results.record import RunRecord
 
 
 def write_document(
@@ -106,7 +106,7 @@ def _comparison(pairing: Pairing, thresholds: Thresholds, total: Tally) -> Itera
     yield b'\n], "counts": ' + json_bytes(tally.document()) + b"}"
 
 
-def _run(record: RunRecord, value: str) -> dict[str, object]:
+def _run(record: ComparedRun, value: str) -> dict[str, object]:
     return {
         "run": str(record.run.given),
         "value": value or None,

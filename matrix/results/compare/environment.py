@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from matrix.inventory import Host
 from matrix.model import Architecture, Case
 from matrix.results.compare.changes import Difference
+from matrix.results.compare.sides import ComparedRun
 from matrix.results.fingerprint import QemuFingerprint, RunInfo
-from matrix.results.record import RunRecord
 
 _OBJECT_NAME = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
 
@@ -20,8 +20,10 @@ _HOST_FACTS: tuple[tuple[str, Callable[[Host], str]], ...] = (
 )
 
 
-def run_differences(a: RunRecord, b: RunRecord) -> tuple[Difference, ...]:
+def run_differences(a: ComparedRun, b: ComparedRun) -> tuple[Difference, ...]:
     """What is known to differ between two runs, as far as their fingerprints say."""
+    if not a.info.started or not b.info.started:
+        return ()  # one of them is only results: nothing is known of what made them
     return tuple(_run_differences(a, b))
 
 
@@ -37,6 +39,8 @@ def qemu_differences(info: RunInfo, name_a: str, name_b: str) -> tuple[Differenc
 
 def case_differences(a: Case, b: Case, used: tuple[str, str]) -> tuple[Difference, ...]:
     """How one case was run otherwise on each side; ``used`` are the accelerators it got."""
+    if not a.test.image or not b.test.image:  # of one only results were kept
+        return _told((("accelerator", *used),))
     arguments = ("", "") if a.test.dynamic else (a.test.arguments, b.test.arguments)
     facts = (
         ("accelerator", *used),
@@ -45,6 +49,10 @@ def case_differences(a: Case, b: Case, used: tuple[str, str]) -> tuple[Differenc
         ("vCPUs of the test", str(a.test.smp), str(b.test.smp)),
         ("timeout", f"{a.timeout:g} s", f"{b.timeout:g} s"),
     )
+    return _told(facts)
+
+
+def _told(facts: Iterable[tuple[str, str, str]]) -> tuple[Difference, ...]:
     return tuple(Difference(*each) for each in facts if each[1] != each[2])
 
 
@@ -61,7 +69,7 @@ def short_revision(revision: str) -> str:
     return revision[:12] if _OBJECT_NAME.fullmatch(revision) else revision
 
 
-def _run_differences(a: RunRecord, b: RunRecord) -> Iterator[Difference]:
+def _run_differences(a: ComparedRun, b: ComparedRun) -> Iterator[Difference]:
     yield from _qemus(a.info.binaries, b.info.binaries)
     for what, fact in _HOST_FACTS:
         yield from _difference(what, fact(a.info.host), fact(b.info.host))
@@ -73,8 +81,9 @@ def _run_differences(a: RunRecord, b: RunRecord) -> Iterator[Difference]:
         revisions = (suites[0].get(suite, {}), suites[1].get(suite, {}))
         yield from _by_architecture(f"{suite} revision", *revisions, only_known=True)
     yield from _scenarios(a.info, b.info)
-    jobs = (a.info.options.get("jobs"), b.info.options.get("jobs"))
-    yield from _difference("-j", *("" if each is None else str(each) for each in jobs))
+    if "jobs" in a.info.options and "jobs" in b.info.options:
+        jobs = (a.info.options["jobs"], b.info.options["jobs"])
+        yield from _difference("-j", *("" if each is None else str(each) for each in jobs))
 
 
 def _difference(what: str, a: str, b: str) -> Iterator[Difference]:
@@ -107,7 +116,7 @@ def _proofs(a: RunInfo, b: RunInfo) -> Iterator[Difference]:
             yield Difference(what, state.value, other.value)
 
 
-def _revisions(record: RunRecord) -> dict[str, dict[str, str]]:
+def _revisions(record: ComparedRun) -> dict[str, dict[str, str]]:
     """By suite and architecture; several builds' are joined."""
     builds: dict[tuple[str, str, str], None] = {}
     for decision in record.decisions:

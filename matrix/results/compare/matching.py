@@ -6,9 +6,9 @@ from matrix.errors import UsageError
 from matrix.model import Case
 from matrix.results.compare.changes import Difference
 from matrix.results.compare.environment import qemu_differences, run_differences
+from matrix.results.compare.sides import ComparedRun
 from matrix.results.files import shown
 from matrix.results.printable import printable
-from matrix.results.record import RunRecord
 from matrix.scenario.axes import AXES
 from matrix.scenario.wording import Refused, one_of, quoted
 
@@ -25,8 +25,8 @@ _Value = str | int | None
 class Pairing:
     """Two sides, and which of their cases are compared."""
 
-    a: RunRecord
-    b: RunRecord
+    a: ComparedRun
+    b: ComparedRun
     pairs: tuple[tuple[str | None, str | None], ...]
     """Ids in A and B; None where a side does not have the case."""
     environment: tuple[Difference, ...] = ()
@@ -41,7 +41,7 @@ class Pairing:
         return sum(1 for a, b in self.pairs if a is not None and b is not None)
 
 
-def pair_runs(a: RunRecord, b: RunRecord) -> Pairing:
+def pair_runs(a: ComparedRun, b: ComparedRun) -> Pairing:
     """Two runs: cases of the same id, in A's order, then those that only B has."""
     ids_a = [decision.case.id for decision in a.decisions]
     ids_b = dict.fromkeys(decision.case.id for decision in b.decisions)
@@ -53,7 +53,7 @@ def pair_runs(a: RunRecord, b: RunRecord) -> Pairing:
     return Pairing(a, b, tuple(pairs), run_differences(a, b))
 
 
-def pair_variants(record: RunRecord, axis: str, base: str = "") -> tuple[Pairing, ...]:
+def pair_variants(record: ComparedRun, axis: str, base: str = "") -> tuple[Pairing, ...]:
     """Variants of one run: cases equal but for ``axis``, each value beside the base.
 
     Args:
@@ -88,7 +88,7 @@ def written(axis: str, value: _Value) -> str:
 
 
 def _variant_pairing(
-    record: RunRecord,
+    record: ComparedRun,
     axis: str,
     base: _Value,
     value: _Value,
@@ -115,7 +115,7 @@ def _rest(case: Case, axis: str) -> tuple[object, ...]:
     return (case.scenario, case.suite, case.test.name, *others)
 
 
-def _base(axis: str, base: str, values: tuple[_Value, ...], record: RunRecord) -> _Value:
+def _base(axis: str, base: str, values: tuple[_Value, ...], record: ComparedRun) -> _Value:
     names = [written(axis, value) for value in values]
     if len(values) < 2:
         only = f"only {axis} {names[0]}" if names else "no cases"

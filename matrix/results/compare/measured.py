@@ -10,6 +10,10 @@ both spreads apart. One attempt has no spread: repeat a run (``--repeat``) to kn
 Thresholds of a time: a factor and a least difference, both reached. Threshold of a metric: the
 difference, relative to the smaller of both values, exceeded, and the unit must be the same. The
 rule gives the same whichever side is A.
+
+Live migration's distributions are metrics too: ``downtime p50``, ``p90`` and ``p99``, each only
+over so many hops that it is not the greatest of them (10 and 100), and the completed hops per
+minute. Their greatest values are no metrics: one hop decides them.
 """
 
 import math
@@ -23,6 +27,9 @@ from matrix.results.outcome import CaseResult
 
 COMPLETED = (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.XPASS)
 """Verdicts of attempts whose times and metrics mean something."""
+
+QUANTILES = {"p50": 2, "p90": 10, "p99": 100}
+"""Of a migration's distributions, and how many hops each takes at least."""
 
 SPREADS = 3
 MAD_TO_DEVIATION = 1.4826
@@ -113,8 +120,21 @@ def _metrics(attempts: Iterable[Attempt]) -> dict[tuple[str, str, int], list[flo
     values: dict[tuple[str, str, int], list[float]] = {}
     for attempt in attempts:
         seen: dict[tuple[str, str], int] = {}
-        for name, value, unit in attempt.metrics:
+        for name, value, unit in (*attempt.metrics, *_of_migration(attempt)):
             number = seen[name, unit] = seen.get((name, unit), 0) + 1
             if math.isfinite(value):
                 values.setdefault((name, unit, number), []).append(value)
     return values
+
+
+def _of_migration(attempt: Attempt) -> Iterator[tuple[str, float, str]]:
+    """What the hops of an attempt came to, as metrics."""
+    summary = attempt.migration
+    if summary is None:
+        return
+    for statistic in summary.statistics:
+        for quantile, least in QUANTILES.items():
+            if statistic.count >= least:
+                yield f"{statistic.name} {quantile}", getattr(statistic, quantile), statistic.unit
+    if summary.seconds > 0:
+        yield "hops per minute", 60 * summary.completed / summary.seconds, ""

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 
-from matrix.model import Verdict
+from matrix.model import SubtestVerdict, Verdict
 from matrix.results.compare.changes import (
     SUBTEST_VERDICTS,
     SubtestChange,
@@ -14,6 +15,28 @@ from matrix.results.compare.changes import (
 from matrix.results.outcome import WORST_FIRST, CaseResult
 
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|[0-9]+")
+
+
+class _Listed(Enum):
+    """Which of its subtests a side lists."""
+
+    ALL = auto()
+    NOT_PASSED = auto()
+    """At least every one that did not pass."""
+    SOME = auto()
+
+    @classmethod
+    def of(cls, result: CaseResult) -> "_Listed":
+        """What a side lists, by its counts."""
+        if not any(each.subtests_dropped for each in result.attempts):
+            return cls.ALL
+        for attempt in result.attempts:
+            listed = sum(each.verdict is not SubtestVerdict.PASS for each in attempt.subtests)
+            counts = dict(attempt.subtest_counts)
+            if listed < sum(counts.values()) - counts.get(SubtestVerdict.PASS, 0):
+                return cls.SOME
+        return cls.NOT_PASSED
+
 
 _Key = tuple[str, int]
 """A name, and the how many-eth of that name it is: guests print some several times."""
@@ -34,24 +57,30 @@ def compare_subtests(a: CaseResult, b: CaseResult) -> tuple[SubtestChange, ...]:
 
     Subtests of the same name are matched in their order; then those left over whose names differ
     in numbers only (``passed 5/6 tests``). Where a side dropped some of its subtests, those that it
-    lacks are not told of. A new failure in a case that is known to fail is no regression.
+    lacks are not told of; but where all that it dropped had passed, as in a side of which only
+    results were kept, those that did not pass are compared, and what is not among them is taken to
+    have passed. A new failure in a case that is known to fail is no regression.
     """
     if not a.attempts or not b.attempts:
         return ()
-    before, after = _states(a), _states(b)
+    sides = (_Listed.of(a), _Listed.of(b))
+    reduced = _Listed.NOT_PASSED in sides and _Listed.SOME not in sides
+    before, after = _states(a, passes=not reduced), _states(b, passes=not reduced)
     _match_by_form(before, after)
-    a_whole = not any(each.subtests_dropped for each in a.attempts)
-    b_whole = not any(each.subtests_dropped for each in b.attempts)
     known = b.verdict is Verdict.XFAIL
     changes: list[SubtestChange] = []
     for key, state in after.items():
-        former = before.get(key)
-        if former is not None or a_whole:
+        former = before.get(key, _passed(state) if reduced else None)
+        if former is not None or sides[0] is _Listed.ALL:
             changes += _change(former, state, known=known)
     for key, state in before.items():
-        if key not in after and b_whole:
-            changes += _change(state, None, known=known)
+        if key not in after and (reduced or sides[1] is _Listed.ALL):
+            changes += _change(state, _passed(state) if reduced else None, known=known)
     return tuple(changes)
+
+
+def _passed(state: _State) -> _State:
+    return _State(state.name, Verdict.PASS, Verdict.PASS, "")
 
 
 def _change(before: _State | None, after: _State | None, *, known: bool) -> Iterator[SubtestChange]:
@@ -67,12 +96,15 @@ def _change(before: _State | None, after: _State | None, *, known: bool) -> Iter
     yield SubtestChange(shown.name, kind, *verdicts, shown.message, regression)
 
 
-def _states(result: CaseResult) -> dict[_Key, _State]:
-    """Every subtest of a side; ``flaky`` where its attempts differ."""
+def _states(result: CaseResult, *, passes: bool) -> dict[_Key, _State]:
+    """Every subtest of a side, with or without those that passed; ``flaky`` where its attempts
+    differ."""
     states: dict[_Key, _State] = {}
     for attempt in result.attempts:
         seen: dict[str, int] = {}
         for subtest in attempt.subtests:
+            if subtest.verdict is SubtestVerdict.PASS and not passes:
+                continue
             number = seen[subtest.name] = seen.get(subtest.name, 0) + 1
             verdict = SUBTEST_VERDICTS[subtest.verdict]
             state = states.get((subtest.name, number))

@@ -11,6 +11,7 @@ from matrix.results.compare.groups import Groups
 from matrix.results.compare.matching import Pairing
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.ranking import Ranking
+from matrix.results.compare.sides import ComparedRun
 from matrix.results.compare.tally import Tally, headline, total_of
 from matrix.results.compare.words import (
     KIND_WORDS,
@@ -23,7 +24,6 @@ from matrix.results.compare.words import (
     worth_telling,
 )
 from matrix.results.printable import printable
-from matrix.results.record import RunRecord
 from matrix.results.segments import BLANK, Line, Segment, Style, line, wrapped
 
 MOST_SUBTESTS = 10
@@ -160,7 +160,7 @@ def _sides(pairing: Pairing, width: int) -> Iterator[Line]:
     yield from _difference_lines(pairing.environment, width, "   ")
 
 
-def _side(name: str, record: RunRecord) -> Line:
+def _side(name: str, record: ComparedRun) -> Line:
     segments: list[Segment] = [
         (f"{name}  ", Style.HEADING),
         (printable(str(record.run.given)), Style.PATH),

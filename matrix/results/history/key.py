@@ -8,6 +8,9 @@ from matrix.results.files import read_bounded, shown
 from matrix.results.fingerprint import LARGEST_RUN_INFO, RunInfo
 from matrix.results.record import RunRecord
 
+PREFIX = "history:"
+"""What a run's name follows where a run directory is asked for."""
+
 DIGEST = 8
 """Characters of the digest."""
 

@@ -46,7 +46,8 @@ def test_everything_that_a_run_knows_of_itself(
         proofs=(proof(KvmState.BROKEN),),
     )
     digests = [each.scenarios[0].sha256[:12] for each in (info, other)]
-    assert differences(recorded, replace(info, proofs=(proof(KvmState.WORKS),)), other) == [
+    first = replace(info, options={"jobs": None}, proofs=(proof(KvmState.WORKS),))
+    assert differences(recorded, first, other) == [
         "host kernel: 6.1.0 > 6.12",
         "host CPUs: 2 > 64",
         "/dev/kvm: can be opened > no permission",
@@ -56,6 +57,12 @@ def test_everything_that_a_run_knows_of_itself(
         f"scenario smoke: SHA-256 {digests[0]} > SHA-256 {digests[1]}",
         "-j:  > 8",
     ]
+
+
+def test_what_one_side_does_not_know_is_no_difference(recorded: Any, info: RunInfo) -> None:
+    other = replace(info, options={"jobs": 8}, hostname="other")
+    assert differences(recorded, info, other) == ["host: builder > other"]
+    assert differences(recorded, replace(info, started=""), other) == []
 
 
 def test_qemus_that_differ_alike_are_one_difference(recorded: Any, info: RunInfo) -> None:

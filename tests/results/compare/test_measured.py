@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matrix.migrating import MigrationSummary, Statistic
 from matrix.results.compare.changes import MeasuredChange
 from matrix.results.compare.measured import Thresholds, compare_metrics, compare_seconds, sample
 from matrix.results.outcome import merge
@@ -151,3 +152,31 @@ def test_any_numbers_are_compared_alike_both_ways(make: Any, a: Any, b: Any) -> 
     back = compare_metrics(other, one, Thresholds())
     assert {turned(change) for change in there} == set(back)
     assert compare_metrics(one, one, Thresholds()) == ()
+
+
+def migrated(make: Any, *, p99: float = 0.3, count: int = 100, completed: int = 100) -> Any:
+    summary = MigrationSummary(
+        hops=completed,
+        completed=completed,
+        as_expected=0,
+        bad=0,
+        seed=1,
+        seconds=60.0,
+        statistics=(Statistic("downtime", "s", count, 0.1, 0.2, p99, 9.0),),
+    )
+    return merge(make.case(), [make.attempt(migration=summary)])
+
+
+def test_what_hops_came_to_are_metrics(make: Any) -> None:
+    worse = migrated(make, p99=0.5, completed=50)
+    (downtime, rate) = compare_metrics(migrated(make), worse, Thresholds())
+    assert (downtime.name, downtime.unit) == ("downtime p99", "s")
+    assert (downtime.before.median, downtime.after.median) == (0.3, 0.5)
+    assert (rate.name, rate.before.median, rate.after.median) == ("hops per minute", 100, 50)
+    assert compare_metrics(worse, worse, Thresholds()) == ()
+
+
+def test_a_quantile_takes_hops(make: Any) -> None:
+    """The 99th of 99 hops is the greatest of them."""
+    few = migrated(make, p99=0.5, count=99)
+    assert compare_metrics(migrated(make, count=99), few, Thresholds()) == ()

@@ -135,7 +135,7 @@ def night(make: Any, tmp_path: Path) -> Nights:
     ) -> RunRecord:
         results: list[tuple[Any, Sequence[Any]]] = []
         for name, outcome in tests.items():
-            given = outcome if isinstance(outcome, list | tuple) else [outcome]
+            given = outcome if isinstance(outcome, list) else [outcome]
             case = make.case(name, scenario=scenario, repeat=len(given))
             case = replace(case, build=replace(case.build, revision=revision))
             if isinstance(outcome, str):
@@ -162,8 +162,8 @@ def night(make: Any, tmp_path: Path) -> Nights:
         )
         path = tmp_path / f"run-{next(_numbers)}"
         with Recorder.start(path, info, [decision for decision, _ in results]) as recorder:
-            for decision, attempts in results:
-                for attempt in attempts:
+            for decision, made in results:
+                for attempt in made:
                     recorder.begin(decision.case, attempt.number)
                     recorder.finish(decision.case, attempt)
         return recorder.record

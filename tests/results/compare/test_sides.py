@@ -1,0 +1,38 @@
+"""A side of which only results were kept."""
+
+from typing import Any
+
+import pytest
+
+from matrix.errors import UsageError
+from matrix.results.compare.matching import pair_variants
+from matrix.results.compare.stored import load_results
+from matrix.results.reports import write_reports
+
+
+@pytest.fixture
+def stored(make: Any, recorded: Any) -> Any:
+    case = make.case("one")
+    record = recorded([(make.run(case), [make.attempt()]), (make.run(make.case("two")), [])]).record
+    write_reports(record)
+    return load_results(record.run.path / "results.json")
+
+
+def test_it_answers_as_a_run_does(stored: Any) -> None:
+    (decision,) = stored.decisions
+    assert stored.decision(decision.case.id) is decision
+    assert stored.is_finished(decision.case.id)
+    assert not stored.is_finished("smoke.two.x86_64.auto")
+    assert stored.unfinished() == ("smoke.two.x86_64.auto",)
+    assert [result.case.id for result in stored.results()] == [decision.case.id]
+    with pytest.raises(UsageError, match="has no case 'nonesuch'"):
+        stored.decision("nonesuch")
+
+
+def test_its_variants_can_be_compared(make: Any, recorded: Any, compared: Any) -> None:
+    cases = [make.case("one", **axes) for axes in ({}, {"qemu": "10.0"})]
+    record = recorded([(make.run(case), [make.attempt()]) for case in cases]).record
+    write_reports(record)
+    (pairing,) = pair_variants(load_results(record.run.path / "results.json"), "qemu")
+    assert pairing.values == ("system", "10.0")
+    assert pairing.common == 1

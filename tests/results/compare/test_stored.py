@@ -1,0 +1,114 @@
+"""``results.json`` as a side: what is in it compares as the run itself would."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matrix.errors import UsageError
+from matrix.results.compare.cases import compare_cases
+from matrix.results.compare.changes import CaseComparison, ChangeKind
+from matrix.results.compare.matching import pair_runs
+from matrix.results.compare.measured import Thresholds
+from matrix.results.compare.stored import load_results
+from matrix.results.reports import write_reports
+
+
+def compared(a: Any, b: Any) -> list[CaseComparison]:
+    return list(compare_cases(pair_runs(a, b), Thresholds()))
+
+
+def results_of(record: Any) -> Any:
+    write_reports(record)
+    return load_results(record.run.path / "results.json")
+
+
+def test_a_run_and_its_own_results_are_the_same(story: Any, recorded: Any) -> None:
+    """Also where names repeat, passes are not kept, and attempts differ."""
+    for results in (story.a, story.b):
+        record = recorded(results).record
+        stored = results_of(record)
+        assert not [case for case in compared(stored, record) if case.changed]
+        assert not [case for case in compared(record, stored) if case.changed]
+
+
+def test_it_tells_of_the_same_changes(story: Any, recorded: Any) -> None:
+    a, b = recorded(story.a).record, recorded(story.b).record
+    stored = results_of(a)
+    for whole, kept in zip(compared(a, b), compared(stored, b), strict=True):
+        assert (kept.id, kept.kind, kept.regression) == (whole.id, whole.kind, whole.regression)
+        assert (kept.seconds, kept.metrics) == (whole.seconds, whole.metrics)
+        failing = [each.name for each in whole.subtests if each.regression]
+        assert [each.name for each in kept.subtests if each.regression] >= failing
+    assert pair_runs(stored, b).environment == ()
+
+
+def test_subtests_of_one_name(compared_attempts: Any, make: Any, recorded: Any) -> None:
+    """The third of a name fails in the one, and the second in the other: as many as before."""
+    passed, failed = "PASS: ipi received", "FAIL: ipi received"
+    run = make.run(make.case())
+    a = recorded([(run, [make.attempt("fail", subtests=[passed, passed, failed])])]).record
+    same = recorded([(run, [make.attempt("fail", subtests=[passed, failed, passed])])]).record
+    more = recorded([(run, [make.attempt("fail", subtests=[failed, failed, passed])])]).record
+    fixed = recorded([(run, [make.attempt("fail", subtests=[passed, "FAIL: other"])])]).record
+    stored = results_of(a)
+    (case,) = compared(stored, same)
+    assert not case.changed
+    (case,) = compared(stored, more)
+    assert [(each.name, each.kind) for each in case.subtests] == [
+        ("ipi received", ChangeKind.NEW_FAILURE)
+    ]
+    assert case.regressed
+    (case,) = compared(stored, fixed)
+    assert [(each.name, each.kind) for each in case.subtests] == [
+        ("other", ChangeKind.NEW_FAILURE),
+        ("ipi received", ChangeKind.FIX),
+    ]
+
+
+def test_repeats_keep_their_noise(make: Any, recorded: Any) -> None:
+    case = make.case(repeat=3)
+    attempts = [make.attempt(number=n, seconds=s) for n, s in ((1, 2.0), (2, 4.0), (3, 9.0))]
+    stored = results_of(recorded([(make.run(case), attempts)]).record)
+    (result,) = stored.results()
+    assert [attempt.seconds for attempt in result.attempts] == [2.0, 4.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is no results.json"),
+        ("{}", "cases: Field required"),
+        ('{"cases": [{"id": 3}]}', "cases.0.id"),
+        ('{"cases": 1}', "cases"),
+    ],
+)
+def test_what_is_none(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        load_results(path)
+
+
+def test_a_wrong_axis(make: Any, recorded: Any) -> None:
+    record = recorded([(make.run(make.case()), [make.attempt()])]).record
+    write_reports(record)
+    path = record.run.path / "results.json"
+    document = json.loads(path.read_text())
+    document["cases"][0]["axes"]["arch"] = "vax"
+    path.write_text(json.dumps(document))
+    with pytest.raises(UsageError, match=r"cases\.0\.axes\.arch"):
+        load_results(path)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=300))
+def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("results") / "results.json"
+    path.write_bytes(data)
+    with pytest.raises(UsageError):
+        load_results(path)
