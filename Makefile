@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTEST_JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check guests docs benchmarks qemu compilers postgresql clean
+.PHONY: help run test check guests docs benchmarks qemu compilers postgresql chromium clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ help: ## say what the targets do
 run: $(READY) qemu ## boot the embedded guests on every architecture (scenarios/smoke.yaml)
 	$(BIN)/matrix run scenarios/smoke.yaml
 
-test: $(READY) qemu postgresql ## run the test suite, on real QEMU
+test: $(READY) qemu postgresql chromium ## run the test suite, on real QEMU
 	$(BIN)/pytest -n $(PYTEST_JOBS) --dist loadgroup -q
 
 check: $(READY) compilers ## ruff, mypy, import-linter, and the guests' reproducibility
@@ -40,6 +40,9 @@ qemu:
 
 postgresql:
 	@.ci/install-packages postgresql || echo "Tests of PostgreSQL will be skipped." >&2
+
+chromium:
+	@.ci/install-packages chromium || echo "Tests of the report in a browser will be skipped." >&2
 
 compilers:
 	@.ci/install-packages compilers

@@ -10,7 +10,7 @@ from matrix.report.areas import AREA_NAMES, AREA_WORDS
 from matrix.report.cases import AXES, Row
 from matrix.results.outcome import WORST_FIRST, counts_as_failure
 
-MOST_GROUPS = 40
+MOST_GROUPS = 20
 """Tests that broke which are named; the table of cases has all."""
 
 MOST_VARIANTS = 16
@@ -175,8 +175,11 @@ def _broken(
 
 
 def _different(whys: Iterable[str]) -> tuple[str, ...]:
-    """Those that differ by more than numbers and addresses."""
-    return tuple({_NUMBERS.sub("#", why): why for why in reversed(list(whys))}.values())[::-1]
+    """Those whose first clauses differ by more than numbers and addresses."""
+    found: dict[str, str] = {}
+    for why in whys:
+        found.setdefault(_NUMBERS.sub("#", why.partition(";")[0]), why)
+    return tuple(found.values())
 
 
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+|\w+\+#")

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from matrix.model import Accelerator, Attempt, Case, Subtest, SubtestVerdict, Verdict
 from matrix.plan.decisions import Decision
 from matrix.report.areas import areas_of
-from matrix.report.excerpts import SHORT, WHOLE, Excerpts, Text, texts_of
+from matrix.report.excerpts import SHORT, WHOLE, Text, texts_of
 from matrix.report.histograms import Histogram, histograms
 from matrix.report.packing import Packer, Where
 from matrix.results.labels import size_label
@@ -116,7 +117,7 @@ def new_row(
 
 def qemu_label(name: str, version: str) -> str:
     """``7.2.22 (system)``; the name alone where the version is unknown or begins with it."""
-    name, version = printable(name), printable(version)
+    name, version = printable(name), printable(version).partition(" ")[0]
     if not version or version == name:
         return name
     return version if version.startswith(name) else f"{version} ({name})"
@@ -138,6 +139,9 @@ class Details:
 
     def __init__(self, budget: int) -> None:
         self.packer = Packer(budget)
+        self.reserve = budget // 6
+        """What is kept for the cases whose consoles have no room, some 100 characters each."""
+        self.full = False
         self.shortened = 0
         """Cases whose consoles the page had no room for."""
         self.histograms: list[dict[str, object]] = []
@@ -145,16 +149,24 @@ class Details:
 
     def add(self, position: int, row: Row, record: RunRecord, result: CaseResult) -> None:
         """Take in one case's details; ``row`` is told where they are."""
+        shown = _telling_first(result)[:MOST_ATTEMPTS]
+        folders = {each.number: record.run.inside(each.artifacts) for each in shown}
         excerpts = SHORT if result.verdict.good else WHOLE
-        texts = {
-            attempt.number: _texts(record, attempt, excerpts)
-            for attempt in _telling_first(result)[:MOST_ATTEMPTS]
-        }
+        measured = any(attempt.metrics for attempt in shown)
+        texts: dict[int, tuple[Text, ...]] = {}
+        if measured or not self.full:
+            texts = {
+                number: texts_of(folder, excerpts)
+                for number, folder in folders.items()
+                if folder is not None
+            }
         self._take_measurements(position, result, texts)
-        row.where = self.packer.add(_document(result, texts))
+        if not self.full:
+            row.where = self.packer.add(_document(result, folders, texts), keep=self.reserve)
+            self.full = row.where is None
         if row.where is None:
-            self.shortened += 1
-            row.where = self.packer.add(_document(result, {}))
+            self.shortened += bool(result.attempts)
+            row.where = self.packer.add(_document(result, folders, {}))
 
     def _take_measurements(
         self, position: int, result: CaseResult, texts: dict[int, tuple[Text, ...]]
@@ -193,18 +205,18 @@ def _telling_first(result: CaseResult) -> tuple[Attempt, ...]:
     return tuple(sorted(result.attempts, key=lambda each: WORST_FIRST.index(each.verdict)))
 
 
-def _texts(record: RunRecord, attempt: Attempt, excerpts: Excerpts) -> tuple[Text, ...]:
-    folder = record.run.inside(attempt.artifacts)
-    return texts_of(folder, excerpts) if folder is not None else ()
-
-
-def _document(result: CaseResult, texts: dict[int, tuple[Text, ...]]) -> dict[str, object]:
+def _document(
+    result: CaseResult, folders: dict[int, Path | None], texts: dict[int, tuple[Text, ...]]
+) -> dict[str, object]:
     attempts = _telling_first(result)
     shown = sorted(attempts[:MOST_ATTEMPTS], key=lambda each: each.number)
     return {
         "reason": printable(result.reason)[:LONGEST_WORDS],
         **_about(result.case),
-        "attempts": [_attempt(each, texts.get(each.number, ())) for each in shown],
+        "attempts": [
+            _attempt(each, texts.get(each.number, ()), linked=folders.get(each.number) is not None)
+            for each in shown
+        ],
         "left_out": len(attempts) - len(shown),
     }
 
@@ -218,7 +230,8 @@ def _about(case: Case) -> dict[str, object]:
     }
 
 
-def _attempt(attempt: Attempt, texts: tuple[Text, ...]) -> dict[str, object]:
+def _attempt(attempt: Attempt, texts: tuple[Text, ...], *, linked: bool) -> dict[str, object]:
+    """One attempt; its folder is named only where it is one of the run's own (``linked``)."""
     bad = [each for each in attempt.subtests if each.verdict is not SubtestVerdict.PASS]
     passed = [each for each in attempt.subtests if each.verdict is SubtestVerdict.PASS]
     shown = bad[:MOST_SUBTESTS] + (passed[:MOST_SUBTESTS] if texts else [])
@@ -237,7 +250,7 @@ def _attempt(attempt: Attempt, texts: tuple[Text, ...]) -> dict[str, object]:
             [printable(name), value, printable(unit)]
             for name, value, unit in attempt.metrics[:MOST_METRICS]
         ],
-        "artifacts": printable(attempt.artifacts),
+        "artifacts": printable(attempt.artifacts) if linked else "",
         "texts": [[text.name, text.size, text.head, text.tail, text.omitted] for text in texts],
     }
 

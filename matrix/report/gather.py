@@ -16,8 +16,14 @@ from matrix.results.outcome import WORST_FIRST, CaseResult
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord
 
-DETAILS_BUDGET = 6_000_000
-"""Characters of the page for consoles and all else that a case left."""
+DETAILS_BUDGET = 7_000_000
+"""Characters of the page for consoles and all else that cases left."""
+
+LEAST_DETAILS = 1_000_000
+"""The same, where there are so many cases that their table takes much of the page."""
+
+ROW_SIZE = 30
+"""Characters of the page that a row of the table takes."""
 
 MIGRATION_BUDGET = 1_500_000
 """Characters of the page for hops."""
@@ -109,7 +115,9 @@ def gather(records: Sequence[RunRecord], page: Path) -> Gathered:
     """
     names = _run_names(records)
     facts = [_facts(record, name, page) for record, name in zip(records, names, strict=True)]
-    gathered = Gathered(facts, [], Details(DETAILS_BUDGET), Migrations(MIGRATION_BUDGET))
+    rows = sum(len(record.decisions) for record in records)
+    details = Details(max(LEAST_DETAILS, DETAILS_BUDGET - rows * ROW_SIZE))
+    gathered = Gathered(facts, [], details, Migrations(MIGRATION_BUDGET))
     places: list[dict[str, int]] = []
     for number, record in enumerate(records):
         versions = {

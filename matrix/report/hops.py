@@ -9,7 +9,7 @@ import heapq
 import math
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -185,6 +185,3 @@ def _greatest(column: "array[float]", rows: range) -> int:
 @cache
 def _adapter() -> TypeAdapter[Hop]:
     return TypeAdapter(Hop)
-
-
-assert set(QUANTITIES) | set(WORDS) <= {each.name for each in fields(Hop)}  # noqa: S101 - a table

@@ -36,13 +36,13 @@ class Packer:
         self._open: list[bytes] = []
         self._open_size = 0
 
-    def add(self, document: object) -> Where | None:
-        """Take a document in; None where the budget is used up.
+    def add(self, document: object, *, keep: int = 0) -> Where | None:
+        """Take a document in; None where the budget is used up but for ``keep`` characters.
 
         What is not yet compressed counts half: consoles shrink to a fifth.
         """
         data = json_bytes(document, nonfinite="null")
-        if self._left < (self._open_size + len(data)) // 2:
+        if self._left - keep < (self._open_size + len(data)) // 2:
             return None
         where = Where(len(self.chunks), len(self._open))
         self._open.append(data)

@@ -1,11 +1,13 @@
 // One case: subtests, reason, console with search, QEMU's stderr, the command, the diagnosis.
 
+const FIRST = ["diagnosis/stack.txt", "diagnosis/registers.txt"]; // what tells most of a hung guest
 const SUBTESTS_AT_ONCE = 200;
 
 async function drawCase(section, key) {
-  const i = index.numbers.get(decodeURIComponent(key));
+  const name = decoded(key);
+  const i = index.numbers.get(name);
   if (i === undefined) {
-    show(section, el("h2", {}, "No such case"), el("p", {}, `This report has no case ${decodeURIComponent(key)}.`));
+    show(section, el("h2", {}, "No such case"), el("p", {}, `This report has no case ${name}.`));
     return;
   }
   const details = await detailsOf(i);
@@ -18,7 +20,22 @@ async function drawCase(section, key) {
       ["areas", areasOf(i).join(", ")],
       ["time", index.seconds[i] ? seconds(index.seconds[i]) : ""],
       ["image", details?.image], ["arguments", details?.arguments], ["groups", details?.groups.join(", ")]),
+    hopsLink(i),
     ...(details ? caseDetails(i, details) : [el("p", {}, "The page had no room for what this case left; its files are in the run's folder.")]));
+}
+
+function hopsLink(i) {
+  const entry = index.migrations.findIndex((each) => each.case === i);
+  return entry < 0 ? null : el("p", {}, link(`#migration?entry=${entry}`, {}, plural(index.migrations[entry].hops, "hop")), ", each with its downtime and what it came to.");
+}
+
+// What an address says, which anybody may have typed.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function facts(first, ...pairs) {
@@ -74,7 +91,9 @@ function attemptParts(i, attempt) {
     parts.push(el("h3", {}, "Run it by hand ", copyButton(command.head), fileLink(i, attempt, "command.sh")),
       el("pre", { class: "box", tabindex: "0" }, command.head));
   }
-  for (const name of [...files.keys()]) showFile(name, name.replace("diagnosis/", "Diagnosis: "), true);
+  for (const name of [...files.keys()].sort((a, b) => FIRST.includes(b) - FIRST.includes(a))) {
+    showFile(name, name.replace("diagnosis/", "Diagnosis: "), FIRST.includes(name));
+  }
   if (attempt.metrics.length) {
     parts.push(el("h3", {}, "Measurements"), table([["name", "mono"], ["value", "number"]],
       attempt.metrics.map(([name, value, unit]) => [name, quantity(value, unit)])));

@@ -88,12 +88,17 @@ function caseColumns(items) {
   const plain = (name, axis, width) => ({ name, width, kind: "mono", cell: (i) => valueOf(i, axis), key: (i) => valueOf(i, axis) });
   return [
     { name: "verdict", width: "5.5rem", cell: (i) => badge(verdictOf(i)), key: (i) => index.verdict[i] },
-    { name: "test", width: "minmax(7rem, 1.2fr)", kind: "mono", key: (i) => valueOf(i, "test"),
+    { name: "test", width: "minmax(7rem, 1fr)", kind: "mono", key: (i) => valueOf(i, "test"),
       cell: (i) => link(caseLink(i), { class: "plain", tabindex: "-1" }, valueOf(i, "test")) },
-    ...axes.map((axis) => plain(axisName(axis), axis, axis === "qemu" ? "8.5rem" : axis === "machine" || axis === "cpu" ? "8rem" : "6rem")),
+    ...axes.map((axis) => plain(axisName(axis), axis, axisWidth(axis))),
     { name: "time", width: "4.5rem", kind: "number", cell: (i) => (index.seconds[i] ? seconds(index.seconds[i]) : ""), key: (i) => index.seconds[i] },
     { name: "reason", width: "minmax(6rem, 2fr)", cell: (i) => index.reasons[index.reason[i]], key: (i) => index.reasons[index.reason[i]] },
   ];
+}
+
+function axisWidth(axis) {
+  const longest = Math.max(axisName(axis).length, ...index.words[axis].slice(0, 1000).map((value) => value.length));
+  return `${(Math.min(longest, 20) * 0.56 + 0.4).toFixed(1)}rem`;
 }
 
 const collator = new Intl.Collator("en", { numeric: true });

@@ -2,12 +2,13 @@
 // Series differ by shape as well as by colour; a table of what is under the cursor stands below.
 
 const SHAPES = ["circle", "triangle", "square", "diamond"];
-const MARGIN = { left: 68, right: 16, top: 14, bottom: 34 };
+const MARGIN = { left: 68, right: 16, top: 18, bottom: 34 };
 
-// spec: {label, x: [numbers], xLabel, xFormat, yFormat, log, height, xLog,
+// spec: {label, x: [numbers], xLabel, xFormat, yFormat, log (or "auto"), binary, height, xLog,
 //        series: [{name, values, line, step}], limits: [{name, value}],
 //        bands: [{from, to, name}], marks: [{at, name, kind}], describe(place), pick(place)}
-function chart(spec) {
+function chart(given) {
+  const spec = { ...given, log: given.log === "auto" ? isWide(given) : given.log };
   const holder = el("div", { class: "plot" });
   const words = el("p", { class: "cursor", role: "status" });
   let cursor = -1;
@@ -50,6 +51,13 @@ function chart(spec) {
     }
   }).observe(holder);
   return figure;
+}
+
+// Whether numbers differ so much that only a logarithmic scale shows them.
+function isWide(spec) {
+  const positive = spec.series.flatMap((each) => each.values.filter((value) => value > 0));
+  const [low, high] = extent(positive, [1, 1]);
+  return high > 20 * low;
 }
 
 function nearest(values, distance) {
@@ -97,6 +105,12 @@ function scale(log, low, high, from, to) {
   return (value) => from + ((place(log ? Math.max(value, low) : value) - begin) / length) * (to - from);
 }
 
+// Round numbers; in units of KiB, MiB, … where they are bytes.
+function byteTicks(low, high, most) {
+  const unit = 1024 ** Math.max(0, Math.floor(Math.log2(Math.max(high, 1)) / 10));
+  return ticks(low / unit, high / unit, false, most).map((value) => value * unit);
+}
+
 function ticks(low, high, log, most) {
   if (log) {
     const found = [];
@@ -120,9 +134,9 @@ function drawChart(spec, scales, width, height) {
     const [from, to] = [x(band.from), x(band.to)];
     parts.push(svg("rect", { x: from, y: MARGIN.top, width: Math.max(0, to - from), height: bottom - MARGIN.top, class: `band band-${place % 2}` },
       svg("title", {}, band.name)));
-    if (to - from > band.name.length * 6.2 + 6) parts.push(svg("text", { x: from + 4, y: MARGIN.top + 11, class: "band-name" }, band.name));
+    if (to - from > band.name.length * 6.2 + 6) parts.push(svg("text", { x: from + 4, y: MARGIN.top - 4, class: "band-name" }, band.name));
   });
-  for (const value of ticks(scales.low, scales.high, spec.log, 5)) {
+  for (const value of spec.binary && !spec.log ? byteTicks(scales.low, scales.high, 5) : ticks(scales.low, scales.high, spec.log, 5)) {
     parts.push(svg("line", { x1: MARGIN.left, x2: right, y1: y(value), y2: y(value), class: "grid" }),
       svg("text", { x: MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, spec.yFormat(value)));
   }
@@ -174,5 +188,7 @@ function chartLegend(spec) {
     svg("svg", { width: 16, height: 12, "aria-hidden": "true" }, svg("path", {
       d: series.line ? "M0 6H16" : shapePath(SHAPES[place % SHAPES.length], 8, 6, 3.6),
       class: `series s${place} ${series.line ? "line" : "points"}`,
-    })), ` ${series.name}`)));
+    })), ` ${series.name}`)),
+    [...new Map((spec.marks ?? []).map((mark) => [mark.kind, mark.key])).entries()].map(([kind, name]) => el("span", { class: "key" },
+      svg("svg", { width: 8, height: 12, "aria-hidden": "true" }, svg("line", { x1: 4, x2: 4, y1: 0, y2: 12, class: `mark ${kind}` })), ` ${name}`)));
 }

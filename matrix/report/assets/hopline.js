@@ -6,7 +6,7 @@ function hopLine(hop) {
   const end = Math.max(hop.seconds || 0, samples.at.at(-1) ?? 0, hop.events.at(-1)?.[0] ?? 0);
   const bands = phases(hop, end);
   const marks = hop.events.filter(([, , what]) => /^(STOP|RESUME)/.test(what))
-    .map(([at, side, what]) => ({ at, name: `${what} of the ${side} at ${seconds(at)}`, kind: what.startsWith("STOP") ? "stop" : "resume" }));
+    .map(([at, side, what]) => ({ at, name: `${what} of the ${side} at ${seconds(at)}`, kind: what.startsWith("STOP") ? "stop" : "resume", key: what.split(" ")[0] }));
   const shared = { x: samples.at, xLabel: "since the hop began", xFormat: seconds, bands, marks };
   return el("div", { class: "hop", tabindex: "-1" },
     el("h3", {}, `Hop ${hop.number.toLocaleString("en")} `, el("span", { class: `badge ${hop.good ? "v-pass" : "v-fail"}` }, hop.good ? "as it must" : "not as it must"), ` ${hop.outcome}`),
@@ -17,10 +17,10 @@ function hopLine(hop) {
       ["clock jump", optional(hop.clock_jump)],
       ["sent", hop.transferred === null ? "" : `${bytes(hop.transferred)} in ${hop.passes ?? "?"} passes`],
       ["throttle", hop.throttle ? `${hop.throttle} %` : ""]]),
-    drawn ? chart({ ...shared, label: "Memory", yFormat: bytes, height: 230,
+    drawn ? chart({ ...shared, label: "Memory", yFormat: bytes, binary: true, height: 230,
       series: [{ name: "remaining", values: samples.remaining, line: true }, { name: "transferred", values: samples.transferred, line: true }],
       describe: (place) => `${seconds(samples.at[place])}: ${samples.status[place]}, ${bytes(samples.remaining[place])} remaining, ${bytes(samples.transferred[place])} sent, pass ${samples.passes[place]}` }) : null,
-    drawn ? chart({ ...shared, label: "Rates", yFormat: (value) => `${bytes(value)}/s`, height: 190,
+    drawn ? chart({ ...shared, label: "Rates", yFormat: (value) => `${bytes(value)}/s`, binary: true, height: 190,
       series: [{ name: "throughput", values: samples.throughput, line: true }, { name: "dirtied", values: samples.dirty_rate, line: true }],
       describe: (place) => `${seconds(samples.at[place])}: ${bytes(samples.throughput[place])}/s sent, ${bytes(samples.dirty_rate[place])}/s dirtied, throttled by ${samples.throttle[place]} %` }) : null,
     hop.events.length ? el("details", { open: true }, el("summary", {}, el("b", {}, plural(hop.events.length, "event"))),

@@ -88,7 +88,11 @@ function heatMap(grid, rows, columns, filter) {
     columns.heads.map(([name, change]) => el("th", { scope: "col", class: wordy ? "flat" : "tall" },
       link(`#${columns.kind === "test" ? "cases" : "matrix"}?${filter.with(change).query()}`, {}, el("span", {}, name)))));
   let before = [];
-  const body = [...grid.values()].map(({ first, cells }) => {
+  const ordered = [...grid.values()].sort((a, b) => {
+    const axis = rows.axes.find((each) => index.columns[each][a.first] !== index.columns[each][b.first]);
+    return axis ? index.columns[axis][a.first] - index.columns[axis][b.first] : 0;
+  });
+  const body = ordered.map(({ first, cells }) => {
     const values = rows.axes.map((axis) => valueOf(first, axis));
     const change = Object.fromEntries(rows.axes.map((axis, place) => [axis, values[place]]));
     const narrowed = filter.with(change);
@@ -110,13 +114,20 @@ function heatCell(cases, filter, wordy, where) {
   if (!cases) return el("td", { class: "empty" });
   const counts = new Map();
   for (const i of cases) counts.set(verdictOf(i), (counts.get(verdictOf(i)) ?? 0) + 1);
-  const worst = [...index.verdicts, "unfinished"].find((verdict) => counts.has(verdict));
+  const worst = cellVerdict(counts);
   const words = [...counts].map(([verdict, count]) => `${count} ${verdict}`).join(", ");
   const one = cases.length === 1;
   const text = one ? (wordy ? worst : GLYPHS[worst]) : cellCount(counts, cases.length, worst);
   const title = `${where}: ${one ? worst : words}`;
+  const part = !one && BAD.has(worst) && counts.get(worst) * 2 < cases.length;
   return el("td", {}, link(one ? caseLink(cases[0]) : `#cases?${filter.query()}`,
-    { class: `v-${worst}`, title, "aria-label": title }, text));
+    { class: `v-${worst}${part ? " part" : ""}`, title, "aria-label": title }, text));
+}
+
+// The worst verdict; but what was skipped does not hide what passed.
+function cellVerdict(counts) {
+  const worst = [...index.verdicts, "unfinished"].find((verdict) => counts.has(verdict));
+  return worst === "skip" && counts.has("pass") ? "pass" : worst;
 }
 
 function cellCount(counts, total, worst) {

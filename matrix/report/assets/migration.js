@@ -70,11 +70,11 @@ function hopCharts(hops, pick) {
       describe: (place) => `${say(place)}; ${times.map(([name, field]) => `${name} ${seconds(hops[field][place])}`).join(", ")}` }));
   }
   if (known("total_time")) {
-    charts.push(chart({ ...shared, label: "Total time", log: true, yFormat: seconds, height: 190,
+    charts.push(chart({ ...shared, label: "Total time", log: "auto", yFormat: seconds, height: 190,
       series: [{ name: "total time", values: hops.total_time }], limits: limit("total time", hops.limits.total_time) }));
   }
   if (known("transferred")) {
-    charts.push(chart({ ...shared, label: "Bytes sent", log: true, yFormat: bytes, height: 190, series: [{ name: "sent", values: hops.transferred }] }));
+    charts.push(chart({ ...shared, label: "Bytes sent", log: "auto", binary: true, yFormat: bytes, height: 190, series: [{ name: "sent", values: hops.transferred }] }));
   }
   if (known("passes")) {
     charts.push(chart({ ...shared, label: "Passes over the guest's memory", yFormat: (value) => round(value), height: 160, series: [{ name: "passes", values: hops.passes }] }));
@@ -96,14 +96,15 @@ function versionGrid() {
     const key = `${cell.arch} ${cell.machine}`;
     groups.set(key, [...(groups.get(key) ?? []), cell]);
   }
-  return el("div", { class: "grids" }, [...groups].map(([name, cells]) => {
+  const about = el("p", { class: "about" }, "Hops between versions: those that ended as they must, of all; downtime as median / at most.");
+  return el("div", {}, about, el("div", { class: "grids" }, [...groups].map(([name, cells]) => {
     const versions = [...new Set(cells.flatMap((cell) => [cell.source, cell.destination]))].sort(compare);
     return el("figure", { class: "versions" }, el("figcaption", { class: "mono" }, name),
       el("div", { class: "scroll" }, el("table", { class: "heat wordy" },
         el("thead", {}, el("tr", {}, el("th", {}, "from ↓ to →"), versions.map((version) => el("th", { scope: "col" }, version)))),
         el("tbody", {}, versions.map((source) => el("tr", {}, el("th", { scope: "row" }, source),
           versions.map((destination) => gridCell(cells.find((cell) => cell.source === source && cell.destination === destination)))))))));
-  }));
+  })));
 }
 
 function gridCell(cell) {
