@@ -43,7 +43,8 @@ def tail(make: Any, **axes: Any) -> str:
         (
             MemoryBackend.HUGEPAGES,
             (
-                "-object memory-backend-memfd,id=matrix-memory,size=64M,share=on,hugetlb=on,prealloc=on"
+                "-object memory-backend-memfd,id=matrix-memory,size=64M"
+                ",share=on,hugetlb=on,prealloc=on"
                 " -machine memory-backend=matrix-memory"
             ),
         ),
