@@ -16,9 +16,6 @@ from matrix.plan.recipes import RECIPES, lacking_parameter
 from matrix.plan.recipes import lacking as lacking_in
 from matrix.scenario.sense import for_variant, senseless_route, why_senseless
 
-COOPERATIVE_GROUP = "migration"
-"""The group of kvm-unit-tests that ask to be migrated while they run."""
-
 SHARED_BACKENDS = (MemoryBackend.MEMFD, MemoryBackend.HUGEPAGES)
 """Memory that another process can map; without a backend given, it is what a case gets that needs
 it."""

@@ -14,7 +14,6 @@ from matrix.plan.known import holding
 from matrix.plan.kvmtool import TARGET, decide_kvmtool
 from matrix.plan.machines import FAMILIES
 from matrix.plan.memory import why_no_memory
-from matrix.plan.migration import COOPERATIVE_GROUP
 from matrix.plan.sides import no_kvm_elsewhere, settle_migration
 
 __all__ = ["decide", "emulator_architecture", "firmware_for", "plan"]
@@ -72,9 +71,6 @@ def firmware_for(case: Case, binary: Binary, inventory: Inventory) -> Firmware |
 def _unsupported(case: Case) -> str:
     if case.build.efi and case.build.architecture not in efi.ARCHITECTURES:
         return f"EFI builds for {case.build.architecture.value} are not run by this version"
-    if case.migration is None and COOPERATIVE_GROUP in case.test.groups:
-        # Without its hops such a guest waits for ever, and the verdict would be about us.
-        return "in group migration, whose protocol this version does not drive"
     return ""
 
 

@@ -6,8 +6,10 @@ Variants, tests and builds are shared between cases: there may be 100,000 of the
 from collections.abc import Callable, Iterator, Mapping
 
 from matrix.errors import Problem, ScenarioError
+from matrix.migrating import Migration
 from matrix.model import Architecture, Case, Variant
 from matrix.scenario.choose import Chooser, Chosen, unmatched_filters
+from matrix.scenario.cooperation import migration_of_test
 from matrix.scenario.identity import case_id, variant_suffix
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.model import Scenario, SuiteTests
@@ -89,8 +91,13 @@ def _cases_of(
     suffix = variant_suffix(variant)
     migration = for_variant(scenario.migration, variant) if scenario.migration else None
     suite = scenario.suite.kind.value
+    by_groups: dict[tuple[str, ...], tuple[Migration | None, str]] = {}
     for one in chosen.tests:
         name = case_id(scenario.name, one.encoded_name, suffix)
+        groups = one.test.groups
+        if groups not in by_groups:
+            by_groups[groups] = migration_of_test(migration, one.test)
+        migrated, outside = by_groups[groups]
         yield Case(
             id=name,
             scenario=scenario.name,
@@ -99,9 +106,9 @@ def _cases_of(
             variant=variant,
             build=chosen.build,
             settings=scenario.settings,
-            excluded=reason or one.skip_reason,
+            excluded=reason or one.skip_reason or outside,
             expected=known.of(name, one.test.name, variant.arch),
-            migration=migration,
+            migration=migrated,
         )
 
 

@@ -112,7 +112,8 @@ class MigrationSection(Section):
         None,
         description="Who decides when to migrate. once: one hop while the test runs. continuous: "
         "hop after hop until the test ends, or as 'hops' and 'duration' say. cooperative: the "
-        "guest, by kvm-unit-tests' protocol. Default: continuous with 'hops' or 'duration', else "
+        "guest, by kvm-unit-tests' protocol; its group migration always is, even without this "
+        "key. Default: continuous with 'hops' or 'duration', else "
         "once.",
     )
     strategy: Strategies | None = Field(

@@ -33,11 +33,6 @@ def test_what_the_suite_does_not_support(make: Any) -> None:
     assert skipped(decide(case, make.inventory(make.binary()))) == "i386 only"
 
 
-def test_guests_that_ask_to_be_migrated_are_not_left_waiting(make: Any) -> None:
-    case = make.case(accel=Accelerator.TCG, test=make.test(groups=("gic", "migration")))
-    assert "migration" in skipped(decide(case, make.inventory(make.binary())))
-
-
 def test_a_missing_binary_is_a_skip_with_its_reason(make: Any) -> None:
     case = make.case(accel=Accelerator.TCG)
     inventory = make.inventory(missing=(("system", ARM64, "qemu-system-aarch64 is not there"),))

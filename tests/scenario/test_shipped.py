@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from matrix.scenario.expectations import read_expectations
 from matrix.scenario.load import load_scenario
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
@@ -20,3 +21,21 @@ def test_shipped_scenario(path: Path) -> None:
     assert scenario.description
     assert scenario.variants
     assert path.read_text().startswith("# "), "it begins by saying what it is for"
+
+
+EXPECTATIONS = sorted((Path(__file__).parents[2] / "scenarios/expectations").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXPECTATIONS, ids=lambda path: path.stem)
+def test_shipped_known_failures(path: Path) -> None:
+    known, problems = read_expectations(path.read_bytes(), path.name)
+    assert not problems
+    assert known
+    for each in known:
+        expectation = each.expectation
+        assert each.revision, "users have other revisions of the suite"
+        assert expectation.arch
+        assert expectation.accel
+        assert expectation.qemu
+        assert not any("." in pattern for pattern in expectation.cases), "ids are of one scenario"
+        assert "/" not in expectation.reason.split(":")[0], "no path of the host where it was seen"
