@@ -352,6 +352,44 @@ def history(
 
 
 @app.command()
+def ci(
+    system: Annotated[str, typer.Argument(metavar="gitlab|github", help="The CI system.")],
+    scenarios: Scenarios = None,
+    shards: Annotated[
+        int | None, typer.Option("--shards", min=1, help="So many jobs, not one for each variant.")
+    ] = None,
+    native: Annotated[
+        list[str] | None,
+        typer.Option("--native", metavar="ARCH", help="Has runners of its own; may be repeated."),
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option("--baseline", metavar="PATH", help="Fail only on what is worse than it.")
+    ] = "",
+    install: Annotated[
+        str, typer.Option("--install", metavar="REQUIREMENT", help="What pip is to install.")
+    ] = "qemu-matrix",
+    qemu: Qemu = None,
+    build: BuildOption = None,
+    host: HostFile = None,
+) -> None:
+    """Print a pipeline that runs scenarios: one job for each architecture and accelerator."""
+    from matrix.cli.pipelines import PipelineRequest, run_ci, system_named
+
+    request = PipelineRequest(
+        system=system_named(system),
+        scenarios=tuple(scenarios or ()),
+        shards=shards or 0,
+        native=tuple(native or ()),
+        baseline=baseline,
+        install=install,
+        qemu=tuple(qemu or ()),
+        build=tuple(build or ()),
+        host=host,
+    )
+    run_ci(request)
+
+
+@app.command()
 def schema(
     expectations: Annotated[
         bool, typer.Option("--expectations", help="Of files of known failures.")

@@ -1,0 +1,106 @@
+"""``matrix ci``: a pipeline for a CI system, from scenarios."""
+
+import os
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import assert_never
+
+from matrix.ci.github import github_workflow
+from matrix.ci.gitlab import gitlab_pipeline
+from matrix.ci.jobs import Wishes, plan_jobs
+from matrix.errors import UsageError
+from matrix.host.hostfile import load_host_file
+from matrix.run.options import Selection
+from matrix.run.prepare import architecture_named, chosen
+
+
+class System(StrEnum):
+    """CI systems that pipelines are made for."""
+
+    GITLAB = "gitlab"
+    GITHUB = "github"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRequest:
+    """What was asked for, as typed."""
+
+    system: System
+    scenarios: tuple[Path, ...]
+    shards: int = 0
+    native: tuple[str, ...] = ()
+    baseline: str = ""
+    install: str = "qemu-matrix"
+    qemu: tuple[str, ...] = ()
+    build: tuple[str, ...] = ()
+    host: Path | None = None
+
+
+def system_named(name: str) -> System:
+    """The CI system of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return System(name.lower())
+    except ValueError:
+        raise UsageError(f"no pipelines for {name!r}; known: {', '.join(System)}") from None
+
+
+def run_ci(request: PipelineRequest) -> None:
+    """Print the pipeline; nothing is run, and of this host only suite builds are looked at.
+
+    Raises:
+        ScenarioError, SuiteError, UsageError: what the user gave is wrong.
+        NothingSelected: the scenarios have no case.
+    """
+    for path in (*request.scenarios, *filter(None, [request.host])):
+        _check_relative(str(path), "the repository has it at a relative path")
+    if request.baseline:
+        _check_relative(request.baseline, "keep the baseline in the repository")
+    selection = Selection(
+        scenarios=request.scenarios, qemu=request.qemu, build=request.build, host=request.host
+    )
+    scenarios, cases = chosen(selection, load_host_file(request.host))
+    wishes = Wishes(
+        scenarios=tuple(str(path) for path in request.scenarios),
+        options=_options(request),
+        shards=request.shards,
+        native=tuple(dict.fromkeys(architecture_named(name) for name in request.native)),
+        baseline=request.baseline,
+        install=request.install,
+    )
+    jobs = plan_jobs(cases, wishes)
+    match request.system:
+        case System.GITHUB:
+            text = github_workflow(jobs, wishes, "+".join(each.name for each in scenarios))
+        case System.GITLAB:
+            text = gitlab_pipeline(jobs, wishes)
+        case _:
+            assert_never(request.system)
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _options(request: PipelineRequest) -> tuple[str, ...]:
+    """The options that the jobs are given too."""
+    words = [f"--qemu={each}" for each in request.qemu]
+    words += [f"--build={each}" for each in request.build]
+    if request.host is not None:
+        words.append(f"--host={request.host}")
+    return tuple(words)
+
+
+def _check_relative(path: str, why: str) -> None:
+    """A path that stands in a pipeline is one of the repository, on another machine.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if os.path.isabs(path):  # noqa: PTH117 - a name, not a file
+        raise UsageError(f"{path}: an absolute path means nothing to a CI job; {why}")
+    if Path(path).parts[:1] == ("..",):
+        raise UsageError(f"{path} is outside of this directory; run this in the repository's root")

@@ -1,0 +1,106 @@
+"""``matrix ci``: what it prints runs, and fails when it should."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+MATRIX = """#!/bin/sh
+exec {python} -m matrix "$@"
+"""
+
+
+@pytest.fixture
+def repository(world: Any, scripts: Any) -> Any:
+    """A world with ``matrix`` in its PATH and a baseline in which ``bad`` fails."""
+    world.suite(good=scripts.passing(), bad=scripts.failing("x"))
+    (world.root / "bin").mkdir()
+    program = world.root / "bin/matrix"
+    program.write_text(MATRIX.format(python=sys.executable))
+    program.chmod(0o755)
+    assert world.matrix_run("--no-history").returncode == 1
+    (world.root / "baseline").mkdir()
+    (world.root / "out/results.json").rename(world.root / "baseline/results.json")
+    return world
+
+
+def pipeline(world: Any, *more: str) -> dict[str, Any]:
+    done = world.run("ci", "gitlab", "scenario.yaml", "--qemu", "fake=qemu", *more)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = yaml.safe_load(done.stdout)
+    return document
+
+
+def job(world: Any, name: str, *more: str) -> int:
+    """Run a job as a runner does; gives its exit code."""
+    script = pipeline(world, *more)[name]["script"]
+    environment = world.environment()
+    environment["PATH"] = f"{world.root}/bin:{environment['PATH']}"
+    command = "set -e\n" + "\n".join(script)
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=world.root, env=environment, capture_output=True, text=True
+    )
+    return done.returncode
+
+
+BASELINE = ("--baseline", "baseline/results.json")
+
+
+def test_a_job_runs_and_fails_with_its_cases(repository: Any) -> None:
+    assert job(repository, "x86_64-tcg") == 1
+    assert repository.verdicts("run") == {"good": "pass", "bad": "fail"}
+    assert (repository.root / "run/junit.xml").exists()
+
+
+def test_with_a_baseline_known_failures_do_not_fail_it(repository: Any) -> None:
+    assert job(repository, "x86_64-tcg", *BASELINE) == 0
+
+
+def test_with_a_baseline_a_regression_fails_it(repository: Any, scripts: Any) -> None:
+    repository.suite(good=scripts.failing("y"), bad=scripts.failing("x"))
+    assert job(repository, "x86_64-tcg", *BASELINE) == 1
+
+
+def test_with_a_baseline_other_failures_still_fail_it(repository: Any) -> None:
+    (repository.root / "run").mkdir()  # matrix run refuses to overwrite it, with exit code 2
+    assert job(repository, "x86_64-tcg", *BASELINE) == 1
+
+
+def test_shards_balanced_by_the_baseline_run_all_cases(repository: Any) -> None:
+    names = []
+    for number in (1, 2):
+        assert job(repository, f"shard-{number}-of-2", "--shards", "2", *BASELINE) == 0
+        names += repository.verdicts("run")
+        (repository.root / "run").rename(repository.root / f"run-{number}")
+    assert sorted(names) == ["bad", "good"]
+
+
+def test_github_has_the_same_jobs(repository: Any) -> None:
+    done = repository.run("ci", "github", "scenario.yaml", "--qemu", "fake=qemu")
+    include = yaml.safe_load(done.stdout)["jobs"]["matrix"]["strategy"]["matrix"]["include"]
+    assert [entry["name"] for entry in include] == ["x86_64-tcg"]
+    script = "matrix run scenario.yaml --qemu=fake=qemu -k 'arch=x86_64 and accel=tcg' -o run"
+    assert include[0]["script"] == script
+    assert json.dumps(include)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("jenkins", "scenario.yaml"), "no pipelines for 'jenkins'; known: gitlab, github"),
+        (("gitlab",), "no scenario given"),
+        (("gitlab", "/scenario.yaml"), "an absolute path means nothing to a CI job"),
+        (("gitlab", "../scenario.yaml"), "outside of this directory"),
+        (("gitlab", "scenario.yaml", "--native", "z80"), "unknown architecture 'z80'"),
+        (("gitlab", "scenario.yaml", "--native", "arm"), "no case is of that architecture"),
+        (("gitlab", "scenario.yaml", "--shards", "9"), "there are only 2 cases"),
+    ],
+)
+def test_what_is_wrong_is_told(repository: Any, arguments: Any, complaint: str) -> None:
+    done = repository.run("ci", *arguments)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
