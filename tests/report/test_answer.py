@@ -1,6 +1,7 @@
 """The answer: what broke, on which variants."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,10 @@ from matrix.results.outcome import merge
 
 
 @pytest.fixture
-def rows_of(make):
+def rows_of(make: Any) -> Any:
     """Rows from (test, architecture, verdict, reason[, axes])."""
 
-    def build(*cases: Sequence) -> list[Row]:
+    def build(*cases: Sequence[Any]) -> list[Row]:
         rows = []
         for test, arch, verdict, reason, *more in cases:
             case = make.case(test, arch, **(more[0] if more else {}))
@@ -55,17 +56,17 @@ def rows_of(make):
         ),
     ],
 )
-def test_the_conclusion_agrees_with_the_exit_code(counts, code, sentence):
+def test_the_conclusion_agrees_with_the_exit_code(counts: Any, code: Any, sentence: Any) -> None:
     assert conclusion(counts, strict=False) == (code, sentence)
 
 
-def test_an_unexpected_pass_counts_where_it_is_strict():
+def test_an_unexpected_pass_counts_where_it_is_strict() -> None:
     counts: dict[Verdict | None, int] = {Verdict.XPASS: 1}
     assert conclusion(counts, strict=False)[0] is ExitCode.OK
     assert conclusion(counts, strict=True)[0] is ExitCode.NOT_PASSED
 
 
-def test_where_one_axis_tells_it_is_named(rows_of):
+def test_where_one_axis_tells_it_is_named(rows_of: Any) -> None:
     rows = rows_of(
         ("gic", "aarch64", "fail", "x", {"qemu": "7.2"}),
         ("gic", "arm", "fail", "x", {"qemu": "7.2"}),
@@ -78,7 +79,7 @@ def test_where_one_axis_tells_it_is_named(rows_of):
     assert [label for _, label in found.cases] == ["aarch64 tcg QEMU 7.2", "arm tcg QEMU 7.2"]
 
 
-def test_where_no_axis_tells_it_is_counted(rows_of):
+def test_where_no_axis_tells_it_is_counted(rows_of: Any) -> None:
     rows = rows_of(
         ("t", "x86_64", "fail", "x", {"smp": 1}),
         ("t", "x86_64", "pass", "", {"smp": 2}),
@@ -88,14 +89,14 @@ def test_where_no_axis_tells_it_is_counted(rows_of):
     assert broken(rows, strict=False)[0].where == "on 2 of 4 variants"
 
 
-def test_everywhere_and_nowhere_else(rows_of):
+def test_everywhere_and_nowhere_else(rows_of: Any) -> None:
     everywhere = rows_of(("t", "x86_64", "fail", "x"), ("t", "arm", "fail", "x"))
     assert broken(everywhere, strict=False)[0].where == "on every variant that ran it (2)"
     once = rows_of(("t", "x86_64", "fail", "x"), ("t", "arm", "skip", "no QEMU"))
     assert broken(once, strict=False)[0].where == ""
 
 
-def test_the_worst_comes_first(rows_of):
+def test_the_worst_comes_first(rows_of: Any) -> None:
     rows = rows_of(
         ("a", "arm", "fail", "x"),
         ("b", "arm", "crash", "x"),
@@ -106,7 +107,7 @@ def test_the_worst_comes_first(rows_of):
     assert [each.test for each in broken(rows, strict=False)] == ["b", "c", "a"]
 
 
-def test_reasons_that_differ_by_addresses_are_one(rows_of):
+def test_reasons_that_differ_by_addresses_are_one(rows_of: Any) -> None:
     rows = rows_of(
         ("t", "arm", "stall", "dead after 6 s; vCPU 0 at pc 0x1234"),
         ("t", "i386", "stall", "dead after 7 s; vCPU 0 at pc 0x99"),
@@ -116,7 +117,7 @@ def test_reasons_that_differ_by_addresses_are_one(rows_of):
     assert found.reasons == ("dead after 6 s; vCPU 0 at pc 0x1234", "QEMU hangs")
 
 
-def test_skips_by_reason(rows_of):
+def test_skips_by_reason(rows_of: Any) -> None:
     rows = rows_of(
         ("a", "arm", "skip", "no KVM"),
         ("b", "arm", "skip", "no QEMU"),
@@ -128,7 +129,7 @@ def test_skips_by_reason(rows_of):
     ]
 
 
-def test_natively_and_under_emulation(rows_of):
+def test_natively_and_under_emulation(rows_of: Any) -> None:
     rows = rows_of(
         ("timer", "x86_64", "pass", "", {"accel": "kvm"}),
         ("timer", "x86_64", "fail", "x"),

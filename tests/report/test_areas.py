@@ -1,5 +1,7 @@
 """Which area a test is of."""
 
+from typing import Any
+
 import pytest
 
 from matrix.migrating import Migration
@@ -23,17 +25,17 @@ from matrix.report.areas import AREA_NAMES, AREAS, areas_of
         ("something-new", ("unheard-of",), {"Other"}),
     ],
 )
-def test_names_and_groups(make, test, groups, areas):
+def test_names_and_groups(make: Any, test: Any, groups: Any, areas: Any) -> None:
     found = areas_of(make.case(test, groups=groups))
     assert {AREA_NAMES[number] for number in found} == areas
 
 
-def test_a_guest_that_we_migrate_is_of_the_migration(make):
+def test_a_guest_that_we_migrate_is_of_the_migration(make: Any) -> None:
     case = make.case("something-new", migration=Migration())
     assert [AREA_NAMES[number] for number in areas_of(case)] == ["Live migration"]
 
 
-def test_the_table_names_every_area_once():
+def test_the_table_names_every_area_once() -> None:
     names = [area.name for area in AREAS]
     assert len(set(names)) == len(names)
     assert all(area.groups or area.tests for area in AREAS)

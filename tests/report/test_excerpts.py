@@ -8,14 +8,14 @@ import pytest
 from matrix.report.excerpts import WHOLE, Bounds, read_text, texts_of
 
 
-def test_a_small_file_is_shown_whole(tmp_path: Path):
+def test_a_small_file_is_shown_whole(tmp_path: Path) -> None:
     (tmp_path / "console.log").write_bytes(b"one\r\ntwo\n")
     text = read_text(tmp_path / "console.log", Bounds(8, 8))
     assert text is not None
     assert (text.head, text.tail, text.omitted, text.size) == ("one\ntwo\n", "", 0, 9)
 
 
-def test_a_large_file_loses_its_middle_at_lines(tmp_path: Path):
+def test_a_large_file_loses_its_middle_at_lines(tmp_path: Path) -> None:
     lines = "".join(f"line {number:04}\n" for number in range(1000))
     (tmp_path / "console.log").write_text(lines)
     text = read_text(tmp_path / "console.log", Bounds(head=35, tail=25))
@@ -25,7 +25,7 @@ def test_a_large_file_loses_its_middle_at_lines(tmp_path: Path):
     assert text.omitted == 10_000 - 50
 
 
-def test_controls_are_spelt(tmp_path: Path):
+def test_controls_are_spelt(tmp_path: Path) -> None:
     hostile = "\x1b[31mred\x1b[0m \x07 \u202egnp\u2028 \xff".encode("latin-1", "ignore")
     (tmp_path / "console.log").write_bytes(hostile + "\u202e\u2028".encode())
     text = read_text(tmp_path / "console.log", Bounds(100, 100))
@@ -36,7 +36,7 @@ def test_controls_are_spelt(tmp_path: Path):
     assert "\\xff" in text.head
 
 
-def test_a_case_shows_its_files_and_those_of_the_diagnosis(tmp_path: Path):
+def test_a_case_shows_its_files_and_those_of_the_diagnosis(tmp_path: Path) -> None:
     for name in ("console.log", "qemu.log", "command.sh", "qmp.jsonl"):
         (tmp_path / name).write_text(name)
     (tmp_path / "diagnosis").mkdir()
@@ -46,7 +46,7 @@ def test_a_case_shows_its_files_and_those_of_the_diagnosis(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder", "missing"])
-def test_only_regular_files_are_opened(tmp_path: Path, kind: str):
+def test_only_regular_files_are_opened(tmp_path: Path, kind: str) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
     path = tmp_path / "case/console.log"
@@ -63,7 +63,7 @@ def test_only_regular_files_are_opened(tmp_path: Path, kind: str):
     assert read_text(path, Bounds(10, 10)) is None
 
 
-def test_a_diagnosis_that_is_a_link_is_not_followed(tmp_path: Path):
+def test_a_diagnosis_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "secret.txt").write_text("secret")

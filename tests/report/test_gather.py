@@ -23,7 +23,7 @@ def details(gathered: Gathered, number: int) -> Any:
     return json.loads(chunk)[where.place]
 
 
-def test_rows_columns_and_details(make, recorded, tmp_path):
+def test_rows_columns_and_details(make: Any, recorded: Any, tmp_path: Path) -> None:
     failed = make.attempt(
         "fail",
         "1 of 2 subtests failed",
@@ -65,7 +65,7 @@ def test_rows_columns_and_details(make, recorded, tmp_path):
     assert gathered.details.metrics == [[1, 1, "latency: max", 7.5, "us"]]
 
 
-def test_the_facts_of_a_run(make, recorded, tmp_path):
+def test_the_facts_of_a_run(make: Any, recorded: Any, tmp_path: Path) -> None:
     record = recorded([(make.run(make.case()), make.attempt(), {})])
     (facts,) = gather([record], tmp_path / "pages/index.html").runs
     assert facts.link == "../run"
@@ -75,8 +75,8 @@ def test_the_facts_of_a_run(make, recorded, tmp_path):
     assert facts.host == "2 × Fast CPU"
 
 
-def test_several_runs_are_an_axis(make, recorded, tmp_path):
-    results = [(make.run(make.case()), make.attempt(), {})]
+def test_several_runs_are_an_axis(make: Any, recorded: Any, tmp_path: Path) -> None:
+    results: Any = [(make.run(make.case()), make.attempt(), {})]
     records = [recorded(results, "a/run"), recorded(results, "b/run")]
     gathered = gather(records, tmp_path / "index.html")
     assert [run.name for run in gathered.runs] == ["run", "run (2)"]
@@ -84,7 +84,9 @@ def test_several_runs_are_an_axis(make, recorded, tmp_path):
     assert gathered.index()["links"] == ["a/run", "b/run"]
 
 
-def test_cases_that_failed_have_room_before_others(make, recorded, tmp_path, monkeypatch):
+def test_cases_that_failed_have_room_before_others(
+    make: Any, recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("matrix.report.gather.DETAILS_BUDGET", 60_000)
     monkeypatch.setattr("matrix.report.gather.LEAST_DETAILS", 60_000)
     files = {"console.log": "".join(f"line {n * 7919 % 1000003:x}\n" for n in range(600))}
@@ -98,15 +100,22 @@ def test_cases_that_failed_have_room_before_others(make, recorded, tmp_path, mon
     assert sum(map(len, gathered.details.packer.chunks)) < 90_000
 
 
-def test_an_interrupted_run_has_rows_without_a_verdict(make, recorded, tmp_path):
-    results = [(make.run(make.case("a")), make.attempt(), {}), (make.run(make.case("b")), None, {})]
+def test_an_interrupted_run_has_rows_without_a_verdict(
+    make: Any, recorded: Any, tmp_path: Path
+) -> None:
+    results: Any = [
+        (make.run(make.case("a")), make.attempt(), {}),
+        (make.run(make.case("b")), None, {}),
+    ]
     gathered = gather([recorded(results)], tmp_path / "run/report.html")
     assert gathered.counts() == {Verdict.PASS: 1, None: 1}
     assert gathered.runs[0].unfinished == 1
     assert gathered.index()["verdict"] == [9, -1]
 
 
-def test_hops_are_gathered(make, recorded, write_hops, summary, tmp_path):
+def test_hops_are_gathered(
+    make: Any, recorded: Any, write_hops: Any, summary: Any, tmp_path: Path
+) -> None:
     case = make.case("ram-integrity", migration=Migration())
     hops = {"hops.jsonl": write_hops(40, bad=[3]).read_bytes()}
     record = recorded([(make.run(case), make.attempt(migration=summary), hops)])
@@ -126,7 +135,9 @@ def test_hops_are_gathered(make, recorded, write_hops, summary, tmp_path):
     }
 
 
-def test_a_folder_outside_of_the_run_is_neither_read_nor_linked(make, recorded, tmp_path):
+def test_a_folder_outside_of_the_run_is_neither_read_nor_linked(
+    make: Any, recorded: Any, tmp_path: Path
+) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret/console.log").write_text("secret\n")
     record = recorded([(make.run(make.case()), make.attempt(), {"console.log": "mine\n"})])
@@ -142,7 +153,9 @@ def test_a_folder_outside_of_the_run_is_neither_read_nor_linked(make, recorded, 
         assert attempt["artifacts"] == ""
 
 
-def test_numbers_that_guests_print_are_bounded(make, recorded, tmp_path, monkeypatch):
+def test_numbers_that_guests_print_are_bounded(
+    make: Any, recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cases_module, "MOST_POINTS", 5)
     metrics = tuple((f"m{n}", float(n), "ns") for n in range(9))
     record = recorded([(make.run(make.case()), make.attempt(metrics=metrics), {})])
@@ -159,11 +172,13 @@ def test_numbers_that_guests_print_are_bounded(make, recorded, tmp_path, monkeyp
         ("7.2.0", "7.2.0", "7.2.0"),
     ],
 )
-def test_qemus_are_named_by_version(name, version, label):
+def test_qemus_are_named_by_version(name: Any, version: Any, label: Any) -> None:
     assert qemu_label(name, version) == label
 
 
-def test_what_was_skipped_of_a_strangers_run_has_no_path(make, recorded, tmp_path: Path):
+def test_what_was_skipped_of_a_strangers_run_has_no_path(
+    make: Any, recorded: Any, tmp_path: Path
+) -> None:
     run = replace(make.run(make.case()), why="")
     record = recorded([(run, make.attempt(accelerator="<b>", seconds=1e300), {})])
     gathered = gather([record], tmp_path / "run/report.html")

@@ -12,16 +12,16 @@ SUMMARY: 6 tests
 """
 
 
-def test_the_timer_guest():
+def test_the_timer_guest() -> None:
     buckets = ((65536, 165), (131072, 10), (524288, 3))
     assert histograms(CONSOLE) == (Histogram("timer", "ns", buckets),)
 
 
-def test_bounds_that_start_again_are_another_histogram():
+def test_bounds_that_start_again_are_another_histogram() -> None:
     assert [len(each.buckets) for each in histograms(CONSOLE + CONSOLE)] == [3, 3]
 
 
-def test_other_lines_are_none():
+def test_other_lines_are_none() -> None:
     for line in (
         "FAIL: timer: histogram: 3 below 8 ns",
         "INFO: timer: histogram: many below 8 ns",
@@ -31,6 +31,6 @@ def test_other_lines_are_none():
         assert histograms(line) == ()
 
 
-def test_a_flood_is_bounded():
+def test_a_flood_is_bounded() -> None:
     flood = "".join(f"INFO: x: histogram: 1 below {n} ns\n" for n in range(1, 1000))
     assert [len(each.buckets) for each in histograms(flood)] == [MOST_BUCKETS]

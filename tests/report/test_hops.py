@@ -25,7 +25,7 @@ def table(write_hops: Callable[..., Path]) -> HopTable:
     return found
 
 
-def test_every_hop_is_read(table: HopTable):
+def test_every_hop_is_read(table: HopTable) -> None:
     assert len(table) == 3000
     assert list(table.hop_numbers[:3]) == [1, 2, 3]
     assert table.word("outcome", 76) == "lost"
@@ -33,11 +33,11 @@ def test_every_hop_is_read(table: HopTable):
     assert table.unusable == 0
 
 
-def test_few_hops_are_all_drawn(table: HopTable):
+def test_few_hops_are_all_drawn(table: HopTable) -> None:
     assert thinned(table, 3000) == list(range(3000))
 
 
-def test_many_are_thinned_and_no_extreme_is_lost(table: HopTable):
+def test_many_are_thinned_and_no_extreme_is_lost(table: HopTable) -> None:
     rows = thinned(table, 300)
     assert len(rows) <= 320
     assert rows == sorted(set(rows))
@@ -47,7 +47,7 @@ def test_many_are_thinned_and_no_extreme_is_lost(table: HopTable):
         assert max(column) == max(column[row] for row in rows)
 
 
-def test_time_lines_are_kept_of_the_bad_and_the_worst(table: HopTable, tmp_path: Path):
+def test_time_lines_are_kept_of_the_bad_and_the_worst(table: HopTable, tmp_path: Path) -> None:
     rows = telling_rows(table)
     assert {0, 76, 2998} <= set(rows)
     worst = max(range(3000), key=table.numbers["blackout"].__getitem__)
@@ -57,7 +57,7 @@ def test_time_lines_are_kept_of_the_bad_and_the_worst(table: HopTable, tmp_path:
     assert found[76].samples
 
 
-def test_what_nobody_said_is_no_number(write_hops: Callable[..., Path]):
+def test_what_nobody_said_is_no_number(write_hops: Callable[..., Path]) -> None:
     path = write_hops(1)
     line = path.read_text().replace('"blackout":', '"was":')
     path.write_text(line)
@@ -66,7 +66,7 @@ def test_what_nobody_said_is_no_number(write_hops: Callable[..., Path]):
     assert math.isnan(table.numbers["blackout"][0])
 
 
-def test_lines_that_are_no_hop_are_counted(write_hops: Callable[..., Path]):
+def test_lines_that_are_no_hop_are_counted(write_hops: Callable[..., Path]) -> None:
     path = write_hops(3)
     whole = path.read_bytes()
     path.write_bytes(b"{}\nnonsense\n\xff\n" + whole + whole[:100])
@@ -78,7 +78,7 @@ def test_lines_that_are_no_hop_are_counted(write_hops: Callable[..., Path]):
 
 def test_a_line_without_end_is_passed_over(
     write_hops: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(module, "LONGEST_LINE", 20_000)
     path = write_hops(2)
     path.write_bytes(b"x" * 70_000 + b"\n" + path.read_bytes())
@@ -89,7 +89,7 @@ def test_a_line_without_end_is_passed_over(
 
 def test_a_file_that_is_too_large_is_said_to_be_cut(
     write_hops: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     path = write_hops(50)
     monkeypatch.setattr(module, "LARGEST_FILE", path.stat().st_size // 2)
     table = read_hops(path)
@@ -99,14 +99,14 @@ def test_a_file_that_is_too_large_is_said_to_be_cut(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n\n", b"no hop\n"])
-def test_no_hops(tmp_path: Path, content: bytes | None):
+def test_no_hops(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "hops.jsonl"
     if content is not None:
         path.write_bytes(content)
     assert read_hops(path) is None
 
 
-def test_a_file_that_changed_meanwhile_gives_none(write_hops: Callable[..., Path]):
+def test_a_file_that_changed_meanwhile_gives_none(write_hops: Callable[..., Path]) -> None:
     path = write_hops(3)
     table = read_hops(path)
     assert table is not None
@@ -114,5 +114,5 @@ def test_a_file_that_changed_meanwhile_gives_none(write_hops: Callable[..., Path
     assert list(whole_hops(path, table, [0, 2])) == []
 
 
-def test_the_tables_name_fields_of_a_hop():
+def test_the_tables_name_fields_of_a_hop() -> None:
     assert set(module.QUANTITIES) | set(module.WORDS) <= set(Hop.__slots__)

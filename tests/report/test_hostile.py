@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ PLACES = ("", "#matrix", "#cases", "#measurements", "#kvm", "#migration")
 
 
 @pytest.fixture
-def report(make, recorded, write_hops, summary) -> Path:
+def report(make: Any, recorded: Any, write_hops: Any, summary: Any) -> Path:
     hops = [json.loads(line) for line in write_hops(20, bad=[3]).read_text().splitlines()]
     for hop in hops:
         hop |= {"source": HOSTILE, "destination": HOSTILE, "machine": HOSTILE, "reason": HOSTILE}
@@ -67,7 +68,7 @@ def report(make, recorded, write_hops, summary) -> Path:
     return write_run_report(load_run(record.run.path))
 
 
-def test_nothing_executes(reader, report):
+def test_nothing_executes(reader: Any, report: Path) -> None:
     page = reader.open(report)
     requests = list(reader.requests)
     for place in PLACES[1:]:
@@ -90,7 +91,7 @@ def test_nothing_executes(reader, report):
     assert [each for each in reader.requests if each not in requests] == []
 
 
-def test_links_lead_to_the_page_or_into_the_run(reader, report):
+def test_links_lead_to_the_page_or_into_the_run(reader: Any, report: Path) -> None:
     for place in (*PLACES, "#cases?v=bad"):
         page = reader.open(report) if place == "" else reader.go(place)
         for href in page.eval_on_selector_all("a", "all => all.map(a => a.getAttribute('href'))"):
@@ -112,7 +113,7 @@ def test_links_lead_to_the_page_or_into_the_run(reader, report):
         "new Function('return 1')()",
     ],
 )
-def test_the_policy_forbids_what_we_do_not_do(reader, report, deed):
+def test_the_policy_forbids_what_we_do_not_do(reader: Any, report: Path, deed: Any) -> None:
     page = reader.open(report)
     refused = page.evaluate(
         """deed => {
@@ -127,7 +128,7 @@ def test_the_policy_forbids_what_we_do_not_do(reader, report, deed):
     assert answer == "refused"
 
 
-def test_a_hash_that_a_stranger_made_does_no_harm(reader, report):
+def test_a_hash_that_a_stranger_made_does_no_harm(reader: Any, report: Path) -> None:
     for place in (
         "#case=0/<img src=x onerror=alert(1)>",
         "#case=%",

@@ -24,7 +24,7 @@ LATENCY = (
 )
 
 
-def outcome(make, case) -> tuple[Any, Any, Any]:
+def outcome(make: Any, case: Any) -> tuple[Any, Any, Any]:
     run = make.run(case)
     match case.test.name, case.variant.arch.value:
         case "memory", "s390x":
@@ -46,20 +46,20 @@ def outcome(make, case) -> tuple[Any, Any, Any]:
 
 
 @pytest.fixture
-def report(make, recorded) -> Path:
+def report(make: Any, recorded: Any) -> Path:
     cases = [make.case(test, arch) for arch in ARCHITECTURES for test in TESTS]
     return write_run_report(recorded([outcome(make, case) for case in cases]))
 
 
 @pytest.fixture
-def calm(reader):
+def calm(reader: Any) -> Any:
     """The reader, whose page must not complain nor load anything."""
     yield reader
     assert reader.problems == []
     assert all(each.startswith(("file:", "about:", "blob:")) for each in reader.requests)
 
 
-def test_first_the_answer(calm, report):
+def test_first_the_answer(calm: Any, report: Path) -> None:
     page = calm.open(report)
     assert page.locator("h1").inner_text() == "1 of 11 cases did not pass."
     assert page.locator(".word").inner_text() == "Failed"
@@ -71,7 +71,7 @@ def test_first_the_answer(calm, report):
     assert "smoke.memory.s390x.tcg" in page.locator("#case h2").inner_text()
 
 
-def test_every_cell_of_the_matrix_leads_to_its_case(calm, report):
+def test_every_cell_of_the_matrix_leads_to_its_case(calm: Any, report: Path) -> None:
     page = calm.open(report, "#matrix")
     assert page.locator(".heat tbody tr").count() == 3
     cells = page.locator(".heat tbody td a")
@@ -84,7 +84,7 @@ def test_every_cell_of_the_matrix_leads_to_its_case(calm, report):
     assert "smoke.memory.s390x.tcg" in page.locator("#case h2").inner_text()
 
 
-def test_a_case_says_everything(calm, report):
+def test_a_case_says_everything(calm: Any, report: Path) -> None:
     page = calm.open(report, "#case=0/smoke.memory.s390x.tcg")
     text = page.locator("#case").inner_text()
     for words in (
@@ -100,7 +100,7 @@ def test_a_case_says_everything(calm, report):
     assert link.get_attribute("href") == "./cases/smoke.memory.s390x.tcg/console.log"
 
 
-def test_the_console_is_searched(calm, report):
+def test_the_console_is_searched(calm: Any, report: Path) -> None:
     page = calm.open(report, "#case=0/smoke.memory.s390x.tcg")
     search = page.get_by_label("Search Console")
     search.fill("page 39")
@@ -117,15 +117,15 @@ def test_the_console_is_searched(calm, report):
     assert page.locator("#case mark").inner_text() == "stale page"
 
 
-def rows(page) -> list[str]:
+def rows(page: Any) -> list[str]:
     return [text.replace("\n", " ") for text in page.locator(".vrow").all_inner_texts()]
 
 
-def shown(page) -> str:
+def shown(page: Any) -> Any:
     return page.locator("#cases [role=status]").inner_text()
 
 
-def test_cases_are_filtered(calm, report):
+def test_cases_are_filtered(calm: Any, report: Path) -> None:
     page = calm.open(report, "#cases")
     assert shown(page) == "12 cases"
     page.fill("#search", "s390x")
@@ -142,7 +142,7 @@ def test_cases_are_filtered(calm, report):
     assert shown(page) == "0 cases of 12"
 
 
-def test_cases_are_sorted(calm, report):
+def test_cases_are_sorted(calm: Any, report: Path) -> None:
     page = calm.open(report, "#cases?test=boot")
     page.get_by_role("button", name="architecture").click()
     assert [row.split()[2] for row in rows(page)] == ["aarch64", "s390x", "x86_64"]
@@ -150,7 +150,7 @@ def test_cases_are_sorted(calm, report):
     assert [row.split()[2] for row in rows(page)] == ["x86_64", "s390x", "aarch64"]
 
 
-def test_filters_of_links_can_be_taken_away(calm, report):
+def test_filters_of_links_can_be_taken_away(calm: Any, report: Path) -> None:
     page = calm.open(report, "#cases?arch=s390x&v=bad")
     assert shown(page) == "1 case of 12"
     page.locator(".chip", has_text="architecture: s390x").click()
@@ -158,7 +158,7 @@ def test_filters_of_links_can_be_taken_away(calm, report):
     assert page.locator(".chip", has_text="architecture").count() == 0
 
 
-def test_the_keyboard_suffices(calm, report):
+def test_the_keyboard_suffices(calm: Any, report: Path) -> None:
     page = calm.open(report)
     page.keyboard.press("/")
     expect(page.locator("#search")).to_be_focused()
@@ -176,7 +176,7 @@ def test_the_keyboard_suffices(calm, report):
     expect(page.locator("#case h2")).to_contain_text("s390x")
 
 
-def test_arrows_move_in_the_matrix(calm, report):
+def test_arrows_move_in_the_matrix(calm: Any, report: Path) -> None:
     page = calm.open(report, "#matrix")
     page.locator(".heat tbody td a").first.focus()
     for key in ("ArrowRight", "ArrowDown"):
@@ -184,7 +184,7 @@ def test_arrows_move_in_the_matrix(calm, report):
     assert page.evaluate("document.activeElement.title") == "aarch64 tcg, smp: skip"
 
 
-def test_the_back_button_goes_back(calm, report):
+def test_the_back_button_goes_back(calm: Any, report: Path) -> None:
     page = calm.open(report, "#cases?q=memory")
     page.locator(".vrow", has_text="s390x").click()
     page.wait_for_selector("#case h2")
@@ -193,7 +193,7 @@ def test_the_back_button_goes_back(calm, report):
     assert page.input_value("#search") == "memory"
 
 
-def test_measurements(calm, report):
+def test_measurements(calm: Any, report: Path) -> None:
     page = calm.open(report, "#measurements")
     assert page.locator("figure.multiple").count() == 3
     label = page.locator("figure.multiple svg").first.get_attribute("aria-label")
@@ -203,7 +203,7 @@ def test_measurements(calm, report):
         assert words in text
 
 
-def test_the_state_of_kvm(calm, report):
+def test_the_state_of_kvm(calm: Any, report: Path) -> None:
     page = calm.open(report, "#kvm")
     overview = page.locator("table.overview").inner_text()
     assert "emulated 1/1" in overview
@@ -213,7 +213,7 @@ def test_the_state_of_kvm(calm, report):
     assert shown(page) == "1 case of 12"
 
 
-def test_migration(calm, make, recorded, write_hops, summary):
+def test_migration(calm: Any, make: Any, recorded: Any, write_hops: Any, summary: Any) -> None:
     limits = Limits(downtime_max=0.05, blackout_max=0.2)
     case = make.case("ram-integrity", migration=Migration(limits=limits))
     hops = {"hops.jsonl": write_hops(120, bad=[7]).read_bytes()}
@@ -242,8 +242,8 @@ def test_migration(calm, make, recorded, write_hops, summary):
     assert page.locator(".hop h3").inner_text().startswith("Hop 2 ")
 
 
-def test_several_runs_have_trends(calm, make, recorded, tmp_path):
-    results = [(make.run(make.case("timer")), make.attempt(metrics=LATENCY), {})]
+def test_several_runs_have_trends(calm: Any, make: Any, recorded: Any, tmp_path: Path) -> None:
+    results: Any = [(make.run(make.case("timer")), make.attempt(metrics=LATENCY), {})]
     records = [recorded(results, name) for name in ("monday", "tuesday")]
     page = calm.open(write_report(records, tmp_path / "out"), "#measurements")
     assert "over the runs" in page.locator("#measurements").inner_text()
@@ -251,7 +251,7 @@ def test_several_runs_have_trends(calm, make, recorded, tmp_path):
     assert shown(page) == "1 case of 2"
 
 
-def test_without_scripts_the_answer_is_there(browser, report):
+def test_without_scripts_the_answer_is_there(browser: Any, report: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(report.as_uri())
@@ -263,7 +263,7 @@ def test_without_scripts_the_answer_is_there(browser, report):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_can_be_read(browser, report, scheme):
+def test_words_can_be_read(browser: Any, report: Path, scheme: Any) -> None:
     """Contrast of text and ground as WCAG 2.1 asks for it: 4.5."""
     page = browser.new_page(color_scheme=scheme)
     page.goto(report.as_uri() + "#matrix")

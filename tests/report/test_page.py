@@ -5,6 +5,7 @@ import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,15 +21,15 @@ class Elements(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: dict[str, list[str]] = {}
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.tags.append((tag, dict(attrs)))
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         self.texts.setdefault(self.tags[-1][0] if self.tags else "", []).append(data)
 
 
 @pytest.fixture
-def page(make, recorded, tmp_path: Path) -> str:
+def page(make: Any, recorded: Any, tmp_path: Path) -> str:
     case = make.case(HOSTILE, scenario=HOSTILE, case_id=HOSTILE)
     attempt = make.attempt("fail", HOSTILE, subtests=[("fail", HOSTILE, HOSTILE)])
     skip = make.skip(make.case("other"), HOSTILE)
@@ -42,7 +43,7 @@ def page(make, recorded, tmp_path: Path) -> str:
     return path.read_text()
 
 
-def test_only_our_elements_are_in_it(page: str):
+def test_only_our_elements_are_in_it(page: str) -> None:
     parser = Elements()
     parser.feed(page)
     scripts = [attributes for tag, attributes in parser.tags if tag == "script"]
@@ -55,7 +56,7 @@ def test_only_our_elements_are_in_it(page: str):
         assert (attributes.get("href") or "#").startswith("#")
 
 
-def test_the_policy_names_the_script_by_its_digest(page: str):
+def test_the_policy_names_the_script_by_its_digest(page: str) -> None:
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None
     script = page.partition('<script type="module">')[2].partition("</script>")[0]
@@ -67,14 +68,14 @@ def test_the_policy_names_the_script_by_its_digest(page: str):
     assert policy[1].startswith("default-src &#39;none&#39;")
 
 
-def test_nothing_hostile_is_in_it_as_it_was(page: str):
+def test_nothing_hostile_is_in_it_as_it_was(page: str) -> None:
     assert "<script>alert" not in page
     assert "<img" not in page
     for character in "\x1b\u202e\u2028":
         assert character not in page
 
 
-def test_our_scripts_make_no_html_from_text():
+def test_our_scripts_make_no_html_from_text() -> None:
     folder = Path("matrix/report/assets")
     folder = Path(__file__).parents[2] / folder
     text = "".join((folder / name).read_text() for name in SCRIPTS)
@@ -83,14 +84,14 @@ def test_our_scripts_make_no_html_from_text():
     assert sorted(SCRIPTS) == sorted(each.name for each in folder.glob("*.js"))
 
 
-def test_the_answer_needs_no_script(page: str):
+def test_the_answer_needs_no_script(page: str) -> None:
     body = page.partition("<body>")[2].partition('<script type="text/plain"')[0]
     assert "1 of 1 case did not pass." in body
     assert "What broke" in body
     assert "State of KVM" in body
 
 
-def test_a_page_of_ours_is_known_again(page: str, tmp_path: Path):
+def test_a_page_of_ours_is_known_again(page: str, tmp_path: Path) -> None:
     assert is_page(tmp_path / "run/report.html")
     (tmp_path / "other.html").write_text("<!doctype html><title>mine</title>")
     assert not is_page(tmp_path / "other.html")

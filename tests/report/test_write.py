@@ -1,5 +1,8 @@
 """Where reports go."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from matrix.errors import UsageError
@@ -7,28 +10,28 @@ from matrix.report.write import write_report, write_run_report
 
 
 @pytest.fixture
-def record(make, recorded):
+def record(make: Any, recorded: Any) -> Any:
     return recorded([(make.run(make.case()), make.attempt(), {})])
 
 
-def test_a_run_gets_its_page_and_gets_it_anew(record):
+def test_a_run_gets_its_page_and_gets_it_anew(record: Any) -> None:
     path = write_run_report(record)
     assert path == record.run.path / "report.html"
     assert write_run_report(record).read_bytes() == path.read_bytes()
 
 
-def test_a_folder_is_made(record, tmp_path):
+def test_a_folder_is_made(record: Any, tmp_path: Path) -> None:
     path = write_report([record], tmp_path / "a/b")
     assert path == tmp_path / "a/b/index.html"
     assert write_report([record], tmp_path / "a/b") == path
 
 
-def test_a_page_of_others_is_left_alone(record, tmp_path):
+def test_a_page_of_others_is_left_alone(record: Any, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("mine")
     with pytest.raises(UsageError, match="is no report: name another folder"):
         write_report([record], tmp_path)
     assert (tmp_path / "index.html").read_text() == "mine"
 
 
-def test_a_small_run_has_a_small_page(record):
+def test_a_small_run_has_a_small_page(record: Any) -> None:
     assert write_run_report(record).stat().st_size < 150_000
