@@ -52,9 +52,11 @@ async def run_file_hop(
                 end = await _made(hop, joined, sampler, snapshot=snapshot)
                 end.seconds = hop.elapsed
         end.information = end.information or sampler.last
+        if end.outcome is HopOutcome.COMPLETED:
+            joined.hand_over()  # what was held has not been
+        joined.release()
         await injector.before_ending(hop, end)
         if end.outcome in (HopOutcome.FAILED, HopOutcome.CANCELLED):
-            joined.release()
             end = await leave_on_source(hop, end)
     finally:
         joined.release()

@@ -78,11 +78,12 @@ async def set_side(hop: LiveHop, side: Endpoint) -> None:
         MonitorError: it refuses them.
     """
     able = hop.abilities[side.emulator.name]
-    capabilities = capability_settings(hop.strategy, able, hop.capabilities)
-    await side.execute("migrate-set-capabilities", {"capabilities": capabilities})
+    # Parameters first: with those of an earlier hop (TLS) it may refuse capabilities of this one.
     parameters = parameter_settings(hop.strategy, able, hop.parameters, side.parameters)
     side.parameters |= parameters.keys()
     await side.execute("migrate-set-parameters", parameters)
+    capabilities = capability_settings(hop.strategy, able, hop.capabilities)
+    await side.execute("migrate-set-capabilities", {"capabilities": capabilities})
 
 
 async def _carried_over(hop: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
