@@ -83,9 +83,10 @@ def case_lines(case: CaseHistory, width: int, last: int) -> Iterator[Line]:
     yield line(case.id, Style.HEADING)
     yield (
         (f"  {case.last.verdict.value:<8}", Style.of(case.last.verdict)),
-        (f"{_day(case.last.run)}, {_where(case.last)}", Style.PLAIN),
+        (_day(case.last.run), Style.PLAIN),
     )
     yield from wrapped(case.last.reason, width, " " * 10)
+    yield from wrapped(_where(case.last, case.suite), width, " " * 10, Style.FAINT)
     yield BLANK
     shown = case.entries[-last:]
     strip = "".join(LETTERS[entry.verdict] for entry in case.entries)
@@ -231,19 +232,19 @@ def _break_lines(case: CaseHistory, width: int) -> Iterator[Line]:
             yield line(f"Never good in {counted(len(telling(case.entries)), 'run')}", Style.FAIL)
         return
     yield BLANK
-    state = f"bad in {counted(found.bad, 'run')}"
-    state += f", good again since {_day(found.fixed.run)}" if found.fixed else " since, up to now"
-    yield (
-        ("Broke: ", Style.HEADING),
-        (state, Style.PLAIN if found.fixed else Style.FAIL),
-    )
+    runs = counted(found.bad, "run")
+    if found.fixed is not None:
+        text = f"for {runs}, good again since {_day(found.fixed.run)}"
+        yield (("Broke: ", Style.HEADING), (text, Style.PLAIN))
+    else:
+        yield (("Broken: ", Style.HEADING), (f"for {runs}, up to the latest", Style.FAIL))
     for what, entry in (("last good", found.last_good), ("first bad", found.first_bad)):
         yield (
             (f"  {what}  ", Style.FAINT),
             (f"{_day(entry.run)}  {entry.verdict.value:<8}", Style.of(entry.verdict)),
             (printable(entry.run.key), Style.PLAIN),
         )
-        yield from wrapped(_where(entry), width, " " * 13)
+        yield from wrapped(_where(entry, case.suite), width, " " * 13)
     yield from _difference_lines(found, width)
 
 
@@ -272,7 +273,7 @@ def _trend_lines(case: CaseHistory, width: int) -> Iterator[Line]:
 
 
 def _trend_line(trend: Trend, width: int) -> Iterator[Line]:
-    """``cpuid  1,240 cycles ±12 of 30  ▁▁▁▂  latest +35 %``."""
+    """``cpuid  1,240 cycles ±12 of 30 attempts  ▁▁▁▂  1,240 → 1,674 +35 %``."""
     name = shortened(trend.name, LONGEST_NAME) if trend.name else "median"
     words = f"  {name}  {_measured(trend)}"
     told = ""
@@ -292,11 +293,11 @@ def _trend_line(trend: Trend, width: int) -> Iterator[Line]:
 
 
 def _measured(trend: Trend) -> str:
-    """``2.1 s ±0.1 of 12``: median and spread of all attempts."""
+    """``2.1 s ±0.1 of 12 attempts``: their median and spread."""
     unit = f" {printable(trend.unit)}" if trend.unit else ""
     overall = trend.overall
-    spread = f" ±{_number(overall.spread)}" if overall.count > 1 else ""
-    return f"{_number(overall.median)}{unit}{spread} of {overall.count}"
+    spread = f" ±{_spread(overall.spread)}" if overall.count > 1 else ""
+    return f"{_number(overall.median)}{unit}{spread} of {counted(overall.count, 'attempt')}"
 
 
 def _sparkline(values: Sequence[float], most: int) -> str:
@@ -314,18 +315,22 @@ def _number(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
+def _spread(value: float) -> str:
+    return f"{value:.2g}" if value < 99.5 else f"{value:,.0f}"
+
+
 def _day(run: PastRun) -> str:
     """``2026-11-21 09:30``."""
     return printable(run.started[:16].replace("T", " "))
 
 
-def _where(entry: Entry) -> str:
+def _where(entry: Entry, suite: str) -> str:
     """``QEMU 10.0.2, tcg, kernel 6.1.0, kvm-unit-tests 1da1819e49fc, on builder``."""
     parts = [
         f"QEMU {entry.qemu_version.partition(' ')[0]}" if entry.qemu_version else "",
         entry.accelerator,
         f"kernel {entry.run.kernel}" if entry.run.kernel else "",
-        f"suite {short_revision(entry.suite_revision)}" if entry.suite_revision else "",
+        f"{suite} {short_revision(entry.suite_revision)}" if entry.suite_revision else "",
         f"on {entry.run.hostname}" if entry.run.hostname else "",
     ]
     return printable(", ".join(part for part in parts if part))

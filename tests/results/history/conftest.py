@@ -15,7 +15,7 @@ import pytest
 
 from matrix.inventory import KvmProof, KvmState
 from matrix.model import Architecture
-from matrix.results.fingerprint import QemuFingerprint
+from matrix.results.fingerprint import QemuFingerprint, ScenarioSource
 from matrix.results.history.place import Database
 from matrix.results.record import RunRecord
 from matrix.results.recorder import Recorder
@@ -156,6 +156,7 @@ def night(make: Any, tmp_path: Path) -> Nights:
         )
         info = replace(
             info,
+            scenarios=(ScenarioSource.of(scenario, f"{scenario}.yaml", f"name: {scenario}\n"),),
             started=f"2026-11-{day:02}T21:30:00.000Z",
             hostname=hostname,
             host=replace(info.host, kernel=kernel, cpu_model="Neoverse"),
