@@ -152,6 +152,12 @@ def record_run(path: Path, results: Results, **more: Any) -> RunRecord:
     return load_run(path)
 
 
+@pytest.fixture(scope="session")
+def record_at() -> RunMaker:
+    """:func:`record_run`."""
+    return record_run
+
+
 @pytest.fixture
 def recorded(tmp_path: Path) -> RunMaker:
     """Makes a run directory in which each case came to what is given."""

@@ -1,0 +1,47 @@
+"""``matrix report``, and the page that every run leaves."""
+
+from typing import Any
+
+PASSING = {"cont": [["stdout", "PASS: all is well\nSUMMARY: 1 tests\n"]]}
+FAILING = {"cont": [["stdout", "FAIL: one\n"], ["exit", 3]]}
+
+
+def test_a_run_leaves_its_page(world: Any) -> None:
+    world.suite(good=PASSING, bad=FAILING)
+    assert world.matrix_run().returncode == 1
+    page = (world.root / "out/report.html").read_text()
+    assert "1 of 2 cases did not pass." in page
+
+
+def test_runs_are_put_together(world: Any) -> None:
+    world.suite(good=PASSING)
+    world.matrix_run()
+    done = world.run("report", "out", "-o", "pages")
+    assert (done.returncode, done.stdout) == (0, "pages/index.html\n")
+    assert "Nothing broke in 1 case." in (world.root / "pages/index.html").read_text()
+    again = world.run("report", "out")
+    assert again.stdout.endswith("/out/report.html\n")
+
+
+def test_what_is_wrong_is_said(world: Any) -> None:
+    world.suite(good=PASSING)
+    world.matrix_run()
+    assert "is no run directory" in world.run("report", "build", "-o", "pages").stderr
+    several = world.run("report", "out", "out")
+    assert several.returncode == 2
+    assert "name a folder for it with -o DIR" in several.stderr
+    (world.root / "mine").mkdir()
+    (world.root / "mine/index.html").write_text("mine")
+    kept = world.run("report", "out", "-o", "mine")
+    assert kept.returncode == 2
+    assert "is no report" in kept.stderr
+
+
+def test_a_page_that_cannot_be_written_spoils_no_run(world: Any) -> None:
+    world.suite(good=PASSING)
+    world.matrix_run()
+    (world.root / "out/report.html").unlink()
+    (world.root / "out/report.html").mkdir()
+    done = world.run("run", "--resume", "out")
+    assert done.returncode == 0
+    assert "warning: there is no report.html: cannot write" in done.stderr
