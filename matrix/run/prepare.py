@@ -15,6 +15,7 @@ from matrix.inventory import Inventory
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case
 from matrix.plan.decisions import Decision
 from matrix.plan.planner import plan
+from matrix.run.native_smp import TCG_MAX_SMP, with_host_smp
 from matrix.run.options import Selection
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.load import load_scenario
@@ -34,10 +35,6 @@ BUILDS_VARIABLE = "KVM_UNIT_TESTS"
 HOW_TO_BUILD = (
     f"name one with --build ARCH=DIR, suite.build, the host file's builds, or {BUILDS_VARIABLE}"
 )
-
-MAX_SMP = 8
-"""vCPUs that a suite's ``$MAX_SMP`` stands for where the scenario does not say: what
-kvm-unit-tests' own CI uses. TCG is not bound by the host's CPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,9 @@ def prepare(selection: Selection) -> Prepared:
     scenarios, cases = chosen(selection, host_file)
     inventory = look(cases, installations(selection.qemu, host_file), fresh=selection.fresh)
     texts = tuple(_text(path) for path in selection.scenarios)
-    return Prepared(scenarios, texts, list(plan(cases, inventory)), inventory)
+    ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
+    decisions = with_host_smp(plan(cases, inventory), inventory, ours)
+    return Prepared(scenarios, texts, decisions, inventory)
 
 
 def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, ...], list[Case]]:
@@ -205,7 +204,7 @@ def _suite(
     build is the host's: its host file's, else ``$KVM_UNIT_TESTS/ARCH``.
     """
     named = scenario.suite.build
-    max_smp = scenario.suite.max_smp or MAX_SMP
+    max_smp = scenario.suite.max_smp or TCG_MAX_SMP
 
     def directory(architecture: Architecture) -> Path | None:
         if architecture in given:

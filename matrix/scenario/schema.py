@@ -60,7 +60,9 @@ class SuiteSection(Section):
         None, description="Leave out tests with these names; *, ? and [...] match as in a shell."
     )
     max_smp: Smp | None = Field(
-        None, description="Number of vCPUs that tests which take as many as there are get."
+        None,
+        description="Number of vCPUs that tests which take as many as there are get. Default: "
+        "the host's CPUs under KVM, 8 under TCG.",
     )
 
 
