@@ -43,7 +43,7 @@ def test_the_writer_is_loaded_in_one_step(tmp_path: Path, monkeypatch: pytest.Mo
     for thread in threading.enumerate():
         if thread.name == "history":
             thread.join(30)
-    assert sys.modules.pop("stands_for_the_writer")
+    assert sys.modules.pop("stands_for_the_writer").__name__ == "stands_for_the_writer"
 
 
 def test_nothing_is_loaded_without_a_history() -> None:
