@@ -7,7 +7,7 @@ from pathlib import Path
 from matrix.errors import MatrixError, UsageError
 from matrix.results.record import RunRecord, load_run
 
-LATER = ("matrix.report.write",)
+LATER = ("jinja2", "matrix.report.write", "matrix.report.ready")
 """What :func:`leave_report` needs: loaded while guests run (see :mod:`matrix.run.runner`)."""
 
 

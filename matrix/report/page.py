@@ -87,6 +87,12 @@ def write_page(gathered: Gathered, path: Path) -> None:
             file.write(piece.encode("utf-8", "backslashreplace"))
 
 
+def prepare() -> None:
+    """Do ahead of :func:`write_page` what does not depend on what is to be written."""
+    _template()
+    _policy()
+
+
 def is_page(path: Path) -> bool:
     """Whether a file is a page that this program wrote, and may write anew."""
     try:
