@@ -17,6 +17,9 @@ console    joins the consoles of source and destination byte for byte
 samples    ``query-migrate`` every 50 ms
 live       ``LiveHop``, a hop that is being made; ``Injector`` and its base class ``Bystander``
 hop        ``run_hop(live, injector, sampler)``: the order, and who runs the guest afterwards
+file_hop   the same through a file; background snapshots too
+cpr_hop    the same by cpr-transfer
+launching  what hops need of QEMU's command lines; the one place that loosens the sandbox
 proof      the guest's INTEGRITY lines: beats, blackout, silence, clock jump. Pure
 draws      what each hop is made of, by the seed and its number. Pure
 identity   what must be the same on both sides, and ``difference()``
@@ -24,7 +27,10 @@ processes  starts the QEMUs of one case, one set of logs for all, and ends them
 records    hops.jsonl: ``Records.add()``, ``read_hops(path)``; one :class:`Hop` per line, as
            pydantic writes it, without what is None or the default
 statistics percentiles of any number of hops in bounded memory, and limits. Pure
-chain      hop after hop until the test, the number of hops or the duration is over
+hopper     draws each hop, has its destination up in time, and records it; ``Request``
+uncooperative, cooperative
+           when there is a hop: as the scenario says, or as the guest asks
+chain      from the first QEMU to the last: what else may end the guest, and what it all comes to
 ========== =========================================================================================
 
 **Faults.** ``Request.injectors`` makes an :class:`~matrix.migration.live.Injector` of a

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matrix.errors import HostError
-from matrix.migrating import Fault, MigrationMode, MigrationSummary
+from matrix.migrating import MigrationMode, MigrationSummary
 from matrix.migration.cooperative import Cooperation, cooperate
 from matrix.migration.hopper import Hopper, NoHopError, Request
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
 from matrix.migration.records import Earlier, Records
-from matrix.migration.sandbox import needs_processes
 from matrix.migration.uncooperative import STOP_KEY, hop_on
 from matrix.model import Ending, Outcome
 from matrix.vm.diagnosis import diagnose
@@ -90,18 +89,7 @@ class Chain:
         limits: Limits,
         on_console: Callable[[bytes], None],
     ) -> None:
-        if needs_processes(request.migration):
-            request = replace(
-                request,
-                source=request.source.loosened(),
-                destinations=tuple(each.loosened() for each in request.destinations),
-            )
-        if Fault.UUID_MISMATCH in request.migration.faults:
-            request = replace(
-                request,
-                source=request.source.identified(),
-                destinations=tuple(each.identified() for each in request.destinations),
-            )
+        request = request.fitted()
         self._request = request
         self._directory = directory
         self._limits = limits

@@ -2,21 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from matrix.errors import MonitorError
 from matrix.migration.board import Board
-from matrix.migration.sandbox import loosened
 from matrix.model import Launch
 from matrix.vm.monitor import COMMAND_TIMEOUT, Monitor
 from matrix.vm.session import Session
 
 RUNNING_STATES = ("running", "colo")
 """Run states (``query-status``) in which the vCPUs run."""
-
-UUID = "0f3c1a52-6d0e-4c2f-9d57-2c1f4f0f9a11"
-"""Random: what machines are given that need one."""
 
 Listener = Callable[[str, Mapping[str, Any], float], None]
 
@@ -35,15 +31,6 @@ class Emulator:
     def label(self) -> str:
         """``NAME VERSION``, as records of hops have it."""
         return f"{self.name} {self.version}".strip()
-
-    def loosened(self) -> "Emulator":
-        """The same with a sandbox that lets QEMU start processes."""
-        return replace(self, launch=loosened(self.launch))
-
-    def identified(self) -> "Emulator":
-        """The same with a UUID: QEMU compares (``validate-uuid``) none that it was not given."""
-        argv = (*self.launch.argv, "-uuid", UUID)
-        return replace(self, launch=replace(self.launch, argv=argv))
 
 
 class Endpoint:

@@ -99,16 +99,21 @@ async def _carried_over(hop: LiveHop, injector: Injector, sampler: Sampler) -> H
         except MonitorError as error:
             end = ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
         else:
-            end = await _decided(hop, injector)
-        end.seconds = hop.elapsed
-        end.stop_to_resume = stop_to_resume(hop)
-        await last_look(hop, end, sampler)
+            end = await decided(hop, injector)
+        await concluded(hop, end, sampler)
     await injector.before_ending(hop, end)
     if end.outcome in (HopOutcome.FAILED, HopOutcome.CANCELLED):
         return await leave_on_source(hop, end)
     if end.outcome is HopOutcome.LOST:
         await end_both(hop)
     return end
+
+
+async def concluded(hop: LiveHop, end: HopEnd, sampler: Sampler) -> None:
+    """Note how long it took, and what the source says of it."""
+    end.seconds = hop.elapsed
+    end.stop_to_resume = stop_to_resume(hop)
+    await last_look(hop, end, sampler)
 
 
 async def last_look(hop: LiveHop, end: HopEnd, sampler: Sampler) -> None:
@@ -149,7 +154,7 @@ async def _tell(hop: LiveHop, injector: Injector) -> None:
             hop.note(str(error))
 
 
-async def _decided(hop: LiveHop, injector: Injector) -> HopEnd:
+async def decided(hop: LiveHop, injector: Injector) -> HopEnd:
     """Wait until the hop has ended, one way or the other; give it up when its time is over."""
     board = hop.source.board
     if await board.until(lambda: decide(hop, injector) is not None, hop.left):

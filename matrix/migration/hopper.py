@@ -3,18 +3,20 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from matrix.errors import MonitorError
-from matrix.migrating import Fault, Hop, HopOutcome, Migration
+from matrix.migrating import Fault, Hop, HopOutcome, Migration, Strategy
+from matrix.migration.cpr_hop import descriptors, run_cpr_hop, with_channel
 from matrix.migration.draws import Lot
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.file_hop import run_file_hop
 from matrix.migration.hop import GIVING_UP, run_hop
 from matrix.migration.identity import difference, identity_of
+from matrix.migration.launching import fitted
 from matrix.migration.live import Bystander, HopEnd, Injector, LiveHop
-from matrix.migration.processes import Processes
+from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
 from matrix.migration.records import Earlier, Records, hop_record
 from matrix.migration.routes import route_for
@@ -57,6 +59,16 @@ class Request:
     def emulators(self) -> dict[str, Emulator]:
         """All installations by name, the source's first."""
         return {each.name: each for each in (self.source, *self.destinations)}
+
+    def fitted(self) -> "Request":
+        """The same with command lines as its hops need them."""
+
+        def fit(emulator: Emulator) -> Emulator:
+            return replace(emulator, launch=fitted(emulator.launch, self.migration))
+
+        return replace(
+            self, source=fit(self.source), destinations=tuple(map(fit, self.destinations))
+        )
 
 
 class NoHopError(Exception):
@@ -183,12 +195,40 @@ class Hopper:
         name = lot.destination(tuple(emulators), current)
         fault = lot.fault()
         injector = Bystander() if fault is None else request.injectors(fault)
-        destination = await processes.start(emulators[name], incoming=True, adapt=injector.adapt)
-        able = {each: processes.known_abilities[each] for each in {current, name}}
+        emulator = emulators[name]
+        if name in processes.known_abilities:
+            route = self._route(lot, current, name, fault)
+            destination = await self._started(emulator, number, route, injector)
+        else:
+            # It has to be asked first; mostly it is just what is needed then.
+            destination = await processes.start(emulator, incoming=True, adapt=injector.adapt)
+            route = self._route(lot, current, name, fault)
+            if route.strategy is Strategy.CPR_TRANSFER:
+                processes.retire(destination)
+                destination = await self._started(emulator, number, route, injector)
+        return _Prepared(number, route, fault, injector, destination)
+
+    def _route(self, lot: Lot, source: str, destination: str, fault: Fault | None) -> Route:
+        able = {name: self.processes.known_abilities[name] for name in (source, destination)}
         route = lot.route(able, fault)
         if isinstance(route, str):
             raise NoHopError(route)
-        return _Prepared(number, route, fault, injector, destination)
+        return route
+
+    async def _started(
+        self, emulator: Emulator, number: int, route: Route, injector: Injector
+    ) -> Endpoint:
+        """The destination of the hop of that number. Raises as :meth:`Processes.start`."""
+        processes = self.processes
+        if route.strategy is not Strategy.CPR_TRANSFER:
+            return await processes.start(emulator, incoming=True, adapt=injector.adapt)
+        path = descriptors(processes.folder, number)
+        return await processes.start(
+            emulator,
+            incoming=True,
+            adapt=lambda launch: with_channel(injector.adapt(launch), path),
+            connect=False,
+        )
 
     async def _hop(self, prepared: _Prepared) -> None:
         """Make one hop, and record it, also where the guest is given up meanwhile."""
@@ -227,25 +267,35 @@ class Hopper:
 
     async def _made(self, live: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
         processes = self.processes
+        live.abilities = processes.known_abilities
+        processes.expect(live.destination)
         try:
-            live.abilities = processes.known_abilities
+            if live.strategy is Strategy.CPR_TRANSFER:
+                return await self._by_cpr(live, injector, sampler)
             if injector.compares and (why := await self._refused(live)):
                 return HopEnd(HopOutcome.FAILED, why)
             if live.transport is None:
                 live.file = self._directory / f"hop-{live.number}.state"
-            else:
-                live.route = route_for(
-                    live.transport, processes.folder, live.number, processes.credentials
-                )
-            processes.expect(live.destination)
-            if live.transport is None:
                 return await run_file_hop(live, injector, sampler, processes.joined)
+            live.route = route_for(
+                live.transport, processes.folder, live.number, processes.credentials
+            )
             return await run_hop(live, injector, sampler)
         except MonitorError as error:
             return HopEnd(HopOutcome.FAILED, str(error))
         finally:
             if live.route is not None:
                 live.route.close()
+
+    async def _by_cpr(self, live: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
+        async def connected() -> str:
+            try:
+                await self.processes.connect(live.destination)
+            except NotStartedError as error:
+                return str(error)
+            return await self._refused(live) if injector.compares else ""
+
+        return await run_cpr_hop(live, injector, sampler, self.processes.folder, connected)
 
     async def _refused(self, live: LiveHop) -> str:
         ours = await identity_of(live.source)

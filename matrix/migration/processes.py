@@ -9,13 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from matrix.errors import HostError
+from matrix.errors import HostError, MonitorError
 from matrix.migration.board import Board
 from matrix.migration.console import JoinedConsole, Voice
 from matrix.migration.credentials import CredentialsFolder
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.strategies import Abilities, abilities
-from matrix.model import Launch
+from matrix.model import Ending, Launch
 from matrix.vm.logs import Logs
 from matrix.vm.session import Conclusion, Session
 from matrix.vm.tasks import put_off_cancellation
@@ -111,14 +111,15 @@ class Processes:
         *,
         incoming: bool,
         adapt: Callable[[Launch], Launch] | None = None,
+        connect: bool = True,
     ) -> Endpoint:
         """Start a QEMU; one that is ``incoming`` is then ready for ``migrate-incoming``.
 
         The first one is not: it has the word on the console, and runs its guest after :meth:`boot`.
+        One that does not answer yet is left to :meth:`connect`.
 
         Raises:
             NotStartedError: it ended, or did not answer.
-            MonitorError: it does not say what it knows of migration.
             OSError, SpawnError: it could not be started.
         """
         self.started += 1
@@ -134,18 +135,29 @@ class Processes:
             while len(self._ending) >= ENDING_AT_ONCE:
                 await asyncio.wait(self._ending, return_when=asyncio.FIRST_COMPLETED)
             await session.start(launch, self._log_bytes, typing=True, incoming=incoming)
-            await self._connect(endpoint)
-            if emulator.name not in self.known_abilities:
-                self.known_abilities[emulator.name] = await _ask_abilities(endpoint)
+            if connect:
+                await self.connect(endpoint)
         except BaseException:
             await put_off_cancellation(self._close(endpoint))
             raise
         return endpoint
 
-    async def _connect(self, endpoint: Endpoint) -> None:
+    async def connect(self, endpoint: Endpoint) -> None:
+        """Connect to its monitor, and learn what its installation knows of migration.
+
+        Raises:
+            NotStartedError: it ended, or did not answer.
+        """
+        emulator = endpoint.emulator
         failed = await endpoint.session.connect(self._start_seconds)
         if failed is not None:
-            raise NotStartedError(endpoint.emulator, failed)
+            raise NotStartedError(emulator, failed)
+        if emulator.name in self.known_abilities:
+            return
+        try:
+            self.known_abilities[emulator.name] = await _ask_abilities(endpoint)
+        except MonitorError as error:
+            raise NotStartedError(emulator, Conclusion(Ending.ERROR, str(error))) from error
 
     async def boot(self, endpoint: Endpoint) -> None:
         """Let the guest of one that is not incoming run.
