@@ -27,6 +27,8 @@ SAMPLES = 50
 CIRCLE_SAMPLES = 200
 """Samples per stall period of a guest that comes back to states: one in which the same fault was
 taken for ever was seen in 20 in 100 samples, in 8 more in the next 100, in 34 in 400."""
+BURST = 3
+"""Samples that are taken of a guest at a time: if it goes round in a circle, some are the same."""
 STRANGE = 0.2
 """Share of :data:`SAMPLES` samples outside of the states learnt above which it is no circle."""
 SLACK = 10
@@ -95,6 +97,7 @@ class DeadLoopClock:
         self._since = 0.0
         self._last: int | None = None
         self._seen: set[int] = set()
+        self._burst = 0
         self._circle: _Circle | None = None
 
     @property
@@ -110,40 +113,43 @@ class DeadLoopClock:
     def reset(self) -> None:
         """The guest has printed something: it lives."""
         self._pause = self.pause = _patience(self._stall)
-        self._begin(None)
+        self._begin()
 
     def sample(self, now: float, fingerprint: int | None) -> bool:
         """Take in one sample (None: it was incomplete); True: dead for the stall period."""
         if fingerprint is None:
-            self._begin(None)
+            self._begin()
             self.pause = self._pause
             return False
         if self._circle is None and fingerprint != self._last and fingerprint in self._seen:
             self._circle = _Circle(self._stall, now)
             self.samples = 0
         if self._circle is not None and not self._circle.holds(now, fingerprint):
-            self._begin(None)
+            self._begin()
         if self._circle is not None:
             self.samples += 1
             self.pause = self._stall / CIRCLE_SAMPLES
             return self._circle.closed
         return self._alone(now, fingerprint)
 
-    def _begin(self, state: int | None) -> None:
+    def _begin(self) -> None:
         self.samples = 0
-        self._last, self._circle = state, None
+        self._last, self._circle, self._burst = None, None, 0
         self._seen.clear()
 
     def _alone(self, now: float, fingerprint: int) -> bool:
         """Outside of a circle: always the same, or something new?"""
         self._seen.add(fingerprint)
         if fingerprint != self._last:
-            works = self._last is not None
             self._last, self._since, self.samples = fingerprint, now, 0
-            if works:  # leave it alone for a while, longer each time
-                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            self._burst += 1
         self.samples += 1
-        self.pause = self._pause if len(self._seen) > 1 == self.samples else self._stall / SAMPLES
+        if self.samples > 1:
+            self.pause = self._stall / SAMPLES
+        elif self._burst % BURST:
+            self.pause = self._stall / CIRCLE_SAMPLES
+        else:  # it works: leave it alone for a while, longer each time
+            self.pause = self._pause = min(2 * self._pause, LONGEST_PAUSE)
         return self.samples >= SAMPLES and now - self._since >= self._stall
 
 
