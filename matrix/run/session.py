@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from matrix.model import Attempt, Case
+from matrix.model import Attempt, Case, Verdict
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.forecast import Forecast
 from matrix.plan.schedule import Capacity, Job, Scheduler
@@ -17,6 +17,10 @@ from matrix.results.recorder import Recorder
 from matrix.run.executor import Assignment, Executor
 from matrix.run.progress import Progress, Running
 from matrix.suites.console import ConsoleParser
+
+HANGING = {Verdict.STALL, Verdict.TIMEOUT}
+UNLIKELY = 0.5
+"""Share of its timeout that is expected of a case that is not known to need it."""
 
 STARTING = 0.004
 """Seconds after which a QEMU has surely been spawned, and surely does not greet yet: that takes 20
@@ -96,8 +100,9 @@ class Session:
     def _startable(self, index: int) -> list[Job]:
         """The attempts of a case that can be started and were not yet, and are counted here.
 
-        Without a known duration the timeout stands for it: what may be long starts first. So do
-        attempts that others have to wait for.
+        Without a known duration the timeout tells: what may be long starts first, and what is
+        known to hang before what has as much time and will hardly need it. So do attempts that
+        others have to wait for.
         """
         decision = self._decisions[index]
         if not isinstance(decision, Run):
@@ -110,8 +115,10 @@ class Session:
         self._later[index] = expected.later
         self._total += more
         self._forecast.expect(known, more)
-        estimate = decision.case.timeout if known is None else known
-        estimate *= 1 + expected.later
+        if known is None:
+            hangs = any(HANGING & set(each.verdicts) for each in decision.expected)
+            known = decision.case.timeout * (1 if hangs else UNLIKELY)
+        estimate = known * (1 + expected.later)
         return [
             Job((index, number), decision.vcpus, decision.memory, estimate) for number in numbers
         ]

@@ -3,13 +3,14 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from matrix.errors import HostError
-from matrix.model import Attempt, Case, Verdict
+from matrix.model import Attempt, Case, Expectation, Verdict
 from matrix.plan.decisions import Decision
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
@@ -256,3 +257,12 @@ def test_something_is_done_meanwhile(make: Any, start: Start) -> None:
     session = Session(recorder, executor, ONE, Silent(), {}, meanwhile=meanwhile)
     asyncio.run(session.run(list(recorder.record.decisions), Stop()))
     assert done == [0, 1, 2]
+
+
+def test_what_is_known_to_hang_starts_before_what_has_as_much_time(make: Any, start: Start) -> None:
+    hangs = make.run("hangs")
+    known = Expectation("x:1", "r", ("hangs",), verdicts=(Verdict.STALL, Verdict.TIMEOUT))
+    recorder = start(make.run("a"), replace(hangs, expected=(known,)), make.run("b", timeout=90.0))
+    executor = make.executor(recorder)
+    asyncio.run(carry_out(recorder, executor))
+    assert executor.order == ["b", "hangs", "a"]
