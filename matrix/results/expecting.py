@@ -56,7 +56,8 @@ class _Failure:
     sometimes: bool
     """Other attempts of the same case passed."""
     subtests: tuple[str, ...]
-    """Patterns; empty where it is not told by its subtests alone, or there are too many."""
+    """Patterns; empty where it is not told by its subtests alone, or there are too many. Those of
+    a guest that hangs depend on how far it came."""
     words: str
     """Its reason without the numbers, which for one that hangs say where it stood at the end."""
 
@@ -160,7 +161,7 @@ def _failure(test: str, attempt: Attempt, reason: str) -> _Failure:
         test=test,
         verdict=Verdict.STALL if hangs else verdict,
         sometimes=False,
-        subtests=_subtests(attempt),
+        subtests=() if hangs else _subtests(attempt),
         words="" if hangs else without_numbers(reason),
     )
 
@@ -190,7 +191,7 @@ def _subtests(attempt: Attempt) -> tuple[str, ...]:
     """Patterns of the failed subtests where they are few, and are all that is to be told."""
     names = [subtest.name for subtest in attempt.subtests if subtest.verdict.failed]
     counted = sum(number for verdict, number in attempt.subtest_counts if verdict.failed)
-    told = attempt.by_subtests or _observed(attempt) is not Verdict.FAIL
+    told = attempt.by_subtests or _observed(attempt) is not Verdict.FAIL  # it crashed besides
     distinct = dict.fromkeys(pattern_of(name) for name in names if name)
     if not told or counted != len(names) or not all(names) or len(distinct) > MOST_SUBTESTS:
         return ()
