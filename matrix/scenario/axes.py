@@ -54,9 +54,9 @@ AXES: Mapping[str, Axis] = {
         ),
         Axis(
             "machine",
-            "Machine with its properties, as QEMU's -machine takes it.",
-            values.TEXT_SHAPE,
-            values.parse_axis_text,
+            "Machine with its properties, as QEMU's -machine takes it; no files.",
+            values.MACHINE_SHAPE,
+            values.parse_axis_machine,
         ),
         Axis(
             "cpu",
