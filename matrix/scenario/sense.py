@@ -39,11 +39,12 @@ class _Setting:
 _X509 = frozenset({Transport.TLS_X509})
 _FAULTS: dict[Fault, _Setting] = {
     Fault.NO_LISTENER: _Setting(LIVE, _SOCKETS),
-    Fault.CANCEL_IN_SETUP: _Setting(_STREAMED),
+    # Setup lasts for as long as someone waits for a connection.
+    Fault.CANCEL_IN_SETUP: _Setting(LIVE, _SOCKETS),
     Fault.CANCEL_IN_ACTIVE: _Setting(_STREAMED | {Strategy.BACKGROUND_SNAPSHOT}),
     Fault.CANCEL_IN_PRE_SWITCHOVER: _Setting(_STREAMED),
     Fault.CANCEL_IN_COMPLETED: _Setting(LIVE),
-    Fault.KILL_DESTINATION_IN_SETUP: _Setting(LIVE),
+    Fault.KILL_DESTINATION_IN_SETUP: _Setting(LIVE, _SOCKETS),
     Fault.KILL_DESTINATION_IN_ACTIVE: _Setting(LIVE),
     Fault.KILL_DESTINATION_IN_PRE_SWITCHOVER: _Setting(LIVE),
     Fault.KILL_SOURCE_IN_ACTIVE: _Setting(LIVE),

@@ -11,6 +11,8 @@ from matrix.migration.faults.table import RULES
 from matrix.migration.live import Bystander, HopEnd, LiveHop
 from matrix.plan.recipes import ParameterValue
 
+ENDED = ("completed", "failed", "cancelled")
+"""Statuses after which there is no other."""
 MIB = 1 << 20
 SLOW = MIB
 """Bytes per second, as ``max-bandwidth``: few enough that no guest is carried over meanwhile."""
@@ -140,11 +142,15 @@ async def in_active(hop: LiveHop) -> bool:
 async def arrived_in_postcopy(hop: LiveHop) -> bool:
     """Wait until the destination runs the guest with a part of its memory; False if it is over."""
     source, destination = hop.source, hop.destination
-    await source.board.until(
-        lambda: destination.resumed is not None or not source.alive or not destination.alive,
-        hop.left,
-    )
-    return destination.resumed is not None and source.status == "postcopy-active"
+
+    def arrived() -> bool:  # QEMU 10.2 and later resume the destination first (postcopy-device)
+        return destination.resumed is not None and source.status == "postcopy-active"
+
+    def over() -> bool:
+        return not (source.alive and destination.alive) or source.status in ENDED
+
+    await source.board.until(lambda: arrived() or over(), hop.left)
+    return arrived()
 
 
 async def _runs(side: Endpoint) -> bool:

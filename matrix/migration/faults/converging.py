@@ -4,57 +4,54 @@ import functools
 from typing import ClassVar
 
 from matrix.migrating import Fault
-from matrix.migration.faults.base import MIB, SHORTEST_DOWNTIME, FaultInjector
+from matrix.migration.faults.base import MIB, FaultInjector
 from matrix.migration.live import HopEnd, LiveHop
 from matrix.migration.samples import whole
 from matrix.plan.recipes import ParameterValue
 
-PASSES = 4
-"""Passes over the guest's memory that have to be made in vain."""
-FIRST_PASS = 64 * MIB
-"""Bytes per second while all of memory is sent for the first time, which says nothing."""
-LINK = 8 * MIB
-"""Bytes per second afterwards: less than the guest writes."""
+PASSES = 3
+"""Passes over the guest's memory that have to be made in vain, beside the first one, which sends
+what there is."""
+LINK = 12 * MIB
+"""Bytes per second: less than the guest writes."""
 DOWNTIME = 50
-"""ms: at :data:`LINK`, 100 pages."""
-
+"""ms, as ``downtime-limit``: at :data:`LINK`, 150 pages."""
+THROTTLED_DOWNTIME = 300
+"""ms, which is QEMU's default: what a guest writes that is throttled as far as QEMU goes fits in,
+and what it writes otherwise does not."""
+AWAKE = 5.0
+"""Seconds that a guest is given to say that it is at work."""
+WORKING = "INTEGRITY: BEAT"
+"""What the guest that writes says then."""
 
 BEFORE = ("", "setup", "active")
 """Statuses of a source that has not come to the end of it."""
 
 
 class NoConvergence(FaultInjector):
-    """The hop does not converge, and is cancelled.
-
-    The first pass, which sends what there is, is let through quickly; the link becomes slow when
-    the second begins. Those who derive have other means to end it.
-    """
+    """The hop does not converge, and is cancelled. Those who derive end it by other means."""
 
     parameters: ClassVar[dict[str, ParameterValue]] = {
-        "max-bandwidth": FIRST_PASS,
-        "downtime-limit": SHORTEST_DOWNTIME,
+        "max-bandwidth": LINK,
+        "downtime-limit": DOWNTIME,
     }
     starts_postcopy = False
 
+    async def arrange(self, hop: LiveHop) -> None:
+        """See :class:`FaultInjector`: one that has not begun to write would converge."""
+        console = hop.source.session.console
+        await hop.source.board.until(
+            lambda: WORKING in console.text() or not hop.source.alive, AWAKE
+        )
+
     async def act(self, hop: LiveHop) -> None:
         """See :class:`FaultInjector`."""
-        board = hop.source.board
-
-        async def passes(count: int) -> bool:
-            await board.until(
-                lambda: hop.source.passes >= count or hop.source.status not in BEFORE,
-                hop.left,
-            )
-            return hop.source.status == "active"
-
-        if not await passes(2):
-            return
-        hop.note("the link becomes slow")
-        await hop.source.execute(
-            "migrate-set-parameters", {"max-bandwidth": LINK, "downtime-limit": DOWNTIME}
+        source = hop.source
+        await source.board.until(
+            lambda: source.passes > PASSES or source.status not in BEFORE, hop.left
         )
-        if await passes(2 + PASSES):
-            self.deed(hop, f"{hop.source.passes} passes did not converge")
+        if source.status == "active":
+            self.deed(hop, f"{source.passes - 1} passes did not converge")
             await self.end(hop)
 
     async def end(self, hop: LiveHop) -> None:
@@ -68,7 +65,6 @@ class EndedByPostcopy(NoConvergence):
 
     async def end(self, hop: LiveHop) -> None:
         """See :class:`NoConvergence`."""
-        await hop.source.execute("migrate-set-parameters", {"max-bandwidth": FIRST_PASS})
         hop.note("migrate-start-postcopy")
         await hop.source.execute("migrate-start-postcopy")
 
@@ -106,8 +102,9 @@ class EndedByAutoConverge(_EndedByThrottling):
     field = "cpu-throttle-percentage"
     parameters: ClassVar[dict[str, ParameterValue]] = {
         **NoConvergence.parameters,
-        "cpu-throttle-initial": 50,
-        "cpu-throttle-increment": 49,
+        "downtime-limit": THROTTLED_DOWNTIME,
+        "cpu-throttle-initial": 90,
+        "cpu-throttle-increment": 9,
     }
 
 
@@ -117,6 +114,7 @@ class EndedByDirtyLimit(_EndedByThrottling):
     field = "dirty-limit-throttle-time-per-round"
     parameters: ClassVar[dict[str, ParameterValue]] = {
         **NoConvergence.parameters,
+        "downtime-limit": THROTTLED_DOWNTIME,
         "vcpu-dirty-limit": 1,
     }
 

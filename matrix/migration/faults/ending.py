@@ -183,7 +183,6 @@ class KillSourceInPostcopy(FaultInjector):
 
     async def before_ending(self, hop: LiveHop, end: HopEnd) -> None:
         """The destination must have noticed: it waits for a source that will not come back."""
-        noticed = await hop.until("postcopy-paused", side="destination")
-        if self.injected and not noticed:
+        if self.injected and not await hop.until("postcopy-paused", side="destination"):
             self.findings.append(f"the destination is {hop.destination.status or 'silent'}")
         await super().before_ending(hop, end)

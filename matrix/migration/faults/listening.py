@@ -6,6 +6,7 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 from matrix.errors import MonitorError
 from matrix.migration.live import LiveHop
@@ -63,7 +64,7 @@ async def lingering(outgoing: str) -> AsyncIterator[Lingering]:
         yield Lingering(uri, sockets)
 
 
-async def _fill(family: int, address: object, sockets: contextlib.ExitStack) -> None:
+async def _fill(family: int, address: Any, sockets: contextlib.ExitStack) -> None:
     """Connect until that is not possible any more."""
     loop = asyncio.get_running_loop()
     for _ in range(MOST_CONNECTIONS):
@@ -71,7 +72,10 @@ async def _fill(family: int, address: object, sockets: contextlib.ExitStack) -> 
         client.setblocking(False)
         try:
             async with asyncio.timeout(ANSWER):
-                await loop.sock_connect(client, address)  # type: ignore[arg-type]  # either family's
+                if family == socket.AF_UNIX:
+                    client.connect(address)  # at once, or not: asyncio takes its EAGAIN for a yes
+                else:
+                    await loop.sock_connect(client, address)
         except (TimeoutError, BlockingIOError):
             return
     raise MonitorError("migrate", f"a listener takes more than {MOST_CONNECTIONS} connections")

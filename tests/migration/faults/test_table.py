@@ -1,0 +1,38 @@
+"""What must follow: every fault has its rule and its injector."""
+
+import re
+
+import pytest
+
+from matrix.migrating import Fault, HopOutcome
+from matrix.migration.faults.making import INJECTORS, injector_for
+from matrix.migration.faults.table import RULES
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_every_fault_has_a_rule_and_an_injector(fault: Fault) -> None:
+    assert RULES[fault].outcomes
+    re.compile(RULES[fault].error)
+    assert injector_for(fault).fault is fault
+
+
+def test_nothing_else_has() -> None:
+    assert set(RULES) == set(INJECTORS) == set(Fault)
+
+
+def test_guests_are_lost_with_their_source_alone() -> None:
+    lost = {fault for fault in Fault if RULES[fault].loses_guest}
+    assert lost == {Fault.KILL_SOURCE_IN_ACTIVE, Fault.KILL_SOURCE_IN_POSTCOPY}
+
+
+def test_what_is_cancelled_is_cancelled_unless_it_is_too_late() -> None:
+    for fault in Fault:
+        if "cancel" in fault and fault is not Fault.CANCEL_IN_COMPLETED:
+            assert RULES[fault].outcomes == (HopOutcome.CANCELLED,)
+    assert RULES[Fault.CANCEL_IN_COMPLETED].outcomes == (HopOutcome.COMPLETED,)
+
+
+def test_an_injector_is_for_one_hop() -> None:
+    first, second = (injector_for(Fault.PAUSE_IN_POSTCOPY) for _ in range(2))
+    first.findings.append("seen")
+    assert second.findings == []
