@@ -8,6 +8,7 @@ manual); ``Qqemu.PhyMemMode`` is QEMU's own (docs/system/gdb.rst), from version 
 import asyncio
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ LONGEST_PATH = 107
 LONGEST_REPLY = 4096
 SOCKET = "gdb.sock"
 _COMMAND = "gdbserver"
+_BYTE = re.compile(r"[0-9a-fA-F]{2}")
 
 
 async def corrupt(monitor: Monitor, address: int, *, directory: Path) -> None:
@@ -53,17 +55,16 @@ async def corrupt(monitor: Monitor, address: int, *, directory: Path) -> None:
         raise MonitorError(_COMMAND, f"no answer within {TIMEOUT:g} s") from error
     except (OSError, EOFError) as error:
         raise MonitorError(
-            _COMMAND, f"connection lost ({error or type(error).__name__})"
+            _COMMAND, f"connection lost ({str(error) or type(error).__name__})"
         ) from error
 
 
 async def _flip(gdb: "_Gdb", address: int) -> None:
     await gdb.demand("Qqemu.PhyMemMode:1", "OK")
     before = await gdb.ask(f"m{address:x},1")
-    try:
-        value = int(before, 16) ^ CHANGED_BITS
-    except ValueError:
-        raise MonitorError(_COMMAND, f"nothing at {address:#x}: {before!r}") from None
+    if not _BYTE.fullmatch(before):  # an error is E and a number, which is hexadecimal, too
+        raise MonitorError(_COMMAND, f"nothing at {address:#x}: {before!r}")
+    value = int(before, 16) ^ CHANGED_BITS
     await gdb.demand(f"M{address:x},1:{value:02x}", "OK")
     # Read-only memory takes a write without a word.
     await gdb.demand(f"m{address:x},1", f"{value:02x}")

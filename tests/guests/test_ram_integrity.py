@@ -188,7 +188,7 @@ def test_untouched_memory_is_proven_whole(tmp_path: Path, architecture: Architec
     async def scene(guest: Guest) -> None:
         started = await guest.start()
         assert started["pages"] == started["set"] + started["static"] + started["zero"]
-        assert (started["vcpus"], started["pages"], started["set"]) == (2, 32 * 256, 8 * 256)
+        assert (started["vcpus"], started["pages"], started["set"]) == (2, 16 * 256, 4 * 256)
         assert started["static"] > 0
         assert started["zero"] > 0
         await guest.beats(4)

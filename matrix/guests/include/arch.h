@@ -62,6 +62,9 @@ void arch_run_user(void (*function)(void *argument), void *argument);
 /* What the machine calls the place of this memory: the address of its physical memory. */
 uint64_t arch_physical_address(uintptr_t address);
 
+/* This vCPU forgets which pages it has looked up before. Not in user mode. */
+void arch_translations_flush(void);
+
 /* Floating-point and vector registers. Compiled code here uses neither, so that they keep what is
  * loaded for as long as the machine does. Open turns them on for this vCPU and returns NULL, or the
  * reason why there are none; load and store move all of them from and to 64-bit words, which are

@@ -100,6 +100,7 @@ uint64_t nanoseconds_to_ticks(uint64_t nanoseconds);
         wait_met;                                                                                  \
     })
 
-#define NANOSECONDS_PER_SECOND 1000000000ULL
+#define NANOSECONDS_PER_SECOND      1000000000ULL
+#define NANOSECONDS_PER_MILLISECOND 1000000ULL
 
 #endif

@@ -76,7 +76,7 @@ static bool is_blank(enum page_kind kind, word page, word epoch)
 /* Unrolled, here and below: under TCG a jump costs more than writing a word. */
 static void write_zeros(word *at)
 {
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (unsigned i = 0; i < PAGE_WORDS; i++)
         at[i] = 0;
 }
@@ -85,7 +85,7 @@ static bool is_zero(const word *at)
 {
     word different = 0;
 
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (unsigned i = 0; i < PAGE_WORDS; i++)
         different |= at[i];
     return different == 0;
@@ -104,7 +104,7 @@ void page_write(unsigned long page, enum page_kind kind, word epoch)
     } else {
         at[0] = page;
         at[1] = epoch;
-#pragma GCC unroll 8
+#pragma GCC unroll 4
         for (unsigned i = PAGE_BODY; i < LAST_WORD; i++) {
             const word value = next_word(&state);
 
@@ -123,7 +123,7 @@ static bool is_sound(const word *at, word page, word epoch)
     word different = (at[0] ^ page) | (at[1] ^ epoch);
     word sum = checksum_add(checksum_add(CHECKSUM_START, at[0]), at[1]);
 
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (unsigned i = PAGE_BODY; i < LAST_WORD; i++) {
         different |= at[i] ^ next_word(&state);
         sum = checksum_add(sum, at[i]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ram-integrity [rate=MIB] [set=MIB] [region=MIB] [seed=NUMBER] [seconds=N]: the proof that memory,
- * registers and clocks survive while somebody moves this machine elsewhere. It works until the
- * console receives a q, and says ten times a second how far it is.
+ * ram-integrity [rate=MIB] [set=MIB] [region=MIB] [seed=NUMBER] [seconds=N] [flush=MS]: the proof
+ * that memory, registers and clocks survive while somebody moves this machine elsewhere. It works
+ * until the console receives a q, and says ten times a second how far it is.
  *
  * What it prints, beside the lines of every test, is read by programs:
  *   INTEGRITY: START …   once, when all memory has been filled
@@ -24,12 +24,12 @@
 #define STOP_BYTE       'q'
 
 static struct {
-    uint64_t rate, set, region, seed, seconds;
+    uint64_t rate, set, region, seed, seconds, flush;
     bool has_set;
 } options;
 
 static unsigned cpus;
-static uint64_t started_at; /* ticks */
+static uint64_t started_at, flush_interval; /* ticks */
 
 /* What vCPU 0 knows of the others, beyond the width of a word. */
 static struct {
@@ -51,11 +51,9 @@ static bool read_option(const char **arguments)
     static const struct {
         const char *name;
         uint64_t *value;
-    } names[] = {{"rate=", &options.rate},
-                 {"set=", &options.set},
-                 {"region=", &options.region},
-                 {"seed=", &options.seed},
-                 {"seconds=", &options.seconds}};
+    } names[] = {{"rate=", &options.rate},       {"set=", &options.set},
+                 {"region=", &options.region},   {"seed=", &options.seed},
+                 {"seconds=", &options.seconds}, {"flush=", &options.flush}};
 
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         const size_t length = strlen(names[i].name);
@@ -79,7 +77,7 @@ static bool read_options(const char *arguments)
         if (!read_option(&arguments)) {
             report(false,
                    "argument '%s': expected rate=MIB (per second), set=MIB, region=MIB, "
-                   "seed=NUMBER or seconds=N",
+                   "seed=NUMBER, seconds=N or flush=MS",
                    arguments);
             return false;
         }
@@ -174,9 +172,16 @@ static unsigned long example_page(enum page_kind kind)
     return found;
 }
 
-static unsigned long long touchable_byte(enum page_kind kind)
+/* Bytes for others to touch. */
+static unsigned long long examples[PAGE_KINDS];
+
+/* What takes a while over all pages. */
+static void plan(void *argument)
 {
-    return arch_physical_address(page_address(example_page(kind))) + TOUCHED_BYTE;
+    (void)argument;
+    work_divide(cpus);
+    for (unsigned kind = 0; kind < PAGE_KINDS; kind++)
+        examples[kind] = arch_physical_address(page_address(example_page(kind))) + TOUCHED_BYTE;
 }
 
 static void print_start(void)
@@ -185,7 +190,7 @@ static void print_start(void)
           "victim=0x%llx dirty=0x%llx\n",
           cpus, PAGE_SIZE, layout.pages, layout.count[WORKING], layout.count[STATIC],
           layout.count[ZERO], (unsigned long long)arch_physical_address(layout.start),
-          touchable_byte(STATIC), touchable_byte(WORKING));
+          examples[STATIC], examples[WORKING]);
 }
 
 /*
@@ -281,6 +286,23 @@ static void print_beat(void)
     write_line(line.text, line.length);
 }
 
+/* Work until then; translations are flushed as often as is asked for. */
+static void work_until(struct worker *me, uint64_t until)
+{
+    if (!options.flush) {
+        me->until = until;
+        arch_run_user(worker_work, me);
+        return;
+    }
+    do {
+        const uint64_t flush_at = me->last_clock + flush_interval;
+
+        me->until = until < flush_at ? until : flush_at;
+        arch_run_user(worker_work, me);
+        arch_translations_flush();
+    } while (me->until < until && !__atomic_load_n(&integrity_stop, __ATOMIC_ACQUIRE));
+}
+
 static bool stop_is_wanted(uint64_t now)
 {
     int byte;
@@ -304,8 +326,7 @@ static void run(void)
     uint64_t now = started_at;
 
     while (!stop_is_wanted(now)) {
-        workers[0].until = next_beat < now + slice ? next_beat : now + slice;
-        arch_run_user(worker_work, &workers[0]);
+        work_until(&workers[0], next_beat < now + slice ? next_beat : now + slice);
         findings_report();
         now = worker_clock(&workers[0]);
         if (now < next_beat)
@@ -331,8 +352,7 @@ static void work(unsigned cpu)
     __atomic_store_n(&me->ready, true, __ATOMIC_RELEASE);
     while (!__atomic_load_n(&integrity_go, __ATOMIC_ACQUIRE))
         arch_relax();
-    me->until = UINT64_MAX;
-    arch_run_user(worker_work, me);
+    work_until(me, UINT64_MAX);
     __atomic_store_n(&me->stopped, true, __ATOMIC_RELEASE);
 }
 
@@ -410,7 +430,8 @@ void test_ram_integrity(const char *arguments)
     if (!read_options(arguments) || !choose_pages())
         return;
     work_open(cpus, (unsigned long)options.rate * PAGES_PER_MIB, WALK_RATE * PAGES_PER_MIB);
-    work_divide(cpus);
+    flush_interval = nanoseconds_to_ticks(options.flush * NANOSECONDS_PER_MILLISECOND);
+    arch_run_user(plan, NULL);
     if (!start_all())
         return;
     print_start();

@@ -58,6 +58,11 @@ void mmu_open(void)
     memory_map_remove(TRANSLATION_ENTRIES * GIB, UINT64_MAX);
 }
 
+void arch_translations_flush(void)
+{
+    translation_flush_local();
+}
+
 bool machine_map_device(uint64_t start, uint64_t size)
 {
     return map(start, size, TRANSLATION_DEVICE);

@@ -150,9 +150,7 @@ const char *arch_panic(void)
  * CPUs: registers of the coherence manager (GCR) and the power controller (CPC)
  */
 
-#define GCR_GIC_BASE          0x0080
 #define GCR_CPC_BASE          0x0088
-#define GCR_BASE_ENABLE       1u
 #define GCR_LOCAL_CONFIG      0x2010
 #define GCR_LOCAL_CONFIG_LAST 0x3ffu /* virtual processors of this core, less one */
 
@@ -279,6 +277,16 @@ uint64_t arch_memory_size(void)
 bool arch_memory_free(unsigned index, uintptr_t *start, uintptr_t *end)
 {
     return memory_map_range(index, start, end);
+}
+
+/* Another address space and back: real CPUs do not translate xkphys, but an emulator's cache of
+ * what it has looked up goes with it. */
+void arch_translations_flush(void)
+{
+    const uint32_t space = read_cp0(ENTRY_HIGH);
+
+    write_cp0(ENTRY_HIGH, space ^ 1);
+    write_cp0(ENTRY_HIGH, space);
 }
 
 /* The address in xkphys without its upper bits. */

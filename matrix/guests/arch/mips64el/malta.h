@@ -36,6 +36,7 @@
 #define write_cp0(name, value)                                                                     \
     __asm__ volatile("mtc0 %0, " name "\n\tehb" : : "r"(value) : "memory")
 #define COUNT             "$9"
+#define ENTRY_HIGH        "$10"
 #define COMPARE           "$11"
 #define STATUS            "$12"
 #define CAUSE             "$13"
@@ -52,6 +53,8 @@ struct cpu {
     bool timer_proven;
 };
 
+#define GCR_GIC_BASE    0x0080 /* of the coherence manager */
+#define GCR_BASE_ENABLE 1u
 extern uint64_t coherence; /* the coherence manager's registers; 0: there is none */
 
 static inline uint8_t read8(uint64_t address)

@@ -355,6 +355,18 @@ unsigned arch_fault(const char **what)
     return cpu->faults;
 }
 
+/* The segment lookaside buffer goes, and with it what was derived from it; with the MMU off it
+ * holds nothing that is needed. */
+void arch_translations_flush(void)
+{
+    __asm__ volatile("isync\n"
+                     "slbia\n"
+                     "isync"
+                     :
+                     :
+                     : "memory");
+}
+
 static void find_console(void)
 {
     struct fdt_node node = {0};

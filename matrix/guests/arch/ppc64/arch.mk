@@ -10,6 +10,7 @@ KUT_TEST_DIR := powerpc
 FIRMWARE := powerpc/boot_rom.bin
 ENDIAN := little
 TEST_MEMORY := 256
+INTEGRITY_MEMORY := 256
 
 # The boot ROM is big-endian code without relocations: what the assembler wrote is the ROM.
 BOOT_ROM := $(OUT)/$(ARCH)/$(FIRMWARE)

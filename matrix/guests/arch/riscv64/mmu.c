@@ -44,6 +44,11 @@ void mmu_open(void)
     memory_map_remove(LOWER_HALF * GIB, UINT64_MAX);
 }
 
+void arch_translations_flush(void)
+{
+    __asm__ volatile("sfence.vma" ::: "memory");
+}
+
 bool machine_map_device(uint64_t start, uint64_t size)
 {
     return map(start, size, PAGE_DEVICE);

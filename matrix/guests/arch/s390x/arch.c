@@ -269,6 +269,12 @@ uint64_t arch_memory_size(void)
     return memory_size;
 }
 
+/* Purge TLB. */
+void arch_translations_flush(void)
+{
+    __asm__ volatile("ptlb" : : : "memory");
+}
+
 bool arch_memory_free(unsigned index, uintptr_t *start, uintptr_t *end)
 {
     switch (index) {

@@ -124,6 +124,17 @@ static void read_memory(const struct multiboot *multiboot)
 #endif
 }
 
+void arch_translations_flush(void)
+{
+    uintptr_t page_table;
+
+    __asm__ volatile("mov %%cr3, %0\n"
+                     "mov %0, %%cr3"
+                     : "=r"(page_table)
+                     :
+                     : "memory");
+}
+
 void arch_init(uintptr_t boot_information)
 {
     const struct multiboot *multiboot = (const void *)boot_information;

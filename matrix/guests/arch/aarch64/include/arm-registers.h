@@ -120,6 +120,12 @@ static inline void translation_flush(void)
     __asm__ volatile("dsb ishst\n\ttlbi vmalle1is\n\tdsb ish\n\tisb" ::: "memory");
 }
 
+/* This CPU's alone. */
+static inline void translation_flush_local(void)
+{
+    __asm__ volatile("dsb nshst\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" ::: "memory");
+}
+
 /* One call of the SMC calling convention; returns the first result. */
 static inline long firmware_call(bool secure_monitor, unsigned long function, unsigned long first,
                                  unsigned long second, unsigned long third)

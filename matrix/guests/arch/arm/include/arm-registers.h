@@ -129,6 +129,14 @@ static inline void translation_flush(void)
     __asm__ volatile("dsb ish\n\tisb" ::: "memory");
 }
 
+/* This CPU's alone. */
+static inline void translation_flush_local(void)
+{
+    __asm__ volatile("dsb nshst" ::: "memory");
+    WRITE_REGISTER(0, c8, c7, 0, 0); /* TLBIALL */
+    __asm__ volatile("dsb nsh\n\tisb" ::: "memory");
+}
+
 /* One call of the SMC calling convention; returns the first result. */
 static inline long firmware_call(bool secure_monitor, unsigned long function, unsigned long first,
                                  unsigned long second, unsigned long third)
