@@ -84,8 +84,14 @@ def _show(asked: Asked, database: Database, pattern: str) -> None:
     from matrix.results.history.text import case_lines, cases_lines, history_lines
 
     with opened(database) as connection:
-        history = read_history(connection, pattern, last=asked.last, host=asked.host)
-    if (pattern or asked.host) and not history.cases:
+        history = read_history(
+            connection,
+            pattern,
+            last=asked.last,
+            host=asked.host,
+            eventful=not pattern and not asked.json,
+        )
+    if not history.runs or (pattern and not history.cases):
         on = f" on host {printable(asked.host)!r}" if asked.host else ""
         what = f"no case {printable(pattern)!r}" if pattern else "no run"
         raise NothingSelected(f"history database {database}: {what} is recorded{on}")

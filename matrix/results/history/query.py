@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
+from matrix.errors import HostError
 from matrix.model import Verdict
 from matrix.results.history import schema
 from matrix.results.history.past import (
@@ -17,6 +18,7 @@ from matrix.results.history.past import (
     PastAttempt,
     PastRun,
 )
+from matrix.results.printable import printable
 
 FEW = 10
 """Cases of which everything is read, metrics too, and from further back than is shown: a case may
@@ -28,8 +30,14 @@ FAR_BACK = 1000
 MOST_NAMES = 400
 """In one query: some builds of SQLite take 999 parameters."""
 
+MOST_BATCHES = 10
+"""Of names; of more cases everything is read, and what is not wanted left out."""
+
 STATISTICS = ("p50", "p99", "max")
 """Of migration's distributions: those that are shown as metrics of the case."""
+
+
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,12 @@ class _Known:
 
 
 def read_history(
-    connection: Connection, pattern: str = "", *, last: int = 20, host: str = ""
+    connection: Connection,
+    pattern: str = "",
+    *,
+    last: int = 20,
+    host: str = "",
+    eventful: bool = False,
 ) -> History:
     """The latest runs, and the past of cases in them.
 
@@ -52,12 +65,16 @@ def read_history(
             all cases.
         last: how many runs that have one of these cases; of few cases more, for when they broke.
         host: only runs on the host of that name; empty for all.
+        eventful: only cases that did anything but pass or be skipped in these runs, of which there
+            are few among many.
     """
     wanted = _matching(connection, pattern)
     few = 0 < len(wanted) <= FEW
     conditions = [schema.runs.c.hostname == host] if host else []
     having = [*conditions, _having(wanted)] if pattern else conditions
     runs = _runs(connection, having, max(last, FAR_BACK) if few else last)
+    if eventful:
+        wanted = _eventful(connection, runs, wanted)
     cases = _cases(connection, runs, wanted) if wanted and runs else []
     if few:
         metrics = _metrics(connection, runs, wanted)
@@ -113,7 +130,7 @@ def _runs(
             results.c.run, results.c.verdict
         )
         for run, verdict, count in connection.execute(grouped):
-            counts.setdefault(run, []).append((Verdict(verdict), count))
+            counts.setdefault(run, []).append((_verdict(verdict), count))
     return {
         number: _past_run(row, scenarios.get(number, []), counts.get(number, []))
         for number, row in rows.items()
@@ -137,6 +154,28 @@ def _past_run(row: Row[Any], scenarios: list[str], counts: list[tuple[Verdict, i
     )
 
 
+def _eventful(
+    connection: Connection, runs: Mapping[int, PastRun], wanted: Mapping[int, _Known]
+) -> dict[int, _Known]:
+    """The cases that did not always pass, or were not always skipped."""
+    table = schema.results
+    quiet: dict[int, set[str]] = {}
+    for numbers in _batches(list(runs)):
+        query = (
+            select(table.c.case, func.min(table.c.verdict), func.max(table.c.verdict))
+            .where(table.c.run.in_(numbers))
+            .group_by(table.c.case)
+        )
+        for case, first, last in connection.execute(query):
+            quiet.setdefault(case, set()).update((first, last))
+    uneventful = ({Verdict.PASS.value}, {Verdict.SKIP.value})
+    return {
+        number: case
+        for number, case in wanted.items()
+        if number in quiet and quiet[number] not in uneventful
+    }
+
+
 def _cases(
     connection: Connection, runs: Mapping[int, PastRun], wanted: Mapping[int, _Known]
 ) -> list[CaseHistory]:
@@ -147,7 +186,7 @@ def _cases(
     for row in _of_runs(connection, table, runs, wanted):
         entries.setdefault(row.case, {})[row.run] = Entry(
             run=runs[row.run],
-            verdict=Verdict(row.verdict),
+            verdict=_verdict(row.verdict),
             reason=row.reason,
             seconds=row.seconds,
             accelerator=row.accelerator,
@@ -172,7 +211,7 @@ def _attempts(
     """By run and case, in order."""
     found: dict[tuple[int, int], list[tuple[int, PastAttempt]]] = {}
     for row in _of_runs(connection, schema.attempts, runs, wanted):
-        attempt = PastAttempt(Verdict(row.verdict), row.seconds)
+        attempt = PastAttempt(_verdict(row.verdict), row.seconds)
         found.setdefault((row.run, row.case), []).append((row.number, attempt))
     return {
         key: [attempt for _, attempt in sorted(rows, key=lambda each: each[0])]
@@ -217,11 +256,22 @@ def _of_runs(
     rows: list[Row[Any]] = []
     for numbers in _batches(list(runs)):
         query = select(table).where(table.c.run.in_(numbers))
-        if len(cases) <= MOST_NAMES:
-            rows += connection.execute(query.where(table.c.case.in_(cases)))
+        if len(cases) <= MOST_BATCHES * MOST_NAMES:
+            for some in _batches(cases):
+                rows += connection.execute(query.where(table.c.case.in_(some)))
         else:
             rows += (row for row in connection.execute(query) if row.case in wanted)
     return rows
+
+
+def _verdict(text: str) -> Verdict:
+    """Raises HostError where it is none of ours."""
+    try:
+        return _VERDICTS[text]
+    except KeyError:
+        raise HostError(
+            f"the history has a verdict {printable(text)!r}, which this program does not write"
+        ) from None
 
 
 def _batches(numbers: list[int]) -> list[list[int]]:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from matrix.results.history import query
+from matrix.errors import HostError
+from matrix.results.history import query, schema
 from matrix.results.history.past import History
 from matrix.results.history.place import Database
 from matrix.results.history.query import read_history
@@ -95,3 +96,17 @@ def test_one_host(week: Database) -> None:
     assert [entry.run.started[8:10] for entry in history.cases[0].entries] == ["04"]
     assert history.runs_in_all == 1
     assert ask(week, "timer", host="three").cases == ()
+
+
+def test_eventful_cases_alone(week: Database) -> None:
+    """What always passed or was always skipped is left out; all runs are there."""
+    history = ask(week, eventful=True)
+    assert [case.id for case in history.cases] == ["smoke.timer.x86_64.auto"]
+    assert len(history.runs) == 8
+
+
+def test_a_verdict_that_is_none_of_ours(week: Database) -> None:
+    with opened(week, write=True) as connection:
+        connection.execute(schema.results.update().values(verdict="splendid"))
+    with pytest.raises(HostError, match="verdict 'splendid'"):
+        ask(week, "timer")
