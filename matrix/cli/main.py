@@ -309,11 +309,15 @@ def report(
             "-o", "--output", metavar="DIR", help="Where index.html goes; made if needed."
         ),
     ] = None,
+    history: Annotated[
+        int, typer.Option("--history", metavar="N", min=0, help="Tell of the N latest runs too.")
+    ] = 0,
+    database: HistoryDatabase = None,
 ) -> None:
     """Write runs as one HTML page that needs no network; of one run, its report.html anew."""
     from matrix.cli.reporting import run_report
 
-    run_report(runs, output)
+    run_report(runs, output, history=history, database=database)
 
 
 @app.command()

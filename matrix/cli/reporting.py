@@ -5,18 +5,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matrix.errors import MatrixError, UsageError
+from matrix.results.history.place import chosen_database
 from matrix.results.record import RunRecord, load_run
 
 LATER = ("jinja2", "matrix.report.write", "matrix.report.ready")
 """What :func:`leave_report` needs: loaded while guests run (see :mod:`matrix.run.runner`)."""
 
 
-def run_report(paths: Sequence[Path], output: Path | None) -> None:
+def run_report(
+    paths: Sequence[Path], output: Path | None, *, history: int = 0, database: str | None = None
+) -> None:
     """Write a page about runs and print where it is.
 
     Args:
         paths: run directories; several are put together in one page, oldest first.
         output: the folder to write to; None for the run's own, where there is one run.
+        history: of how many past runs the page tells too.
+        database: where they are; None for the usual place.
 
     Raises:
         UsageError: no run directory, several without ``output``, or ``output`` has another page.
@@ -24,6 +29,8 @@ def run_report(paths: Sequence[Path], output: Path | None) -> None:
     """
     from matrix.report.write import write_report, write_run_report
 
+    if output is None and (history or database):
+        raise UsageError("--history is for a report in a folder of its own: name it with -o DIR")
     if output is None and len(paths) > 1:
         raise UsageError(f"{len(paths)} runs in one report: name a folder for it with -o DIR")
     records = [load_run(path) for path in paths]
@@ -31,7 +38,11 @@ def run_report(paths: Sequence[Path], output: Path | None) -> None:
         for problem in record.problems:
             print(f"warning: {problem}", file=sys.stderr)
     records.sort(key=lambda record: record.info.started)
-    print(write_run_report(records[0]) if output is None else write_report(records, output))
+    if output is None:
+        print(write_run_report(records[0]))
+        return
+    past = chosen_database(database) if history else None
+    print(write_report(records, output, past, history))
 
 
 def leave_report(record: RunRecord) -> None:

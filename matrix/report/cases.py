@@ -146,6 +146,8 @@ class Details:
         """Cases whose consoles the page had no room for."""
         self.histograms: list[dict[str, object]] = []
         self.metrics: list[list[object]] = []
+        self.measured: dict[int, None] = {}
+        """Positions of the cases that have metrics."""
 
     def add(self, position: int, row: Row, record: RunRecord, result: CaseResult) -> None:
         """Take in one case's details; ``row`` is told where they are."""
@@ -176,6 +178,7 @@ class Details:
                 if len(self.metrics) < MOST_POINTS and math.isfinite(value):
                     point = [position, attempt.number, printable(name), value, printable(unit)]
                     self.metrics.append(point)
+                    self.measured.setdefault(position)
             for each in _histograms(texts.get(attempt.number, ())):
                 if len(self.histograms) < MOST_HISTOGRAMS:
                     self.histograms.append(

@@ -60,6 +60,8 @@ class Gathered:
     rows: list[Row]
     details: Details
     migrations: Migrations
+    past: dict[str, object] | None = None
+    """What the history knows of the cases, where it was asked."""
 
     def counts(self) -> dict[Verdict | None, int]:
         """How many cases came to each verdict, worst first; None: without a result."""

@@ -53,6 +53,7 @@ SCRIPTS = (
     "hopline.js",
     "migration.js",
     "measurements.js",
+    "history.js",
     "main.js",
 )
 """In this order they are one module."""
@@ -137,6 +138,7 @@ def _content(gathered: Gathered) -> dict[str, object]:
         "measurements": packed(
             {"metrics": gathered.details.metrics, "histograms": gathered.details.histograms}
         ),
+        "past": packed(gathered.past) if gathered.past else "",
         "hop_chunks": gathered.migrations.packer.chunks,
         "chunks": gathered.details.packer.chunks,
     }

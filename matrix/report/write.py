@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matrix.errors import UsageError
-from matrix.report.gather import gather
+from matrix.report.gather import Gathered, gather
 from matrix.report.page import is_page, write_page
 from matrix.results.files import host_errors, shown
+from matrix.results.history.place import Database
 from matrix.results.record import RunRecord
 
 RUN_PAGE = "report.html"
@@ -27,12 +28,21 @@ def write_run_report(record: RunRecord) -> Path:
     return path
 
 
-def write_report(records: Sequence[RunRecord], folder: Path) -> Path:
+def write_report(
+    records: Sequence[RunRecord], folder: Path, history: Database | None = None, last: int = 0
+) -> Path:
     """Write ``FOLDER/index.html`` about several runs, and give its path.
 
+    Args:
+        records: the runs.
+        folder: where to; made where it does not exist.
+        history: a database whose ``last`` runs the page tells of too.
+        last: how many.
+
     Raises:
-        UsageError: the folder has an ``index.html`` that is none of ours, which is left alone.
-        HostError: it cannot be written, or a journal cannot be read.
+        UsageError: the folder has an ``index.html`` that is none of ours, which is left alone; or
+            there is no such history.
+        HostError: it cannot be written, or a journal or the history cannot be read.
     """
     path = folder / FOLDER_PAGE
     if path.exists() and not is_page(path):
@@ -41,5 +51,19 @@ def write_report(records: Sequence[RunRecord], folder: Path) -> Path:
         )
     with host_errors("create", folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_page(gather(records, path.absolute()), path)
+    gathered = gather(records, path.absolute())
+    if history is not None:
+        gathered.past = _past(gathered, history, last)
+    write_page(gathered, path)
     return path
+
+
+def _past(gathered: Gathered, history: Database, last: int) -> dict[str, object] | None:
+    # Loading SQLAlchemy takes longer than writing a page, and only this needs it.
+    from matrix.report.past import past_document
+    from matrix.results.history.store import opened
+
+    ids = [row.case_id for row in gathered.rows]
+    measured = (ids[position] for position in gathered.details.measured)
+    with opened(history) as connection:
+        return past_document(connection, ids, measured, last)

@@ -1,7 +1,7 @@
 // Which view is shown: the address says so, as #VIEW?FILTER or #case=RUN/ID.
 
 const VIEWS = {
-  matrix: drawMatrix, cases: drawCases, migration: drawMigration, measurements: drawMeasurements,
+  matrix: drawMatrix, cases: drawCases, migration: drawMigration, measurements: drawMeasurements, history: drawHistory,
 };
 let place = { view: "", scrolls: new Map() };
 
