@@ -9,6 +9,7 @@ as ``FAKE_QEMU``; without one it is a guest that prints nothing and passes. ::
     {"start": [STEP, …],     before the greeting
      "cont": [STEP, …],      once the monitor has answered "cont"
      "before": {COMMAND: [STEP, …]},         when a command has come, before it is answered
+     "after": {COMMAND: [STEP, …]},          once it is answered, the first time
      "replies": {COMMAND: RETURN},           what commands return, else {}
      "errors": {COMMAND: [CLASS, DESC]},     commands that are refused
      "silent": [COMMAND, …],                 commands that are never answered
@@ -30,6 +31,7 @@ A step is a list, its name first:
     ["state", STATUS]       query-status says so from here on
     ["registers", TEXT, …]  what "info registers" says, in turn, again and again
     ["child"]               leaves a child process behind that ignores SIGTERM
+    ["key", TEXT]           waits until that is typed on the console
     ["hang up"]             closes the monitor
     ["exit", STATUS]  ["abort"]  ["signal", NUMBER]
 
@@ -193,6 +195,7 @@ class Fake:
             self.state = "running"
             self.do_event("RESUME")
         self.send(b'{"return": %s%s}' % (self.answer(name, message), number))
+        self.steps(self.script.get("after", {}).pop(name, ()))
         if name == "cont":
             self.steps(self.script.get("cont", ()))
             os._exit(PASSED)
@@ -290,6 +293,11 @@ class Fake:
         if os.fork() == 0:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             time.sleep(1e6)
+
+    def do_key(self, text: str) -> None:
+        typed = b""
+        while text.encode() not in typed:
+            typed += os.read(0, 1) or sys.exit(2)
 
     def do_hang_up(self) -> None:
         self.hang_up()

@@ -140,8 +140,10 @@ class Chain:
             return ChainResult(outcome, summary)
         outcome = replace(outcome_of(hopper.current.session, conclusion, doing), seconds=seconds)
         lost, rightly = hopper.lost or ("", False)
-        bad = (*hopper.tally.bad, *([self._missed] if self._missed else []))
-        return ChainResult(outcome, summary, lost, rightly, bad)
+        bad = [*hopper.tally.bad, *([self._missed] if self._missed else [])]
+        if late := hopper.strays():
+            bad.append(late)
+        return ChainResult(outcome, summary, lost, rightly, tuple(bad))
 
     # -- from the first QEMU to the last
 

@@ -71,7 +71,7 @@ async def run_cpr_hop(
             await concluded(hop, end, sampler)
         await injector.before_ending(hop, end)
     except MonitorError as error:
-        end = ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+        end = await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
     finally:
         main.unlink(missing_ok=True)
     if end.outcome in (HopOutcome.FAILED, HopOutcome.CANCELLED):

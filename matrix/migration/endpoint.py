@@ -65,9 +65,18 @@ class Endpoint:
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs and its monitor answers, as far as is known."""
-        process = self.session.process
-        return process is not None and process.status is None and not self.session.ended.done()
+        """Whether it has not ended, as far as is known; how it has is known from then on."""
+        return self.session.process is not None and not self.session.ended.done()
+
+    async def settled(self, seconds: float) -> None:
+        """Wait, so long at most, until it is :attr:`alive` for certain or not at all.
+
+        Its monitor may be gone a moment before its exit is seen, and its last words come after.
+        """
+        process, monitor = self.session.process, self.session.monitor
+        gone = process is None or process.status is not None
+        if gone or (monitor is not None and not monitor.alive):
+            await self.board.until(lambda: not self.alive, seconds)
 
     @property
     def monitor(self) -> Monitor:

@@ -45,7 +45,7 @@ async def run_file_hop(
         try:
             await set_up(hop, injector)
         except MonitorError as error:
-            end = ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+            end = await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
         else:
             hop.restart_clock()
             async with alongside(hop, injector, sampler):
@@ -83,7 +83,7 @@ async def _made(hop: LiveHop, joined: JoinedConsole, sampler: Sampler, *, snapsh
                 return HopEnd(HopOutcome.FAILED, "the guest printed too much during the snapshot")
         loaded = await _loaded(hop, snapshot=snapshot)
     except MonitorError as error:
-        return ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+        return await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
     loaded.information = end.information
     if stopped is not None and hop.destination.resumed is not None:
         loaded.stop_to_resume = hop.destination.resumed - stopped
@@ -112,7 +112,7 @@ async def _saved(hop: LiveHop, sampler: Sampler, *, snapshot: bool) -> HopEnd:
         await source.board.until(over, GIVING_UP)
         end = HopEnd(HopOutcome.CANCELLED, f"not over within {hop.seconds:g} s")
     elif not source.alive:
-        return ended_meanwhile(source) or HopEnd(HopOutcome.LOST, why_ended(source))
+        return await ended_meanwhile(source) or HopEnd(HopOutcome.LOST, why_ended(source))
     elif source.status == "completed":
         end = HopEnd(HopOutcome.COMPLETED)
     elif source.status == "cancelled":

@@ -25,6 +25,8 @@ from matrix.vm.tasks import put_off_cancellation
 
 GIVING_UP = 10.0
 """Seconds for what must follow at once: a cancelled migration to say so, a source to run again."""
+SETTLING = 3.0
+"""Seconds from the loss of a monitor to QEMU's exit and last words (2 s at most)."""
 GONE_WRONG = ("failed", "cancelled")
 IN_POSTCOPY = ("postcopy-active", "postcopy-paused", "postcopy-recover", "postcopy-recover-setup")
 
@@ -42,7 +44,7 @@ async def run_hop(hop: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
     try:
         await set_up(hop, injector)
     except MonitorError as error:
-        end = ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+        end = await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
         end = await leave_on_source(hop, end)
     else:
         end = await _carried_over(hop, injector, sampler)
@@ -97,7 +99,7 @@ async def _carried_over(hop: LiveHop, injector: Injector, sampler: Sampler) -> H
                 with contextlib.suppress(MonitorError):  # it is over already, or has failed
                     await hop.source.execute("migrate-start-postcopy")
         except MonitorError as error:
-            end = ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+            end = await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
         else:
             end = await decided(hop, injector)
         await concluded(hop, end, sampler)
@@ -180,11 +182,12 @@ def decide(hop: LiveHop, injector: Injector) -> HopEnd | None:
         return HopEnd(HopOutcome.COMPLETED)
     if not source.alive:
         if destination.resumed is None:
-            return ended_meanwhile(source)
+            return end_with(source)
         return HopEnd(HopOutcome.LOST, "the source ended before the destination had all memory")
     if source.status in GONE_WRONG:
         if destination.resumed is not None and destination.alive:
-            return HopEnd(HopOutcome.LOST, f"the source has {source.status} in postcopy")
+            why = f"the source has {source.status} after the destination had begun"
+            return HopEnd(HopOutcome.LOST, why)
         cancelled = source.status == "cancelled"
         return HopEnd(HopOutcome.CANCELLED if cancelled else HopOutcome.FAILED)
     if not destination.alive and (source.status == "completed" or source.status in IN_POSTCOPY):
@@ -214,7 +217,7 @@ async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
             if not await source.running():
                 return HopEnd(HopOutcome.LOST, f"{end.reason}; the source is {_state(source)}")
     except MonitorError as error:
-        over = ended_meanwhile(source)
+        over = await ended_meanwhile(source)
         return over or HopEnd(HopOutcome.LOST, f"{end.reason}; the source does not answer: {error}")
     return end
 
@@ -235,10 +238,14 @@ def _resumed(source: Endpoint) -> bool:
     return source.resumed is not None and source.resumed >= (source.stopped or 0.0)
 
 
-def ended_meanwhile(source: Endpoint) -> HopEnd | None:
-    """How a hop ended whose source has: the guest came to its end, or was lost with its QEMU."""
-    if source.alive:
-        return None
+async def ended_meanwhile(source: Endpoint) -> HopEnd | None:
+    """How a hop ended whose source has, or does not answer because it is about to; else None."""
+    await source.settled(SETTLING)
+    return None if source.alive else end_with(source)
+
+
+def end_with(source: Endpoint) -> HopEnd:
+    """How a hop ends with its source: the guest came to its end, or was lost with its QEMU."""
     if by_itself(source):
         return HopEnd(HopOutcome.CANCELLED, "the guest came to its end", guest_ended=True)
     return HopEnd(HopOutcome.LOST, f"the source ended: {why_ended(source)}")

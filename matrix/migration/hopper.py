@@ -315,6 +315,13 @@ class Hopper:
         self._beats = self.proof.beats
         processes.retire(live.destination)
 
+    def strays(self) -> str:
+        """That someone has printed who did not run the guest, if so since this was asked last."""
+        seen, self._strays = self._strays, self.processes.joined.strays
+        if self._strays == seen:
+            return ""
+        return "both sides printed: the guest ran on source and destination"
+
     async def _unproven(self, end: HopEnd) -> str:
         """Why the guest has not shown that it lives after the hop; empty where it has."""
         if end.outcome is HopOutcome.LOST or not self.current.alive:
@@ -333,9 +340,8 @@ class Hopper:
             )
             if self.proof.beats == then and self.current.alive:
                 return f"the guest was silent for {PROOF_SECONDS:g} s after the hop"
-        strays, self._strays = self._strays, self.processes.joined.strays
-        if self._strays > strays:
-            return "both sides printed: the guest ran on source and destination"
+        if said := self.strays():
+            return said
         problems, self._problems = self._problems, self.proof.problem_count
         return self.proof.problems[-1] if self._problems > problems else ""
 

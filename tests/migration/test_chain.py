@@ -1,0 +1,264 @@
+"""Chains of fake QEMUs: who runs the guest in the end, and what is said of each hop."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from matrix.migrating import Hop, HopOutcome, Migration, MigrationMode
+from matrix.migration.chain import ChainResult
+from matrix.migration.endpoint import Emulator
+from matrix.migration.hopper import Request
+from matrix.migration.records import HOPS_FILE
+from matrix.model import Ending
+from matrix.vm.machine import Limits
+
+MakeFake = Callable[..., Emulator]
+Chains = Any
+
+FOREVER = ["serve", None]
+"""A guest that runs until its QEMU is ended."""
+LEAVE = [["stdout", "SUMMARY: 1 tests\n"], ["exit", 1]]
+"""A guest that comes to its end."""
+FAILED = ["event", "MIGRATION", {"status": "failed"}]
+ACTIVE = ["event", "MIGRATION", {"status": "active"}]
+STOP = ["event", "STOP"]
+
+
+def ends_on_the_destination(**more: Any) -> dict[str, Any]:
+    return {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "after": {"migrate-incoming": [["serve", 0.3], *LEAVE]},
+        **more,
+    }
+
+
+def test_a_hop_and_the_guests_end_on_the_destination(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    result: ChainResult = chains.run(Request(once, make_fake(**ends_on_the_destination())))
+    assert (result.outcome.ending, result.outcome.exit_status) == (Ending.EXITED, 1)
+    assert (result.summary.hops, result.summary.completed, result.summary.bad) == (1, 1, 0)
+    assert result.bad == ()
+    assert chains.console == b"begin\nSUMMARY: 1 tests\n"
+    assert (chains.folder / "console.log").read_bytes() == chains.console
+    hop: Hop = chains.hops[0]
+    assert hop.outcome is HopOutcome.COMPLETED
+    assert hop.good
+    assert (hop.total_time, hop.downtime, hop.transferred, hop.passes) == (0.02, 0.003, 1000, 2)
+    assert [(event.side, event.what) for event in hop.events if event.side == "source"] == [
+        ("source", "MIGRATION setup"),
+        ("source", "MIGRATION active"),
+        ("source", "STOP"),
+        ("source", "MIGRATION completed"),
+    ]
+    assert hop.stop_to_resume is not None
+
+
+def test_as_many_hops_as_asked_for(chains: Chains, make_fake: MakeFake) -> None:
+    migration = Migration(mode=MigrationMode.CONTINUOUS, hops=3, pace=0.0)
+    script = ends_on_the_destination(after={})
+    result = chains.run(
+        Request(migration, make_fake(**script)), Limits(timeout=2.0, stall=10, start=20)
+    )
+    assert result.outcome.ending is Ending.TIMEOUT
+    assert [hop.number for hop in chains.hops] == [1, 2, 3]
+    assert result.summary.completed == 3
+
+
+def test_a_source_that_fails_keeps_the_guest(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    refused = {"status": "failed", "error-desc": "no such luck"}
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": [ACTIVE, FAILED], "migrate-incoming": []},
+        "replies": {"query-migrate": refused},
+        "after": {"query-migrate": [["serve", 0.3], *LEAVE]},
+    }
+    result = chains.run(Request(once, make_fake(**script)))
+    assert result.bad == ("hop 1: the hop failed: no such luck",)
+    assert result.outcome.ending is Ending.EXITED
+    assert chains.hops[0].outcome is HopOutcome.FAILED
+    assert not result.lost
+
+
+def test_a_source_that_stays_stopped_is_continued(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {
+            "migrate": [ACTIVE, STOP, ["state", "paused"], FAILED],
+            "migrate-incoming": [],
+        },
+        "replies": {"query-migrate": {"status": "failed", "error-desc": "too late"}},
+    }
+    result = chains.run(Request(once, make_fake(**script)), stop_after=1)
+    assert chains.hops[0].outcome is HopOutcome.FAILED
+    assert ("matrix", "cont") in [(event.side, event.what) for event in chains.hops[0].events]
+    assert not result.lost
+
+
+def test_a_source_that_dies_loses_the_guest(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": [ACTIVE, ["abort"]], "migrate-incoming": []},
+    }
+    result = chains.run(Request(once, make_fake(**script)))
+    assert result.outcome.ending is Ending.KILLED
+    assert "killed by SIGABRT" in result.lost
+    assert not result.lost_rightly
+    assert chains.hops[0].outcome is HopOutcome.LOST
+
+
+def test_a_guest_that_ends_during_a_hop_has_ended(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": [ACTIVE, *LEAVE], "migrate-incoming": []},
+    }
+    result = chains.run(Request(once, make_fake(**script)))
+    assert (result.outcome.ending, result.outcome.exit_status) == (Ending.EXITED, 1)
+    assert (result.summary.hops, result.bad, result.lost) == (0, (), "")
+
+
+def test_a_destination_that_dies_leaves_the_guest_where_it_is(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    script = {
+        "cont": [["stdout", "begin\n"], ["serve", 1.0], *LEAVE],
+        "before": {"migrate-incoming": [["abort"]]},
+    }
+    result = chains.run(Request(once, make_fake(**script)))
+    assert result.outcome.ending is Ending.EXITED
+    assert len(result.bad) == 1
+    assert "migrate-incoming" in result.bad[0]
+    assert chains.console.endswith(b"SUMMARY: 1 tests\n")
+
+
+def test_a_hop_that_never_ends_is_given_up(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    cancelled = ["event", "MIGRATION", {"status": "cancelled"}]
+    script = {
+        "cont": [["stdout", "begin\n"], ["serve", 2.0], *LEAVE],
+        "before": {
+            "migrate": [ACTIVE],
+            "migrate-incoming": [],
+            "migrate_cancel": [cancelled],
+        },
+    }
+    limits = replace(once.limits, total_time=0.3)
+    result = chains.run(Request(replace(once, limits=limits), make_fake(**script)))
+    hop = chains.hops[0]
+    assert hop.outcome is HopOutcome.CANCELLED
+    assert "not over within 0.3 s" in hop.reason
+    assert ("matrix", "migrate_cancel") in [(event.side, event.what) for event in hop.events]
+    assert result.outcome.ending is Ending.EXITED
+
+
+def test_a_hop_that_cannot_be_cancelled_in_postcopy_is_a_loss(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    paused = ["event", "MIGRATION", {"status": "postcopy-paused"}]
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": [ACTIVE, STOP, paused], "migrate-incoming": [["event", "RESUME"]]},
+    }
+    result = chains.run(Request(once, make_fake(**script)))
+    assert result.lost.endswith("the connection was lost in postcopy")
+
+
+def test_output_of_both_sides_is_told(chains: Chains, make_fake: MakeFake, once: Migration) -> None:
+    script = ends_on_the_destination()
+    takes = [
+        ["event", "RESUME"],
+        ["state", "running"],
+        ["stdout", "over\n"],
+        ["event", "MIGRATION", {"status": "completed"}],
+    ]
+    sends = [["event", "MIGRATION", {"status": "completed"}], ["sleep", 0.3], ["stdout", "here\n"]]
+    script["before"] = {"migrate": sends, "migrate-incoming": takes}
+    result = chains.run(Request(once, make_fake(**script)))
+    assert chains.console == b"begin\nover\nSUMMARY: 1 tests\n"
+    assert len(result.bad) == 1
+    assert "both sides printed" in result.bad[0]
+
+
+def test_the_source_is_drained_before_the_destination_speaks(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    script = ends_on_the_destination(cont=[["stdout", "x"], FOREVER])
+    sends = [["stdout", "y" * 60_000], *[["event", "MIGRATION", {"status": "completed"}]]]
+    script["before"] = {"migrate": sends}
+    chains.run(Request(once, make_fake(**script)))
+    assert chains.console == b"x" + b"y" * 60_000 + b"SUMMARY: 1 tests\n"
+
+
+def test_a_qemu_that_refuses_is_no_hop(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    script = {"start": [["stderr", "qemu: no such machine\n"], ["exit", 1]]}
+    result = chains.run(Request(once, make_fake(**script)))
+    assert result.outcome.ending is Ending.REFUSED
+    assert result.summary.hops == 0
+
+
+def test_what_a_binary_lacks_is_told(chains: Chains, make_fake: MakeFake, once: Migration) -> None:
+    migration = replace(once, strategies=(replace_strategy("xbzrle"),))
+    result = chains.run(Request(migration, make_fake(cont=[["stdout", "x"], FOREVER])))
+    assert result.outcome.ending is Ending.ERROR
+    assert result.outcome.reason == (
+        "no xbzrle with QEMU fake: it has no migration capability 'xbzrle'"
+    )
+
+
+def test_cooperation(chains: Chains, make_fake: MakeFake, once: Migration) -> None:
+    """The key goes to the destination, which is where the guest waits for it."""
+    migration = replace(once, mode=MigrationMode.COOPERATIVE)
+    script = {
+        "cont": [["stdout", "Now migrate the VM, then press a key to continue...\n"], FOREVER],
+        "after": {"migrate-incoming": [["serve", 0.3], ["key", "\n"], *LEAVE]},
+    }
+    result = chains.run(Request(migration, make_fake(**script)))
+    assert result.outcome.exit_status == 1
+    assert (result.summary.completed, result.bad) == (1, ())
+
+
+def test_a_guest_that_never_asks(chains: Chains, make_fake: MakeFake, once: Migration) -> None:
+    migration = replace(once, mode=MigrationMode.COOPERATIVE)
+    result = chains.run(Request(migration, make_fake(cont=LEAVE)))
+    assert result.bad == ("the guest never asked to be migrated, nor said that it skips",)
+
+
+def test_a_killed_chain_is_gone_on_with(chains: Chains, make_fake: MakeFake) -> None:
+    migration = Migration(mode=MigrationMode.CONTINUOUS, hops=5, pace=0.0)
+    emulator = make_fake(cont=[["stdout", "x"], FOREVER])
+    chains.run(Request(migration, emulator), stop_after=2)
+    earlier = chains.folder / HOPS_FILE
+    with earlier.open("ab") as file:
+        file.write(b'{"number": 3, "beg')  # as a killed process leaves it
+    result = chains.run(Request(migration, emulator, earlier=earlier), stop_after=3)
+    assert [hop.number for hop in chains.hops] == [1, 2, 3]
+    assert result.summary.hops == 3
+
+
+def test_nothing_grows_with_hops(chains: Chains, make_fake: MakeFake) -> None:
+    """Files and descriptors: the same after 3 hops as after 12 (memory is a benchmark's)."""
+    found = []
+    migration = Migration(mode=MigrationMode.CONTINUOUS, pace=0.0)
+    emulator = make_fake(cont=[["stdout", "x"], FOREVER])
+    for hops in (3, 12):
+        chains.run(Request(migration, emulator), stop_after=hops)
+        assert len(chains.hops) == hops
+        found.append({path.name for path in chains.folder.rglob("*")})
+    assert found[0] == found[1] == {"console.log", "qemu.log", "qmp.jsonl", "hops.jsonl"}
+
+
+def replace_strategy(name: str) -> Any:
+    from matrix.migrating import Strategy
+
+    return Strategy(name)
