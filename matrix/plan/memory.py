@@ -36,7 +36,7 @@ def memory_arguments(backend: MemoryBackend | None, size: int) -> list[str]:
             arguments = []
             for node in range(2):
                 name = f"{NAME}-{node}"
-                arguments += ["-object", f"memory-backend-ram,id={name},size={size // 2 // MIB}M"]
+                arguments += ["-object", f"memory-backend-ram,id={name},size={_shown(size // 2)}"]
                 arguments += ["-numa", f"node,nodeid={node},memdev={name}"]
             return arguments
 
@@ -55,8 +55,14 @@ def why_no_memory(case: Case, size: int, host: Host) -> str:
 
 
 def _whole(kind: str, size: int, properties: str = "") -> list[str]:
-    backend = f"{kind},id={NAME},size={size // MIB}M{properties}"
+    backend = f"{kind},id={NAME},size={_shown(size)}{properties}"
     return ["-object", backend, "-machine", f"memory-backend={NAME}"]
+
+
+def _shown(size: int) -> str:
+    """As QEMU's options take it, in the largest unit that holds it whole."""
+    units = {"M": MIB, "K": 2**10, "": 1}
+    return next(f"{size // unit}{name}" for name, unit in units.items() if size % unit == 0)
 
 
 def _why_no_huge_pages(size: int, host: Host) -> str:

@@ -65,6 +65,11 @@ def test_command_lines(make: Any, backend: MemoryBackend, arguments: str) -> Non
     assert tail(make, backend=backend, test=test) == f"-m 64 {arguments}"
 
 
+def test_an_odd_amount_is_given_to_the_byte(make: Any) -> None:
+    test = make.test(qemu_params=("-m", "49160k"))
+    assert "size=49160K," in tail(make, backend=MemoryBackend.MEMFD, test=test)
+
+
 def test_none_is_named_where_qemu_may_choose(make: Any) -> None:
     assert tail(make) == ""
 
