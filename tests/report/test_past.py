@@ -25,7 +25,7 @@ def nights(make: Any, recorded: Any) -> list[RunRecord]:
         metrics = (("latency: max", 1000.0 * (night + 1), "ns"),)
         timer = make.attempt(verdict, "late", seconds=1.0 + night, metrics=metrics)
         steady = make.case("boot", case_id=STEADY)
-        results = [
+        results: Any = [
             (make.run(make.case("timer")), timer, {}),
             (make.run(steady), make.attempt(), {}),
         ]
@@ -46,7 +46,7 @@ def test_the_past_of_the_cases_of_a_page(database: Database) -> None:
     ids = ["another", "smoke.timer.x86_64.tcg", STEADY]
     with opened(database) as connection:
         past: Any = past_document(connection, ids, [ids[1]], last=20)
-    assert [run["started"] for run in past["runs"]][0] == "2026-11-10 21:30:00"
+    assert past["runs"][0]["started"] == "2026-11-10 21:30:00"
     cases = {case["case"]: case for case in past["cases"]}
     timer = cases[1]
     assert timer["verdicts"] == [9, 9, 9, 4, 4]
