@@ -90,7 +90,8 @@ def _accelerator(case: Case, inventory: Inventory) -> tuple[Accelerator, str, st
     if proof is not None and proof.state is KvmState.WORKS:
         elsewhere = no_kvm_elsewhere(case, inventory)
         accelerator = Accelerator.TCG if elsewhere else Accelerator.KVM
-        return accelerator, elsewhere or proof.reason, ""
+        without = "; that was without UEFI firmware" if case.build.efi else ""
+        return accelerator, elsewhere or proof.reason + without, ""
     why = proof.reason if proof is not None else "KVM was not tried"
     return Accelerator.TCG, why, ""
 

@@ -1,10 +1,11 @@
 """Every way in which a case is run or skipped, and the reason that is given."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from matrix.inventory import Host, Inventory, KvmState
+from matrix.inventory import Firmware, FirmwareDevice, Host, Inventory, KvmState
 from matrix.model import Accelerator, Architecture
 from matrix.plan.decisions import Run, Skip
 from matrix.plan.planner import decide, emulator_architecture
@@ -48,6 +49,14 @@ class TestAuto:
     def test_is_kvm_where_it_is_proven(self, make: Any) -> None:
         inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
         assert ran(decide(make.case(X86), inventory)).accelerator is Accelerator.KVM
+
+    def test_says_that_firmware_was_not_in_the_proof(self, make: Any) -> None:
+        firmware = Firmware("/fw.json", FirmwareDevice.MEMORY, "/fw.fd", (("x86_64", ("*",)),))
+        inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
+        inventory = replace(inventory, firmware=(firmware,))
+        decision = ran(decide(make.case(X86, build=make.build(X86, efi=True)), inventory))
+        assert decision.accelerator is Accelerator.KVM
+        assert decision.why.endswith("; that was without UEFI firmware")
 
     @pytest.mark.parametrize("state", [KvmState.BROKEN, KvmState.UNAVAILABLE])
     def test_is_tcg_with_the_reason_where_it_is_not(self, make: Any, state: KvmState) -> None:
