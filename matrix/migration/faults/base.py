@@ -129,7 +129,8 @@ class FaultInjector(Bystander):
         if end.outcome is HopOutcome.LOST and (source or destination):
             side = "source" if source else "destination"
             self.findings.append(f"the guest was given up while the {side} runs it")
-        if end.outcome is HopOutcome.COMPLETED and not destination:
+        # A guest that comes to its end right then takes its QEMU along.
+        if end.outcome is HopOutcome.COMPLETED and hop.destination.alive and not destination:
             self.findings.append("the destination does not run the guest")
 
 

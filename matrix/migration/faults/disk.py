@@ -7,7 +7,8 @@ from matrix.migration.live import LiveHop
 
 FULL = Path("/dev/full")
 """A device on which every write fails with ENOSPC (full(4)): a disk that really is full would take
-a file system of its own, and root to mount it."""
+a file system of its own, and root to mount it. QEMU from 9.0 on truncates the file that it opens,
+which a device refuses (EINVAL): there the hop fails one step before its first write."""
 
 
 class DiskFull(FaultInjector):

@@ -77,7 +77,8 @@ RULES: dict[Fault, Rule] = {
     Fault.CHANGE_DOWNTIME_LIMIT: Rule(COMPLETED),
     # The run state is part of the stream (migration/global_state.c): it arrives paused.
     Fault.PAUSE_SOURCE: Rule(COMPLETED),
-    Fault.DISK_FULL: Rule(FAILED, r"No space left on device"),
+    # The latter since 9.0: see matrix.migration.faults.disk.
+    Fault.DISK_FULL: Rule(FAILED, r"No space left on device|failed to truncate"),
     Fault.STOP_DESTINATION: Rule(COMPLETED),
     Fault.NO_CONVERGENCE_THROTTLED: Rule(COMPLETED),
     Fault.NO_CONVERGENCE_DIRTY_LIMITED: Rule(COMPLETED),
