@@ -321,8 +321,11 @@ def test_words_that_it_does_not_know_are_a_failure(tmp_path: Path, word: str) ->
 
 
 @pytest.mark.kvm
+@pytest.mark.slow
 @pytest.mark.parametrize("smp", [1, 2])
 def test_under_kvm(tmp_path: Path, smp: int) -> None:
+    """Some 10 to 15 s where KVM is nested: the firmware is slow there."""
+
     async def scene(guest: Guest) -> None:
         started = await guest.start()
         await guest.beats(5)
