@@ -140,9 +140,14 @@ class Project:
         return found
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No plugin but those that a test names, ours among them: it may be installed or not."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("MATRIX_CACHE", str(pytester.path / "cache"))
     monkeypatch.setenv("MATRIX_STATE", str(pytester.path / "state"))
     monkeypatch.setenv("COLUMNS", "250")

@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from typing import Any
+
+import pytest
 
 from matrix.migrating import Strategy
 from matrix.model import Accelerator, Architecture
@@ -67,3 +70,19 @@ def test_options_that_are_wrong_are_told_in_one_line(project: Any, scripts: Any)
     result.stdout.fnmatch_lines(["*unknown architecture 'z80'*"])
     result.stdout.no_fnmatch_line("*Traceback*")
     assert result.ret == 2
+
+
+@pytest.mark.skipif(
+    not entry_points(group="pytest11", name="matrix"), reason="the package is not installed"
+)
+def test_it_is_loaded_where_the_package_is_installed(
+    project: Any, scripts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    project.suite(good=scripts.passing())
+    project.scenario()
+    arguments = project.arguments("scenario.yaml")
+    project.pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=1)
+    switched_off = [each for each in arguments if not each.startswith("--matrix")]
+    result = project.pytester.runpytest_subprocess(*switched_off, "-p", "no:matrix")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR  # nothing knows what to do with the file
