@@ -7,6 +7,7 @@ from typing import Any
 
 from matrix.errors import MonitorError
 from matrix.migration.board import Board
+from matrix.migration.identity import Identity
 from matrix.model import Launch
 from matrix.vm.monitor import COMMAND_TIMEOUT, Monitor
 from matrix.vm.session import Session
@@ -54,6 +55,8 @@ class Endpoint:
         """Names of the migration parameters that were set in its life."""
         self.used = False
         """It has been told ``migrate-incoming``, which it takes once in its life."""
+        self.identity: Identity | None = None
+        """What it presents to its guest, where it was asked (:func:`.identity.identity_of`)."""
         self._listener: Listener | None = None
         session.on_event = self._event
         session.ended.add_done_callback(lambda _: board.changed())

@@ -54,6 +54,8 @@ class Request:
     """hops.jsonl of the same attempt's execution that was killed: it is gone on with."""
     on_hop: Callable[[Hop], None] | None = None
     """Told of each hop when it is recorded."""
+    proves: bool = False
+    """The guest is one that proves its memory: nothing is done to it before it has begun to."""
 
     @property
     def emulators(self) -> dict[str, Emulator]:
@@ -241,6 +243,7 @@ class Hopper:
             prepared.destination,
             request.migration.limits.total_time or HOP_SECONDS,
         )
+        live.note("begin")
         live.parameters.update(parameters_for(request.migration, live.strategy))
         self.proof.begin()
         self._beats = self.proof.beats

@@ -5,10 +5,12 @@ processor with other features.
 """
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matrix.errors import MonitorError
-from matrix.migration.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from matrix.migration.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,14 @@ CHANGED_BY_GUESTS = {"1.0.EDX": 1 << 9}
 has that disabled (``cpu_clear_apic_feature`` in hw/intc/apic.c)."""
 
 
-async def identity_of(endpoint: Endpoint) -> Identity:
-    """Ask a QEMU what it presents. What it does not answer is left empty."""
+async def identity_of(endpoint: "Endpoint") -> Identity:
+    """What a QEMU presents, asked once in its life. What it does not answer is left empty."""
+    if endpoint.identity is None:
+        endpoint.identity = await _ask(endpoint)
+    return endpoint.identity
+
+
+async def _ask(endpoint: "Endpoint") -> Identity:
     machine = await _asked(endpoint, "qom-get", path="/machine", property="type")
     memory = await _asked(endpoint, "query-memory-size-summary")
     vcpus = await _asked(endpoint, "query-cpus-fast")
@@ -78,7 +86,7 @@ def difference(source: Identity, destination: Identity) -> str:
     return "; ".join(found)
 
 
-async def _asked(endpoint: Endpoint, command: str, **arguments: object) -> Any:
+async def _asked(endpoint: "Endpoint", command: str, **arguments: object) -> Any:
     try:
         return await endpoint.execute(command, arguments or None)
     except MonitorError:

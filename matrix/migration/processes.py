@@ -14,6 +14,7 @@ from matrix.migration.board import Board
 from matrix.migration.console import JoinedConsole, Voice
 from matrix.migration.credentials import CredentialsFolder
 from matrix.migration.endpoint import Emulator, Endpoint
+from matrix.migration.identity import identity_of
 from matrix.migration.strategies import Abilities, abilities
 from matrix.model import Ending, Launch
 from matrix.vm.logs import Logs
@@ -152,6 +153,7 @@ class Processes:
         failed = await endpoint.session.connect(self._start_seconds)
         if failed is not None:
             raise NotStartedError(emulator, failed)
+        await identity_of(endpoint)  # now, when no hop waits for it
         if emulator.name in self.known_abilities:
             return
         try:
