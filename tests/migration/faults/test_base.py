@@ -1,0 +1,122 @@
+"""How a hop with a fault is judged, with fake QEMUs that do what real ones rarely do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from matrix.migrating import Fault, HopOutcome, Migration, MigrationMode, Transport
+from matrix.migration.chain import ChainResult
+from matrix.migration.endpoint import Emulator
+from matrix.migration.faults.making import injector_for
+from matrix.migration.hopper import Request
+from matrix.vm.machine import Limits
+
+MakeFake = Callable[..., Emulator]
+Chains = Any
+
+FOREVER = ["serve", None]
+SETUP, ACTIVE, COMPLETED, CANCELLED, FAILED = (
+    ["event", "MIGRATION", {"status": status}]
+    for status in ("setup", "active", "completed", "cancelled", "failed")
+)
+STOP, RESUME = ["event", "STOP"], ["event", "RESUME"]
+RUNS = {"cont": [["stdout", "begin\n"], FOREVER]}
+
+
+def run(chains: Chains, emulator: Emulator, fault: Fault) -> ChainResult:
+    migration = Migration(
+        mode=MigrationMode.ONCE, transports=(Transport.UNIX,), faults=(fault,), pace=0.0
+    )
+    limits = Limits(timeout=2, stall=10, start=20)
+    result: ChainResult = chains.run(
+        Request(migration, emulator, injectors=injector_for), limits, stop_after=1
+    )
+    return result
+
+
+def test_a_hop_that_ends_as_it_must_is_good(chains: Chains, make_fake: MakeFake) -> None:
+    script = {
+        **RUNS,
+        "before": {"migrate": [SETUP, ACTIVE], "migrate-incoming": [SETUP]},
+        "after": {"migrate_cancel": [CANCELLED]},
+        "replies": {"query-migrate": {"status": "cancelled"}},
+    }
+    result = run(chains, make_fake(**script), Fault.CANCEL_IN_ACTIVE)
+    hop = chains.hops[0]
+    assert (hop.outcome, hop.good, hop.fault) == (
+        HopOutcome.CANCELLED,
+        True,
+        Fault.CANCEL_IN_ACTIVE,
+    )
+    assert "migrate_cancel in active" in [event.what for event in hop.events]
+    assert result.summary.as_expected == 1
+
+
+def test_a_hop_that_is_over_before_the_fault_is_bad(chains: Chains, make_fake: MakeFake) -> None:
+    run(chains, make_fake(**RUNS), Fault.CANCEL_IN_PRE_SWITCHOVER)
+    hop = chains.hops[0]
+    assert not hop.good
+    assert hop.reason == "cancel-in-pre-switchover could not be injected: the hop completed before"
+
+
+def test_a_cancelled_hop_that_completes_is_bad(chains: Chains, make_fake: MakeFake) -> None:
+    script = {
+        **RUNS,
+        "before": {"migrate": [SETUP, ACTIVE]},
+        "after": {"migrate_cancel": [STOP, COMPLETED]},
+    }
+    run(chains, make_fake(**script), Fault.CANCEL_IN_ACTIVE)
+    hop = chains.hops[0]
+    assert not hop.good
+    assert "must end as cancelled, and is completed" in hop.reason
+
+
+def test_a_destination_that_runs_what_failed_is_seen(chains: Chains, make_fake: MakeFake) -> None:
+    """Both run the guest: the worst that a migration can do."""
+    script = {
+        **RUNS,
+        "before": {
+            "migrate": [SETUP, ACTIVE],
+            "migrate-incoming": [SETUP, ACTIVE, ["state", "running"]],
+        },
+        "after": {"migrate_cancel": [["state", "running"], CANCELLED]},
+    }
+    run(chains, make_fake(**script), Fault.CANCEL_IN_ACTIVE)
+    hop = chains.hops[0]
+    assert not hop.good
+    assert "source and destination both run the guest" in hop.reason
+
+
+@pytest.mark.parametrize("fault", [Fault.NO_LISTENER, Fault.UUID_MISMATCH])
+def test_what_qemu_says_must_be_of_the_fault(
+    chains: Chains, make_fake: MakeFake, fault: Fault
+) -> None:
+    script = {
+        **RUNS,
+        "before": {"migrate": [SETUP, FAILED], "migrate-incoming": [SETUP]},
+        "replies": {"query-migrate": {"status": "failed", "error-desc": "the moon is full"}},
+    }
+    run(chains, make_fake(**script), fault)
+    hop = chains.hops[0]
+    assert (hop.outcome, hop.good) == (HopOutcome.FAILED, False)
+    assert "QEMU must say" in hop.reason
+    assert "the moon is full" in hop.reason
+
+
+def test_a_destination_that_dies_having_completed_is_a_loss_and_bad(
+    chains: Chains, make_fake: MakeFake
+) -> None:
+    """Between its completed and RESUME: the source has let go of the guest already."""
+    script = {
+        **RUNS,
+        "before": {"migrate": [SETUP, ACTIVE, STOP, COMPLETED]},
+        "after": {"migrate-incoming": [["exit", 1]]},
+    }
+    takes = {"migrate-incoming": [SETUP, ACTIVE, COMPLETED]}
+    emulator = make_fake(**{**script, "before": {**script["before"], **takes}})
+    result = run(chains, emulator, Fault.CANCEL_IN_COMPLETED)
+    hop = chains.hops[0]
+    assert (hop.outcome, hop.good) == (HopOutcome.LOST, False)
+    assert result.lost
+    assert not result.lost_rightly
