@@ -241,7 +241,8 @@ def _exited(end: _End) -> Judgement:
         return _qemu_failed(end, status) if status else _unreported(end)
     if status == 0:
         return _unreported(end)
-    if status == SUCCESS and error_lines(end.outcome.stderr_tail):
+    # A guest that summed up came to its end by itself, whatever QEMU complained of before.
+    if status == SUCCESS and not end.transcript.summary and error_lines(end.outcome.stderr_tail):
         return _qemu_failed(end, status)
     if status == TIMED_OUT:
         return Judgement(Verdict.TIMEOUT, _sentence("timed out", end.last_line(), end.failures()))
