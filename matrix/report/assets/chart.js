@@ -2,9 +2,10 @@
 // Series differ by shape as well as by colour; a table of what is under the cursor stands below.
 
 const SHAPES = ["circle", "triangle", "square", "diamond"];
+const DOTTED = 60; // up to so many points of a line are drawn as points too
 const MARGIN = { left: 68, right: 16, top: 18, bottom: 34 };
 
-// spec: {label, x: [numbers], xLabel, xFormat, yFormat, log (or "auto"), binary, height, xLog,
+// spec: {label, x: [numbers], xLabel, xFormat, yFormat, log (or "auto"), binary, whole, height, xLog,
 //        series: [{name, values, line, step}], limits: [{name, value}],
 //        bands: [{from, to, name}], marks: [{at, name, kind}], describe(place), pick(place)}
 function chart(given) {
@@ -141,8 +142,11 @@ function drawChart(spec, scales, width, height) {
       svg("text", { x: MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, spec.yFormat(value)));
   }
   for (const value of ticks(scales.left, scales.right, spec.xLog, Math.max(2, Math.floor(width / 130)))) {
+    if (spec.whole && !Number.isInteger(value)) continue;
+    const words = spec.xFormat(value);
+    const over = x(value) + words.length * 3.2 - (width - 2); // what would be cut off at the right
     parts.push(svg("line", { x1: x(value), x2: x(value), y1: bottom, y2: bottom + 4, class: "axis" }),
-      svg("text", { x: x(value), y: bottom + 17, "text-anchor": "middle" }, spec.xFormat(value)));
+      svg("text", { x: x(value) - Math.max(0, over), y: bottom + 17, "text-anchor": "middle" }, words));
   }
   parts.push(svg("line", { x1: MARGIN.left, x2: right, y1: bottom, y2: bottom, class: "axis" }),
     svg("text", { x: (MARGIN.left + right) / 2, y: height - 3, "text-anchor": "middle", class: "axis-name" }, spec.xLabel));
@@ -171,7 +175,11 @@ function drawSeries(spec, series, place, { x, y }) {
     else steps.push(shapePath(SHAPES[place % SHAPES.length], Number(left), Number(top), series.values.length > 400 ? 2 : 3.2));
     open = true;
   });
-  return svg("path", { d: steps.join(""), class: `series s${place} ${series.line ? "line" : "points"}` });
+  const path = svg("path", { d: steps.join(""), class: `series s${place} ${series.line ? "line" : "points"}` });
+  if (!series.line || series.values.length > DOTTED) return path;
+  const dots = series.values.map((value, at) => (value === null || value === undefined || (spec.log && value <= 0) ? ""
+    : shapePath(SHAPES[place % SHAPES.length], x(spec.x[at]), y(value), 2.4)));
+  return [path, svg("path", { d: dots.join(""), class: `series s${place} points` })];
 }
 
 function shapePath(shape, x, y, size) {

@@ -88,6 +88,8 @@ const SECONDS = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1 };
 
 function quantity(value, unit) {
   if (value === null || value === undefined) return "–";
+  if (unit === "B") return bytes(value);
+  if (unit === "B/s") return `${bytes(value)}/s`;
   if (unit in SECONDS) return seconds(value * SECONDS[unit]);
   const text = Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : round(value);
   return unit ? `${text} ${unit}` : `${text}`;

@@ -16,14 +16,14 @@ function defaultCase(past) {
 }
 
 function pastRunName(past, place) {
-  return past.runs[Math.round(place)]?.started ?? "";
+  return past.runs[place]?.started ?? "";
 }
 
 function runsChart(past) {
   const count = (run, test) => run.counts.filter(([verdict]) => test(verdict)).reduce((sum, [, number]) => sum + number, 0);
   return chart({
-    label: "Cases that did not pass, run by run", x: past.runs.map((_, place) => place), xLabel: "run, oldest first",
-    xFormat: (place) => (Number.isInteger(place) ? pastRunName(past, place).slice(5, 16) : ""), yFormat: (value) => round(value), height: 180,
+    label: "Cases that did not pass, run by run", x: past.runs.map((_, place) => place), xLabel: "run, oldest first", whole: true,
+    xFormat: (place) => pastRunName(past, place).slice(5, 16), yFormat: (value) => round(value), height: 180,
     series: [{ name: "did not pass", values: past.runs.map((run) => count(run, (verdict) => BAD.has(verdict))), line: true }],
     describe: (place) => `${past.runs[place].started} on ${past.runs[place].host}: ${past.runs[place].counts.map(([verdict, number]) => `${number} ${verdict}`).join(", ")}`,
   });
@@ -54,12 +54,12 @@ function strips(past) {
 }
 
 function trends(past, wanted) {
-  const shared = { xLabel: "run, oldest first", height: 170 };
-  const charts = [chart({ ...shared, label: "Time", x: past.runs.map((_, place) => place), xFormat: (place) => (Number.isInteger(place) ? pastRunName(past, place).slice(5, 16) : ""),
+  const shared = { whole: true, xLabel: "run, oldest first", height: 170 };
+  const charts = [chart({ ...shared, label: "Time", x: past.runs.map((_, place) => place), xFormat: (place) => pastRunName(past, place).slice(5, 16),
     yFormat: seconds, series: [{ name: "seconds", values: wanted.seconds, line: true }],
     describe: (place) => `${pastRunName(past, place)}: ${seconds(wanted.seconds[place])}` })];
   for (const [name, unit, values] of wanted.metrics) {
-    charts.push(chart({ ...shared, label: name, x: values.map((_, place) => place + 1), xFormat: (value) => (Number.isInteger(value) ? String(value) : ""), xLabel: "run that has it, oldest first",
+    charts.push(chart({ ...shared, label: name, x: values.map((_, place) => place + 1), xFormat: (value) => String(value), xLabel: "run that has it, oldest first",
       log: "auto", yFormat: (value) => quantity(value, unit), series: [{ name: "median", values, line: true }] }));
   }
   return el("div", { class: "multiples wide-ones" }, charts);

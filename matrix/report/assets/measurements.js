@@ -133,6 +133,6 @@ function trend(groups, unit, name) {
     for (const [i, value] of found) values[index.columns.run[i]] = value;
     return { name: label, values, line: true };
   });
-  return chart({ label: `${name} over the runs`, x: runs.map((_, place) => place), xLabel: "run, oldest first", xFormat: (place) => runs[Math.round(place)] ?? "",
+  return chart({ label: `${name} over the runs`, x: runs.map((_, place) => place), xLabel: "run, oldest first", whole: true, xFormat: (place) => runs[place] ?? "",
     yFormat: (value) => quantity(value, unit), series, height: 240 });
 }

@@ -53,7 +53,7 @@ function statistics(hops) {
 }
 
 function hopCharts(hops, pick) {
-  const shared = { x: hops.number, xLabel: "hop", xFormat: (value) => Math.round(value).toLocaleString("en"), pick: (place) => pick(hops.number[place]) };
+  const shared = { x: hops.number, xLabel: "hop", whole: true, xFormat: (value) => value.toLocaleString("en"), pick: (place) => pick(hops.number[place]) };
   const known = (name) => hops[name].some((value) => value !== null);
   const limit = (name, value) => (value === null ? [] : [{ name, value }]);
   const say = (place) => {
