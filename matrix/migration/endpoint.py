@@ -128,10 +128,11 @@ class Endpoint:
         self.session.run_state = str(state)
         return state in RUNNING_STATES
 
-    async def information(self) -> dict[str, Any]:
-        """What ``query-migrate`` says; empty where it does not answer."""
+    async def information(self, seconds: float | None = COMMAND_TIMEOUT) -> dict[str, Any]:
+        """What ``query-migrate`` says; empty where it does not answer. ``seconds`` None: the caller
+        does not wait for ever, and saves what a timer takes."""
         try:
-            reply = await self.execute("query-migrate")
+            reply = await self.monitor.execute("query-migrate", timeout=seconds)
         except MonitorError:
             return {}
         return reply if isinstance(reply, dict) else {}

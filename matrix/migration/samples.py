@@ -33,16 +33,19 @@ class Sampler:
         while True:
             due = max(due + INTERVAL, self._elapsed())
             await asyncio.sleep(due - self._elapsed())
-            await self.take()
+            self._keep(await self._source.information(None))  # cancelled when the hop is over
 
     async def take(self) -> dict[str, Any]:
         """Take a sample now and return the whole answer; empty where there is none."""
         information = await self._source.information()
+        self._keep(information)
+        return information
+
+    def _keep(self, information: dict[str, Any]) -> None:
         if "ram" in information:
             self.last = information
         if information:
             self._add(sample(information, self._elapsed()))
-        return information
 
     def _add(self, new: Sample) -> None:
         self._taken += 1

@@ -32,6 +32,10 @@ order in which QEMU sent them."""
 Recorder = Callable[[str, bytes], None]
 """Gets ``>`` (to QEMU) or ``<`` (from QEMU) and one message as it goes over the wire."""
 
+UNRECORDED = "query-migrate"
+"""Asked 20 times a second while a guest is migrated, and what it says is in the hop's record: half
+of what a sample takes would be its transcript."""
+
 _LOGGER = "matrix"
 # The library logs every failure that it also raises, and with no logging configured Python prints
 # that on stderr, in the middle of the progress display.
@@ -111,7 +115,7 @@ class Monitor:
         self,
         command: str,
         arguments: Mapping[str, object] | None = None,
-        timeout: float = COMMAND_TIMEOUT,  # noqa: ASYNC109 - expiry is reported as MonitorError
+        timeout: float | None = COMMAND_TIMEOUT,  # noqa: ASYNC109 - expiry is a MonitorError
         *,
         oob: bool = False,
     ) -> Any:
@@ -120,13 +124,15 @@ class Monitor:
         Args:
             command: its name, see QEMU's QMP reference.
             arguments: its arguments, if any.
-            timeout: seconds until the reply must be there.
+            timeout: seconds until the reply must be there; None where the caller sees to that.
             oob: execute out of band: not queued behind a command that hangs.
 
         Raises:
             MonitorError: refused (``error_class`` is set), connection lost, or no answer in time.
         """
         try:
+            if timeout is None:
+                return await self._client.execute(command, arguments, oob)
             async with _deadline(command, timeout, "no answer"):
                 return await self._client.execute(command, arguments, oob)
         except ExecuteError as error:
@@ -185,6 +191,8 @@ class _Client(QMPClient):
         self._on_event = on_event
         self._record = record
         self._received = 0
+        self._unrecorded: set[object] = set()
+        """Ids of commands whose replies are not recorded."""
         # The default listener keeps every event it accepts for ever: let it accept none.
         self.events.event_filter = self._hear
 
@@ -196,12 +204,19 @@ class _Client(QMPClient):
     # The library's own hooks render each message with indentation, for a log that nobody reads.
     def _cb_outbound(self, msg: Message) -> Message:
         if self._record is not None:
-            self._record(">", bytes(msg))
+            if msg.get("execute") == UNRECORDED:
+                self._unrecorded.add(msg.get("id"))
+            else:
+                self._record(">", bytes(msg))
         return msg
 
     def _cb_inbound(self, msg: Message) -> Message:
         if self._record is not None:
-            self._record("<", bytes(msg))
+            number = msg.get("id")
+            if isinstance(number, str) and number in self._unrecorded:
+                self._unrecorded.remove(number)
+            else:
+                self._record("<", bytes(msg))
         return msg
 
     async def _on_message(self, msg: Message) -> None:
