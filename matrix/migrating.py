@@ -5,6 +5,7 @@ JSON. Times are seconds (float), sizes are bytes (int), rates are per second, un
 otherwise; QEMU's milliseconds are converted where they are read.
 """
 
+import zlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -268,3 +269,8 @@ class MigrationSummary:
     statistics: tuple[Statistic, ...] = ()
     broken: tuple[str, ...] = ()
     """Limits that did not hold, each with the hop and the number that broke it."""
+
+
+def seed_of(case_id: str, attempt: int) -> int:
+    """What an attempt's hops are drawn from where the user has chosen no seed: always the same."""
+    return zlib.crc32(f"{case_id} {attempt}".encode())

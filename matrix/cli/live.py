@@ -10,8 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from matrix.cli.progress import failure, interruption, opening
+from matrix.cli.progress import HopCounts, bad_hop, failure, interruption, opening
 from matrix.cli.style import VERDICT_STYLES, ColourOutput, duration
+from matrix.migrating import Hop
 from matrix.model import Attempt, Case, Verdict
 from matrix.plan.decisions import Decision
 from matrix.run.progress import Running
@@ -26,6 +27,7 @@ class LiveProgress:
         self._run = run
         self._running: dict[int, Running] = {}
         self._counts: Counter[Verdict] = Counter()
+        self._hops = HopCounts()
         self._total = 0
         self._left: float | None = None
         self._since = time.monotonic()
@@ -53,9 +55,16 @@ class LiveProgress:
         """Show it."""
         self._running[id(running)] = running
 
+    def hopped(self, case_id: str, hop: Hop) -> None:
+        """Show how many there were, and say so at once where one went wrong."""
+        self._hops.add(case_id, hop)
+        if not hop.good:
+            self._output.say([bad_hop(case_id, hop)])
+
     def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
         """Count it, and print the failure where there is one."""
         self._running.pop(id(running), None)
+        self._hops.forget(running.decision.case.id)
         self._counts[attempt.verdict] += 1
         self._left = left
         if not attempt.verdict.good:
@@ -78,7 +87,8 @@ class LiveProgress:
             table.add_row(
                 duration(now - running.since),
                 Text(running.decision.case.id, style="bold"),
-                Text(running.console.last_line, style="dim"),
+                Text(self._hops.of(running.decision.case.id), style="cyan")
+                or Text(running.console.last_line, style="dim"),
             )
         if len(shown) > room:
             table.add_row("", f"and {len(shown) - room} more", "")

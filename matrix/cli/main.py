@@ -78,6 +78,10 @@ HostFile = Annotated[
     Path | None, typer.Option("--host", metavar="FILE", help="Host file: QEMUs and builds by name.")
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ask QEMU and KVM again, not the cache.")]
+MetricsAddress = Annotated[
+    str,
+    typer.Option("--metrics", metavar="ADDR:PORT", help="Serve metrics for Prometheus meanwhile."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ShardOption = Annotated[
     str,
@@ -194,6 +198,7 @@ def run(
     fresh: Fresh = False,
     database: HistoryDatabase = None,
     no_history: NoHistory = False,
+    metrics: MetricsAddress = "",
 ) -> None:
     """Run scenarios and report verdicts; exits 0 only when nothing failed."""
     from matrix.cli.history import history_of_run
@@ -205,7 +210,7 @@ def run(
         if any(given) or include_all or until_fail or retries is not None:
             raise UsageError(
                 "--resume finishes a run as it was planned; beside it only -j, --qemu, --host,"
-                " --fresh and the history's options are taken"
+                " --fresh, --metrics and the history's options are taken"
             )
         raise typer.Exit(
             resume_run(
@@ -215,6 +220,7 @@ def run(
                 host=host,
                 fresh=fresh,
                 history=history,
+                metrics=metrics,
             )
         )
     selection = Selection(
@@ -235,7 +241,75 @@ def run(
         host=host,
         fresh=fresh,
     )
-    raise typer.Exit(start_run(selection, output=output, jobs=jobs, strict=strict, history=history))
+    raise typer.Exit(
+        start_run(
+            selection, output=output, jobs=jobs, strict=strict, history=history, metrics=metrics
+        )
+    )
+
+
+@app.command()
+def soak(
+    scenarios: Scenarios = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="RUN", help="Run directory; must not exist yet."),
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option("--duration", metavar="TIME", help="For how long, as in 30min, 8h or 7d."),
+    ] = None,
+    hops: Annotated[
+        int | None, typer.Option("--hops", min=1, help="How many hops each guest makes.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="What the hops are drawn from; printed if not given."),
+    ] = None,
+    metrics: MetricsAddress = "",
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", min=1, help="Cases at a time, whatever they need.")
+    ] = None,
+    keyword: Keyword = "",
+    arch: Arch = None,
+    accel: Accel = None,
+    qemu: Qemu = None,
+    build: BuildOption = None,
+    set_axis: SetAxis = None,
+    host: HostFile = None,
+    fresh: Fresh = False,
+    database: HistoryDatabase = None,
+    no_history: NoHistory = False,
+) -> None:
+    """Migrate guests hop after hop, for hours or days; matrix run --resume goes on with it."""
+    from matrix.cli.history import history_of_run
+    from matrix.cli.soaking import start_soak
+
+    selection = Selection(
+        scenarios=tuple(scenarios or ()),
+        keyword=keyword,
+        arch=tuple(arch or ()),
+        accel=tuple(accel or ()),
+        qemu=tuple(qemu or ()),
+        build=tuple(build or ()),
+        set_axis=tuple(set_axis or ()),
+        hops=hops,
+        duration=duration,
+        host=host,
+        fresh=fresh,
+    )
+    history = history_of_run(database, off=no_history)
+    raise typer.Exit(
+        start_soak(
+            selection,
+            output=output,
+            jobs=jobs,
+            strict=False,
+            seed=seed,
+            metrics=metrics,
+            history=history,
+        )
+    )
 
 
 @app.command()

@@ -1,8 +1,10 @@
 """Progress as lines: for pipes, files and CI logs; and what every progress says."""
 
+import time
 from pathlib import Path
 
 from matrix.cli.output import Output
+from matrix.migrating import Hop
 from matrix.model import Attempt, Case, Verdict
 from matrix.plan.attempts import most_attempts
 from matrix.plan.decisions import Decision, Run, Skip
@@ -15,6 +17,35 @@ _WITH_REASON = (Verdict.SKIP, Verdict.XFAIL, Verdict.XPASS)
 """Verdicts that are good and need a reason all the same."""
 
 
+HOPS_TOLD_EVERY = 60.0
+"""Seconds between two lines of a log that say how far a soak is."""
+
+
+class HopCounts:
+    """How many hops the guests that run have made."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[int, int, Hop]] = {}
+
+    def add(self, case_id: str, hop: Hop) -> None:
+        """Count one."""
+        _, bad, _ = self._counts.get(case_id, (0, 0, hop))
+        self._counts[case_id] = (hop.number, bad + (not hop.good), hop)
+
+    def forget(self, case_id: str) -> None:
+        """The case has ended."""
+        self._counts.pop(case_id, None)
+
+    def of(self, case_id: str) -> str:
+        """``412 hops, 1 bad, last precopy over unix in 0.12 s``; empty where there are none."""
+        if case_id not in self._counts:
+            return ""
+        count, bad, hop = self._counts[case_id]
+        words = f"{count} hop{'' if count == 1 else 's'}"
+        words += f", {bad} bad" if bad else ""
+        return f"{words}, last {hop.strategy.value} over {hop.transport} in {hop.seconds:.2f} s"
+
+
 class PlainProgress:
     """One line per attempt, and a failure with its subtests as it happens."""
 
@@ -23,6 +54,8 @@ class PlainProgress:
         self._run = run
         self._total = 0
         self._done = 0
+        self._hops = HopCounts()
+        self._told = time.monotonic()
 
     def planned(self, decisions: list[Decision], attempts: int) -> None:
         """Say how many cases there are."""
@@ -36,10 +69,21 @@ class PlainProgress:
     def started(self, running: Running) -> None:
         """Nothing: the end of a case is what matters in a log."""
 
+    def hopped(self, case_id: str, hop: Hop) -> None:
+        """A line for a hop that went wrong, and one a minute for those that did not."""
+        self._hops.add(case_id, hop)
+        now = time.monotonic()
+        if not hop.good:
+            self._output.say([bad_hop(case_id, hop)])
+        elif now - self._told >= HOPS_TOLD_EVERY:
+            self._told = now
+            self._output.say([line(f"{case_id}: {self._hops.of(case_id)}")])
+
     def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:  # noqa: ARG002 - a log shows no forecast
         """One line, and the failure where there is one."""
         self._done += 1
         case = running.decision.case
+        self._hops.forget(case.id)
         number = f" attempt {attempt.number}" if most_attempts(case.settings) > 1 else ""
         words = f"  ({printable(attempt.reason)})" if attempt.verdict in _WITH_REASON else ""
         lines: list[Line] = [
@@ -57,6 +101,15 @@ class PlainProgress:
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """Name what was running."""
         self._output.say([line(interruption(cases))])
+
+
+def bad_hop(case_id: str, hop: Hop) -> Line:
+    """The line that tells of a hop that did not end as it had to."""
+    return (
+        ("bad hop  ", Style.FAIL),
+        (printable(f"{case_id} hop {hop.number} ({hop.strategy.value}"), Style.PLAIN),
+        (printable(f" over {hop.transport}): {hop.reason}"), Style.PLAIN),
+    )
 
 
 def failure(running: Running, attempt: Attempt, run: Path, width: int) -> list[Line]:

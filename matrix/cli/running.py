@@ -21,7 +21,7 @@ from matrix.results.recorder import Recorder
 from matrix.run.capacity import capacity_of
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, look, prepare
-from matrix.run.progress import Progress
+from matrix.run.progress import Progress, Together
 from matrix.run.runner import execute
 
 
@@ -32,6 +32,8 @@ def start_run(
     jobs: int | None,
     strict: bool,
     history: Database | None = None,
+    seed: int | None = None,
+    metrics: str = "",
 ) -> ExitCode:
     """Plan, run, summarise and record; gives the command's exit code."""
     prepared = prepare(selection)
@@ -41,10 +43,10 @@ def start_run(
         _sources(prepared),
         prepared.inventory,
         arguments=tuple(sys.argv[1:]),
-        options={"strict": strict, "jobs": jobs, "qemu": list(selection.qemu)},
+        options={"strict": strict, "jobs": jobs, "qemu": list(selection.qemu), "seed": seed},
     )
     with Recorder.start(path, info, prepared.decisions) as recorder:
-        return _carry_out(recorder, prepared.inventory, jobs, history)
+        return _carry_out(recorder, prepared.inventory, jobs, history, seed, metrics)
 
 
 def resume_run(
@@ -55,6 +57,7 @@ def resume_run(
     host: Path | None,
     fresh: bool,
     history: Database | None = None,
+    metrics: str = "",
 ) -> ExitCode:
     """Run what is left of a run, and record it; gives the command's exit code."""
     with Recorder.resume(path) as recorder:
@@ -64,24 +67,37 @@ def resume_run(
             qemu = tuple(str(option) for option in kept_qemu)
         if jobs is None and isinstance(kept_jobs, int):
             jobs = kept_jobs
+        seed = options.get("seed")
         left = [
             decision.case
             for decision in recorder.record.decisions
             if isinstance(decision, Run) and recorder.attempts_left(decision.case)
         ]
         inventory = look(left, installations(qemu, load_host_file(host)), fresh=fresh)
-        return _carry_out(recorder, inventory, jobs, history)
+        kept_seed = seed if isinstance(seed, int) else None
+        return _carry_out(recorder, inventory, jobs, history, kept_seed, metrics)
 
 
 def _carry_out(
-    recorder: Recorder, inventory: Inventory, jobs: int | None, history: Database | None
+    recorder: Recorder,
+    inventory: Inventory,
+    jobs: int | None,
+    history: Database | None,
+    seed: int | None,
+    metrics: str,
 ) -> ExitCode:
     output = standard_output()
     capacity = capacity_of(inventory.host, jobs)
     try:
-        with _progress(output, recorder.run.given) as progress:
+        with _served(metrics) as served, _progress(output, recorder.run.given) as shown:
             return execute(
-                recorder, inventory, capacity, progress, history=history, later=reporting.LATER
+                recorder,
+                inventory,
+                capacity,
+                Together(shown, served) if served is not None else shown,
+                history=history,
+                seed=seed,
+                later=reporting.LATER,
             )
     finally:
         from matrix.results.text import record_summary  # loaded while guests run
@@ -91,6 +107,18 @@ def _carry_out(
         finally:
             remember(recorder.record, history)
             reporting.leave_report(recorder.record)
+
+
+@contextmanager
+def _served(address: str) -> Iterator[Progress | None]:
+    """What is counted for Prometheus at ``address``; None where there is none."""
+    if not address:
+        yield None
+        return
+    from matrix.run.metrics import Metrics
+
+    with Metrics(address) as metrics:
+        yield metrics
 
 
 @contextmanager

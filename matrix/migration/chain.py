@@ -199,7 +199,12 @@ class Chain:
         if self._request.migration.mode is MigrationMode.COOPERATIVE:
             self._missed = await cooperate(hopper, self._cooperation)
             return
-        await self._processes.board.until(lambda: self._printed or hopper.over, FIRST_OUTPUT)
+        board = self._processes.board
+        if self._request.proves:
+            # What is typed before it listens is lost; its firmware may take its time before that.
+            await board.until(lambda: self._proof.present or hopper.over, self._limits.timeout)
+        else:
+            await board.until(lambda: self._printed or hopper.over, FIRST_OUTPUT)
         await hop_on(hopper, self._limits.timeout)
 
     # -- what goes on beside the hops

@@ -13,7 +13,10 @@ A case of it has
     of the attempt that speaks for the case, the first of the worst verdict. ``subtests`` are those
     that did not pass; ``result.json`` has all.
 ``hops``
-    live migrations.
+    what the live migrations of that attempt came to, or null: ``hops``, ``completed``,
+    ``as_expected`` (with a fault, as they had to end), ``bad``, ``seed``, ``seconds``, the
+    ``statistics`` (``name``, ``unit``, ``count``, ``p50``, ``p90``, ``p99``, ``max``), and limits
+    that were ``broken``. Each hop is a line of ``hops.jsonl`` in ``artifacts``.
 ``attempts``
     ``{"number", "verdict", "reason", "seconds", "metrics", "artifacts"}`` of each attempt.
 """
@@ -71,7 +74,7 @@ def case_document(result: CaseResult, *, all_subtests: bool = False) -> dict[str
         "subtests_dropped": telling.subtests_dropped if telling else 0,
         "subtests": subtests,
         "metrics": _metrics(telling) if telling else [],
-        "hops": [],
+        "hops": telling.migration if telling else None,
         "command": telling.command if telling else "",
         "artifacts": telling.artifacts if telling else "",
         "attempts": [_attempt_document(each) for each in result.attempts],

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from matrix.migrating import MigrationSummary
 from matrix.model import Attempt, Case, Subtest, SubtestVerdict, Verdict
 from matrix.results.directory import COMMAND_FILE
+from matrix.results.hops import hop_lines, running_summaries, summary_lines
 from matrix.results.labels import variant_label
 from matrix.results.outcome import WORST_FIRST, CaseResult, counts_as_failure
 from matrix.results.printable import printable
@@ -43,6 +45,8 @@ class Closing:
     strict: bool = False
     differences: tuple[Line, ...] = ()
     """What its QEMUs differ in, where it has several."""
+    hops: tuple[tuple[str, MigrationSummary], ...] = ()
+    """Id and hops so far of each case that is being migrated."""
 
 
 def record_summary(record: RunRecord, width: int) -> Iterator[Line]:
@@ -54,6 +58,7 @@ def record_summary(record: RunRecord, width: int) -> Iterator[Line]:
         in_flight=record.in_flight(),
         strict=record.strict,
         differences=_differences(record, width),
+        hops=tuple(running_summaries(record)),
     )
     return summary(record.results(), closing, width)
 
@@ -95,6 +100,7 @@ def summary(results: Iterable[CaseResult], closing: Closing, width: int) -> Iter
         yield (("Not passed: ", Style.HEADING), (_cases(gathered.failures), Style.FAIL))
         yield from gathered.bad
     yield from closing.differences
+    yield from hop_lines((*gathered.migrated, *closing.hops), width)
     yield from _unfinished(closing, width)
     yield BLANK
     yield _count_line(gathered.counts, closing)
@@ -187,12 +193,15 @@ class _Gathered:
     flaky: list[Line] = field(default_factory=list)
     bad: list[Line] = field(default_factory=list)
     failures: int = 0
+    migrated: list[tuple[str, MigrationSummary]] = field(default_factory=list)
 
     def add(self, result: CaseResult, closing: Closing, width: int) -> None:
         case, verdict = result.case, result.verdict
         self.overviews.setdefault(case.scenario, Overview()).add(result)
         self.counts[verdict] = self.counts.get(verdict, 0) + 1
         telling = result.telling
+        if telling is not None and telling.migration is not None:
+            self.migrated.append((case.id, telling.migration))
         if telling is not None and telling.accelerator:
             why = (telling.accelerator, telling.accelerator_reason)
             self.accelerators.setdefault(why, {}).setdefault(case.variant.arch.value)
@@ -305,6 +314,8 @@ def _attempt_lines(attempt: Attempt, of: int, run: Path, width: int) -> Iterator
     yield from _subtest_lines(attempt.subtests, width)
     if attempt.subtests_dropped:
         yield line(f"{' ' * 10}… and {attempt.subtests_dropped} more", Style.FAINT)
+    if attempt.migration is not None:
+        yield from summary_lines(attempt.migration, width)
     for name, value, unit in attempt.metrics:
         yield line(f"  {name} = {value:g} {unit}".rstrip())
     if attempt.artifacts:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from threading import Thread
 
 from matrix.model import Case
 from matrix.results.history.durations import known_durations
@@ -21,12 +20,11 @@ def known_seconds(cases: Iterable[Case], database: Database | None) -> dict[str,
     return known_durations(database, {case.scenario for case in cases})
 
 
-def load_writer(database: Database | None) -> Iterator[None]:
-    """One short step: begin to load what writes the history.
+def load_writer(database: Database | None) -> Iterator[object]:
+    """One short step: load what writes the history, which takes some milliseconds.
 
-    That takes some 0.2 s of work, too much for one go between two events of QEMU. In a thread it
-    gives way every few milliseconds, and what is loaded when the run ends need not be waited for.
+    SQLAlchemy, which takes longer, is needed by a server alone, and is there already since that was
+    asked what cases took.
     """
     if database is not None:
-        Thread(target=import_module, args=(_WRITER,), name="history", daemon=True).start()
-        yield
+        yield import_module(_WRITER)

@@ -21,14 +21,15 @@ from prometheus_client import (
 from matrix.errors import HostError, UsageError
 from matrix.migrating import Hop
 from matrix.model import Attempt
+from matrix.run.progress import Running, Silent
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Bounds of the histograms' buckets: QEMU's default downtime limit is 0.3 s."""
 HIGHEST_PORT = 65535
 
 
-class Metrics:
-    """A set of metrics, and where they are served. Use as a context manager."""
+class Metrics(Silent):
+    """A watcher of a run that serves what it counts. Use as a context manager."""
 
     def __init__(self, address: str) -> None:
         """Args:
@@ -131,7 +132,7 @@ class Metrics:
             self._throughput.labels(case_id).set(hop.throughput)
         self._last.labels(case_id).set(time.time())
 
-    def finished(self, attempt: Attempt) -> None:
+    def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:  # noqa: ARG002 - as a watcher is told
         """Count one attempt."""
         self._attempts.labels(attempt.verdict.value).inc()
 

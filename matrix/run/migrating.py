@@ -1,15 +1,15 @@
 """A case whose guest is migrated: from its decision to a chain of hops, and what that comes to."""
 
 import asyncio
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from matrix.inventory import Inventory
-from matrix.migrating import Fault, Hop
-from matrix.migration.chain import ChainResult, Request, run_chain
+from matrix.migrating import Fault, Hop, seed_of
+from matrix.migration.chain import ChainResult, run_chain
 from matrix.migration.endpoint import Emulator
+from matrix.migration.hopper import Request
 from matrix.migration.live import Injector
 from matrix.migration.records import HOPS_FILE, write_summary
 from matrix.model import Ending, Launch, Verdict
@@ -21,6 +21,8 @@ from matrix.scenario.sense import for_variant
 from matrix.suites.verdict import Judgement
 from matrix.vm.machine import Limits
 
+PROOF = "migration-proof"
+"""The group of the embedded guests that print INTEGRITY lines and end when they are told to."""
 BAD_SHOWN = 2
 """Hops, and limits, that a reason names; all of them are in hops.jsonl and migration.json."""
 
@@ -72,10 +74,11 @@ async def migrate_case(
         migration=migration,
         source=source,
         destinations=tuple(destinations),
-        seed=_seed(case.id, attempt) if seed is None else seed,
+        seed=seed_of(case.id, attempt) if seed is None else seed,
         injectors=_injector,
         on_hop=on_hop,
         earlier=_earlier(directory),
+        proves=PROOF in case.test.groups,
     )
     result = await run_chain(request, directory, limits, on_console=on_console, interrupt=interrupt)
     if result.outcome.ending is not Ending.INTERRUPTED:
@@ -147,10 +150,6 @@ def _injector(fault: Fault) -> Injector:
     from matrix.migration.faults.making import injector_for  # most chains have no faults
 
     return injector_for(fault)
-
-
-def _seed(case_id: str, attempt: int) -> int:
-    return zlib.crc32(f"{case_id} {attempt}".encode())
 
 
 def _earlier(directory: Path) -> Path | None:

@@ -24,5 +24,8 @@ class Selection:
     """``I/N``: only that part of the cases."""
     durations: Path | None = None
     """What the parts are balanced by."""
+    hops: int | None = None
+    duration: str | None = None
+    """Time that guests are migrated for."""
     host: Path | None = None
     fresh: bool = False

@@ -166,7 +166,11 @@ def _scenario(path: Path, selection: Selection) -> Scenario:
         repeat=selection.repeat,
         until_fail=selection.until_fail,
         retries=selection.retries,
-        timeout=None if timeout is None else _duration(timeout),
+        timeout=None if timeout is None else _duration("--timeout", timeout),
+        hops=selection.hops,
+        duration=None
+        if selection.duration is None
+        else _duration("--duration", selection.duration),
     )
 
 
@@ -175,11 +179,11 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _duration(text: str) -> float:
+def _duration(option: str, text: str) -> float:
     try:
         return parse_limit(text)
     except Refused as refused:
-        raise UsageError(f"--timeout: {refused.message}; {refused.allowed}") from None
+        raise UsageError(f"{option}: {refused.message}; {refused.allowed}") from None
 
 
 def _check_names(scenarios: Sequence[Scenario]) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from matrix.migrating import Hop
 from matrix.model import Attempt, Case
 from matrix.plan.decisions import Decision, Run
 from matrix.suites.console import ConsoleParser
@@ -32,6 +33,9 @@ class Progress(Protocol):
     def started(self, running: Running) -> None:
         """An attempt has begun."""
 
+    def hopped(self, case_id: str, hop: Hop) -> None:
+        """The guest of a case that runs has been migrated, or should have been."""
+
     def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
         """An attempt has ended and is on disk; ``left`` seconds likely remain, None: unknown."""
 
@@ -51,8 +55,48 @@ class Silent:
     def started(self, running: Running) -> None:
         """Nothing."""
 
+    def hopped(self, case_id: str, hop: Hop) -> None:
+        """Nothing."""
+
     def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
         """Nothing."""
 
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """Nothing."""
+
+
+class Together:
+    """Several watchers as one."""
+
+    def __init__(self, *watchers: Progress) -> None:
+        self._watchers = watchers
+
+    def planned(self, decisions: list[Decision], attempts: int) -> None:
+        """Tell all."""
+        for watcher in self._watchers:
+            watcher.planned(decisions, attempts)
+
+    def expected(self, attempts: int) -> None:
+        """Tell all."""
+        for watcher in self._watchers:
+            watcher.expected(attempts)
+
+    def started(self, running: Running) -> None:
+        """Tell all."""
+        for watcher in self._watchers:
+            watcher.started(running)
+
+    def hopped(self, case_id: str, hop: Hop) -> None:
+        """Tell all."""
+        for watcher in self._watchers:
+            watcher.hopped(case_id, hop)
+
+    def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
+        """Tell all."""
+        for watcher in self._watchers:
+            watcher.finished(running, attempt, left)
+
+    def interrupted(self, cases: tuple[Case, ...]) -> None:
+        """Tell all."""
+        for watcher in self._watchers:
+            watcher.interrupted(cases)

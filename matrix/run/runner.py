@@ -37,6 +37,7 @@ def execute(
     executor: Executor | None = None,
     *,
     history: Database | None = None,
+    seed: int | None = None,
     later: tuple[str, ...] = (),
 ) -> ExitCode:
     """Run what is left of a recorder's plan, and write its reports.
@@ -47,6 +48,7 @@ def execute(
         capacity: how much runs at a time.
         progress: who is told.
         executor: where the cases run; this machine where None.
+        seed: of the hops of guests that are migrated, None for one that depends on the case.
         history: says how long cases took last, so that the longest start first. It is not
             written here.
         later: modules that the caller needs when the run is over: see :data:`LATER`.
@@ -63,7 +65,7 @@ def execute(
     cases = [decision.case for decision in recorder.record.decisions]
     session = Session(
         recorder,
-        executor or LocalExecutor(inventory, recorder.run),
+        executor or LocalExecutor(inventory, recorder.run, seed=seed, on_hop=progress.hopped),
         capacity,
         progress,
         known_seconds(cases, history),

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from matrix.errors import UsageError
-from matrix.migrating import Migration
+from matrix.migrating import Migration, MigrationMode
 from matrix.model import Architecture, RunSettings
 from matrix.scenario.axes import AXES, MIGRATION_AXES
 from matrix.scenario.model import Exclusion, Scenario
@@ -32,6 +32,8 @@ def narrow(
     until_fail: bool = False,
     retries: int | None = None,
     timeout: float | None = None,
+    hops: int | None = None,
+    duration: float | None = None,
 ) -> Scenario:
     """``scenario`` as the command line wants it.
 
@@ -39,11 +41,13 @@ def narrow(
     of ``set_`` set that axis of every variant, given several times to each of the values; variants
     that become the same are merged, and what the scenario excludes is judged by the new values.
     Migrations that make no sense with the new values are excluded, with the reason.
-    ``timeout`` (seconds) overrides even the tests' own.
+    ``timeout`` (seconds) overrides even the tests' own. ``hops`` and ``duration`` (seconds) say how
+    long guests are migrated, hop after hop, whatever the scenario says.
 
     Raises:
         UsageError: an unknown axis or value, or an architecture that the scenario does not have.
     """
+    scenario = _soaked(scenario, hops, duration)
     overrides = dict(scenario.matrix.overrides) | _overrides(accel, set_)
     _check_migration(scenario, overrides)
     matrix = replace(scenario.matrix, overrides=tuple(overrides.items()))
@@ -63,6 +67,26 @@ def narrow(
         exclusions=resolution.exclusions,
         settings=_settings(scenario.settings, repeat, until_fail, retries, timeout),
     )
+
+
+def _soaked(scenario: Scenario, hops: int | None, duration: float | None) -> Scenario:
+    if hops is None and duration is None:
+        return scenario
+    option = "--hops" if hops is not None else "--duration"
+    name = quoted(scenario.name)
+    if scenario.migration is None:
+        raise UsageError(f"{option}: scenario {name} migrates nothing; add 'migration:' to it")
+    if hops is not None and duration is not None:
+        raise UsageError("--hops and --duration: one of the two says when it is over")
+    if scenario.migration.mode is MigrationMode.COOPERATIVE:
+        raise UsageError(f"{option}: the guests of scenario {name} say themselves when they hop")
+    if duration is not None:
+        with _option("--duration"):
+            check_limit(duration, f"{duration:g}s")
+    migration = replace(
+        scenario.migration, mode=MigrationMode.CONTINUOUS, hops=hops, duration=duration
+    )
+    return replace(scenario, migration=migration)
 
 
 def _check_migration(scenario: Scenario, axes: Iterable[str]) -> None:

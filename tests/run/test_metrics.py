@@ -6,8 +6,11 @@ import pytest
 
 from matrix.errors import HostError, UsageError
 from matrix.migrating import Hop, HopOutcome, Strategy
-from matrix.model import Attempt, Verdict
+from matrix.model import Accelerator, Architecture, Attempt, Build, Case, Test, Variant, Verdict
+from matrix.plan.decisions import Run
 from matrix.run.metrics import Metrics, parse_address
+from matrix.run.progress import Running
+from matrix.suites.console import ConsoleParser
 
 HOP = Hop(
     number=1,
@@ -34,10 +37,14 @@ def scrape(metrics: Metrics) -> dict[str, float]:
 
 
 def test_hops_and_attempts_are_served() -> None:
+    test, variant = Test("t", "/image"), Variant(Architecture.X86_64)
+    case = Case("soak.x", "soak", "s", test, variant, Build(Architecture.X86_64, "/", "/"))
+    decision = Run(case, Accelerator.TCG, "", 1, 1)
+    running = Running(decision, 1, 0.0, ConsoleParser())
     with Metrics(":0") as metrics:
         metrics.hopped("soak.x", HOP)
         metrics.hopped("soak.x", HOP)
-        metrics.finished(Attempt(1, Verdict.PASS, "", 1.0))
+        metrics.finished(running, Attempt(1, Verdict.PASS, "", 1.0), None)
         found = scrape(metrics)
     labels = 'case="soak.x",outcome="completed",strategy="precopy",transport="unix"'
     assert found[f"matrix_hops_total{{{labels}}}"] == 2

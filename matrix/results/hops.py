@@ -1,0 +1,131 @@
+"""What the hops of a run came to, for people: totals, and each case's statistics.
+
+Of cases that are still being migrated the hops that are on disk count, so that a soak can be looked
+at while it runs.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from matrix.migrating import MigrationSummary, Statistic, seed_of
+from matrix.plan.attempts import most_attempts
+from matrix.results.printable import printable
+from matrix.results.record import RunRecord
+from matrix.results.segments import BLANK, Line, Style, line, wrapped
+
+HOPS_FILE = "hops.jsonl"
+MOST_CASES = 6
+"""How many cases' statistics a summary shows; ``matrix show RUN CASE`` shows any one's."""
+SHOWN = (
+    "downtime",
+    "stop-to-resume",
+    "blackout",
+    "silence",
+    "clock-jump",
+    "total-time",
+    "transferred",
+    "passes",
+    "dirty-rate",
+    "throughput",
+    "throttle",
+)
+"""Quantities in the order in which they are shown."""
+_COLUMNS = ("p50", "p90", "p99", "max")
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def hop_lines(cases: Iterable[tuple[str, MigrationSummary]], width: int) -> Iterator[Line]:
+    """A summary's section on hops; nothing where no guest was migrated.
+
+    Args:
+        cases: id and what its hops came to, of each case that was migrated.
+        width: columns to keep to.
+    """
+    kept: list[tuple[str, MigrationSummary]] = []
+    count = hops = completed = expected = bad = 0
+    for case_id, summary in cases:
+        count += 1
+        hops += summary.hops
+        completed += summary.completed
+        expected += summary.as_expected
+        bad += summary.bad
+        if len(kept) <= MOST_CASES:
+            kept.append((case_id, summary))
+    if not count:
+        return
+    yield BLANK
+    yield (
+        ("Migration: ", Style.HEADING),
+        (f"{hops:,} hops of {count:,} guest{'' if count == 1 else 's'}: ", Style.PLAIN),
+        (f"{completed:,} completed", Style.PASS),
+        (f", {expected:,} with a fault as they had to" if expected else "", Style.PLAIN),
+        (f", {bad:,} bad" if bad else ", none bad", Style.FAIL if bad else Style.PLAIN),
+    )
+    if count <= MOST_CASES:
+        for case_id, summary in kept:
+            yield line(f"  {case_id}")
+            yield from summary_lines(summary, width)
+
+
+def summary_lines(summary: MigrationSummary, width: int) -> Iterator[Line]:
+    """One case's hops: how many, how fast, the statistics, and the limits that did not hold."""
+    rate = summary.completed * 60 / summary.seconds if summary.seconds else 0.0
+    told = (
+        f"{summary.hops:,} hops, {summary.completed:,} completed, {rate:.1f} per minute; "
+        f"seed {summary.seed}"
+    )
+    yield from wrapped(told, width, "    ")
+    found = {each.name: each for each in summary.statistics}
+    if found:
+        head = "".join(f"{name:>11}" for name in ("count", *_COLUMNS))
+        yield line(f"    {'':16}{head}", Style.FAINT)
+    for name in SHOWN:
+        if name in found:
+            yield _row(found[name])
+    for broken in summary.broken:
+        yield from wrapped(f"limit broken: {broken}", width, " " * 6, Style.FAIL, first="    ")
+
+
+def running_summaries(record: RunRecord) -> Iterator[tuple[str, MigrationSummary]]:
+    """What the hops on disk come to of each case whose migrations are not over."""
+    for case_id, number in record.in_flight():
+        case = record.decision(case_id).case
+        if case.migration is None:
+            continue
+        folder = record.run.case_folder(case_id)
+        if most_attempts(case.settings) > 1:
+            folder /= str(number)
+        path = folder / HOPS_FILE
+        if path.is_file():
+            from matrix.migration.records import read_hops  # most runs migrate nothing
+            from matrix.migration.statistics import Statistics
+
+            statistics = Statistics(case.migration.limits)
+            begun = ended = 0.0
+            try:
+                for hop in read_hops(path):
+                    begun = begun or hop.begun
+                    ended = hop.begun + hop.seconds
+                    statistics.add(hop)
+            except (OSError, ValueError):
+                continue  # a stranger's: there is nothing to be said of it
+            chosen = record.info.options.get("seed")
+            seed = chosen if isinstance(chosen, int) else seed_of(case_id, number)
+            yield case_id, statistics.summary(seed, max(0.0, ended - begun))
+
+
+def _row(statistic: Statistic) -> Line:
+    values = (getattr(statistic, name) for name in _COLUMNS)
+    cells = "".join(f"{quantity(value, statistic.unit):>11}" for value in values)
+    return line(f"    {printable(statistic.name):16}{statistic.count:>11,}{cells}")
+
+
+def quantity(value: float, unit: str) -> str:
+    """``3.2 ms``, ``64.1 MB/s``, ``7``: three digits that matter."""
+    if unit == "s":
+        if value and value < 1e-3:
+            return f"{value * 1e6:.0f} us"
+        return f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.2f} s"
+    for factor, prefix in _PREFIXES if unit.startswith("B") else ():
+        if value >= factor:
+            return f"{value / factor:.1f} {prefix}{unit}"
+    return f"{value:.0f} {unit}".rstrip()

@@ -1,0 +1,95 @@
+"""Tests of what a summary says of hops."""
+
+from typing import Any
+
+import pytest
+
+from matrix.migrating import Hop, HopOutcome, Migration, MigrationSummary, Statistic, Strategy
+from matrix.results.hops import hop_lines, quantity, running_summaries, summary_lines
+from matrix.results.segments import plain
+
+SUMMARY = MigrationSummary(
+    hops=1200,
+    completed=1190,
+    as_expected=10,
+    bad=0,
+    seed=7,
+    seconds=1800.0,
+    statistics=(
+        Statistic("downtime", "s", 1190, 0.0031, 0.0042, 0.012, 0.25),
+        Statistic("throughput", "B/s", 1190, 1.25e9, 2e9, 2e9, 2e9),
+    ),
+)
+
+TOLD = """
+Migration: 1,200 hops of 1 guest: 1,190 completed, 10 with a fault as they had to, none bad
+  soak.x
+    1,200 hops, 1,190 completed, 39.7 per minute; seed 7
+                          count        p50        p90        p99        max
+    downtime              1,190     3.1 ms     4.2 ms    12.0 ms   250.0 ms
+    throughput            1,190   1.2 GB/s   2.0 GB/s   2.0 GB/s   2.0 GB/s
+"""
+
+
+def test_a_soak() -> None:
+    assert plain(hop_lines([("soak.x", SUMMARY)], 100)) == TOLD
+
+
+def test_broken_limits_are_named() -> None:
+    broken = MigrationSummary(
+        3, 3, 0, 0, 1, 2.0, broken=("hop 2: downtime 0.500 s, more than 0.3",)
+    )
+    assert "limit broken: hop 2: downtime" in plain(summary_lines(broken, 80))
+
+
+def test_many_guests_are_only_counted() -> None:
+    text = plain(hop_lines([(f"soak.{n}", SUMMARY) for n in range(100)], 80))
+    assert text.startswith("\nMigration: 120,000 hops of 100 guests: 119,000 completed")
+    assert text.count("\n") == 2
+
+
+def test_nothing_is_said_where_nothing_was_migrated() -> None:
+    assert plain(hop_lines([], 80)) == ""
+
+
+def test_bad_hops_are_counted() -> None:
+    bad = MigrationSummary(3, 1, 0, 2, 1, 2.0)
+    assert "1 completed, 2 bad" in plain(hop_lines([("soak.x", bad)], 80))
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "told"),
+    [
+        (0.0, "s", "0.0 ms"),
+        (0.00042, "s", "420 us"),
+        (0.0123, "s", "12.3 ms"),
+        (12.0, "s", "12.00 s"),
+        (999, "B", "999 B"),
+        (67e6, "B/s", "67.0 MB/s"),
+        (3, "", "3"),
+        (20, "%", "20 %"),
+    ],
+)
+def test_quantities(value: float, unit: str, told: str) -> None:
+    assert quantity(value, unit) == told
+
+
+def test_a_soak_that_runs_is_told_from_its_hops_on_disk(make: Any, recorded: Any) -> None:
+    from dataclasses import replace
+
+    from pydantic import TypeAdapter
+
+    decision = make.run(make.case("soak"))
+    case = replace(decision.case, migration=Migration())
+    recorder = recorded([(replace(decision, case=case), [])])
+    folder = recorder.begin(case, 1)
+    hop = Hop(1, 100.0, Strategy.PRECOPY, "unix", "a", "b", HopOutcome.COMPLETED, good=True)
+    lines = [
+        TypeAdapter(Hop).dump_json(replace(hop, number=n, begun=100.0 + n, seconds=0.5))
+        for n in (1, 2, 3)
+    ]
+    (folder / "hops.jsonl").write_bytes(b"\n".join(lines) + b'\n{"number": 4, "cut')
+    ((case_id, summary),) = running_summaries(recorder.record)
+    assert (case_id, summary.hops, summary.seconds) == (case.id, 3, 2.5)
+    (folder / "hops.jsonl").write_text("nonsense\n")
+    assert list(running_summaries(recorder.record)) == []
