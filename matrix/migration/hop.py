@@ -21,6 +21,7 @@ from matrix.migration.strategies import (
 )
 from matrix.model import Ending
 from matrix.plan.recipes import RECIPES
+from matrix.vm.stderr import refusal
 from matrix.vm.tasks import put_off_cancellation
 
 GIVING_UP = 10.0
@@ -204,6 +205,10 @@ async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
     await put_off_cancellation(hop.destination.kill())
     if end.guest_ended:
         return end
+    if end.outcome is HopOutcome.FAILED and (
+        said := refusal(hop.destination.session.errors.lines())
+    ):
+        end.reason = f"{end.reason}; the destination: {said}" if end.reason else said
     source = hop.source
     try:
         if await source.running():

@@ -19,6 +19,7 @@ _NOISE = re.compile(
 _HINT = re.compile(r"^(?:Use|Try|Did you mean|See|Supported|Valid|Available|Possible|Run) ")
 _PROGRAM = re.compile(r"^(?:\S*/)?qemu[\w.-]*: ")
 _ASSERTION = re.compile(r"Assertion [`'].*failed|assertion failed|^Bail out!|should not be reached")
+_LOAD_FAILED = re.compile(r": load of migration failed: [^:]+$")
 _KVM = re.compile(r"^(?:KVM internal error|error: kvm run failed|KVM: entry failed)")
 
 
@@ -41,6 +42,17 @@ def explain(lines: Sequence[str]) -> str:
     errors = errors or [line for line in told if _PROGRAM.search(line)][-1:]
     errors = errors or [line for line in told if not _HINT.search(line)][-1:]
     return _joined(errors or told[-1:])
+
+
+def refusal(lines: Sequence[str]) -> str:
+    """What a destination says of a stream that it does not take, in one line; empty for nothing.
+
+    QEMU tells it from the inside out: first what is wrong, then in which device that was, and at
+    last that the load failed, which says nothing new.
+    """
+    told = [line for line in meaningful(lines) if _PROGRAM.search(line)]
+    telling = [line for line in told if not _LOAD_FAILED.search(line)]
+    return _joined(list(dict.fromkeys(telling or told)))
 
 
 def _joined(lines: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from matrix.vm.stderr import MAXIMUM, explain, meaningful
+from matrix.vm.stderr import MAXIMUM, explain, meaningful, refusal
 
 ASSERTION = (
     "qemu-system-x86_64: ../../target/i386/kvm/kvm.c:3113: kvm_buf_set_msrs: "
@@ -58,3 +58,35 @@ def test_an_explanation_fits_a_table() -> None:
 
 def test_meaningful_keeps_the_order() -> None:
     assert meaningful(("b", *NOISE, "a")) == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            (
+                "qemu-system-riscv64: cpu: incoming version_id 5 is too old for local minimum 10",
+                "qemu-system-riscv64: error while loading state for instance 0x0 of device 'cpu'",
+                "qemu-system-riscv64: load of migration failed: Invalid argument",
+            ),
+            (
+                "cpu: incoming version_id 5 is too old for local minimum 10; "
+                "error while loading state for instance 0x0 of device 'cpu'"
+            ),
+        ),
+        (
+            ("qemu-system-arm: load of migration failed: Invalid argument: post load hook failed",),
+            "load of migration failed: Invalid argument: post load hook failed",
+        ),
+        (
+            (
+                "qemu-system-x86_64: warning: machine type is deprecated",
+                "qemu-system-x86_64: load of migration failed: Input/output error",
+            ),
+            "load of migration failed: Input/output error",
+        ),
+        ((), ""),
+    ],
+)
+def test_why_a_destination_does_not_take_a_stream(lines: tuple[str, ...], said: str) -> None:
+    assert refusal(lines) == said
