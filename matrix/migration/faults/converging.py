@@ -6,19 +6,21 @@ from typing import ClassVar
 from matrix.migrating import Fault
 from matrix.migration.faults.base import MIB, FaultInjector
 from matrix.migration.live import HopEnd, LiveHop
-from matrix.migration.samples import whole
+from matrix.migration.samples import sample, whole
 from matrix.plan.recipes import ParameterValue
 
-PASSES = 3
+PASSES = 4
 """Passes over the guest's memory that have to be made in vain, beside the first one, which sends
 what there is."""
-LINK = 12 * MIB
+LINK = 8 * MIB
 """Bytes per second: less than the guest writes."""
 DOWNTIME = 50
-"""ms, as ``downtime-limit``: at :data:`LINK`, 150 pages."""
-THROTTLED: dict[str, ParameterValue] = {"max-bandwidth": 8 * MIB, "downtime-limit": 600}
-"""Where the guest is slowed down: what one that is throttled as far as QEMU goes still writes in
-its slices of 10 ms may be left to the end (5 MiB); what it writes otherwise in a pass is more."""
+"""ms, as ``downtime-limit``: at :data:`LINK`, 100 pages."""
+SLOWED = 0.75
+"""Of what it wrote before: a guest that is slowed down writes less than this share."""
+LET_GO = 2000
+"""ms, as ``downtime-limit``, once the guest is slowed down: what it writes comes in bursts then, of
+10 ms in every second, and one pass is as likely to end in a burst as not."""
 AWAKE = 5.0
 """Seconds that a guest is given to say that it is at work."""
 WORKING = "INTEGRITY: BEAT"
@@ -70,30 +72,46 @@ class EndedByPostcopy(NoConvergence):
 
 
 class _EndedByThrottling(NoConvergence):
-    """QEMU slows the guest down until it can keep up: nothing else is done."""
+    """QEMU slows the guest down, as it says, and as what the guest writes shows."""
 
     field: ClassVar[str]
-    """Of ``query-migrate``: what says that it does."""
+    """Of ``query-migrate``: what says so."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault)
         self.throttle = 0
+        self.before = 0
+        """Bytes per second that the guest wrote, at most, before it was slowed down."""
+        self.slowed = False
 
     async def end(self, hop: LiveHop) -> None:
         """See :class:`NoConvergence`."""
-        while hop.source.status == "active":
+        while hop.source.status == "active" and not self.slowed:
             seen = hop.source.passes
-            information = await hop.source.information()
-            throttle = whole(information.get(self.field))
-            if throttle > self.throttle:
-                self.throttle = throttle
-                hop.note(f"{self.field} {throttle}")
+            await self.look(hop)
             await hop.source.board.until(functools.partial(_past, hop, seen), hop.left)
+        await hop.source.execute("migrate-set-parameters", {"downtime-limit": LET_GO})
+
+    async def look(self, hop: LiveHop) -> None:
+        """See whether the guest is slowed down."""
+        information = await hop.source.information()
+        throttle, rate = whole(information.get(self.field)), sample(information, 0.0).dirty_rate
+        if not throttle:
+            self.before = max(self.before, rate)
+            return
+        if throttle > self.throttle:
+            self.throttle = throttle
+            hop.note(f"{self.field} {throttle}")
+        if 0 < rate < SLOWED * self.before:
+            self.slowed = True
+            hop.note(f"from {self.before / MIB:.1f} to {rate / MIB:.1f} MiB/s written")
 
     async def examine(self, hop: LiveHop, end: HopEnd) -> None:
         """See :class:`FaultInjector`."""
         if self.injected and not self.throttle:
             self.findings.append(f"{self.field} was never above 0")
+        elif self.injected and not self.slowed:
+            self.findings.append("the guest wrote as much as before it was slowed down")
 
 
 class EndedByAutoConverge(_EndedByThrottling):
@@ -101,7 +119,7 @@ class EndedByAutoConverge(_EndedByThrottling):
 
     field = "cpu-throttle-percentage"
     parameters: ClassVar[dict[str, ParameterValue]] = {
-        **THROTTLED,
+        **NoConvergence.parameters,
         "cpu-throttle-initial": 99,
     }
 
@@ -111,7 +129,7 @@ class EndedByDirtyLimit(_EndedByThrottling):
 
     field = "dirty-limit-throttle-time-per-round"
     parameters: ClassVar[dict[str, ParameterValue]] = {
-        **THROTTLED,
+        **NoConvergence.parameters,
         "vcpu-dirty-limit": 1,
     }
 

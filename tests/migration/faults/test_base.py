@@ -108,13 +108,14 @@ def test_a_destination_that_dies_having_completed_is_a_loss_and_bad(
     chains: Chains, make_fake: MakeFake
 ) -> None:
     """Between its completed and RESUME: the source has let go of the guest already."""
-    script = {
+    emulator = make_fake(
         **RUNS,
-        "before": {"migrate": [SETUP, ACTIVE, STOP, COMPLETED]},
-        "after": {"migrate-incoming": [["exit", 1]]},
-    }
-    takes = {"migrate-incoming": [SETUP, ACTIVE, COMPLETED]}
-    emulator = make_fake(**{**script, "before": {**script["before"], **takes}})
+        before={
+            "migrate": [SETUP, ACTIVE, STOP, COMPLETED],
+            "migrate-incoming": [SETUP, ACTIVE, COMPLETED],
+        },
+        after={"migrate-incoming": [["exit", 1]]},
+    )
     result = run(chains, emulator, Fault.CANCEL_IN_COMPLETED)
     hop = chains.hops[0]
     assert (hop.outcome, hop.good) == (HopOutcome.LOST, False)
