@@ -53,6 +53,22 @@ def test_every_run_is_recorded(world: Any, scripts: Any) -> None:
     assert back.stdout.startswith("1 fix; 1 of 2 cases as before\n")
 
 
+def test_a_run_does_not_load_sqlalchemy(
+    world: Any, scripts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes 0.2 s, and a short run may not cost so much."""
+    environment = {**world.environment(), "PYTHONPROFILEIMPORTTIME": "1"}
+    monkeypatch.setattr(world, "environment", lambda: environment)
+    world.suite(one=scripts.passing())
+    for name in ("first", "second"):  # into a new database, and into one that is there
+        done = run_into(world, name)
+        assert done.returncode == 0
+        loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        assert "matrix.results.history.sqlite_file" in loaded
+        assert not loaded & {"sqlalchemy", "alembic", "psycopg"}
+    assert (world.root / "state/history.sqlite").exists()
+
+
 def test_the_longest_starts_first_next_time(world: Any, scripts: Any) -> None:
     world.suite(quick=scripts.passing(), slow=scripts.passing(0.5))
     run_into(world, "first", "-j", "1")

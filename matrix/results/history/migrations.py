@@ -12,12 +12,10 @@ version  has
 =======  ===========================================================================
 """
 
-from collections.abc import Callable
-
-from sqlalchemy import Connection, inspect, select, text, update
+import re
 
 from matrix.errors import HostError
-from matrix.results.history import schema
+from matrix.results.history.session import Row, Session, insertion
 
 _REFERENCE = """CONSTRAINT {table}_attempt FOREIGN KEY (run, "case", attempt)
         REFERENCES attempts (run, "case", number) ON DELETE CASCADE"""
@@ -212,26 +210,29 @@ _STEPS = (_VERSION_1, _VERSION_2)
 VERSION = len(_STEPS)
 """Of the schema that this program reads and writes."""
 
+TABLES = tuple(sorted(re.findall(r"CREATE TABLE (\w+)", "".join(_STEPS))))
+"""All that a database of the current version has."""
+
 _LOCK = 0x6D617472
 """Number of PostgreSQL's advisory lock that keeps two processes from taking the same step."""
 
 
-def found_version(connection: Connection) -> int:
+def found_version(session: Session) -> int:
     """The version of the database's schema; 0 for a new, empty one.
 
     Raises:
         HostError: it is another program's database, or of a newer version of this one.
     """
-    inspector = inspect(connection)
-    if not inspector.has_table("history_version"):
-        strange = sorted(set(inspector.get_table_names()) & set(schema.metadata.tables))
-        if strange:
+    if not session.has_table("history_version"):
+        strange = next(filter(session.has_table, TABLES), None)
+        if strange is not None:
             raise HostError(
-                f"it has a table {strange[0]!r} that is not ours: give the history a database "
+                f"it has a table {strange!r} that is not ours: give the history a database "
                 "of its own"
             )
         return 0
-    version = connection.execute(select(schema.version.c.version)).scalar_one_or_none() or 0
+    versions = session.read("SELECT version FROM history_version")
+    version = int(versions[0][0]) if versions else 0
     if version > VERSION:
         raise HostError(
             f"it was written by a newer version of this program (schema {version}, this one "
@@ -240,42 +241,36 @@ def found_version(connection: Connection) -> int:
     return version
 
 
-def migrate(
-    connection: Connection, to: int = VERSION, report: Callable[[int], object] = lambda _: None
-) -> None:
-    """Bring the schema to version ``to``, within the connection's transaction.
+def migrate(session: Session, to: int = VERSION) -> None:
+    """Bring the schema to version ``to``.
 
     Args:
-        connection: in a transaction that may write.
+        session: in a transaction that may write.
         to: the version that is wanted; below the current one for tests.
-        report: told of each version that is reached from an earlier one.
 
     Raises:
         HostError: as :func:`found_version`.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    begun = found_version(connection)
-    for number in range(begun, to):
-        for statement in _statements(_STEPS[number], connection.dialect.name):
-            connection.exec_driver_sql(statement)
+    if session.postgresql:
+        session.read("SELECT pg_advisory_xact_lock(:lock)", {"lock": _LOCK})
+    for number in range(found_version(session), to):
+        for statement in _statements(_STEPS[number], postgresql=session.postgresql):
+            session.write(statement)
+        reached: Row = {"version": number + 1}
         if number == 0:
-            connection.execute(schema.version.insert().values(version=1))
+            session.write(insertion("history_version", reached), [reached])
         else:
-            connection.execute(update(schema.version).values(version=number + 1))
-        if begun:
-            report(number + 1)
+            session.write("UPDATE history_version SET version = :version", [reached])
 
 
-def _statements(step: str, dialect: str) -> list[str]:
-    sqlite = dialect == "sqlite"
+def _statements(step: str, *, postgresql: bool) -> list[str]:
     keys = {
         f"{table}_attempt": _REFERENCE.format(table=table)
         for table in ("subtests", "measurements", "migrations", "statistics", "hops")
     }
     filled = step.format(
-        serial="INTEGER" if sqlite else "SERIAL",
-        compact="WITHOUT ROWID" if sqlite else "",
+        serial="SERIAL" if postgresql else "INTEGER",
+        compact="" if postgresql else "WITHOUT ROWID",
         **keys,
     )
     return [each.strip() for each in filled.split(";\n") if each.strip()]

@@ -1,16 +1,14 @@
 """Writes a run into the history: one transaction, all of it or nothing."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from itertools import islice
 
-from sqlalchemy import Connection, Insert, Table, delete, insert, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
-
-from matrix.results.history import schema
 from matrix.results.history.place import Database
-from matrix.results.history.rows import Row, case_row, fingerprint_rows, result_rows, run_row
-from matrix.results.history.store import PATIENCE, opened
+from matrix.results.history.rows import case_row, fingerprint_rows, result_rows, run_row
+from matrix.results.history.session import Row, Session, insertion
+from matrix.results.history.sqlite_file import PATIENCE, written_file
 from matrix.results.outcome import CaseResult
 from matrix.results.record import RunRecord
 
@@ -19,6 +17,12 @@ BATCH = 500
 
 MOST_NAMES = 400
 """In one query: some builds of SQLite take 999 parameters."""
+
+_CASE_IS_KNOWN = """
+ON CONFLICT (case_id) DO UPDATE SET seconds = excluded.seconds, seconds_at = excluded.seconds_at
+WHERE cases.seconds_at IS NULL OR excluded.seconds_at >= cases.seconds_at
+"""
+"""What a case took is only replaced by what a later run says."""
 
 
 class Recorded(StrEnum):
@@ -49,42 +53,48 @@ def record_run(
         HostError: the database cannot be used; nothing was written.
     """
     row = run_row(record)
-    key = str(row["key"])
+    key = {"key": row["key"]}
+    with _written(database, patience) as session:
+        known = session.read("SELECT id, finished FROM runs WHERE key = :key", key)
+        for number, finished in known:
+            if finished:
+                return str(row["key"]), Recorded.KNOWN
+            session.write("DELETE FROM runs WHERE id = :id", [{"id": number}])
+        session.write(insertion("runs", row), [row])
+        ((number,),) = session.read("SELECT id FROM runs WHERE key = :key", key)
+        _write(session, record, number, str(row["started"]))
+    return str(row["key"]), Recorded.REPLACED if known else Recorded.NEW
+
+
+@contextmanager
+def _written(database: Database, patience: float) -> Iterator[Session]:
+    """A transaction that writes. Only a server needs SQLAlchemy, which takes 0.2 s to load."""
+    if database.path is not None:
+        with written_file(database.path, patience) as session:
+            yield session
+        return
+    from matrix.results.history.store import ConnectionSession, opened
+
     with opened(database, write=True, patience=patience) as connection:
-        runs = schema.runs
-        known = connection.execute(
-            select(runs.c.id, runs.c.finished).where(runs.c.key == key)
-        ).one_or_none()
-        if known is not None and known.finished:
-            return key, Recorded.KNOWN
-        if known is not None:
-            connection.execute(delete(runs).where(runs.c.id == known.id))
-        (number,) = connection.execute(insert(runs).values(**row)).inserted_primary_key or (0,)
-        _write(connection, record, number, str(row["started"]))
-    return key, Recorded.NEW if known is None else Recorded.REPLACED
+        yield ConnectionSession(connection)
 
 
-def _write(connection: Connection, record: RunRecord, run: int, started: str) -> None:
+def _write(session: Session, record: RunRecord, run: int, started: str) -> None:
     """Everything of a run but its own row."""
-    for name, row in fingerprint_rows(record.info):
-        connection.execute(insert(schema.metadata.tables[name]).values(run=run, **row))
-    numbers = _case_numbers(connection, record, started)
-    metrics: dict[tuple[str, str], int] = {}
+    for table, row in fingerprint_rows(record.info):
+        session.write(insertion(table, ("run", *row)), [{"run": run, **row}])
+    numbers = _case_numbers(session, record, started)
+    metrics: dict[tuple[object, object], int] = {}
     results = record.results()
     while batch := list(islice(results, BATCH)):
-        rows = _rows(record, batch, run, numbers)
-        rows["measurements"] = [
-            {
-                "metric": _metric_number(connection, metrics, str(name), str(unit)),
-                **more,
-            }
-            for row in rows.get("measurements", ())
-            for name, unit, more in [_split(row)]
-        ]
-        # In the order of the schema, which has parents first.
-        for table in schema.metadata.sorted_tables:
-            if rows.get(table.name):
-                connection.execute(insert(table), rows[table.name])
+        # Parents come first, as in each case.
+        for table, rows in _rows(record, batch, run, numbers).items():
+            if table == "measurements":
+                for row in rows:
+                    row["metric"] = _metric_number(
+                        session, metrics, row.pop("name"), row.pop("unit")
+                    )
+            session.write(insertion(table, rows[0]), rows)
 
 
 def _rows(
@@ -98,13 +108,7 @@ def _rows(
     return rows
 
 
-def _split(row: Row) -> tuple[object, object, Row]:
-    """A measurement's name, unit, and the rest."""
-    more = {key: value for key, value in row.items() if key not in ("name", "unit")}
-    return row["name"], row["unit"], more
-
-
-def _case_numbers(connection: Connection, record: RunRecord, started: str) -> dict[str, int]:
+def _case_numbers(session: Session, record: RunRecord, started: str) -> dict[str, int]:
     """The numbers of a run's cases by id; new ones are made, and what they took is noted.
 
     In the order of ids, so that two runs that PostgreSQL writes at once wait for each other
@@ -123,44 +127,27 @@ def _case_numbers(connection: Connection, record: RunRecord, started: str) -> di
         rows[names[case.id]] = row
     ordered = [rows[name] for name in sorted(rows)]
     found: dict[str, int] = {}
-    table = schema.cases
     for batch in _batches(ordered):
-        connection.execute(_upsert(connection), batch)
-        wanted = [row["case_id"] for row in batch]
-        query = select(table.c.case_id, table.c.id).where(table.c.case_id.in_(wanted))
-        found.update((case_id, number) for case_id, number in connection.execute(query))
+        session.write(insertion("cases", batch[0]) + _CASE_IS_KNOWN, batch)
+        wanted: Row = {f"case{index}": row["case_id"] for index, row in enumerate(batch)}
+        marks = ", ".join(f":{name}" for name in wanted)
+        # S608: the marks are ours.
+        query = f"SELECT case_id, id FROM cases WHERE case_id IN ({marks})"  # noqa: S608
+        found.update(session.read(query, wanted))
     return {case_id: found[name] for case_id, name in names.items()}
 
 
-def _upsert(connection: Connection) -> Insert:
-    """A case's row; what it took is only replaced by what a later run says."""
-    table = schema.cases
-    new = _insert(connection, table)
-    return new.on_conflict_do_update(
-        index_elements=[table.c.case_id],
-        set_={"seconds": new.excluded.seconds, "seconds_at": new.excluded.seconds_at},
-        where=or_(table.c.seconds_at.is_(None), new.excluded.seconds_at >= table.c.seconds_at),
-    )
-
-
 def _metric_number(
-    connection: Connection, known: dict[tuple[str, str], int], name: str, unit: str
+    session: Session, known: dict[tuple[object, object], int], name: object, unit: object
 ) -> int:
     number = known.get((name, unit))
     if number is None:
-        table = schema.metrics
-        new = _insert(connection, table).values(name=name, unit=unit)
-        connection.execute(new.on_conflict_do_nothing())
-        query = select(table.c.id).where(table.c.name == name, table.c.unit == unit)
-        number = known[name, unit] = connection.execute(query).scalar_one()
+        row: Row = {"name": name, "unit": unit}
+        session.write(insertion("metrics", row) + " ON CONFLICT DO NOTHING", [row])
+        query = "SELECT id FROM metrics WHERE name = :name AND unit = :unit"
+        ((number,),) = session.read(query, row)
+        known[name, unit] = number
     return number
-
-
-def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Both databases know ``ON CONFLICT``, and SQLAlchemy each for itself."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
 
 
 def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:

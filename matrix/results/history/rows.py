@@ -15,6 +15,7 @@ from matrix.results.compare.environment import qemu_version
 from matrix.results.fingerprint import RunInfo, utc_now
 from matrix.results.history.hops import kept_hops
 from matrix.results.history.key import run_key, sortable, started
+from matrix.results.history.session import Row
 from matrix.results.outcome import CaseResult
 from matrix.results.record import RunRecord
 
@@ -30,7 +31,6 @@ MOST_SUBTESTS = 100
 MOST_MEASUREMENTS = 1000
 """Of an attempt."""
 
-Row = dict[str, object]
 Rows = tuple[str, Row]
 """The name of a table, and one row for it."""
 

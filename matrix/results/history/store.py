@@ -1,34 +1,41 @@
-"""Opens the history's database, brings its schema up to date, and says in words what is wrong.
+"""Opens the history's database with SQLAlchemy, for queries, and for all that PostgreSQL does.
 
-SQLite keeps its rollback journal: a run writes one transaction when it ends, readers are few, and
-unlike a write-ahead log it also works on a network file system and can be read where nothing can be
-written. Writers queue up for :data:`PATIENCE` seconds.
+The schema is brought up to date, and what is wrong is said in words. Runs are written to a file of
+SQLite by :mod:`.sqlite_file`.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from matrix.errors import HostError, UsageError
 from matrix.results.files import host_errors
+from matrix.results.history import sqlite_file
 from matrix.results.history.migrations import VERSION, found_version, migrate
 from matrix.results.history.place import Database
+from matrix.results.history.session import Row
+from matrix.results.history.sqlite_file import PATIENCE, naming
 from matrix.results.printable import printable
-
-PATIENCE = 10.0
-"""Seconds to wait for another process that writes, or for a server that does not answer."""
 
 _DRIVER = "postgresql+psycopg"
 
 _NO_DRIVER = (
     "psycopg is not installed: pip install 'qemu-matrix[postgresql]', or name a file instead"
 )
-
-_AGAIN = "move it away and a new one is begun; matrix history --import RUN… fills it again"
 
 
 @contextmanager
@@ -65,18 +72,7 @@ def why(error: SQLAlchemyError, patience: float = PATIENCE) -> str:
     original = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(original, sqlite3.Error):
         return printable(str(original).strip().partition("\n")[0])
-    # The low byte is the code without its details (https://sqlite.org/rescode.html).
-    match getattr(original, "sqlite_errorcode", 0) & 0xFF:
-        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-            return f"it is damaged, or no database of SQLite ({original}): {_AGAIN}"
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return f"another process has held it for {patience:g} s ({original})"
-        case sqlite3.SQLITE_FULL:
-            return f"no space is left ({original})"
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return f"it cannot be written there ({original}): name another one with --database"
-        case _:
-            return printable(str(original))
+    return sqlite_file.why(original, patience)
 
 
 @contextmanager
@@ -94,14 +90,13 @@ def _connected(database: Database, patience: float) -> Iterator[Connection]:
 
 def _update_schema(connection: Connection, database: Database, *, write: bool) -> None:
     """Raises HostError, with the database's name, where it is not one that we can use."""
-    try:
+    session = ConnectionSession(connection)
+    with naming(str(database)):
         with _transaction(connection, write=False):
-            version = found_version(connection)
+            version = found_version(session)
         if 0 < version < VERSION or (version == 0 and write):
             with _transaction(connection, write=True):
-                migrate(connection)
-    except HostError as error:
-        raise HostError(f"history database {database}: {error}") from error
+                migrate(session)
     if version == 0 and not write:
         raise _nothing_yet(database)
 
@@ -143,3 +138,27 @@ def _prepared(connection: Any, _: object) -> None:
 
 def _begun(connection: Connection) -> None:
     connection.exec_driver_sql(connection.info.get("begin", "BEGIN"))
+
+
+class ConnectionSession:
+    """A :class:`.session.Session` of SQLAlchemy."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def postgresql(self) -> bool:
+        """Whether it is PostgreSQL."""
+        return self._connection.dialect.name == "postgresql"
+
+    def has_table(self, name: str) -> bool:
+        """Whether the database has such a table."""
+        return inspect(self._connection).has_table(name)
+
+    def read(self, statement: str, values: Row | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        return [tuple(row) for row in self._connection.execute(text(statement), values)]
+
+    def write(self, statement: str, rows: Sequence[Row] | None = None) -> None:
+        """Carry a statement out, once for each row, or with None once."""
+        self._connection.execute(text(statement), rows)

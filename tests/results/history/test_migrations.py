@@ -9,11 +9,11 @@ from sqlalchemy import Connection, create_engine, inspect, select, text
 from matrix.errors import HostError
 from matrix.results.history import schema
 from matrix.results.history.durations import known_durations
-from matrix.results.history.migrations import VERSION, migrate
+from matrix.results.history.migrations import TABLES, VERSION, migrate
 from matrix.results.history.place import Database
 from matrix.results.history.query import read_history
 from matrix.results.history.record import Recorded, record_run
-from matrix.results.history.store import opened
+from matrix.results.history.store import ConnectionSession, opened
 
 VERSION_1 = Path(__file__).parents[2] / "data" / "history-version-1.sql"
 
@@ -60,6 +60,7 @@ def test_all_steps_lead_to_the_schema(database: Database) -> None:
         schema.metadata.drop_all(connection)
         schema.metadata.create_all(connection)
         assert migrated == shape(connection)
+    assert set(TABLES) == set(schema.metadata.tables)
 
 
 def load_version_1(database: Database) -> None:
@@ -74,7 +75,7 @@ def load_version_1(database: Database) -> None:
         return
     engine = create_engine(database.url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        migrate(connection, to=1)
+        migrate(ConnectionSession(connection), to=1)
         for statement in script.split(";\n"):
             if statement.startswith("INSERT") and "history_version" not in statement:
                 connection.exec_driver_sql(statement)

@@ -14,6 +14,7 @@ from matrix.migrating import Fault, Hop, HopOutcome, MigrationSummary, Statistic
 from matrix.results.history import hops, rows, schema
 from matrix.results.history import record as record_module
 from matrix.results.history.durations import known_durations
+from matrix.results.history.migrations import TABLES
 from matrix.results.history.place import Database
 from matrix.results.history.record import Recorded, record_run
 from matrix.results.history.store import opened
@@ -154,8 +155,8 @@ def summary(hops: int, **more: Any) -> MigrationSummary:
     return MigrationSummary(hops=hops, **values)
 
 
-def with_hops(night: Any, make: Any, lines: list[bytes], attempt_summary: Any) -> Any:
-    attempt = replace(make.attempt(migration=attempt_summary), artifacts="cases/soak")
+def with_hops(night: Any, make: Any, lines: list[bytes], attempt: Any) -> Any:
+    attempt = replace(attempt, artifacts="cases/soak")
     record = night({"soak": attempt})
     folder = record.run.path / "cases/soak"
     folder.mkdir(parents=True)
@@ -182,7 +183,8 @@ def hop_line(number: int, **more: Any) -> bytes:
 def test_hops_and_their_statistics(database: Database, make: Any, night: Any) -> None:
     lost = {"outcome": HopOutcome.LOST, "good": False, "reason": "gone", "fault": Fault.DISK_FULL}
     lines = [hop_line(1), b"garbage", hop_line(2, transferred=2**70, **lost)]
-    record_run(database, with_hops(night, make, lines, summary(2, broken=("downtime p99",))))
+    soaked = make.attempt(migration=summary(2, broken=("downtime p99",)))
+    record_run(database, with_hops(night, make, lines, soaked))
     (migration,) = read(database, schema.migrations)
     assert (migration["hops"], migration["seed"]) == (2, str(2**80))
     assert migration["broken"] == '["downtime p99"]'
@@ -200,7 +202,7 @@ def test_of_a_long_soak_a_sample_and_every_bad_hop(
     monkeypatch.setattr(hops, "MOST_HOPS", 10)
     bad = {"outcome": HopOutcome.LOST, "good": False}
     lines = [hop_line(n, **(bad if n in (33, 77) else {})) for n in range(1, 101)]
-    record_run(sqlite, with_hops(night, make, lines, summary(100)))
+    record_run(sqlite, with_hops(night, make, lines, make.attempt(migration=summary(100))))
     numbers = [row["number"] for row in read(sqlite, schema.hops)]
     assert numbers == [1, 11, 21, 31, 33, 41, 51, 61, 71, 77, 81, 91]
 
@@ -277,3 +279,54 @@ def test_several_processes_write_at_once(database: Database, make: Any, night: A
     assert len(read(database, schema.cases)) == 50
     with opened(database) as connection:
         assert connection.execute(select(func.count()).select_from(schema.metrics)).scalar() == 1
+
+
+def test_rows_have_the_columns_of_the_schema(sqlite: Database, make: Any, night: Any) -> None:
+    """What is inserted names its columns by the rows' keys, so none may be missing or misspelt."""
+    attempt = make.attempt(
+        "fail",
+        subtests=["FAIL: a"],
+        metrics=(("m", 1.0, "s"),),
+        migration=summary(1),
+    )
+    record = with_hops(night, make, [hop_line(1)], attempt)
+    (result,) = record.results()
+    written = [
+        ("runs", rows.run_row(record)),
+        ("cases", rows.case_row(result.case, 1.0, "")),
+        *((table, {"run": 0, **row}) for table, row in rows.fingerprint_rows(record.info)),
+    ]
+    for table, row in rows.result_rows(record, result):
+        own = {"run": 0, "case": 0, **row}
+        if table == "measurements":
+            own["metric"] = (own.pop("name"), own.pop("unit"))
+        written.append((table, own))
+    assert {table for table, _ in written} == set(TABLES) - {"history_version", "metrics"}
+    for table, row in written:
+        numbered = {"id"} if table in ("runs", "cases") else set()
+        assert set(row) | numbered == set(schema.metadata.tables[table].columns.keys()), table
+
+
+WITHOUT = """
+import sys
+from pathlib import Path
+from matrix.results.history.place import database_named
+from matrix.results.history.record import record_run
+from matrix.results.record import load_run
+for path in sys.argv[2:]:
+    print(record_run(database_named(sys.argv[1]), load_run(Path(path)))[1].value)
+loaded = {name.partition(".")[0] for name in sys.modules}
+assert not loaded & {"sqlalchemy", "alembic", "psycopg"}, loaded
+"""
+
+
+def test_a_file_is_written_without_sqlalchemy(sqlite: Database, make: Any, night: Any) -> None:
+    """Neither to make one nor to add to it: a short run would wait for it to be loaded."""
+    first = night({"one": make.attempt(metrics=(("m", 1.0, "s"),)), "two": None}).run.path
+    second = night({"one": make.attempt("fail", subtests=["FAIL: a"])}, day=2).run.path
+    arguments = [str(sqlite.path), str(first), str(second), str(first), str(second)]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["recorded", "recorded", "recorded again", "known already"]

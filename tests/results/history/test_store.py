@@ -2,12 +2,11 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 from matrix.errors import HostError, UsageError
 from matrix.results.history import store
@@ -104,20 +103,24 @@ def test_a_folder_in_its_place(tmp_path: Path, make: Any, night: Any) -> None:
         record(Database(tmp_path), make, night)
 
 
-def test_a_full_disk(sqlite: Database, make: Any, night: Any) -> None:
+def test_a_full_disk(
+    sqlite: Database, make: Any, night: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SQLite says the same of a database that may have no more pages."""
     record(sqlite, make, night)
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
 
-    def bounded(connection: Any, _: object) -> None:
+    def bounded(*arguments: Any, **more: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **more)
         connection.execute("PRAGMA max_page_count = 1")
+        return connection
 
-    event.listen(Engine, "connect", bounded)
-    try:
-        tests = {f"test{number}": make.attempt(reason="x" * 500) for number in range(500)}
+    tests = {f"test{number}": make.attempt(reason="x" * 500) for number in range(500)}
+    full = night(tests, day=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", bounded)
         with pytest.raises(HostError, match="no space is left"):
-            record_run(sqlite, night(tests, day=2))
-    finally:
-        event.remove(Engine, "connect", bounded)
+            record_run(sqlite, full)
     with opened(sqlite) as connection:
         (count,) = connection.exec_driver_sql("SELECT count(*) FROM runs").one()
         assert count == 1
