@@ -28,6 +28,8 @@ GIVING_UP = 10.0
 """Seconds for what must follow at once: a cancelled migration to say so, a source to run again."""
 SETTLING = 3.0
 """Seconds from the loss of a monitor to QEMU's exit and last words (2 s at most)."""
+LAST_MOMENT = 1.0
+"""Seconds in which the end of a guest on the destination is seen, after its source has told."""
 GONE_WRONG = ("failed", "cancelled")
 IN_POSTCOPY = ("postcopy-active", "postcopy-paused", "postcopy-recover", "postcopy-recover-setup")
 
@@ -161,7 +163,7 @@ async def decided(hop: LiveHop, injector: Injector) -> HopEnd:
     """Wait until the hop has ended, one way or the other; give it up when its time is over."""
     board = hop.source.board
     if await board.until(lambda: decide(hop, injector) is not None, hop.left):
-        return decide(hop, injector) or HopEnd(HopOutcome.LOST)
+        return await _considered(hop, injector)
     reason = f"not over within {hop.seconds:g} s"
     if hop.source.status in IN_POSTCOPY or hop.destination.resumed is not None:
         return HopEnd(HopOutcome.LOST, f"{reason}, in {hop.source.status or 'no status'}")
@@ -169,10 +171,24 @@ async def decided(hop: LiveHop, injector: Injector) -> HopEnd:
     with contextlib.suppress(MonitorError):  # seen below: it does not end
         await hop.source.execute("migrate_cancel", seconds=GIVING_UP)
     if await board.until(lambda: decide(hop, injector) is not None, GIVING_UP):
-        end = decide(hop, injector) or HopEnd(HopOutcome.LOST)
+        end = await _considered(hop, injector)
         end.reason = f"{reason}; {end.reason}" if end.reason else reason
         return end
     return HopEnd(HopOutcome.LOST, f"{reason}, and it cannot be cancelled")
+
+
+async def _considered(hop: LiveHop, injector: Injector) -> HopEnd:
+    """The decision, once it is certain.
+
+    A guest that comes to its end on the destination cuts the connection in postcopy; the source
+    tells of that a moment before the destination's exit is seen.
+    """
+    end = decide(hop, injector)
+    destination = hop.destination
+    if end is not None and end.outcome is HopOutcome.LOST and destination.resumed is not None:
+        await destination.board.until(lambda: not destination.alive, LAST_MOMENT)
+        end = decide(hop, injector)
+    return end or HopEnd(HopOutcome.LOST)
 
 
 def decide(hop: LiveHop, injector: Injector) -> HopEnd | None:
@@ -181,19 +197,21 @@ def decide(hop: LiveHop, injector: Injector) -> HopEnd | None:
     arrived = destination.status == "completed" and destination.resumed is not None
     if arrived and (source.status == "completed" or not source.alive):
         return HopEnd(HopOutcome.COMPLETED)
+    if destination.resumed is not None and not destination.alive:
+        if by_itself(destination):
+            return HopEnd(HopOutcome.COMPLETED, guest_ended=True)
+        return HopEnd(HopOutcome.LOST, f"the destination ended: {why_ended(destination)}")
     if not source.alive:
         if destination.resumed is None:
             return end_with(source)
         return HopEnd(HopOutcome.LOST, "the source ended before the destination had all memory")
     if source.status in GONE_WRONG:
-        if destination.resumed is not None and destination.alive:
+        if destination.resumed is not None:
             why = f"the source has {source.status} after the destination had begun"
             return HopEnd(HopOutcome.LOST, why)
         cancelled = source.status == "cancelled"
         return HopEnd(HopOutcome.CANCELLED if cancelled else HopOutcome.FAILED)
     if not destination.alive and (source.status == "completed" or source.status in IN_POSTCOPY):
-        if destination.resumed is not None and by_itself(destination):
-            return HopEnd(HopOutcome.COMPLETED, guest_ended=True)
         return HopEnd(HopOutcome.LOST, f"the destination ended: {why_ended(destination)}")
     if source.status == "postcopy-paused" and not injector.patient(hop):
         return HopEnd(HopOutcome.LOST, "the connection was lost in postcopy")

@@ -93,9 +93,13 @@ class Processes:
         try:
             for task in self._ending:
                 task.cancel()
+            # They close what they end; none may be closed twice at the same time.
+            ended = await put_off_cancellation(
+                asyncio.gather(*self._ending, return_exceptions=True)
+            )
             closing = [endpoint.session.close() for endpoint in self._voices]
-            results = await put_off_cancellation(
-                asyncio.gather(*closing, *self._ending, return_exceptions=True)
+            results = ended + await put_off_cancellation(
+                asyncio.gather(*closing, return_exceptions=True)
             )
         finally:
             self._voices.clear()

@@ -183,10 +183,10 @@ class Session:
         """Type on the guest's console, where the session was started with ``typing``.
 
         What a guest is told is short: what its pipe does not take at once is lost, as is all that
-        is typed to a program that has ended.
+        is typed to a program that has ended, or has no input.
         """
         if self._input < 0:
-            raise RuntimeError("started without an input")
+            return
         with contextlib.suppress(BrokenPipeError, BlockingIOError):
             os.write(self._input, data)
 
@@ -235,6 +235,7 @@ class Session:
                 self._peer.close()
             if self._input >= 0:
                 os.close(self._input)
+                self._input = -1
             if self.monitor is not None:
                 await put_off_cancellation(self.monitor.close())
             if self._logs is not None and self._logs_are_ours:

@@ -140,13 +140,14 @@ class RealQemu:
         architecture: Architecture = Architecture.X86_64,
         *,
         smp: int | None = None,
+        accelerator: Accelerator = Accelerator.TCG,
     ) -> Emulator:
-        """What runs an embedded guest under TCG; the test is skipped where it is not installed."""
+        """What runs an embedded guest; the test is skipped where it is not installed."""
         path = shutil.which(f"qemu-system-{architecture}")
         if path is None:
             pytest.skip(f"qemu-system-{architecture} is not installed")
         binary = Binary("system", architecture, path, (7, 2, 0), "7.2.0", sandbox=True)
-        variant = Variant(architecture, Accelerator.TCG, smp=smp)
+        variant = Variant(architecture, accelerator, smp=smp)
         case = Case(
             "s.t",
             "s",
@@ -156,7 +157,7 @@ class RealQemu:
             self.build(architecture),
             migration=migration,
         )
-        return Emulator("system", "7.2.0", launch_for(case, binary, Accelerator.TCG))
+        return Emulator("system", "7.2.0", launch_for(case, binary, accelerator))
 
     def request(self, test: str, migration: Migration, **options: Any) -> Request:
         return Request(migration, self.emulator(test, migration, **options), seed=1)
