@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from matrix.errors import MonitorError
-from matrix.migrating import Fault, Hop, HopOutcome, Migration, Strategy
+from matrix.migrating import Fault, Hop, HopOutcome, Migration, Strategy, Transport
 from matrix.migration.cpr_hop import descriptors, run_cpr_hop, with_channel
 from matrix.migration.draws import Lot
 from matrix.migration.endpoint import Emulator, Endpoint
@@ -208,6 +208,11 @@ class Hopper:
             if route.strategy is Strategy.CPR_TRANSFER:
                 processes.retire(destination)
                 destination = await self._started(emulator, number, route, injector)
+        # Made now, when no hop waits for them.
+        if route.transport is Transport.TLS_PSK:
+            processes.credentials.psk()
+        elif route.transport is Transport.TLS_X509:
+            processes.credentials.x509()
         return _Prepared(number, route, fault, injector, destination)
 
     def _route(self, lot: Lot, source: str, destination: str, fault: Fault | None) -> Route:

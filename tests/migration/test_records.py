@@ -1,0 +1,73 @@
+"""hops.jsonl and migration.json."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from matrix.migrating import Hop, HopEvent, HopOutcome, Limits, Migration, Sample, Strategy
+from matrix.migration.records import HOPS_FILE, Records, read_hops, write_summary
+
+HOP = Hop(
+    number=1,
+    begun=100.0,
+    strategy=Strategy.PRECOPY,
+    transport="unix",
+    source="a 1",
+    destination="b 2",
+    outcome=HopOutcome.COMPLETED,
+    good=True,
+    seconds=0.5,
+    downtime=0.01,
+    events=(HopEvent(0.1, "source", "STOP"),),
+    samples=(Sample(0.05, "active", remaining=7),),
+)
+
+
+def test_hops_are_read_back_as_they_were(tmp_path: Path) -> None:
+    records = Records(tmp_path, 3, Limits())
+    for number in (1, 2):
+        records.add(replace(HOP, number=number))
+        assert [hop.number for hop in read_hops(tmp_path / HOPS_FILE)][-1] == number
+    summary = records.close()
+    assert list(read_hops(tmp_path / HOPS_FILE)) == [HOP, replace(HOP, number=2)]
+    assert (summary.hops, summary.seed) == (2, 3)
+    write_summary(tmp_path, Migration(), summary)
+    written = json.loads((tmp_path / "migration.json").read_text())
+    assert written["summary"]["hops"] == 2
+    assert written["migration"]["mode"] == "once"
+
+
+def test_a_killed_chain_goes_on_counting(tmp_path: Path) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    first.mkdir()
+    second.mkdir()
+    records = Records(first, 3, Limits())
+    records.add(HOP)
+    records.add(replace(HOP, number=2, begun=101.0))
+    records.add(replace(HOP, number=3, begun=9000.0))  # it was dead in between
+    records.close()
+    resumed = Records(second, 3, Limits())
+    earlier = resumed.resume(first / HOPS_FILE)
+    assert (earlier.hops, earlier.last_number) == (3, 3)
+    assert earlier.seconds == pytest.approx(0.5 + 1.0 + 20 + 0.5)
+    resumed.add(replace(HOP, number=4))
+    summary = resumed.close()
+    assert summary.hops == 4
+    assert summary.seconds >= 22
+    assert [hop.number for hop in read_hops(second / HOPS_FILE)] == [1, 2, 3, 4]
+
+
+def test_a_line_that_is_cut_short_and_one_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / HOPS_FILE
+    records = Records(tmp_path, 3, Limits())
+    records.add(HOP)
+    records.close()
+    with path.open("ab") as file:
+        file.write(b'{"number": 2')
+    assert list(read_hops(path)) == [HOP]
+    with path.open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(ValueError, match=r"hops.jsonl:2: no record of a hop"):
+        list(read_hops(path))
