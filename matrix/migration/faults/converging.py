@@ -21,6 +21,9 @@ SLOWED = 0.75
 LET_GO = 2000
 """ms, as ``downtime-limit``, once the guest is slowed down: what it writes comes in bursts then, of
 10 ms in every second, and one pass is as likely to end in a burst as not."""
+DIRTY_LIMIT = 4
+"""MB/s for each vCPU. One that has filled its ring of 4096 pages sleeps for as long as these should
+have taken it, 4 s here: at 1 MB/s it would be 17 s, in which no one can stop it."""
 AWAKE = 5.0
 """Seconds that a guest is given to say that it is at work."""
 WORKING = "INTEGRITY: BEAT"
@@ -72,7 +75,7 @@ class EndedByPostcopy(NoConvergence):
 
 
 class _EndedByThrottling(NoConvergence):
-    """QEMU slows the guest down, as it says, and as what the guest writes shows."""
+    """QEMU slows the guest down, until the hop converges or the guest is seen to write less."""
 
     field: ClassVar[str]
     """Of ``query-migrate``: what says so."""
@@ -90,7 +93,8 @@ class _EndedByThrottling(NoConvergence):
             seen = hop.source.passes
             await self.look(hop)
             await hop.source.board.until(functools.partial(_past, hop, seen), hop.left)
-        await hop.source.execute("migrate-set-parameters", {"downtime-limit": LET_GO})
+        if self.slowed:
+            await hop.source.execute("migrate-set-parameters", {"downtime-limit": LET_GO})
 
     async def look(self, hop: LiveHop) -> None:
         """See whether the guest is slowed down."""
@@ -110,8 +114,6 @@ class _EndedByThrottling(NoConvergence):
         """See :class:`FaultInjector`."""
         if self.injected and not self.throttle:
             self.findings.append(f"{self.field} was never above 0")
-        elif self.injected and not self.slowed:
-            self.findings.append("the guest wrote as much as before it was slowed down")
 
 
 class EndedByAutoConverge(_EndedByThrottling):
@@ -130,7 +132,7 @@ class EndedByDirtyLimit(_EndedByThrottling):
     field = "dirty-limit-throttle-time-per-round"
     parameters: ClassVar[dict[str, ParameterValue]] = {
         **NoConvergence.parameters,
-        "vcpu-dirty-limit": 1,
+        "vcpu-dirty-limit": DIRTY_LIMIT,
     }
 
 
