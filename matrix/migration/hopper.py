@@ -24,7 +24,7 @@ from matrix.migration.samples import Sampler
 from matrix.scenario.sense import Route, parameters_for
 
 HOP_SECONDS = 60.0
-"""What a hop may take before it is given up, where the scenario says nothing of total-time."""
+"""Long for a guest of 128 MiB at QEMU's default bandwidth, which takes 1 s."""
 PROOF_SECONDS = 15.0
 """Within which a guest that beats must beat again after a hop."""
 BAD_KEPT = 20
@@ -52,6 +52,9 @@ class Request:
     injectors: Callable[[Fault], Injector] = no_injectors
     earlier: Path | None = None
     """hops.jsonl of the same attempt's execution that was killed: it is gone on with."""
+    hop_seconds: float = HOP_SECONDS
+    """What a hop may take before it is given up; at least twice the limit of total-time, as one
+    that breaks a limit is told of, not cut short."""
     on_hop: Callable[[Hop], None] | None = None
     """Told of each hop when it is recorded."""
     proves: bool = False
@@ -246,7 +249,7 @@ class Hopper:
             prepared.route.transport,
             self.current,
             prepared.destination,
-            request.migration.limits.total_time or HOP_SECONDS,
+            max(request.hop_seconds, 2 * (request.migration.limits.total_time or 0.0)),
         )
         live.note("begin")
         live.parameters.update(parameters_for(request.migration, live.strategy))
