@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from matrix.migrating import Hop, HopEvent, HopOutcome, Limits, Migration, Sample, Strategy
-from matrix.migration.records import HOPS_FILE, Records, read_hops, write_summary
+from matrix.migration.live import HopEnd
+from matrix.migration.records import HOPS_FILE, Records, _downtime, read_hops, write_summary
 
 HOP = Hop(
     number=1,
@@ -71,3 +72,11 @@ def test_a_line_that_is_cut_short_and_one_that_is_none(tmp_path: Path) -> None:
         file.write(b"\n")
     with pytest.raises(ValueError, match=r"hops.jsonl:2: no record of a hop"):
         list(read_hops(path))
+
+
+@pytest.mark.parametrize(("said", "told"), [(40, 0.04), (18_907_036, None), (None, None)])
+def test_a_downtime_that_cannot_be_is_none(said: int | None, told: float | None) -> None:
+    end = HopEnd(HopOutcome.COMPLETED)
+    end.seconds = 0.05
+    end.information = {} if said is None else {"downtime": said}
+    assert _downtime(end) == told
