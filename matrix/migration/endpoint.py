@@ -49,6 +49,8 @@ class Endpoint:
         self.status = ""
         self.passes = 0
         """Number of the last MIGRATION_PASS."""
+        self.in_postcopy = False
+        """It has been in a ``postcopy-…`` status: memory is on both sides."""
         self.stopped: float | None = None
         self.resumed: float | None = None
         self.parameters: set[str] = set()
@@ -94,7 +96,7 @@ class Endpoint:
 
     def take_role(self, listener: Listener | None) -> None:
         """Forget the last hop; ``listener`` gets the events of the next one."""
-        self.status, self.passes = "", 0
+        self.status, self.passes, self.in_postcopy = "", 0, False
         self.stopped = self.resumed = None
         self.listen(listener)
 
@@ -164,6 +166,7 @@ class Endpoint:
         match name:
             case "MIGRATION":
                 self.status = str(data.get("status", ""))
+                self.in_postcopy |= self.status.startswith("postcopy-")
             case "MIGRATION_PASS":
                 passes = data.get("pass")
                 self.passes = passes if isinstance(passes, int) else self.passes

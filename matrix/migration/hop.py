@@ -200,15 +200,17 @@ def decide(hop: LiveHop, injector: Injector) -> HopEnd | None:
     if destination.resumed is not None and not destination.alive:
         if by_itself(destination):
             return HopEnd(HopOutcome.COMPLETED, guest_ended=True)
-        return HopEnd(HopOutcome.LOST, f"the destination ended: {why_ended(destination)}")
+        if source.in_postcopy or source.status == "completed" or not source.alive:
+            return HopEnd(HopOutcome.LOST, f"the destination ended: {why_ended(destination)}")
     if not source.alive:
         if destination.resumed is None:
             return end_with(source)
         return HopEnd(HopOutcome.LOST, "the source ended before the destination had all memory")
     if source.status in GONE_WRONG:
-        if destination.resumed is not None:
-            why = f"the source has {source.status} after the destination had begun"
-            return HopEnd(HopOutcome.LOST, why)
+        if destination.resumed is not None and source.in_postcopy:
+            return HopEnd(HopOutcome.LOST, f"the source has {source.status} in postcopy")
+        # One that is cancelled at the last moment runs on, and the destination runs too: of the
+        # two it is the source that has all memory for certain.
         cancelled = source.status == "cancelled"
         return HopEnd(HopOutcome.CANCELLED if cancelled else HopOutcome.FAILED)
     if not destination.alive and (source.status == "completed" or source.status in IN_POSTCOPY):
