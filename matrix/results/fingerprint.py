@@ -94,6 +94,13 @@ class RunInfo:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     """The options that a resumed run must keep (``strict``, …); only ever read."""
 
+    def qemu_version(self, qemu: str, architecture: Architecture) -> str:
+        """The version of an installation's emulator; empty where the run does not say."""
+        for binary in self.binaries:
+            if (binary.qemu, binary.architecture) == (qemu, architecture):
+                return binary.version
+        return ""
+
 
 def run_info(
     scenarios: tuple[ScenarioSource, ...],

@@ -11,7 +11,7 @@ from matrix.results.compare.changes import (
     classify,
     is_regression,
 )
-from matrix.results.compare.environment import case_differences, qemu_version
+from matrix.results.compare.environment import case_differences
 from matrix.results.compare.matching import Pairing
 from matrix.results.compare.measured import Thresholds, compare_metrics, compare_seconds
 from matrix.results.compare.sides import ComparedRun
@@ -86,7 +86,7 @@ def _side(record: ComparedRun, case_id: str | None, result: CaseResult | None) -
         reason=result.reason[:LONGEST_REASON] if result else "",
         attempts=len(result.attempts) if result else 0,
         accelerator=result.accelerator if result else "",
-        qemu_version=qemu_version(record.info, case.variant.qemu, case.variant.arch),
+        qemu_version=record.info.qemu_version(case.variant.qemu, case.variant.arch),
         suite_revision=case.build.revision,
         artifacts=_own_folder(telling.artifacts) if telling else "",
     )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from matrix.inventory import Host
-from matrix.model import Architecture, Case
+from matrix.model import Case
 from matrix.results.compare.changes import Difference
 from matrix.results.compare.sides import ComparedRun
 from matrix.results.fingerprint import QemuFingerprint, RunInfo
@@ -54,14 +54,6 @@ def case_differences(a: Case, b: Case, used: tuple[str, str]) -> tuple[Differenc
 
 def _told(facts: Iterable[tuple[str, str, str]]) -> tuple[Difference, ...]:
     return tuple(Difference(*each) for each in facts if each[1] != each[2])
-
-
-def qemu_version(info: RunInfo, qemu: str, architecture: Architecture) -> str:
-    """The version of an installation's emulator; empty where the run does not say."""
-    for binary in info.binaries:
-        if (binary.qemu, binary.architecture) == (qemu, architecture):
-            return binary.version
-    return ""
 
 
 def short_revision(revision: str) -> str:

@@ -11,7 +11,6 @@ from dataclasses import asdict, fields
 
 from matrix.migrating import Hop, MigrationSummary
 from matrix.model import Attempt, Case, SubtestVerdict
-from matrix.results.compare.environment import qemu_version
 from matrix.results.fingerprint import RunInfo, utc_now
 from matrix.results.history.hops import kept_hops
 from matrix.results.history.key import run_key, sortable, started
@@ -129,7 +128,7 @@ def result_rows(record: RunRecord, result: CaseResult) -> Iterator[Rows]:
             "reason": storable(result.reason),
             "seconds": _finite(result.seconds) or 0.0,
             "accelerator": storable(result.accelerator),
-            "qemu_version": storable(qemu_version(record.info, variant.qemu, variant.arch)),
+            "qemu_version": storable(record.info.qemu_version(variant.qemu, variant.arch)),
             "suite_revision": storable(case.build.revision),
         },
     )

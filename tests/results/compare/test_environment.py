@@ -7,7 +7,6 @@ from matrix.model import Architecture
 from matrix.results.compare.environment import (
     case_differences,
     qemu_differences,
-    qemu_version,
     run_differences,
     short_revision,
 )
@@ -113,8 +112,8 @@ def test_qemus_of_one_run(info: RunInfo) -> None:
     info = replace(info, binaries=(qemu("7.2"), qemu("10", name="mine")))
     (only,) = qemu_differences(info, "system", "mine")
     assert (only.what, only.a, only.b) == ("QEMU (aarch64)", "7.2", "10")
-    assert qemu_version(info, "mine", Architecture.AARCH64) == "10"
-    assert qemu_version(info, "mine", Architecture.ARM) == ""
+    assert info.qemu_version("mine", Architecture.AARCH64) == "10"
+    assert info.qemu_version("mine", Architecture.ARM) == ""
 
 
 def test_how_a_case_was_run_otherwise(make: Any) -> None:
