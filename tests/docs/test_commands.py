@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from matrix.host.cache import cache_directory
 from matrix.model import Architecture
 from matrix.suites.build import builtin_build
 
@@ -85,10 +86,14 @@ def place(tmp_path: Path) -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """That of a user who has just installed the command."""
+    """That of a user who has just installed the command, but for what is known of this host.
+
+    To ask every QEMU and prove KVM again for each page takes a minute.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
     path = f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"
-    return {**kept, "HOME": str(home), "PATH": path, "COLUMNS": "100"}
+    cache = str(cache_directory(os.environ).parent)
+    return {**kept, "HOME": str(home), "PATH": path, "COLUMNS": "100", "MATRIX_CACHE": cache}
 
 
 @pytest.mark.slow(reason="some pages run the smoke scenario on every architecture")
