@@ -69,7 +69,7 @@ def test_a_cancelled_hop_that_completes_is_bad(chains: Chains, make_fake: MakeFa
     run(chains, make_fake(**script), Fault.CANCEL_IN_ACTIVE)
     hop = chains.hops[0]
     assert not hop.good
-    assert "must end as cancelled, and is completed" in hop.reason
+    assert "must end as cancelled or failed, and is completed" in hop.reason
 
 
 def test_a_destination_that_runs_what_failed_is_seen(chains: Chains, make_fake: MakeFake) -> None:

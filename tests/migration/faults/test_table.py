@@ -28,7 +28,8 @@ def test_guests_are_lost_with_their_source_alone() -> None:
 def test_what_is_cancelled_is_cancelled_unless_it_is_too_late() -> None:
     for fault in Fault:
         if "cancel" in fault and fault is not Fault.CANCEL_IN_COMPLETED:
-            assert RULES[fault].outcomes == (HopOutcome.CANCELLED,)
+            assert RULES[fault].outcomes[0] is HopOutcome.CANCELLED
+            assert HopOutcome.COMPLETED not in RULES[fault].outcomes
     assert RULES[Fault.CANCEL_IN_COMPLETED].outcomes == (HopOutcome.COMPLETED,)
 
 
