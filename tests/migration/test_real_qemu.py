@@ -17,6 +17,8 @@ from matrix.vm.machine import Limits, run_guest
 pytestmark = pytest.mark.qemu
 
 LIMITS = Limits(timeout=60, stall=20, start=60)
+TRIES = 3
+"""On a busy host a guest of a second may end before its first hop."""
 Chains = Any
 Real = Any
 
@@ -36,9 +38,12 @@ def test_every_transport(chains: Chains, real: Real, transport: Transport) -> No
         hops=2,
         pace=0.0,
     )
-    result = chains.run(real.request("timer", migration), LIMITS)
-    assert result.bad == ()
-    assert (result.outcome.ending, result.outcome.exit_status) == (Ending.EXITED, 1)
+    for _ in range(TRIES):
+        result = chains.run(real.request("timer", migration), LIMITS)
+        assert result.bad == ()
+        assert (result.outcome.ending, result.outcome.exit_status) == (Ending.EXITED, 1)
+        if result.summary.completed:
+            break
     assert result.summary.completed > 0
     assert {hop.transport for hop in chains.hops} == {transport.value}
 
