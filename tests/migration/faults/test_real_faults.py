@@ -83,4 +83,6 @@ def test_a_guest_that_converges_is_no_case_of_no_convergence(run_fault: RunFault
 
     ran = run_fault(Fault.NO_CONVERGENCE_CANCELLED, launch=guest("region=4 set=1 rate=1"))
     assert not ran.hops[0].good
-    assert "could not be injected: the hop completed before" in ran.hops[0].reason
+    # The cancellation comes too late, or (QEMU 7.2) so late that both sides run for a moment.
+    told = ("could not be injected: the hop completed before", "both run the guest")
+    assert any(words in ran.hops[0].reason for words in told)
