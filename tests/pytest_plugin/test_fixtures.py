@@ -178,7 +178,9 @@ def test_wrong_wishes_fail_with_what_is_allowed(faked: Any, call: str, complaint
 
 def test_ctrl_c_leaves_no_guest(faked: Any) -> None:
     faked.pytester.makepyfile('def test_it(guest):\n    guest("ever").wait_for("never", 1000)\n')
-    command = [sys.executable, "-m", "pytest", "-p", "matrix.pytest_plugin.plugin"]
+    # A job in the background of a shell has SIGINT ignored, and would pass that on.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "pytest"]
+    command += ["-p", "matrix.pytest_plugin.plugin"]
     session = subprocess.Popen(
         [*command, *faked.arguments()],
         cwd=faked.root,

@@ -115,7 +115,9 @@ def test_no_qemu_survives_the_session(
     project.suite(good=scripts.passing(), **dict.fromkeys(names, scripts.endless()))
     project.scenario()
     distributed = ["-p", "xdist", "-n", str(workers)] if workers else []
-    command = [sys.executable, "-m", "pytest", "-p", "matrix.pytest_plugin.plugin"]
+    # A job in the background of a shell has SIGINT ignored, and would pass that on.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "pytest"]
+    command += ["-p", "matrix.pytest_plugin.plugin"]
     session = subprocess.Popen(
         [*command, *project.arguments("scenario.yaml", "--matrix-run=out", *distributed)],
         cwd=project.root,
