@@ -40,7 +40,11 @@ class Lingering:
         self._sockets = sockets
 
     def refuse(self) -> None:
-        """Close it: who waits is refused, over TCP with the next attempt a second later."""
+        """Close it: who waits is refused, over TCP with the next attempt a second later.
+
+        A Unix socket's path stays: Linux looks it up anew for who was waiting, and without it
+        would say that there is no such file.
+        """
         self._sockets.close()
 
 
@@ -53,8 +57,10 @@ async def lingering(outgoing: str) -> AsyncIterator[Lingering]:
     """
     unix = outgoing.startswith("unix:")
     family = socket.AF_UNIX if unix else socket.AF_INET
-    with contextlib.ExitStack() as sockets:
-        folder = sockets.enter_context(tempfile.TemporaryDirectory(prefix="matrix-"))
+    with (
+        tempfile.TemporaryDirectory(prefix="matrix-") as folder,
+        contextlib.ExitStack() as sockets,
+    ):
         listener = sockets.enter_context(socket.socket(family))
         listener.bind(str(Path(folder, "full")) if unix else ("127.0.0.1", 0))
         listener.listen(0)
