@@ -104,9 +104,10 @@ class LocalExecutor:
             program=launch.program,
         )
         if migrated is not None:
+            from matrix.plan.flaws import migration_flaw
             from matrix.run.migrating import judged
 
-            judgement = judged(judgement, migrated)
+            judgement = judged(judgement, migrated, migration_flaw(decision, self._inventory))
         if not judgement.verdict.good:
             from matrix.run.stacks import located  # guests that pass need none of it
 

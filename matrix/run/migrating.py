@@ -87,8 +87,19 @@ async def migrate_case(
     return result
 
 
-def judged(judgement: Judgement, result: ChainResult) -> Judgement:
-    """The case's verdict: the guest's own, unless hops or limits say otherwise."""
+def judged(judgement: Judgement, result: ChainResult, flaw: str = "") -> Judgement:
+    """The case's verdict: the guest's own, unless hops or limits say otherwise.
+
+    ``flaw`` is what its QEMUs are known to lose (:func:`matrix.plan.flaws.migration_flaw`): a guest
+    that fails after it was migrated may do so through no fault of its own, and this is added.
+    """
+    found = _judged(judgement, result)
+    if found.verdict.good or found.verdict is Verdict.ERROR or not flaw:
+        return found
+    return replace(found, reason=f"{found.reason}; {flaw}") if result.summary.completed else found
+
+
+def _judged(judgement: Judgement, result: ChainResult) -> Judgement:
     if result.lost_rightly:
         return Judgement(Verdict.PASS, f"the guest was lost, as it had to be: {result.lost}")
     if judgement.verdict is Verdict.ERROR:

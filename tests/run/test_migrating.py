@@ -89,6 +89,14 @@ def test_verdicts(guest: Judgement, came_of_it: ChainResult, verdict: Verdict, r
     assert (judgement.verdict, judgement.reason) == (verdict, reason)
 
 
+def test_what_its_qemu_is_known_to_lose_is_told_where_a_guest_fails_of_it() -> None:
+    failed, flaw = Judgement(Verdict.FAIL, "1 failed"), "QEMU 7.2 loses"
+    assert judged(failed, result(), flaw) == replace(failed, reason="1 failed; QEMU 7.2 loses")
+    assert judged(failed, result(0), flaw) == failed
+    assert judged(PASSED, result(), flaw) == judged(PASSED, result())
+    assert judged(PASSED, result(bad=("hop 2: silent",)), flaw).reason.endswith(flaw)
+
+
 @pytest.mark.qemu
 def test_an_attempt_has_its_hops(start: Callable[..., Recorder]) -> None:
     path = shutil.which("qemu-system-x86_64")
