@@ -117,7 +117,10 @@ def test_no_build_at_all(tmp_path: Path) -> None:
     assert "no such directory" in problem_of(Path("x" * 5000))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=50,
+)
 @given(data=st.binary(max_size=200))
 def test_any_bytes_give_a_build_or_a_suite_error(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "config.mak").write_bytes(data)

@@ -274,7 +274,9 @@ def test_values_that_commands_printed_can_be_had_anew(write_build: BuildWriter) 
         refresh_test(build, replace(tests[0], name="four"), max_smp=1)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(
     data=st.binary(max_size=120)
     | st.text(alphabet="[]=#\\\"'\n ab1\t", max_size=120).map(str.encode)
