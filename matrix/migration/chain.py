@@ -169,7 +169,14 @@ class Chain:
         try:
             first = await processes.start(request.source, incoming=False)
             hopper = Hopper(
-                request, self._directory, processes, self._proof, self._records, first, earlier
+                request,
+                self._directory,
+                processes,
+                self._proof,
+                self._records,
+                first,
+                earlier,
+                self._limits.stall,
             )
             self._hopper = hopper
             hopper.prepare()

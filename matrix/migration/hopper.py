@@ -22,11 +22,15 @@ from matrix.migration.records import Earlier, Records, hop_record
 from matrix.migration.routes import route_for
 from matrix.migration.samples import Sampler
 from matrix.scenario.sense import Route, parameters_for
+from matrix.vm.tasks import put_off_cancellation
 
 HOP_SECONDS = 60.0
 """Long for a guest of 128 MiB at QEMU's default bandwidth, which takes 1 s."""
 PROOF_SECONDS = 15.0
 """Within which a guest that beats must beat again after a hop."""
+REST = 2.0
+"""Stall periods that a silent guest is left alone for; a dead loop is found within one and a half
+(:class:`matrix.vm.watch.DeadLoopClock`)."""
 BAD_KEPT = 20
 """Bad hops that a result names; all of them are in hops.jsonl."""
 
@@ -114,7 +118,9 @@ class Hopper:
         records: Records,
         first: Endpoint,
         earlier: Earlier,
+        stall: float,
     ) -> None:
+        """``stall``: seconds after which a guest that says and does nothing is dead."""
         self.request = request
         self.processes = processes
         self.proof = proof
@@ -125,6 +131,8 @@ class Hopper:
         self.begun = time.monotonic()
         self.lost: tuple[str, bool] | None = None
         """Why nobody runs the guest any more, and whether it had to come to that."""
+        self._stall = self._rest_at = stall
+        """``_rest_at``: seconds of silence at which the guest is left alone next."""
         self._directory = directory
         self._records = records
         self._strays = self._problems = 0
@@ -173,6 +181,7 @@ class Hopper:
         except asyncio.CancelledError:
             preparing.cancel()
             raise
+        await self._rest()
         if self.over:
             return False
         self.tally.attempts += 1
@@ -180,6 +189,25 @@ class Hopper:
             self.prepare(during_hop_to=prepared.destination.emulator.name)
         await self._hop(prepared)
         return not self.over
+
+    async def _rest(self) -> None:
+        """Leave a guest that has long been silent alone, until it speaks or for a while.
+
+        Whoever watches it must see it, and not QEMU migrating it, do nothing for the stall period.
+        One that works silently is hopped on with, and left alone once more when it has been silent
+        for twice as long.
+        """
+        processes = self.processes
+        silent = processes.silence
+        if silent < self._stall:
+            self._rest_at = self._stall
+        if silent < self._rest_at:
+            return
+        heard = processes.last_output
+        await processes.board.until(
+            lambda: self.over or processes.last_output != heard, REST * self._stall
+        )
+        self._rest_at = 2 * processes.silence
 
     async def over_within(self, seconds: float) -> bool:
         """Whether the guest comes to its end in that time."""
@@ -256,7 +284,10 @@ class Hopper:
         self.proof.begin()
         self._beats = self.proof.beats
         sampler = Sampler(self.current, lambda: live.elapsed)
-        end = await self._made(live, injector, sampler)
+        try:
+            end = await self._made(live, injector, sampler)
+        finally:
+            await put_off_cancellation(injector.close())
         live.listen_no_more()
         self._after(live, end)
         why_bad = "the guest was given up before it had shown that it lives"

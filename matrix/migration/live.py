@@ -147,6 +147,8 @@ class Injector(Protocol):
 
     async def after_end(self, hop: LiveHop, end: HopEnd) -> None: ...  # noqa: D102
 
+    async def close(self) -> None: ...  # noqa: D102
+
     def patient(self, hop: LiveHop) -> bool: ...  # noqa: D102
 
     def judge(self, hop: LiveHop, end: HopEnd) -> str: ...  # noqa: D102
@@ -187,6 +189,9 @@ class Bystander:
 
     async def after_end(self, hop: LiveHop, end: HopEnd) -> None:
         """The hop is over and the loser, if there is one, has been ended."""
+
+    async def close(self) -> None:
+        """Release what was made for the hop, also of one that was cut short; idempotent."""
 
     def patient(self, hop: LiveHop) -> bool:  # noqa: ARG002 - for those who derive
         """Whether a source in ``postcopy-paused`` is waited for: it is going to be recovered."""

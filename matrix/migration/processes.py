@@ -51,6 +51,7 @@ class Processes:
         """How many there have been."""
         self.on_hand_over: Callable[[], None] = _nothing
         self.last_output = time.monotonic()
+        """When the guest has printed something last."""
         self._log_bytes = log_bytes
         self._start_seconds = start_seconds
         self._on_console = on_console
@@ -61,6 +62,11 @@ class Processes:
         self._ending: set[asyncio.Task[None]] = set()
         self.failure: Exception | None = None
         """What the host, or ``on_console``, raised where there was no caller to raise it to."""
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the guest has printed anything, or has been booted."""
+        return time.monotonic() - self.last_output
 
     async def __aenter__(self) -> Self:
         """Open the logs and make the folder.
@@ -171,6 +177,7 @@ class Processes:
         Raises:
             NotStartedError: it ended, or did not answer.
         """
+        self.last_output = time.monotonic()
         failed = await endpoint.session.boot(self._start_seconds)
         if failed is not None:
             raise NotStartedError(endpoint.emulator, failed)

@@ -1,13 +1,16 @@
 """Chains of fake QEMUs: who runs the guest in the end, and what is said of each hop."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from matrix.migrating import Hop, HopOutcome, Migration, MigrationMode
-from matrix.migration.chain import ChainResult
+from matrix.migrating import Fault, Hop, HopOutcome, Migration, MigrationMode
+from matrix.migration.chain import ChainResult, run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.hopper import Request
+from matrix.migration.live import Bystander, LiveHop
 from matrix.migration.records import HOPS_FILE
 from matrix.model import Ending
 from matrix.vm.machine import Limits
@@ -243,6 +246,57 @@ def test_a_killed_chain_is_gone_on_with(chains: Chains, make_fake: MakeFake) -> 
     result = chains.run(Request(migration, emulator, earlier=earlier), stop_after=3)
     assert [hop.number for hop in chains.hops] == [1, 2, 3]
     assert result.summary.hops == 3
+
+
+def test_a_guest_that_died_is_found_however_often_it_is_migrated(
+    chains: Chains, make_fake: MakeFake
+) -> None:
+    """Each hop is to another process, in which nothing has been silent for long."""
+    migration = Migration(mode=MigrationMode.CONTINUOUS, pace=0.0)
+    result = chains.run(
+        Request(migration, make_fake(cont=[["stdout", "x"], FOREVER])),
+        Limits(timeout=200, stall=1.0, start=60),
+    )
+    assert result.outcome.ending is Ending.STALL
+    assert "no CPU time used for 1 s" in result.outcome.reason
+    assert result.summary.completed >= 1
+
+
+class Held(Bystander):
+    """Ends the chain when its hop is under way, which never ends by itself."""
+
+    def __init__(self, interrupt: asyncio.Event, closed: list[str]) -> None:
+        self._interrupt, self._closed = interrupt, closed
+
+    async def on_event(self, hop: LiveHop, side: str, what: str) -> None:
+        self._interrupt.set()
+
+    async def close(self) -> None:
+        self._closed.append("closed")
+
+
+def test_what_a_fault_has_made_is_released_when_its_hop_is_cut_short(
+    tmp_path: Path, make_fake: MakeFake
+) -> None:
+    closed: list[str] = []
+    migration = Migration(mode=MigrationMode.ONCE, pace=0.0, faults=(Fault.CANCEL_IN_ACTIVE,))
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": [ACTIVE], "migrate-incoming": []},
+    }
+
+    async def chain() -> ChainResult:
+        interrupt = asyncio.Event()
+        request = Request(
+            migration, make_fake(**script), injectors=lambda _: Held(interrupt, closed)
+        )
+        limits = Limits(timeout=200, stall=100, start=60)
+        return await run_chain(
+            request, tmp_path, limits, on_console=lambda _: None, interrupt=interrupt
+        )
+
+    assert asyncio.run(chain()).outcome.ending is Ending.INTERRUPTED
+    assert closed == ["closed"]
 
 
 def test_nothing_grows_with_hops(chains: Chains, make_fake: MakeFake) -> None:
