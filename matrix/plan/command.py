@@ -1,5 +1,6 @@
 """A case's QEMU command line, worked out without looking at anything but plain data."""
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -156,12 +157,14 @@ def has_flag(arguments: tuple[str, ...], name: str) -> bool:
 
 
 def last_option(arguments: tuple[str, ...], name: str) -> str:
-    """The value of the last ``name VALUE`` among ``arguments`` (QEMU takes one dash or two)."""
-    found = ""
-    for index, argument in enumerate(arguments[:-1]):
-        if argument == name or argument == f"-{name}":
-            found = arguments[index + 1]
-    return found
+    """The value of the last ``name VALUE`` among ``arguments``; empty where there is none."""
+    return next(reversed(option_values(arguments, name)), "")
+
+
+def option_values(arguments: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """The value of every ``name VALUE`` among ``arguments`` (QEMU takes one dash or two)."""
+    spellings = (name, f"-{name}")
+    return tuple(value for option, value in itertools.pairwise(arguments) if option in spellings)
 
 
 def _overrides(variant: Variant) -> list[str]:

@@ -1,8 +1,13 @@
 """Which binary runs a case, and what it is known not to take. Pure."""
 
+import re
+
 from matrix.inventory import Binary, Inventory
 from matrix.model import Accelerator, Architecture, Case
-from matrix.plan.command import cpu_of, machine_of, needs_of
+from matrix.plan.command import cpu_of, machine_of, needs_of, option_values
+
+_DEVICE = re.compile(r"[A-Za-z0-9_.-]+")
+"""A device by its name, as opposed to one that is described in JSON."""
 
 
 def emulator_architecture(
@@ -37,4 +42,22 @@ def refused(case: Case, binary: Binary, accelerator: Accelerator) -> str:
         return f"{name} has no CPU model {model!r} for {binary.architecture.value}"
     if model == "host" and accelerator is Accelerator.TCG:
         return "CPU model 'host' needs KVM, but the accelerator is tcg"
+    if device := _missing_device(case, binary):
+        return f"{name} has no device {device!r} for {binary.architecture.value}"
+    return ""
+
+
+def _missing_device(case: Case, binary: Binary) -> str:
+    """The first device of the test's parameters that the binary does not have, else empty.
+
+    ``-device`` also takes aliases, of which QMP does not tell. All of QEMU's are part of the name
+    that they stand for (``e1000``, ``virtio-net``; ``qdev_alias_table`` in its qdev-monitor.c), so
+    only a name that is part of none is known to be missing.
+    """
+    known = [name.lower() for name in binary.devices]
+    for value in option_values(case.test.qemu_params, "-device"):
+        device = value.partition(",")[0].removeprefix("driver=")
+        plain = _DEVICE.fullmatch(device) is not None
+        if known and plain and not any(device.lower() in name for name in known):
+            return device
     return ""

@@ -57,11 +57,6 @@ MIB = 2**20
 
 
 def _pc(request: MachineRequest) -> list[str]:
-    if request.dirty_ring:  # a property, which -machine's accel= does not take
-        machine = ["-accel", request.accel]
-        machine += ["-machine", request.machine] if request.machine else []
-    else:
-        machine = ["-machine", ",".join(filter(None, (request.machine, f"accel={request.accel}")))]
     devices = [] if not _has(request, "pci-testdev") else ["-device", "pci-testdev"]
     return [
         "--no-reboot",
@@ -73,7 +68,7 @@ def _pc(request: MachineRequest) -> list[str]:
         *("-display", "none"),
         *("-serial", "stdio"),
         *devices,
-        *machine,
+        *_accelerated(request, request.machine),
     ]
 
 
@@ -134,7 +129,7 @@ def _power(request: MachineRequest) -> list[str]:
 
 
 def _s390_ccw(request: MachineRequest) -> list[str]:
-    machine = f"{request.machine or 's390-ccw-virtio'},accel={request.accel}"
+    machine = request.machine or "s390-ccw-virtio"
     protected: list[str] = []
     if request.image.endswith(".pv.bin"):
         machine += ",confidential-guest-support=pv0"
@@ -142,7 +137,7 @@ def _s390_ccw(request: MachineRequest) -> list[str]:
     return [
         "-nodefaults",
         "-nographic",
-        *("-machine", machine),
+        *_accelerated(request, machine),
         *protected,
         *("-chardev", "stdio,id=con0"),
         *("-device", "sclpconsole,chardev=con0"),
@@ -174,6 +169,14 @@ def _malta(request: MachineRequest) -> list[str]:
         *("-display", "none"),
         *("-serial", "stdio"),
     ]
+
+
+def _accelerated(request: MachineRequest, machine: str) -> list[str]:
+    """The machine with its accelerator, which stands apart where it has properties: QEMU takes
+    those of ``-machine``'s ``accel=`` for the machine's. ``machine`` may be empty."""
+    if "," not in request.accel:
+        return ["-machine", ",".join(filter(None, (machine, f"accel={request.accel}")))]
+    return ["-accel", request.accel, *(("-machine", machine) if machine else ())]
 
 
 def _has(request: MachineRequest, device: str) -> bool:

@@ -137,6 +137,33 @@ class TestRefusedByTheInventory:
         case = make.case(cpu="cortex-a7777,pmu=on", accel=Accelerator.TCG)
         assert "no CPU model 'cortex-a7777'" in skipped(decide(case, make.inventory(binary)))
 
+    @pytest.mark.parametrize(
+        ("device", "missing"),
+        [
+            ("pci-testdev", False),
+            ("driver=pci-testdev,id=a", False),
+            ("virtio-net", False),  # an alias, of which QMP does not tell
+            ("ES1370", False),
+            ('{"driver": "nosuch"}', False),  # QEMU will tell
+            ("nosuch,id=a", True),
+            ("driver=nosuch", True),
+            ("pci-testdev2", True),
+        ],
+    )
+    def test_device(self, make: Any, device: str, missing: bool) -> None:
+        binary = make.binary(devices=("es1370", "pci-testdev", "virtio-net-pci"))
+        test = make.test(qemu_params=("-device", "pci-testdev", "--device", device))
+        decision = decide(make.case(accel=Accelerator.TCG, test=test), make.inventory(binary))
+        if missing:
+            assert skipped(decision).startswith("QEMU 7.2.22 has no device '")
+        else:
+            ran(decision)
+
+    def test_devices_that_were_not_asked_for_are_left_to_qemu(self, make: Any) -> None:
+        test = make.test(qemu_params=("-device", "nosuch"))
+        case = make.case(accel=Accelerator.TCG, test=test)
+        ran(decide(case, make.inventory(make.binary())))
+
     def test_a_test_for_another_machine(self, make: Any) -> None:
         case = make.case(
             Architecture.PPC64,
