@@ -14,12 +14,22 @@ STUBBORN = {"cont": [["stdout", "running\n"], ["serve", None]], "ignore": ["TERM
 NAMES = [f"t{index}" for index in range(8)]
 
 
-def started(world: Any, count: int) -> bool:
-    return len(world.events("attempt-started")) >= count and len(world.fakes()) >= 1
+def wait_for_guests(world: Any, test: str, *, attempts: int = 1) -> None:
+    """Until so many attempts at a test were begun, and the QEMU of the last is there.
+
+    A QEMU alone may be one that is only asked what it can do, before the run begins.
+    """
+    case = f"fake.{test}"
+
+    def begun() -> bool:
+        events = world.events("attempt-started")
+        return sum(event["case"].startswith(case) for event in events) >= attempts
+
+    world.wait_for(lambda: begun() and world.fakes())
 
 
 def ended(process: Any) -> tuple[int, str]:
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=100)
     return process.returncode, out
 
 
@@ -27,10 +37,7 @@ def ended(process: Any) -> tuple[int, str]:
 def test_one_signal_finishes_cleanly(world: Any, scripts: Any, number: signal.Signals) -> None:
     world.suite(quick=scripts.passing(), slow=SLOW, later=scripts.passing())
     process = world.start(*world.run_arguments("-j", "1", "--repeat", "1"))
-    world.wait_for(
-        lambda: any(e["case"].startswith("fake.slow") for e in world.events("attempt-started"))
-    )
-    world.wait_for(world.fakes)
+    wait_for_guests(world, "slow")
     process.send_signal(number)
     code, out = ended(process)
     assert code == 130
@@ -40,7 +47,7 @@ def test_one_signal_finishes_cleanly(world: Any, scripts: Any, number: signal.Si
     assert "slow" not in world.verdicts()
     assert world.run("run", "--resume", "out", "--timeout", "3s").returncode == 2
     resumed = world.start("run", "--resume", "out")
-    world.wait_for(world.fakes)
+    wait_for_guests(world, "slow", attempts=2)
     resumed.send_signal(number)
     assert ended(resumed)[0] == 130
 
@@ -49,7 +56,7 @@ def test_two_signals_end_at_once(world: Any) -> None:
     """The guest's QEMU ignores TERM, so a clean end takes its grace period; the second does not."""
     world.suite(one=STUBBORN)
     process = world.start(*world.run_arguments())
-    world.wait_for(world.fakes)
+    wait_for_guests(world, "one")
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     code, _ = ended(process)
@@ -64,7 +71,7 @@ def test_no_qemu_outlives_a_killed_orchestrator(world: Any, script: Any) -> None
     world.wait_for(lambda: len(world.fakes()) == 2)
     process.kill()
     ended(process)
-    world.wait_for(lambda: world.fakes() == [], seconds=10)
+    world.wait_for(lambda: world.fakes() == [])
 
 
 def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Any) -> None:
@@ -79,7 +86,7 @@ def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Any) -> None
             world.wait_for((world.root / "out/run.json").exists)
         try:
             process.wait(timeout=chance.uniform(0.2, 0.9))
-        except Exception:  # noqa: BLE001 - TimeoutExpired: it still runs, as it should
+        except subprocess.TimeoutExpired:  # it still runs, as it should
             process.kill()
             kills += 1
         ended(process)
@@ -125,7 +132,7 @@ def test_resuming_a_finished_run_runs_nothing(world: Any, scripts: Any) -> None:
 def test_two_processes_do_not_run_the_same(world: Any) -> None:
     world.suite(one=SLOW)
     process = world.start(*world.run_arguments())
-    world.wait_for(world.fakes)
+    wait_for_guests(world, "one")
     second = world.run("run", "--resume", "out")
     process.send_signal(signal.SIGINT)
     ended(process)
@@ -143,7 +150,7 @@ def test_a_full_disk_is_an_error_with_what_was_finished_intact(world: Any, scrip
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     process = world.start(*world.run_arguments("-j", "1"), preexec_fn=limit)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=100)
     assert process.returncode == 3, err
     assert "Traceback" not in err
     assert "console.log" in out + err
