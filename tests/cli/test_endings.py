@@ -21,7 +21,7 @@ def wait_for_guests(world: Any, test: str, *, attempts: int = 1) -> None:
     """
     case = f"fake.{test}"
 
-    def begun() -> bool:
+    def begun() -> Any:
         events = world.events("attempt-started")
         return sum(event["case"].startswith(case) for event in events) >= attempts
 
