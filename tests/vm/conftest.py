@@ -69,7 +69,7 @@ def run_fake(private: Path, fake_launch: FakeLaunch) -> RunFake:
         on_console: Callable[[bytes], None] = lambda data: None,
         **script: Any,
     ) -> Outcome:
-        limits = limits or Limits(timeout=10, stall=5, start=10)
+        limits = limits or Limits(timeout=60, stall=60, start=60)
         guest = run_guest(fake_launch(**script), private, limits, on_console=on_console)
         return asyncio.run(guest)
 

