@@ -155,6 +155,9 @@ class Inventory:
     """UEFI firmware that is installed, in the order of preference."""
     firmware_problems: tuple[str, ...] = ()
     """Descriptors of firmware that cannot be used, each with the reason."""
+    firmware_proofs: tuple[KvmProof, ...] = ()
+    """Whether KVM runs such firmware, at most once per emulator: for cases that need it, on top of
+    ``proofs``."""
     kvmtool: str = ""
     """Path of kvmtool's ``lkvm``, empty where it is not installed."""
 
@@ -176,6 +179,13 @@ class Inventory:
         """What is known of KVM for that CPU model, or None where it was not tried."""
         for proof in self.proofs:
             if (proof.qemu, proof.architecture, proof.cpu) == (qemu, architecture, cpu):
+                return proof
+        return None
+
+    def firmware_proof(self, qemu: str, architecture: Architecture) -> KvmProof | None:
+        """What is known of UEFI firmware under KVM, or None where it was not tried."""
+        for proof in self.firmware_proofs:
+            if (proof.qemu, proof.architecture) == (qemu, architecture):
                 return proof
         return None
 

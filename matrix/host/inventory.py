@@ -6,8 +6,8 @@ asked side by side, as many at once as there are CPUs.
 
 import asyncio
 import stat
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from matrix.errors import HostError, MatrixError, MonitorError, SuiteError
@@ -27,9 +27,11 @@ from matrix.host.records import (
     encode_proof,
     stamps_text,
 )
+from matrix.host.surveyors import Surveyors, real_surveyors
 from matrix.host.wanted import Wanted
-from matrix.inventory import Binary, Inventory, KvmProof, KvmState
+from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Architecture
+from matrix.plan.firmware import choose_firmware
 from matrix.plan.planner import emulator_architecture
 
 ProofKey = tuple[str, Architecture, str]
@@ -37,28 +39,6 @@ ProofKey = tuple[str, Architecture, str]
 
 FILE_BYTES = 4096
 """How much of a host's file is read for its first line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """What a binary said, and the files that make it up."""
-
-    binary: Binary
-    files: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Surveyors:
-    """Who does what takes processes; tests bring their own.
-
-    ``probe(qemu, architecture, path)`` asks a binary, ``prove(binary, architecture, cpu)`` runs
-    guests, ``guest_files(architecture)`` names the files of those guests. They raise HostError,
-    MonitorError or SuiteError.
-    """
-
-    probe: Callable[[str, Architecture, Path], Awaitable[Probed]]
-    prove: Callable[[Binary, Architecture, str], Awaitable[KvmProof]]
-    guest_files: Callable[[Architecture], Sequence[str]]
 
 
 def _unheard(_step: str) -> None:
@@ -96,7 +76,7 @@ async def take_inventory(
         {installation.name: installation for installation in installations},
         host if host is not None else read_host(),
         cache if cache is not None else Cache(cache_directory()),
-        surveyors if surveyors is not None else _real_surveyors(),
+        surveyors if surveyors is not None else real_surveyors(),
         on_step,
         fresh=fresh,
     )
@@ -104,10 +84,12 @@ async def take_inventory(
     await survey.find_binaries(kept)
     await survey.find_proofs(kept)
     firmware = find_firmware()
+    firmware_proofs = await survey.find_firmware_proofs(kept, firmware.firmware)
     return replace(
         survey.inventory(_first_lines(files)),
         firmware=firmware.firmware,
         firmware_problems=firmware.problems,
+        firmware_proofs=firmware_proofs,
         kvmtool=find_kvmtool(),
     )
 
@@ -194,6 +176,53 @@ class _Survey:
             proof = found[tried]
             if proof is not None:
                 self._proofs[key] = replace(proof, cpu=key[2])
+
+    async def find_firmware_proofs(
+        self, wanted: Collection[Wanted], firmware: Sequence[Firmware]
+    ) -> tuple[KvmProof, ...]:
+        """Of every emulator for which that is wanted, where its plain guests run under KVM and
+        there is firmware for them."""
+        found: dict[tuple[str, Architecture], KvmProof] = {}
+        for want in wanted:
+            pair = (want.qemu, want.architecture)
+            cpu = next((cpu for cpu in want.cpus if self._works(*pair, cpu)), None)
+            if want.firmware_machine is None or cpu is None or pair in found:
+                continue
+            known = self._known(*pair)
+            chosen = choose_firmware(firmware, known.binary, want.firmware_machine)
+            if isinstance(chosen, Firmware):
+                found[pair] = await self._with_firmware(known, want, cpu, chosen)
+        return tuple(found.values())
+
+    async def _with_firmware(
+        self, known: KnownBinary, want: Wanted, cpu: str, firmware: Firmware
+    ) -> KvmProof:
+        """The proof with that firmware, from the cache or by starting it."""
+        machine = want.firmware_machine or ""
+        about = (want.qemu, want.architecture, cpu)
+        files = filter(None, (firmware.executable, firmware.variables))
+        stamps = [self._stamper.stamp(file) for file in files]
+        try:
+            key = f"{self._proof_key(known, want.architecture)}\n{stamps_text(stamps)}"
+        except SuiteError as error:
+            return _untried(about, error)
+        name = f"{_proof_name(known.binary, want.architecture, cpu)} {machine} with firmware"
+        cached = self._cache.read(name, key, lambda value: decode_proof(value, *about))
+        if cached is not None and not self._fresh:
+            return cached
+        self._on_step(f"trying UEFI firmware for {want.architecture.value} under KVM ({want.qemu})")
+        try:
+            proof = await self._surveyors.prove_firmware(
+                known.binary, want.architecture, cpu, machine, firmware
+            )
+        except HostError as error:
+            return _untried(about, error)
+        self._cache.write(name, key, encode_proof(proof))
+        return proof
+
+    def _works(self, qemu: str, architecture: Architecture, cpu: str) -> bool:
+        proof = self._proofs.get((qemu, architecture, cpu))
+        return proof is not None and proof.state is KvmState.WORKS
 
     def _emulators(self, wanted: Collection[Wanted]) -> list[tuple[str, Architecture]]:
         """Every emulator that is involved, the one for KVM where that is another."""
@@ -297,34 +326,6 @@ class _Survey:
     def _proof_key(self, known: KnownBinary, architecture: Architecture) -> str:
         guests = [self._stamper.stamp(file) for file in self._surveyors.guest_files(architecture)]
         return f"{self._host.key}\n{stamps_text(known.stamps)}\n{stamps_text(guests)}"
-
-
-def _real_surveyors() -> Surveyors:
-    """QEMU itself. Loaded only when something has to be asked: QMP takes 50 ms to import."""
-
-    async def probe(qemu: str, architecture: Architecture, path: Path) -> Probed:
-        from matrix.host.probe import probe_binary
-
-        return await probe_binary(qemu, architecture, path)
-
-    async def prove(binary: Binary, architecture: Architecture, cpu: str) -> KvmProof:
-        from matrix.host.proof import prove_kvm
-
-        return await prove_kvm(binary, architecture, cpu)
-
-    return Surveyors(probe, prove, guest_files)
-
-
-def guest_files(architecture: Architecture) -> tuple[str, ...]:
-    """The files that make up the embedded guests of an architecture.
-
-    Raises:
-        SuiteError: they are not there.
-    """
-    from matrix.suites.build import builtin_build
-
-    images = Path(builtin_build(architecture).images)
-    return tuple(str(file) for file in sorted(images.iterdir()) if file.is_file())
 
 
 def _proof_keys(wanted: Collection[Wanted]) -> Iterator[ProofKey]:

@@ -7,7 +7,7 @@ from typing import Any
 from matrix.errors import HostError, MonitorError
 from matrix.host.answers import Answers, Reply, binary_of
 from matrix.host.fingerprint import files_behind
-from matrix.host.inventory import Probed
+from matrix.host.surveyors import Probed
 from matrix.model import Architecture
 from matrix.vm.monitor import Monitor
 from matrix.vm.probe import bare_qemu

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from matrix.host.installations import Installation
 from matrix.model import Accelerator, Architecture, Case
-from matrix.plan.command import cpu_of, only_accelerator
+from matrix.plan.command import cpu_of, machine_of, only_accelerator
 from matrix.plan.kvmtool import TARGET as KVMTOOL
+from matrix.plan.machines import FAMILIES
 
 _X86_MODELS = ("", "qemu64", "host", "max")
 DOCTOR_MODELS: dict[Architecture, tuple[str, ...]] = {
@@ -26,11 +27,15 @@ class Wanted:
     architecture: Architecture
     """Of the guests."""
     cpus: tuple[str, ...] = ()
+    firmware_machine: str | None = None
+    """Type of the machine, empty for QEMU's default, to prove KVM with UEFI firmware for; None
+    where nobody needs that."""
 
 
 def wanted_by(cases: Iterable[Case]) -> tuple[Wanted, ...]:
     """What planning these cases takes of QEMU; nothing for those that are skipped on any host."""
     found: dict[tuple[str, Architecture], dict[str, None]] = {}
+    machines: dict[tuple[str, Architecture], str] = {}
     for case in cases:
         if case.excluded or case.test.unsupported or case.build.target == KVMTOOL:
             continue
@@ -41,7 +46,10 @@ def wanted_by(cases: Iterable[Case]) -> tuple[Wanted, ...]:
             cpus = found.setdefault((qemu, variant.arch), {})
             if with_kvm:
                 cpus[cpu_of(case)] = None
-    return tuple(Wanted(qemu, arch, tuple(cpus)) for (qemu, arch), cpus in found.items())
+        if with_kvm and case.build.efi:
+            machine = machine_of(case).partition(",")[0] or FAMILIES[variant.arch].default
+            machines.setdefault((variant.qemu, variant.arch), machine)
+    return tuple(Wanted(*key, tuple(cpus), machines.get(key)) for key, cpus in found.items())
 
 
 def files_wanted_by(cases: Iterable[Case]) -> tuple[str, ...]:

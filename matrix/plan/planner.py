@@ -84,16 +84,25 @@ def _accelerator(case: Case, inventory: Inventory) -> tuple[Accelerator, str, st
         return Accelerator.TCG, "asked for", ""
     if only == Accelerator.TCG:
         return Accelerator.TCG, "the test is for tcg only", ""
-    proof = inventory.proof(case.variant.qemu, case.variant.arch, cpu_of(case))
+    proof = _proof(case, inventory)
     if requested is Accelerator.KVM or only == Accelerator.KVM:
         return _kvm(case, proof)
     if proof is not None and proof.state is KvmState.WORKS:
         elsewhere = no_kvm_elsewhere(case, inventory)
         accelerator = Accelerator.TCG if elsewhere else Accelerator.KVM
-        without = "; that was without UEFI firmware" if case.build.efi else ""
-        return accelerator, elsewhere or proof.reason + without, ""
+        return accelerator, elsewhere or proof.reason, ""
     why = proof.reason if proof is not None else "KVM was not tried"
     return Accelerator.TCG, why, ""
+
+
+def _proof(case: Case, inventory: Inventory) -> KvmProof | None:
+    """What is known of KVM for the case. Where firmware boots it, that must run under KVM too."""
+    variant = case.variant
+    proof = inventory.proof(variant.qemu, variant.arch, cpu_of(case))
+    if not case.build.efi or proof is None or proof.state is not KvmState.WORKS:
+        return proof
+    # Without any that suits the case is skipped for that reason.
+    return inventory.firmware_proof(variant.qemu, variant.arch) or proof
 
 
 def _kvm(case: Case, proof: KvmProof | None) -> tuple[Accelerator, str, str] | str:

@@ -1,6 +1,7 @@
 """Taking the inventory: what is asked, what is proven, and what the cache saves."""
 
 import asyncio
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,11 +13,19 @@ import pytest
 from matrix.errors import HostError, MonitorError, Place, Problem, SuiteError
 from matrix.host.cache import Cache
 from matrix.host.installations import Installation
-from matrix.host.inventory import Probed, Surveyors, guest_files, take_inventory
+from matrix.host.inventory import take_inventory
 from matrix.host.kvm import KvmDevice
 from matrix.host.machine import HostState
+from matrix.host.surveyors import Probed, Surveyors, guest_files
 from matrix.host.wanted import Wanted
-from matrix.inventory import Binary, Inventory, KvmProof, KvmState, Machine
+from matrix.inventory import (
+    Binary,
+    Firmware,
+    Inventory,
+    KvmProof,
+    KvmState,
+    Machine,
+)
 from matrix.model import Architecture
 
 X86 = Architecture.X86_64
@@ -35,12 +44,15 @@ class Fakes:
     state: KvmState = KvmState.WORKS
     accelerators: tuple[str, ...] = ("kvm", "tcg")
     cpus: tuple[str, ...] = ("host", "max", "qemu64")
+    booted: list[tuple[Architecture, str, str, str]] = field(default_factory=list)
+    comes_up: KvmState = KvmState.WORKS
     failure: Exception | None = None
     busy: int = 0
     busiest: int = 0
 
     def surveyors(self) -> Surveyors:
-        return Surveyors(self.probe, self.prove, lambda architecture: [str(self.guest)])
+        files = [str(self.guest)]
+        return Surveyors(self.probe, self.prove, lambda architecture: files, self.prove_firmware)
 
     async def probe(self, qemu: str, architecture: Architecture, path: Path) -> Probed:
         await self.work()
@@ -72,6 +84,20 @@ class Fakes:
         guests = (("boot", "pass"), ("smp", "fail"))
         return KvmProof(binary.qemu, architecture, cpu, self.state, "because", guests)
 
+    async def prove_firmware(
+        self,
+        binary: Binary,
+        architecture: Architecture,
+        cpu: str,
+        machine: str,
+        firmware: Firmware,
+    ) -> KvmProof:
+        await self.work()
+        self.booted.append((architecture, cpu, machine, Path(firmware.executable).name))
+        if self.failure:
+            raise self.failure
+        return KvmProof(binary.qemu, architecture, cpu, self.comes_up, "as it is")
+
     async def work(self) -> None:
         self.busy += 1
         self.busiest = max(self.busiest, self.busy)
@@ -82,6 +108,7 @@ class Fakes:
     def forget(self) -> None:
         self.probed.clear()
         self.proven.clear()
+        self.booted.clear()
 
 
 @pytest.fixture
@@ -340,6 +367,75 @@ def test_steps_are_told(take: Take, directory: Path) -> None:
     steps.clear()
     take(Wanted("mine", X86, ("", "host")), on_step=steps.append)
     assert steps == []
+
+
+FIRMWARE = replace(PLAIN, firmware_machine="")
+
+
+@pytest.fixture
+def firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Firmware that comes before what is installed here."""
+    image = tmp_path / "firmware.fd"
+    image.write_text("1")
+    folder = tmp_path / "configuration/qemu/firmware"
+    folder.mkdir(parents=True)
+    descriptor = {
+        "interface-types": ["uefi"],
+        "mapping": {"device": "memory", "filename": str(image)},
+        "targets": [{"architecture": "x86_64", "machines": ["pc"]}],
+    }
+    (folder / "00-mine.json").write_text(json.dumps(descriptor))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
+    return image
+
+
+def test_firmware_is_proven_once_where_it_is_wanted(
+    take: Take, fakes: Fakes, firmware: Path
+) -> None:
+    assert (take(PLAIN).firmware_proofs, fakes.booted) == ((), [])
+    both = Wanted("mine", X86, ("", "max"), "")
+    first = take(both)
+    assert fakes.booted == [(X86, "", "", "firmware.fd")]
+    assert first.firmware_proof("mine", X86) == KvmProof(
+        "mine", X86, "", KvmState.WORKS, "as it is"
+    )
+    assert first.firmware_proof("mine", S390X) is None
+    fakes.forget()
+    assert take(both) == first
+    assert fakes.booted == []
+    firmware.write_text("another")
+    fakes.comes_up = KvmState.BROKEN
+    again = take(both).firmware_proof("mine", X86)
+    assert again is not None
+    assert again.state is KvmState.BROKEN
+    fakes.forget()
+    take(both, fresh=True)
+    assert len(fakes.booted) == 1
+
+
+def test_firmware_is_not_tried_where_guests_fail(take: Take, fakes: Fakes, firmware: Path) -> None:
+    assert firmware.exists()
+    fakes.state = KvmState.BROKEN
+    assert (take(FIRMWARE).firmware_proofs, fakes.booted) == ((), [])
+
+
+def test_no_firmware_for_the_machine_is_no_proof(take: Take, fakes: Fakes, firmware: Path) -> None:
+    firmware.unlink()
+    other = replace(FIRMWARE, firmware_machine="microvm-that-nobody-has-firmware-for")
+    assert (take(other).firmware_proofs, fakes.booted) == ((), [])
+
+
+def test_firmware_that_the_host_keeps_from_being_tried_is_tried_again(
+    take: Take, fakes: Fakes, firmware: Path
+) -> None:
+    assert firmware.exists()
+    take(PLAIN)
+    fakes.failure = HostError("no space left")
+    (proof,) = take(FIRMWARE).firmware_proofs
+    assert (proof.state, "no space left" in proof.reason) == (KvmState.UNAVAILABLE, True)
+    fakes.failure = None
+    (proof,) = take(FIRMWARE).firmware_proofs
+    assert proof.state is KvmState.WORKS
 
 
 def test_order_is_that_of_the_installations_and_architectures(take: Take, directory: Path) -> None:

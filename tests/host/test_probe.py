@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from matrix.errors import HostError, MonitorError, SpawnError
-from matrix.host.inventory import Probed
 from matrix.host.probe import probe_binary
+from matrix.host.surveyors import Probed
 from matrix.model import Architecture
 
 Scripted = Callable[[dict[str, Any]], Path]

@@ -69,6 +69,25 @@ def test_everything() -> None:
     assert all("" in wanted.cpus for wanted in found)
 
 
+@pytest.mark.parametrize(
+    ("arch", "axes", "machine"),
+    [
+        (X86, {}, ""),
+        (X86, {"machine": "q35,smm=on"}, "q35"),
+        (Architecture.AARCH64, {}, "virt"),
+        (X86, {"accel": Accelerator.TCG}, None),
+    ],
+)
+def test_kvm_is_proven_with_firmware_where_a_build_needs_it(
+    arch: Architecture, axes: dict[str, Any], machine: str | None
+) -> None:
+    plain = case(arch, **axes)
+    with_firmware = replace(plain, build=replace(plain.build, efi=True))
+    (wanted,) = wanted_by([plain, with_firmware])
+    assert wanted.firmware_machine == machine
+    assert wanted_by([plain])[0].firmware_machine is None
+
+
 def test_builds_for_kvmtool_want_no_qemu() -> None:
     of_qemu = case()
     of_kvmtool = replace(of_qemu, build=replace(of_qemu.build, target="kvmtool"))

@@ -1,6 +1,5 @@
 """Every way in which a case is run or skipped, and the reason that is given."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,18 +44,55 @@ def test_an_unknown_installation_names_the_option(make: Any) -> None:
     assert "--qemu NAME=DIR" in skipped(decide(case, make.inventory(make.binary())))
 
 
+FIRMWARE = Firmware("/fw.json", FirmwareDevice.MEMORY, "/fw.fd", (("x86_64", ("*",)),))
+
+
 class TestAuto:
     def test_is_kvm_where_it_is_proven(self, make: Any) -> None:
         inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
         assert ran(decide(make.case(X86), inventory)).accelerator is Accelerator.KVM
 
-    def test_says_that_firmware_was_not_in_the_proof(self, make: Any) -> None:
-        firmware = Firmware("/fw.json", FirmwareDevice.MEMORY, "/fw.fd", (("x86_64", ("*",)),))
-        inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
-        inventory = replace(inventory, firmware=(firmware,))
+    @pytest.mark.parametrize(
+        ("plain", "with_firmware", "accelerator"),
+        [
+            (KvmState.WORKS, KvmState.WORKS, Accelerator.KVM),
+            (KvmState.WORKS, KvmState.BROKEN, Accelerator.TCG),
+            (KvmState.WORKS, KvmState.UNAVAILABLE, Accelerator.TCG),
+            (KvmState.BROKEN, KvmState.WORKS, Accelerator.TCG),
+        ],
+    )
+    def test_firmware_must_be_proven_too_where_it_is_needed(
+        self, make: Any, plain: KvmState, with_firmware: KvmState, accelerator: Accelerator
+    ) -> None:
+        inventory = make.inventory(
+            make.binary(X86),
+            proofs=(make.proof(plain, reason="guests"),),
+            firmware_proofs=(make.proof(with_firmware, cpu="max", reason="firmware"),),
+            firmware=(FIRMWARE,),
+        )
         decision = ran(decide(make.case(X86, build=make.build(X86, efi=True)), inventory))
-        assert decision.accelerator is Accelerator.KVM
-        assert decision.why.endswith("; that was without UEFI firmware")
+        assert decision.accelerator is accelerator
+        assert decision.why == ("firmware" if plain is KvmState.WORKS else "guests")
+        without = ran(decide(make.case(X86), inventory))
+        assert (without.accelerator is Accelerator.KVM) is (plain is KvmState.WORKS)
+        assert without.why == "guests"
+
+    def test_broken_firmware_is_a_doubt_where_kvm_is_asked_for(self, make: Any) -> None:
+        inventory = make.inventory(
+            make.binary(X86),
+            proofs=(make.proof(KvmState.WORKS),),
+            firmware_proofs=(make.proof(KvmState.BROKEN, reason="no firmware comes up"),),
+            firmware=(FIRMWARE,),
+        )
+        case = make.case(X86, build=make.build(X86, efi=True), accel=Accelerator.KVM)
+        decision = ran(decide(case, inventory))
+        assert decision.kvm_doubt == "no firmware comes up"
+
+    def test_without_firmware_that_is_the_reason(self, make: Any) -> None:
+        inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
+        for accelerator in (Accelerator.AUTO, Accelerator.KVM):
+            case = make.case(X86, build=make.build(X86, efi=True), accel=accelerator)
+            assert skipped(decide(case, inventory)).startswith("no UEFI firmware")
 
     @pytest.mark.parametrize("state", [KvmState.BROKEN, KvmState.UNAVAILABLE])
     def test_is_tcg_with_the_reason_where_it_is_not(self, make: Any, state: KvmState) -> None:

@@ -1,0 +1,70 @@
+"""Who answers what the inventory wants to know: QEMU itself, or what tests bring.
+
+What takes a QEMU is loaded only when something has to be asked: QMP takes 50 ms to import.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matrix.inventory import Binary, Firmware, KvmProof
+from matrix.model import Architecture
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a binary said, and the files that make it up."""
+
+    binary: Binary
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyors:
+    """Who does what takes processes; tests bring their own.
+
+    ``probe(qemu, architecture, path)`` asks a binary, ``prove(binary, architecture, cpu)`` runs
+    guests, ``guest_files(architecture)`` names the files of those guests,
+    ``prove_firmware(binary, architecture, cpu, machine, firmware)`` starts firmware. They raise
+    HostError, MonitorError or SuiteError.
+    """
+
+    probe: Callable[[str, Architecture, Path], Awaitable[Probed]]
+    prove: Callable[[Binary, Architecture, str], Awaitable[KvmProof]]
+    guest_files: Callable[[Architecture], Sequence[str]]
+    prove_firmware: Callable[[Binary, Architecture, str, str, Firmware], Awaitable[KvmProof]]
+
+
+def real_surveyors() -> Surveyors:
+    """QEMU itself, and the embedded guests."""
+
+    async def probe(qemu: str, architecture: Architecture, path: Path) -> Probed:
+        from matrix.host.probe import probe_binary
+
+        return await probe_binary(qemu, architecture, path)
+
+    async def prove(binary: Binary, architecture: Architecture, cpu: str) -> KvmProof:
+        from matrix.host.proof import prove_kvm
+
+        return await prove_kvm(binary, architecture, cpu)
+
+    async def firmware_too(
+        binary: Binary, architecture: Architecture, cpu: str, machine: str, firmware: Firmware
+    ) -> KvmProof:
+        from matrix.host.firmware_proof import prove_firmware
+
+        return await prove_firmware(binary, architecture, cpu, machine, firmware)
+
+    return Surveyors(probe, prove, guest_files, firmware_too)
+
+
+def guest_files(architecture: Architecture) -> tuple[str, ...]:
+    """The files that make up the embedded guests of an architecture.
+
+    Raises:
+        SuiteError: they are not there.
+    """
+    from matrix.suites.build import builtin_build
+
+    images = Path(builtin_build(architecture).images)
+    return tuple(str(file) for file in sorted(images.iterdir()) if file.is_file())
