@@ -11,7 +11,8 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate
@@ -55,6 +56,26 @@ _BROKEN = (
 """What qemu.qmp lets through, by reading and by feeding it garbage, when the peer misbehaves."""
 
 
+def _nothing() -> None:
+    pass
+
+
+def _ignore_reply(_value: object) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A command without arguments that is sent before QEMU has answered anything."""
+
+    command: str
+    sent: Callable[[], None] = _nothing
+    """Called as it is sent."""
+    answered: Callable[[object], None] = _ignore_reply
+    """Gets what it returned as QEMU's reply comes, which may be before :meth:`Monitor.connect` is
+    over, and all that ever comes; not called of a refusal."""
+
+
 def _ignore_event(_name: str, _data: Mapping[str, Any], _at: float) -> None:
     pass
 
@@ -73,16 +94,21 @@ class Monitor:
         *,
         on_event: EventCallback = _ignore_event,
         record: Recorder | None = None,
+        ahead: Sequence[Ahead] = (),
     ) -> "Monitor":
         """Greet and negotiate (``oob`` where offered) within ``timeout`` seconds.
 
         ``sock`` is our end of the connection and ours to close from here on, whatever happens. No
         event is missed: ``on_event`` is in place before the first message is read.
 
+        QEMU greets some 12 ms before it serves its monitor. The commands in ``ahead`` are sent
+        right behind the negotiation and are there by then, which spares a millisecond of waiting
+        for one another. A later :meth:`execute` of the same command takes up the reply.
+
         Raises:
             MonitorError: no greeting in time, no QMP, or the peer hung up.
         """
-        client = _Client(on_event, record)
+        client = _Client(on_event, record, ahead)
         try:
             async with _deadline("connect", timeout, "QEMU did not greet"):
                 await client.connect(sock)
@@ -186,8 +212,18 @@ class Monitor:
 class _Client(QMPClient):
     """qemu.qmp's client with our hooks, all at the places that it documents for the purpose."""
 
-    def __init__(self, on_event: EventCallback, record: Recorder | None) -> None:
+    def __init__(
+        self,
+        on_event: EventCallback,
+        record: Recorder | None,
+        ahead: Sequence[Ahead],
+    ) -> None:
         super().__init__(_LOGGER, readbuflen=MESSAGE_LIMIT)
+        self._ahead = ahead
+        self._sent: dict[object, str] = {}
+        """By command, the id of one that was sent ahead and whose reply nobody has asked for."""
+        self._awaited: dict[object, Ahead] = {}
+        """By id, what was sent ahead and not answered yet."""
         self._on_event = on_event
         self._record = record
         self._received = 0
@@ -219,7 +255,27 @@ class _Client(QMPClient):
                 self._record("<", bytes(msg))
         return msg
 
+    async def _send(self, msg: Message) -> None:
+        await super()._send(msg)
+        if msg.get("execute") != "qmp_capabilities":
+            return
+        for each in self._ahead:
+            message = self.make_execute_msg(each.command)
+            message["id"] = number = self._get_exec_id()
+            # The reply, and that the connection has ended, may both come before anyone asks.
+            self._pending[number] = asyncio.Queue(maxsize=2)
+            self._sent[each.command], self._awaited[number] = number, each
+            await super()._send(message)
+            each.sent()
+
+    async def _issue(self, msg: Message) -> str | None:
+        return self._sent.pop(msg.get("execute"), None) or await super()._issue(msg)
+
     async def _on_message(self, msg: Message) -> None:
+        if self._awaited and isinstance(msg.get("id"), str) and "event" not in msg:
+            each = self._awaited.pop(msg["id"], None)
+            if each is not None and "return" in msg:
+                each.answered(msg["return"])
         await super()._on_message(msg)
         self._received += 1
         if self._received % YIELD_EVERY == 0:

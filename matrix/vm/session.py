@@ -16,7 +16,7 @@ from matrix.errors import MonitorError
 from matrix.model import Ending, Launch
 from matrix.vm.console import OutputReader, Tail
 from matrix.vm.logs import Logs
-from matrix.vm.monitor import EventCallback, Monitor
+from matrix.vm.monitor import Ahead, EventCallback, Monitor
 from matrix.vm.process import Process, spawn
 from matrix.vm.stderr import explain
 from matrix.vm.tasks import put_off_cancellation
@@ -65,6 +65,8 @@ class Session:
         self._launch: Launch | None = None
         self._released = False
         self._hearing: asyncio.Task[None] | None = None
+        self._connected: asyncio.Future[None] | None = None
+        """Done when :meth:`connect` is over, however it went; None before."""
         self._stopping = False
         self.kvm_enabled: bool | None = None
         self.panic_action: str | None = None
@@ -137,8 +139,9 @@ class Session:
             )
         self.process.on_exit(self._exited)
 
-    async def connect(self, seconds: float) -> Conclusion | None:
-        """Connect the monitor, the guest stays where it is; None once it answers.
+    async def connect(self, seconds: float, *, release: bool = False) -> Conclusion | None:
+        """Connect the monitor; None once it answers. The guest stays where it is, unless it is to
+        be let run at once (``release``), whose outcome :meth:`boot` waits for.
 
         Whatever goes wrong is given the time to turn out as QEMU's exit, which says more.
         """
@@ -147,32 +150,47 @@ class Session:
         if self._peer is None:
             return None
         peer, self._peer = self._peer, None
-        deadline = self.loop.time() + seconds
+        self._connected = self.loop.create_future()
+        kvm = any("kvm" in word for word in self._launch.argv)  # a refusal is no reason to fail
+        ahead = [Ahead("query-kvm", answered=self._kvm_told)] if kvm else []
+        if release:
+            ahead.append(Ahead("cont", sent=self._release, answered=self._start))
         try:
             self.monitor = await Monitor.connect(
-                peer, seconds, on_event=self._event, record=self._record
+                peer, seconds, on_event=self._event, record=self._record, ahead=ahead
             )
-            if any("kvm" in word for word in self._launch.argv):
-                self.kvm_enabled = await self._query_kvm(deadline - self.loop.time())
         except MonitorError as error:
+            self._connected.set_result(None)
             return await self._not_started(error)
+        finally:
+            if not self._connected.done():
+                self._connected.set_result(None)
         return None
 
     async def boot(self, seconds: float) -> Conclusion | None:
         """Let the guest run, connecting to its monitor first where that was not done; None once it
         runs. What goes wrong as for :meth:`connect`."""
         deadline = self.loop.time() + seconds
-        if self.monitor is None and (failed := await self.connect(seconds)) is not None:
-            return failed
         if self.monitor is None:
+            failed = await self.connect(seconds, release=True)
+            if failed is not None or self.monitor is None:
+                return failed
+        self._release()  # as it was already, unless the monitor was connected before
+        if self.started:  # its monitor may be closed again
             return None
-        self._released = True
         try:
             await self.monitor.execute("cont", timeout=deadline - self.loop.time())
         except MonitorError as error:
             return await self._not_started(error)
-        self.started = True
+        self._start()
         return None
+
+    def _release(self) -> None:
+        """From here on what is printed may be the guest's."""
+        self._released = True
+
+    def _start(self, _reply: object = None) -> None:
+        self.started = True
 
     async def _not_started(self, error: MonitorError) -> Conclusion:
         if await self.exits_within(EXIT_GRACE):
@@ -274,17 +292,9 @@ class Session:
             self._logs.errors(data, self.name)
         self.errors.write(data)
 
-    async def _query_kvm(self, seconds: float) -> bool | None:
-        if self.monitor is None:
-            return None
-        try:
-            reply = await self.monitor.execute("query-kvm", timeout=seconds)
-        except MonitorError as error:
-            if error.error_class:  # refused, which is no reason not to run the guest
-                return None
-            raise
+    def _kvm_told(self, reply: object) -> None:
         enabled = reply.get("enabled") if isinstance(reply, dict) else None
-        return enabled if isinstance(enabled, bool) else None
+        self.kvm_enabled = enabled if isinstance(enabled, bool) else None
 
     def _event(self, name: str, data: Mapping[str, Any], at: float) -> None:
         match name:
@@ -312,18 +322,21 @@ class Session:
         self._over = time.monotonic()
         for reader in self._readers:
             reader.drain()
-        if self.monitor is None:
+        if self._connected is None:
             self._conclude(self._judge_exit())
         else:
-            self._hearing = self.loop.create_task(self._hear_out(self.monitor))
+            self._hearing = self.loop.create_task(self._hear_out(self._connected))
 
-    async def _hear_out(self, monitor: Monitor) -> None:
+    async def _hear_out(self, connected: "asyncio.Future[None]") -> None:
         """Take in what QEMU said last, then conclude.
 
         Its exit and its last events may reach us at the same moment, and a panic, a shutdown, or
-        that the guest was started at all must not be lost to that.
+        that the guest was started at all must not be lost to that. A guest that was let run behind
+        the negotiation can even be over before that is.
         """
-        await monitor.heard_out(LAST_WORDS)
+        await asyncio.wait((connected,), timeout=LAST_WORDS)
+        if self.monitor is not None:
+            await self.monitor.heard_out(LAST_WORDS)
         self._conclude(self._judge_exit())
 
     def _judge_exit(self) -> Conclusion:
