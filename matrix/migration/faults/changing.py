@@ -119,6 +119,8 @@ class StopDestination(_Changing):
             hop.note("SIGCONT to the destination")
             if process.status is None:
                 os.kill(process.pid, signal.SIGCONT)
+        # A crowded host may be too slow for the shortest: the guest writes as fast as is sent.
+        await self.set(hop, downtime_limit=PATIENT_DOWNTIME)
 
     async def examine(self, hop: LiveHop, end: HopEnd) -> None:
         """See :class:`FaultInjector`."""
