@@ -62,21 +62,26 @@ class Chains:
         self.console = b""
 
     def run(
-        self, request: Request, limits: Limits | None = None, *, stop_after: int = 0
+        self,
+        request: Request,
+        limits: Limits | None = None,
+        *,
+        stop_after: int = 0,
+        linger: float = 0.0,
     ) -> ChainResult:
-        """A chain to its end, or interrupted after so many hops."""
+        """A chain to its end, or interrupted ``linger`` seconds after so many hops."""
         self._count += 1
         self.folder = self._parent / f"attempt{self._count}"
         self.folder.mkdir(mode=0o700)
         pieces: list[bytes] = []
-        limits = limits or Limits(timeout=20, stall=10, start=20)
+        limits = limits or Limits(timeout=100, stall=60, start=60)
 
         async def chain() -> ChainResult:
             interrupt = asyncio.Event()
 
             def count(hop: Hop) -> None:
                 if hop.number == stop_after:
-                    interrupt.set()
+                    asyncio.get_running_loop().call_later(linger, interrupt.set)
 
             return await run_chain(
                 replace(request, on_hop=count),
@@ -160,7 +165,8 @@ class RealQemu:
         return Emulator("system", "7.2.0", launch_for(case, binary, accelerator))
 
     def request(self, test: str, migration: Migration, **options: Any) -> Request:
-        return Request(migration, self.emulator(test, migration, **options), seed=1)
+        emulator = self.emulator(test, migration, **options)
+        return Request(migration, emulator, seed=1, proves=test.startswith("ram-integrity"))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ QEMU = "qemu-system-x86_64"
 IMAGE = Path(__file__).parents[3] / "matrix/guests/images/x86_64/x86/guest.flat"
 MEMORY = "49160k"
 """No multiple of 256 KiB: with one, QEMU before 9.0 loses writes under TCG."""
-LIMITS = Limits(timeout=60, stall=30, start=30)
+LIMITS = Limits(timeout=200, stall=60, start=60)
 RunFault = Callable[..., "Ran"]
 
 

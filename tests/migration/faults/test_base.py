@@ -28,7 +28,7 @@ def run(chains: Chains, emulator: Emulator, fault: Fault) -> ChainResult:
     migration = Migration(
         mode=MigrationMode.ONCE, transports=(Transport.UNIX,), faults=(fault,), pace=0.0
     )
-    limits = Limits(timeout=2, stall=10, start=20)
+    limits = Limits(timeout=100, stall=60, start=60)
     result: ChainResult = chains.run(
         Request(migration, emulator, injectors=injector_for), limits, stop_after=1
     )
