@@ -18,6 +18,11 @@ LONGEST_NAME = 24
 
 GAP = "  "
 
+_BARE = ("arch", "accel")
+"""Axes whose values speak for themselves, and which are always shown."""
+_DEFAULTS = {"qemu": "system"}
+"""What an axis has where its label says nothing."""
+
 
 @dataclass(slots=True)
 class _Row:
@@ -59,8 +64,8 @@ class Overview:
 
     def lines(self, width: int) -> Iterator[Line]:
         """The table in at most ``width`` columns, or counts per variant where it is too wide."""
-        labels = self._labels(width // 2)
-        label_width = max(map(display_width, labels))
+        head, labels = self._labels(width // 2, width * 2 // 3)
+        label_width = max(map(display_width, (head, *labels)))
         blocks = self._blocks(width - label_width)
         if len(blocks) > MOST_BLOCKS:
             yield from self._count_lines(width)
@@ -68,18 +73,45 @@ class Overview:
         for index, block in enumerate(blocks):
             if index:
                 yield BLANK
-            yield from self._block_lines(labels, label_width, block)
+            yield from self._block_lines(head, labels, label_width, block)
 
-    def _labels(self, most: int) -> list[str]:
-        """The rows' labels: one column per axis, aligned, each label at most ``most`` wide."""
+    def _labels(self, most: int, most_headed: int) -> tuple[str, list[str]]:
+        """The rows' labels, one column per axis, aligned, and what stands above them.
+
+        Each is at most ``most`` wide, with nothing above. Where that is not enough, axes of one
+        value are left out, and the others named above their values, in ``most_headed``; what is
+        wider still is cut.
+        """
         rows = list(self._rows.values())
         only_auto = all(row.axes["accel"] == Accelerator.AUTO for row in rows)
         names = list(dict.fromkeys(name for row in rows for name in row.axes))
         texts = [[_axis_text(row, name, only_auto=only_auto) for name in names] for row in rows]
-        widths = [max(map(display_width, column)) for column in zip(*texts, strict=True)]
-        return [
-            shortened(" ".join(map(_padded, row, widths)).rstrip(), max(most, 10)) for row in texts
+        labels = _aligned(texts)
+        if max(map(display_width, labels)) <= most:
+            return "", labels
+        # Where a guest comes from stands before where it goes to.
+        names = sorted(self._telling(names), key=lambda name: name not in (*_BARE, "qemu"))
+        values = [
+            [
+                _axis_value(row, name, only_auto=only_auto) or _DEFAULTS.get(name, "-")
+                for name in names
+            ]
+            for row in rows
         ]
+        head, *labels = (shortened(each, most_headed) for each in _aligned([names, *values]))
+        return head, labels
+
+    def _telling(self, names: Sequence[str]) -> list[str]:
+        """Without the axes that have one value alone, unless two rows differ in having it."""
+        rows = list(self._rows.values())
+        kept = list(names)
+        for name in reversed(names):
+            fewer = [each for each in kept if each != name]
+            left = {tuple(row.axes.get(each) for each in fewer) for row in rows}
+            alone = len({row.axes[name] for row in rows if name in row.axes}) == 1
+            if name not in _BARE and alone and len(left) == len(rows):
+                kept = fewer
+        return kept
 
     def _blocks(self, available: int) -> list[list[_Column]]:
         """The tests' columns in as many lists as are needed to keep each in ``available``."""
@@ -96,10 +128,10 @@ class Overview:
         return blocks
 
     def _block_lines(
-        self, labels: Sequence[str], label_width: int, columns: Sequence[_Column]
+        self, head: str, labels: Sequence[str], label_width: int, columns: Sequence[_Column]
     ) -> Iterator[Line]:
-        head = "".join(GAP + _padded(column.head, column.width) for column in columns)
-        yield ((" " * label_width + head.rstrip(), Style.HEADING),)
+        tests = "".join(GAP + _padded(column.head, column.width) for column in columns)
+        yield ((_padded(head, label_width) + tests.rstrip(), Style.HEADING),)
         for label, row in zip(labels, self._rows.values(), strict=True):
             segments: list[Segment] = [(_padded(label, label_width), Style.PLAIN)]
             for column in columns:
@@ -115,10 +147,11 @@ class Overview:
             for verdict in reversed(WORST_FIRST)
             if any(verdict in row.counts for row in self._rows.values())
         ]
-        head = "".join(f"{GAP}{verdict.value:>7}" for verdict in verdicts)
-        labels = self._labels(width - len(head))
-        label_width = max(map(display_width, labels))
-        yield ((" " * label_width + head, Style.HEADING),)
+        counts = "".join(f"{GAP}{verdict.value:>7}" for verdict in verdicts)
+        most = max(width - len(counts), 10)
+        head, labels = self._labels(most, most)
+        label_width = max(map(display_width, (head, *labels)))
+        yield ((_padded(head, label_width) + counts, Style.HEADING),)
         for label, row in zip(labels, self._rows.values(), strict=True):
             segments: list[Segment] = [(_padded(label, label_width), Style.PLAIN)]
             for verdict in verdicts:
@@ -129,14 +162,25 @@ class Overview:
 
 
 def _axis_text(row: _Row, name: str, *, only_auto: bool) -> str:
+    """An axis' value with its name, where it does not speak for itself."""
+    text = _axis_value(row, name, only_auto=only_auto)
+    return text if name in _BARE or not text else f"{name}={text}"
+
+
+def _axis_value(row: _Row, name: str, *, only_auto: bool) -> str:
     """An axis' value; of the accelerator what was really used, beside what was asked for only
     where rows of one table asked for different things."""
     value = row.axes.get(name, "")
     if name == "accel" and value == Accelerator.AUTO and row.accelerators:
         used = "+".join(sorted(row.accelerators))
         value = used if only_auto else f"auto:{used}"
-    text = printable(value)
-    return text if name in ("arch", "accel") or not text else f"{name}={text}"
+    return printable(value)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """One text per row, with the columns below each other."""
+    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
+    return [" ".join(map(_padded, row, widths)).rstrip() for row in rows]
 
 
 def _padded(text: str, width: int) -> str:
