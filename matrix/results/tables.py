@@ -108,8 +108,8 @@ class Overview:
         for name in reversed(names):
             fewer = [each for each in kept if each != name]
             left = {tuple(row.axes.get(each) for each in fewer) for row in rows}
-            alone = len({row.axes[name] for row in rows if name in row.axes}) == 1
-            if name not in _BARE and alone and len(left) == len(rows):
+            values = {row.axes.get(name, _DEFAULTS.get(name)) for row in rows} - {None}
+            if name not in _BARE and len(values) == 1 and len(left) == len(rows):
                 kept = fewer
         return kept
 
