@@ -18,7 +18,7 @@ A case of it has
     ``statistics`` (``name``, ``unit``, ``count``, ``p50``, ``p90``, ``p99``, ``max``), and limits
     that were ``broken``. Each hop is a line of ``hops.jsonl`` in ``artifacts``.
 ``attempts``
-    ``{"number", "verdict", "reason", "seconds", "metrics", "artifacts"}`` of each attempt.
+    ``{"number", "verdict", "reason", "seconds", "metrics", "hops", "artifacts"}`` of each attempt.
 """
 
 from matrix.errors import ExitCode
@@ -88,6 +88,7 @@ def _attempt_document(attempt: Attempt) -> dict[str, object]:
         "reason": attempt.reason,
         "seconds": round(attempt.seconds, 6),
         "metrics": _metrics(attempt),
+        "hops": attempt.migration,
         "artifacts": attempt.artifacts,
     }
 

@@ -67,6 +67,7 @@ def test_a_case_has_what_the_contract_says(make: Any, recorded: Any) -> None:
                 "reason": "1 of 3 subtests failed",
                 "seconds": 1.25,
                 "metrics": [{"name": "latency p99", "value": 1250.0, "unit": "ns"}],
+                "hops": None,
                 "artifacts": "cases/y",
             }
         ],

@@ -49,7 +49,7 @@ class _Attempt:
     reason: str = ""
     seconds: float = 0.0
     metrics: tuple[_Metric, ...] = ()
-    migration: MigrationSummary | None = None
+    hops: MigrationSummary | None = None
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _attempt(attempt: _Attempt, document: _Case, *, telling: bool) -> Attempt:
         subtest_counts=tuple(document.subtest_counts.items()) if telling else (),
         subtests_dropped=max(0, counted - len(document.subtests)),
         metrics=tuple((m.name, m.value, m.unit) for m in attempt.metrics if m.value is not None),
-        migration=attempt.migration,
+        migration=attempt.hops,
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matrix.errors import UsageError
+from matrix.migrating import MigrationSummary, Statistic
 from matrix.results.compare.cases import compare_cases
 from matrix.results.compare.changes import CaseComparison, ChangeKind
 from matrix.results.compare.matching import pair_runs
@@ -75,6 +76,28 @@ def test_repeats_keep_their_noise(make: Any, recorded: Any) -> None:
     stored = results_of(recorded([(make.run(case), attempts)]).record)
     (result,) = stored.results()
     assert [attempt.seconds for attempt in result.attempts] == [2.0, 4.0, 9.0]
+
+
+def test_hops_are_measured(make: Any, recorded: Any) -> None:
+    """Of every attempt, not only of the one that speaks for the case."""
+
+    def migrated(*downtimes: float) -> Any:
+        statistics = [
+            (Statistic("downtime", "s", 9, each, each, each, each),) for each in downtimes
+        ]
+        summaries = [MigrationSummary(9, 9, 0, 0, 1, 60.0, each) for each in statistics]
+        run = make.run(make.case(repeat=len(downtimes)))
+        attempts = [
+            make.attempt(number=number, migration=each) for number, each in enumerate(summaries, 1)
+        ]
+        return recorded([(run, attempts)]).record
+
+    stored = results_of(migrated(0.1, 0.11, 0.1))
+    (case,) = compared(stored, migrated(0.3, 0.31, 0.9))
+    (downtime,) = case.metrics
+    assert downtime.name == "downtime p50"
+    assert (downtime.before.median, downtime.after.median) == (0.1, 0.31)
+    assert (downtime.before.count, downtime.after.count) == (3, 3)
 
 
 @pytest.mark.parametrize(
