@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> Runner:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=600,
         )
         path = tmp_path / "run" / "results.json"
         assert path.exists(), done.stderr

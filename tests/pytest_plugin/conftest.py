@@ -116,7 +116,7 @@ class Project:
     def run_apart(self, *more: str) -> pytest.RunResult:
         """A session in a process of its own."""
         arguments = ["-p", plugin.__name__, *self.arguments(*more)]
-        return self.pytester.runpytest_subprocess(*arguments, timeout=100)
+        return self.pytester.runpytest_subprocess(*arguments, timeout=300)
 
     def started(self) -> list[str]:
         """The guests that were started, in order; ``probe`` is a question to QEMU."""

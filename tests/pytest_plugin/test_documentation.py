@@ -28,7 +28,7 @@ def test_an_example_passes(pytester: pytest.Pytester, name: str) -> None:
         pytest.skip("no /dev/kvm, and under TCG QEMU before 9.0 loses what the guest stores")
     (pytester.path / name).write_text(examples()[name])
     arguments: list[Any] = ["-p", "matrix.pytest_plugin.plugin", "-W", "error", name]
-    pytester.runpytest_subprocess(*arguments, timeout=200).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*arguments, timeout=500).assert_outcomes(passed=1)
 
 
 def test_the_options_are_all_there() -> None:
