@@ -1,8 +1,6 @@
 """The QEMU processes of one case: started, spoken to through one set of logs, and all ended."""
 
 import asyncio
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ from matrix.migration.board import Board
 from matrix.migration.console import JoinedConsole, Voice
 from matrix.migration.credentials import CredentialsFolder
 from matrix.migration.endpoint import Emulator, Endpoint
+from matrix.migration.folder import PrivateFolder
 from matrix.migration.identity import identity_of
 from matrix.migration.strategies import Abilities, abilities
 from matrix.model import Ending, Launch
@@ -74,11 +73,12 @@ class Processes:
         Raises:
             OSError: one cannot be made.
         """
-        self.folder = Path(tempfile.mkdtemp(prefix="matrix-"))
+        self._private = PrivateFolder.make()
+        self.folder = self._private.path
         try:
             self._logs = Logs(self.directory, self._log_bytes)
         except OSError:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._private.remove()
             raise
         self.credentials = CredentialsFolder(self.folder)
         self.joined = JoinedConsole(self._output, lambda: self.on_hand_over())
@@ -109,7 +109,7 @@ class Processes:
             )
         finally:
             self._voices.clear()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._private.remove()
             if self._logs is not None:
                 self._logs.close()
         for result in results:

@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 import socket
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 from matrix.errors import MonitorError
+from matrix.migration.folder import private_folder
 from matrix.migration.live import LiveHop
 
 ANSWER = 0.05
@@ -58,11 +57,11 @@ async def lingering(outgoing: str) -> AsyncIterator[Lingering]:
     unix = outgoing.startswith("unix:")
     family = socket.AF_UNIX if unix else socket.AF_INET
     with (
-        tempfile.TemporaryDirectory(prefix="matrix-") as folder,
+        private_folder() as folder,
         contextlib.ExitStack() as sockets,
     ):
         listener = sockets.enter_context(socket.socket(family))
-        listener.bind(str(Path(folder, "full")) if unix else ("127.0.0.1", 0))
+        listener.bind(str(folder / "full") if unix else ("127.0.0.1", 0))
         listener.listen(0)
         address = listener.getsockname()
         await _fill(family, address, sockets)

@@ -1,6 +1,5 @@
 """Destinations that do not match their source: another machine, or other TLS credentials."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from matrix.migrating import Fault
 from matrix.migration.credentials import Secrets, make_psk, make_x509
 from matrix.migration.faults import altering
 from matrix.migration.faults.base import FaultInjector
+from matrix.migration.folder import private_folder
 from matrix.migration.live import LiveHop
 from matrix.migration.routes import TcpRoute
 from matrix.model import Launch
@@ -49,8 +49,8 @@ class WrongCredentials(FaultInjector):
         route = hop.route
         if not isinstance(route, TcpRoute) or route.secrets is None:
             return
-        folder = self.resources.enter_context(tempfile.TemporaryDirectory(prefix="matrix-"))
-        route.secrets = wrong_secrets(self.fault, route.secrets, Path(folder))
+        folder = self.resources.enter_context(private_folder())
+        route.secrets = wrong_secrets(self.fault, route.secrets, folder)
         self.deed(hop, self.fault.value)
 
 
