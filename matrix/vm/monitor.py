@@ -113,8 +113,11 @@ class Monitor:
             async with _deadline("connect", timeout, "QEMU did not greet"):
                 await client.connect(sock)
         except _BROKEN as error:
-            sock.close()
-            raise MonitorError("connect", _describe(error)) from error
+            # The library insists on a session that goes on. One that was over within this very
+            # moment stood all the same: what was sent ahead may have ended QEMU.
+            if client.runstate is not Runstate.DISCONNECTING:
+                sock.close()
+                raise MonitorError("connect", _describe(error)) from error
         except BaseException:
             sock.close()
             raise

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from matrix.errors import MonitorError
-from matrix.vm.monitor import MESSAGE_LIMIT, Monitor
+from matrix.vm.monitor import MESSAGE_LIMIT, Ahead, Monitor
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 GREETING = (
@@ -80,6 +80,67 @@ def test_execute(with_peer: WithPeer) -> None:
     with_peer(peer(reply), using(body, record=lambda *message: sent.append(message)))
     assert [direction for direction, _ in sent] == ["<", ">", "<", ">", "<"]
     assert json.loads(sent[3][1])["arguments"] == {"a": 1}
+
+
+def answering_ahead(
+    *replies: bytes,
+) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]:
+    """A peer that takes in a command for each reply before it answers the first, then hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GREETING)
+        assert (await read(reader))["execute"] == "qmp_capabilities"
+        messages = [await read(reader) for _ in replies]
+        answers = [
+            reply.replace(b"%s", message["id"].encode())
+            for reply, message in zip(replies, messages, strict=True)
+        ]
+        writer.write(b'{"return": {}}\r\n' + b"".join(answers))
+        writer.close()
+        await asyncio.sleep(60)
+
+    return serve
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_sent_ahead_may_end_qemu_before_the_connection_stands(
+    with_peer: WithPeer, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[object] = []
+
+    async def body(monitor: Monitor) -> None:
+        await monitor.heard_out(60)
+        assert not monitor.alive
+
+    ahead = [
+        Ahead("query-kvm", sent=lambda: told.append("query"), answered=told.append),
+        Ahead("stop", answered=told.append),
+        Ahead("cont", sent=lambda: told.append("cont"), answered=told.append),
+    ]
+    answers = (
+        b'{"return": {"enabled": true}, "id": "%s"}\r\n',
+        b'{"error": {"class": "GenericError", "desc": "no"}, "id": "%s"}\r\n',
+        b'{"return": {}, "id": "%s"}\r\n',
+    )
+    with_peer(answering_ahead(*answers), using(body, ahead=ahead))
+    assert told == ["query", "cont", {"enabled": True}, {}]
+    assert not caplog.records  # asyncio tells of what nobody took
+
+
+def test_the_reply_to_what_was_sent_ahead_is_taken_up(with_peer: WithPeer) -> None:
+    async def body(monitor: Monitor) -> None:
+        assert await monitor.execute("one") == 1
+        with pytest.raises(MonitorError, match="no") as caught:
+            await monitor.execute("two")
+        assert caught.value.error_class == "GenericError"
+        assert await monitor.execute("one") == 2
+
+    answers = (
+        b'{"return": 1, "id": "%s"}\r\n',
+        b'{"error": {"class": "GenericError", "desc": "no"}, "id": "%s"}\r\n',
+        b'{"return": 2, "id": "%s"}\r\n',
+    )
+    with_peer(peer(*answers), using(body, ahead=[Ahead("one"), Ahead("two")]))
 
 
 def test_out_of_band(with_peer: WithPeer) -> None:
