@@ -15,14 +15,11 @@ from matrix.inventory import Inventory
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case
 from matrix.plan.decisions import Decision
 from matrix.plan.planner import plan
+from matrix.run import scenarios as scenario_files
 from matrix.run.native_smp import TCG_MAX_SMP, with_host_smp
 from matrix.run.options import Selection
 from matrix.scenario.expand import SuiteTests, expand
-from matrix.scenario.load import load_scenario
 from matrix.scenario.model import Scenario
-from matrix.scenario.narrow import narrow
-from matrix.scenario.values import parse_limit
-from matrix.scenario.wording import Refused
 from matrix.suites.build import builtin_build, read_build
 from matrix.suites.unittests import read_tests
 
@@ -157,9 +154,17 @@ def architecture_named(name: str) -> Architecture:
 
 
 def _scenario(path: Path, selection: Selection) -> Scenario:
+    scenario = scenario_files.load(path, os.environ)
     timeout = selection.timeout
+    given = (timeout, selection.hops, selection.duration, selection.repeat, selection.retries)
+    axes = (selection.arch, selection.accel, selection.set_axis)
+    as_it_is = not any(axes) and not selection.until_fail and all(one is None for one in given)
+    if as_it_is and scenario.migration is None:
+        return scenario
+    from matrix.scenario.narrow import narrow
+
     return narrow(
-        load_scenario(path, os.environ),
+        scenario,
         arch=selection.arch,
         accel=selection.accel,
         set_=selection.set_axis,
@@ -180,6 +185,9 @@ def _text(path: Path) -> str:
 
 
 def _duration(option: str, text: str) -> float:
+    from matrix.scenario.values import parse_limit
+    from matrix.scenario.wording import Refused
+
     try:
         return parse_limit(text)
     except Refused as refused:

@@ -1,0 +1,133 @@
+"""Scenarios remembered from when they were read last."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from matrix.errors import ScenarioError
+from matrix.host.cache import Cache
+from matrix.run import scenarios
+from matrix.scenario import load as reading
+from matrix.scenario.load import load_scenario
+from matrix.scenario.model import Scenario
+
+TEXT = """name: kept
+suite: {kind: kvm-unit-tests, build: builtin, tests: [boot, smp]}
+matrix: {arch: [x86_64, aarch64], accel: [tcg]}
+"""
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were truly read."""
+    paths: list[Path] = []
+
+    def counted(path: Path, variables: dict[str, str]) -> Scenario:
+        paths.append(path)
+        return load_scenario(path, variables)
+
+    monkeypatch.setattr(reading, "load_scenario", counted)
+    return paths
+
+
+def test_the_second_time_is_the_same_and_not_read(
+    file: Path, cache: Cache, reads: list[Path]
+) -> None:
+    first = scenarios.load(file, {}, cache)
+    assert first == load_scenario(file, {})
+    assert scenarios.load(file, {}, cache) == first
+    assert reads == [file]
+
+
+def test_another_text_is_read(file: Path, cache: Cache, reads: list[Path]) -> None:
+    scenarios.load(file, {}, cache)
+    file.write_text(TEXT.replace("[boot, smp]", "[boot]"))
+    assert scenarios.load(file, {}, cache).suite.tests == ("boot",)
+    assert len(reads) == 2
+
+
+def test_another_working_directory_is_another_scenario(
+    file: Path, cache: Cache, reads: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file.write_text(TEXT.replace("builtin", "here"))
+    monkeypatch.chdir(tmp_path)
+    by_name = scenarios.load(Path("scenario.yaml"), {}, cache)
+    assert by_name.source.file == "scenario.yaml"
+    assert scenarios.load(file, {}, cache).source.file == str(file)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "scenario.yaml").write_text(file.read_text())
+    monkeypatch.chdir(elsewhere)
+    assert scenarios.load(Path("scenario.yaml"), {}, cache).suite.build == str(elsewhere / "here")
+    assert len(reads) == 3
+
+
+def test_this_program_changed(
+    file: Path, cache: Cache, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenarios.load(file, {}, cache)
+    monkeypatch.setattr(scenarios, "_sources", lambda: "edited")
+    scenarios.load(file, {}, cache)
+    assert len(reads) == 2
+
+
+def test_variables_are_looked_at_each_time(file: Path, cache: Cache) -> None:
+    file.write_text(TEXT.replace("builtin", "'${WHERE}'"))
+    for where in ("/one", "/two"):
+        assert scenarios.load(file, {"WHERE": where}, cache).suite.build == where
+
+
+def test_known_failures_are_read_each_time(file: Path, cache: Cache, reads: list[Path]) -> None:
+    file.write_text(TEXT + "expect: [known.yaml]\n")
+    known = file.with_name("known.yaml")
+    for reason in ("one", "two"):
+        known.write_text(f"expect: [{{cases: [boot], reason: {reason}}}]\n")
+        assert scenarios.load(file, {}, cache).known[0].expectation.reason == reason
+    assert len(reads) == 2
+
+
+def test_what_is_wrong_is_told_each_time(file: Path, cache: Cache) -> None:
+    file.write_text(TEXT.replace("arch:", "arhc:"))
+    for _ in range(2):
+        with pytest.raises(ScenarioError, match="did you mean 'arch'"):
+            scenarios.load(file, {}, cache)
+
+
+@pytest.mark.parametrize("name", ["missing.yaml", "a\0b"])
+def test_a_file_that_cannot_be_read(tmp_path: Path, cache: Cache, name: str) -> None:
+    with pytest.raises(ScenarioError, match="cannot be read"):
+        scenarios.load(tmp_path / name, {}, cache)
+
+
+@pytest.mark.parametrize("content", [pickle.dumps("no scenario"), b"", b"cnothing\nhere\n."])
+def test_what_is_kept_is_no_scenario(
+    file: Path, cache: Cache, reads: list[Path], content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(pickle, "dumps", lambda _: content)
+        scenarios.load(file, {}, cache)
+    assert scenarios.load(file, {}, cache) == load_scenario(file, {})
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(
+    file: Path, cache: Cache, reads: list[Path]
+) -> None:
+    cache.directory.mkdir()
+    cache.directory.chmod(0o777)
+    for _ in range(2):
+        scenarios.load(file, {}, cache)
+    assert len(reads) == 2
+    assert list(cache.directory.iterdir()) == []
