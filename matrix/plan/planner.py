@@ -14,7 +14,6 @@ from matrix.plan.known import holding
 from matrix.plan.kvmtool import TARGET, decide_kvmtool
 from matrix.plan.machines import FAMILIES
 from matrix.plan.memory import why_no_memory
-from matrix.plan.sides import no_kvm_elsewhere, settle_migration
 
 __all__ = ["decide", "emulator_architecture", "firmware_for", "plan"]
 
@@ -44,6 +43,8 @@ def decide(case: Case, inventory: Inventory) -> Decision:
         return Skip(case, reason)
     notes: tuple[str, ...] = ()
     if case.migration is not None:
+        from matrix.plan.sides import settle_migration  # most cases migrate nothing
+
         planned = settle_migration(case, binary, accelerator, inventory)
         if isinstance(planned, str):
             return Skip(case, planned)
@@ -88,11 +89,20 @@ def _accelerator(case: Case, inventory: Inventory) -> tuple[Accelerator, str, st
     if requested is Accelerator.KVM or only == Accelerator.KVM:
         return _kvm(case, proof)
     if proof is not None and proof.state is KvmState.WORKS:
-        elsewhere = no_kvm_elsewhere(case, inventory)
+        elsewhere = _no_kvm_elsewhere(case, inventory)
         accelerator = Accelerator.TCG if elsewhere else Accelerator.KVM
         return accelerator, elsewhere or proof.reason, ""
     why = proof.reason if proof is not None else "KVM was not tried"
     return Accelerator.TCG, why, ""
+
+
+def _no_kvm_elsewhere(case: Case, inventory: Inventory) -> str:
+    """Why KVM cannot be used as a guest that is migrated would have to do without it elsewhere."""
+    if case.migration is None:
+        return ""
+    from matrix.plan.sides import no_kvm_elsewhere
+
+    return no_kvm_elsewhere(case, inventory)
 
 
 def _proof(case: Case, inventory: Inventory) -> KvmProof | None:

@@ -13,7 +13,6 @@ from matrix.scenario.cooperation import migration_of_test
 from matrix.scenario.identity import case_id, variant_suffix
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.model import Scenario, SuiteTests
-from matrix.scenario.sense import for_variant
 from matrix.scenario.wording import quoted
 
 __all__ = ["MAX_CASES", "SuiteTests", "expand"]
@@ -89,7 +88,11 @@ def _cases_of(
     scenario: Scenario, variant: Variant, reason: str, chosen: Chosen, known: KnownFailures
 ) -> Iterator[Case]:
     suffix = variant_suffix(variant)
-    migration = for_variant(scenario.migration, variant) if scenario.migration else None
+    migration = scenario.migration
+    if migration is not None:
+        from matrix.scenario.sense import for_variant  # most scenarios migrate nothing
+
+        migration = for_variant(migration, variant)
     suite = scenario.suite.kind.value
     by_groups: dict[tuple[str, ...], tuple[Migration | None, str]] = {}
     for one in chosen.tests:

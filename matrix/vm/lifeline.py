@@ -12,7 +12,6 @@ Measured until ``/bin/true`` had ended, by a process of 24, 62 and 112 MB: setpr
 which 0.2 ms block the event loop; the fork 2.2, 3.0 and 4.6 ms, nearly all of which block it.
 """
 
-import ctypes
 import os
 import signal
 from collections.abc import Callable
@@ -22,10 +21,6 @@ PR_SET_PDEATHSIG = 1
 ORPHANED_STATUS = 127
 """Exit status of a child whose parent died before the signal was set: setpriv's for no program."""
 
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
-_prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
-_prctl.restype = ctypes.c_int
-
 
 def by_setpriv(setpriv: str, parent: int, program: str) -> tuple[str, ...]:
     """The words to start in place of ``program``, an absolute path, tied to process ``parent``."""
@@ -34,9 +29,14 @@ def by_setpriv(setpriv: str, parent: int, program: str) -> tuple[str, ...]:
 
 def by_fork(parent: int) -> Callable[[], None]:
     """What subprocess is to call in the child: nothing but system calls, as threads may exist."""
+    import ctypes  # 2 ms, which hosts with setpriv need not wait for
+
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
+    prctl.restype = ctypes.c_int
 
     def tie() -> None:
-        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(ORPHANED_STATUS)
 

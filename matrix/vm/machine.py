@@ -7,7 +7,6 @@ from pathlib import Path
 
 from matrix.errors import HostError
 from matrix.model import Ending, Launch, Outcome
-from matrix.vm.diagnosis import diagnose
 from matrix.vm.session import Conclusion, Session, open_session
 from matrix.vm.tasks import first_of
 from matrix.vm.watch import Watch
@@ -70,6 +69,8 @@ async def run_guest(
         async with open_session(launch, directory, limits.log_bytes, on_console) as session:
             conclusion = await _conclude(session, limits, interrupt)
             if conclusion.ending in HUNG:
+                from matrix.vm.diagnosis import diagnose  # most guests never hang
+
                 doing = await diagnose(session)
             await _end(session, conclusion)
     except (OSError, HostError) as error:

@@ -1,0 +1,97 @@
+"""The text of a host file → a HostFile, or everything that is wrong with it."""
+
+from pathlib import Path
+
+from matrix.errors import HostFileError, Place, Problem
+from matrix.host.folders import check_name, emulator_directory
+from matrix.host.hostfile import HostFile
+from matrix.model import ARCHITECTURE_ALIASES, Architecture
+from matrix.scenario import document
+from matrix.scenario.wording import Refused, one_of, quoted
+
+KEYS = ("qemu", "builds")
+
+
+def read_host_file(path: Path, data: bytes) -> HostFile:
+    """What ``data`` says, which was read from ``path``; folders are relative to that.
+
+    Raises:
+        HostFileError: it is wrong; all problems at once.
+    """
+    reader = _Reader(path)
+    host_file = reader.read(data)
+    if reader.problems:
+        raise HostFileError(reader.problems)
+    return host_file
+
+
+class _Reader:
+    """Walks the file's tree and collects what is wrong with it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.problems: list[Problem] = []
+
+    def read(self, data: bytes) -> HostFile:
+        root, problems = document.parse_document(data, str(self._path))
+        self.problems += problems
+        if root is None:
+            return HostFile()
+        sections: dict[str, list[tuple[document.Scalar, Path]]] = {key: [] for key in KEYS}
+        for key, node in self._entries(root, "a host file is a mapping of keys"):
+            if key.text in sections:
+                sections[key.text] = self._folders(key.text, node)
+            else:
+                allowed = one_of(key.text, KEYS)
+                self._refuse(key.place, f"unknown key {quoted(key.text)}", allowed)
+        return HostFile(
+            path=str(self._path),
+            qemu=tuple(self._qemu(*entry) for entry in sections["qemu"]),
+            builds=tuple(self._build(*entry) for entry in sections["builds"]),
+        )
+
+    def _entries(
+        self, node: document.Node, wanted: str
+    ) -> list[tuple[document.Scalar, document.Node]]:
+        if isinstance(node, document.Mapping):
+            return list(node.entries)
+        if isinstance(node, document.Sequence):
+            self._refuse(node.place, "is a list, not a mapping", wanted)
+        elif node.kind is not document.Kind.BROKEN:
+            self._refuse(node.place, f"is {node.kind.value}, not a mapping", wanted)
+        return []
+
+    def _folders(self, section: str, node: document.Node) -> list[tuple[document.Scalar, Path]]:
+        """The section's keys with their folders, made absolute."""
+        found = []
+        wanted = {"qemu": "NAME: DIR", "builds": "ARCH: DIR"}[section]
+        for key, value in self._entries(node, f"{section} is a mapping {{{wanted}}}"):
+            if not isinstance(value, document.Scalar) or not value.text:
+                self._refuse(value.place, f"{section}: {key.text}: no folder", f"write {wanted}")
+                continue
+            try:
+                folder = Path(value.text).expanduser()
+            except RuntimeError:  # ~USER where there is no such user
+                self._refuse(value.place, f"there is no user for {value.text}", "write the path")
+                continue
+            found.append((key, (self._path.parent / folder).absolute()))
+        return found
+
+    def _qemu(self, key: document.Scalar, folder: Path) -> tuple[str, Path]:
+        try:
+            return check_name(key.text), emulator_directory(folder)
+        except Refused as refused:
+            self._refuse(key.place, refused.message, refused.allowed)
+            return key.text, folder
+
+    def _build(self, key: document.Scalar, folder: Path) -> tuple[Architecture, Path]:
+        names = {architecture.value: architecture for architecture in Architecture}
+        known = names | ARCHITECTURE_ALIASES
+        if key.text not in known:
+            allowed = one_of(key.text, names, also=ARCHITECTURE_ALIASES)
+            message = f"unknown architecture {quoted(key.text)}"
+            self._refuse(key.place, message, allowed)
+        return known.get(key.text, Architecture.X86_64), folder
+
+    def _refuse(self, place: Place, message: str, allowed: str) -> None:
+        self.problems.append(Problem(place, message, allowed))
