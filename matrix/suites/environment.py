@@ -4,16 +4,16 @@ Names and rules are those of ``scripts/arch-run.bash`` there. Guests read the ho
 and the errata to decide whether to run checks that crash old kernels.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from matrix.errors import Place, Problem, SuiteError
+from matrix.patterns import late
 
 _QEMU_VERSION_PREFIX = "QEMU emulator version "
-_DIGITS = re.compile(r"[0-9]*")
-_MINIMUM = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})(?:\.([0-9]{1,6}))?(?:-([0-9]{1,6})\S*)?")
-_COMMIT = re.compile(r"[0-9A-Za-z_]+")
+_DIGITS = late(r"[0-9]*")
+_MINIMUM = late(r"([0-9]{1,6})\.([0-9]{1,6})(?:\.([0-9]{1,6}))?(?:-([0-9]{1,6})\S*)?")
+_COMMIT = late(r"[0-9A-Za-z_]+")
 
 
 @dataclass(frozen=True, slots=True)

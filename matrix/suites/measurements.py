@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from matrix.patterns import late
+
 Metric = tuple[str, float, str]
 """Name, value, unit (``ns``, ``us``, ``cycles``, …; empty for a count)."""
 
@@ -15,7 +17,7 @@ _LABEL = r"(?:min|max|mean|avg|average|median|best|worst|total|stddev|p\d{1,2}(?
 _NUMBER = r"-?\d{1,18}(?:\.\d{1,9})?"
 _UNIT = r"(?:ns|us|ms|s|cycles)"
 
-_SERIES_ITEM = re.compile(rf"({_LABEL}) ({_NUMBER}) ({_UNIT})")
+_SERIES_ITEM = late(rf"({_LABEL}) ({_NUMBER}) ({_UNIT})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ _ROWS = (
     # INFO: timer: latency: min 1200 ns, median 1500 ns
     _Row(
         "INFO: ",
-        re.compile(
+        late(
             rf"INFO: (\S.{{0,200}}?): ({_LABEL} {_NUMBER} {_UNIT}"
             rf"(?:, {_LABEL} {_NUMBER} {_UNIT}){{0,15}})(?:, samples (\d{{1,18}}))?"
         ),
@@ -89,13 +91,13 @@ _ROWS = (
     # The embedded guests: INFO: timer: clock: 62500000 Hz, 30 ns per read
     _Row(
         " ns per read",
-        re.compile(r"INFO: (\S.{0,60}): (\d{1,18}) Hz, (\d{1,18}) ns per read"),
+        late(r"INFO: (\S.{0,60}): (\d{1,18}) Hz, (\d{1,18}) ns per read"),
         _clock,
     ),
     # x86/vmexit.c: cpuid 2345
     _Row(
         " ",
-        re.compile(
+        late(
             r"(cpuid|vmcall|mov_\w+|inl_from_\w+|outl_to_\w+|tscdeadline\w*|(?:x2apic_)?self_ipi_\w+"
             r"|ipi(?:_halt)?|ple_round_robin|(?:wr|rd)_\w+|toggle_\w+|[\w-]+:pci-(?:mem|io)"
             r"|pci-(?:mem|io)) (\d{1,18})"
@@ -103,40 +105,40 @@ _ROWS = (
         _cycles,
     ),
     # x86/vmexit.c, of which that much for the interrupt itself: "  ipi ipi_halt 345"
-    _Row(" ", re.compile(r"  ((?:ipi|eoi) [\w:-]{1,60}) (\d{1,18})"), _cycles),
+    _Row(" ", late(r"  ((?:ipi|eoi) [\w:-]{1,60}) (\d{1,18})"), _cycles),
     # x86/realmode.c: 12 cycles/emulated memory load instruction
     _Row(
         " cycles/",
-        re.compile(r"(\d{1,18}) cycles/(emulated [\w ]{1,60})"),
+        late(r"(\d{1,18}) cycles/(emulated [\w ]{1,60})"),
         _cycles_before_name,
     ),
     # x86/tsc.c
-    _Row("rdtsc latency ", re.compile(r"(rdtsc latency) (\d{1,18})"), _cycles),
+    _Row("rdtsc latency ", late(r"(rdtsc latency) (\d{1,18})"), _cycles),
     # x86/svm_tests.c:     Latency VMRUN : max: 20 min: 3 avg: 4
     _Row(
         "Latency ",
-        re.compile(r" *(Latency \w{1,20}) ?: +max: (\d{1,18}) min: (\d{1,18}) avg: (\d{1,18})"),
+        late(r" *(Latency \w{1,20}) ?: +max: (\d{1,18}) min: (\d{1,18}) avg: (\d{1,18})"),
         _minimum_to_maximum,
     ),
     # x86/kvmclock_test.c
-    _Row("TSC cycles:", re.compile(r"(TSC cycles): +(\d{1,18})"), _cycles),
-    _Row("Total ", re.compile(r"(Total (?:warps|stalls)): +(\d{1,18})"), _count),
+    _Row("TSC cycles:", late(r"(TSC cycles): +(\d{1,18})"), _cycles),
+    _Row("Total ", late(r"(Total (?:warps|stalls)): +(\d{1,18})"), _count),
     # arm/micro-bench.c: name, total ns, average ns
     _Row(
         ".",
-        re.compile(r"(\w{1,29}) +(\d{1,18}\.\d{1,9}) +(\d{1,18}\.\d{1,9}) *"),
+        late(r"(\w{1,29}) +(\d{1,18}\.\d{1,9}) +(\d{1,18}\.\d{1,9}) *"),
         _total_and_average,
     ),
     # arm/pmu.c:   36:  360  291  280 avg=275  cpi=7
     _Row(
         "avg=",
-        re.compile(r" *(\d{1,9}):(?: +\d{1,18}){1,64} +avg=(\d{1,18}) +cpi=(\d{1,18}) *"),
+        late(r" *(\d{1,9}):(?: +\d{1,18}){1,64} +avg=(\d{1,18}) +cpi=(\d{1,18}) *"),
         _per_instructions,
     ),
     # arm/timer.c: INFO: vtimer-busy-loop: Difference : 1149 us
     _Row(
         "Difference",
-        re.compile(rf"INFO: (\S.{{0,60}}: Difference) ?: ({_NUMBER}) ({_UNIT})"),
+        late(rf"INFO: (\S.{{0,60}}: Difference) ?: ({_NUMBER}) ({_UNIT})"),
         _named,
     ),
 )
@@ -145,7 +147,7 @@ _PASS_ROWS = (
     # s390x/exittime.c, in the text of the subtest
     _Row(
         "best/avg/worst",
-        re.compile(
+        late(
             rf"PASS: (.{{1,200}}): total/best/avg/worst ({_NUMBER})/({_NUMBER})/({_NUMBER})"
             rf"/({_NUMBER}) ({_UNIT})"
         ),

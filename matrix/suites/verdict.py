@@ -6,7 +6,6 @@ subtests has failed; and QEMU refusing a configuration is told from a guest that
 starting QEMU twice. Pure: no I/O, no clock.
 """
 
-import re
 from dataclasses import dataclass
 from signal import Signals
 from typing import assert_never
@@ -20,6 +19,7 @@ from matrix.model import (
     Transcript,
     Verdict,
 )
+from matrix.patterns import late
 from matrix.suites.stderr import (
     complaint,
     error_lines,
@@ -42,8 +42,8 @@ NAMES_SHOWN = 3
 PIECE_LIMIT = 160
 """Characters of each text of the guest or QEMU that goes into a reason."""
 
-_UNEXPECTED = re.compile(r"([0-9]{1,9}) unexpected failures")
-_TESTS = re.compile(r"([0-9]{1,9}) tests")
+_UNEXPECTED = late(r"([0-9]{1,9}) unexpected failures")
+_TESTS = late(r"([0-9]{1,9}) tests")
 _MIGRATION_PROMPTS = ("Now migrate the VM", "Begin continuous migration")
 _SIGNAL_HINTS = {
     Signals.SIGSYS: "its sandbox denied it a system call",

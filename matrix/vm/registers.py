@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_HEADER = re.compile(r"^CPU#(\d+)\s*$", re.MULTILINE)
-_PROGRAM_COUNTER = re.compile(
+from matrix.patterns import late
+
+_HEADER = late(r"^CPU#(\d+)\s*$", re.MULTILINE)
+_PROGRAM_COUNTER = late(
     r"""
       ^[ER]IP=(?P<x86>[0-9a-f]+)
     | ^\ ?PC=(?P<aarch64>[0-9a-f]+)
@@ -21,11 +23,11 @@ _PROGRAM_COUNTER = re.compile(
     """,
     re.MULTILINE | re.VERBOSE,
 )
-_X86_CODE_BASE = re.compile(r"^CS =[0-9a-f]{4} ([0-9a-f]+)", re.MULTILINE)
-_X86_HALTED = re.compile(r"^[ER]IP=.*\bHLT=1\b", re.MULTILINE)
+_X86_CODE_BASE = late(r"^CS =[0-9a-f]{4} ([0-9a-f]+)", re.MULTILINE)
+_X86_HALTED = late(r"^[ER]IP=.*\bHLT=1\b", re.MULTILINE)
 _S390X_WAIT = 1 << (63 - 14)
 """Bit 14 of the PSW (z/Architecture Principles of Operation, Program-Status-Word Format)."""
-_CLOCKS = re.compile(
+_CLOCKS = late(
     r"^TB .*$|\b(?:mcycle|minstret|cycle|instret|time|m?hpmcounter\d+)h? +[0-9a-f]+", re.MULTILINE
 )
 """What runs on by itself: ppc's time base and decrementer, riscv's counters (shown by 11.1)."""

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Sequence
 
+from matrix.patterns import late
+
 MAXIMUM = 300
 """Characters of an explanation: it stands in a table."""
 
-_NOISE = re.compile(
+_NOISE = late(
     r"""
       (?:^\ *|:\ )(?:[Ww]arning|info|note):\ # error-report.c's warnings, deprecations; kvmtool's
     | \bmodule\ \S+\ not\ found              # hints of a packaged QEMU without its user interfaces
@@ -16,11 +18,11 @@ _NOISE = re.compile(
     """,
     re.VERBOSE,
 )
-_HINT = re.compile(r"^(?:Use|Try|Did you mean|See|Supported|Valid|Available|Possible|Run) ")
-_PROGRAM = re.compile(r"^(?:\S*/)?qemu[\w.-]*: ")
-_ASSERTION = re.compile(r"Assertion [`'].*failed|assertion failed|^Bail out!|should not be reached")
-_LOAD_FAILED = re.compile(r": load of migration failed: [^:]+$")
-_KVM = re.compile(r"^(?:KVM internal error|error: kvm run failed|KVM: entry failed)")
+_HINT = late(r"^(?:Use|Try|Did you mean|See|Supported|Valid|Available|Possible|Run) ")
+_PROGRAM = late(r"^(?:\S*/)?qemu[\w.-]*: ")
+_ASSERTION = late(r"Assertion [`'].*failed|assertion failed|^Bail out!|should not be reached")
+_LOAD_FAILED = late(r": load of migration failed: [^:]+$")
+_KVM = late(r"^(?:KVM internal error|error: kvm run failed|KVM: entry failed)")
 
 
 def meaningful(lines: Sequence[str]) -> tuple[str, ...]:
