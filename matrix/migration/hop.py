@@ -170,11 +170,16 @@ async def decided(hop: LiveHop, injector: Injector) -> HopEnd:
     hop.note("migrate_cancel")
     with contextlib.suppress(MonitorError):  # seen below: it does not end
         await hop.source.execute("migrate_cancel", seconds=GIVING_UP)
-    if await board.until(lambda: decide(hop, injector) is not None, GIVING_UP):
-        end = await _considered(hop, injector)
-        end.reason = f"{reason}; {end.reason}" if end.reason else reason
-        return end
-    return HopEnd(HopOutcome.LOST, f"{reason}, and it cannot be cancelled")
+    if not await board.until(lambda: decide(hop, injector) is not None, GIVING_UP):
+        # 7.2's multifd waits for channels that no one reads (seen); without a peer it cannot.
+        hop.note("kill the destination, as the source does not cancel")
+        await put_off_cancellation(hop.destination.kill())
+        await board.until(lambda: decide(hop, injector) is not None, GIVING_UP)
+    if decide(hop, injector) is None:
+        return HopEnd(HopOutcome.LOST, f"{reason}, and it cannot be cancelled")
+    end = await _considered(hop, injector)
+    end.reason = f"{reason}; {end.reason}" if end.reason else reason
+    return end
 
 
 async def _considered(hop: LiveHop, injector: Injector) -> HopEnd:

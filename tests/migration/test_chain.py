@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from matrix.migrating import Fault, Hop, HopOutcome, Migration, MigrationMode
+from matrix.migration import hop as hop_module
 from matrix.migration.chain import ChainResult, run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.hopper import Request
@@ -160,6 +163,26 @@ def test_a_hop_that_never_ends_is_given_up(
     assert "not over within 0.3 s" in hop.reason
     assert ("matrix", "migrate_cancel") in [(event.side, event.what) for event in hop.events]
     assert result.outcome.ending is Ending.EXITED
+
+
+def test_a_hop_that_is_not_cancelled_loses_its_destination_before_its_guest(
+    chains: Chains, make_fake: MakeFake, once: Migration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with 7.2's multifd, which waits for channels that nobody reads."""
+    monkeypatch.setattr(hop_module, "GIVING_UP", 0.2)
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": [ACTIVE], "migrate-incoming": [], "migrate_cancel": []},
+    }
+    result = chains.run(Request(once, make_fake(**script), hop_seconds=0.3))
+    hop = chains.hops[0]
+    deeds = [event.what for event in hop.events if event.side == "matrix"]
+    assert deeds[-2:] == [
+        "migrate_cancel",
+        "kill the destination, as the source does not cancel",
+    ]
+    assert hop.outcome is HopOutcome.LOST
+    assert "cannot be cancelled" in result.lost
 
 
 def test_a_hop_that_cannot_be_cancelled_in_postcopy_is_a_loss(
