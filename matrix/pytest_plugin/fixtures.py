@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from matrix.errors import MatrixError
-from matrix.migrating import Hop, Strategy, Transport
+from matrix.migrating import Hop
 from matrix.plan.decisions import Run
 from matrix.pytest_plugin.asking import Wish, plan_guest
 from matrix.pytest_plugin.guest import Guest, GuestError
 from matrix.pytest_plugin.looping import LoopThread
-from matrix.pytest_plugin.moving import Way
+from matrix.pytest_plugin.moving import chosen_way
 from matrix.pytest_plugin.running import Planned
 from matrix.results.directory import CONSOLE_FILE
 from matrix.results.files import host_errors, read_tail
@@ -147,7 +147,7 @@ class Migrate:
         guest: Guest,
         *,
         strategy: str = "precopy",
-        transport: str = "unix",
+        transport: str | None = None,
         to: str | None = None,
         parameters: Mapping[str, int | bool | str] | None = None,
         timeout: float = 60.0,
@@ -156,8 +156,10 @@ class Migrate:
 
         Args:
             guest: of the ``vm`` fixture of the same test.
-            strategy: as in a scenario, but for those that go through a file.
-            transport: as in a scenario.
+            strategy: as in a scenario, but for ``cpr-transfer`` and ``dirty-limit``, for which
+                the guest would have to be started otherwise.
+            transport: as in a scenario, but for ``exec``; None for ``unix``, and for strategies
+                that go through a file and take none.
             to: name of another QEMU installation; None for the guest's own.
             parameters: QEMU's migration parameters by its names, in QEMU's units.
             timeout: seconds after which the hop is given up.
@@ -167,13 +169,10 @@ class Migrate:
 
         Raises:
             GuestError: it failed, or lost the guest; or the guest had come to its end.
-            ValueError: there is no such strategy or transport.
+            ValueError: there is no such strategy or transport, or a test cannot have it.
         """
         __tracebackhide__ = True
-        way = Way(Strategy(strategy), Transport(transport), dict(parameters or {}), timeout)
-        if way.strategy.through_file:
-            message = f"{strategy} goes through a file, which scenarios can do and migrate() cannot"
-            raise ValueError(message)
+        way = chosen_way(strategy, transport, dict(parameters or {}), timeout)
         try:
             planned = None if to is None else self._machines.elsewhere(guest, to)
         except MatrixError as error:

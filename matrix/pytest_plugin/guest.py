@@ -74,7 +74,7 @@ class Guest:
         judgement = self._guest.judgement
         return "" if judgement is None else judgement.reason
 
-    def wait_for(self, wanted: str | re.Pattern[str], timeout: float = 30.0) -> str:
+    def wait_for(self, wanted: str | re.Pattern[str], timeout: float = 60.0) -> str:
         """Wait for a line on its console, and return that line.
 
         Args:

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from matrix.errors import MonitorError
 from matrix.migrating import Hop, HopOutcome, Strategy, Transport
 from matrix.migration.endpoint import Emulator, Endpoint
+from matrix.migration.file_hop import run_file_hop
 from matrix.migration.hop import run_hop
 from matrix.migration.identity import difference, identity_of
 from matrix.migration.live import Bystander, HopEnd, LiveHop
@@ -18,6 +20,12 @@ from matrix.pytest_plugin.running import RunningGuest
 
 ENDING = 1.0
 """Seconds for a QEMU whose guest does not run to exit, where that is because it is over."""
+UNABLE: Mapping[Strategy | Transport, str] = {
+    Strategy.CPR_TRANSFER: "needs a guest whose memory was shared from its start",
+    Strategy.DIRTY_LIMIT: "needs a guest that was started with dirty rings",
+    Transport.EXEC: "has QEMU start a shell, which its sandbox denies",
+}
+"""What must be known when the guest is started, as it is in a scenario, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +33,48 @@ class Way:
     """How a guest is to be migrated."""
 
     strategy: Strategy = Strategy.PRECOPY
-    transport: Transport = Transport.UNIX
+    transport: Transport | None = Transport.UNIX
+    """None: through a file."""
     parameters: Mapping[str, int | bool | str] = field(default_factory=dict)
     """QEMU's migration parameters by its names, in its units."""
     seconds: float = 60.0
     """What it may take before it is given up."""
+
+
+def chosen_way(
+    strategy: str, transport: str | None, parameters: Mapping[str, int | bool | str], seconds: float
+) -> Way:
+    """How a guest is to be migrated, from the words of a test.
+
+    Args:
+        strategy: as in a scenario.
+        transport: as in a scenario; None for that which needs no choice.
+        parameters: as :class:`Way` has them.
+        seconds: likewise.
+
+    Raises:
+        ValueError: there is no such strategy or transport, or a test cannot have it; says which
+            it can.
+    """
+    how = _named(Strategy, "strategy", strategy)
+    if how.through_file:
+        if transport is not None:
+            raise ValueError(f"transport {transport}: {how} goes through a file and takes none")
+        return Way(how, None, parameters, seconds)
+    over = _named(Transport, "transport", transport or Transport.UNIX)
+    return Way(how, over, parameters, seconds)
+
+
+Word = TypeVar("Word", Strategy, Transport)
+
+
+def _named(words: type[Word], what: str, name: str) -> Word:
+    possible = [each for each in words if each not in UNABLE]
+    if name in possible:
+        return words(name)
+    why = UNABLE[words(name)] if name in set(words) else "there is none of that name"
+    where = "; scenarios can do it" if name in set(words) else ""
+    raise ValueError(f"{what} {name}: {why}{where}; migrate() takes {', '.join(possible)}")
 
 
 async def migrate(guest: RunningGuest, emulator: Emulator, way: Way) -> Hop:
@@ -65,11 +110,11 @@ async def _made(guest: RunningGuest, live: LiveHop, sampler: Sampler) -> HopEnd:
     try:
         if why := await _refused(live):
             return HopEnd(HopOutcome.FAILED, why)
-        if live.transport is not None:
-            live.route = route_for(
-                live.transport, processes.folder, live.number, processes.credentials
-            )
         processes.expect(live.destination)
+        if live.transport is None:
+            live.file = guest.planned.directory / f"hop-{live.number}.state"
+            return await run_file_hop(live, Bystander(), sampler, processes.joined)
+        live.route = route_for(live.transport, processes.folder, live.number, processes.credentials)
         return await run_hop(live, Bystander(), sampler)
     except MonitorError as error:
         return HopEnd(HopOutcome.FAILED, str(error))

@@ -234,17 +234,18 @@ def test_hops_of_a_guest_that_proves_its_memory(
         """
         def test_it(vm, migrate):
             guest = vm("x86_64", test="ram-integrity", memory="128MiB", accel="kvm")
-            guest.wait_for("INTEGRITY: BEAT")
-            hop = migrate(guest)
+            guest.wait_for("INTEGRITY: BEAT", 150)
+            hop = migrate(guest, timeout=150)
             assert hop.good and hop.number == 1 and hop.downtime is not None
             for _ in range(3):
-                guest.wait_for("INTEGRITY: BEAT")
-            hop = migrate(guest, transport="tcp", parameters={"max-bandwidth": 10**9})
+                guest.wait_for("INTEGRITY: BEAT", 150)
+            fast = {"max-bandwidth": 10**9}
+            hop = migrate(guest, transport="tcp", parameters=fast, timeout=150)
             assert hop.transport == "tcp"
-            guest.wait_for("INTEGRITY: BEAT")
+            guest.wait_for("INTEGRITY: BEAT", 150)
             assert guest.hops[1] is hop and len(guest.hops) == 2
             guest.type("q")
-            assert guest.wait_for("SUMMARY:")
+            assert guest.wait_for("SUMMARY:", 150)
             assert guest.verdict() == "pass", guest.reason
         """
     )
