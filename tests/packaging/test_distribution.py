@@ -15,7 +15,7 @@ from matrix.model import Architecture
 
 ROOT = Path(__file__).parents[2]
 IGNORED = shutil.ignore_patterns(
-    ".*cache", ".git", ".venv", "__pycache__", "build", "dist", "runs", "*.egg-info"
+    ".*cache", ".git", ".hypothesis", ".venv", "__pycache__", "build", "dist", "runs", "*.egg-info"
 )
 SECONDS = 600
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pydantic_core import to_json
 
 from matrix.inventory import Host
@@ -244,6 +244,10 @@ def summary() -> MigrationSummary:
     )
 
 
+PATIENCE = 120_000
+"""ms until a browser that does not do what it should is given up, on a busy host too."""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Headless Chromium, Debian's or what is installed as one.
@@ -258,7 +262,10 @@ def browser() -> Iterator[Browser]:
     # Its sandbox does not let root in, and CI's containers run as root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=arguments)
+        expect.set_options(timeout=PATIENCE)
+        started = playwright.chromium.launch(
+            executable_path=program, args=arguments, timeout=PATIENCE
+        )
         yield started
         started.close()
 
@@ -297,6 +304,7 @@ class Reader:
 @pytest.fixture
 def reader(browser: Browser) -> Iterator[Reader]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE)
     reader = Reader(page)
     yield reader
     page.close()

@@ -26,7 +26,7 @@ def lkvm(tmp_path: Path, start: Callable[..., Recorder]) -> RunOn:
     build = Build(ARM64, "/build", "/build/arm", target="kvmtool")
     test = Test("timer", "/build/arm/timer.flat", "phys", kvmtool_params=("--irqchip=gicv3",))
     case = Case("s.timer", "s", "kvm-unit-tests", test, Variant(ARM64, Accelerator.AUTO), build)
-    case = replace(case, settings=replace(case.settings, timeout=30.0, stall=15.0))
+    case = replace(case, settings=replace(case.settings, timeout=100.0, stall=60.0))
     program = tmp_path / "lkvm"
 
     def run(script: str) -> tuple[Attempt, Path]:

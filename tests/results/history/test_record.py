@@ -265,7 +265,7 @@ def test_several_processes_write_at_once(database: Database, make: Any, night: A
             process.stdin.write("go\n")
             process.stdin.close()
         for process in processes:
-            process.wait(timeout=60)
+            process.wait(timeout=200)
     finally:
         for process in processes:
             process.kill()
