@@ -105,10 +105,24 @@ def launch_for(
         *machine_arguments(case, binary, accelerator),
         *boot,
         *guest_arguments(case),
-        *(("-initrd", initrd) if initrd else ()),
+        *(("-initrd", _initrd_option(initrd, case.build)) if initrd else ()),
         *(("-sandbox", SANDBOX) if binary.sandbox else ()),
     ]
     return Launch(argv=tuple(argv), channel=exit_channel(case.build, machine_of(case)))
+
+
+def is_module(build: Build) -> bool:
+    """Whether QEMU takes ``-initrd`` for a list of Multiboot modules, as for x86 images."""
+    return build.architecture in (Architecture.X86_64, Architecture.I386) and not build.efi
+
+
+def _initrd_option(path: str, build: Build) -> str:
+    """The value that means that one file.
+
+    Modules are separated by commas, of which two stand for one, and the first blank ends a file's
+    name, which nothing can be done about (``load_multiboot`` in QEMU's hw/i386/multiboot.c).
+    """
+    return path.replace(",", ",,") if is_module(build) else path
 
 
 def device_tree_command(

@@ -19,7 +19,7 @@ from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.plan.known import considered
 from matrix.results.directory import RunDirectory
-from matrix.run.launch import VanishedError, make_launch
+from matrix.run.launch import UnstartableError, make_launch
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import refresh_test
 from matrix.suites.verdict import Judgement, judge
@@ -82,14 +82,14 @@ class LocalExecutor:
         try:
             decision = await _refreshed(assignment.decision)
             launch = await make_launch(decision, self._inventory, directory)
-        except (SuiteError, VanishedError) as error:
+        except (SuiteError, UnstartableError) as error:
             return _not_started(assignment, str(error), self._run)
         command = self._run.write_command(directory, launch, decision.case.id)
         try:
             outcome, migrated = await self._run_guest(
                 assignment, decision, launch, parser, interrupt
             )
-        except (SuiteError, VanishedError) as error:
+        except (SuiteError, UnstartableError) as error:
             return _not_started(assignment, str(error), self._run)
         if outcome.ending is Ending.INTERRUPTED:
             return None
@@ -131,7 +131,7 @@ class LocalExecutor:
         """How its QEMU ended and, of a guest that is migrated, what its hops came to.
 
         Raises:
-            SuiteError, VanishedError: a destination cannot be started any more.
+            SuiteError, UnstartableError: a destination cannot be started any more.
         """
         directory, case = assignment.directory, decision.case
         limits = Limits(timeout=time_limit(case), stall=case.settings.stall)

@@ -5,7 +5,7 @@ from pathlib import Path
 from matrix.errors import HostError, SpawnError
 from matrix.inventory import Binary, Firmware, Inventory
 from matrix.model import Build, Launch
-from matrix.plan.command import EfiBoot, device_tree_command, launch_for, machine_of
+from matrix.plan.command import EfiBoot, device_tree_command, is_module, launch_for, machine_of
 from matrix.plan.decisions import Run
 from matrix.plan.efi import DEVICE_TREE_NAME, SCRIPT_NAME, is_direct, partition_of
 from matrix.plan.kvmtool import TARGET as KVMTOOL
@@ -24,7 +24,11 @@ DEVICE_TREE_SECONDS = 30.0
 """For a QEMU that writes its device tree and ends: 0.1 is usual."""
 
 
-class VanishedError(HostError):
+class UnstartableError(HostError):
+    """This case cannot be started here, which says nothing of others."""
+
+
+class VanishedError(UnstartableError):
     """What a case was planned with is no longer there."""
 
 
@@ -33,7 +37,7 @@ async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> L
 
     Raises:
         SuiteError: the build is no longer readable.
-        VanishedError: QEMU, its firmware, or kvmtool are gone.
+        UnstartableError: QEMU cannot be told the folder; QEMU, firmware or kvmtool are gone.
         HostError: the folder cannot be written.
     """
     case = decision.case
@@ -52,6 +56,11 @@ async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> L
             errata=_errata(case.build),
         )
         initrd = _written(directory / ENVIRONMENT_FILE, text)
+        if " " in initrd and is_module(case.build):
+            raise UnstartableError(
+                "QEMU cannot open the initrd of an x86 guest in a path with a blank, "
+                f"as {initrd!r} is; put the run elsewhere (-o)"
+            )
     return launch_for(case, binary, decision.accelerator, initrd=initrd, efi_boot=efi_boot)
 
 

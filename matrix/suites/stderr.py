@@ -31,6 +31,7 @@ _ASSERTION = re.compile(r"Assertion `|assertion failed|code should not be reache
 _IMAGE = re.compile(
     r"(?:could not|unable to) (?:load|open) (?:the )?(?:kernel|PVH|initrd|firmware|bios)"
     r"|error loading"
+    r"|failed to open file '"  # a Multiboot module
     r"|failed to load|could not load",
     re.IGNORECASE,
 )

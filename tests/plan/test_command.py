@@ -138,6 +138,25 @@ def test_properties_of_the_accelerator_are_not_the_machines(
     assert pairs(arguments, "-machine") == said
 
 
+@pytest.mark.parametrize(
+    ("architecture", "efi", "value"),
+    [
+        (Architecture.X86_64, False, "/run/machine=pc,,smm=on/environment"),
+        (Architecture.I386, False, "/run/machine=pc,,smm=on/environment"),
+        (Architecture.AARCH64, False, "/run/machine=pc,smm=on/environment"),
+        (Architecture.AARCH64, True, "/run/machine=pc,smm=on/environment"),
+    ],
+)
+def test_commas_in_the_path_of_an_initrd(
+    make: Any, architecture: Architecture, efi: bool, value: str
+) -> None:
+    """On x86 it is a list of modules; elsewhere the name of a file, whatever is in it."""
+    case = make.case(architecture, build=make.build(architecture, efi=efi, efi_direct=efi))
+    path = "/run/machine=pc,smm=on/environment"
+    launch = launch_for(case, make.binary(architecture), Accelerator.TCG, initrd=path)
+    assert pairs(list(launch.argv), "-initrd") == [value]
+
+
 def test_initrd_and_sandbox(make: Any) -> None:
     launch = launch_for(make.case(), make.binary(), Accelerator.TCG, initrd="/run/environment")
     assert launch.argv[-4:] == ("-initrd", "/run/environment", "-sandbox", SANDBOX)

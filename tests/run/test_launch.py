@@ -11,7 +11,7 @@ from matrix.errors import HostError
 from matrix.inventory import Binary, Firmware, FirmwareDevice, Host, Inventory
 from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, Variant
 from matrix.plan.decisions import Run
-from matrix.run.launch import VanishedError, make_launch
+from matrix.run.launch import UnstartableError, VanishedError, make_launch
 
 ARM64, X86 = Architecture.AARCH64, Architecture.X86_64
 
@@ -71,6 +71,15 @@ def test_plain_builds_get_their_environment(world: World) -> None:
     assert world.files() == {"environment"}
     assert launch.argv[-2:] == ("-initrd", str(world.directory / "environment"))
     assert "QEMU_ACCEL=tcg\n" in (world.directory / "environment").read_text()
+
+
+def test_x86_cannot_have_its_environment_in_a_path_with_a_blank(tmp_path: Path) -> None:
+    (tmp_path / "my runs").mkdir()
+    world = World(tmp_path / "my runs")
+    with pytest.raises(UnstartableError, match="path with a blank"):
+        world.launch(X86)
+    world.launch(X86, efi=True)
+    assert f"{world.directory}/environment" in world.launch(ARM64).argv
 
 
 def test_efi_on_x86(world: World) -> None:

@@ -1,6 +1,12 @@
 import pytest
 
-from matrix.suites.stderr import complaint, error_lines, kvm_complaint, without_program
+from matrix.suites.stderr import (
+    complaint,
+    error_lines,
+    image_complaint,
+    kvm_complaint,
+    without_program,
+)
 
 
 @pytest.mark.parametrize(
@@ -77,3 +83,14 @@ def test_what_kvm_complains_of(line: str) -> None:
 
 def test_kvm_that_is_only_named_has_not_failed() -> None:
     assert kvm_complaint(["qemu-system-x86_64: CPU model 'host' requires KVM or HVF"]) == ""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "could not load kernel '/x'",
+        "Failed to open file '/run/cases/machine=pc'",  # a Multiboot module
+    ],
+)
+def test_what_cannot_be_loaded_is_no_configuration_that_qemu_refuses(said: str) -> None:
+    assert image_complaint(["hello", f"qemu-system-x86_64: {said}"]) == said

@@ -13,7 +13,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from matrix.model import Ending, ExitChannel, Launch, Outcome
+from matrix.inventory import Binary
+from matrix.model import (
+    Accelerator,
+    Architecture,
+    Build,
+    Case,
+    Ending,
+    ExitChannel,
+    Launch,
+    Outcome,
+    Test,
+    Variant,
+)
+from matrix.plan.command import launch_for
 from matrix.vm.machine import Limits, run_guest
 
 pytestmark = [
@@ -73,6 +86,26 @@ def test_refused(private: Path, words: tuple[str, ...], why: str) -> None:
     assert outcome.ending is Ending.REFUSED
     assert why in outcome.reason
     assert outcome.exit_status == 1
+
+
+@pytest.mark.parametrize("folder", ["machine=pc,smm=on", "a,,b,"])
+def test_an_initrd_in_a_folder_with_commas(
+    private: Path, x86_image: Image, tmp_path: Path, folder: str
+) -> None:
+    """The folders of cases are named after their axes, which have commas."""
+    initrd = tmp_path / folder / "environment"
+    initrd.parent.mkdir()
+    initrd.write_text("TARGET=qemu\n")
+    image = x86_image(EXIT)
+    build = Build(Architecture.X86_64, str(image.parent), str(image.parent))
+    variant = Variant(Architecture.X86_64, Accelerator.TCG)
+    case = Case("id", "scenario", "suite", Test("exit", str(image)), variant, build)
+    path = shutil.which("qemu-system-x86_64")
+    assert path is not None
+    binary = Binary("system", Architecture.X86_64, path, (7, 2, 0), "7.2.0")
+    started = launch_for(case, binary, Accelerator.TCG, initrd=str(initrd))
+    outcome = asyncio.run(run_guest(started, private, NORMAL))
+    assert (outcome.ending, outcome.exit_status) == (Ending.EXITED, 1)
 
 
 def test_panic(private: Path, x86_image: Image) -> None:
