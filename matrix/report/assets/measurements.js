@@ -49,7 +49,9 @@ function histogram({ case: i, attempt, unit, buckets }, label, from, to, most) {
       svg("text", { x: left - 4, y: y(count) + 4, "text-anchor": "end" }, count.toLocaleString("en")));
   }
   for (const value of ticks(from, to, true, 4)) {
-    parts.push(svg("text", { x: x(value), y: bottom + 16, "text-anchor": "middle" }, quantity(value, unit)));
+    const words = quantity(value, unit);
+    const over = x(value) + words.length * 3.2 - width; // what would be cut off at the right
+    parts.push(svg("text", { x: x(value) - Math.max(0, over), y: bottom + 16, "text-anchor": "middle" }, words));
   }
   for (const [bound, count] of buckets) {
     const [begin, end] = [x(Math.max(from, bound / 2)), x(Math.min(bound, to))];
