@@ -16,7 +16,7 @@ import pytest
 import matrix.pytest_plugin.collecting
 import matrix.pytest_plugin.fixtures
 import matrix.pytest_plugin.keeping
-import matrix.pytest_plugin.reporting  # noqa: F401
+import matrix.pytest_plugin.reporting  # noqa: F401 - loaded, see above
 from matrix.pytest_plugin import plugin
 
 FAKE = Path(__file__).parents[1] / "fake_qemu.py"

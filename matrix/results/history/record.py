@@ -131,8 +131,7 @@ def _case_numbers(session: Session, record: RunRecord, started: str) -> dict[str
         session.write(insertion("cases", batch[0]) + _CASE_IS_KNOWN, batch)
         wanted: Row = {f"case{index}": row["case_id"] for index, row in enumerate(batch)}
         marks = ", ".join(f":{name}" for name in wanted)
-        # S608: the marks are ours.
-        query = f"SELECT case_id, id FROM cases WHERE case_id IN ({marks})"  # noqa: S608
+        query = f"SELECT case_id, id FROM cases WHERE case_id IN ({marks})"  # noqa: S608 - marks are ours
         found.update(session.read(query, wanted))
     return {case_id: found[name] for case_id, name in names.items()}
 
