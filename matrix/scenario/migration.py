@@ -5,7 +5,7 @@ what no QEMU could do is told at its line.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matrix.errors import Place, Problem
 from matrix.migrating import (
@@ -110,6 +110,7 @@ def problems_of(nodes: MigrationNodes) -> list[Problem]:
         *_given_twice(nodes),
         *_senseless_variants(nodes, migration),
         *_never_drawn(nodes, migration),
+        *_idle_transports(nodes, migration),
         *_idle_parameters(nodes, migration),
     ]
 
@@ -223,6 +224,20 @@ def _never_drawn(nodes: MigrationNodes, migration: Migration) -> Iterator[Proble
             if value not in drawn:
                 message, allowed = _why_never(value, migration)
                 yield Problem(item.place, message, allowed)
+
+
+def _idle_transports(nodes: MigrationNodes, migration: Migration) -> Iterator[Problem]:
+    """Values of an axis that falls away, as all strategies go through files."""
+    axes = dict(nodes.matrix.axes)
+    axis = tuple(each for each in axes.get("strategy", ()) if isinstance(each, Strategy))
+    strategies = axis or migration.strategies
+    if not all(strategy.through_file for strategy in strategies):
+        return
+    for value in axes.get("transport", ()):
+        if isinstance(value, Transport):
+            message, _ = _why_never(value, replace(migration, strategies=strategies))
+            allowed = "leave the axis out, or add a strategy that takes it"
+            yield Problem(_value_place(nodes, "transport", value), message, allowed)
 
 
 def _why_never(value: Strategy | Transport | Fault, migration: Migration) -> tuple[str, str]:
