@@ -73,6 +73,8 @@ def run_fault(tmp_path: Path) -> RunFault:
             source=Emulator("system", "", launch or guest()),
             injectors=injector_for,
             on_hop=hops.append,
+            # One that has not begun to write has nothing to send: the hop is over before the fault.
+            proves=True,
         )
         chain = run_chain(request, directory, LIMITS, on_console=console.extend)
         return Ran(asyncio.run(chain), hops, console)

@@ -28,8 +28,9 @@ def test_nobody_refuses_over_tcp_and_keeps_the_port() -> None:
             other.bind(("127.0.0.1", port))
 
 
-def test_nobody_is_at_another_path(tmp_path: Path) -> None:
-    with nobody(f"unix:{tmp_path}/hop-1") as uri, pytest.raises(FileNotFoundError):
+def test_nobody_is_at_another_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # its own path may be too long for a socket
+    with nobody("unix:hop-1") as uri, pytest.raises(FileNotFoundError):
         connect(uri)
 
 
