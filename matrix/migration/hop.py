@@ -275,8 +275,12 @@ async def ended_meanwhile(source: Endpoint) -> HopEnd | None:
 
 
 def end_with(source: Endpoint) -> HopEnd:
-    """How a hop ends with its source: the guest came to its end, or was lost with its QEMU."""
-    if by_itself(source):
+    """How a hop ends with its source: the guest came to its end, or was lost with its QEMU.
+
+    A guest that has shut down is not lost with a QEMU that aborts in its last moments: 11.1 does so
+    where a command waits that has to do with migration, which it has cleaned up by then (seen).
+    """
+    if by_itself(source) or source.session.shutdown_reason.startswith("guest-"):
         return HopEnd(HopOutcome.CANCELLED, "the guest came to its end", guest_ended=True)
     return HopEnd(HopOutcome.LOST, f"the source ended: {why_ended(source)}")
 

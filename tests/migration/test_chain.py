@@ -131,6 +131,19 @@ def test_a_guest_that_ends_during_a_hop_has_ended(
     assert (result.summary.hops, result.bad, result.lost) == (0, (), "")
 
 
+def test_a_guest_that_had_shut_down_is_not_lost_with_its_qemu(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    shutdown = ["event", "SHUTDOWN", {"guest": True, "reason": "guest-shutdown"}]
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": [shutdown, ["abort"]], "migrate-incoming": []},
+    }
+    result = chains.run(Request(once, make_fake(**script)))
+    assert result.outcome.ending is Ending.KILLED
+    assert (result.summary.hops, result.bad, result.lost) == (0, (), "")
+
+
 def test_a_destination_that_dies_leaves_the_guest_where_it_is(
     chains: Chains, make_fake: MakeFake, once: Migration
 ) -> None:
