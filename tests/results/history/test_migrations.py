@@ -1,5 +1,6 @@
 """Every way to the current schema, and databases that are none of ours."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from sqlalchemy import Connection, create_engine, inspect, select, text
 from matrix.errors import HostError
 from matrix.results.history import schema
 from matrix.results.history.durations import known_durations
-from matrix.results.history.migrations import TABLES, VERSION, migrate
+from matrix.results.history.migrations import TABLES, VERSION, found_version, migrate
 from matrix.results.history.place import Database
 from matrix.results.history.query import read_history
 from matrix.results.history.record import Recorded, record_run
+from matrix.results.history.session import Row
 from matrix.results.history.store import ConnectionSession, opened
 
 VERSION_1 = Path(__file__).parents[2] / "data" / "history-version-1.sql"
@@ -142,3 +144,26 @@ def test_another_programs_tables_are_left_alone(database: Database) -> None:
     with engine.begin() as connection:
         assert inspect(connection).get_table_names() == ["cases"]
     engine.dispose()
+
+
+class _Appearing:
+    """A database into which another process commits its tables between two questions."""
+
+    postgresql = True
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def has_table(self, name: str) -> bool:
+        self._asked += 1
+        return self._asked > 1
+
+    def read(self, statement: str, values: Row | None = None) -> list[tuple[Any, ...]]:
+        return [(VERSION,)]
+
+    def write(self, statement: str, rows: Sequence[Row] | None = None) -> None:
+        raise AssertionError(statement)
+
+
+def test_tables_that_another_process_makes_meanwhile_are_ours() -> None:
+    assert found_version(_Appearing()) == VERSION
