@@ -8,7 +8,7 @@ from matrix.errors import MatrixError, UsageError
 from matrix.results.history.place import chosen_database
 from matrix.results.record import RunRecord, load_run
 
-LATER = ("jinja2", "matrix.report.write", "matrix.report.ready")
+LATER = ("jinja2", "matrix.report.areas", "matrix.report.write", "matrix.report.ready")
 """What :func:`leave_report` needs: loaded while guests run (see :mod:`matrix.run.runner`)."""
 
 

@@ -28,6 +28,11 @@ MOST_PROBLEMS = 100
 
 
 _NONE = Expected((), 0)
+SHORT_RUN = 200
+"""Cases up to which the results are kept in memory once they were read: each of a run's reports
+reads them."""
+SHORT_RESULT = 200
+"""Subtests up to which a result is kept."""
 
 
 class Finished(NamedTuple):
@@ -57,6 +62,8 @@ class RunRecord:
         self._finished: dict[str, dict[int, Finished]] = {}
         self._running: set[tuple[str, int]] = set()
         self._last_time: datetime | None = None
+        self._merged: dict[str, CaseResult] = {}
+        """The latest results, as far as they are short and not many."""
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -156,14 +163,25 @@ class RunRecord:
             return
         with JournalReader(self.run.journal_path) as reader:
             for case_id in ids:
+                if case_id in self._merged:
+                    yield self._merged[case_id]
+                    continue
                 if not self.is_finished(case_id):
                     continue
                 finished = self._finished.get(case_id)
                 if finished:
-                    attempts = (_attempt(reader.read(each.span)) for each in finished.values())
-                    yield merge(self._decisions[case_id].case, attempts)
+                    attempts = [_attempt(reader.read(each.span)) for each in finished.values()]
+                    result = merge(self._decisions[case_id].case, attempts)
+                    self.keep(case_id, result)
+                    yield result
                 else:
                     yield self._skipped(case_id)
+
+    def keep(self, case_id: str, result: CaseResult) -> None:
+        """Keep a case's result in memory, if the run is short and it is too."""
+        subtests = sum(len(attempt.subtests) for attempt in result.attempts)
+        if len(self._decisions) <= SHORT_RUN and subtests <= SHORT_RESULT:
+            self._merged[case_id] = result
 
     def finished_attempts(self, case_id: str) -> int:
         """How many attempts of a case are finished."""
@@ -227,6 +245,7 @@ class RunRecord:
         finished = self._finished.setdefault(case_id, {})
         if attempt.number in finished:
             raise Unusable(f"attempt {attempt.number} of {case_id!r} was finished before")
+        self._merged.pop(case_id, None)
         finished[attempt.number] = Finished(attempt.verdict, attempt.seconds, span)
         self._running.discard((case_id, attempt.number))
 

@@ -120,6 +120,8 @@ class Recorder:
         event = {"event": EventName.ATTEMPT_FINISHED, "case": case.id, "attempt": attempt}
         span = self._journal.append(event)
         self.record.finish(case.id, attempt, span)
+        if result is not None:
+            self.record.keep(case.id, result)
         return result
 
     def write_reports(self) -> ExitCode:
