@@ -1,7 +1,8 @@
 """Carries a plan out: starts what the scheduler says, journals what ends, and stops when told to.
 
-All decisions are :mod:`matrix.plan.schedule`'s; this is only the shell around them. A finished
-attempt is on disk before its slot is given to the next one.
+All decisions are :mod:`matrix.plan.schedule`'s; this is only the shell around them. An attempt's
+slot is given to the next one as soon as its QEMU is gone; what came of it is put on disk while that
+one's QEMU starts.
 """
 
 import asyncio
@@ -84,18 +85,29 @@ class Session:
         self._since = time.monotonic()
         self._progress.planned(decisions, self._total)
         async with asyncio.TaskGroup() as tasks:
-            while True:
-                if not stop.requested:
-                    for job in scheduler.start():
-                        tasks.create_task(self._execute(job, decisions[job.key[0]], stop))
-                if not scheduler.running:
-                    break
-                job, attempt = await self._ended.get()
-                scheduler.finished(job.key)
-                self._end(job, attempt)
+            try:
+                while self._start(tasks, stop) or scheduler.running:
+                    ended = await self._ended.get()
+                    scheduler.finished(ended[0].key)
+                    try:
+                        if self._start(tasks, stop):
+                            await asyncio.sleep(0)  # until their QEMUs are spawned
+                    finally:
+                        self._end(*ended)
+            except asyncio.CancelledError:
+                while not self._ended.empty():
+                    self._end(*self._ended.get_nowait())
+                raise
         if self._interrupted:
             self._progress.interrupted(tuple(self._interrupted))
         return tuple(self._interrupted)
+
+    def _start(self, tasks: asyncio.TaskGroup, stop: Stop) -> bool:
+        """Start what there is room for, unless we are to stop; whether there was anything."""
+        jobs = [] if stop.requested else self._scheduler.start()
+        for job in jobs:
+            tasks.create_task(self._execute(job, self._decisions[job.key[0]], stop))
+        return bool(jobs)
 
     def _startable(self, index: int) -> list[Job]:
         """The attempts of a case that can be started and were not yet, and are counted here.
@@ -137,8 +149,6 @@ class Session:
         attempt = await self._executor.execute(
             Assignment(decision, job.key[1], directory), running.console, stop.event
         )
-        if attempt is not None:
-            self._recorder.finish(decision.case, attempt)
         self._ended.put_nowait((job, attempt))
 
     def _end(self, job: Job, attempt: Attempt | None) -> None:
@@ -146,6 +156,7 @@ class Session:
         if attempt is None:
             self._interrupted.append(running.decision.case)
             return
+        self._recorder.finish(running.decision.case, attempt)
         total = self._total
         for follower in self._startable(job.key[0]):
             self._scheduler.add(follower)
