@@ -12,8 +12,9 @@ from matrix.model import Launch
 from matrix.vm.monitor import COMMAND_TIMEOUT, Monitor
 from matrix.vm.session import Session
 
-RUNNING_STATES = ("running", "colo")
-"""Run states (``query-status``) in which the vCPUs run."""
+RUNNING_STATES = ("running", "colo", "suspended")
+"""Run states (``query-status``) in which the vCPUs run, or will by themselves: a guest that has
+suspended itself (ACPI S3) waits for what it has chosen to wake it."""
 
 Listener = Callable[[str, Mapping[str, Any], float], None]
 
