@@ -29,6 +29,9 @@ POLITE = (Ending.EXITED, Ending.INTERRUPTED)
 """Endings after which QEMU is asked to quit, as it listens."""
 FIRST_OUTPUT = 0.5
 """Seconds that are waited for a guest's first output before its first hop."""
+A_MOMENT = 0.05
+"""Seconds in which a guest that prints all it has at once ends: a QEMU that is told of a migration
+then may abort (11.1), and there is nothing left to be migrated."""
 SLOWED_BY = 0.5
 """Share of the time in hops that does not count towards the guest's timeout."""
 FOREVER = 1e9
@@ -212,6 +215,7 @@ class Chain:
             await board.until(lambda: self._proof.present or hopper.over, self._limits.timeout)
         else:
             await board.until(lambda: self._printed or hopper.over, FIRST_OUTPUT)
+            await hopper.over_within(A_MOMENT)
         await hop_on(hopper, self._limits.timeout)
 
     # -- what goes on beside the hops

@@ -17,7 +17,7 @@ from matrix.migration.identity import identity_of
 from matrix.migration.strategies import Abilities, abilities
 from matrix.model import Ending, Launch
 from matrix.vm.logs import Logs
-from matrix.vm.session import Conclusion, Session
+from matrix.vm.session import LAST_WORDS, Conclusion, Session
 from matrix.vm.tasks import put_off_cancellation
 
 ENDING_AT_ONCE = 4
@@ -169,7 +169,10 @@ class Processes:
         try:
             self.known_abilities[emulator.name] = await _ask_abilities(endpoint)
         except MonitorError as error:
-            raise NotStartedError(emulator, Conclusion(Ending.ERROR, str(error))) from error
+            conclusion = Conclusion(Ending.ERROR, str(error))
+            if await endpoint.session.exits_within(LAST_WORDS):  # that says more
+                conclusion = await asyncio.shield(endpoint.session.ended)
+            raise NotStartedError(emulator, conclusion) from error
 
     async def boot(self, endpoint: Endpoint) -> None:
         """Let the guest of one that is not incoming run.

@@ -245,6 +245,32 @@ def test_a_qemu_that_refuses_is_no_hop(
     assert result.summary.hops == 0
 
 
+def test_a_qemu_that_ends_while_it_is_asked_says_why(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    last = [["stderr", "qemu: no such topology\n"], ["exit", 1]]
+    script = {"before": {"query-migrate-capabilities": last}}
+    result = chains.run(Request(once, make_fake(**script)))
+    assert result.outcome.ending is Ending.REFUSED
+    assert "no such topology" in result.outcome.reason
+
+
+def test_a_source_that_runs_again_what_is_over_is_no_second_guest(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    """11.1 does so in postcopy-device, when its destination is gone with the guest's end."""
+    takes = [["event", "RESUME"], ["state", "running"], *LEAVE]
+    again = [["event", "MIGRATION", {"status": "active"}], ["sleep", 0.3], ["stdout", "begin\n"]]
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": again, "migrate-incoming": []},
+        "after": {"migrate-incoming": takes},
+    }
+    result = chains.run(Request(once, make_fake(**script)))
+    assert result.bad == ()
+    assert chains.console == b"begin\nSUMMARY: 1 tests\n"
+
+
 def test_what_a_binary_lacks_is_told(chains: Chains, make_fake: MakeFake, once: Migration) -> None:
     migration = replace(once, strategies=(replace_strategy("xbzrle"),))
     result = chains.run(Request(migration, make_fake(cont=[["stdout", "x"], FOREVER])))
