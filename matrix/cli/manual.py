@@ -23,7 +23,7 @@ EXIT_CODES = {
 }
 
 ENVIRONMENT = {
-    "MATRIX_CACHE": "Folder where answers of QEMU and KVM are kept.",
+    "MATRIX_CACHE": "Folder where answers of QEMU and KVM, and scenarios that were read, are kept.",
     "MATRIX_STATE": "Folder where the history of runs is kept.",
     "MATRIX_DATABASE": "The history of runs instead: a file, or a URL of PostgreSQL.",
     "MATRIX_HOST": "The host file, instead of the one below.",
