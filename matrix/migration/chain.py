@@ -5,6 +5,7 @@ waits for a QEMU to come up. What the guest says at its end is its verdict, as w
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,6 +35,9 @@ A_MOMENT = 0.05
 then may abort (11.1), and there is nothing left to be migrated."""
 SLOWED_BY = 0.5
 """Share of the time in hops that does not count towards the guest's timeout."""
+_OF_A_HOP = re.compile(
+    r"migration|SaveStateEntry|savevm|vmstate|Unable to (?:read|write|shutdown)|section footer"
+)
 FOREVER = 1e9
 """Seconds; the chain has its own idea of when a guest's time is over."""
 
@@ -142,6 +146,8 @@ class Chain:
             outcome = Outcome(conclusion.ending, seconds, reason=conclusion.reason)
             return ChainResult(outcome, summary)
         outcome = replace(outcome_of(hopper.current.session, conclusion, doing), seconds=seconds)
+        if outcome.ending is Ending.EXITED and hopper.tally.attempts:
+            outcome = replace(outcome, stderr_tail=_of_the_guest(outcome.stderr_tail))
         lost, rightly = hopper.lost or ("", False)
         bad = [*hopper.tally.bad, *([self._missed] if self._missed else [])]
         if late := hopper.strays():
@@ -281,3 +287,8 @@ class Chain:
         if self._processes.failure is not None or self._hopper is None:
             return self._processes.failure
         return self._hopper.current.session.failure
+
+
+def _of_the_guest(stderr: tuple[str, ...]) -> tuple[str, ...]:
+    """Without what QEMU says of hops: their records have it, and no guest ended of that."""
+    return tuple(line for line in stderr if _OF_A_HOP.search(line) is None)

@@ -378,6 +378,8 @@ class Hopper:
         except MonitorError as error:
             ended = await self.over_within(GIVING_UP)
             return "" if ended else str(error)
+        if self.current.session.run_state == "shutdown":  # it ends now
+            await self.over_within(GIVING_UP)
         if not running and self.current.alive:
             return f"the guest does not run after the hop: {self.current.session.run_state}"
         if self.proof.present and not self.proof.ended:

@@ -245,6 +245,36 @@ def test_a_qemu_that_refuses_is_no_hop(
     assert result.summary.hops == 0
 
 
+def test_what_qemu_says_of_a_hop_is_not_what_its_guest_ended_of(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    said = "qemu: failed to save SaveStateEntry with id(name): 1(ram): -5\nqemu: other\n"
+    failed = [["stderr", said], ACTIVE, FAILED]
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": failed, "migrate-incoming": []},
+        "after": {"query-status": [["serve", 0.3], *LEAVE]},
+    }
+    result = chains.run(Request(once, make_fake(**script)))
+    assert result.outcome.ending is Ending.EXITED
+    assert result.outcome.stderr_tail == ("qemu: other",)
+
+
+def test_a_guest_that_shuts_down_right_after_a_hop_has_ended(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    takes = [["event", "RESUME"], ["state", "shutdown"]]
+    completed = ["event", "MIGRATION", {"status": "completed"}]
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate-incoming": [*takes, completed]},
+        "after": {"query-status": LEAVE},
+    }
+    result = chains.run(Request(once, make_fake(**script)))
+    assert (result.outcome.ending, result.bad) == (Ending.EXITED, ())
+    assert result.summary.completed == 1
+
+
 def test_a_qemu_that_ends_while_it_is_asked_says_why(
     chains: Chains, make_fake: MakeFake, once: Migration
 ) -> None:
