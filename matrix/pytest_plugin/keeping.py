@@ -11,15 +11,17 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from matrix.errors import MatrixError
 from matrix.model import Attempt
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors
 from matrix.results.fingerprint import RunInfo, utc_now, write_run_info
+from matrix.results.history.place import DATABASE_VARIABLE, chosen_database
 from matrix.results.journal import EventName, Journal
 from matrix.results.json_text import json_bytes
 from matrix.results.plan_file import write_plan
-from matrix.results.record import RunRecord
+from matrix.results.record import RunRecord, load_run
 from matrix.results.recorder import Recorder
 
 
@@ -102,6 +104,21 @@ def write_run(path: Path, cases: Iterable[str], closing: Closing) -> None:
                 recorder.finish(each.decision.case, attempt)
         clock.time = utc_now()
         recorder.end()
+
+
+def record(path: Path) -> str:
+    """Record a run in the user's history; why it is not there, or nothing. Nothing is raised for
+    it: the session itself is unharmed."""
+    from matrix.results.history.record import record_run  # loads SQLAlchemy
+
+    try:
+        database = chosen_database(None)
+        if database is None:
+            return f"{DATABASE_VARIABLE} is empty"
+        record_run(database, load_run(path))
+    except MatrixError as error:
+        return str(error)
+    return ""
 
 
 def _merged(infos: Sequence[RunInfo], closing: Closing) -> RunInfo:

@@ -74,6 +74,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="paths",
         default=[],
     )
+    parser.addini(
+        "matrix_history",
+        "record sessions that ran cases in the history, as 'matrix run' does with its runs",
+        type="bool",
+        default=False,
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -170,6 +176,8 @@ class Keeper:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._cases: list[str] = []
+        self._unrecorded = ""
+        """Why the session is not in the history, where it should be."""
         self._begun = time.monotonic()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -202,6 +210,10 @@ class Keeper:
             strict=bool(config.getini("xfail_strict")),
         )
         write_run(run_path(config), self._cases, closing)
+        if config.getini("matrix_history"):
+            from matrix.pytest_plugin.keeping import record
+
+            self._unrecorded = record(run_path(config))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the results are."""
@@ -209,3 +221,5 @@ class Keeper:
             from matrix.pytest_plugin.session import run_path
 
             terminalreporter.write_line(f"matrix: results in {run_path(self._config)}")
+            if self._unrecorded:
+                terminalreporter.write_line(f"matrix: not in the history: {self._unrecorded}")

@@ -1,7 +1,9 @@
 """A project of a user of the plugin, with a suite whose guests a fake QEMU plays."""
 
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,13 +13,14 @@ from typing import Any
 
 import pytest
 
-# Loaded before pytester runs sessions in this process: what such a session loads first is forgotten
-# at its end, and compiled modules cannot be loaded twice.
-import matrix.pytest_plugin.collecting
-import matrix.pytest_plugin.fixtures
-import matrix.pytest_plugin.keeping
-import matrix.pytest_plugin.reporting  # noqa: F401 - loaded, see above
+import matrix
 from matrix.pytest_plugin import plugin
+
+# All is loaded before pytester runs sessions in this process: what such a session loads first is
+# forgotten at its end, and what is loaded anew then, be it compiled or not, knows the old no more.
+for module in pkgutil.walk_packages(matrix.__path__, "matrix."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
 
 FAKE = Path(__file__).parents[1] / "fake_qemu.py"
 PROBE = {

@@ -58,6 +58,24 @@ def test_a_session_leaves_a_whole_run(mixed: Any, workers: int) -> None:
     assert (mixed.root / "out/cases/fake.bad.x86_64.tcg.qemu=fake/result.json").exists()
 
 
+def test_a_session_is_in_the_history_where_the_setting_says_so(
+    mixed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = mixed.root / "history.sqlite"
+    monkeypatch.setenv("MATRIX_DATABASE", str(database))
+    mixed.run_apart("scenario.yaml", "-k", "good", "--basetemp=first")
+    assert not database.exists()
+    asked = ("scenario.yaml", "-k", "good", "-o", "matrix_history=true")
+    result = mixed.run_apart(*asked, "--basetemp=second")
+    result.stdout.no_fnmatch_line("*not in the history*")
+    assert database.read_bytes().startswith(b"SQLite format 3")
+
+    database.write_text("no database")
+    result = mixed.run_apart(*asked, "--basetemp=third")
+    result.assert_outcomes(passed=1, deselected=2)
+    result.stdout.fnmatch_lines(["matrix: not in the history: *: it is damaged*"])
+
+
 def test_without_a_name_the_run_is_in_pytests_temporary_folder(mixed: Any) -> None:
     mixed.run("scenario.yaml", "--basetemp=temporary")
     assert verdicts(mixed.root / "temporary/matrix") == MIXED
