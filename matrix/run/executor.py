@@ -22,11 +22,11 @@ from matrix.results.directory import RunDirectory
 from matrix.run.launch import UnstartableError, make_launch
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import refresh_test
-from matrix.suites.verdict import Judgement, judge
 from matrix.vm.machine import Limits, run_guest
 
 if TYPE_CHECKING:
     from matrix.migration.chain import ChainResult
+    from matrix.suites.verdict import Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,8 @@ class LocalExecutor:
             return _not_started(assignment, str(error), self._run)
         if outcome.ending is Ending.INTERRUPTED:
             return None
+        from matrix.suites.verdict import judge  # loaded while a guest starts
+
         transcript = parser.finish()
         judgement = judge(
             decision.case.test,
@@ -162,7 +164,7 @@ class LocalExecutor:
         command: Path,
         outcome: Outcome,
         transcript: Transcript,
-        judgement: Judgement,
+        judgement: "Judgement",
     ) -> Attempt:
         return Attempt(
             number=assignment.attempt,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matrix.errors import HostError, SpawnError
 from matrix.inventory import Binary, Firmware, Inventory
-from matrix.model import Build, Launch
+from matrix.model import Launch
 from matrix.plan.command import EfiBoot, device_tree_command, is_module, launch_for, machine_of
 from matrix.plan.decisions import Run
 from matrix.plan.efi import DEVICE_TREE_NAME, SCRIPT_NAME, is_direct, partition_of
@@ -12,9 +12,7 @@ from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.kvmtool import launch_kvmtool
 from matrix.plan.planner import emulator_architecture, firmware_for
 from matrix.results.files import host_errors
-from matrix.suites.environment import Erratum, environment_text, parse_errata
 from matrix.suites.files import read_text
-from matrix.vm.tool import run_tool
 
 ENVIRONMENT_FILE = "environment"
 """Name, in the attempt's folder, of the initrd that tells a guest of its host."""
@@ -46,16 +44,8 @@ async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> L
     binary = _binary(decision, inventory)
     efi_boot = await _efi_boot(decision, binary, inventory, directory)
     initrd = ""
-    if case.build.environment and (efi_boot is None or is_direct(case.build)):
-        text = environment_text(
-            target=case.build.target,
-            accelerator=decision.accelerator.value,
-            qemu_version=binary.version,
-            qemu_version_text=binary.version_text,
-            kernel=inventory.host.kernel,
-            errata=_errata(case.build),
-        )
-        initrd = _written(directory / ENVIRONMENT_FILE, text)
+    if efi_boot is None or is_direct(case.build):
+        initrd = _environment(decision, inventory, directory, binary)
         if " " in initrd and is_module(case.build):
             raise UnstartableError(
                 "QEMU cannot open the initrd of an x86 guest in a path with a blank, "
@@ -68,17 +58,7 @@ def _kvmtool(decision: Run, inventory: Inventory, directory: Path) -> Launch:
     case = decision.case
     if not inventory.kvmtool:
         raise VanishedError("the kvmtool that the case was planned for is gone")
-    initrd = ""
-    if case.build.environment:
-        text = environment_text(
-            target=case.build.target,
-            accelerator=decision.accelerator.value,
-            qemu_version=(0, 0, 0),  # not told of kvmtool
-            qemu_version_text="",
-            kernel=inventory.host.kernel,
-            errata=_errata(case.build),
-        )
-        initrd = _written(directory / ENVIRONMENT_FILE, text)
+    initrd = _environment(decision, inventory, directory, None)
     return launch_kvmtool(case, inventory.kvmtool, inventory.host.architecture, initrd=initrd)
 
 
@@ -120,6 +100,8 @@ async def _write_partition(decision: Run, binary: Binary, folder: Path) -> None:
     if partition.device_tree:
         tree = folder / DEVICE_TREE_NAME
         command = device_tree_command(case, binary, decision.accelerator, str(tree))
+        from matrix.vm.tool import run_tool  # few builds want one
+
         try:
             # Where QEMU refuses the machine there is no tree; it will say so again when started.
             await run_tool(command, DEVICE_TREE_SECONDS)
@@ -133,13 +115,28 @@ def _written(path: Path, text: str) -> str:
     return str(path)
 
 
-def _errata(build: Build) -> tuple[Erratum, ...]:
-    """What the build says of host kernels' faults; nothing where it has no such file.
+def _environment(
+    decision: Run, inventory: Inventory, directory: Path, binary: Binary | None
+) -> str:
+    """The path of the initrd that tells a guest of its host and of ``binary``; empty where its
+    build wants none.
 
     Raises:
-        SuiteError: the file is unreadable or malformed.
+        SuiteError: the build's file of host kernels' faults is unreadable or malformed.
     """
+    build = decision.case.build
+    if not build.environment:
+        return ""
+    from matrix.suites.environment import environment_text, parse_errata
+
     path = Path(build.errata_file)
-    if not build.errata_file or not path.exists():
-        return ()
-    return parse_errata(read_text(path), str(path))
+    known = build.errata_file and path.exists()
+    text = environment_text(
+        target=build.target,
+        accelerator=decision.accelerator.value,
+        qemu_version=binary.version if binary else (0, 0, 0),  # not told of kvmtool
+        qemu_version_text=binary.version_text if binary else "",
+        kernel=inventory.host.kernel,
+        errata=parse_errata(read_text(path), str(path)) if known else (),
+    )
+    return _written(directory / ENVIRONMENT_FILE, text)

@@ -24,7 +24,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a run: Ctrl-C, a CI system's or service manager's word, the terminal gone."""
 
 
-LATER = ("matrix.run.stacks", "junitparser.xunit2", "matrix.results.reports", "matrix.results.text")
+LATER = (
+    "matrix.vm.watch",
+    "matrix.suites.verdict",
+    "matrix.run.stacks",
+    "junitparser.xunit2",
+    "matrix.results.reports",
+    "matrix.results.text",
+)
 """What is needed only at the end of guests and of the run: each is loaded while a guest starts,
 which is another process's work, so that a short run does not wait for it."""
 

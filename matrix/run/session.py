@@ -26,6 +26,8 @@ UNLIKELY = 0.5
 STARTING = 0.004
 """Seconds after which a QEMU has surely been spawned, and surely does not greet yet: that takes 20
 to 100 ms."""
+GREETING = 0.012
+"""Seconds in which it does not greet then."""
 
 
 @dataclass(slots=True)
@@ -53,8 +55,8 @@ class Session:
         *,
         meanwhile: Iterable[object] = (),
     ) -> None:
-        """One step of ``meanwhile`` is taken whenever a guest has been started and is not ready
-        yet; steps must be short, and need not all be taken."""
+        """Steps of ``meanwhile`` are taken whenever a guest has been started and is not ready yet;
+        they must be short, and need not all be taken."""
         self._meanwhile = iter(meanwhile)
         self._recorder = recorder
         self._executor = executor
@@ -145,11 +147,18 @@ class Session:
         running = Running(decision, job.key[1], time.monotonic(), ConsoleParser())
         self._running[job.key] = running
         self._progress.started(running)
-        asyncio.get_running_loop().call_later(STARTING, next, self._meanwhile, None)
+        asyncio.get_running_loop().call_later(STARTING, self._work_ahead)
         attempt = await self._executor.execute(
             Assignment(decision, job.key[1], directory), running.console, stop.event
         )
         self._ended.put_nowait((job, attempt))
+
+    def _work_ahead(self) -> None:
+        """Take steps of what is to be done meanwhile, for as long as QEMU has nothing to say."""
+        until = time.monotonic() + GREETING
+        for _ in self._meanwhile:
+            if time.monotonic() >= until:
+                return
 
     def _end(self, job: Job, attempt: Attempt | None) -> None:
         running = self._running.pop(job.key)

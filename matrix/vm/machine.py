@@ -9,7 +9,6 @@ from matrix.errors import HostError
 from matrix.model import Ending, Launch, Outcome
 from matrix.vm.session import Conclusion, Session, open_session
 from matrix.vm.tasks import first_of
-from matrix.vm.watch import Watch
 
 STDERR_LINES = 20
 """Lines of QEMU's stderr that an outcome carries; all of it is in qemu.log."""
@@ -91,6 +90,8 @@ async def _conclude(
 
     async def drive() -> Conclusion:
         failed = await session.boot(limits.start)
+        from matrix.vm.watch import Watch  # loaded while a guest starts
+
         return failed or await Watch(session, limits.timeout, limits.stall).run()
 
     async def interrupted(event: asyncio.Event) -> Conclusion:
