@@ -42,6 +42,7 @@ class Comparison:
     json: bool = False
     markdown: bool = False
     fail_on_regression: bool = False
+    fail_on_slower: bool = False
     database: str | None = None
 
 
@@ -63,6 +64,8 @@ def run_compare(comparison: Comparison) -> ExitCode:
     else:
         tally = _print_text(pairings, thresholds)
     if comparison.fail_on_regression and tally.regressions:
+        return ExitCode.NOT_PASSED
+    if comparison.fail_on_slower and tally.slower:
         return ExitCode.NOT_PASSED
     return ExitCode.OK
 

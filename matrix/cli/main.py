@@ -300,6 +300,9 @@ def compare(
     fail_on_regression: Annotated[
         bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures.")
     ] = False,
+    fail_on_slower: Annotated[
+        bool, typer.Option("--fail-on-slower", help="Exit 1 on times that grew beyond the noise.")
+    ] = False,
     database: HistoryDatabase = None,
 ) -> None:
     """Say what changed between two runs, or with --by between the variants of one."""
@@ -314,6 +317,7 @@ def compare(
         json=json,
         markdown=markdown,
         fail_on_regression=fail_on_regression,
+        fail_on_slower=fail_on_slower,
         database=database,
     )
     raise typer.Exit(run_compare(comparison))

@@ -54,6 +54,19 @@ def test_every_form_and_exit_code(two_runs: Any) -> None:
     assert done.stdout.startswith("### 1 new failure, 1 fix; 1 of 3 cases as before\n")
 
 
+def test_times_beyond_the_noise_fail_where_that_is_asked(two_runs: Any) -> None:
+    document = json.loads((two_runs.root / "first" / "results.json").read_text())
+    for case in document["cases"]:
+        case["seconds"] += 60
+        for attempt in case["attempts"]:
+            attempt["seconds"] += 60
+    (two_runs.root / "slow.json").write_text(json.dumps(document))
+    asked = ("--fail-on-regression", "--fail-on-slower")
+    assert two_runs.run("compare", "first/results.json", "slow.json", *asked).returncode == 1
+    assert two_runs.run("compare", "first/results.json", "slow.json", asked[0]).returncode == 0
+    assert two_runs.run("compare", "slow.json", "first/results.json", *asked).returncode == 0
+
+
 def test_the_variants_of_one_run(world: Any, scripts: Any) -> None:
     """Two QEMUs, told apart by the folder of scripts that each obeys."""
     world.suite(same=scripts.passing(), differs=scripts.passing())
