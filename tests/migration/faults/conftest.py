@@ -75,6 +75,8 @@ def run_fault(tmp_path: Path) -> RunFault:
             on_hop=hops.append,
             # One that has not begun to write has nothing to send: the hop is over before the fault.
             proves=True,
+            # Throttled, a guest has taken over a minute to converge on a crowded host.
+            hop_seconds=180,
         )
         chain = run_chain(request, directory, LIMITS, on_console=console.extend)
         return Ran(asyncio.run(chain), hops, console)
