@@ -253,7 +253,7 @@ def test_what_qemu_says_of_a_hop_is_not_what_its_guest_ended_of(
     script = {
         "cont": [["stdout", "begin\n"], FOREVER],
         "before": {"migrate": failed, "migrate-incoming": []},
-        "after": {"query-status": [["serve", 0.3], *LEAVE]},
+        "after": {"query-status": [FOR_A_WHILE, *LEAVE]},
     }
     result = chains.run(Request(once, make_fake(**script)))
     assert result.outcome.ending is Ending.EXITED
