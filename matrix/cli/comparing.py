@@ -14,7 +14,13 @@ from matrix.errors import ExitCode, NothingSelected, UsageError
 from matrix.results.compare.cases import compare_cases
 from matrix.results.compare.document import write_document
 from matrix.results.compare.markdown import gather_markdown, markdown
-from matrix.results.compare.matching import COMPARABLE_AXES, Pairing, pair_runs, pair_variants
+from matrix.results.compare.matching import (
+    COMPARABLE_AXES,
+    Pairing,
+    pair_runs,
+    pair_runs_apart,
+    pair_variants,
+)
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.sides import ComparedRun, StoredRun
 from matrix.results.compare.stored import load_results
@@ -93,7 +99,10 @@ def _pairings(comparison: Comparison) -> Sequence[Pairing]:
                 f"with --by AXIS ({', '.join(COMPARABLE_AXES)})"
             )
         case (_, _), True:
-            raise UsageError("--by compares the variants of one run: name only one")
+            if comparison.base:
+                raise UsageError("--base is of the variants of one run: of two the first is it")
+            a, b = _sides(comparison)
+            pairings = (pair_runs_apart(a, b, comparison.by),)
         case (_, _), False:
             a, b = _sides(comparison)
             pairings = (pair_runs(a, b),)
@@ -152,7 +161,8 @@ def _nothing_in_common(pairings: Sequence[Pairing]) -> str:
     ids_b = next((b for pairing in pairings for _, b in pairing.pairs if b), "")
     return (
         "the two runs have no case in common: cases are matched by id, and A's are like "
-        f"{printable(ids_a)!r}, B's like {printable(ids_b)!r}"
+        f"{printable(ids_a)!r}, B's like {printable(ids_b)!r}; runs that differ in one axis are "
+        "compared with --by AXIS, as --by qemu"
     )
 
 

@@ -280,7 +280,11 @@ def compare(
     ],
     by: Annotated[
         str,
-        typer.Option("--by", metavar="AXIS", help="Compare the variants of one run, as in qemu."),
+        typer.Option(
+            "--by",
+            metavar="AXIS",
+            help="Compare one run's variants, as in qemu; or runs apart in it.",
+        ),
     ] = "",
     base: Annotated[
         str, typer.Option("--base", metavar="VALUE", help="Of --by: what is compared with.")

@@ -90,6 +90,13 @@ def test_the_variants_of_one_run(world: Any, scripts: Any) -> None:
     assert done.returncode == 1
     assert done.stdout.startswith("1 new failure; 1 of 2 cases as before\n")
     assert "qemu: fake (A) → other (B)" in done.stdout
+    for name in ("fake", "other"):
+        given = ("--qemu", "fake=qemu", "--qemu", "other=qemu2", "--set", f"qemu={name}")
+        world.run("run", "scenario.yaml", *given, "-o", name)
+    apart = world.run("compare", "fake", "other", "--by", "qemu", "--fail-on-regression")
+    assert apart.returncode == 1
+    assert apart.stdout.startswith("1 new failure; 1 of 2 cases as before\n")
+
     back = world.run("compare", "out", "--by", "qemu", "--base", "other", "--fail-on-regression")
     assert back.returncode == 0
     assert back.stdout.startswith("1 fix; 1 of 2 cases as before\n")
@@ -109,7 +116,8 @@ def test_runs_without_a_common_case_exit_5(two_runs: Any) -> None:
     ("arguments", "message"),
     [
         (("first",), "Name a second run, or compare its variants with --by AXIS (accel, qemu"),
-        (("first", "second", "--by", "qemu"), "name only one"),
+        (("first", "second", "--by", "qemu", "--base", "x"), "of two the first is it"),
+        (("first", "second", "--by", "cpus"), "no such axis; did you mean 'cpu'?"),
         (("first", "--by", "cpus"), "no such axis; did you mean 'cpu'?"),
         (("first", "--by", "qemu"), "only qemu fake"),
         (("first", "second", "--base", "x"), "--base names a value of the axis"),

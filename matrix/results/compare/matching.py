@@ -53,6 +53,31 @@ def pair_runs(a: ComparedRun, b: ComparedRun) -> Pairing:
     return Pairing(a, b, tuple(pairs), run_differences(a, b))
 
 
+def pair_runs_apart(a: ComparedRun, b: ComparedRun, axis: str) -> Pairing:
+    """Two runs that were made with another value of ``axis`` each, as by ``--set qemu=NAME``:
+    cases equal but for it.
+
+    Raises:
+        UsageError: no such axis, or a run has several of its values.
+    """
+    _check_axis(axis)
+    sides: list[dict[object, str]] = []
+    for record in (a, b):
+        ids: dict[object, str] = {}
+        for decision in record.decisions:
+            other = ids.setdefault(_rest(decision.case, axis), decision.case.id)
+            if other != decision.case.id:
+                raise UsageError(
+                    f"{shown(record.run.given)} has several values of {axis}, as in "
+                    f"{printable(other)} and {printable(decision.case.id)}: compare the variants "
+                    f"of one run, or two runs of one value each"
+                )
+        sides.append(ids)
+    keys = dict.fromkeys((*sides[0], *sides[1]))
+    pairs = tuple((sides[0].get(key), sides[1].get(key)) for key in keys)
+    return Pairing(a, b, pairs, run_differences(a, b))
+
+
 def pair_variants(record: ComparedRun, axis: str, base: str = "") -> tuple[Pairing, ...]:
     """Variants of one run: cases equal but for ``axis``, each value beside the base.
 
@@ -68,8 +93,7 @@ def pair_variants(record: ComparedRun, axis: str, base: str = "") -> tuple[Pairi
     Raises:
         UsageError: no such axis, or the run has no such value, or no other.
     """
-    if axis not in COMPARABLE_AXES:
-        raise UsageError(f"--by {quoted(axis)}: no such axis; {one_of(axis, COMPARABLE_AXES)}")
+    _check_axis(axis)
     groups: dict[object, dict[_Value, str]] = {}
     values: dict[_Value, None] = {}
     for decision in record.decisions:
@@ -80,6 +104,11 @@ def pair_variants(record: ComparedRun, axis: str, base: str = "") -> tuple[Pairi
     return tuple(
         _variant_pairing(record, axis, chosen, value, groups) for value in values if value != chosen
     )
+
+
+def _check_axis(axis: str) -> None:
+    if axis not in COMPARABLE_AXES:
+        raise UsageError(f"--by {quoted(axis)}: no such axis; {one_of(axis, COMPARABLE_AXES)}")
 
 
 def written(axis: str, value: _Value) -> str:

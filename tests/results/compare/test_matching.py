@@ -4,7 +4,7 @@ import pytest
 
 from matrix.errors import UsageError
 from matrix.model import Accelerator
-from matrix.results.compare.matching import pair_runs, pair_variants
+from matrix.results.compare.matching import pair_runs, pair_runs_apart, pair_variants
 from matrix.results.record import RunRecord
 
 
@@ -34,6 +34,20 @@ def pairs(record: RunRecord, axis: str, base: str = "") -> dict[tuple[str, str],
         ]
         for pairing in pair_variants(record, axis, base)
     }
+
+
+def test_two_runs_are_matched_by_all_but_the_axis(make: Any, recorded: Any) -> None:
+    a = variants(make, recorded, {"qemu": "10.0", "cpu": "max"}, {"qemu": "10.0"})
+    b = variants(make, recorded, {"qemu": "11.1"}, {"qemu": "11.1", "test": "smp"})
+    assert pair_runs_apart(a, b, "qemu").pairs == (
+        ("smoke.boot.x86_64.auto.qemu=10.0.cpu=max", None),
+        ("smoke.boot.x86_64.auto.qemu=10.0", "smoke.boot.x86_64.auto.qemu=11.1"),
+        (None, "smoke.smp.x86_64.auto.qemu=11.1"),
+    )
+    with pytest.raises(UsageError, match="has several values of cpu, as in"):
+        pair_runs_apart(a, b, "cpu")
+    with pytest.raises(UsageError, match="no such axis"):
+        pair_runs_apart(a, b, "arch")
 
 
 def test_variants_are_matched_by_all_but_the_axis(make: Any, recorded: Any) -> None:
