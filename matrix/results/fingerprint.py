@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ValidationError, from_json
 
 from matrix import __version__
 from matrix.errors import UsageError
@@ -18,6 +18,9 @@ from matrix.model import Architecture
 from matrix.results.files import host_errors, read_bounded, shown, written_atomically
 from matrix.results.json_text import first_complaint, json_bytes
 from matrix.results.printable import printable
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 FORMAT = 1
 """Version of the run directory's format; one that only adds keys keeps its number."""
@@ -91,8 +94,8 @@ class RunInfo:
     """Whether KVM works, so that a run says why it used what it did."""
     arguments: tuple[str, ...] = ()
     """The command line of the run, as typed."""
-    options: Mapping[str, JsonValue] = field(default_factory=dict)
-    """The options that a resumed run must keep (``strict``, …); only ever read."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """The options that a resumed run must keep (``strict``, …), of JSON's types; only ever read."""
 
     def qemu_version(self, qemu: str, architecture: Architecture) -> str:
         """The version of an installation's emulator; empty where the run does not say."""
@@ -107,7 +110,7 @@ def run_info(
     inventory: Inventory,
     *,
     arguments: tuple[str, ...] = (),
-    options: Mapping[str, JsonValue] | None = None,
+    options: Mapping[str, object] | None = None,
     digests: bool = False,
 ) -> RunInfo:
     """The fingerprint of a run that starts now on this host.
@@ -178,5 +181,7 @@ def read_run_info(path: Path) -> RunInfo:
 
 
 @cache
-def _adapter() -> TypeAdapter[RunInfo]:
+def _adapter() -> "TypeAdapter[RunInfo]":
+    from pydantic import TypeAdapter  # 50 ms, which only readers need
+
     return TypeAdapter(RunInfo)

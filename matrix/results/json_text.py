@@ -4,8 +4,12 @@ import json
 import re
 from typing import Literal
 
-from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+from pydantic_core import (
+    PydanticSerializationError,
+    ValidationError,
+    to_json,
+    to_jsonable_python,
+)
 
 from matrix.results.printable import printable
 

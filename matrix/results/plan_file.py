@@ -10,10 +10,9 @@ so that a file cut short by a copy is noticed.
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import PydanticSerializationError, ValidationError, from_json, to_json
 
 from matrix.errors import Place, UsageError
 from matrix.model import Build, Expectation, RunSettings, Test, Variant
@@ -22,6 +21,9 @@ from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, open_regular, shown, written_atomically
 from matrix.results.json_text import Unusable, first_complaint
 from matrix.results.printable import printable
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 LONGEST_LINE = 2**22
 """Bytes; a test or a decision takes a few hundred."""
@@ -166,5 +168,7 @@ class _PlanReader:
 
 
 @cache
-def _adapter(kind: type[_Plain]) -> TypeAdapter[_Plain]:
+def _adapter(kind: type[_Plain]) -> "TypeAdapter[_Plain]":
+    from pydantic import TypeAdapter  # 50 ms, which only readers need
+
     return TypeAdapter(kind)

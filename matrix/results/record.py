@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
 from matrix.errors import ExitCode, Place, Problem, UsageError
 from matrix.model import Attempt, Verdict
@@ -22,6 +22,9 @@ from matrix.results.json_text import Unusable, first_complaint
 from matrix.results.outcome import CaseResult, exit_code, merge, merged_verdict
 from matrix.results.plan_file import read_plan
 from matrix.results.printable import printable
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 MOST_PROBLEMS = 100
 """How many unusable lines of a journal are named; the rest is only counted."""
@@ -320,5 +323,7 @@ def _number(event: dict[str, Any], key: str) -> int:
 
 
 @cache
-def _adapter() -> TypeAdapter[Attempt]:
+def _adapter() -> "TypeAdapter[Attempt]":
+    from pydantic import TypeAdapter  # 50 ms, which only readers need
+
     return TypeAdapter(Attempt)
