@@ -84,13 +84,16 @@ class LocalExecutor:
             launch = await make_launch(decision, self._inventory, directory)
         except (SuiteError, UnstartableError) as error:
             return _not_started(assignment, str(error), self._run)
-        command = self._run.write_command(directory, launch, decision.case.id)
+        # A file takes a moment to create: it is, as soon as this coroutine waits for its QEMU.
+        writing = asyncio.create_task(self._write_command(directory, launch, decision.case.id))
         try:
             outcome, migrated = await self._run_guest(
                 assignment, decision, launch, parser, interrupt
             )
         except (SuiteError, UnstartableError) as error:
             return _not_started(assignment, str(error), self._run)
+        finally:
+            command = await writing
         if outcome.ending is Ending.INTERRUPTED:
             return None
         from matrix.suites.verdict import judge  # loaded while a guest starts
@@ -121,6 +124,9 @@ class LocalExecutor:
         if migrated is not None:
             attempt = replace(attempt, migration=migrated.summary)
         return considered(attempt, decision.expected)
+
+    async def _write_command(self, directory: Path, launch: Launch, case_id: str) -> Path:
+        return self._run.write_command(directory, launch, case_id)
 
     async def _run_guest(
         self,

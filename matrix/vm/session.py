@@ -100,7 +100,7 @@ class Session:
     async def start(
         self, launch: Launch, log_bytes: int, *, typing: bool = False, incoming: bool = False
     ) -> None:
-        """Open the logs and start QEMU, stopped (``-S``), with its monitor on a socketpair.
+        """Start QEMU, stopped (``-S``), with its monitor on a socketpair, and open the logs.
 
         A program that has no monitor runs its guest from here on. With ``typing`` its input is a
         pipe for :meth:`type`; with ``incoming`` it waits for ``migrate-incoming``, and not for
@@ -111,8 +111,6 @@ class Session:
             SpawnError: QEMU cannot be started.
         """
         self._launch = launch
-        if self._logs is None:
-            self._logs = Logs(self.directory, log_bytes, monitor=launch.monitor)
         with contextlib.ExitStack() as theirs:
             stdout = self._pipe(theirs, self._console_output)
             stderr = self._pipe(theirs, self._error_output)
@@ -129,14 +127,20 @@ class Session:
                 options += ("-incoming", "defer") if incoming else ()
             else:
                 self._released = True
-            self.process = await spawn(
-                (*launch.argv, *options),
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                pass_fds=passed,
-                environment=launch.environment,
-            )
+            try:
+                self.process = await spawn(
+                    (*launch.argv, *options),
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    pass_fds=passed,
+                    environment=launch.environment,
+                )
+            finally:
+                # Creating three files takes a millisecond, in which QEMU can start already; what
+                # it says is only read when this coroutine waits.
+                if self._logs is None:
+                    self._logs = Logs(self.directory, log_bytes, monitor=launch.monitor)
         self.process.on_exit(self._exited)
 
     async def connect(self, seconds: float, *, release: bool = False) -> Conclusion | None:
