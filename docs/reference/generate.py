@@ -2,11 +2,12 @@
 
 The scenario format comes from its JSON Schema, the command line from the program itself, the
 metrics from what is registered. What docstrings say is rendered by mkdocstrings from pages that
-name a module.
+name a module. The trust model is SECURITY.md, which hosts of repositories look for at the top.
 """
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -31,6 +32,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     }
     for name, text in pages.items():
         files.append(File.generated(config, f"reference/{name}.md", content=text))
+    trust = Path(config.config_file_path).with_name("SECURITY.md").read_text(encoding="utf-8")
+    files.append(File.generated(config, "explanation/trust.md", content=trust))
     return files
 
 

@@ -39,3 +39,4 @@ def test_reference_pages_come_from_the_code(site: Path) -> None:
     assert "The verdict changed between repeats." in words(reference / "vocabulary.html")
     assert "accelerator_reason" in words(reference / "results.html")
     assert "pytest's number for the same" in words(reference / "exit-codes.html")
+    assert "Reporting a vulnerability" in words(site / "explanation" / "trust.html")
