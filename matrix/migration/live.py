@@ -130,28 +130,28 @@ class Injector(Protocol):
     def fault(self) -> Fault | None: ...  # noqa: D102 - see Bystander
 
     @property
-    def compares(self) -> bool: ...  # noqa: D102
+    def compares(self) -> bool: ...  # noqa: D102 - see Bystander
 
     @property
-    def starts_postcopy(self) -> bool: ...  # noqa: D102
+    def starts_postcopy(self) -> bool: ...  # noqa: D102 - see Bystander
 
-    def adapt(self, launch: Launch) -> Launch: ...  # noqa: D102
+    def adapt(self, launch: Launch) -> Launch: ...  # noqa: D102 - see Bystander
 
-    async def before_listening(self, hop: LiveHop) -> None: ...  # noqa: D102
+    async def before_listening(self, hop: LiveHop) -> None: ...  # noqa: D102 - see Bystander
 
-    async def before_migrating(self, hop: LiveHop) -> None: ...  # noqa: D102
+    async def before_migrating(self, hop: LiveHop) -> None: ...  # noqa: D102 - see Bystander
 
-    async def on_event(self, hop: LiveHop, side: str, what: str) -> None: ...  # noqa: D102
+    async def on_event(self, hop: LiveHop, side: str, what: str) -> None: ...  # noqa: D102 - see Bystander
 
-    async def before_ending(self, hop: LiveHop, end: HopEnd) -> None: ...  # noqa: D102
+    async def before_ending(self, hop: LiveHop, end: HopEnd) -> None: ...  # noqa: D102 - see Bystander
 
-    async def after_end(self, hop: LiveHop, end: HopEnd) -> None: ...  # noqa: D102
+    async def after_end(self, hop: LiveHop, end: HopEnd) -> None: ...  # noqa: D102 - see Bystander
 
-    async def close(self) -> None: ...  # noqa: D102
+    async def close(self) -> None: ...  # noqa: D102 - see Bystander
 
-    def patient(self, hop: LiveHop) -> bool: ...  # noqa: D102
+    def patient(self, hop: LiveHop) -> bool: ...  # noqa: D102 - see Bystander
 
-    def judge(self, hop: LiveHop, end: HopEnd) -> str: ...  # noqa: D102
+    def judge(self, hop: LiveHop, end: HopEnd) -> str: ...  # noqa: D102 - see Bystander
 
 
 class Bystander:
