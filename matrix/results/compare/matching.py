@@ -42,15 +42,26 @@ class Pairing:
 
 
 def pair_runs(a: ComparedRun, b: ComparedRun) -> Pairing:
-    """Two runs: cases of the same id, in A's order, then those that only B has."""
-    ids_a = [decision.case.id for decision in a.decisions]
-    ids_b = dict.fromkeys(decision.case.id for decision in b.decisions)
-    pairs: list[tuple[str | None, str | None]] = [
-        (each, each if each in ids_b else None) for each in ids_a
-    ]
-    known = set(ids_a)
-    pairs += [(None, each) for each in ids_b if each not in known]
-    return Pairing(a, b, tuple(pairs), run_differences(a, b))
+    """Two runs: cases of the same id, in A's order, then those that only B has.
+
+    Ids begin with the scenario's name. Runs of one scenario each that have no id in common are
+    matched by the rest: the same tests in place and migrated, for one.
+    """
+    ids_a, ids_b = (
+        {decision.case.id: decision.case.id for decision in run.decisions} for run in (a, b)
+    )
+    if not ids_a.keys() & ids_b.keys() and all(len(_scenarios(run)) == 1 for run in (a, b)):
+        ids_a, ids_b = (
+            {each.removeprefix(f"{_scenarios(run)[0]}."): each for each in ids}
+            for run, ids in ((a, ids_a), (b, ids_b))
+        )
+    keys = dict.fromkeys((*ids_a, *ids_b))
+    pairs = tuple((ids_a.get(key), ids_b.get(key)) for key in keys)
+    return Pairing(a, b, pairs, run_differences(a, b))
+
+
+def _scenarios(run: ComparedRun) -> tuple[str, ...]:
+    return tuple({decision.case.scenario for decision in run.decisions})
 
 
 def pair_runs_apart(a: ComparedRun, b: ComparedRun, axis: str) -> Pairing:

@@ -20,6 +20,29 @@ def test_cases_of_two_runs_are_matched_by_id(make: Any, recorded: Any) -> None:
     assert pairing.axis == ""
 
 
+def test_runs_of_two_scenarios_are_matched_by_what_follows_their_names(
+    make: Any, recorded: Any
+) -> None:
+    def run(*cases: tuple[str, str]) -> RunRecord:
+        made: list[Any] = [
+            (make.run(make.case(test, scenario=scenario)), []) for scenario, test in cases
+        ]
+        record: RunRecord = recorded(made).record
+        return record
+
+    still = run(("still", "x"), ("still", "y"))
+    moved = run(("moved", "y"), ("moved", "new"))
+    assert pair_runs(still, moved).pairs == (
+        ("still.x.x86_64.auto", None),
+        ("still.y.x86_64.auto", "moved.y.x86_64.auto"),
+        (None, "moved.new.x86_64.auto"),
+    )
+    several = run(("moved", "y"), ("other", "x"))
+    assert pair_runs(still, several).common == 0
+    both = run(("still", "x"), ("moved", "y"))
+    assert pair_runs(still, both).common == 1  # by id, as they have ids in common
+
+
 def variants(make: Any, recorded: Any, *axes: dict[str, Any]) -> RunRecord:
     record: RunRecord = recorded(
         [(make.run(make.case(**{"test": "boot", **each})), []) for each in axes]
