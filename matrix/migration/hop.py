@@ -30,6 +30,10 @@ SETTLING = 3.0
 """Seconds from the loss of a monitor to QEMU's exit and last words (2 s at most)."""
 LAST_MOMENT = 1.0
 """Seconds in which the end of a guest on the destination is seen, after its source has told."""
+LAST_WORDS = 0.5
+"""Seconds in which a destination that does not take the stream says so and exits."""
+TAKING = ("active", "failed", "postcopy-active")
+"""Statuses of a destination that has begun to read."""
 GONE_WRONG = ("failed", "cancelled")
 IN_POSTCOPY = ("postcopy-active", "postcopy-paused", "postcopy-recover", "postcopy-recover-setup")
 
@@ -227,6 +231,9 @@ def decide(hop: LiveHop, injector: Injector) -> HopEnd | None:
 
 async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
     """The hop has not happened: end the destination, and see to it that the source runs."""
+    if end.outcome is HopOutcome.FAILED and hop.destination.status in TAKING:
+        # The source sees no more than a broken pipe; why it broke is said by who broke it.
+        await hop.destination.board.until(lambda: not hop.destination.alive, LAST_WORDS)
     await put_off_cancellation(hop.destination.kill())
     if end.guest_ended:
         return end
@@ -238,6 +245,8 @@ async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
     try:
         if await source.running():
             return end
+        if source.session.run_state == Ending.INTERNAL_ERROR:
+            return HopEnd(HopOutcome.CANCELLED, "KVM gave the vCPU up", guest_ended=True)
         if source.status in GONE_WRONG:  # after a failed switchover it resumes by itself
             await source.board.until(lambda: not source.alive or _resumed(source), 1.0)
         # One that has completed is stopped: it may go on, as the destination is no more.

@@ -371,7 +371,7 @@ class Hopper:
 
     async def _unproven(self, end: HopEnd) -> str:
         """Why the guest has not shown that it lives after the hop; empty where it has."""
-        if end.outcome is HopOutcome.LOST or not self.current.alive:
+        if end.outcome is HopOutcome.LOST or end.guest_ended or not self.current.alive:
             return ""
         try:
             running = await self.current.running()

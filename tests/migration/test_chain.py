@@ -105,6 +105,42 @@ def test_a_source_that_stays_stopped_is_continued(
     assert not result.lost
 
 
+def test_the_destination_says_why_the_source_sees_a_broken_pipe(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": [ACTIVE, FAILED], "migrate-incoming": [ACTIVE]},
+        "replies": {"query-migrate": {"status": "failed", "error-desc": "Broken pipe"}},
+        "after": {
+            "migrate-incoming": [
+                ["sleep", 0.2],
+                ["stderr", "qemu-system-x: Unknown combination of migration flags: 0x0\n"],
+                ["exit", 1],
+            ]
+        },
+    }
+    result = chains.run(Request(once, make_fake(**script)), stop_after=1)
+    assert chains.hops[0].reason == (
+        "the hop failed: Broken pipe; the destination: Unknown combination of migration flags: 0x0"
+    )
+    assert not result.lost
+
+
+def test_a_guest_that_kvm_gives_up_in_a_hop_is_not_lost_by_it(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": [["state", "internal-error"]], "migrate-incoming": []},
+        "errors": {"migrate": ["GenericError", "Guest is waiting for a reset"]},
+        "after": {"query-status": [["sleep", 0.2], STOP]},  # seen by the hop before the watch
+    }
+    result = chains.run(Request(once, make_fake(**script)))
+    assert result.outcome.ending is Ending.INTERNAL_ERROR
+    assert (result.lost, result.bad, chains.hops) == ("", (), [])
+
+
 def test_a_source_that_dies_loses_the_guest(
     chains: Chains, make_fake: MakeFake, once: Migration
 ) -> None:
