@@ -249,6 +249,8 @@ class RunSettings:
     """How often a case that did not pass is tried again; one that then passes is flaky."""
     until_fail: bool = False
     """Whether repeats end with the first one that does not pass."""
+    alone: bool = False
+    """Whether nothing else of the run runs meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

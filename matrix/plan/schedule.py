@@ -3,7 +3,7 @@
 Events in (:meth:`Scheduler.finished`, :meth:`Scheduler.add`), instructions out
 (:meth:`Scheduler.start`). Longest first, by the last known duration, because the longest case
 bounds the run from below (Graham's LPT rule); within what the host has of vCPUs and memory, or up
-to a fixed number of jobs.
+to a fixed number of jobs; one at a time where a job is to be alone.
 """
 
 from bisect import insort
@@ -38,6 +38,8 @@ class Job:
     """Bytes."""
     estimate: float
     """Seconds that it will likely take."""
+    alone: bool = False
+    """Nothing else may run meanwhile."""
 
 
 def _longest_first(job: Job) -> float:
@@ -50,6 +52,7 @@ class _Queue:
 
     vcpus: int
     memory: int
+    alone: bool
     jobs: deque[Job] = field(default_factory=deque)
     passed: int = 0
 
@@ -62,7 +65,9 @@ class Scheduler:
         self._running: dict[tuple[int, int], Job] = {}
         self._vcpus = 0
         self._memory = 0
-        self._queues: dict[tuple[int, int], _Queue] = {}
+        self._quiet = False
+        """A job runs that is to be alone."""
+        self._queues: dict[tuple[int, int, bool], _Queue] = {}
         self._waiting = 0
         for job in sorted(jobs, key=_longest_first):
             self._queue(job).append(job)
@@ -98,12 +103,24 @@ class Scheduler:
             started.append(job)
         return started
 
+    def upcoming(self) -> Job | None:
+        """The waiting job that will likely start next, if the host has something left for it: a
+        vCPU that nobody uses, and the memory. None where it has not, or where nothing runs, or one
+        that is to be alone."""
+        idle = 0 < self._vcpus < self._capacity.vcpus
+        if not self._queues or not idle or self._quiet:
+            return None
+        queue = max(self._queues.values(), key=lambda queue: queue.jobs[0].estimate)
+        fits = self._memory + queue.memory <= self._capacity.memory
+        return queue.jobs[0] if fits else None
+
     def finished(self, key: tuple[int, int]) -> None:
         """A running job has ended. Raises KeyError for one that is not running."""
         job = self._running.pop(key)
-        vcpus, memory = self._size(job)
+        vcpus, memory, _ = self._size(job)
         self._vcpus -= vcpus
         self._memory -= memory
+        self._quiet = False  # it was the only one, if there was any
         assert self._vcpus >= 0  # noqa: S101 - an invariant of this class, not input
         assert self._memory >= 0  # noqa: S101 - as above
 
@@ -113,10 +130,10 @@ class Scheduler:
         size = self._size(job)
         return self._queues.setdefault(size, _Queue(*size)).jobs
 
-    def _size(self, job: Job) -> tuple[int, int]:
+    def _size(self, job: Job) -> tuple[int, int, bool]:
         """What a job counts for: never more than the host, or it could never start."""
         capacity = self._capacity
-        return min(job.vcpus, capacity.vcpus), min(job.memory, capacity.memory)
+        return min(job.vcpus, capacity.vcpus), min(job.memory, capacity.memory), job.alone
 
     def _next(self) -> Job | None:
         passed: list[_Queue] = []
@@ -131,6 +148,8 @@ class Scheduler:
         return None
 
     def _fits(self, queue: _Queue) -> bool:
+        if self._quiet or (queue.alone and self._running):
+            return False
         if self._capacity.jobs is not None:
             return len(self._running) < self._capacity.jobs
         return (
@@ -142,8 +161,9 @@ class Scheduler:
         job = queue.jobs.popleft()
         queue.passed = 0
         if not queue.jobs:
-            del self._queues[queue.vcpus, queue.memory]
+            del self._queues[queue.vcpus, queue.memory, queue.alone]
         self._running[job.key] = job
+        self._quiet = job.alone
         self._vcpus += queue.vcpus
         self._memory += queue.memory
         self._waiting -= 1

@@ -31,6 +31,8 @@ class Recorder:
         self.record = record
         self.run = record.run
         self._journal = journal
+        self._prepared: dict[tuple[str, int], Path] = {}
+        """Folders of attempts that have not begun."""
 
     @classmethod
     def start(cls, path: Path, info: RunInfo, decisions: Sequence[Decision]) -> Self:
@@ -86,8 +88,18 @@ class Recorder:
         """What is still to be run of a case, by what its finished attempts came to."""
         return self.record.expected(case.id)
 
+    def prepare(self, case: Case, number: int) -> Path:
+        """Make the folder of an attempt, which does not begin by that.
+
+        Raises:
+            HostError: the disk fails us.
+        """
+        folder = self._folder(case, number)
+        self._prepared[case.id, number] = folder
+        return folder
+
     def begin(self, case: Case, number: int) -> Path:
-        """Begin an attempt: journal it and make its folder.
+        """Begin an attempt: journal it, and make its folder unless it was prepared.
 
         Raises:
             HostError: the disk fails us.
@@ -95,6 +107,9 @@ class Recorder:
         self.record.start(case.id, number)
         event = {"event": EventName.ATTEMPT_STARTED, "case": case.id, "attempt": number}
         self._journal.append(event)
+        return self._prepared.pop((case.id, number), None) or self._folder(case, number)
+
+    def _folder(self, case: Case, number: int) -> Path:
         return self.run.begin_attempt(case.id, number, most_attempts(case.settings))
 
     def finish(self, case: Case, attempt: Attempt) -> CaseResult | None:

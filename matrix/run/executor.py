@@ -42,13 +42,18 @@ class Executor(Protocol):
     """Where cases run."""
 
     async def execute(
-        self, assignment: Assignment, parser: ConsoleParser, interrupt: asyncio.Event
+        self,
+        assignment: Assignment,
+        parser: ConsoleParser,
+        interrupt: asyncio.Event,
+        turn: asyncio.Event | None = None,
     ) -> Attempt | None:
         """Run one attempt; None when it was interrupted.
 
-        The guest's console goes through ``parser``, whose last line a progress display may show.
-        Never raises for what QEMU or the guest does. Raises HostError where this host cannot go
-        on (a full disk), and CancelledError once its QEMU has been reaped.
+        Until ``turn`` is set the guest stays stopped; with none it runs at once. Its console goes
+        through ``parser``, whose last line a progress display may show. Never raises for what QEMU
+        or the guest does. Raises HostError where this host cannot go on (a full disk), and
+        CancelledError once its QEMU has been reaped.
         """
         ...
 
@@ -75,7 +80,11 @@ class LocalExecutor:
         self._on_hop = on_hop
 
     async def execute(
-        self, assignment: Assignment, parser: ConsoleParser, interrupt: asyncio.Event
+        self,
+        assignment: Assignment,
+        parser: ConsoleParser,
+        interrupt: asyncio.Event,
+        turn: asyncio.Event | None = None,
     ) -> Attempt | None:
         """See :class:`Executor`."""
         directory = assignment.directory
@@ -88,7 +97,7 @@ class LocalExecutor:
         writing = asyncio.create_task(self._write_command(directory, launch, decision.case.id))
         try:
             outcome, migrated = await self._run_guest(
-                assignment, decision, launch, parser, interrupt
+                assignment, decision, launch, parser, interrupt, turn
             )
         except (SuiteError, UnstartableError) as error:
             return _not_started(assignment, str(error), self._run)
@@ -135,6 +144,7 @@ class LocalExecutor:
         launch: Launch,
         parser: ConsoleParser,
         interrupt: asyncio.Event,
+        turn: asyncio.Event | None,
     ) -> "tuple[Outcome, ChainResult | None]":
         """How its QEMU ended and, of a guest that is migrated, what its hops came to.
 
@@ -145,10 +155,13 @@ class LocalExecutor:
         limits = Limits(timeout=time_limit(case), stall=case.settings.stall)
         if case.migration is None:
             outcome = await run_guest(
-                launch, directory, limits, on_console=parser.feed, interrupt=interrupt
+                launch, directory, limits, on_console=parser.feed, interrupt=interrupt, turn=turn
             )
             return outcome, None
         from matrix.run.migrating import migrate_case  # most runs migrate nothing
+
+        if turn is not None:
+            await turn.wait()
 
         result = await migrate_case(
             decision,

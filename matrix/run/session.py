@@ -9,8 +9,10 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from matrix.model import Attempt, Case, Verdict
+from matrix.plan.ahead import can_wait_started
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.forecast import Forecast
 from matrix.plan.schedule import Capacity, Job, Scheduler
@@ -42,6 +44,18 @@ class Stop:
         return self.event.is_set()
 
 
+@dataclass(slots=True)
+class _Prepared:
+    """An attempt whose QEMU is started, or has been."""
+
+    job: Job
+    folder: Path
+    task: asyncio.Task[None] | None = None
+    console: ConsoleParser = field(default_factory=ConsoleParser)
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when its guest may run."""
+
+
 class Session:
     """One execution of a plan."""
 
@@ -64,6 +78,8 @@ class Session:
         self._progress = progress
         self._durations = durations
         self._running: dict[tuple[int, int], Running] = {}
+        self._prepared: _Prepared | None = None
+        """The attempt that waits for its turn with its QEMU started."""
         self._ended: asyncio.Queue[tuple[Job, Attempt | None]] = asyncio.Queue()
         self._interrupted: list[Case] = []
         self._decisions: list[Decision] = []
@@ -100,16 +116,44 @@ class Session:
                 while not self._ended.empty():
                     self._end(*self._ended.get_nowait())
                 raise
+            if self._prepared is not None and self._prepared.task is not None:
+                self._prepared.task.cancel()  # asked to stop before its turn came
         if self._interrupted:
             self._progress.interrupted(tuple(self._interrupted))
         return tuple(self._interrupted)
 
     def _start(self, tasks: asyncio.TaskGroup, stop: Stop) -> bool:
         """Start what there is room for, unless we are to stop; whether there was anything."""
-        jobs = [] if stop.requested else self._scheduler.start()
+        if stop.requested:
+            return False
+        jobs = self._scheduler.start()
         for job in jobs:
-            tasks.create_task(self._execute(job, self._decisions[job.key[0]], stop))
+            prepared, decision = self._prepared, self._run(job)
+            if prepared is not None and prepared.job.key == job.key:
+                self._prepared = None
+            else:
+                prepared = self._prepare(tasks, job, stop)
+            self._recorder.begin(decision.case, job.key[1])
+            running = Running(decision, job.key[1], time.monotonic(), prepared.console)
+            self._running[job.key] = running
+            self._progress.started(running)
+            prepared.turn.set()
+        if self._prepared is None:
+            upcoming = self._scheduler.upcoming()
+            if upcoming is not None and can_wait_started(self._run(upcoming)):
+                self._prepared = self._prepare(tasks, upcoming, stop)
         return bool(jobs)
+
+    def _prepare(self, tasks: asyncio.TaskGroup, job: Job, stop: Stop) -> _Prepared:
+        case, number = self._run(job).case, job.key[1]
+        prepared = _Prepared(job, self._recorder.prepare(case, number))
+        prepared.task = tasks.create_task(self._execute(prepared, stop))
+        return prepared
+
+    def _run(self, job: Job) -> Run:
+        decision = self._decisions[job.key[0]]
+        assert isinstance(decision, Run)  # noqa: S101 - only these became jobs
+        return decision
 
     def _startable(self, index: int) -> list[Job]:
         """The attempts of a case that can be started and were not yet, and are counted here.
@@ -133,24 +177,24 @@ class Session:
             hangs = any(HANGING & set(each.verdicts) for each in decision.expected)
             known = decision.case.timeout * (1 if hangs else UNLIKELY)
         estimate = known * (1 + expected.later)
+        settings = decision.case.settings
         return [
-            Job((index, number), decision.vcpus, decision.memory, estimate) for number in numbers
+            Job((index, number), decision.vcpus, decision.memory, estimate, settings.alone)
+            for number in numbers
         ]
 
     def _known(self, case: Case) -> float | None:
         """Seconds that the case took last time."""
         return self._durations.get(case.id)
 
-    async def _execute(self, job: Job, decision: Decision, stop: Stop) -> None:
-        assert isinstance(decision, Run)  # noqa: S101 - only these became jobs
-        directory = self._recorder.begin(decision.case, job.key[1])
-        running = Running(decision, job.key[1], time.monotonic(), ConsoleParser())
-        self._running[job.key] = running
-        self._progress.started(running)
+    async def _execute(self, prepared: _Prepared, stop: Stop) -> None:
+        job = prepared.job
+        assignment = Assignment(self._run(job), job.key[1], prepared.folder)
         asyncio.get_running_loop().call_later(STARTING, self._work_ahead)
         attempt = await self._executor.execute(
-            Assignment(decision, job.key[1], directory), running.console, stop.event
+            assignment, prepared.console, stop.event, prepared.turn
         )
+        await prepared.turn.wait()  # what QEMU refuses may be over before its turn
         self._ended.put_nowait((job, attempt))
 
     def _work_ahead(self) -> None:

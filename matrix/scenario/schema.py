@@ -90,6 +90,11 @@ class RunSection(Section):
     until_fail: Boolean | None = Field(
         None, description="End the repeats of a case with the first that does not pass."
     )
+    alone: Boolean | None = Field(
+        None,
+        description="Run each case with nothing else of the run beside it, whatever the host has "
+        "room for: for guests that measure time.",
+    )
 
 
 def _list_of(value: Any) -> Any:

@@ -41,6 +41,7 @@ async def run_guest(
     *,
     on_console: Callable[[bytes], None] = _nobody,
     interrupt: asyncio.Event | None = None,
+    turn: asyncio.Event | None = None,
 ) -> Outcome:
     """Run one QEMU to its end, whatever that is, and tell it.
 
@@ -51,6 +52,8 @@ async def run_guest(
         limits: time and space.
         on_console: gets the console's bytes as they come; not to block.
         interrupt: when it is set, QEMU is asked to quit, then made to.
+        turn: until it is set, QEMU is started and its guest stays stopped, which counts as nobody's
+            time.
 
     Nothing that QEMU, its guest or the host does raises: a host that fails (no program, no space,
     no descriptors) is :attr:`~matrix.model.Ending.ERROR` with the reason. An ``exit_status`` is
@@ -66,7 +69,7 @@ async def run_guest(
     doing = ""
     try:
         async with open_session(launch, directory, limits.log_bytes, on_console) as session:
-            conclusion = await _conclude(session, limits, interrupt)
+            conclusion = await _conclude(session, limits, interrupt, turn)
             if conclusion.ending in HUNG:
                 from matrix.vm.diagnosis import diagnose  # most guests never hang
 
@@ -84,11 +87,16 @@ async def run_guest(
 
 
 async def _conclude(
-    session: Session, limits: Limits, interrupt: asyncio.Event | None
+    session: Session, limits: Limits, interrupt: asyncio.Event | None, turn: asyncio.Event | None
 ) -> Conclusion:
     """Boot the guest and wait for the first thing that ends it."""
 
     async def drive() -> Conclusion:
+        if turn is not None and not turn.is_set():
+            failed = await session.connect(limits.start)
+            if failed is not None:
+                return failed
+            await session.wait_for(turn)
         failed = await session.boot(limits.start)
         from matrix.vm.watch import Watch  # loaded while a guest starts
 

@@ -84,6 +84,7 @@ class Session:
         self.last_output = self.loop.time()
         self._begun = time.monotonic()
         self._over: float | None = None
+        self._waited = 0.0
         self._on_console = on_console
         self._logs = logs
         self._logs_are_ours = logs is None
@@ -94,8 +95,8 @@ class Session:
 
     @property
     def seconds(self) -> float:
-        """Wall time from QEMU's start to its end, or until now."""
-        return (self._over or time.monotonic()) - self._begun
+        """Wall time from QEMU's start to its end, or until now, less what it had to wait."""
+        return (self._over or time.monotonic()) - self._begun - self._waited
 
     async def start(
         self, launch: Launch, log_bytes: int, *, typing: bool = False, incoming: bool = False
@@ -170,6 +171,12 @@ class Session:
             if not self._connected.done():
                 self._connected.set_result(None)
         return None
+
+    async def wait_for(self, turn: asyncio.Event) -> None:
+        """Leave the guest stopped until its turn comes."""
+        since = time.monotonic()
+        await turn.wait()
+        self._waited += time.monotonic() - since
 
     async def boot(self, seconds: float) -> Conclusion | None:
         """Let the guest run, connecting to its monitor first where that was not done; None once it

@@ -1,6 +1,7 @@
 """The scheduler as a state machine: order, limits, and no job lost."""
 
 import heapq
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -51,6 +52,52 @@ def test_a_job_larger_than_the_host_runs_alone() -> None:
     assert [j.key[0] for j in scheduler.start()] == [1]
 
 
+def test_what_comes_next_is_known_while_the_host_has_something_left() -> None:
+    jobs = [job(0, estimate=9), job(1, estimate=1), job(2, estimate=5)]
+    scheduler = Scheduler(jobs, Capacity(2, 8 * GIB, jobs=1))
+    assert scheduler.upcoming() is None  # nothing runs: what there is can be started
+    order = []
+    while started := scheduler.start():
+        order += [started[0].key[0]]
+        upcoming = scheduler.upcoming()
+        order += [upcoming.key[0]] if upcoming else []
+        scheduler.finished(started[0].key)
+    assert order == [0, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("running", "waiting", "capacity"),
+    [
+        (job(0), job(1), Capacity(1, 8 * GIB)),
+        (job(0, vcpus=2), job(1), Capacity(2, 8 * GIB, jobs=1)),
+        (job(0, memory=5 * GIB), job(1, memory=4 * GIB), Capacity(2, 8 * GIB)),
+    ],
+    ids=["no vCPU", "no vCPU beside a job of -j", "no memory"],
+)
+def test_nothing_comes_next_on_a_host_that_is_full(
+    running: Job, waiting: Job, capacity: Capacity
+) -> None:
+    scheduler = Scheduler([running, waiting], capacity)
+    assert scheduler.start() == [running]
+    assert scheduler.upcoming() is None
+
+
+def test_a_job_that_is_to_be_alone_is() -> None:
+    jobs = [job(0, estimate=9), replace(job(1, estimate=5), alone=True), job(2, estimate=1)]
+    scheduler = Scheduler(jobs, Capacity(4, 8 * GIB, jobs=4))
+    assert [j.key[0] for j in scheduler.start()] == [0, 2]  # what fits beside the first one
+    assert scheduler.upcoming() == jobs[1]
+    scheduler.finished((0, 1))
+    assert scheduler.start() == []
+    scheduler.finished((2, 1))
+    assert [j.key[0] for j in scheduler.start()] == [1]
+    scheduler.add(job(3))
+    assert scheduler.start() == []
+    assert scheduler.upcoming() is None  # not even a QEMU that only starts
+    scheduler.finished((1, 1))
+    assert [j.key[0] for j in scheduler.start()] == [3]
+
+
 def test_a_smaller_job_passes_one_that_does_not_fit() -> None:
     jobs = [job(0, 1, estimate=9), job(1, 2, estimate=8), job(2, 1, estimate=1)]
     scheduler = Scheduler(jobs, Capacity(2, 8 * GIB))
@@ -76,8 +123,8 @@ def test_finishing_what_does_not_run_is_an_error() -> None:
 
 
 jobs_strategy = st.lists(
-    st.tuples(st.integers(1, 9), st.integers(1, 9), st.floats(0, 100)), max_size=40
-).map(lambda rows: [Job((i, 1), v, m * GIB, e) for i, (v, m, e) in enumerate(rows)])
+    st.tuples(st.integers(1, 9), st.integers(1, 9), st.floats(0, 100), st.booleans()), max_size=40
+).map(lambda rows: [Job((i, 1), v, m * GIB, e, alone) for i, (v, m, e, alone) in enumerate(rows)])
 
 
 @given(jobs_strategy, st.integers(1, 8), st.integers(1, 8), st.one_of(st.none(), st.integers(1, 5)))
@@ -98,6 +145,9 @@ def test_every_job_runs_once_within_the_limits(
         else:
             assert scheduler.running <= fixed
         assert scheduler.running == len(running)
+        assert len(running) == 1 or not any(jobs[key[0]].alone for _, key in running)
+        upcoming = scheduler.upcoming()
+        assert upcoming is None or upcoming.key not in seen
         if not running:
             break
         now, key = heapq.heappop(running)

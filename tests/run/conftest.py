@@ -38,15 +38,25 @@ class FakeExecutor:
     verdicts: Callable[[str, int], Verdict] = lambda _name, _attempt: Verdict.PASS
     seconds: Callable[[str], float] = lambda _name: 0.0
     broken: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+    """Over before their guests run."""
+    prepared: list[str] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     at_once: int = 0
     running: int = 0
 
     async def execute(
-        self, assignment: Assignment, parser: ConsoleParser, interrupt: asyncio.Event
+        self,
+        assignment: Assignment,
+        parser: ConsoleParser,
+        interrupt: asyncio.Event,
+        turn: asyncio.Event | None = None,
     ) -> Attempt | None:
         name = assignment.decision.case.test.name
-        self.order.append(name)
+        self.prepared.append(name)
+        if turn is not None and name not in self.refused:
+            await turn.wait()
+            self.order.append(name)
         self.running += 1
         self.at_once = max(self.at_once, self.running)
         try:

@@ -205,6 +205,80 @@ def test_an_interrupt_stops_what_runs_and_starts_nothing_more(make: Any, start: 
     assert recorder.record.unfinished() == ("scenario.slow", "scenario.later")
 
 
+IDLE_VCPU = Capacity(vcpus=2, memory=2**30, jobs=1)
+FALLING = {"scenario.a": 9.0, "scenario.b": 5.0, "scenario.c": 1.0}
+
+
+def test_the_next_qemu_is_started_where_a_vcpu_is_idle(make: Any, start: Start) -> None:
+    recorder = start(*(make.run(name) for name in "abc"))
+    executor = make.executor(recorder, seconds=lambda _: 0.05)
+    beside: list[tuple[str, str]] = []
+
+    class Watcher(Notes):
+        def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
+            super().finished(running, attempt, left)
+            beside.append((executor.order[-1], executor.prepared[-1]))
+
+    notes = Watcher()
+    asyncio.run(carry_out(recorder, executor, capacity=IDLE_VCPU, notes=notes, durations=FALLING))
+    assert executor.at_once == 1  # one guest at a time, as -j 1 says
+    assert executor.order == executor.prepared == ["a", "b", "c"]
+    assert beside[0] == ("b", "c")  # the next one's was there when a ended
+    assert [name for name, _, _ in notes.ended] == ["a", "b", "c"]
+    assert recorder.record.unfinished() == ()
+
+
+def test_on_a_host_without_an_idle_vcpu_nothing_is_started_early(make: Any, start: Start) -> None:
+    recorder = start(*(make.run(name) for name in "abc"))
+    executor = make.executor(recorder, seconds=lambda _: 0.02)
+    most = 0
+
+    class Watcher(Notes):
+        def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
+            nonlocal most
+            most = max(most, len(executor.prepared) - len(self.ended))
+            super().finished(running, attempt, left)
+
+    asyncio.run(carry_out(recorder, executor, notes=Watcher(), durations=FALLING))
+    assert most <= 2  # what ended, whose slot is given away before it is on disk, and its follower
+
+
+def test_what_was_started_early_never_was_where_the_run_ends_before_its_turn(
+    make: Any, start: Start, tmp_path: Path
+) -> None:
+    recorder = start(*(make.run(name) for name in "abc"))
+    notes, stop = Notes(), Stop()
+
+    def seconds(_name: str) -> float:
+        asyncio.get_running_loop().call_later(0.05, stop.event.set)
+        return 300.0
+
+    executor = make.executor(recorder, seconds=seconds)
+    running = carry_out(
+        recorder, executor, capacity=IDLE_VCPU, notes=notes, stop=stop, durations=FALLING
+    )
+    cut = asyncio.run(running)
+    assert executor.prepared == ["a", "b"]
+    assert [case.test.name for case in cut] == ["a"]
+    assert recorder.record.unfinished() == ("scenario.a", "scenario.b", "scenario.c")
+    assert "scenario.b" not in recorder.run.journal_path.read_text()
+    copy = tmp_path / "copy"
+    shutil.copytree(recorder.run.path, copy)
+    with Recorder.resume(copy) as again:
+        asyncio.run(carry_out(again, make.executor(again)))
+        assert again.record.unfinished() == ()
+
+
+def test_what_qemu_refuses_early_is_told_in_its_turn(make: Any, start: Start) -> None:
+    recorder = start(*(make.run(name) for name in "abc"))
+    notes = Notes()
+    executor = make.executor(recorder, seconds=lambda _: 0.1, refused=frozenset({"b"}))
+    asyncio.run(carry_out(recorder, executor, capacity=IDLE_VCPU, notes=notes, durations=FALLING))
+    assert executor.prepared == ["a", "b", "c"]
+    assert [name for name, _, _ in notes.ended] == ["a", "b", "c"]
+    assert executor.order == ["a", "c"]
+
+
 def test_a_resumed_run_runs_only_what_is_left(make: Any, start: Start, tmp_path: Path) -> None:
     recorder = start(make.run("a"), make.run("b", repeat=2))
     attempt = Attempt(1, Verdict.PASS, "", 0.1, artifacts="")

@@ -45,7 +45,14 @@ RIGHT: dict[str, Any] = {
         "include": [{"arch": "arm", "smp": 2}],
         "exclude": [{"arch": "x86_64", "reason": "why"}],
     },
-    "run": {"timeout": "90s", "stall": "300ms", "repeat": 2, "retries": 0, "until_fail": True},
+    "run": {
+        "timeout": "90s",
+        "stall": "300ms",
+        "repeat": 2,
+        "retries": 0,
+        "until_fail": True,
+        "alone": True,
+    },
     "migration": {
         "mode": "continuous",
         "strategy": ["precopy", "multifd", "mapped-ram"],

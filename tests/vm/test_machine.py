@@ -398,6 +398,57 @@ def test_an_interrupt_that_comes_first(private: Path, fake_launch: FakeLaunch) -
     assert asyncio.run(body()).ending is Ending.INTERRUPTED
 
 
+def test_a_guest_waits_for_its_turn(private: Path, fake_launch: FakeLaunch) -> None:
+    transcript = private / "qmp.jsonl"
+
+    async def body() -> Outcome:
+        turn = asyncio.Event()
+        guest = asyncio.ensure_future(
+            run_guest(fake_launch(cont=[["stdout", "EXIT\n"]]), private, NORMAL, turn=turn)
+        )
+        while not transcript.exists() or b'"qmp_capabilities"' not in transcript.read_bytes():  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1.5)
+        assert b'"cont"' not in transcript.read_bytes()
+        assert not guest.done()
+        turn.set()
+        return await guest
+
+    begun = time.monotonic()
+    outcome = asyncio.run(body())
+    assert (outcome.ending, outcome.exit_status) == (Ending.EXITED, 1)
+    assert outcome.last_line == "EXIT"
+    assert 0 < outcome.seconds < time.monotonic() - begun - 1  # it is not its time
+
+
+@pytest.mark.parametrize(
+    ("script", "ending"),
+    [
+        ({"start": [["stderr", "no such cpu\n"], ["exit", 1]]}, Ending.REFUSED),
+        ({"start": [["abort"]]}, Ending.KILLED),
+        ({"after": {"qmp_capabilities": [["exit", 1]]}}, Ending.REFUSED),
+        ({"after": {"qmp_capabilities": [["signal", 9]]}}, Ending.KILLED),
+        ({"greet": False}, Ending.ERROR),
+    ],
+)
+def test_what_ends_before_its_turn(
+    private: Path, fake_launch: FakeLaunch, script: dict[str, Any], ending: Ending
+) -> None:
+    limits = Limits(timeout=60, stall=60, start=1 if ending is Ending.ERROR else 60)
+    never = asyncio.Event()
+    outcome = asyncio.run(run_guest(fake_launch(**script), private, limits, turn=never))
+    assert outcome.ending is ending
+
+
+def test_an_interrupt_does_not_wait_for_a_turn(private: Path, fake_launch: FakeLaunch) -> None:
+    async def body() -> Outcome:
+        interrupt, never = asyncio.Event(), asyncio.Event()
+        asyncio.get_running_loop().call_later(0.3, interrupt.set)
+        return await run_guest(fake_launch(), private, NORMAL, interrupt=interrupt, turn=never)
+
+    assert asyncio.run(body()).ending is Ending.INTERRUPTED
+
+
 @pytest.mark.parametrize("after", [0.0, 0.02, 0.05, 0.2])
 @pytest.mark.parametrize(
     "script",

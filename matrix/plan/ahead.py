@@ -1,0 +1,54 @@
+"""Whose QEMU may be started before its guest's turn, and wait for it with the guest stopped. Pure.
+
+Starting QEMU takes 20 to 100 ms, most of what a short test takes. Done while another guest runs it
+costs nothing, provided that nobody notices: that it takes nothing of the host that two cannot have,
+and that no value of the test is of the moment at which it starts.
+"""
+
+from matrix.model import MemoryBackend
+from matrix.plan.decisions import Run
+from matrix.plan.kvmtool import TARGET as KVMTOOL
+
+HARMLESS = frozenset(
+    {
+        "accel",
+        "append",
+        "cpu",
+        "device",
+        "enable-kvm",
+        "global",
+        "icount",
+        "M",
+        "m",
+        "machine",
+        "name",
+        "no-reboot",
+        "nodefaults",
+        "smp",
+        "uuid",
+        "watchdog-action",
+    }
+)
+"""Options of QEMU that take nothing of the host but memory, which a guest has to touch first. Of
+others, two at the same time may want the same port, file or lock."""
+
+THE_HOSTS = ("vfio", "vhost")
+"""Beginnings of the names of devices that are the host's, of which there is one."""
+
+
+def can_wait_started(decision: Run) -> bool:
+    """Whether this case's QEMU may be started ahead."""
+    case = decision.case
+    return (
+        case.migration is None
+        and case.build.target != KVMTOOL  # runs its guest at once
+        and case.variant.backend is not MemoryBackend.HUGEPAGES  # taken at once
+        and not case.test.dynamic
+        and _is_harmless(case.test.qemu_params)
+    )
+
+
+def _is_harmless(parameters: tuple[str, ...]) -> bool:
+    options = (word.lstrip("-") for word in parameters if word.startswith("-"))
+    devices = any(word.startswith(THE_HOSTS) for word in parameters)
+    return not devices and HARMLESS.issuperset(options)
