@@ -49,6 +49,10 @@ Retries = Annotated[
         help="Try a case that did not pass up to N times more: if one passes, it is flaky.",
     ),
 ]
+Expect = Annotated[
+    list[Path] | None,
+    typer.Option("--expect", metavar="FILE", help="Known failures beside the scenarios' own."),
+]
 Timeout = Annotated[
     str | None, typer.Option("--timeout", metavar="TIME", help="For every case, as in 30s or 5m.")
 ]

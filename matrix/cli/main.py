@@ -19,6 +19,7 @@ from matrix.cli.arguments import (
     All,
     Arch,
     BuildOption,
+    Expect,
     Fresh,
     HistoryDatabase,
     HostFile,
@@ -83,6 +84,7 @@ def list_(
     qemu: Qemu = None,
     build: BuildOption = None,
     set_axis: SetAxis = None,
+    expect: Expect = None,
     include_all: All = False,
     shard: ShardOption = "",
     durations: SharedDurations = None,
@@ -101,6 +103,7 @@ def list_(
         qemu=tuple(qemu or ()),
         build=tuple(build or ()),
         set_axis=tuple(set_axis or ()),
+        expect=tuple(expect or ()),
         include_all=include_all,
         shard=shard,
         durations=durations,
@@ -130,6 +133,7 @@ def run(
     until_fail: UntilFail = False,
     retries: Retries = None,
     timeout: Timeout = None,
+    expect: Expect = None,
     include_all: All = False,
     shard: ShardOption = "",
     durations: SharedDurations = None,
@@ -152,7 +156,7 @@ def run(
     history = history_of_run(database, off=no_history)
     if resume is not None:
         given = (scenarios, output, keyword, arch, accel, build, set_axis, repeat, timeout, shard)
-        if any(given) or include_all or until_fail or retries is not None:
+        if any((*given, expect, include_all, until_fail)) or retries is not None:
             raise UsageError(
                 "--resume finishes a run as it was planned; beside it only -j, --qemu, --host,"
                 " --fresh, --metrics and the history's options are taken"
@@ -180,6 +184,7 @@ def run(
         until_fail=until_fail,
         retries=retries,
         timeout=timeout,
+        expect=tuple(expect or ()),
         include_all=include_all,
         shard=shard,
         durations=durations,

@@ -19,6 +19,8 @@ class Selection:
     until_fail: bool = False
     retries: int | None = None
     timeout: str | None = None
+    expect: tuple[Path, ...] = ()
+    """Files of known failures beside the scenarios' own."""
     include_all: bool = False
     shard: str = ""
     """``I/N``: only that part of the cases."""

@@ -155,6 +155,10 @@ def architecture_named(name: str) -> Architecture:
 
 def _scenario(path: Path, selection: Selection) -> Scenario:
     scenario = scenario_files.load(path, os.environ)
+    if selection.expect:
+        from matrix.scenario.load import with_known
+
+        scenario = with_known(scenario, selection.expect)
     timeout = selection.timeout
     given = (timeout, selection.hops, selection.duration, selection.repeat, selection.retries)
     axes = (selection.arch, selection.accel, selection.set_axis)

@@ -5,7 +5,8 @@ values are those of the format (:mod:`.schema`), and together they mean somethin
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from matrix.errors import Place, Problem, ScenarioError
@@ -33,6 +34,25 @@ def load_scenario(path: Path, variables: Mapping[str, str]) -> Scenario:
         ScenarioError: the file cannot be read, or anything in it is wrong; has every problem.
     """
     return read_scenario(_read(path), str(path), path.parent, variables)
+
+
+def with_known(scenario: Scenario, files: Iterable[Path]) -> Scenario:
+    """The scenario with what files of known failures hold, beside what it knows itself.
+
+    Raises:
+        ScenarioError: one cannot be read, or anything in one is wrong; has every problem.
+    """
+    from matrix.scenario.expectations import read_expectations
+
+    known = list(scenario.known)
+    problems: list[Problem] = []
+    for path in files:
+        more, found = read_expectations(_read(path), str(path))
+        known += more
+        problems += found
+    if problems:
+        raise ScenarioError(problems)
+    return replace(scenario, known=tuple(known))
 
 
 def read_scenario(

@@ -65,6 +65,24 @@ def test_round_trip(world: Any, scripts: Any) -> None:
     assert once_more.partition("expect:")[2] == written.stdout.partition("expect:")[2]
 
 
+def test_what_this_host_knows_is_given_beside_the_scenario(world: Any, scripts: Any) -> None:
+    world.suite(bad=scripts.failing("x"), worse=scripts.failing("y"), good=scripts.passing())
+    known(world, "expect:\n  - cases: [bad]\n    reason: bug 1\n")
+    here = world.root / "here.yaml"
+    here.write_text("expect:\n  - cases: [worse]\n    reason: this host\n")
+    assert world.matrix_run("--expect", "here.yaml").returncode == 0
+    assert world.verdicts() == {"bad": "xfail", "worse": "xfail", "good": "pass"}
+
+    listed = world.run("list", *world.run_arguments()[1:-2], "--expect", "here.yaml", "--json")
+    assert listed.stdout.count("this host") == 1
+    here.write_text("expect:\n  - cases: [worst]\n    reasons: none\n")
+    messages = {"here.yaml": "here.yaml:3:5: expect: unknown key", "no": "no: cannot be read"}
+    for name, error in messages.items():
+        wrong = world.run(*world.run_arguments()[:-1], "again", "--expect", name)
+        assert wrong.returncode == 2
+        assert error in wrong.stderr
+
+
 def test_a_pass_is_named_and_counts_only_when_strict(world: Any, scripts: Any) -> None:
     world.suite(one=scripts.passing(), two=scripts.failing("x"))
     known(
