@@ -190,12 +190,18 @@ async def _considered(hop: LiveHop, injector: Injector) -> HopEnd:
     """The decision, once it is certain.
 
     A guest that comes to its end on the destination cuts the connection in postcopy; the source
-    tells of that a moment before the destination's exit is seen.
+    tells of that a moment before the destination's exit is seen. Nor does a source always tell
+    first that the hop has failed.
     """
     end = decide(hop, injector)
-    destination = hop.destination
-    if end is not None and end.outcome is HopOutcome.LOST and destination.resumed is not None:
-        await destination.board.until(lambda: not destination.alive, LAST_MOMENT)
+    destination, source = hop.destination, hop.source
+    if end is not None and end.outcome is HopOutcome.LOST:
+        if destination.resumed is not None:
+            await destination.board.until(lambda: not destination.alive, LAST_MOMENT)
+        else:
+            # Who never ran the guest may end before its source, which has all of it, says that the
+            # hop has failed and goes on: so 11.1 in postcopy.
+            await source.board.until(lambda: source.status in GONE_WRONG, LAST_MOMENT)
         end = decide(hop, injector)
     return end or HopEnd(HopOutcome.LOST)
 

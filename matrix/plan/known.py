@@ -42,6 +42,7 @@ def considered(attempt: Attempt, expected: Sequence[Expectation]) -> Attempt:
     ``xpass``. A failure of another kind keeps its verdict and says so; skips and errors stay as
     they are.
     """
+    expected = [each for each in expected if not each.hops]
     if not expected:
         return attempt
     if attempt.verdict is Verdict.PASS:
@@ -60,6 +61,16 @@ def considered(attempt: Attempt, expected: Sequence[Expectation]) -> Attempt:
     )
 
 
+def known_hops(bad: Sequence[str], expected: Sequence[Expectation]) -> dict[str, str]:
+    """Which of the bad hops (``hop N: why``) are known, each with the reason that is given."""
+    return {
+        hop: each.reason
+        for hop in bad
+        for each in reversed(expected)  # the first one that knows it counts
+        if any(fnmatchcase(hop.partition(": ")[2], pattern) for pattern in each.hops)
+    }
+
+
 def without_numbers(reason: str) -> str:
     """A reason as it is on every host and in every run: times and addresses differ."""
     return _NUMBERS.sub("#", reason)
@@ -70,6 +81,7 @@ def reason_of(attempt: Attempt, expected: Sequence[Expectation]) -> str:
     the failure where it is known, else as it was seen."""
     if attempt.verdict is Verdict.XFAIL:
         return _reasons(covering(attempt, expected)) or attempt.reason
+    expected = [each for each in expected if not each.hops]
     if not expected or attempt.verdict not in KNOWABLE:
         return attempt.reason
     return attempt.reason.removesuffix(f"; {_otherwise(attempt, expected)}")
@@ -82,7 +94,7 @@ def covering(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expecta
     subtest, one alone or several together, then one that knows whatever failed. ``attempt`` may be
     as it was before or after :func:`considered`.
     """
-    fitting = _of_verdict(attempt, expected)
+    fitting = _of_verdict(attempt, [each for each in expected if not each.hops])
     whole = next(((each,) for each in fitting if not each.subtests), ())
     if not _is_told_by_subtests(attempt):
         return whole

@@ -121,7 +121,8 @@ class LocalExecutor:
             from matrix.plan.flaws import migration_flaw
             from matrix.run.migrating import judged
 
-            judgement = judged(judgement, migrated, migration_flaw(decision, self._inventory))
+            flaw = migration_flaw(decision, self._inventory)
+            judgement = judged(judgement, migrated, flaw, decision.expected)
         if not judgement.verdict.good:
             from matrix.run.stacks import located  # guests that pass need none of it
 
@@ -131,7 +132,8 @@ class LocalExecutor:
             judgement = replace(judgement, reason=reason)
         attempt = self._attempt(assignment, command, outcome, transcript, judgement)
         if migrated is not None:
-            attempt = replace(attempt, migration=migrated.summary)
+            observed = Verdict.FAIL if attempt.verdict is Verdict.XFAIL else None
+            attempt = replace(attempt, migration=migrated.summary, observed=observed)
         return considered(attempt, decision.expected)
 
     async def _write_command(self, directory: Path, launch: Launch, case_id: str) -> Path:

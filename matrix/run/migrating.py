@@ -1,7 +1,7 @@
 """A case whose guest is migrated: from its decision to a chain of hops, and what that comes to."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from matrix.migration.endpoint import Emulator
 from matrix.migration.hopper import Request
 from matrix.migration.live import Injector
 from matrix.migration.records import HOPS_FILE, write_summary
-from matrix.model import Ending, Launch, Verdict
+from matrix.model import Ending, Expectation, Launch, Verdict
 from matrix.plan.decisions import Run
+from matrix.plan.known import KNOWN, known_hops
 from matrix.plan.planner import emulator_architecture
 from matrix.results.files import host_errors
 from matrix.run.launch import VanishedError, make_launch
@@ -87,12 +88,27 @@ async def migrate_case(
     return result
 
 
-def judged(judgement: Judgement, result: ChainResult, flaw: str = "") -> Judgement:
+def judged(
+    judgement: Judgement,
+    result: ChainResult,
+    flaw: str = "",
+    expected: Sequence[Expectation] = (),
+) -> Judgement:
     """The case's verdict: the guest's own, unless hops or limits say otherwise.
 
     ``flaw`` is what its QEMUs are known to lose (:func:`matrix.plan.flaws.migration_flaw`): a guest
     that fails after it was migrated may do so through no fault of its own, and this is added.
+    Bad hops that ``expected`` knows leave the guest its own verdict; where that is a pass, or the
+    guest was lost in one, the case has failed as expected.
     """
+    told = result.summary.bad <= len(result.bad)  # of very many bad ones not all are
+    known = known_hops(result.bad, expected) if told else {}
+    unknown = tuple(bad for bad in result.bad if bad not in known)
+    if known and not unknown and not result.summary.broken:
+        if result.lost or judgement.verdict is Verdict.PASS:
+            why = "; ".join(dict.fromkeys(known.values()))
+            return Judgement(Verdict.XFAIL, f"{KNOWN}{why} ({_shown(result.bad)})")
+        result = replace(result, bad=())
     found = _judged(judgement, result)
     if found.verdict.good or found.verdict is Verdict.ERROR or not flaw:
         return found

@@ -131,6 +131,11 @@ class ExpectationSection(Section):
         description="Names of the subtests whose failures are known, with *, ? and [...]: when "
         "another one fails, that is a failure.",
     )
+    hops: Texts | None = Field(
+        None,
+        description="Reasons of hops that are known to end badly, with *, ? and [...]. Such an "
+        "entry is about these hops alone: the guest has to end as it does without them.",
+    )
     reason: Reason = Field(description="Why it fails; shown wherever the case is.")
 
 

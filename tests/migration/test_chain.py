@@ -246,6 +246,25 @@ def test_a_hop_that_cannot_be_cancelled_in_postcopy_is_a_loss(
     assert result.lost.endswith("the connection was lost in postcopy")
 
 
+def test_a_source_that_says_late_that_postcopy_has_failed_keeps_the_guest(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    """11.1's destination may fail before its guest runs; its source then goes on."""
+    postcopy = ["event", "MIGRATION", {"status": "postcopy-active"}]
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate": [ACTIVE, STOP, postcopy], "migrate-incoming": [ACTIVE]},
+        "after": {
+            "migrate": [["serve", 0.6], ["state", "running"], FAILED],
+            "migrate-incoming": [["serve", 0.3], ["exit", 1]],
+        },
+        "replies": {"query-migrate": {"status": "failed", "error-desc": "Sibling error"}},
+    }
+    result = chains.run(Request(once, make_fake(**script)), stop_after=1)
+    assert chains.hops[0].outcome is HopOutcome.FAILED
+    assert not result.lost
+
+
 def test_output_of_both_sides_is_told(chains: Chains, make_fake: MakeFake, once: Migration) -> None:
     script = ends_on_the_destination()
     takes = [

@@ -49,6 +49,16 @@ def test_without_known_failures_nothing_changes() -> None:
     assert considered(before, ()) is before
 
 
+def test_what_is_known_of_hops_is_not_known_of_guests() -> None:
+    hops = known(hops=("*",))
+    for verdict in (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL):
+        before = attempt(verdict)
+        assert considered(before, [hops]) is before
+    after = considered(attempt(Verdict.FAIL), [hops, known(2, "another bug")])
+    assert after.reason == "known: another bug (what happened)"
+    assert covering(attempt(Verdict.FAIL), [hops]) == ()
+
+
 def test_a_known_failure_is_expected() -> None:
     after = considered(attempt(Verdict.FAIL), [known()])
     assert after.verdict is Verdict.XFAIL

@@ -25,6 +25,7 @@ from matrix.model import (
     Attempt,
     Case,
     Ending,
+    Expectation,
     Outcome,
     Variant,
     Verdict,
@@ -95,6 +96,56 @@ def test_what_its_qemu_is_known_to_lose_is_told_where_a_guest_fails_of_it() -> N
     assert judged(failed, result(0), flaw) == failed
     assert judged(PASSED, result(), flaw) == judged(PASSED, result())
     assert judged(PASSED, result(bad=("hop 2: silent",)), flaw).reason.endswith(flaw)
+
+
+def known(*hops: str, reason: str = "bug 1") -> Expectation:
+    return Expectation("known.yaml:2", reason, ("*",), hops=hops)
+
+
+@pytest.mark.parametrize(
+    ("guest", "came_of_it", "verdict", "reason"),
+    [
+        (PASSED, result(bad=("hop 2: EPERM",)), Verdict.XFAIL, "known: bug 1 (hop 2: EPERM)"),
+        (
+            Judgement(Verdict.FAIL, "no end"),
+            result(lost="EPERM", bad=("hop 2: EPERM",)),
+            Verdict.XFAIL,
+            "known: bug 1 (hop 2: EPERM)",
+        ),
+        (
+            PASSED,
+            result(bad=("hop 2: EPERM", "hop 3: EIO")),
+            Verdict.FAIL,
+            "hop 2: EPERM; hop 3: EIO",
+        ),
+        (
+            Judgement(Verdict.FAIL, "1 failed"),
+            result(bad=("hop 2: EPERM",)),
+            Verdict.FAIL,
+            "1 failed",
+        ),
+        (
+            PASSED,
+            result(bad=("hop 2: EPERM",), broken=("hop 4: c",)),
+            Verdict.FAIL,
+            "hop 2: EPERM; hop 4: c",
+        ),
+        (Judgement(Verdict.SKIP, "no"), result(bad=("hop 2: EPERM",)), Verdict.SKIP, "no"),
+        (PASSED, result(), Verdict.PASS, "6 tests; migrated 3 times"),
+    ],
+)
+def test_known_bad_hops_leave_the_guest_its_own_verdict(
+    guest: Judgement, came_of_it: ChainResult, verdict: Verdict, reason: str
+) -> None:
+    expected = (known("EP*", "ESRCH"), known("EPERM", reason="bug 2"))
+    judgement = judged(guest, came_of_it, expected=expected)
+    assert (judgement.verdict, judgement.reason) == (verdict, reason)
+
+
+def test_of_more_bad_hops_than_are_told_not_all_are_known() -> None:
+    summary = replace(result(bad=("hop 1: EPERM",)).summary, bad=30)
+    told = replace(result(bad=("hop 1: EPERM",)), summary=summary)
+    assert judged(PASSED, told, expected=(known("EPERM"),)).verdict is Verdict.FAIL
 
 
 @pytest.mark.qemu
