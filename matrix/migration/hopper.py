@@ -176,13 +176,12 @@ class Hopper:
         """
         if self._preparing is None:
             self.prepare()
-        preparing, self._preparing = self._preparing, None
+        preparing = self._preparing
         assert preparing is not None  # noqa: S101 - made two lines above
-        try:
-            prepared = await preparing
-        except asyncio.CancelledError:
-            preparing.cancel()
-            raise
+        # Not awaited itself: our being cancelled would be its, and lost if it ended all the same.
+        await asyncio.wait((preparing,))
+        self._preparing = None
+        prepared = preparing.result()
         await self._rest()
         if self.over:
             return False

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate
+from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate, StateError
 
 from matrix.errors import MonitorError
 
@@ -85,6 +85,8 @@ class Monitor:
 
     def __init__(self, client: "_Client") -> None:
         self._client = client
+        self._lost = ""
+        """Why the connection was, where that was found out before :meth:`close`."""
 
     @classmethod
     async def connect(
@@ -113,6 +115,11 @@ class Monitor:
             async with _deadline("connect", timeout, "QEMU did not greet"):
                 await client.connect(sock)
         except _BROKEN as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # Broken off while it negotiates, the library trips over itself (AssertionError).
+                sock.close()
+                raise asyncio.CancelledError from error
             # The library insists on a session that goes on. One that was over within this very
             # moment stood all the same: what was sent ahead may have ended QEMU.
             if client.runstate is not Runstate.DISCONNECTING:
@@ -166,6 +173,10 @@ class Monitor:
                 return await self._client.execute(command, arguments, oob)
         except ExecuteError as error:
             raise MonitorError(command, str(error), error.error_class) from error
+        except StateError as error:  # it was lost before, and the client knows why
+            self._lost = await self.close()
+            why = self._lost or _describe(error)
+            raise MonitorError(command, f"connection lost ({why})") from error
         except _BROKEN as error:
             raise MonitorError(command, f"connection lost ({_describe(error)})") from error
 
@@ -202,8 +213,9 @@ class Monitor:
 
     async def close(self) -> str:
         """End the session and return why it had ended before, or empty; never raises for that."""
+        why, self._lost = self._lost, ""
         if self._client.runstate is Runstate.IDLE:
-            return ""
+            return why
         try:
             async with _deadline("close", CLOSE_TIMEOUT, "cannot flush"):
                 await self._client.disconnect()

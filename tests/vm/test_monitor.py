@@ -330,3 +330,25 @@ def test_nothing_is_printed(
     with_peer(peer(b'{"return": 1, "id": "unknown"}\r\nrubbish\r\n'), using(body))
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("steps", range(1, 24))
+def test_a_connection_that_is_broken_off_says_nothing_else(steps: int) -> None:
+    """At whatever moment: a cancellation that is lost lets a chain of hops go on for ever."""
+
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.setblocking(False)
+            await loop.sock_sendall(theirs, GREETING)
+            connecting = asyncio.ensure_future(
+                Monitor.connect(ours, 60, ahead=[Ahead("query-kvm")])
+            )
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            connecting.cancel()
+            await asyncio.wait((connecting,))
+            assert connecting.cancelled()
+
+    asyncio.run(body())
