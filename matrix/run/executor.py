@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from matrix.errors import SuiteError
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
-from matrix.model import Attempt, Ending, Launch, Outcome, Transcript, Verdict
+from matrix.model import Accelerator, Attempt, Ending, Launch, Outcome, Transcript, Verdict
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.plan.known import considered
@@ -156,6 +156,9 @@ class LocalExecutor:
         directory, case = assignment.directory, decision.case
         limits = Limits(timeout=time_limit(case), stall=case.settings.stall)
         if case.migration is None:
+            # A guest that measures time is left alone by us, too.
+            translated = decision.accelerator is Accelerator.TCG and not case.settings.alone
+            limits = replace(limits, translated=translated)
             outcome = await run_guest(
                 launch, directory, limits, on_console=parser.feed, interrupt=interrupt, turn=turn
             )

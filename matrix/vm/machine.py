@@ -28,6 +28,9 @@ class Limits:
     """Bytes of console.log and of qemu.log, each."""
     start: float = 60.0
     """Seconds until QEMU has answered on its monitor and lets its guest run."""
+    translated: bool = False
+    """The guest is run by TCG, which may be helped while it works silently
+    (:mod:`matrix.vm.tlb`)."""
 
 
 def _nobody(_data: bytes) -> None:
@@ -100,7 +103,10 @@ async def _conclude(
         failed = await session.boot(limits.start)
         from matrix.vm.watch import Watch  # loaded while a guest starts
 
-        return failed or await Watch(session, limits.timeout, limits.stall).run()
+        if failed is not None:
+            return failed
+        watch = Watch(session, limits.timeout, limits.stall, translated=limits.translated)
+        return await watch.run()
 
     async def interrupted(event: asyncio.Event) -> Conclusion:
         await event.wait()

@@ -13,6 +13,7 @@ from matrix.model import Ending
 from matrix.vm import cputime, registers
 from matrix.vm.session import Conclusion, Session
 from matrix.vm.stderr import explain
+from matrix.vm.tlb import TlbFlusher
 
 PATIENCE = 1.0
 """Seconds of silence before anything is looked at, and between two looks (at most)."""
@@ -185,8 +186,12 @@ class _Circle:
 class Watch:
     """Watches one guest. :meth:`run` ends only with a conclusion; cancel it when QEMU has ended."""
 
-    def __init__(self, session: Session, timeout: float, stall: float) -> None:
+    def __init__(
+        self, session: Session, timeout: float, stall: float, *, translated: bool = False
+    ) -> None:
+        """``translated``: by TCG, which may be helped (:mod:`matrix.vm.tlb`)."""
         self._session = session
+        self._tlb = TlbFlusher() if translated else None
         self._timeout = timeout
         self._stall = stall
         self._patience = _patience(stall)
@@ -218,7 +223,16 @@ class Watch:
             self._idle.reset()
             self._loop.reset()
             return None
-        return self._judge_idleness(now) or await self._judge_registers()
+        asleep = self._judge_idleness(now)
+        if asleep is not None:
+            return asleep
+        await self._help()
+        return await self._judge_registers()
+
+    async def _help(self) -> None:
+        monitor = self._session.monitor
+        if self._tlb is not None and self._idle.working and monitor is not None and monitor.alive:
+            await self._tlb.flush(monitor, self._session.loop.time())
 
     def _delay(self) -> float:
         """Seconds until there is something to look at."""
@@ -226,9 +240,12 @@ class Watch:
         quiet_at = self._session.last_output + self._patience
         if now < quiet_at:
             return quiet_at - now
+        delay = self._patience
         if self._idle.working and self._next_sample > now:
-            return min(self._next_sample - now, self._patience)
-        return self._patience
+            delay = min(delay, self._next_sample - now)
+        if self._idle.working and self._tlb is not None and self._tlb.next > now:
+            delay = min(delay, self._tlb.next - now)
+        return delay
 
     async def _halted_within(self, seconds: float) -> bool:
         try:
