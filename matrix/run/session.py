@@ -2,7 +2,8 @@
 
 All decisions are :mod:`matrix.plan.schedule`'s; this is only the shell around them. An attempt's
 slot is given to the next one as soon as its QEMU is gone; what came of it is put on disk while that
-one's QEMU starts.
+one's QEMU starts. While a vCPU of the host is idle, the next attempt's QEMU is started already, and
+its guest kept stopped: it has not begun by that, and is none that was interrupted.
 """
 
 import asyncio
