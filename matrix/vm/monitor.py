@@ -105,7 +105,8 @@ class Monitor:
 
         QEMU greets some 12 ms before it serves its monitor. The commands in ``ahead`` are sent
         right behind the negotiation and are there by then, which spares a millisecond of waiting
-        for one another. A later :meth:`execute` of the same command takes up the reply.
+        for one another. A later :meth:`execute` of the same command takes up the reply if that has
+        not come yet, or is a refusal.
 
         Raises:
             MonitorError: no greeting in time, no QMP, or the peer hung up.
@@ -287,10 +288,15 @@ class _Client(QMPClient):
         return self._sent.pop(msg.get("execute"), None) or await super()._issue(msg)
 
     async def _on_message(self, msg: Message) -> None:
-        if self._awaited and isinstance(msg.get("id"), str) and "event" not in msg:
-            each = self._awaited.pop(msg["id"], None)
+        number = msg.get("id")
+        if self._awaited and isinstance(number, str) and "event" not in msg:
+            each = self._awaited.pop(number, None)
             if each is not None and "return" in msg:
                 each.answered(msg["return"])
+                # Who executes it from here on means it to be executed once more.
+                if self._sent.pop(each.command, None) is not None:
+                    del self._pending[number]
+                    return
         await super()._on_message(msg)
         self._received += 1
         if self._received % YIELD_EVERY == 0:

@@ -127,20 +127,43 @@ def test_what_is_sent_ahead_may_end_qemu_before_the_connection_stands(
     assert not caplog.records  # asyncio tells of what nobody took
 
 
-def test_the_reply_to_what_was_sent_ahead_is_taken_up(with_peer: WithPeer) -> None:
+@pytest.mark.parametrize("late", [True, False])
+def test_the_reply_to_what_was_sent_ahead_is_taken_up_where_it_has_not_come(
+    with_peer: WithPeer, late: bool
+) -> None:
+    """One that has come is over: who executes the command then means it to be done again."""
+    executing, answered = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GREETING)
+        assert (await read(reader))["execute"] == "qmp_capabilities"
+        ahead = [await read(reader) for _ in range(2)]
+        writer.write(b'{"return": {}}\r\n')
+        if late:
+            await executing.wait()
+        numbers = [message["id"].encode() for message in ahead]
+        writer.write(b'{"return": 1, "id": "%s"}\r\n' % numbers[0])
+        no = b'{"class": "GenericError", "desc": "no"}'
+        writer.write(b'{"error": %s, "id": "%s"}\r\n' % (no, numbers[1]))
+        for value in (2, 3):
+            message = await read(reader)
+            assert message["execute"] == "one"
+            writer.write(b'{"return": %d, "id": "%s"}\r\n' % (value, message["id"].encode()))
+        await asyncio.sleep(60)
+
     async def body(monitor: Monitor) -> None:
-        assert await monitor.execute("one") == 1
+        if not late:
+            await answered.wait()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(executing.set)
+        assert await monitor.execute("one") == (1 if late else 2)
         with pytest.raises(MonitorError, match="no") as caught:
             await monitor.execute("two")
         assert caught.value.error_class == "GenericError"
-        assert await monitor.execute("one") == 2
+        assert await monitor.execute("one") == (2 if late else 3)
 
-    answers = (
-        b'{"return": 1, "id": "%s"}\r\n',
-        b'{"error": {"class": "GenericError", "desc": "no"}, "id": "%s"}\r\n',
-        b'{"return": 2, "id": "%s"}\r\n',
-    )
-    with_peer(peer(*answers), using(body, ahead=[Ahead("one"), Ahead("two")]))
+    one = Ahead("one", answered=lambda _reply: answered.set())
+    with_peer(serve, using(body, ahead=[one, Ahead("two")]))
 
 
 def test_out_of_band(with_peer: WithPeer) -> None:
