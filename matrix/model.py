@@ -276,6 +276,8 @@ class Expectation:
     """With ``pass`` among them it fails only sometimes, and a pass is none that is unexpected."""
     subtests: tuple[str, ...] = ()
     """Patterns of the names of subtests: only their failures are known. Empty: all are."""
+    seen: tuple[str, ...] = ()
+    """Patterns of what reasons of failures have in them: only such are known. Empty: all are."""
     hops: tuple[str, ...] = ()
     """Patterns of the reasons of bad hops: only they are known, and nothing of the guest's own."""
 

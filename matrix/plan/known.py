@@ -148,7 +148,14 @@ def _reasons(expected: Sequence[Expectation]) -> str:
 
 def _of_verdict(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expectation, ...]:
     verdict = attempt.observed or attempt.verdict
-    return tuple(each for each in expected if verdict in each.verdicts)
+    return tuple(
+        each for each in expected if verdict in each.verdicts and _is_seen(attempt.reason, each)
+    )
+
+
+def _is_seen(reason: str, expectation: Expectation) -> bool:
+    patterns = expectation.seen
+    return not patterns or any(fnmatchcase(reason, f"*{pattern}*") for pattern in patterns)
 
 
 def _is_told_by_subtests(attempt: Attempt) -> bool:
@@ -175,6 +182,8 @@ def _otherwise(attempt: Attempt, expected: Sequence[Expectation]) -> str:
     if not fitting:
         wanted = " or ".join(dict.fromkeys(v.value for each in expected for v in each.verdicts))
         places = " and ".join(each.place for each in expected)
+        if any((attempt.observed or attempt.verdict) in each.verdicts for each in expected):
+            return f"expected for another reason ({places})"
         return f"expected otherwise, as {wanted} ({places})"
     places = " and ".join(each.place for each in fitting)
     unknown = [

@@ -131,6 +131,11 @@ class ExpectationSection(Section):
         description="Names of the subtests whose failures are known, with *, ? and [...]: when "
         "another one fails, that is a failure.",
     )
+    seen: Texts | None = Field(
+        None,
+        description="What the reason that a run gives for the failure has in it, with *, ? and "
+        "[...]: when it has not, that is a failure.",
+    )
     hops: Texts | None = Field(
         None,
         description="Reasons of hops that are known to end badly, with *, ? and [...]. Such an "

@@ -19,7 +19,7 @@ from matrix.model import (
     Verdict,
 )
 from matrix.plan.decisions import Run
-from matrix.plan.known import considered, covering, holding
+from matrix.plan.known import considered, covering, holding, reason_of
 from matrix.plan.planner import decide
 from matrix.versions import parse_range
 
@@ -93,6 +93,21 @@ def test_another_verdict_stays_and_says_what_was_expected() -> None:
     assert after.reason == (
         "what happened; expected otherwise, as fail or timeout (known.yaml:3 and known.yaml:4)"
     )
+
+
+def test_another_reason_is_a_failure() -> None:
+    abort = known(verdicts=(Verdict.CRASH, Verdict.PASS), seen=("mutex*Assertion", "out of [a-c]"))
+    for reason in ("QEMU: mutex_lock: Assertion failed", "out of b"):
+        crash = attempt(Verdict.CRASH, reason=reason)
+        after = considered(crash, [abort])
+        assert after.reason == f"known: a bug ({reason})"
+        assert covering(after, [abort]) == (abort,)
+        assert reason_of(after, [abort]) == "a bug"
+    other = considered(attempt(Verdict.CRASH, reason="Segmentation fault"), [abort])
+    assert other.verdict is Verdict.CRASH
+    assert other.reason == "Segmentation fault; expected for another reason (known.yaml:1)"
+    assert reason_of(other, [abort]) == "Segmentation fault"
+    assert considered(attempt(Verdict.PASS), [abort]).verdict is Verdict.PASS
 
 
 def test_one_that_fails_only_sometimes_passes_plainly() -> None:
