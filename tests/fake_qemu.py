@@ -7,7 +7,7 @@ QEMU's options only that. What it does is a script in JSON, given by ``-fake`` o
 as ``FAKE_QEMU``; without one it is a guest that prints nothing and passes. ::
 
     {"start": [STEP, …],     before the greeting
-     "cont": [STEP, …],      once the monitor has answered "cont"
+     "cont": [STEP, …],      once the monitor has answered the first "cont"
      "before": {COMMAND: [STEP, …]},         when a command has come, before it is answered
      "after": {COMMAND: [STEP, …]},          once it is answered, the first time
      "replies": {COMMAND: RETURN},           what commands return, else {}
@@ -89,6 +89,7 @@ class Fake:
         self.monitor = descriptor
         self.pending = b""
         self.state = "prelaunch"
+        self.released = False
         self.registers: tuple[str, ...] = ("",)
         self.asked = 0
 
@@ -194,9 +195,13 @@ class Fake:
         if name == "cont":
             self.state = "running"
             self.do_event("RESUME")
+        if name == "stop" and self.state == "running":
+            self.state = "paused"
+            self.do_event("STOP")
         self.send(b'{"return": %s%s}' % (self.answer(name, message), number))
         self.steps(self.script.get("after", {}).pop(name, ()))
-        if name == "cont":
+        if name == "cont" and not self.released:
+            self.released = True
             self.steps(self.script.get("cont", ()))
             os._exit(PASSED)
         if name == "quit" and "quit" not in self.script.get("ignore", ()):

@@ -191,7 +191,7 @@ class Watch:
     ) -> None:
         """``translated``: by TCG, which may be helped (:mod:`matrix.vm.tlb`)."""
         self._session = session
-        self._tlb = TlbFlusher() if translated else None
+        self._tlb = TlbFlusher(session) if translated else None
         self._timeout = timeout
         self._stall = stall
         self._patience = _patience(stall)
@@ -230,9 +230,8 @@ class Watch:
         return await self._judge_registers()
 
     async def _help(self) -> None:
-        monitor = self._session.monitor
-        if self._tlb is not None and self._idle.working and monitor is not None and monitor.alive:
-            await self._tlb.flush(monitor, self._session.loop.time())
+        if self._tlb is not None and self._idle.working:
+            await self._tlb.flush(self._session.loop.time())
 
     def _delay(self) -> float:
         """Seconds until there is something to look at."""
