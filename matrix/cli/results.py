@@ -1,0 +1,189 @@
+"""The options of the commands that tell of runs, and of those that print files for other programs.
+
+Typer reads them off the functions. What a command needs is imported when it runs.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from matrix.cli.arguments import (
+    BuildOption,
+    HistoryDatabase,
+    HostFile,
+    Json,
+    Qemu,
+    Scenarios,
+)
+
+
+def show(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    case: Annotated[str, typer.Argument(metavar="CASE", help="A case's id, or a part of it.")] = "",
+) -> None:
+    """Print a run's summary again, or one case in full."""
+    from matrix.cli.showing import run_show
+
+    run_show(run, case)
+
+
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN_A [RUN_B]",
+            help="Run directories (one with --by), results.json files, or of the history"
+            " history:RUN and history:latest[:SCENARIO].",
+        ),
+    ],
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by",
+            metavar="AXIS",
+            help="Compare one run's variants, as in qemu; or runs apart in it.",
+        ),
+    ] = "",
+    base: Annotated[
+        str, typer.Option("--base", metavar="VALUE", help="Of --by: what is compared with.")
+    ] = "",
+    slower: Annotated[
+        float,
+        typer.Option("--slower", metavar="FACTOR", help="Tell of times that changed as much."),
+    ] = 1.5,
+    metric: Annotated[
+        float,
+        typer.Option("--metric", metavar="PERCENT", help="Tell of metrics that changed by more."),
+    ] = 20.0,
+    json: Json = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a comment for a merge request.")
+    ] = False,
+    fail_on_regression: Annotated[
+        bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures.")
+    ] = False,
+    fail_on_slower: Annotated[
+        bool, typer.Option("--fail-on-slower", help="Exit 1 on times that grew beyond the noise.")
+    ] = False,
+    database: HistoryDatabase = None,
+) -> None:
+    """Say what changed between two runs, or with --by between the variants of one."""
+    from matrix.cli.comparing import Comparison, run_compare
+
+    comparison = Comparison(
+        runs=tuple(runs),
+        by=by,
+        base=base,
+        slower=slower,
+        metric=metric,
+        json=json,
+        markdown=markdown,
+        fail_on_regression=fail_on_regression,
+        fail_on_slower=fail_on_slower,
+        database=database,
+    )
+    raise typer.Exit(run_compare(comparison))
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Where index.html goes; made if needed."
+        ),
+    ] = None,
+    history: Annotated[
+        int, typer.Option("--history", metavar="N", min=0, help="Tell of the N latest runs too.")
+    ] = 0,
+    database: HistoryDatabase = None,
+) -> None:
+    """Write runs as one HTML page that needs no network; of one run, its report.html anew."""
+    from matrix.cli.reporting import run_report
+
+    run_report(runs, output, history=history, database=database)
+
+
+def expect(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories.")],
+) -> None:
+    """Print a file of known failures, for a scenario's 'expect', from the failures of runs."""
+    from matrix.cli.expecting import run_expect
+
+    run_expect(runs)
+
+
+def history(
+    case: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CASE]", help="A case's id, a pattern ('kut.*'), or a part of ids."
+        ),
+    ] = None,
+    load: Annotated[
+        bool, typer.Option("--import", help="Record the run directories that are named instead.")
+    ] = False,
+    last: Annotated[int, typer.Option("--last", min=1, help="How many runs are shown.")] = 20,
+    on: Annotated[
+        str, typer.Option("--on", metavar="HOST", help="Only runs on the host of that name.")
+    ] = "",
+    database: HistoryDatabase = None,
+    json: Json = False,
+) -> None:
+    """Tell of past runs: verdicts, trends, when a case broke and how flaky it is."""
+    from matrix.cli.history import Asked, run_history
+
+    asked = Asked(tuple(case or ()), load=load, last=last, host=on, database=database, json=json)
+    raise typer.Exit(run_history(asked))
+
+
+def ci(
+    system: Annotated[str, typer.Argument(metavar="gitlab|github", help="The CI system.")],
+    scenarios: Scenarios = None,
+    shards: Annotated[
+        int | None, typer.Option("--shards", min=1, help="So many jobs, not one for each variant.")
+    ] = None,
+    native: Annotated[
+        list[str] | None,
+        typer.Option("--native", metavar="ARCH", help="Has runners of its own; may be repeated."),
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option("--baseline", metavar="PATH", help="Fail only on what is worse than it.")
+    ] = "",
+    install: Annotated[
+        str, typer.Option("--install", metavar="REQUIREMENT", help="What pip is to install.")
+    ] = "qemu-matrix",
+    qemu: Qemu = None,
+    build: BuildOption = None,
+    host: HostFile = None,
+) -> None:
+    """Print a pipeline that runs scenarios: one job for each architecture and accelerator."""
+    from matrix.cli.pipelines import PipelineRequest, run_ci, system_named
+
+    request = PipelineRequest(
+        system=system_named(system),
+        scenarios=tuple(scenarios or ()),
+        shards=shards or 0,
+        native=tuple(native or ()),
+        baseline=baseline,
+        install=install,
+        qemu=tuple(qemu or ()),
+        build=tuple(build or ()),
+        host=host,
+    )
+    run_ci(request)
+
+
+def schema(
+    expectations: Annotated[
+        bool, typer.Option("--expectations", help="Of files of known failures.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of the scenario format, for editors."""
+    import json
+
+    from matrix.scenario.expectation_schema import expectations_schema
+    from matrix.scenario.schema import json_schema
+
+    typer.echo(json.dumps(expectations_schema() if expectations else json_schema(), indent=2))
