@@ -135,7 +135,7 @@ class Endpoint:
         """What ``query-migrate`` says; empty where it does not answer. ``seconds`` None: the caller
         does not wait for ever, and saves what a timer takes."""
         try:
-            reply = await self.monitor.execute("query-migrate", timeout=seconds)
+            reply = await self.monitor.sample("query-migrate", seconds)
         except MonitorError:
             return {}
         return reply if isinstance(reply, dict) else {}

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,6 @@ EventCallback = Callable[[str, Mapping[str, Any], float], None]
 order in which QEMU sent them."""
 Recorder = Callable[[str, bytes], None]
 """Gets ``>`` (to QEMU) or ``<`` (from QEMU) and one message as it goes over the wire."""
-
-UNRECORDED = "query-migrate"
-"""Asked 20 times a second while a guest is migrated, and what it says is in the hop's record: half
-of what a sample takes would be its transcript."""
 
 _LOGGER = "matrix"
 # The library logs every failure that it also raises, and with no logging configured Python prints
@@ -167,11 +163,25 @@ class Monitor:
         Raises:
             MonitorError: refused (``error_class`` is set), connection lost, or no answer in time.
         """
+        return await self._within(timeout, command, self._client.execute(command, arguments, oob))
+
+    async def sample(self, command: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as execute
+        """Execute a command that is asked again and again, without arguments: unrecorded, and for
+        half of the CPU time. Else as :meth:`execute`.
+
+        Raises:
+            MonitorError: as :meth:`execute`.
+        """
+        return await self._within(timeout, command, self._client.sample(command))
+
+    async def _within(
+        self, seconds: float | None, command: str, reply: Coroutine[Any, Any, object]
+    ) -> Any:
         try:
-            if timeout is None:
-                return await self._client.execute(command, arguments, oob)
-            async with _deadline(command, timeout, "no answer"):
-                return await self._client.execute(command, arguments, oob)
+            if seconds is None:
+                return await reply
+            async with _deadline(command, seconds, "no answer"):
+                return await reply
         except ExecuteError as error:
             raise MonitorError(command, str(error), error.error_class) from error
         except StateError as error:  # it was lost before, and the client knows why
@@ -244,7 +254,7 @@ class _Client(QMPClient):
         self._record = record
         self._received = 0
         self._unrecorded: set[object] = set()
-        """Ids of commands whose replies are not recorded."""
+        """Ids of samples, whose replies are not recorded."""
         # The default listener keeps every event it accepts for ever: let it accept none.
         self.events.event_filter = self._hear
 
@@ -256,10 +266,7 @@ class _Client(QMPClient):
     # The library's own hooks render each message with indentation, for a log that nobody reads.
     def _cb_outbound(self, msg: Message) -> Message:
         if self._record is not None:
-            if msg.get("execute") == UNRECORDED:
-                self._unrecorded.add(msg.get("id"))
-            else:
-                self._record(">", bytes(msg))
+            self._record(">", bytes(msg))
         return msg
 
     def _cb_inbound(self, msg: Message) -> Message:
@@ -286,6 +293,21 @@ class _Client(QMPClient):
 
     async def _issue(self, msg: Message) -> str | None:
         return self._sent.pop(msg.get("execute"), None) or await super()._issue(msg)
+
+    async def sample(self, command: str) -> object:
+        """:meth:`execute`, without the task that sends messages, and the three times that it makes
+        one of each."""
+        if self.runstate is not Runstate.RUNNING or self._writer is None:
+            return await self.execute(command)  # which says why not
+        number = self._get_exec_id()
+        if self._record is not None:
+            self._unrecorded.add(number)
+        self._pending[number] = asyncio.Queue(maxsize=1)
+        self._writer.write(b'{"execute":"%s","id":"%s"}' % (command.encode(), number.encode()))
+        reply = await self._reply(number)
+        if "return" in reply:
+            return reply["return"]
+        return await self.execute(command)  # which tells the refusal
 
     async def _on_message(self, msg: Message) -> None:
         number = msg.get("id")

@@ -82,6 +82,39 @@ def test_execute(with_peer: WithPeer) -> None:
     assert json.loads(sent[3][1])["arguments"] == {"a": 1}
 
 
+def test_samples_are_not_recorded(with_peer: WithPeer) -> None:
+    sent: list[bytes] = []
+
+    async def body(monitor: Monitor) -> None:
+        assert await monitor.sample("query-migrate") == {"status": "active"}
+        assert await monitor.execute("stop", {"a": 1}) == {}
+        with pytest.raises(MonitorError, match=r"^QMP query-migrate: not now$") as caught:
+            await monitor.sample("query-migrate", 60)
+        assert caught.value.error_class == "GenericError"
+
+    refusal = b'{"error": {"class": "GenericError", "desc": "not now"}, "id": "%s"}\r\n'
+    answers = (
+        b'{"return": {"status": "active"}, "id": "%s"}\r\n',
+        b'{"return": {}, "id": "%s"}\r\n',
+        *(refusal, refusal),
+    )
+    with_peer(peer(*answers), using(body, record=lambda _direction, data: sent.append(data)))
+    told = [json.loads(data) for data in sent[3:]]
+    # A refusal is asked for once more, to be told and recorded.
+    assert [message.get("execute") for message in told] == ["stop", None, "query-migrate", None]
+
+
+@pytest.mark.parametrize("hang_up", [True, False])
+def test_a_sample_of_one_that_does_not_answer(with_peer: WithPeer, hang_up: bool) -> None:
+    async def body(monitor: Monitor) -> None:
+        why = "connection lost" if hang_up else "no answer within 0.2 s"
+        for _ in range(2):
+            with pytest.raises(MonitorError, match=f"^QMP query-migrate: {why}"):
+                await monitor.sample("query-migrate", 0.2)
+
+    with_peer(peer(hang_up=hang_up), using(body))
+
+
 def answering_ahead(
     *replies: bytes,
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]:
