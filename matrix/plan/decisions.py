@@ -26,6 +26,8 @@ class Run:
     """The case's known failures whose conditions hold on this host."""
     notes: tuple[str, ...] = ()
     """What of a migration's pools this host lacks, and what else is to be minded, in words."""
+    huge_pages: int = 0
+    """Bytes in huge pages that QEMU will take, or its QEMUs while the guest migrates."""
 
 
 @dataclass(frozen=True, slots=True)

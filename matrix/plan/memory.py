@@ -41,11 +41,26 @@ def memory_arguments(backend: MemoryBackend | None, size: int) -> list[str]:
             return arguments
 
 
-def why_no_memory(case: Case, size: int, host: Host) -> str:
-    """Why ``size`` bytes of the memory that the variant asks for cannot be had; else empty."""
+def huge_pages_of(case: Case, size: int, host: Host) -> int:
+    """Bytes in whole huge pages that a guest with ``size`` bytes of memory takes of the host's.
+
+    QEMU takes them as it starts, and of a guest that is migrated there are up to three: while it
+    goes from one to another, the next is started.
+    """
+    if case.variant.backend is not MemoryBackend.HUGEPAGES or not host.huge_page_size:
+        return 0
+    pages = -(-size // host.huge_page_size)
+    return pages * host.huge_page_size * (1 if case.migration is None else 3)
+
+
+def why_no_memory(case: Case, size: int, huge_pages: int, host: Host) -> str:
+    """Why ``size`` bytes of the memory that the variant asks for cannot be had; else empty.
+
+    ``huge_pages`` as :func:`huge_pages_of` says.
+    """
     match case.variant.backend:
         case MemoryBackend.HUGEPAGES:
-            return _why_no_huge_pages(size, host)
+            return _why_no_huge_pages(huge_pages, host)
         case MemoryBackend.NUMA if case.variant.arch in WITHOUT_NUMA:
             return f"no machine of {case.variant.arch.value} has NUMA nodes"
         case MemoryBackend.NUMA if size % (2 * MIB):
@@ -65,11 +80,11 @@ def _shown(size: int) -> str:
     return next(f"{size // unit}{name}" for name, unit in units.items() if size % unit == 0)
 
 
-def _why_no_huge_pages(size: int, host: Host) -> str:
+def _why_no_huge_pages(needed_bytes: int, host: Host) -> str:
     page = host.huge_page_size
     if not page:
         return "the kernel has no huge pages"
-    needed = -(-size // page)
+    needed = needed_bytes // page
     if needed <= host.huge_pages_free:
         return ""
     return (

@@ -13,7 +13,7 @@ from matrix.plan.firmware import choose_firmware
 from matrix.plan.known import holding
 from matrix.plan.kvmtool import TARGET, decide_kvmtool
 from matrix.plan.machines import FAMILIES
-from matrix.plan.memory import why_no_memory
+from matrix.plan.memory import huge_pages_of, why_no_memory
 
 __all__ = ["decide", "emulator_architecture", "firmware_for", "plan"]
 
@@ -53,12 +53,13 @@ def decide(case: Case, inventory: Inventory) -> Decision:
     if isinstance(firmware, str):
         return Skip(case, firmware)
     needs = needs_of(case)
-    if reason := why_no_memory(case, needs.guest_memory, inventory.host):
+    huge_pages = huge_pages_of(case, needs.guest_memory, inventory.host)
+    if reason := why_no_memory(case, needs.guest_memory, huge_pages, inventory.host):
         return Skip(case, reason)
     # Both sides of a migration have all of the memory, but only one has running vCPUs.
     memory = needs.memory * (1 if case.migration is None else 2)
     expected = holding(case.expected, accelerator, binary, inventory.host)
-    return Run(case, accelerator, why, needs.vcpus, memory, doubt, expected, notes)
+    return Run(case, accelerator, why, needs.vcpus, memory, doubt, expected, notes, huge_pages)
 
 
 def firmware_for(case: Case, binary: Binary, inventory: Inventory) -> Firmware | str | None:

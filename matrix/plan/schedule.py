@@ -3,7 +3,7 @@
 Events in (:meth:`Scheduler.finished`, :meth:`Scheduler.add`), instructions out
 (:meth:`Scheduler.start`). Longest first, by the last known duration, because the longest case
 bounds the run from below (Graham's LPT rule); within what the host has of vCPUs and memory, or up
-to a fixed number of jobs; one at a time where a job is to be alone.
+to a fixed number of jobs; within its huge pages; one at a time where a job is to be alone.
 """
 
 from bisect import insort
@@ -24,7 +24,9 @@ class Capacity:
     memory: int
     """Bytes."""
     jobs: int | None = None
-    """A fixed number of jobs at a time (``-j``), which then is the only limit; None: the above."""
+    """A fixed number of jobs at a time (``-j``), instead of the above; None: the above."""
+    huge_pages: int = 0
+    """Bytes in huge pages, a limit in any case: what they cannot hold does not start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Job:
     """Seconds that it will likely take."""
     alone: bool = False
     """Nothing else may run meanwhile."""
+    huge_pages: int = 0
+    """Bytes."""
 
 
 def _longest_first(job: Job) -> float:
@@ -53,6 +57,7 @@ class _Queue:
     vcpus: int
     memory: int
     alone: bool
+    huge_pages: int
     jobs: deque[Job] = field(default_factory=deque)
     passed: int = 0
 
@@ -65,9 +70,10 @@ class Scheduler:
         self._running: dict[tuple[int, int], Job] = {}
         self._vcpus = 0
         self._memory = 0
+        self._huge_pages = 0
         self._quiet = False
         """A job runs that is to be alone."""
-        self._queues: dict[tuple[int, int, bool], _Queue] = {}
+        self._queues: dict[tuple[int, int, bool, int], _Queue] = {}
         self._waiting = 0
         for job in sorted(jobs, key=_longest_first):
             self._queue(job).append(job)
@@ -96,6 +102,11 @@ class Scheduler:
         """Bytes, as :attr:`vcpus_used`."""
         return self._memory
 
+    @property
+    def huge_pages_used(self) -> int:
+        """Bytes, as :attr:`vcpus_used`."""
+        return self._huge_pages
+
     def start(self) -> list[Job]:
         """The jobs to start now; they count as running from here on."""
         started: list[Job] = []
@@ -117,9 +128,10 @@ class Scheduler:
     def finished(self, key: tuple[int, int]) -> None:
         """A running job has ended. Raises KeyError for one that is not running."""
         job = self._running.pop(key)
-        vcpus, memory, _ = self._size(job)
+        vcpus, memory, _, huge_pages = self._size(job)
         self._vcpus -= vcpus
         self._memory -= memory
+        self._huge_pages -= huge_pages
         self._quiet = False  # it was the only one, if there was any
         assert self._vcpus >= 0  # noqa: S101 - an invariant of this class, not input
         assert self._memory >= 0  # noqa: S101 - as above
@@ -130,10 +142,15 @@ class Scheduler:
         size = self._size(job)
         return self._queues.setdefault(size, _Queue(*size)).jobs
 
-    def _size(self, job: Job) -> tuple[int, int, bool]:
+    def _size(self, job: Job) -> tuple[int, int, bool, int]:
         """What a job counts for: never more than the host, or it could never start."""
         capacity = self._capacity
-        return min(job.vcpus, capacity.vcpus), min(job.memory, capacity.memory), job.alone
+        return (
+            min(job.vcpus, capacity.vcpus),
+            min(job.memory, capacity.memory),
+            job.alone,
+            min(job.huge_pages, capacity.huge_pages),
+        )
 
     def _next(self) -> Job | None:
         passed: list[_Queue] = []
@@ -150,6 +167,8 @@ class Scheduler:
     def _fits(self, queue: _Queue) -> bool:
         if self._quiet or (queue.alone and self._running):
             return False
+        if self._huge_pages + queue.huge_pages > self._capacity.huge_pages:
+            return False
         if self._capacity.jobs is not None:
             return len(self._running) < self._capacity.jobs
         return (
@@ -161,10 +180,11 @@ class Scheduler:
         job = queue.jobs.popleft()
         queue.passed = 0
         if not queue.jobs:
-            del self._queues[queue.vcpus, queue.memory, queue.alone]
+            del self._queues[queue.vcpus, queue.memory, queue.alone, queue.huge_pages]
         self._running[job.key] = job
         self._quiet = job.alone
         self._vcpus += queue.vcpus
         self._memory += queue.memory
+        self._huge_pages += queue.huge_pages
         self._waiting -= 1
         return job

@@ -8,5 +8,6 @@ MEMORY_SHARE = 0.9
 
 
 def capacity_of(host: Host, jobs: int | None) -> Capacity:
-    """The capacity of a host; ``jobs`` (``-j``) replaces both limits."""
-    return Capacity(host.cpus, int(host.memory * MEMORY_SHARE), jobs)
+    """The capacity of a host; ``jobs`` (``-j``) replaces the limits of vCPUs and memory."""
+    huge_pages = host.huge_pages_free * host.huge_page_size
+    return Capacity(host.cpus, int(host.memory * MEMORY_SHARE), jobs, huge_pages)

@@ -178,9 +178,15 @@ class Session:
             hangs = any(HANGING & set(each.verdicts) for each in decision.expected)
             known = decision.case.timeout * (1 if hangs else UNLIKELY)
         estimate = known * (1 + expected.later)
-        settings = decision.case.settings
         return [
-            Job((index, number), decision.vcpus, decision.memory, estimate, settings.alone)
+            Job(
+                (index, number),
+                decision.vcpus,
+                decision.memory,
+                estimate,
+                decision.case.settings.alone,
+                decision.huge_pages,
+            )
             for number in numbers
         ]
 

@@ -9,6 +9,7 @@ from matrix.migrating import Migration, Strategy
 from matrix.model import Accelerator, Architecture, MemoryBackend
 from matrix.plan.command import launch_for
 from matrix.plan.decisions import Run, Skip
+from matrix.plan.memory import huge_pages_of
 from matrix.plan.planner import decide
 
 MIB = 2**20
@@ -97,6 +98,19 @@ def test_huge_pages(make: Any, host: Host, memory: int, reason: str) -> None:
     case = make.case(accel=TCG, backend=MemoryBackend.HUGEPAGES, memory=memory * MIB)
     decision = decide(case, make.inventory(make.binary(), host=host))
     assert (decision.reason if isinstance(decision, Skip) else "") == reason
+    if isinstance(decision, Run):
+        assert decision.huge_pages == memory * MIB
+
+
+def test_a_guest_that_migrates_needs_huge_pages_for_the_next_qemu_too(make: Any) -> None:
+    case = make.case(
+        accel=TCG, backend=MemoryBackend.HUGEPAGES, memory=43 * MIB, migration=Migration()
+    )
+    inventory = make.inventory(make.binary(), host=HOST)
+    assert huge_pages_of(case, 43 * MIB, HOST) == 3 * 44 * MIB
+    decision = decide(case, inventory)
+    assert isinstance(decision, Skip)
+    assert decision.reason.startswith("needs 66 huge pages of 2048 KiB, and 64 are free")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from matrix.plan.schedule import PATIENCE, Capacity, Job, Scheduler
 
-GIB = 2**30
+GIB, MIB = 2**30, 2**20
 
 
 def job(index: int, vcpus: int = 1, memory: int = GIB, estimate: float = 1.0) -> Job:
@@ -117,21 +117,43 @@ def test_a_big_job_is_not_starved() -> None:
     assert position <= PATIENCE + 3
 
 
+def test_huge_pages_are_a_limit_even_beside_a_number_of_jobs() -> None:
+    jobs = [replace(job(i), huge_pages=2 * MIB) for i in range(3)] + [job(3)]
+    scheduler = Scheduler(jobs, Capacity(8, 8 * GIB, jobs=4, huge_pages=4 * MIB))
+    assert [each.key[0] for each in scheduler.start()] == [0, 1, 3]
+    scheduler.finished((3, 1))
+    assert scheduler.start() == []
+    scheduler.finished((0, 1))
+    assert [each.key[0] for each in scheduler.start()] == [2]
+
+
 def test_finishing_what_does_not_run_is_an_error() -> None:
     with pytest.raises(KeyError):
         Scheduler([job(0)], Capacity(1, GIB)).finished((0, 1))
 
 
 jobs_strategy = st.lists(
-    st.tuples(st.integers(1, 9), st.integers(1, 9), st.floats(0, 100), st.booleans()), max_size=40
-).map(lambda rows: [Job((i, 1), v, m * GIB, e, alone) for i, (v, m, e, alone) in enumerate(rows)])
+    st.tuples(
+        st.integers(1, 9),
+        st.integers(1, 9),
+        st.floats(0, 100),
+        st.booleans(),
+        st.sampled_from([0, 0, 1, 3, 9]),
+    ),
+    max_size=40,
+).map(
+    lambda rows: [
+        Job((i, 1), v, m * GIB, e, alone, huge * MIB)
+        for i, (v, m, e, alone, huge) in enumerate(rows)
+    ]
+)
 
 
 @given(jobs_strategy, st.integers(1, 8), st.integers(1, 8), st.one_of(st.none(), st.integers(1, 5)))
 def test_every_job_runs_once_within_the_limits(
     jobs: list[Job], vcpus: int, memory: int, fixed: int | None
 ) -> None:
-    scheduler = Scheduler(jobs, Capacity(vcpus, memory * GIB, fixed))
+    scheduler = Scheduler(jobs, Capacity(vcpus, memory * GIB, fixed, 4 * MIB))
     seen: list[tuple[int, int]] = []
     running: list[tuple[float, tuple[int, int]]] = []
     now = 0.0
@@ -145,6 +167,7 @@ def test_every_job_runs_once_within_the_limits(
         else:
             assert scheduler.running <= fixed
         assert scheduler.running == len(running)
+        assert scheduler.huge_pages_used <= 4 * MIB
         assert len(running) == 1 or not any(jobs[key[0]].alone for _, key in running)
         upcoming = scheduler.upcoming()
         assert upcoming is None or upcoming.key not in seen
