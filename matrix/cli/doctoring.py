@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from matrix.cli.doctor import doctor_json, doctor_text
+from matrix.cli.steps import Steps
 from matrix.host.hostfile import load_host_file
 from matrix.host.installations import installations
 from matrix.host.inventory import take_inventory
@@ -16,7 +17,8 @@ from matrix.host.wanted import everything
 def run_doctor(*, qemu: tuple[str, ...], host: Path | None, fresh: bool, json: bool) -> None:
     """Print what this host can run; whatever is missing is part of the answer, not an error."""
     installed = installations(qemu, load_host_file(host))
-    inventory = asyncio.run(take_inventory(installed, everything(installed), fresh=fresh))
+    wanted = everything(installed)
+    inventory = asyncio.run(take_inventory(installed, wanted, fresh=fresh, on_step=Steps()))
     if json:
         print(json_module.dumps(doctor_json(inventory), indent=2))
     else:

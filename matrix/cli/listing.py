@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from matrix.cli.steps import Steps
 from matrix.model import Expectation
 from matrix.plan.decisions import Decision, Run
 from matrix.results.printable import printable
@@ -14,7 +15,7 @@ from matrix.run.prepare import prepare
 
 def run_list(selection: Selection, *, json: bool) -> None:
     """Print the plan; nothing is run but what the inventory needs to be taken."""
-    decisions = prepare(selection).decisions
+    decisions = prepare(selection, Steps()).decisions
     if json:
         document = {"cases": [entry(decision) for decision in decisions]}
         print(json_module.dumps(document, indent=2))

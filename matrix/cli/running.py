@@ -9,6 +9,7 @@ from matrix.cli import reporting
 from matrix.cli.history import remember
 from matrix.cli.output import Output, is_live, standard_output
 from matrix.cli.progress import PlainProgress
+from matrix.cli.steps import Steps
 from matrix.errors import ExitCode
 from matrix.host.hostfile import load_host_file
 from matrix.host.installations import installations
@@ -36,7 +37,7 @@ def start_run(
     metrics: str = "",
 ) -> ExitCode:
     """Plan, run, summarise and record; gives the command's exit code."""
-    prepared = prepare(selection)
+    prepared = prepare(selection, Steps())
     names = [scenario.name for scenario in prepared.scenarios]
     path = output or RunDirectory.default_path(names)
     info = run_info(
@@ -73,7 +74,8 @@ def resume_run(
             for decision in recorder.record.decisions
             if isinstance(decision, Run) and recorder.attempts_left(decision.case)
         ]
-        inventory = look(left, installations(qemu, load_host_file(host)), fresh=fresh)
+        installed = installations(qemu, load_host_file(host))
+        inventory = look(left, installed, fresh=fresh, on_step=Steps())
         kept_seed = seed if isinstance(seed, int) else None
         return _carry_out(recorder, inventory, jobs, history, kept_seed, metrics)
 

@@ -41,8 +41,8 @@ FILE_BYTES = 4096
 """How much of a host's file is read for its first line."""
 
 
-def _unheard(_step: str) -> None:
-    pass
+def unheard(_step: str) -> None:
+    """Whom nobody needs to tell."""
 
 
 async def take_inventory(
@@ -51,7 +51,7 @@ async def take_inventory(
     *,
     files: Collection[str] = (),
     fresh: bool = False,
-    on_step: Callable[[str], None] = _unheard,
+    on_step: Callable[[str], None] = unheard,
     host: HostState | None = None,
     cache: Cache | None = None,
     surveyors: Surveyors | None = None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from matrix.errors import NothingSelected, UsageError
 from matrix.host.hostfile import HostFile, load_host_file
 from matrix.host.installations import Installation, installations
-from matrix.host.inventory import take_inventory
+from matrix.host.inventory import take_inventory, unheard
 from matrix.host.wanted import files_wanted_by, wanted_by
 from matrix.inventory import Inventory
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case
@@ -45,8 +45,10 @@ class Prepared:
     inventory: Inventory
 
 
-def prepare(selection: Selection) -> Prepared:
+def prepare(selection: Selection, on_step: Callable[[str], None] = unheard) -> Prepared:
     """Read, expand, narrow, look at the host, and plan.
+
+    ``on_step`` is told in words what takes time of the inventory.
 
     Raises:
         ScenarioError, SuiteError, UsageError: what the user gave is wrong.
@@ -54,7 +56,8 @@ def prepare(selection: Selection) -> Prepared:
     """
     host_file = load_host_file(selection.host)
     scenarios, cases = chosen(selection, host_file)
-    inventory = look(cases, installations(selection.qemu, host_file), fresh=selection.fresh)
+    installed = installations(selection.qemu, host_file)
+    inventory = look(cases, installed, fresh=selection.fresh, on_step=on_step)
     texts = tuple(_text(path) for path in selection.scenarios)
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
     decisions = with_host_smp(plan(cases, inventory), inventory, ours)
@@ -112,12 +115,16 @@ def _shard(cases: list[Case], selection: Selection) -> list[Case]:
 
 
 def look(
-    cases: Sequence[Case], installed: Sequence[Installation], *, fresh: bool = False
+    cases: Sequence[Case],
+    installed: Sequence[Installation],
+    *,
+    fresh: bool = False,
+    on_step: Callable[[str], None] = unheard,
 ) -> Inventory:
     """The inventory that these cases need: their emulators, and KVM with their CPU models."""
-    return asyncio.run(
-        take_inventory(installed, wanted_by(cases), files=files_wanted_by(cases), fresh=fresh)
-    )
+    files = files_wanted_by(cases)
+    wanted = wanted_by(cases)
+    return asyncio.run(take_inventory(installed, wanted, files=files, fresh=fresh, on_step=on_step))
 
 
 def build_options(options: Iterable[str]) -> dict[Architecture, Path]:
