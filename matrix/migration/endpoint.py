@@ -131,14 +131,19 @@ class Endpoint:
         self.session.run_state = str(state)
         return state in RUNNING_STATES
 
-    async def information(self, seconds: float | None = COMMAND_TIMEOUT) -> dict[str, Any]:
-        """What ``query-migrate`` says; empty where it does not answer. ``seconds`` None: the caller
-        does not wait for ever, and saves what a timer takes."""
+    async def information(self) -> dict[str, Any]:
+        """What ``query-migrate`` says; empty where it does not answer."""
         try:
-            reply = await self.monitor.sample("query-migrate", seconds)
+            reply = await self.monitor.execute("query-migrate")
         except MonitorError:
             return {}
         return reply if isinstance(reply, dict) else {}
+
+    def sample(self, answered: Callable[[object], None]) -> None:
+        """Ask ``query-migrate`` and return; ``answered`` as of
+        :meth:`matrix.vm.monitor.Monitor.sample`."""
+        if self.session.monitor is not None:
+            self.session.monitor.sample("query-migrate", answered)
 
     async def until(self, *statuses: str, seconds: float) -> bool:
         """Wait until its migration has one of ``statuses``; False once it has ended or in vain."""

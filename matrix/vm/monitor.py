@@ -11,7 +11,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,25 +163,11 @@ class Monitor:
         Raises:
             MonitorError: refused (``error_class`` is set), connection lost, or no answer in time.
         """
-        return await self._within(timeout, command, self._client.execute(command, arguments, oob))
-
-    async def sample(self, command: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as execute
-        """Execute a command that is asked again and again, without arguments: unrecorded, and for
-        half of the CPU time. Else as :meth:`execute`.
-
-        Raises:
-            MonitorError: as :meth:`execute`.
-        """
-        return await self._within(timeout, command, self._client.sample(command))
-
-    async def _within(
-        self, seconds: float | None, command: str, reply: Coroutine[Any, Any, object]
-    ) -> Any:
         try:
-            if seconds is None:
-                return await reply
-            async with _deadline(command, seconds, "no answer"):
-                return await reply
+            if timeout is None:
+                return await self._client.execute(command, arguments, oob)
+            async with _deadline(command, timeout, "no answer"):
+                return await self._client.execute(command, arguments, oob)
         except ExecuteError as error:
             raise MonitorError(command, str(error), error.error_class) from error
         except StateError as error:  # it was lost before, and the client knows why
@@ -190,6 +176,15 @@ class Monitor:
             raise MonitorError(command, f"connection lost ({why})") from error
         except _BROKEN as error:
             raise MonitorError(command, f"connection lost ({_describe(error)})") from error
+
+    def sample(self, command: str, answered: Callable[[object], None]) -> None:
+        """Send a command that is asked again and again, and return at once.
+
+        ``answered`` gets what it returns as that comes: None where it is refused, and nothing where
+        the connection is lost. Neither is recorded. That takes a fraction of the CPU time of
+        :meth:`execute`, most of which are tasks that wake one another.
+        """
+        self._client.sample(command, answered)
 
     async def send_descriptor(self, name: str, descriptor: int) -> None:
         """Give QEMU a copy of ``descriptor`` under ``name`` (``getfd``); ours stays open.
@@ -253,8 +248,8 @@ class _Client(QMPClient):
         self._on_event = on_event
         self._record = record
         self._received = 0
-        self._unrecorded: set[object] = set()
-        """Ids of samples, whose replies are not recorded."""
+        self._samples: dict[str, Callable[[object], None]] = {}
+        """By id, who is told of the reply to a sample."""
         # The default listener keeps every event it accepts for ever: let it accept none.
         self.events.event_filter = self._hear
 
@@ -272,9 +267,7 @@ class _Client(QMPClient):
     def _cb_inbound(self, msg: Message) -> Message:
         if self._record is not None:
             number = msg.get("id")
-            if isinstance(number, str) and number in self._unrecorded:
-                self._unrecorded.remove(number)
-            else:
+            if not isinstance(number, str) or number not in self._samples:
                 self._record("<", bytes(msg))
         return msg
 
@@ -294,23 +287,18 @@ class _Client(QMPClient):
     async def _issue(self, msg: Message) -> str | None:
         return self._sent.pop(msg.get("execute"), None) or await super()._issue(msg)
 
-    async def sample(self, command: str) -> object:
-        """:meth:`execute`, without the task that sends messages, and the three times that it makes
-        one of each."""
+    def sample(self, command: str, answered: Callable[[object], None]) -> None:
         if self.runstate is not Runstate.RUNNING or self._writer is None:
-            return await self.execute(command)  # which says why not
+            return
         number = self._get_exec_id()
-        if self._record is not None:
-            self._unrecorded.add(number)
-        self._pending[number] = asyncio.Queue(maxsize=1)
+        self._samples[number] = answered
         self._writer.write(b'{"execute":"%s","id":"%s"}' % (command.encode(), number.encode()))
-        reply = await self._reply(number)
-        if "return" in reply:
-            return reply["return"]
-        return await self.execute(command)  # which tells the refusal
 
     async def _on_message(self, msg: Message) -> None:
         number = msg.get("id")
+        if isinstance(number, str) and (answered := self._samples.pop(number, None)) is not None:
+            answered(msg.get("return"))
+            return
         if self._awaited and isinstance(number, str) and "event" not in msg:
             each = self._awaited.pop(number, None)
             if each is not None and "return" in msg:
