@@ -8,6 +8,7 @@ been ended, or the end says that the guest was lost.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 from matrix.errors import MonitorError
@@ -30,6 +31,11 @@ SETTLING = 3.0
 """Seconds from the loss of a monitor to QEMU's exit and last words (2 s at most)."""
 LAST_MOMENT = 1.0
 """Seconds in which the end of a guest on the destination is seen, after its source has told."""
+CLEANING_UP = 5.0
+"""Seconds that a QEMU may take to clean up after a migration, on a crowded host too."""
+YANKED = {"type": "migration"}
+"""Of ``query-yank``: what there is of a migration could be shut down."""
+NOT_CLEANED_UP = "duplicate yank instance"
 LAST_WORDS = 0.5
 """Seconds in which a destination that does not take the stream says so and exits."""
 TAKING = ("active", "failed", "postcopy-active")
@@ -106,7 +112,10 @@ async def _carried_over(hop: LiveHop, injector: Injector, sampler: Sampler) -> H
                 with contextlib.suppress(MonitorError):  # it is over already, or has failed
                     await hop.source.execute("migrate-start-postcopy")
         except MonitorError as error:
-            end = await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+            why = str(error)
+            if NOT_CLEANED_UP in why:
+                why = f"QEMU has not cleaned up after the hop before, and makes no other: {why}"
+            end = await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, why)
         else:
             end = await decided(hop, injector)
         await concluded(hop, end, sampler)
@@ -249,6 +258,7 @@ async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
         end.reason = f"{end.reason}; the destination: {said}" if end.reason else said
     source = hop.source
     try:
+        await _cleaned_up(hop)
         if await source.running():
             return end
         if source.session.run_state == Ending.INTERNAL_ERROR:
@@ -265,6 +275,28 @@ async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
         over = await ended_meanwhile(source)
         return over or HopEnd(HopOutcome.LOST, f"{end.reason}; the source does not answer: {error}")
     return end
+
+
+async def _cleaned_up(hop: LiveHop) -> None:
+    """Wait until QEMU is through with a migration that it has given up.
+
+    It says that it has failed before it has cleaned up (``migrate_fd_cleanup``), and 7.2 may hang
+    in that, as where a link is lost while multifd's channels shake hands for TLS. A ``migrate`` in
+    between is refused (:data:`NOT_CLEANED_UP`) and leaves it in ``setup`` for ever. No event tells
+    that it is through, but ``query-yank`` does.
+    """
+    deadline = time.monotonic() + CLEANING_UP
+    while time.monotonic() < deadline:
+        try:
+            instances = await hop.source.execute("query-yank")
+        except MonitorError as error:
+            if error.error_class:  # before 6.0 there is none
+                return
+            raise
+        if not isinstance(instances, list) or YANKED not in instances:
+            return
+        await asyncio.sleep(0.02)
+    hop.note("QEMU has not cleaned up")
 
 
 async def end_both(hop: LiveHop) -> None:
