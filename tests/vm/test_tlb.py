@@ -121,7 +121,7 @@ class TestStopped:
         assert told[:2] == ["cont", "calc-dirty-rate"]
         times = len(told[2:]) // len(self.FLUSH)
         assert times >= 2
-        assert told[2:] == [*self.FLUSH] * times
+        assert told[2:] == ([*self.FLUSH] * (times + 1))[: len(told) - 2]  # the last is cut short
 
     def test_one_that_cannot_migrate_goes_on_and_is_left_alone(
         self, run_fake: Callable[..., Outcome], private: Path
