@@ -122,8 +122,10 @@ class Stopped:
         try:
             await self._until("active", *OVER)
         finally:
-            await monitor.execute("migrate_cancel")
-            await self._until(*OVER)
+            # A failure here must not take the place of a cancellation; the next one is refused.
+            with contextlib.suppress(MonitorError):
+                await monitor.execute("migrate_cancel")
+                await self._until(*OVER)
 
     async def _until(self, *states: str) -> None:
         try:

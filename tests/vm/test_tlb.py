@@ -155,6 +155,37 @@ class TestStopped:
         told = commands(private)
         assert (told.count("cont"), told.count("migrate")) == (1, 0)
 
+    def test_a_cancellation_is_not_lost_to_a_failure(self) -> None:
+        """Whoever watches the guest would watch on for ever."""
+
+        class Dying(Monitor):
+            migrates = asyncio.Event()
+
+            async def execute(self, command: str, *arguments: Any) -> object:
+                await super().execute(command, *arguments)
+                if command == "migrate":
+                    self.migrates.set()
+                if command == "migrate_cancel":
+                    raise MonitorError(command, "connection lost")
+                return {"status": "paused"}
+
+            async def send_descriptor(self, _name: str, _descriptor: int) -> None:
+                pass
+
+        monitor: Any = Dying()
+        session: Any = SimpleNamespace()
+
+        async def work() -> None:
+            flush = asyncio.create_task(Stopped(session).flush(monitor))
+            await monitor.migrates.wait()
+            await asyncio.sleep(0)  # for the answer to have come
+            flush.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await flush
+
+        asyncio.run(work())
+        assert [command for command, _ in monitor.told][-2:] == ["migrate_cancel", "cont"]
+
     @pytest.mark.qemu
     @pytest.mark.skipif(
         shutil.which("qemu-system-x86_64") is None, reason="qemu-system-x86_64 is not installed"
