@@ -84,7 +84,7 @@ class Cache:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
             Path(temporary).replace(path)
-        except BaseException:
+        except BaseException:  # a cancellation too: no half a file stays
             Path(temporary).unlink(missing_ok=True)
             raise
 

@@ -69,7 +69,7 @@ def remove_stale(parent: str) -> None:
 
     Only folders with a lock of ours in them are looked at. What cannot be removed is left.
     """
-    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:  # others' folders may vanish
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False):
                 _remove_if_stale(Path(entry.path))

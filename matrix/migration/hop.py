@@ -36,6 +36,7 @@ CLEANING_UP = 5.0
 YANKED = {"type": "migration"}
 """Of ``query-yank``: what there is of a migration could be shut down."""
 NOT_CLEANED_UP = "duplicate yank instance"
+"""What QEMU says of a ``migrate`` that comes before it has cleaned up after the one before."""
 LAST_WORDS = 0.5
 """Seconds in which a destination that does not take the stream says so and exits."""
 TAKING = ("active", "failed", "postcopy-active")
@@ -281,8 +282,8 @@ async def _cleaned_up(hop: LiveHop) -> None:
     """Wait until QEMU is through with a migration that it has given up.
 
     It says that it has failed before it has cleaned up (``migrate_fd_cleanup``), and 7.2 may hang
-    in that, as where a link is lost while multifd's channels shake hands for TLS. A ``migrate`` in
-    between is refused (:data:`NOT_CLEANED_UP`) and leaves it in ``setup`` for ever. No event tells
+    in that, as where a link is lost while multifd's channels connect. A ``migrate`` in between is
+    refused (:data:`NOT_CLEANED_UP`) and leaves it in ``setup`` for ever. No event tells
     that it is through, but ``query-yank`` does.
     """
     deadline = time.monotonic() + CLEANING_UP

@@ -148,7 +148,7 @@ class Processes:
             await session.start(launch, self._log_bytes, typing=True, incoming=incoming)
             if connect:
                 await self.connect(endpoint)
-        except BaseException:
+        except BaseException:  # a cancellation too: no QEMU stays
             await put_off_cancellation(self._close(endpoint))
             raise
         return endpoint

@@ -195,7 +195,7 @@ class CommandRoute:
     def close(self) -> None:
         """Remove the pipes, and let go whoever still waits for the other end of one."""
         for path in (self._forth, self._back):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # there is no such pipe any more
                 os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
             path.unlink(missing_ok=True)
 

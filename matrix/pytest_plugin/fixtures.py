@@ -124,7 +124,7 @@ class Machines:
         directory = self._folder / f"guest-{self._files}"
         decision, inventory = plan_guest(wish, self._options, directory.with_suffix(".yaml"))
         if not isinstance(decision, Run):
-            pytest.skip(decision.reason)
+            pytest.skip(decision.reason)  # as a run of the scenario would
         with host_errors("create", directory):
             directory.mkdir(mode=0o700)
         return Planned(decision, inventory, directory)

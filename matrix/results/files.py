@@ -60,7 +60,7 @@ def written_atomically(path: Path, *, durable: bool = False) -> Iterator[BinaryI
                 if durable:
                     os.fsync(file.fileno())
             partial.replace(path)
-        except BaseException:
+        except BaseException:  # a cancellation too: no half a file stays
             with suppress(OSError):
                 partial.unlink()
             raise

@@ -106,7 +106,7 @@ class Journal:
                 self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
                 if self._end and os.pread(self._descriptor, 1, self._end - 1) != b"\n":
                     self._write(b"\n")
-        except BaseException:
+        except BaseException:  # no descriptor stays; raised again
             os.close(self._descriptor)
             raise
 

@@ -50,7 +50,7 @@ class Recorder:
         try:
             write_run_info(run.info_path, info)
             journal.append({"event": EventName.RUN_STARTED, "cases": len(decisions)})
-        except BaseException:
+        except BaseException:  # no lock stays, whatever happens; raised again
             journal.close()
             raise
         return cls(RunRecord(run, info, decisions), journal)
@@ -69,7 +69,7 @@ class Recorder:
         try:
             record = load_run(path)
             journal.append({"event": EventName.RUN_RESUMED})
-        except BaseException:
+        except BaseException:  # as above
             journal.close()
             raise
         return cls(record, journal)

@@ -159,7 +159,7 @@ def _communicate(
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:
     """Kill bash, which has not been waited for yet, and its children, which may hold the pipe."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, or another's by now
         os.killpg(process.pid, signal.SIGKILL)
 
 

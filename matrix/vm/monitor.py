@@ -122,7 +122,7 @@ class Monitor:
             if client.runstate is not Runstate.DISCONNECTING:
                 sock.close()
                 raise MonitorError("connect", _describe(error)) from error
-        except BaseException:
+        except BaseException:  # a cancellation too: the socket is ours to close
             sock.close()
             raise
         return cls(client)
@@ -212,7 +212,7 @@ class Monitor:
     async def heard_out(self, seconds: float) -> None:
         """Wait until the peer has hung up and all that it said before was taken in, at most so
         long."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError):  # so long it was
             async with asyncio.timeout(seconds):
                 while self._client.runstate is Runstate.RUNNING:
                     await self._client.runstate_changed()

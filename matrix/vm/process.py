@@ -71,7 +71,7 @@ class Process:
     def kill_group(self, number: signal.Signals) -> None:
         """Send a signal to the process and all that it started; nothing if it has ended."""
         if not self._exit.done():
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.killpg(self.pid, number)
 
     async def stop(self, grace: float) -> None:
@@ -98,7 +98,7 @@ class Process:
         """The process has ended: take its group along while the number is still its own."""
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it left no group
             os.killpg(self.pid, signal.SIGKILL)
         self._exit.set_result(self._popen.wait())
 

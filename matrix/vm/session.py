@@ -216,7 +216,7 @@ class Session:
         """
         if self._input < 0:
             return
-        with contextlib.suppress(BrokenPipeError, BlockingIOError):
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):  # ended, or it does not read
             os.write(self._input, data)
 
     def drain(self) -> None:

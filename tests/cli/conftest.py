@@ -90,7 +90,7 @@ class World:
         process = self.start(*arguments, **options)
         try:
             out, err = process.communicate(timeout=100)
-        except BaseException:
+        except BaseException:  # a cancellation too: no process stays
             process.kill()
             process.wait()
             raise

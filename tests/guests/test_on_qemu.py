@@ -70,7 +70,7 @@ def test_smoke_under_kvm(run: Runner) -> None:
     """Some 10 to 60 s where KVM is nested: every exit of the guest is slow there."""
     code, cases = run("smoke.yaml", "--arch", "x86_64", "-k", "kvm")
     if set(verdicts(cases).values()) == {"skip"}:
-        pytest.skip(next(iter(cases.values()))["reason"])
+        pytest.skip(next(iter(cases.values()))["reason"])  # what the guest itself says
     assert verdicts(cases) == dict.fromkeys(PASSING, "pass")
     assert code == 0
     assert {case["accelerator"] for case in cases.values()} == {"kvm"}

@@ -50,7 +50,7 @@ def run(command: Sequence[str | Path], cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sdist, and the wheel that was built from it."""
-    pytest.importorskip("build")
+    pytest.importorskip("build")  # a tool of development: make test has it
     place = tmp_path_factory.mktemp("built")
     shutil.copytree(ROOT, place / "source", ignore=IGNORED)
     run([sys.executable, "-m", "build", "-o", place, place / "source"], place)

@@ -111,5 +111,5 @@ def test_durations_come_back(milliseconds: int) -> None:
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     for parse in (parse_size, parse_rate, parse_duration):
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(Refused):  # what it may raise, and nothing else
             assert parse(text) >= 0

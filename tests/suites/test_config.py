@@ -55,5 +55,5 @@ def test_all_lines_that_are_none_are_reported() -> None:
 
 @given(st.text())
 def test_any_text_gives_a_configuration_or_a_suite_error(text: str) -> None:
-    with contextlib.suppress(SuiteError):
+    with contextlib.suppress(SuiteError):  # what it may raise, and nothing else
         assert parse_config(text, "config.mak").file == "config.mak"

@@ -122,7 +122,7 @@ def test_time_is_limited_and_children_are_killed(tmp_path: Path) -> None:
 
 def wait_until_gone(pid: int) -> None:
     """Until there is no such process, for a minute at most."""
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError):  # gone already
         pidfd = os.pidfd_open(pid)
         try:
             assert select.select([pidfd], [], [], 60)[0], "it lives on"

@@ -49,7 +49,7 @@ def test_same_words_as_the_standard_library(text: str) -> None:
 
 @given(st.text(max_size=60))
 def test_any_text_gives_words_or_a_words_error(text: str) -> None:
-    with contextlib.suppress(WordsError):
+    with contextlib.suppress(WordsError):  # what it may raise, and nothing else
         assert sum(map(len, split_words(text))) <= len(text)
 
 

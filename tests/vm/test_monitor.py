@@ -138,7 +138,7 @@ def answering_ahead(
     return serve
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error")  # asyncio only warns of what nobody took
 def test_what_is_sent_ahead_may_end_qemu_before_the_connection_stands(
     with_peer: WithPeer, caplog: pytest.LogCaptureFixture
 ) -> None:
