@@ -133,7 +133,7 @@ class MatrixSession:
     def discard(self) -> None:
         """Remove the run directory if there is nothing in it."""
         if self._run is not None:
-            with suppress(OSError):
+            with suppress(OSError):  # it is not empty
                 (self._run.path / "cases").rmdir()
                 self._run.path.rmdir()
 

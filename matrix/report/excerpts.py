@@ -119,7 +119,7 @@ def _fits(size: int, bounds: Bounds) -> bool:
 
 def _shown(data: bytes) -> str:
     """Text with lone carriage returns, as terminals take them, as line breaks."""
-    with suppress(UnicodeDecodeError):
+    with suppress(UnicodeDecodeError):  # then line by line, below
         text = data.decode()
         if text.replace("\n", "").isprintable():
             return text  # most are: ten times as fast as looking at every line

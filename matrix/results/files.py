@@ -61,7 +61,7 @@ def written_atomically(path: Path, *, durable: bool = False) -> Iterator[BinaryI
                     os.fsync(file.fileno())
             partial.replace(path)
         except BaseException:  # a cancellation too: no half a file stays
-            with suppress(OSError):
+            with suppress(OSError):  # the first failure is told
                 partial.unlink()
             raise
 
@@ -120,7 +120,7 @@ def read_tail(path: Path, limit: int) -> bytes:
         file = open_regular(path)
     except (UsageError, HostError):
         return b""
-    with file, suppress(OSError):
+    with file, suppress(OSError):  # none is shown then, as of no file
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - limit))
         data = file.read(limit)

@@ -174,7 +174,7 @@ class Journal:
             while left:
                 left = left[os.write(self._descriptor, left) :]
         except OSError:
-            with suppress(OSError):
+            with suppress(OSError):  # the first failure is told
                 os.ftruncate(self._descriptor, self._end)
             raise
         self._end += len(data)
