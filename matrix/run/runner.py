@@ -21,7 +21,8 @@ from matrix.run.progress import Progress
 from matrix.run.session import Session, Stop
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends a run: Ctrl-C, a CI system's or service manager's word, the terminal gone."""
+"""What ends a run, unless it was ignored when the program started: Ctrl-C, a CI system's or service
+manager's word, the terminal gone."""
 
 
 LATER = (
@@ -112,12 +113,14 @@ def _handled(stop: Stop, task: "asyncio.Task[None] | None") -> Iterator[None]:
             task.cancel()
         stop.event.set()
 
-    for number in SIGNALS:
+    # What was ignored when we started stays so: nohup, trap '' HUP, a job of a shell's background.
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in heeded:
         loop.add_signal_handler(number, end)
     try:
         yield
     finally:
-        for number in SIGNALS:
+        for number in heeded:
             loop.remove_signal_handler(number)
 
 

@@ -3,8 +3,11 @@
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +29,13 @@ def wait_for_guests(world: Any, test: str, *, attempts: int = 1) -> None:
         return sum(event["case"].startswith(case) for event in events) >= attempts
 
     world.wait_for(lambda: begun() and world.fakes())
+
+
+def kill_guest(world: Any, test: str) -> None:
+    """Kill the QEMU of a test, and not that of the next one, which may be there already."""
+    for pid in world.fakes():
+        if test.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
 
 
 def ended(process: Any) -> tuple[int, str]:
@@ -50,6 +60,45 @@ def test_one_signal_finishes_cleanly(world: Any, scripts: Any, number: signal.Si
     wait_for_guests(world, "slow", attempts=2)
     resumed.send_signal(number)
     assert ended(resumed)[0] == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
+    world: Any, scripts: Any, number: signal.Signals
+) -> None:
+    """As under ``trap '' HUP``, and SIGINT in a shell's background."""
+    world.suite(slow=SLOW, later=scripts.passing())
+    arguments = world.run_arguments("-j", "1", "--timeout", "100s")
+    process = world.start(*arguments, preexec_fn=lambda: signal.signal(number, signal.SIG_IGN))
+    wait_for_guests(world, "slow")
+    process.send_signal(number)
+    kill_guest(world, "slow")
+    code, _ = ended(process)
+    assert world.verdicts() == {"slow": "crash", "later": "pass"}
+    assert code == 1
+
+
+@pytest.mark.skipif(shutil.which("nohup") is None, reason="no nohup here")
+def test_nohup_protects_a_run_from_the_loss_of_its_terminal(world: Any, scripts: Any) -> None:
+    world.suite(slow=SLOW, later=scripts.passing())
+    ours, terminal = os.openpty()
+    process = subprocess.Popen(
+        # setsid makes the terminal the controlling one, whose loss sends SIGHUP.
+        ("setsid", "--ctty", "nohup", sys.executable, "-m", "matrix")
+        + world.run_arguments("-j", "1", "--timeout", "100s"),
+        cwd=world.root,
+        env=world.environment(),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    wait_for_guests(world, "slow")
+    os.close(ours)
+    kill_guest(world, "slow")
+    assert process.wait(timeout=100) == 1
+    assert world.verdicts() == {"slow": "crash", "later": "pass"}
+    assert "1 pass" in (world.root / "nohup.out").read_text()
 
 
 def test_two_signals_end_at_once(world: Any) -> None:
