@@ -90,7 +90,7 @@ def write_run(path: Path, cases: Iterable[str], closing: Closing) -> None:
         (path / "cases").mkdir(parents=True, exist_ok=True)
     info = _merged([info for each in everything for info in each.news], closing)
     decisions = [each.decision for each in kept.values()]
-    write_plan(run, decisions)
+    info = replace(info, plan_sha256=write_plan(run, decisions))
     record = RunRecord(run, info, decisions)
     record.elapsed = closing.seconds
     clock = _Clock(info.started)

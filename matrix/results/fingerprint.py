@@ -96,6 +96,8 @@ class RunInfo:
     """The command line of the run, as typed."""
     options: Mapping[str, object] = field(default_factory=dict)
     """The options that a resumed run must keep (``strict``, …), of JSON's types; only ever read."""
+    plan_sha256: str = ""
+    """Of ``plan.jsonl``, which ``--resume`` runs; empty in runs of versions that kept none."""
 
     def qemu_version(self, qemu: str, architecture: Architecture) -> str:
         """The version of an installation's emulator; empty where the run does not say."""

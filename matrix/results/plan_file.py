@@ -7,6 +7,7 @@ is ``{"kind": "run" | "skip", "value": …}``, and the last line ``{"kind": "end
 so that a file cut short by a copy is noticed.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from functools import cache
@@ -44,8 +45,8 @@ can be compared with one from before."""
 _Plain = TypeVar("_Plain")
 
 
-def write_plan(run: RunDirectory, decisions: Iterable[Decision]) -> None:
-    """Write ``plan.jsonl``.
+def write_plan(run: RunDirectory, decisions: Iterable[Decision]) -> str:
+    """Write ``plan.jsonl``; gives its SHA-256, which ``run.json`` keeps.
 
     Raises:
         UsageError: a path or an argument in it is not UTF-8, which JSON cannot hold.
@@ -53,17 +54,47 @@ def write_plan(run: RunDirectory, decisions: Iterable[Decision]) -> None:
     """
     tables: dict[str, dict[object, int]] = {kind: {} for kind in SHARED}
     count = 0
+    digest = hashlib.sha256()
     with written_atomically(run.plan_path, durable=True) as file:
         for decision in decisions:
             count += 1
             try:
-                file.writelines(_lines(decision, tables))
+                for line in _lines(decision, tables):
+                    digest.update(line)
+                    file.write(line)
             except PydanticSerializationError as error:
                 raise UsageError(
                     f"case {printable(decision.case.id)} has a path or an argument that is not "
                     f"UTF-8: {printable(repr(decision.case.test))}"
                 ) from error
-        file.write(to_json({"kind": "end", "decisions": count}) + b"\n")
+        line = to_json({"kind": "end", "decisions": count}) + b"\n"
+        digest.update(line)
+        file.write(line)
+    return digest.hexdigest()
+
+
+def check_plan(run: RunDirectory, sha256: str) -> None:
+    """Refuse a ``plan.jsonl`` that is not the one that was written; what it holds will be run.
+
+    Args:
+        run: the directory.
+        sha256: what :func:`write_plan` gave; empty for a run of a version that kept none.
+
+    Raises:
+        UsageError: it is another one, missing, or not a regular file.
+        HostError: it cannot be read.
+    """
+    if not sha256:
+        return
+    with open_regular(run.plan_path) as file, host_errors("read", run.plan_path):
+        digest = hashlib.sha256()
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    if digest.hexdigest() != sha256:
+        raise UsageError(
+            f"{shown(run.plan_path)} was altered: its SHA-256 is not the one in"
+            f" {run.info_path.name}; put the original back, or start a new run"
+        )
 
 
 def read_plan(run: RunDirectory) -> tuple[Decision, ...]:

@@ -1,6 +1,7 @@
 """Writes a run as it happens: what is finished is on disk before anything else begins."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -10,11 +11,11 @@ from matrix.plan.attempts import Expected, most_attempts
 from matrix.plan.decisions import Decision
 from matrix.results.directory import RunDirectory
 from matrix.results.files import write_bytes
-from matrix.results.fingerprint import RunInfo, write_run_info
+from matrix.results.fingerprint import RunInfo, read_run_info, write_run_info
 from matrix.results.journal import EventName, Journal
 from matrix.results.json_text import json_bytes
 from matrix.results.outcome import CaseResult, merge
-from matrix.results.plan_file import write_plan
+from matrix.results.plan_file import check_plan, write_plan
 from matrix.results.record import RunRecord, load_run
 from matrix.results.summary import case_document
 
@@ -45,7 +46,7 @@ class Recorder:
             HostError: it cannot be written.
         """
         run = RunDirectory.create(path)
-        write_plan(run, decisions)
+        info = replace(info, plan_sha256=write_plan(run, decisions))
         journal = Journal(run.journal_path)
         try:
             write_run_info(run.info_path, info)
@@ -61,12 +62,13 @@ class Recorder:
         :meth:`attempts_left` for each case of ``record.decisions``.
 
         Raises:
-            UsageError: it is no run directory, or another process runs it.
+            UsageError: it is no run directory, another process runs it, or its plan was altered.
             HostError: it cannot be read or written.
         """
         run = RunDirectory.open(path)
         journal = Journal(run.journal_path)
         try:
+            check_plan(run, read_run_info(run.info_path).plan_sha256)
             record = load_run(path)
             journal.append({"event": EventName.RUN_RESUMED})
         except BaseException:  # as above

@@ -104,6 +104,34 @@ def test_an_interrupted_run_is_resumed(make: Any, recorded: Any) -> None:
     assert load_run(recorder.run.path).exit_code() is ExitCode.OK
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda plan: plan.replace(b"/images/", b"/others/"),
+        lambda plan: plan + b" ",
+        lambda plan: plan.replace(b'"why":"no KVM"', b'"why":"no kvm"'),
+    ],
+)
+def test_a_plan_that_was_altered_is_not_resumed(make: Any, recorded: Any, change: Any) -> None:
+    recorder = recorded([(make.run(), [])])
+    recorder.__exit__()
+    plan = recorder.run.plan_path.read_bytes()
+    recorder.run.plan_path.write_bytes(change(plan))
+    with pytest.raises(UsageError, match=r"plan\.jsonl.* SHA-256 is not the one in run\.json"):
+        Recorder.resume(recorder.run.path)
+    recorder.run.plan_path.write_bytes(plan)
+    Recorder.resume(recorder.run.path).__exit__()
+
+
+def test_a_run_of_a_version_without_a_checksum_is_resumed(make: Any, recorded: Any) -> None:
+    recorder = recorded([(make.run(), [])])
+    recorder.__exit__()
+    info = json.loads(recorder.run.info_path.read_text())
+    assert len(info.pop("plan_sha256")) == 64
+    recorder.run.info_path.write_text(json.dumps(info))
+    Recorder.resume(recorder.run.path).__exit__()
+
+
 def test_a_finished_run_resumes_to_nothing(make: Any, tmp_path: Path) -> None:
     with Recorder.start(tmp_path / "run", make.info(), [make.run()]) as recorder:
         recorder.begin(make.case(), 1)
