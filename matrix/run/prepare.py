@@ -1,12 +1,13 @@
 """From scenario files and options to cases, an inventory, and a plan."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from matrix.errors import NothingSelected, UsageError
+from matrix.errors import NothingSelected, Problem, UsageError
 from matrix.host.hostfile import HostFile, load_host_file
 from matrix.host.installations import Installation, installations
 from matrix.host.inventory import take_inventory, unheard
@@ -22,6 +23,8 @@ from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.model import Scenario
 from matrix.suites.build import builtin_build, read_build
 from matrix.suites.unittests import read_tests
+
+log = logging.getLogger(__name__)
 
 BUILTIN = "builtin"
 """The value of ``suite.build`` that means the embedded guests."""
@@ -75,12 +78,12 @@ def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, .
         raise UsageError("no scenario given; try: matrix run scenarios/smoke.yaml")
     scenarios = tuple(_scenario(path, selection) for path in selection.scenarios)
     _check_names(scenarios)
-    given, host_builds = build_options(selection.build), dict(host_file.builds)
+    builds = _Builds(build_options(selection.build), dict(host_file.builds))
     cases = [
         case
         for scenario in scenarios
         for case in expand(
-            scenario, _suite(scenario, given, host_builds), include_nodefault=selection.include_all
+            scenario, builds.suite(scenario), include_nodefault=selection.include_all
         )
     ]
     if selection.keyword:
@@ -218,40 +221,67 @@ def _check_names(scenarios: Sequence[Scenario]) -> None:
         seen[scenario.name] = scenario
 
 
-def _suite(
-    scenario: Scenario, given: Mapping[Architecture, Path], host_builds: Mapping[Architecture, Path]
-) -> Callable[[Architecture], SuiteTests]:
-    """How the scenario's suite is read for one architecture.
+class _Builds:
+    """Finds and reads the builds of scenarios' suites; what they warn of is said once.
 
     ``--build`` wins; ``builtin`` or a path is what the scenario says; where it says nothing, the
     build is the host's: its host file's, else ``$KVM_UNIT_TESTS/ARCH``.
     """
-    named = scenario.suite.build
-    max_smp = scenario.suite.max_smp or TCG_MAX_SMP
 
-    def directory(architecture: Architecture) -> Path | None:
-        if architecture in given:
-            return given[architecture]
-        if named:
-            return Path(scenario.suite.build_for(architecture))
-        if architecture in host_builds:
-            return host_builds[architecture]
-        base = os.environ.get(BUILDS_VARIABLE)
-        return Path(base) / architecture.value if base else None
+    def __init__(
+        self, given: Mapping[Architecture, Path], host_builds: Mapping[Architecture, Path]
+    ) -> None:
+        self._given = given
+        self._host_builds = host_builds
+        self._warned: set[Problem] = set()
 
-    def read(architecture: Architecture) -> SuiteTests:
-        if named == BUILTIN and architecture not in given:
-            build = builtin_build(architecture)
+    def suite(self, scenario: Scenario) -> Callable[[Architecture], SuiteTests]:
+        """How the scenario's suite is read for one architecture."""
+        max_smp = scenario.suite.max_smp or TCG_MAX_SMP
+
+        def read(architecture: Architecture) -> SuiteTests:
+            if scenario.suite.build == BUILTIN and architecture not in self._given:
+                build = builtin_build(architecture)
+            else:
+                path = self._directory(scenario, architecture)
+                if path is None:
+                    why = f"no build for {architecture.value}; {HOW_TO_BUILD}"
+                    return SuiteTests(Build(architecture, "", ""), unavailable=why)
+                if not path.exists():
+                    where = Build(architecture, str(path), str(path))
+                    return SuiteTests(where, unavailable=f"no build at {path}")
+                build = read_build(path, architecture)
+            build = replace(build, max_smp=max_smp)
+            return SuiteTests(build, read_tests(build, max_smp=max_smp, on_warning=self._warn))
+
+        return read
+
+    def _directory(self, scenario: Scenario, architecture: Architecture) -> Path | None:
+        if architecture in self._given:
+            return self._given[architecture]
+        if scenario.suite.build:
+            pattern = scenario.suite.build
+        elif architecture in self._host_builds:
+            return self._host_builds[architecture]
+        elif base := os.environ.get(BUILDS_VARIABLE):
+            pattern = f"{base}/{{arch}}"
         else:
-            path = directory(architecture)
-            if path is None:
-                why = f"no build for {architecture.value}; {HOW_TO_BUILD}"
-                return SuiteTests(Build(architecture, "", ""), unavailable=why)
-            if not path.exists():
-                where = Build(architecture, str(path), str(path))
-                return SuiteTests(where, unavailable=f"no build at {path}")
-            build = read_build(path, architecture)
-        build = replace(build, max_smp=max_smp)
-        return SuiteTests(build, read_tests(build, max_smp=max_smp))
+            return None
+        return _first_there(Path(pattern.replace("{arch}", name)) for name in names(architecture))
 
-    return read
+    def _warn(self, warning: Problem) -> None:
+        if warning not in self._warned:
+            self._warned.add(warning)
+            log.warning("warning: %s", warning)
+
+
+def names(architecture: Architecture) -> tuple[str, ...]:
+    """What folders of an architecture's builds are called: its name, then its aliases."""
+    aliases = (alias for alias, each in ARCHITECTURE_ALIASES.items() if each is architecture)
+    return (architecture.value, *aliases)
+
+
+def _first_there(paths: Iterable[Path]) -> Path:
+    """The first path that exists, else the first."""
+    every = list(paths)
+    return next((path for path in every if path.exists()), every[0])

@@ -30,10 +30,6 @@ class SuiteSelection:
     """Patterns of names."""
     max_smp: int | None = None
 
-    def build_for(self, architecture: Architecture) -> str:
-        """``build`` with the architecture filled in."""
-        return self.build.replace("{arch}", architecture.value)
-
 
 @dataclass(frozen=True, slots=True)
 class SuiteTests:

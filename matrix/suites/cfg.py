@@ -59,11 +59,22 @@ class Section:
     entries: tuple[Entry, ...]
 
 
-def parse_sections(text: str, file: str) -> tuple[tuple[Section, ...], list[Problem]]:
-    """The sections of ``text`` in order, and everything that is wrong with their form."""
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One file: its sections in order, and everything that is wrong with their form."""
+
+    sections: tuple[Section, ...]
+    problems: tuple[Problem, ...] = ()
+    """What leaves open which tests there are, or what they are."""
+    ignored: tuple[Problem, ...] = ()
+    """Lines that kvm-unit-tests' runner reads over: the keys of other revisions, forks and typos."""
+
+
+def parse_sections(text: str, file: str) -> Parsed:
+    """The sections of ``text``, and what is wrong with it, all at once."""
     parser = _Parser(file)
     parser.parse(text)
-    return tuple(parser.sections), parser.problems
+    return Parsed(tuple(parser.sections), tuple(parser.problems), tuple(parser.ignored))
 
 
 class _Parser:
@@ -73,6 +84,7 @@ class _Parser:
         self.file = file
         self.sections: list[Section] = []
         self.problems: list[Problem] = []
+        self.ignored: list[Problem] = []
         self._named: dict[str, Section] = {}
         self._header: tuple[str, Place] | None = None
         self._entries: dict[str, Entry] = {}
@@ -93,6 +105,9 @@ class _Parser:
 
     def _problem(self, place: Place, message: str, allowed: str = "") -> None:
         self.problems.append(Problem(place, message, allowed))
+
+    def _ignore(self, place: Place, message: str, allowed: str) -> None:
+        self.ignored.append(Problem(place, message, allowed))
 
     def _begin(self, header: str, place: Place) -> None:
         self._end()
@@ -130,18 +145,18 @@ class _Parser:
         match = _ASSIGNMENT.match(line, indent)
         if match is None:
             place = Place(self.file, number, indent + 1)
-            self._problem(place, f"{_shortened(line)!r} is no setting", "key = value, or [name]")
+            self._ignore(place, f"{_shortened(line)!r} is no setting", "key = value, or [name]")
             return
         key, value = match[1], line[match.end() :].rstrip()
         place = Place(self.file, number, (match.end() if value else indent) + 1)
-        if key in MULTILINE_KEYS and value.startswith(QUOTES):
+        if (key in MULTILINE_KEYS or key not in KEYS) and value.startswith(QUOTES):
             value = self._multiline(value[len(QUOTES) :], place, lines)
         if key not in KEYS:
-            self._problem(Place(self.file, number, indent + 1), *_unknown(key))
+            self._ignore(Place(self.file, number, indent + 1), *_unknown(key))
             return
         if self._header is None:
             if not self._broken:  # a broken header has been reported itself
-                self._problem(place, f"{key} stands before any test", "[name] comes first")
+                self._ignore(place, f"{key} stands before any test", "[name] comes first")
             return
         key = ALIASES.get(key, key)
         # The last one counts: so it is to its own runner, and releases rely on it.

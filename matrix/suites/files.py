@@ -1,5 +1,6 @@
 """Reading a suite's files: every way in which that can fail becomes a SuiteError with its place."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from matrix.errors import Place, Problem, SuiteError
@@ -43,7 +44,12 @@ def read_text(path: Path) -> str:
 
 
 def decode(data: bytes, file: str) -> str:
-    """``data`` as text, or a SuiteError that names the line of the first byte that is none."""
+    """``data`` as text without a byte-order mark, which some editors put before it.
+
+    Raises:
+        SuiteError: a byte is no text; it names the line.
+    """
+    data = data.removeprefix(BOM_UTF8)
     position = data.find(b"\0")
     if position < 0:
         try:

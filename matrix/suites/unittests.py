@@ -42,7 +42,13 @@ _COMMAND = re.compile(r"`|\$\((?!\()")
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")
 
 
-def read_tests(build: Build, *, max_smp: int) -> tuple[Test, ...]:
+def _unheard(warning: Problem) -> None:
+    """Where nobody wants to know."""
+
+
+def read_tests(
+    build: Build, *, max_smp: int, on_warning: Callable[[Problem], None] = _unheard
+) -> tuple[Test, ...]:
     """The tests of a build, in the order of its ``unittests.cfg``.
 
     Tests that this build cannot run (of another architecture, disabled, image not built) are among
@@ -53,11 +59,12 @@ def read_tests(build: Build, *, max_smp: int) -> tuple[Test, ...]:
     Args:
         build: from :func:`matrix.suites.build.read_build`.
         max_smp: vCPUs that ``$MAX_SMP`` stands for, at least 1.
+        on_warning: is given every line that is ignored; of the embedded guests none is.
 
     Raises:
         SuiteError: a file is missing or malformed; all of its mistakes at once.
     """
-    return _read(build, max_smp, None)
+    return _read(build, max_smp, None, on_warning)
 
 
 def refresh_test(build: Build, test: Test, *, max_smp: int) -> Test:
@@ -68,18 +75,23 @@ def refresh_test(build: Build, test: Test, *, max_smp: int) -> Test:
     Raises:
         SuiteError: the file is no longer readable, or no longer has the test.
     """
-    for fresh in _read(build, max_smp, test.name.removesuffix("_PV")):
+    for fresh in _read(build, max_smp, test.name.removesuffix("_PV"), _unheard):
         if fresh.name == test.name:
             return fresh
     message = f"test {test.name!r} is no longer in {TESTS_NAME}"
     raise SuiteError([Problem(Place(build.images), message)])
 
 
-def _read(build: Build, max_smp: int, only: str | None) -> tuple[Test, ...]:
+def _read(
+    build: Build, max_smp: int, only: str | None, on_warning: Callable[[Problem], None]
+) -> tuple[Test, ...]:
     """All tests, or those of the section ``only``."""
     config = _config(build)
     path = unittests_file(build, config)
-    sections, problems = parse_sections(read_text(path), str(path))
+    parsed = parse_sections(read_text(path), str(path))
+    sections, problems = parsed.sections, list(parsed.problems)
+    if build.builtin:
+        problems += parsed.ignored
     if only is not None:
         sections = tuple(section for section in sections if section.name == only)
     values = _evaluate(build, config, sections, max_smp, problems)
@@ -89,6 +101,8 @@ def _read(build: Build, max_smp: int, only: str | None) -> tuple[Test, ...]:
         tests += [test, *_protected(build, config, test)]
     if problems:
         raise SuiteError(problems)
+    for ignored in () if build.builtin else parsed.ignored:
+        on_warning(ignored)
     return tuple(_with_image_checked(test) for test in tests)
 
 

@@ -101,3 +101,36 @@ def test_functions_in_the_reasons_of_failures(world: Any) -> None:
     assert "Stack trace 1\n" in (folders["aborts"] / "diagnosis/stack.txt").read_text()
     assert "Program counters\n" in (folders["hangs"] / "diagnosis/stack.txt").read_text()
     assert not (folders["passes"] / "diagnosis").exists()
+
+
+def test_an_unknown_key_is_a_warning_once_and_the_tests_run(world: Any, scripts: Any) -> None:
+    world.suite(one=scripts.passing(), two=scripts.passing())
+    tests = world.root / "build/x86/unittests.cfg"
+    tests.write_text(f"# of a fork\n[forked]\nflavour = x\nfile = guest.flat\n{tests.read_text()}")
+    text = (world.root / "scenario.yaml").read_text()
+    (world.root / "again.yaml").write_text(text.replace("name: fake", "name: again"))
+    done = world.run("run", "again.yaml", *world.run_arguments("-k", "not forked")[1:])
+    assert done.returncode == 0
+    where = f"{world.root}/build/x86/unittests.cfg:3:1"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"warning: {where}: unknown key 'flavour'; ")
+    assert [case["test"] for case in world.results()["cases"]] == ["one", "two"] * 2
+
+
+@pytest.mark.parametrize("folder", ["x86_64", "amd64", "x86-64"])
+@pytest.mark.parametrize("how", ["environment", "scenario"])
+def test_builds_are_found_by_every_name_of_their_architecture(
+    world: Any, scripts: Any, monkeypatch: pytest.MonkeyPatch, folder: str, how: str
+) -> None:
+    world.suite(one=scripts.passing())
+    (world.root / "builds").mkdir()
+    (world.root / "build").rename(world.root / "builds" / folder)
+    scenario = world.root / "scenario.yaml"
+    named = ", build: 'builds/{arch}'" if how == "scenario" else ""
+    scenario.write_text(scenario.read_text().replace(", build: build", named))
+    if how == "environment":
+        monkeypatch.setenv("KVM_UNIT_TESTS", str(world.root / "builds"))
+    done = world.run("list", "scenario.yaml", "--qemu", "fake=qemu")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "fake.one.x86_64" in done.stdout
+    assert "no build" not in done.stdout

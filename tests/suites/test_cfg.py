@@ -8,13 +8,20 @@ from matrix.suites.cfg import KEYS, Section, parse_sections
 
 
 def sections(text: str) -> tuple[Section, ...]:
-    found, problems = parse_sections(text, "t.cfg")
-    assert not problems
-    return found
+    parsed = parse_sections(text, "t.cfg")
+    assert not parsed.problems
+    assert not parsed.ignored
+    return parsed.sections
 
 
 def problems(text: str) -> list[str]:
-    return [str(problem) for problem in parse_sections(text, "t.cfg")[1]]
+    return [str(problem) for problem in parse_sections(text, "t.cfg").problems]
+
+
+def ignored(text: str) -> list[str]:
+    parsed = parse_sections(text, "t.cfg")
+    assert not parsed.problems
+    return [str(problem) for problem in parsed.ignored]
 
 
 def values(text: str) -> dict[str, str]:
@@ -78,14 +85,6 @@ def test_quotes_of_other_keys_are_the_shells() -> None:
             "[one]\nfile = a\n[one]\nfile = b\n",
             "t.cfg:3:1: test 'one' is already defined in line 1; every test has a name of its own",
         ),
-        ("[one]\n  nonsense\n", "t.cfg:2:3: 'nonsense' is no setting; key = value, or [name]"),
-        ("[one]\n = 2\n", "t.cfg:2:2: '= 2' is no setting; key = value, or [name]"),
-        ("[one]\ngroup = x\n", "t.cfg:2:1: unknown key 'group'; did you mean 'groups'?"),
-        (
-            "[one]\nzzz = x\n",
-            f"t.cfg:2:1: unknown key 'zzz'; one of {', '.join(KEYS)}",
-        ),
-        ("smp = 2\n", "t.cfg:1:7: smp stands before any test; [name] comes first"),
         (
             '[one]\nqemu_params = """-a\n-b\n',
             't.cfg:2:15: the value that starts with """ has no end; close it: """',
@@ -94,6 +93,26 @@ def test_quotes_of_other_keys_are_the_shells() -> None:
 )
 def test_mistakes(text: str, message: str) -> None:
     assert problems(text) == [message]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[one]\n  nonsense\n", "t.cfg:2:3: 'nonsense' is no setting; key = value, or [name]"),
+        ("[one]\n = 2\n", "t.cfg:2:2: '= 2' is no setting; key = value, or [name]"),
+        ("[one]\ngroup = x\n", "t.cfg:2:1: unknown key 'group'; did you mean 'groups'?"),
+        ("[one]\nzzz = x\n", f"t.cfg:2:1: unknown key 'zzz'; one of {', '.join(KEYS)}"),
+        (
+            '[one]\nzzz = """x\n[two]\n"""\n',
+            f"t.cfg:2:1: unknown key 'zzz'; one of {', '.join(KEYS)}",
+        ),
+        ("smp = 2\n[one]\n", "t.cfg:1:7: smp stands before any test; [name] comes first"),
+    ],
+)
+def test_lines_that_are_ignored(text: str, message: str) -> None:
+    """As kvm-unit-tests' runner ignores them, which says nothing of it."""
+    assert ignored(text) == [message]
+    assert [section.name for section in parse_sections(text, "t.cfg").sections] == ["one"]
 
 
 def test_the_last_of_several_values_counts() -> None:
@@ -111,20 +130,24 @@ def test_a_test_that_is_there_twice_to_the_letter_is_read_once() -> None:
 
 def test_all_mistakes_at_once_and_none_twice() -> None:
     text = "[a b]\nsmp = 2\nbad\n[two]\nfiel = x\n[two]\nsmp = 2\n"
-    assert [problem.split(":")[1] for problem in problems(text)] == ["1", "3", "5", "6"]
+    parsed = parse_sections(text, "t.cfg")
+    assert [problem.place.line for problem in parsed.problems] == [1, 6]
+    assert [problem.place.line for problem in parsed.ignored] == [3, 5]
 
 
 @given(st.text(alphabet='[]=#\\" \nabz"', max_size=80) | st.text(max_size=80))
 def test_any_text_gives_sections_and_problems(text: str) -> None:
-    found, wrong = parse_sections(text, "t.cfg")
-    assert all(section.name for section in found)
-    assert all(problem.place.line >= 1 and problem.place.column >= 1 for problem in wrong)
+    parsed = parse_sections(text, "t.cfg")
+    assert all(section.name for section in parsed.sections)
+    places = [problem.place for problem in (*parsed.problems, *parsed.ignored)]
+    assert all(place.line >= 1 and place.column >= 1 for place in places)
 
 
 def test_real_configurations_have_no_mistakes(recordings: Path) -> None:
     count = 0
     for path in recordings.glob("*/*/unittests.cfg"):
-        found, wrong = parse_sections(path.read_text(), str(path))
-        assert not wrong
-        count += len(found)
+        parsed = parse_sections(path.read_text(), str(path))
+        assert not parsed.problems
+        assert not parsed.ignored
+        count += len(parsed.sections)
     assert count == 217

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from matrix.errors import SuiteError
+from matrix.errors import Problem, SuiteError
 from matrix.model import Architecture, Build, Test
 from matrix.suites import unittests
 from matrix.suites.build import read_build
@@ -189,18 +189,35 @@ def test_protected_guests(write_build: BuildWriter) -> None:
         ("test_args = 'a", "test_args: ' is not closed; close the quote"),
         ("test_args = $(", "test_args: "),
         ("disabled_if = [[ x", "disabled_if: "),
-        ("groops = a", "unknown key 'groops'; did you mean 'groups'?"),
     ],
 )
 def test_mistakes_name_their_place(write_build: BuildWriter, text: str, problem: str) -> None:
     (found,) = problems_of(write_build(f"[one]\nfile = one.flat\n{text}\n"))
-    column = 1 if "unknown" in problem else text.index("=") + 3
-    assert found.startswith(f"unittests.cfg:3:{column}: {problem}")
+    assert found.startswith(f"unittests.cfg:3:{text.index('=') + 3}: {problem}")
     assert "; " in found
 
 
+def test_unknown_keys_are_warned_of_and_the_tests_run(write_build: BuildWriter) -> None:
+    text = "[one]\nfile = one.flat\ngroops = a\nnonsense\n[two]\nfile = one.flat\n"
+    build = read_build(write_build(text))
+    warnings: list[Problem] = []
+    tests = read_tests(build, max_smp=1, on_warning=warnings.append)
+    assert [(test.name, test.unsupported) for test in tests] == [("one", ""), ("two", "")]
+    assert [str(warning).rpartition("/")[2] for warning in warnings] == [
+        "unittests.cfg:3:1: unknown key 'groops'; did you mean 'groups'?",
+        "unittests.cfg:4:1: 'nonsense' is no setting; key = value, or [name]",
+    ]
+    with pytest.raises(SuiteError, match="unknown key 'groops'"):
+        read_tests(replace(build, builtin=True), max_smp=1)
+
+
+def test_byte_order_marks(write_build: BuildWriter) -> None:
+    directory = write_build("\ufeff[one]\nfile = one.flat\n", "\ufeffARCH=x86_64\nTEST_DIR=x86\n")
+    assert only_test(directory).name == "one"
+
+
 def test_all_mistakes_at_once(write_build: BuildWriter) -> None:
-    text = "[one]\nsmp = x\n[two]\nfile =\ntimeout = y\n[three]\nfile = one.flat\nbad\n"
+    text = "[one]\nsmp = x\n[two]\nfile =\ntimeout = y\n[three]\nfile = one.flat\n[bad\n"
     assert [problem.split(": ")[0] for problem in problems_of(write_build(text))] == [
         "unittests.cfg:1:1",
         "unittests.cfg:2:7",
