@@ -31,6 +31,8 @@ TARGETS = ("qemu", "kvmtool")
 
 TESTS_NAME = "unittests.cfg"
 
+_RUN_ON_PROCESSOR = (Architecture.ARM, Architecture.AARCH64, Architecture.RISCV64)
+
 _OBJECT_NAME = re.compile(r"[0-9a-f]{7,64}")
 _SYMBOLIC_REFERENCE = re.compile(r"ref: (refs/[^\0\s]+)")
 
@@ -128,9 +130,10 @@ def _build(directory: Path, expected: Architecture | None, *, builtin: bool = Fa
         builtin=builtin,
         target=target,
         firmware=_joined(directory, config.get("FIRMWARE")),
-        default_cpu=config.get("TARGET_CPU") or config.get("DEFAULT_QEMU_CPU"),
+        default_cpu=default_cpu(config, architecture),
         target_cpu=config.get("TARGET_CPU"),
-        efi=config.enabled("CONFIG_EFI"),
+        # TARGET_EFI is its name in v2022-03-08.
+        efi=config.enabled("CONFIG_EFI") or config.enabled("TARGET_EFI"),
         efi_direct=config.enabled("EFI_DIRECT"),
         environment=config.enabled("ENVIRON_DEFAULT"),
         se_header=bool(config.get("GEN_SE_HEADER")),
@@ -138,6 +141,23 @@ def _build(directory: Path, expected: Architecture | None, *, builtin: bool = Fa
         revision="" if builtin else revision(source),
         addr2line=config.get("ADDR2LINE"),
     )
+
+
+def default_cpu(config: Config, architecture: Architecture) -> str:
+    """The CPU model that the guests need where the host's own is not taken; empty for QEMU's.
+
+    Until April 2025 (5f77b72d of kvm-unit-tests) the CPU that the guests are compiled for was the
+    one that they ran on: PROCESSOR. Only these architectures' run scripts hand it to QEMU, and
+    RISC-V's takes "max" where ``configure`` put the architecture's name.
+    """
+    if cpu := config.get("TARGET_CPU") or config.get("DEFAULT_QEMU_CPU"):
+        return cpu
+    if "DEFAULT_QEMU_CPU" in config.values:
+        return ""
+    processor = config.get("PROCESSOR")
+    if architecture is Architecture.RISCV64 and processor == config.get("ARCH"):
+        return "max"
+    return processor if architecture in _RUN_ON_PROCESSOR else ""
 
 
 def _joined(directory: Path, name: str) -> str:

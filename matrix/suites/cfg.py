@@ -67,7 +67,7 @@ class Parsed:
     problems: tuple[Problem, ...] = ()
     """What leaves open which tests there are, or what they are."""
     ignored: tuple[Problem, ...] = ()
-    """Lines that kvm-unit-tests' runner reads over: the keys of other revisions, forks and typos."""
+    """Lines that kvm-unit-tests' runner reads over: keys of other revisions and forks, typos."""
 
 
 def parse_sections(text: str, file: str) -> Parsed:
