@@ -32,7 +32,6 @@ ARCHITECTURE_ALIASES: dict[str, Architecture] = {
     "amd64": Architecture.X86_64,
     "x86-64": Architecture.X86_64,
     "i686": Architecture.I386,
-    "x86": Architecture.I386,
     "arm64": Architecture.AARCH64,
     "armhf": Architecture.ARM,
     "armv7l": Architecture.ARM,
@@ -42,6 +41,11 @@ ARCHITECTURE_ALIASES: dict[str, Architecture] = {
     "mips64": Architecture.MIPS64EL,
 }
 """Other names that users type (Debian's, the kernel's, ``uname -m``)."""
+
+AMBIGUOUS_ARCHITECTURES: dict[str, tuple[Architecture, ...]] = {
+    "x86": (Architecture.I386, Architecture.X86_64),
+}
+"""Names that mean one architecture to some users and another one to others: none is chosen."""
 
 
 class Accelerator(StrEnum):

@@ -69,7 +69,9 @@ def run_ci(request: PipelineRequest) -> None:
         scenarios=tuple(str(path) for path in request.scenarios),
         options=_options(request),
         shards=request.shards,
-        native=tuple(dict.fromkeys(architecture_named(name) for name in request.native)),
+        native=tuple(
+            dict.fromkeys(architecture_named("--native", name) for name in request.native)
+        ),
         baseline=request.baseline,
         install=request.install,
     )

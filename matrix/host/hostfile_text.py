@@ -5,8 +5,9 @@ from pathlib import Path
 from matrix.errors import HostFileError, Place, Problem
 from matrix.host.folders import check_name, emulator_directory
 from matrix.host.hostfile import HostFile
-from matrix.model import ARCHITECTURE_ALIASES, Architecture
+from matrix.model import Architecture
 from matrix.scenario import document
+from matrix.scenario.values import parse_arch
 from matrix.scenario.wording import Refused, one_of, quoted
 
 KEYS = ("qemu", "builds")
@@ -85,13 +86,11 @@ class _Reader:
             return key.text, folder
 
     def _build(self, key: document.Scalar, folder: Path) -> tuple[Architecture, Path]:
-        names = {architecture.value: architecture for architecture in Architecture}
-        known = names | ARCHITECTURE_ALIASES
-        if key.text not in known:
-            allowed = one_of(key.text, names, also=ARCHITECTURE_ALIASES)
-            message = f"unknown architecture {quoted(key.text)}"
-            self._refuse(key.place, message, allowed)
-        return known.get(key.text, Architecture.X86_64), folder
+        try:
+            return parse_arch(key.text), folder
+        except Refused as refused:
+            self._refuse(key.place, refused.message, refused.allowed)
+            return Architecture.X86_64, folder
 
     def _refuse(self, place: Place, message: str, allowed: str) -> None:
         self.problems.append(Problem(place, message, allowed))

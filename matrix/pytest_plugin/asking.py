@@ -87,4 +87,4 @@ def plan_guest(wish: Wish, options: Selection, path: Path) -> tuple[Decision, In
 
 
 def _architecture(option: str) -> Architecture:
-    return architecture_named(option.partition("=")[0])
+    return architecture_named("--matrix-build", option.partition("=")[0])

@@ -18,8 +18,8 @@ from matrix.results.directory import CONSOLE_FILE
 from matrix.results.files import host_errors, read_tail
 from matrix.results.printable import decoded
 from matrix.run.options import Selection
-from matrix.run.prepare import architecture_named
 from matrix.scenario.units import format_size
+from matrix.scenario.values import parse_arch
 
 CONSOLE_TAIL = 64 * 2**10
 """Bytes of a guest's console that are shown with a test that failed."""
@@ -72,7 +72,7 @@ class Machines:
         __tracebackhide__ = True
         try:
             wish = Wish(
-                arch=architecture_named(arch),
+                arch=parse_arch(arch),
                 test=test,
                 accel=accel,
                 qemu=qemu,

@@ -141,26 +141,26 @@ def build_options(options: Iterable[str]) -> dict[Architecture, Path]:
         name, equals, directory = option.partition("=")
         if not equals or not directory:
             raise UsageError(f"--build {option!r}: write ARCH=DIR, as in --build arm64=build/arm64")
-        architecture = architecture_named(name)
+        architecture = architecture_named("--build", name)
         if architecture in builds:
             raise UsageError(f"--build {option!r}: there is another one for {architecture.value}")
         builds[architecture] = Path(directory)
     return builds
 
 
-def architecture_named(name: str) -> Architecture:
-    """The architecture of that name or alias.
+def architecture_named(option: str, name: str) -> Architecture:
+    """The architecture of that name or alias, which was given to ``option``.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or several.
     """
-    if name in ARCHITECTURE_ALIASES:
-        return ARCHITECTURE_ALIASES[name]
+    from matrix.scenario.values import parse_arch
+    from matrix.scenario.wording import Refused
+
     try:
-        return Architecture(name)
-    except ValueError:
-        known = ", ".join(architecture.value for architecture in Architecture)
-        raise UsageError(f"unknown architecture {name!r}; known: {known}") from None
+        return parse_arch(name)
+    except Refused as refused:
+        raise UsageError(f"{option}: {refused}") from None
 
 
 def _scenario(path: Path, selection: Selection) -> Scenario:

@@ -10,7 +10,13 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from matrix.migrating import Fault, Strategy, Transport
-from matrix.model import ARCHITECTURE_ALIASES, Accelerator, Architecture, MemoryBackend
+from matrix.model import (
+    AMBIGUOUS_ARCHITECTURES,
+    ARCHITECTURE_ALIASES,
+    Accelerator,
+    Architecture,
+    MemoryBackend,
+)
 from matrix.scenario.units import (
     DURATION_PATTERN,
     SIZE_PATTERN,
@@ -183,8 +189,11 @@ def parse_arch(text: str) -> Architecture:
     """An architecture by QEMU's name for it or one of the aliases.
 
     Raises:
-        Refused: there is no such architecture.
+        Refused: there is no such architecture, or several.
     """
+    if several := AMBIGUOUS_ARCHITECTURES.get(text):
+        names = [arch.value for arch in several]
+        raise Refused(f"{quoted(text)} may be {' or '.join(names)}", "write the one that is meant")
     try:
         return ARCHITECTURE_ALIASES.get(text) or Architecture(text)
     except ValueError:

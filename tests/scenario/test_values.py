@@ -5,7 +5,14 @@ import re
 import pytest
 
 from matrix.migrating import Fault, Strategy, Transport
-from matrix.model import ARCHITECTURE_ALIASES, Accelerator, Architecture, MemoryBackend, Variant
+from matrix.model import (
+    AMBIGUOUS_ARCHITECTURES,
+    ARCHITECTURE_ALIASES,
+    Accelerator,
+    Architecture,
+    MemoryBackend,
+    Variant,
+)
 from matrix.scenario import values
 from matrix.scenario.axes import AXES
 from matrix.scenario.wording import Refused
@@ -14,6 +21,12 @@ from matrix.scenario.wording import Refused
 @pytest.mark.parametrize(("alias", "arch"), ARCHITECTURE_ALIASES.items())
 def test_aliases_of_architectures(alias: str, arch: Architecture) -> None:
     assert values.parse_arch(alias) is arch
+
+
+def test_a_name_of_two_architectures_means_neither() -> None:
+    assert not AMBIGUOUS_ARCHITECTURES.keys() & {*ARCHITECTURE_ALIASES, *Architecture}
+    with pytest.raises(Refused, match="'x86' may be i386 or x86_64; write the one that is meant"):
+        values.parse_arch("x86")
 
 
 def test_names_of_architectures_and_accelerators() -> None:
