@@ -1,4 +1,4 @@
-"""What may name a QEMU installation, and which folder of it holds the emulators."""
+"""What may name a QEMU installation, and folders that are named: of emulators and of builds."""
 
 import re
 from pathlib import Path
@@ -52,6 +52,17 @@ def emulator_directory(path: Path) -> Path:
         f"neither {path} nor {path / 'bin'} holds {EMULATORS}",
         f"did you mean {likely}?" if likely else wanted,
     )
+
+
+def build_directory(path: Path) -> Path:
+    """``path``, if it is there; what is in it is found out once it is needed.
+
+    Raises:
+        Refused: it is not there.
+    """
+    if not path.exists():
+        raise Refused(f"there is no folder {path}", "give that of a build, with its config.mak")
+    return path
 
 
 def _holds_emulators(directory: Path) -> bool:

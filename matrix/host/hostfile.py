@@ -30,7 +30,7 @@ class HostFile:
     qemu: tuple[tuple[str, Path], ...] = ()
     """(name, folder with the emulators)."""
     builds: tuple[tuple[Architecture, Path], ...] = ()
-    """(architecture, build directory); whether there is a build is not checked here."""
+    """(architecture, build directory); it is there, and what is in it is not checked here."""
 
 
 def load_host_file(

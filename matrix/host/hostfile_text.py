@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from matrix.errors import HostFileError, Place, Problem
-from matrix.host.folders import check_name, emulator_directory
+from matrix.host.folders import build_directory, check_name, emulator_directory
 from matrix.host.hostfile import HostFile
 from matrix.model import Architecture
 from matrix.scenario import document
@@ -87,7 +87,7 @@ class _Reader:
 
     def _build(self, key: document.Scalar, folder: Path) -> tuple[Architecture, Path]:
         try:
-            return parse_arch(key.text), folder
+            return parse_arch(key.text), build_directory(folder)
         except Refused as refused:
             self._refuse(key.place, refused.message, refused.allowed)
             return Architecture.X86_64, folder

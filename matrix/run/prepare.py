@@ -134,7 +134,7 @@ def build_options(options: Iterable[str]) -> dict[Architecture, Path]:
     """``--build ARCH=DIR`` options as a mapping.
 
     Raises:
-        UsageError: not ARCH=DIR, no such architecture, or the same one twice.
+        UsageError: not ARCH=DIR, no such architecture or folder, or the same architecture twice.
     """
     builds: dict[Architecture, Path] = {}
     for option in options:
@@ -144,8 +144,20 @@ def build_options(options: Iterable[str]) -> dict[Architecture, Path]:
         architecture = architecture_named("--build", name)
         if architecture in builds:
             raise UsageError(f"--build {option!r}: there is another one for {architecture.value}")
-        builds[architecture] = Path(directory)
+        builds[architecture] = _build_directory(option, directory)
     return builds
+
+
+def _build_directory(option: str, directory: str) -> Path:
+    from matrix.host.folders import build_directory
+    from matrix.scenario.wording import Refused
+
+    try:
+        return build_directory(Path(directory).expanduser())
+    except Refused as refused:
+        raise UsageError(f"--build {option}: {refused}") from None
+    except RuntimeError:  # ~USER where there is no such user
+        raise UsageError(f"--build {option}: there is no user of that name; write ./~…") from None
 
 
 def architecture_named(option: str, name: str) -> Architecture:

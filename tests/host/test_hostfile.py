@@ -27,13 +27,14 @@ def problems(path: Path) -> list[str]:
 
 def test_installations_and_builds(tmp_path: Path, emulators: Emulators) -> None:
     emulators("qemu/bin")
-    path = write(tmp_path, "qemu:\n  10.0: qemu\nbuilds: {arm64: /kut/arm64, ppc64: ~/kut}\n")
+    (tmp_path / "kut").mkdir()
+    path = write(tmp_path, "qemu:\n  10.0: qemu\nbuilds: {arm64: kut, ppc64: '~'}\n")
     assert load_host_file(path, {"HOME": "/ignored"}) == HostFile(
         str(path),
         qemu=(("10.0", tmp_path / "qemu/bin"),),
         builds=(
-            (Architecture.AARCH64, Path("/kut/arm64")),
-            (Architecture.PPC64, Path("~/kut").expanduser()),
+            (Architecture.AARCH64, tmp_path / "kut"),
+            (Architecture.PPC64, Path("~").expanduser()),
         ),
     )
 
@@ -54,6 +55,7 @@ it
 9:3: 'arm46' is not an architecture; did you mean 'arm64'? allowed: x86_64, i386, aarch64, arm, \
 ppc64, s390x, riscv64, mips64el
 10:9: builds: ppc64: no folder; write ARCH: DIR
+11:3: there is no folder {folder}/absent; give that of a build, with its config.mak
 """
 
 
@@ -70,7 +72,8 @@ def test_every_problem_at_once(tmp_path: Path, emulators: Emulators) -> None:
         "  nobody: ~no-such-user/x\n"
         "builds:\n"
         "  arm46: x\n"
-        "  ppc64:\n",
+        "  ppc64:\n"
+        "  arm: absent\n",
     )
     assert problems(path) == PROBLEMS.format(folder=tmp_path).splitlines()
 
