@@ -115,6 +115,10 @@ def run(
     database: HistoryDatabase = None,
     no_history: NoHistory = False,
     metrics: MetricsAddress = "",
+    tap: Annotated[
+        int,
+        typer.Option("--tap", min=13, max=14, help="The version that results.tap calls itself."),
+    ] = 13,
 ) -> None:
     """Run scenarios and report verdicts; exits 0 only when nothing failed."""
     from matrix.cli.history import history_of_run
@@ -160,7 +164,13 @@ def run(
     )
     raise typer.Exit(
         start_run(
-            selection, output=output, jobs=jobs, strict=strict, history=history, metrics=metrics
+            selection,
+            output=output,
+            jobs=jobs,
+            strict=strict,
+            history=history,
+            metrics=metrics,
+            tap=tap,
         )
     )
 

@@ -35,6 +35,7 @@ def start_run(
     history: Database | None = None,
     seed: int | None = None,
     metrics: str = "",
+    tap: int = 13,
 ) -> ExitCode:
     """Plan, run, summarise and record; gives the command's exit code."""
     prepared = prepare(selection, Steps())
@@ -44,7 +45,13 @@ def start_run(
         _sources(prepared),
         prepared.inventory,
         arguments=tuple(sys.argv[1:]),
-        options={"strict": strict, "jobs": jobs, "qemu": list(selection.qemu), "seed": seed},
+        options={
+            "strict": strict,
+            "jobs": jobs,
+            "qemu": list(selection.qemu),
+            "seed": seed,
+            "tap": tap,
+        },
     )
     with Recorder.start(path, info, prepared.decisions) as recorder:
         return _carry_out(recorder, prepared.inventory, jobs, history, seed, metrics)

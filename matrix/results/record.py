@@ -142,6 +142,11 @@ class RunRecord:
         """Whether a known failure that passes makes the run fail."""
         return self.info.options.get("strict") is True
 
+    @property
+    def tap_version(self) -> int:
+        """Which version of TAP ``results.tap`` calls itself: 13, or 14 where that was asked for."""
+        return 14 if self.info.options.get("tap") == 14 else 13
+
     def exit_code(self) -> ExitCode:
         """What the command that made this run ends with."""
         return exit_code(
