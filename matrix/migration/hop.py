@@ -325,8 +325,8 @@ async def ended_meanwhile(source: Endpoint) -> HopEnd | None:
 def end_with(source: Endpoint) -> HopEnd:
     """How a hop ends with its source: the guest came to its end, or was lost with its QEMU.
 
-    A guest that has shut down is not lost with a QEMU that aborts in its last moments: 11.1 does so
-    where a command waits that has to do with migration, which it has cleaned up by then (seen).
+    A guest that has shut down is not lost with a QEMU that aborts in its last moments, as 11.1 was
+    seen to do.
     """
     if by_itself(source) or source.session.shutdown_reason.startswith("guest-"):
         return HopEnd(HopOutcome.CANCELLED, "the guest came to its end", guest_ended=True)

@@ -1,5 +1,6 @@
 """The scenarios that come with the project are valid, say what they are for, and are named so."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,16 @@ def test_shipped_known_failures(path: Path) -> None:
         is_id = ["." in pattern for pattern in expectation.cases]
         assert of_one_scenario or not any(is_id), "ids are of one scenario"
         assert "/" not in expectation.reason.split(":")[0], "no path of the host where it was seen"
+
+
+QEMU_ITSELF = re.compile(r"^(seen once: )?QEMU itself (aborts|hangs) \([^()]*\(?[^()]*\)?[^()]*\)$")
+
+
+@pytest.mark.parametrize("path", EXPECTATIONS, ids=lambda path: path.stem)
+def test_no_reason_says_how_to_provoke_a_crash_of_qemu(path: Path) -> None:
+    """What crashed or hung, in QEMU's words or by what was seen of it, and nothing else."""
+    known, _ = read_expectations(path.read_bytes(), path.name)
+    for reason in (each.expectation.reason for each in known):
+        if re.search(r"QEMU\b[^(]*\b(abort|crash|hang|die)", reason):
+            assert QEMU_ITSELF.search(reason)
+            assert not re.search(r"\b(if|when|while|after|before|by)\b", reason)
