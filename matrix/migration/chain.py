@@ -14,6 +14,7 @@ from pathlib import Path
 from matrix.errors import HostError
 from matrix.migrating import MigrationMode, MigrationSummary
 from matrix.migration.cooperative import Cooperation, cooperate
+from matrix.migration.endpoint import Endpoint
 from matrix.migration.hopper import Hopper, NoHopError, Request
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
@@ -187,16 +188,13 @@ class Chain:
                 earlier,
                 self._limits.stall,
             )
-            self._hopper = hopper
-            hopper.prepare()
-            # The first destination waits for the source, not the other way round: tests are short.
-            await hopper.prepared()
-            hopper.begun = time.monotonic()
-            await processes.boot(first)
         except NotStartedError as error:
             return error.conclusion
-        self._running.set()
+        self._hopper = hopper
         try:
+            failed = await self._begun(hopper, first)
+            if failed is not None:
+                return failed
             await self._hops(hopper)
         except (NotStartedError, NoHopError) as error:
             return Conclusion(Ending.ERROR, str(error))
@@ -209,6 +207,19 @@ class Chain:
         if self._proof.present and not hopper.over:
             hopper.current.session.type(STOP_KEY)
         return await asyncio.shield(hopper.current.session.ended)
+
+    async def _begun(self, hopper: Hopper, first: Endpoint) -> Conclusion | None:
+        """Let the guest run; how it ended if it does not."""
+        hopper.prepare()
+        # The first destination waits for the source, not the other way round: tests are short.
+        await hopper.prepared()
+        hopper.begun = time.monotonic()
+        try:
+            await self._processes.boot(first)
+        except NotStartedError as error:
+            return error.conclusion
+        self._running.set()
+        return None
 
     async def _hops(self, hopper: Hopper) -> None:
         """All hops, as the mode has it."""

@@ -18,6 +18,7 @@ from typing import Any
 from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate, StateError
 
 from matrix.errors import MonitorError
+from matrix.vm.tasks import put_off_cancellation
 
 MESSAGE_LIMIT = 8 << 20
 """Bytes of one message: ``query-qmp-schema``, the longest that QEMU 11.1 sends, has 0.3 MiB."""
@@ -250,8 +251,37 @@ class _Client(QMPClient):
         self._received = 0
         self._samples: dict[str, Callable[[object], None]] = {}
         """By id, who is told of the reply to a sample."""
+        self._ending: asyncio.Task[None] | None = None
+        """Waits until the library has disconnected."""
         # The default listener keeps every event it accepts for ever: let it accept none.
         self.events.event_filter = self._hear
+
+    async def disconnect(self) -> None:
+        try:
+            await super().disconnect()
+        finally:
+            if self._ending is not None and not self._ending.done():
+                # Cut off: what the peer has not read by now it never will.
+                if self._writer is not None:
+                    # Python 3.11 forgets the loop of a transport that flushed while it closed.
+                    with contextlib.suppress(AttributeError):
+                        self._writer.transport.abort()
+                await put_off_cancellation(asyncio.wait((self._ending,)))
+
+    async def _wait_disconnect(self) -> None:
+        # Cut off within, the library leaves the error that ended the session in a future that
+        # nobody looks at, and asyncio prints it (qemu.qmp 0.0.6, protocol.py). Of two callers, the
+        # later one would fail an assertion, as the earlier has cleaned up.
+        if self._ending is None:
+            self._ending = asyncio.create_task(super()._wait_disconnect())
+            self._ending.add_done_callback(_look_at)
+        await asyncio.shield(self._ending)
+
+    def _cleanup(self) -> None:
+        # It asserts that every command was waited for. Those that were sent ahead need not be.
+        for number in self._sent.values():
+            self._pending.pop(number, None)
+        super()._cleanup()
 
     def _hear(self, event: Message) -> bool:
         name, data = event["event"], event.get("data")
@@ -311,6 +341,12 @@ class _Client(QMPClient):
         self._received += 1
         if self._received % YIELD_EVERY == 0:
             await asyncio.sleep(0)
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Take note of a task's error, which asyncio prints where nobody does."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _stamp(event: Message) -> float:
