@@ -29,6 +29,7 @@ A step is a list, its name first:
     ["deep", LEVELS]        one QMP message nested so deep
     ["long", BYTES]         one QMP message without an end of that size
     ["state", STATUS]       query-status says so from here on
+    ["reply", COMMAND, RETURN]  what that command returns from here on
     ["registers", TEXT, …]  what "info registers" says, in turn, again and again
     ["child"]               leaves a child process behind that ignores SIGTERM
     ["key", TEXT]           waits until that is typed on the console
@@ -288,6 +289,9 @@ class Fake:
 
     def do_state(self, status: str) -> None:
         self.state = status
+
+    def do_reply(self, command: str, returned: object) -> None:
+        self.script.setdefault("replies", {})[command] = returned
 
     def do_registers(self, *texts: str) -> None:
         self.registers = texts

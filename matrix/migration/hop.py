@@ -39,6 +39,9 @@ NOT_CLEANED_UP = "duplicate yank instance"
 """What QEMU says of a ``migrate`` that comes before it has cleaned up after the one before."""
 LAST_WORDS = 0.5
 """Seconds in which a destination that does not take the stream says so and exits."""
+WORKED_OUT = 20
+"""Times that a source is asked again: 7.2 says that it has completed before it has worked out the
+times (``migration_calculate_complete``), which are 0 until then."""
 TAKING = ("active", "failed", "postcopy-active")
 """Statuses of a destination that has begun to read."""
 GONE_WRONG = ("failed", "cancelled")
@@ -139,6 +142,11 @@ async def last_look(hop: LiveHop, end: HopEnd, sampler: Sampler) -> None:
     """What the source says at the end: its numbers, or why it has failed."""
     if hop.source.alive:
         end.information = await sampler.take()
+        for _ in range(WORKED_OUT):
+            if end.outcome is not HopOutcome.COMPLETED or end.information.get("total-time") != 0:
+                break
+            await asyncio.sleep(0.005)
+            end.information = await sampler.take()
     if "ram" not in end.information:
         reason = end.information.get("error-desc")
         if isinstance(reason, str) and end.outcome is HopOutcome.FAILED:
@@ -151,7 +159,7 @@ async def alongside(hop: LiveHop, injector: Injector, sampler: Sampler) -> Async
     """Sample, and tell the injector what happens, while the body waits for the hop's end."""
     tasks = [
         asyncio.create_task(sampler.run()),
-        asyncio.create_task(_tell(hop, injector)),
+        asyncio.create_task(_tell(hop, injector, sampler)),
     ]
     try:
         yield
@@ -164,9 +172,12 @@ async def alongside(hop: LiveHop, injector: Injector, sampler: Sampler) -> Async
                 raise error
 
 
-async def _tell(hop: LiveHop, injector: Injector) -> None:
+async def _tell(hop: LiveHop, injector: Injector, sampler: Sampler) -> None:
     while True:
         side, what = await hop.happened.get()
+        if (side, what) == ("source", "STOP") and hop.source.in_postcopy:
+            # QEMU answers when the switchover is over, and knows only then how long it took.
+            sampler.ask()
         try:
             await injector.on_event(hop, side, what)
         except MonitorError as error:

@@ -64,7 +64,7 @@ def hop_record(
         seconds=round(end.seconds, 6),
         total_time=_milliseconds(end.information, "total-time"),
         setup_time=_milliseconds(end.information, "setup-time"),
-        downtime=_downtime(end),
+        downtime=_downtime(end, sampler.postcopy_downtime, in_postcopy=hop.source.in_postcopy),
         stop_to_resume=_rounded(end.stop_to_resume),
         blackout=_rounded(evidence.blackout) if evidence else None,
         silence=_rounded(evidence.silence) if evidence else None,
@@ -191,10 +191,23 @@ def _write(descriptor: int, line: bytes, path: Path) -> None:
             raise
 
 
-def _downtime(end: HopEnd) -> float | None:
-    """QEMU's downtime, unless it cannot be: 7.2 has said 5 hours of a hop of 50 ms (s390x)."""
+def _downtime(end: HopEnd, said: float | None, *, in_postcopy: bool) -> float | None:
+    """QEMU's downtime, unless it cannot be; ``said``: what it was in postcopy, where it was told.
+
+    One of postcopy that rounds to 0 ms, or that QEMU 11.1 has not set, is set anew at the end
+    (``migration_downtime_end`` in migration/migration.c): to the length of the whole postcopy phase
+    or, before 8.2, which never notes when it begins, to the host's uptime. What 10.0 and 11.1 say
+    while they are in postcopy is right.
+    """
     value = _milliseconds(end.information, "downtime")
-    return None if value is None or value > end.seconds + ROUNDING else value
+    if value is None:
+        return None
+    if not in_postcopy:
+        return None if value > end.seconds + ROUNDING else value
+    if said is not None:
+        return round(said, 6)
+    longest = end.seconds if end.stop_to_resume is None else end.stop_to_resume
+    return 0.0 if value > longest + ROUNDING else value
 
 
 def _milliseconds(information: dict[str, Any], name: str) -> float | None:

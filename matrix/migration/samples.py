@@ -30,6 +30,8 @@ class Sampler:
         self.samples: list[Sample] = []
         self.last: dict[str, Any] = {}
         """The last answer that had ``ram`` in it: those of failed migrations have none."""
+        self.postcopy_downtime: float | None = None
+        """Seconds, as the source said while it was in postcopy; None where it did not."""
 
     async def run(self) -> None:
         """Take a sample every :data:`INTERVAL` seconds, as far as the source answers."""
@@ -51,9 +53,13 @@ class Sampler:
 
     def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._asked:
-            self._asked = True
-            self._source.sample(self._answered)
+            self.ask()
         self._wait(loop)
+
+    def ask(self) -> None:
+        """Have a sample taken as soon as the source answers, beside those that are due."""
+        self._asked = True
+        self._source.sample(self._answered)
 
     def _answered(self, reply: object) -> None:
         self._asked = False
@@ -71,6 +77,8 @@ class Sampler:
             self.last = information
         if information:
             self._add(sample(information, self._elapsed()))
+        if str(information.get("status", "")).startswith("postcopy-") and "downtime" in information:
+            self.postcopy_downtime = number(information["downtime"]) * 1e-3
 
     def _add(self, new: Sample) -> None:
         self._taken += 1

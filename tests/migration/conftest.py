@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -128,8 +129,22 @@ def once() -> Migration:
     return Migration(mode=MigrationMode.ONCE, pace=0.0)
 
 
+OTHER_QEMUS = "MATRIX_TEST_QEMUS"
+"""In the environment: ``NAME=DIRECTORY …``, of QEMUs besides the installed one."""
+
+
 class RealQemu:
-    """The installed QEMU, and the embedded guests."""
+    """The installed QEMUs, and the embedded guests."""
+
+    def requests(self, test: str, migration: Migration) -> Iterator[tuple[str, Request]]:
+        """By the name of each QEMU, the installed one first."""
+        request = self.request(test, migration)
+        yield "system", request
+        for word in os.environ.get(OTHER_QEMUS, "").split():
+            name, _, folder = word.partition("=")
+            launch = request.source.launch
+            argv = (f"{folder}/{Path(launch.argv[0]).name}", *launch.argv[1:])
+            yield name, replace(request, source=Emulator(name, name, replace(launch, argv=argv)))
 
     def build(self, architecture: Architecture = Architecture.X86_64) -> Build:
         return builtin_build(architecture)

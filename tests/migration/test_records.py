@@ -74,9 +74,21 @@ def test_a_line_that_is_cut_short_and_one_that_is_none(tmp_path: Path) -> None:
         list(read_hops(path))
 
 
-@pytest.mark.parametrize(("said", "told"), [(40, 0.04), (18_907_036, None), (None, None)])
-def test_a_downtime_that_cannot_be_is_none(said: int | None, told: float | None) -> None:
+@pytest.mark.parametrize(
+    ("said", "in_postcopy", "told"),
+    [
+        (40, False, 0.04),
+        (18_907_036, False, None),
+        (None, False, None),
+        (40, True, 0.04),
+        (18_907_036, True, 0.0),  # 7.2, whose switchover took less than a millisecond
+        (300, True, 0.0),  # the whole phase
+    ],
+)
+def test_a_downtime_that_cannot_be(said: int | None, in_postcopy: bool, told: float | None) -> None:
     end = HopEnd(HopOutcome.COMPLETED)
-    end.seconds = 0.05
+    end.seconds, end.stop_to_resume = 0.35, 0.03
     end.information = {} if said is None else {"downtime": said}
-    assert _downtime(end) == told
+    assert _downtime(end, None, in_postcopy=in_postcopy) == told
+    if in_postcopy:
+        assert _downtime(end, 0.002, in_postcopy=True) == 0.002
