@@ -19,11 +19,12 @@ run: $(READY) qemu ## boot the embedded guests on every architecture (scenarios/
 test: $(READY) qemu postgresql chromium ## run the test suite, on real QEMU
 	$(BIN)/pytest -n $(PYTEST_JOBS) --dist loadgroup -q
 
-check: $(READY) compilers ## ruff, mypy, import-linter, and the guests' reproducibility
+check: $(READY) compilers ## ruff, mypy, import-linter, clang-format, and the guests' reproducibility
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy matrix tests benchmarks docs/reference
 	$(BIN)/lint-imports
+	find matrix/guests -name '*.[ch]' -exec $(BIN)/clang-format --dry-run --Werror {} +
 	$(MAKE) --no-print-directory -C matrix/guests check
 
 guests: compilers ## build the embedded guests' images anew

@@ -15,13 +15,13 @@
 
 /* A node, and the place of a walk over the tree. Zeroed, it stands before the root. */
 struct fdt_node {
-    const char *name;          /* with its unit address: "memory@40000000"; "" for the root */
-    unsigned depth;            /* 1 for the root */
-    const uint8_t *properties; /* the first token after the name */
-    /* What the node at each depth says about the "reg" of its children. */
-    struct {
-        uint8_t address, size;
-    } cells[FDT_MAX_DEPTH + 1];
+	const char *name;	   /* with its unit address: "memory@40000000"; "" for the root */
+	unsigned depth;		   /* 1 for the root */
+	const uint8_t *properties; /* the first token after the name */
+	/* What the node at each depth says about the "reg" of its children. */
+	struct {
+		uint8_t address, size;
+	} cells[FDT_MAX_DEPTH + 1];
 };
 
 /* Use this tree from now on. False where it is none, or of a version this reader cannot read. */

@@ -4,5 +4,5 @@
 
 uint64_t arch_physical_address(uintptr_t address)
 {
-    return address;
+	return address;
 }

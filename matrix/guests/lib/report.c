@@ -11,94 +11,95 @@ static struct lock report_lock;
 
 void report_prefix_push(const char *prefix)
 {
-    const size_t used = strlen(prefixes);
+	const size_t used = strlen(prefixes);
 
-    format_text(prefixes + used, sizeof(prefixes) - used, "%s: ", prefix);
+	format_text(prefixes + used, sizeof(prefixes) - used, "%s: ", prefix);
 }
 
 void report_prefix_pop(void)
 {
-    size_t length = strlen(prefixes);
+	size_t length = strlen(prefixes);
 
-    if (length < 2)
-        return;
-    length -= 2; /* the last prefix's ": " */
-    while (length >= 2 && !(prefixes[length - 2] == ':' && prefixes[length - 1] == ' '))
-        length--;
-    prefixes[length < 2 ? 0 : length] = '\0';
+	if (length < 2)
+		return;
+	length -= 2; /* the last prefix's ": " */
+	while (length >= 2 && !(prefixes[length - 2] == ':' && prefixes[length - 1] == ' '))
+		length--;
+	prefixes[length < 2 ? 0 : length] = '\0';
 }
 
 static void line(const char *verdict, const char *format, va_list arguments)
 {
-    char before[PREFIX_BYTES + 16];
+	char before[PREFIX_BYTES + 16];
 
-    format_text(before, sizeof(before), "%s: %s", verdict, prefixes);
-    print_arguments(before, format, arguments, "\n");
+	format_text(before, sizeof(before), "%s: %s", verdict, prefixes);
+	print_arguments(before, format, arguments, "\n");
 }
 
 static void count(unsigned *counter)
 {
-    lock_take(&report_lock);
-    tests++;
-    if (counter)
-        (*counter)++;
-    lock_release(&report_lock);
+	lock_take(&report_lock);
+	tests++;
+	if (counter)
+		(*counter)++;
+	lock_release(&report_lock);
 }
 
 bool report(bool pass, const char *format, ...)
 {
-    va_list arguments;
+	va_list arguments;
 
-    count(pass ? NULL : &failures);
-    va_start(arguments, format);
-    line(pass ? "PASS" : "FAIL", format, arguments);
-    va_end(arguments);
-    return pass;
+	count(pass ? NULL : &failures);
+	va_start(arguments, format);
+	line(pass ? "PASS" : "FAIL", format, arguments);
+	va_end(arguments);
+	return pass;
 }
 
 void report_expected_failure(bool pass, const char *format, ...)
 {
-    va_list arguments;
+	va_list arguments;
 
-    count(pass ? &failures : &expected_failures);
-    va_start(arguments, format);
-    line(pass ? "XPASS" : "XFAIL", format, arguments);
-    va_end(arguments);
+	count(pass ? &failures : &expected_failures);
+	va_start(arguments, format);
+	line(pass ? "XPASS" : "XFAIL", format, arguments);
+	va_end(arguments);
 }
 
 void report_skip(const char *format, ...)
 {
-    va_list arguments;
+	va_list arguments;
 
-    count(&skips);
-    va_start(arguments, format);
-    line("SKIP", format, arguments);
-    va_end(arguments);
+	count(&skips);
+	va_start(arguments, format);
+	line("SKIP", format, arguments);
+	va_end(arguments);
 }
 
 void report_info(const char *format, ...)
 {
-    va_list arguments;
+	va_list arguments;
 
-    va_start(arguments, format);
-    line("INFO", format, arguments);
-    va_end(arguments);
+	va_start(arguments, format);
+	line("INFO", format, arguments);
+	va_end(arguments);
 }
 
 int report_summary(void)
 {
-    char text[128];
-    size_t used = format_text(text, sizeof(text), "SUMMARY: %u tests", tests);
+	char text[128];
+	size_t used = format_text(text, sizeof(text), "SUMMARY: %u tests", tests);
 
-    if (failures)
-        used += format_text(text + used, sizeof(text) - used, ", %u unexpected failures", failures);
-    if (expected_failures)
-        used += format_text(text + used, sizeof(text) - used, ", %u expected failures",
-                            expected_failures);
-    if (skips)
-        format_text(text + used, sizeof(text) - used, ", %u skipped", skips);
-    print("%s\n", text);
-    if (tests == skips)
-        return EXIT_CODE_SKIP;
-    return failures ? EXIT_CODE_FAIL : EXIT_CODE_PASS;
+	if (failures)
+		used += format_text(text + used, sizeof(text) - used, ", %u unexpected failures",
+				    failures);
+	if (expected_failures)
+		used += format_text(text + used, sizeof(text) - used, ", %u expected failures",
+				    expected_failures);
+	if (skips)
+		format_text(text + used, sizeof(text) - used, ", %u skipped", skips);
+	print("%s\n", text);
+	if (tests == skips)
+		return EXIT_CODE_SKIP;
+	return failures ? EXIT_CODE_FAIL : EXIT_CODE_PASS;
 }

@@ -6,15 +6,15 @@
 /* value * to / from, without the overflow of the plain product while to * from fits 64 bits. */
 static uint64_t scale(uint64_t value, uint64_t to, uint64_t from)
 {
-    return value / from * to + value % from * to / from;
+	return value / from * to + value % from * to / from;
 }
 
 uint64_t ticks_to_nanoseconds(uint64_t ticks)
 {
-    return scale(ticks, NANOSECONDS_PER_SECOND, arch_clock_frequency());
+	return scale(ticks, NANOSECONDS_PER_SECOND, arch_clock_frequency());
 }
 
 uint64_t nanoseconds_to_ticks(uint64_t nanoseconds)
 {
-    return scale(nanoseconds, arch_clock_frequency(), NANOSECONDS_PER_SECOND);
+	return scale(nanoseconds, arch_clock_frequency(), NANOSECONDS_PER_SECOND);
 }

@@ -4,5 +4,5 @@
 
 void arch_run_user(void (*function)(void *argument), void *argument)
 {
-    function(argument);
+	function(argument);
 }

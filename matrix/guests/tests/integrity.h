@@ -21,17 +21,17 @@ enum page_kind { WORKING, STATIC, ZERO, PAGE_KINDS };
 
 /* One contiguous piece of RAM, in which pages of the three kinds are evenly mixed. */
 struct layout {
-    uintptr_t start;
-    unsigned long pages, count[PAGE_KINDS];
-    uint64_t seed;
+	uintptr_t start;
+	unsigned long pages, count[PAGE_KINDS];
+	uint64_t seed;
 };
 extern struct layout layout;
 
 /* A walk over consecutive pages that tells of each which kind it is. Zeroed, it stands before page
  * 0; cursor_next steps over the page that `page` names. */
 struct cursor {
-    unsigned long page;
-    unsigned long working, zero; /* remainders: when one is full, it is that kind's turn */
+	unsigned long page;
+	unsigned long working, zero; /* remainders: when one is full, it is that kind's turn */
 };
 enum page_kind cursor_next(struct cursor *cursor);
 
@@ -39,20 +39,20 @@ uintptr_t page_address(unsigned long page);
 
 /* How a page is wrong, as far as it tells itself. */
 enum nature {
-    CHANGED,   /* some words are others */
-    ALL_ZERO,  /* its contents are lost */
-    STALE,     /* whole and sound, but of another epoch */
-    MISPLACED, /* whole and sound, but another page */
+	CHANGED,   /* some words are others */
+	ALL_ZERO,  /* its contents are lost */
+	STALE,	   /* whole and sound, but of another epoch */
+	MISPLACED, /* whole and sound, but another page */
 };
 
 struct mismatch {
-    unsigned long page;
-    enum page_kind kind;
-    word epoch;
-    enum nature nature;
-    word found_page, found_epoch; /* of what is sound */
-    unsigned words, first;        /* how many differ, the first of them … */
-    word found, expected;         /* … and what it is */
+	unsigned long page;
+	enum page_kind kind;
+	word epoch;
+	enum nature nature;
+	word found_page, found_epoch; /* of what is sound */
+	unsigned words, first;	      /* how many differ, the first of them … */
+	word found, expected;	      /* … and what it is */
 };
 
 /* Write a page of this epoch: 0 for one that is static. */
@@ -68,12 +68,12 @@ bool page_verify(unsigned long page, enum page_kind kind, word epoch, struct mis
 enum finding_kind { PAGE_DIFFERS, COUNTER_DIFFERS, CLOCK_BACK, REGISTER_DIFFERS, CPU_DEAD };
 
 struct finding {
-    enum finding_kind kind;
-    unsigned cpu;
-    struct mismatch mismatch;
-    enum register_file file;
-    unsigned index;           /* of the register's 64-bit word */
-    uint64_t found, expected; /* of counter, clock (ns) or register */
+	enum finding_kind kind;
+	unsigned cpu;
+	struct mismatch mismatch;
+	enum register_file file;
+	unsigned index;		  /* of the register's 64-bit word */
+	uint64_t found, expected; /* of counter, clock (ns) or register */
 };
 
 /* By any vCPU, in user mode too: keep it for the one that prints, and count it. */
@@ -93,26 +93,26 @@ void findings_report(void);
 
 /* What is done so and so often: one step each time, whole + part/parts ticks apart. */
 struct pace {
-    uint64_t due, whole, part, parts, remainder;
-    bool always, never;
+	uint64_t due, whole, part, parts, remainder;
+	bool always, never;
 };
 
 struct worker {
-    unsigned cpu;
-    struct cursor begin; /* of this vCPU's block of pages */
-    unsigned long end;
-    struct cursor rewriting, walking;
-    struct pace rewrite_pace, walk_pace;
-    word epoch;     /* of the working set's pages from rewriting.page on; before: one more */
-    uint64_t until; /* when vCPU 0 looks after the console */
-    uint64_t last_clock;
-    const char *missing[REGISTER_FILES]; /* why it has no such registers */
-    /* Read by vCPU 0 at any time, modulo their width; the latter two in clock_units. */
-    word counter, verified, passes;
-    word gap, reading;
-    bool ready, stopped;
-    uint64_t registers[REGISTER_FILES][REGISTER_WORDS] __attribute__((aligned(16)));
-    uint64_t stored[REGISTER_WORDS] __attribute__((aligned(16)));
+	unsigned cpu;
+	struct cursor begin; /* of this vCPU's block of pages */
+	unsigned long end;
+	struct cursor rewriting, walking;
+	struct pace rewrite_pace, walk_pace;
+	word epoch;	/* of the working set's pages from rewriting.page on; before: one more */
+	uint64_t until; /* when vCPU 0 looks after the console */
+	uint64_t last_clock;
+	const char *missing[REGISTER_FILES]; /* why it has no such registers */
+	/* Read by vCPU 0 at any time, modulo their width; the latter two in clock_units. */
+	word counter, verified, passes;
+	word gap, reading;
+	bool ready, stopped;
+	uint64_t registers[REGISTER_FILES][REGISTER_WORDS] __attribute__((aligned(16)));
+	uint64_t stored[REGISTER_WORDS] __attribute__((aligned(16)));
 } __attribute__((aligned(64)));
 
 extern struct worker workers[MAX_CPUS];

@@ -5,10 +5,10 @@
 
 void test_panic(const char *arguments)
 {
-    const char *reason;
+	const char *reason;
 
-    (void)arguments;
-    report_info("raising GUEST_PANICKED");
-    reason = arch_panic();
-    report_skip("%s", reason);
+	(void)arguments;
+	report_info("raising GUEST_PANICKED");
+	reason = arch_panic();
+	report_skip("%s", reason);
 }

@@ -11,21 +11,21 @@
  */
 #include "integrity.h"
 
-#define PAGES_PER_MIB   ((1u << 20) / PAGE_SIZE)
-#define DEFAULT_REGION  64 /* MiB */
+#define PAGES_PER_MIB	((1u << 20) / PAGE_SIZE)
+#define DEFAULT_REGION	64 /* MiB */
 #define SMALLEST_REGION 1
-#define WALK_RATE       16 /* MiB/s */
-#define BEAT_INTERVAL   (NANOSECONDS_PER_SECOND / 10)
-#define SLICE           (NANOSECONDS_PER_SECOND / 100) /* vCPU 0 looks after the console so often */
-#define PATIENCE        (20 * NANOSECONDS_PER_SECOND)
-#define DEAD_AFTER      (30 * NANOSECONDS_PER_SECOND)
-#define CHUNK           16 /* bytes to the console between two readings of the clock */
-#define TOUCHED_BYTE    (PAGE_SIZE / 2 + 5)
-#define STOP_BYTE       'q'
+#define WALK_RATE	16 /* MiB/s */
+#define BEAT_INTERVAL	(NANOSECONDS_PER_SECOND / 10)
+#define SLICE		(NANOSECONDS_PER_SECOND / 100) /* vCPU 0 looks after the console so often */
+#define PATIENCE	(20 * NANOSECONDS_PER_SECOND)
+#define DEAD_AFTER	(30 * NANOSECONDS_PER_SECOND)
+#define CHUNK		16 /* bytes to the console between two readings of the clock */
+#define TOUCHED_BYTE	(PAGE_SIZE / 2 + 5)
+#define STOP_BYTE	'q'
 
 static struct {
-    uint64_t rate, set, region, seed, seconds, flush;
-    bool has_set;
+	uint64_t rate, set, region, seed, seconds, flush;
+	bool has_set;
 } options;
 
 static unsigned cpus;
@@ -33,13 +33,13 @@ static uint64_t started_at, flush_interval; /* ticks */
 
 /* What vCPU 0 knows of the others, beyond the width of a word. */
 static struct {
-    word counter, verified, passes;
-    uint64_t verified_total, passes_total, moved_at;
-    bool dead;
+	word counter, verified, passes;
+	uint64_t verified_total, passes_total, moved_at;
+	bool dead;
 } seen[MAX_CPUS];
 
 static struct {
-    unsigned long long number, clock, gap, verified, passes, largest_gap;
+	unsigned long long number, clock, gap, verified, passes, largest_gap;
 } beat;
 
 /*
@@ -48,78 +48,79 @@ static struct {
 
 static bool read_option(const char **arguments)
 {
-    static const struct {
-        const char *name;
-        uint64_t *value;
-    } names[] = {{"rate=", &options.rate},       {"set=", &options.set},
-                 {"region=", &options.region},   {"seed=", &options.seed},
-                 {"seconds=", &options.seconds}, {"flush=", &options.flush}};
+	static const struct {
+		const char *name;
+		uint64_t *value;
+	} names[] = { { "rate=", &options.rate },	{ "set=", &options.set },
+		      { "region=", &options.region },	{ "seed=", &options.seed },
+		      { "seconds=", &options.seconds }, { "flush=", &options.flush } };
 
-    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-        const size_t length = strlen(names[i].name);
+	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+		const size_t length = strlen(names[i].name);
 
-        if (strncmp(*arguments, names[i].name, length))
-            continue;
-        options.has_set |= names[i].value == &options.set;
-        return number_parse(*arguments + length, names[i].value, arguments) &&
-               (**arguments == ' ' || **arguments == '\0');
-    }
-    return false;
+		if (strncmp(*arguments, names[i].name, length))
+			continue;
+		options.has_set |= names[i].value == &options.set;
+		return number_parse(*arguments + length, names[i].value, arguments) &&
+		       (**arguments == ' ' || **arguments == '\0');
+	}
+	return false;
 }
 
 static bool read_options(const char *arguments)
 {
-    options.region = DEFAULT_REGION;
-    options.seed = 1;
-    for (; *arguments; arguments++) {
-        if (*arguments == ' ')
-            continue;
-        if (!read_option(&arguments)) {
-            report(false,
-                   "argument '%s': expected rate=MIB (per second), set=MIB, region=MIB, "
-                   "seed=NUMBER, seconds=N or flush=MS",
-                   arguments);
-            return false;
-        }
-        if (*arguments == '\0')
-            break;
-    }
-    return true;
+	options.region = DEFAULT_REGION;
+	options.seed = 1;
+	for (; *arguments; arguments++) {
+		if (*arguments == ' ')
+			continue;
+		if (!read_option(&arguments)) {
+			report(false,
+			       "argument '%s': expected rate=MIB (per second), set=MIB, region=MIB, "
+			       "seed=NUMBER, seconds=N or flush=MS",
+			       arguments);
+			return false;
+		}
+		if (*arguments == '\0')
+			break;
+	}
+	return true;
 }
 
 /* The largest range of free memory, or as much of it as is asked for. */
 static bool choose_pages(void)
 {
-    uintptr_t start, end;
-    uint64_t pages = 0, set;
+	uintptr_t start, end;
+	uint64_t pages = 0, set;
 
-    for (unsigned i = 0; arch_memory_free(i, &start, &end); i++) {
-        start = (start + PAGE_SIZE - 1) & ~(uintptr_t)(PAGE_SIZE - 1);
-        end &= ~(uintptr_t)(PAGE_SIZE - 1);
-        if (start < end && (end - start) / PAGE_SIZE > pages) {
-            pages = (end - start) / PAGE_SIZE;
-            layout.start = start;
-        }
-    }
-    if (pages < options.region * PAGES_PER_MIB)
-        report_info("%llu MiB are free in one piece, %llu were asked for",
-                    (unsigned long long)pages / PAGES_PER_MIB, (unsigned long long)options.region);
-    else
-        pages = options.region * PAGES_PER_MIB;
-    if (pages < SMALLEST_REGION * PAGES_PER_MIB)
-        return report(false, "at least %u MiB of memory can be tested", SMALLEST_REGION);
-    set = options.has_set ? options.set * PAGES_PER_MIB : pages / 2;
-    /* There is always some of each kind. */
-    if (set > pages - pages / 8)
-        set = pages - pages / 8;
-    if (set < cpus)
-        set = cpus;
-    layout.pages = (unsigned long)pages;
-    layout.count[WORKING] = (unsigned long)set;
-    layout.count[ZERO] = (unsigned long)(pages - set) / 4;
-    layout.count[STATIC] = layout.pages - layout.count[WORKING] - layout.count[ZERO];
-    layout.seed = options.seed;
-    return true;
+	for (unsigned i = 0; arch_memory_free(i, &start, &end); i++) {
+		start = (start + PAGE_SIZE - 1) & ~(uintptr_t)(PAGE_SIZE - 1);
+		end &= ~(uintptr_t)(PAGE_SIZE - 1);
+		if (start < end && (end - start) / PAGE_SIZE > pages) {
+			pages = (end - start) / PAGE_SIZE;
+			layout.start = start;
+		}
+	}
+	if (pages < options.region * PAGES_PER_MIB)
+		report_info("%llu MiB are free in one piece, %llu were asked for",
+			    (unsigned long long)pages / PAGES_PER_MIB,
+			    (unsigned long long)options.region);
+	else
+		pages = options.region * PAGES_PER_MIB;
+	if (pages < SMALLEST_REGION * PAGES_PER_MIB)
+		return report(false, "at least %u MiB of memory can be tested", SMALLEST_REGION);
+	set = options.has_set ? options.set * PAGES_PER_MIB : pages / 2;
+	/* There is always some of each kind. */
+	if (set > pages - pages / 8)
+		set = pages - pages / 8;
+	if (set < cpus)
+		set = cpus;
+	layout.pages = (unsigned long)pages;
+	layout.count[WORKING] = (unsigned long)set;
+	layout.count[ZERO] = (unsigned long)(pages - set) / 4;
+	layout.count[STATIC] = layout.pages - layout.count[WORKING] - layout.count[ZERO];
+	layout.seed = options.seed;
+	return true;
 }
 
 /*
@@ -129,47 +130,47 @@ static bool choose_pages(void)
 /* In pieces, with its clock read in between: a slow console is no gap. */
 static void write_line(const char *line, size_t length)
 {
-    while (length) {
-        const size_t now = length < CHUNK ? length : CHUNK;
+	while (length) {
+		const size_t now = length < CHUNK ? length : CHUNK;
 
-        arch_console_write(line, now);
-        worker_clock(&workers[0]);
-        line += now;
-        length -= now;
-    }
+		arch_console_write(line, now);
+		worker_clock(&workers[0]);
+		line += now;
+		length -= now;
+	}
 }
 
 struct line {
-    char text[192];
-    size_t length;
+	char text[192];
+	size_t length;
 };
 
 static void format_beat(void *argument)
 {
-    struct line *line = argument;
+	struct line *line = argument;
 
-    line->length = format_text(line->text, sizeof(line->text),
-                               "INTEGRITY: BEAT n=%llu clock=%llu gap=%llu verified=%llu "
-                               "passes=%llu\n",
-                               beat.number, beat.clock, beat.gap, beat.verified, beat.passes);
+	line->length = format_text(line->text, sizeof(line->text),
+				   "INTEGRITY: BEAT n=%llu clock=%llu gap=%llu verified=%llu "
+				   "passes=%llu\n",
+				   beat.number, beat.clock, beat.gap, beat.verified, beat.passes);
 }
 
 /* The first page of a kind in the second half, so that it is not at an edge. */
 static unsigned long example_page(enum page_kind kind)
 {
-    struct cursor cursor = {0};
-    unsigned long found = 0;
+	struct cursor cursor = { 0 };
+	unsigned long found = 0;
 
-    while (cursor.page < layout.pages) {
-        const unsigned long page = cursor.page;
+	while (cursor.page < layout.pages) {
+		const unsigned long page = cursor.page;
 
-        if (cursor_next(&cursor) != kind)
-            continue;
-        found = page;
-        if (page >= layout.pages / 2)
-            break;
-    }
-    return found;
+		if (cursor_next(&cursor) != kind)
+			continue;
+		found = page;
+		if (page >= layout.pages / 2)
+			break;
+	}
+	return found;
 }
 
 /* Bytes for others to touch. */
@@ -178,19 +179,20 @@ static unsigned long long examples[PAGE_KINDS];
 /* What takes a while over all pages. */
 static void plan(void *argument)
 {
-    (void)argument;
-    work_divide(cpus);
-    for (unsigned kind = 0; kind < PAGE_KINDS; kind++)
-        examples[kind] = arch_physical_address(page_address(example_page(kind))) + TOUCHED_BYTE;
+	(void)argument;
+	work_divide(cpus);
+	for (unsigned kind = 0; kind < PAGE_KINDS; kind++)
+		examples[kind] =
+			arch_physical_address(page_address(example_page(kind))) + TOUCHED_BYTE;
 }
 
 static void print_start(void)
 {
-    print("INTEGRITY: START vcpus=%u page=%u pages=%lu set=%lu static=%lu zero=%lu base=0x%llx "
-          "victim=0x%llx dirty=0x%llx\n",
-          cpus, PAGE_SIZE, layout.pages, layout.count[WORKING], layout.count[STATIC],
-          layout.count[ZERO], (unsigned long long)arch_physical_address(layout.start),
-          examples[STATIC], examples[WORKING]);
+	print("INTEGRITY: START vcpus=%u page=%u pages=%lu set=%lu static=%lu zero=%lu base=0x%llx "
+	      "victim=0x%llx dirty=0x%llx\n",
+	      cpus, PAGE_SIZE, layout.pages, layout.count[WORKING], layout.count[STATIC],
+	      layout.count[ZERO], (unsigned long long)arch_physical_address(layout.start),
+	      examples[STATIC], examples[WORKING]);
 }
 
 /*
@@ -199,144 +201,146 @@ static void print_start(void)
 
 static uint64_t since_start(uint64_t clock)
 {
-    return clock < started_at ? 0 : clock - started_at;
+	return clock < started_at ? 0 : clock - started_at;
 }
 
 static void look_at(unsigned cpu, uint64_t now)
 {
-    const struct worker *worker = &workers[cpu];
-    const word counter = __atomic_load_n(&worker->counter, __ATOMIC_RELAXED);
-    const word verified = __atomic_load_n(&worker->verified, __ATOMIC_RELAXED);
-    const word passes = __atomic_load_n(&worker->passes, __ATOMIC_RELAXED);
+	const struct worker *worker = &workers[cpu];
+	const word counter = __atomic_load_n(&worker->counter, __ATOMIC_RELAXED);
+	const word verified = __atomic_load_n(&worker->verified, __ATOMIC_RELAXED);
+	const word passes = __atomic_load_n(&worker->passes, __ATOMIC_RELAXED);
 
-    /* Backwards, modulo the width. */
-    if ((word)(counter - seen[cpu].counter) > (word)-1 / 2)
-        finding_note(&(struct finding){
-            .kind = COUNTER_DIFFERS, .cpu = cpu, .found = counter, .expected = seen[cpu].counter});
-    if (counter != seen[cpu].counter)
-        seen[cpu].moved_at = now;
-    seen[cpu].verified_total += (word)(verified - seen[cpu].verified);
-    seen[cpu].passes_total += (word)(passes - seen[cpu].passes);
-    seen[cpu].counter = counter;
-    seen[cpu].verified = verified;
-    seen[cpu].passes = passes;
+	/* Backwards, modulo the width. */
+	if ((word)(counter - seen[cpu].counter) > (word)-1 / 2)
+		finding_note(&(struct finding){ .kind = COUNTER_DIFFERS,
+						.cpu = cpu,
+						.found = counter,
+						.expected = seen[cpu].counter });
+	if (counter != seen[cpu].counter)
+		seen[cpu].moved_at = now;
+	seen[cpu].verified_total += (word)(verified - seen[cpu].verified);
+	seen[cpu].passes_total += (word)(passes - seen[cpu].passes);
+	seen[cpu].counter = counter;
+	seen[cpu].verified = verified;
+	seen[cpu].passes = passes;
 }
 
 static void find_dead(unsigned cpu, uint64_t now)
 {
-    const uint64_t still = now - seen[cpu].moved_at;
+	const uint64_t still = now - seen[cpu].moved_at;
 
-    if (seen[cpu].dead || now < seen[cpu].moved_at || still < nanoseconds_to_ticks(DEAD_AFTER))
-        return;
-    seen[cpu].dead = true;
-    finding_note(
-        &(struct finding){.kind = CPU_DEAD,
-                          .cpu = cpu,
-                          .found = seen[cpu].counter,
-                          .expected = ticks_to_nanoseconds(still) / NANOSECONDS_PER_SECOND});
+	if (seen[cpu].dead || now < seen[cpu].moved_at || still < nanoseconds_to_ticks(DEAD_AFTER))
+		return;
+	seen[cpu].dead = true;
+	finding_note(&(struct finding){ .kind = CPU_DEAD,
+					.cpu = cpu,
+					.found = seen[cpu].counter,
+					.expected = ticks_to_nanoseconds(still) /
+						    NANOSECONDS_PER_SECOND });
 }
 
 /* The largest since it was asked last, or the one that has not ended yet; in clock_units. */
 static word take_gap(unsigned cpu, uint64_t now)
 {
-    struct worker *worker = &workers[cpu];
-    const word gap = __atomic_exchange_n(&worker->gap, 0, __ATOMIC_RELAXED);
-    const word reading = __atomic_load_n(&worker->reading, __ATOMIC_RELAXED);
-    const word open = clock_units(now) - reading;
+	struct worker *worker = &workers[cpu];
+	const word gap = __atomic_exchange_n(&worker->gap, 0, __ATOMIC_RELAXED);
+	const word reading = __atomic_load_n(&worker->reading, __ATOMIC_RELAXED);
+	const word open = clock_units(now) - reading;
 
-    /* Modulo the width: one that was read just after ours is no gap. */
-    if (open > (word)-1 / 2 || __atomic_load_n(&worker->stopped, __ATOMIC_ACQUIRE))
-        return gap;
-    return open > gap ? open : gap;
+	/* Modulo the width: one that was read just after ours is no gap. */
+	if (open > (word)-1 / 2 || __atomic_load_n(&worker->stopped, __ATOMIC_ACQUIRE))
+		return gap;
+	return open > gap ? open : gap;
 }
 
 static void take_stock(void *argument)
 {
-    const uint64_t now = *(const uint64_t *)argument;
-    uint64_t passes = UINT64_MAX;
-    word gap = 0;
+	const uint64_t now = *(const uint64_t *)argument;
+	uint64_t passes = UINT64_MAX;
+	word gap = 0;
 
-    beat.verified = 0;
-    for (unsigned cpu = 0; cpu < cpus; cpu++) {
-        const word of_cpu = take_gap(cpu, now);
+	beat.verified = 0;
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		const word of_cpu = take_gap(cpu, now);
 
-        look_at(cpu, now);
-        find_dead(cpu, now);
-        beat.verified += seen[cpu].verified_total;
-        if (!workers[cpu].rewrite_pace.never && seen[cpu].passes_total < passes)
-            passes = seen[cpu].passes_total;
-        if (of_cpu > gap)
-            gap = of_cpu;
-    }
-    beat.clock = ticks_to_nanoseconds(since_start(now));
-    beat.passes = passes;
-    beat.gap = ticks_to_nanoseconds(clock_ticks(gap));
-    if (beat.gap > beat.largest_gap)
-        beat.largest_gap = beat.gap;
+		look_at(cpu, now);
+		find_dead(cpu, now);
+		beat.verified += seen[cpu].verified_total;
+		if (!workers[cpu].rewrite_pace.never && seen[cpu].passes_total < passes)
+			passes = seen[cpu].passes_total;
+		if (of_cpu > gap)
+			gap = of_cpu;
+	}
+	beat.clock = ticks_to_nanoseconds(since_start(now));
+	beat.passes = passes;
+	beat.gap = ticks_to_nanoseconds(clock_ticks(gap));
+	if (beat.gap > beat.largest_gap)
+		beat.largest_gap = beat.gap;
 }
 
 static void print_beat(void)
 {
-    uint64_t now = worker_clock(&workers[0]);
-    struct line line;
+	uint64_t now = worker_clock(&workers[0]);
+	struct line line;
 
-    arch_run_user(take_stock, &now);
-    beat.number++;
-    arch_run_user(format_beat, &line);
-    write_line(line.text, line.length);
+	arch_run_user(take_stock, &now);
+	beat.number++;
+	arch_run_user(format_beat, &line);
+	write_line(line.text, line.length);
 }
 
 /* Work until then; translations are flushed as often as is asked for. */
 static void work_until(struct worker *me, uint64_t until)
 {
-    if (!options.flush) {
-        me->until = until;
-        arch_run_user(worker_work, me);
-        return;
-    }
-    do {
-        const uint64_t flush_at = me->last_clock + flush_interval;
+	if (!options.flush) {
+		me->until = until;
+		arch_run_user(worker_work, me);
+		return;
+	}
+	do {
+		const uint64_t flush_at = me->last_clock + flush_interval;
 
-        me->until = until < flush_at ? until : flush_at;
-        arch_run_user(worker_work, me);
-        arch_translations_flush();
-    } while (me->until < until && !__atomic_load_n(&integrity_stop, __ATOMIC_ACQUIRE));
+		me->until = until < flush_at ? until : flush_at;
+		arch_run_user(worker_work, me);
+		arch_translations_flush();
+	} while (me->until < until && !__atomic_load_n(&integrity_stop, __ATOMIC_ACQUIRE));
 }
 
 static bool stop_is_wanted(uint64_t now)
 {
-    int byte;
+	int byte;
 
-    if (options.seconds &&
-        since_start(now) >= nanoseconds_to_ticks(options.seconds * NANOSECONDS_PER_SECOND))
-        return true;
-    while ((byte = arch_console_read()) >= 0) {
-        if (byte == STOP_BYTE)
-            return true;
-    }
-    return false;
+	if (options.seconds &&
+	    since_start(now) >= nanoseconds_to_ticks(options.seconds * NANOSECONDS_PER_SECOND))
+		return true;
+	while ((byte = arch_console_read()) >= 0) {
+		if (byte == STOP_BYTE)
+			return true;
+	}
+	return false;
 }
 
 /* vCPU 0: work, with a look at the console in between, until it is told to stop. */
 static void run(void)
 {
-    const uint64_t interval = nanoseconds_to_ticks(BEAT_INTERVAL);
-    const uint64_t slice = nanoseconds_to_ticks(SLICE);
-    uint64_t next_beat = started_at + interval;
-    uint64_t now = started_at;
+	const uint64_t interval = nanoseconds_to_ticks(BEAT_INTERVAL);
+	const uint64_t slice = nanoseconds_to_ticks(SLICE);
+	uint64_t next_beat = started_at + interval;
+	uint64_t now = started_at;
 
-    while (!stop_is_wanted(now)) {
-        work_until(&workers[0], next_beat < now + slice ? next_beat : now + slice);
-        findings_report();
-        now = worker_clock(&workers[0]);
-        if (now < next_beat)
-            continue;
-        print_beat();
-        next_beat += interval;
-        /* After a long gap, and should the clock have gone back. */
-        if (next_beat <= now || next_beat > now + interval)
-            next_beat = now + interval;
-    }
+	while (!stop_is_wanted(now)) {
+		work_until(&workers[0], next_beat < now + slice ? next_beat : now + slice);
+		findings_report();
+		now = worker_clock(&workers[0]);
+		if (now < next_beat)
+			continue;
+		print_beat();
+		next_beat += interval;
+		/* After a long gap, and should the clock have gone back. */
+		if (next_beat <= now || next_beat > now + interval)
+			next_beat = now + interval;
+	}
 }
 
 /*
@@ -345,45 +349,46 @@ static void run(void)
 
 static void work(unsigned cpu)
 {
-    struct worker *me = &workers[cpu];
+	struct worker *me = &workers[cpu];
 
-    worker_open(me);
-    arch_run_user(worker_fill, me);
-    __atomic_store_n(&me->ready, true, __ATOMIC_RELEASE);
-    while (!__atomic_load_n(&integrity_go, __ATOMIC_ACQUIRE))
-        arch_relax();
-    work_until(me, UINT64_MAX);
-    __atomic_store_n(&me->stopped, true, __ATOMIC_RELEASE);
+	worker_open(me);
+	arch_run_user(worker_fill, me);
+	__atomic_store_n(&me->ready, true, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&integrity_go, __ATOMIC_ACQUIRE))
+		arch_relax();
+	work_until(me, UINT64_MAX);
+	__atomic_store_n(&me->stopped, true, __ATOMIC_RELEASE);
 }
 
 static bool start_all(void)
 {
-    for (unsigned cpu = 1; cpu < cpus; cpu++) {
-        const char *reason = arch_cpu_start(cpu, work);
+	for (unsigned cpu = 1; cpu < cpus; cpu++) {
+		const char *reason = arch_cpu_start(cpu, work);
 
-        if (reason)
-            return report(false, "vCPU %u starts: %s", cpu, reason);
-    }
-    worker_open(&workers[0]);
-    arch_run_user(worker_fill, &workers[0]);
-    for (unsigned cpu = 1; cpu < cpus; cpu++) {
-        if (!wait_until(__atomic_load_n(&workers[cpu].ready, __ATOMIC_ACQUIRE), PATIENCE))
-            return report(false, "vCPU %u comes up and fills its memory", cpu);
-    }
-    return true;
+		if (reason)
+			return report(false, "vCPU %u starts: %s", cpu, reason);
+	}
+	worker_open(&workers[0]);
+	arch_run_user(worker_fill, &workers[0]);
+	for (unsigned cpu = 1; cpu < cpus; cpu++) {
+		if (!wait_until(__atomic_load_n(&workers[cpu].ready, __ATOMIC_ACQUIRE), PATIENCE))
+			return report(false, "vCPU %u comes up and fills its memory", cpu);
+	}
+	return true;
 }
 
 static void stop_all(void)
 {
-    __atomic_store_n(&integrity_stop, true, __ATOMIC_RELEASE);
-    workers[0].stopped = true;
-    for (unsigned cpu = 1; cpu < cpus; cpu++) {
-        if (!wait_until(__atomic_load_n(&workers[cpu].stopped, __ATOMIC_ACQUIRE), PATIENCE))
-            finding_note(&(struct finding){.kind = CPU_DEAD,
-                                           .cpu = cpu,
-                                           .found = workers[cpu].counter,
-                                           .expected = PATIENCE / NANOSECONDS_PER_SECOND});
-    }
+	__atomic_store_n(&integrity_stop, true, __ATOMIC_RELEASE);
+	workers[0].stopped = true;
+	for (unsigned cpu = 1; cpu < cpus; cpu++) {
+		if (!wait_until(__atomic_load_n(&workers[cpu].stopped, __ATOMIC_ACQUIRE), PATIENCE))
+			finding_note(
+				&(struct finding){ .kind = CPU_DEAD,
+						   .cpu = cpu,
+						   .found = workers[cpu].counter,
+						   .expected = PATIENCE / NANOSECONDS_PER_SECOND });
+	}
 }
 
 /*
@@ -392,62 +397,62 @@ static void stop_all(void)
 
 static void verify_all(void)
 {
-    for (unsigned cpu = 0; cpu < cpus; cpu++) {
-        /* Where one still runs, nobody knows what its pages should hold. */
-        if (__atomic_load_n(&workers[cpu].stopped, __ATOMIC_ACQUIRE))
-            arch_run_user(worker_verify, &workers[cpu]);
-    }
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		/* Where one still runs, nobody knows what its pages should hold. */
+		if (__atomic_load_n(&workers[cpu].stopped, __ATOMIC_ACQUIRE))
+			arch_run_user(worker_verify, &workers[cpu]);
+	}
 }
 
 static void report_registers(enum register_file file, const char *name)
 {
-    for (unsigned cpu = 0; cpu < cpus; cpu++) {
-        if (workers[cpu].missing[file] != NULL) {
-            report_skip("%s: %s", name, workers[cpu].missing[file]);
-            return;
-        }
-    }
-    report(!findings_of_registers(file), "%s: registers keep their values", name);
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		if (workers[cpu].missing[file] != NULL) {
+			report_skip("%s: %s", name, workers[cpu].missing[file]);
+			return;
+		}
+	}
+	report(!findings_of_registers(file), "%s: registers keep their values", name);
 }
 
 static void report_all(void)
 {
-    report(!findings_of_pages(WORKING), "working set: every page is as it was written last");
-    report(!findings_of_pages(STATIC), "static pages: none has changed");
-    report(!findings_of_pages(ZERO), "zero pages: all are still zero");
-    report(!findings_of(COUNTER_DIFFERS) && !findings_of(CPU_DEAD),
-           "counters: every vCPU counts on");
-    report(!findings_of(CLOCK_BACK), "clocks: none goes back");
-    report_registers(FLOATING_POINT, "floating point");
-    report_registers(VECTOR, "vector");
+	report(!findings_of_pages(WORKING), "working set: every page is as it was written last");
+	report(!findings_of_pages(STATIC), "static pages: none has changed");
+	report(!findings_of_pages(ZERO), "zero pages: all are still zero");
+	report(!findings_of(COUNTER_DIFFERS) && !findings_of(CPU_DEAD),
+	       "counters: every vCPU counts on");
+	report(!findings_of(CLOCK_BACK), "clocks: none goes back");
+	report_registers(FLOATING_POINT, "floating point");
+	report_registers(VECTOR, "vector");
 }
 
 void test_ram_integrity(const char *arguments)
 {
-    uint64_t now;
+	uint64_t now;
 
-    cpus = arch_cpu_count() < MAX_CPUS ? arch_cpu_count() : MAX_CPUS;
-    if (!read_options(arguments) || !choose_pages())
-        return;
-    work_open(cpus, (unsigned long)options.rate * PAGES_PER_MIB, WALK_RATE * PAGES_PER_MIB);
-    flush_interval = nanoseconds_to_ticks(options.flush * NANOSECONDS_PER_MILLISECOND);
-    arch_run_user(plan, NULL);
-    if (!start_all())
-        return;
-    print_start();
-    started_at = arch_clock();
-    for (unsigned cpu = 0; cpu < cpus; cpu++) {
-        seen[cpu].moved_at = started_at;
-        worker_start(&workers[cpu], started_at);
-    }
-    __atomic_store_n(&integrity_go, true, __ATOMIC_RELEASE);
-    run();
-    stop_all();
-    verify_all();
-    findings_report();
-    now = arch_clock();
-    take_stock(&now);
-    print("INTEGRITY: END beats=%llu verified=%llu passes=%llu largest_gap=%llu\n", beat.number,
-          beat.verified, beat.passes, beat.largest_gap);
-    report_all();
+	cpus = arch_cpu_count() < MAX_CPUS ? arch_cpu_count() : MAX_CPUS;
+	if (!read_options(arguments) || !choose_pages())
+		return;
+	work_open(cpus, (unsigned long)options.rate * PAGES_PER_MIB, WALK_RATE * PAGES_PER_MIB);
+	flush_interval = nanoseconds_to_ticks(options.flush * NANOSECONDS_PER_MILLISECOND);
+	arch_run_user(plan, NULL);
+	if (!start_all())
+		return;
+	print_start();
+	started_at = arch_clock();
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		seen[cpu].moved_at = started_at;
+		worker_start(&workers[cpu], started_at);
+	}
+	__atomic_store_n(&integrity_go, true, __ATOMIC_RELEASE);
+	run();
+	stop_all();
+	verify_all();
+	findings_report();
+	now = arch_clock();
+	take_stock(&now);
+	print("INTEGRITY: END beats=%llu verified=%llu passes=%llu largest_gap=%llu\n", beat.number,
+	      beat.verified, beat.passes, beat.largest_gap);
+	report_all();
 }

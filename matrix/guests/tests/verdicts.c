@@ -5,36 +5,36 @@
 
 void test_fail(const char *arguments)
 {
-    (void)arguments;
-    report(true, "this one passes");
-    report(false, "this one fails, as it should");
+	(void)arguments;
+	report(true, "this one passes");
+	report(false, "this one fails, as it should");
 }
 
 void test_hang(const char *arguments)
 {
-    (void)arguments;
-    report_info("going to sleep for ever, interrupts off");
-    arch_hang();
+	(void)arguments;
+	report_info("going to sleep for ever, interrupts off");
+	arch_hang();
 }
 
 /* A busy guest: its registers change, as those of a long computation do. */
 void test_spin(const char *arguments)
 {
-    uintptr_t counter = 0;
+	uintptr_t counter = 0;
 
-    (void)arguments;
-    report_info("counting for ever");
-    for (;;) {
-        counter++;
-        __asm__ volatile("" : "+r"(counter));
-    }
+	(void)arguments;
+	report_info("counting for ever");
+	for (;;) {
+		counter++;
+		__asm__ volatile("" : "+r"(counter));
+	}
 }
 
 /* A dead guest: no register changes any more. */
 void test_deadloop(const char *arguments)
 {
-    (void)arguments;
-    report_info("jumping to the same place for ever");
-    for (;;)
-        ;
+	(void)arguments;
+	report_info("jumping to the same place for ever");
+	for (;;)
+		;
 }

@@ -14,55 +14,56 @@ static void (*entries[MAX_CPUS])(unsigned cpu);
 
 void arch_init(uintptr_t boot_information)
 {
-    machine_open(boot_information, cpu_affinity(), (uintptr_t)image_start, (uintptr_t)image_end);
-    mmu_open();
-    console_open();
-    psci_open();
-    timer_open();
+	machine_open(boot_information, cpu_affinity(), (uintptr_t)image_start,
+		     (uintptr_t)image_end);
+	mmu_open();
+	console_open();
+	psci_open();
+	timer_open();
 }
 
 _Noreturn void secondary_main(unsigned cpu)
 {
-    timer_open_cpu();
-    entries[cpu](cpu);
-    arch_hang();
+	timer_open_cpu();
+	entries[cpu](cpu);
+	arch_hang();
 }
 
 const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))
 {
-    entries[cpu] = entry;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return psci_cpu_start(machine_cpu_id(cpu), (uintptr_t)secondary_start, cpu);
+	entries[cpu] = entry;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return psci_cpu_start(machine_cpu_id(cpu), (uintptr_t)secondary_start, cpu);
 }
 
 unsigned arch_cpu_number(void)
 {
-    return cpu_number_read();
+	return cpu_number_read();
 }
 
 _Noreturn void arch_hang(void)
 {
-    interrupts_disable();
-    timer_off(); /* even a masked interrupt would wake it */
-    for (;;)
-        wait_for_interrupt();
+	interrupts_disable();
+	timer_off(); /* even a masked interrupt would wake it */
+	for (;;)
+		wait_for_interrupt();
 }
 
 _Noreturn void arch_exit(int code)
 {
-    char line[32];
+	char line[32];
 
-    testdev_exit(code);
-    format_text(line, sizeof(line), "EXIT: STATUS=%d\n", code << 1 | 1);
-    arch_console_write(line, strlen(line));
-    psci_power_off();
-    arch_hang();
+	testdev_exit(code);
+	format_text(line, sizeof(line), "EXIT: STATUS=%d\n", code << 1 | 1);
+	arch_console_write(line, strlen(line));
+	psci_power_off();
+	arch_hang();
 }
 
 unsigned arch_fault(const char **what)
 {
-    *what = "data abort: read of an address that is not mapped";
-    faults_taken = 0;
-    fault_probe(UNMAPPED_ADDRESS);
-    return faults_taken;
+	*what = "data abort: read of an address that is not mapped";
+	faults_taken = 0;
+	fault_probe(UNMAPPED_ADDRESS);
+	return faults_taken;
 }

@@ -20,45 +20,45 @@ static enum conduit conduit;
 
 void psci_open(void)
 {
-    struct fdt_node node = {0};
-    const char *method;
+	struct fdt_node node = { 0 };
+	const char *method;
 
-    if (!fdt_next_compatible(&node, "arm,psci-0.2"))
-        return;
-    method = fdt_text(&node, "method");
-    if (!strcmp(method, "hvc"))
-        conduit = HYPERVISOR_CALL;
-    else if (!strcmp(method, "smc"))
-        conduit = SECURE_MONITOR_CALL;
+	if (!fdt_next_compatible(&node, "arm,psci-0.2"))
+		return;
+	method = fdt_text(&node, "method");
+	if (!strcmp(method, "hvc"))
+		conduit = HYPERVISOR_CALL;
+	else if (!strcmp(method, "smc"))
+		conduit = SECURE_MONITOR_CALL;
 }
 
 const char *psci_cpu_start(uint64_t affinity, uintptr_t entry, unsigned long context)
 {
-    if (conduit == NO_CONDUIT)
-        return "the device tree has no PSCI";
-    switch ((int)firmware_call(conduit == SECURE_MONITOR_CALL, CPU_ON, (unsigned long)affinity,
-                               entry, context)) {
-    case 0:
-        return NULL;
-    case -2:
-        return "PSCI CPU_ON: invalid parameters";
-    case -3:
-        return "PSCI CPU_ON: denied";
-    case -4:
-        return "PSCI CPU_ON: already on";
-    case -5:
-        return "PSCI CPU_ON: already being started";
-    case -6:
-        return "PSCI CPU_ON: internal failure";
-    case -9:
-        return "PSCI CPU_ON: invalid address";
-    default:
-        return "PSCI CPU_ON: not supported";
-    }
+	if (conduit == NO_CONDUIT)
+		return "the device tree has no PSCI";
+	switch ((int)firmware_call(conduit == SECURE_MONITOR_CALL, CPU_ON, (unsigned long)affinity,
+				   entry, context)) {
+	case 0:
+		return NULL;
+	case -2:
+		return "PSCI CPU_ON: invalid parameters";
+	case -3:
+		return "PSCI CPU_ON: denied";
+	case -4:
+		return "PSCI CPU_ON: already on";
+	case -5:
+		return "PSCI CPU_ON: already being started";
+	case -6:
+		return "PSCI CPU_ON: internal failure";
+	case -9:
+		return "PSCI CPU_ON: invalid address";
+	default:
+		return "PSCI CPU_ON: not supported";
+	}
 }
 
 void psci_power_off(void)
 {
-    if (conduit != NO_CONDUIT)
-        firmware_call(conduit == SECURE_MONITOR_CALL, SYSTEM_OFF, 0, 0, 0);
+	if (conduit != NO_CONDUIT)
+		firmware_call(conduit == SECURE_MONITOR_CALL, SYSTEM_OFF, 0, 0, 0);
 }

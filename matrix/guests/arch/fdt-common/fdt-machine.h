@@ -13,7 +13,7 @@
 /* Read the tree: CPUs, with the one of this hardware id as number 0 and the others in the order of
  * the tree, and memory without what the tree, [image, image_end) and an initrd take. */
 void machine_open(uintptr_t device_tree, uint64_t boot_cpu_id, uintptr_t image,
-                  uintptr_t image_end);
+		  uintptr_t image_end);
 
 /* What firmware and interrupt controllers call this CPU: its "reg" in the tree. */
 uint64_t machine_cpu_id(unsigned cpu);

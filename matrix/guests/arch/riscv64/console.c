@@ -5,46 +5,46 @@
 #include "riscv.h"
 #include "sbi.h"
 
-#define DATA                       0
-#define LINE_STATUS                5
-#define LINE_STATUS_RECEIVED       0x01u
+#define DATA			   0
+#define LINE_STATUS		   5
+#define LINE_STATUS_RECEIVED	   0x01u
 #define LINE_STATUS_TRANSMIT_EMPTY 0x20u
 
 static uintptr_t uart;
 
 void console_open(void)
 {
-    struct fdt_node node;
-    uint64_t address, size;
+	struct fdt_node node;
+	uint64_t address, size;
 
-    /* The one that firmware uses, else the first. */
-    if (!fdt_find(&node, "/chosen") || !fdt_find(&node, fdt_text(&node, "stdout-path")) ||
-        !fdt_compatible(&node, "ns16550a")) {
-        node = (struct fdt_node){0};
-        if (!fdt_next_compatible(&node, "ns16550a"))
-            return;
-    }
-    /* The firmware has set speed and format. */
-    if (fdt_reg(&node, 0, &address, &size))
-        uart = address;
+	/* The one that firmware uses, else the first. */
+	if (!fdt_find(&node, "/chosen") || !fdt_find(&node, fdt_text(&node, "stdout-path")) ||
+	    !fdt_compatible(&node, "ns16550a")) {
+		node = (struct fdt_node){ 0 };
+		if (!fdt_next_compatible(&node, "ns16550a"))
+			return;
+	}
+	/* The firmware has set speed and format. */
+	if (fdt_reg(&node, 0, &address, &size))
+		uart = address;
 }
 
 void arch_console_write(const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
-        if (uart == 0) {
-            sbi_call(SBI_LEGACY_PUT_CHARACTER, 0, (uint8_t)text[i], 0, 0);
-            continue;
-        }
-        while (!(mmio_read8(uart + LINE_STATUS) & LINE_STATUS_TRANSMIT_EMPTY))
-            arch_relax();
-        mmio_write8(uart + DATA, (uint8_t)text[i]);
-    }
+	for (size_t i = 0; i < length; i++) {
+		if (uart == 0) {
+			sbi_call(SBI_LEGACY_PUT_CHARACTER, 0, (uint8_t)text[i], 0, 0);
+			continue;
+		}
+		while (!(mmio_read8(uart + LINE_STATUS) & LINE_STATUS_TRANSMIT_EMPTY))
+			arch_relax();
+		mmio_write8(uart + DATA, (uint8_t)text[i]);
+	}
 }
 
 int arch_console_read(void)
 {
-    if (uart == 0 || !(mmio_read8(uart + LINE_STATUS) & LINE_STATUS_RECEIVED))
-        return -1;
-    return mmio_read8(uart + DATA);
+	if (uart == 0 || !(mmio_read8(uart + LINE_STATUS) & LINE_STATUS_RECEIVED))
+		return -1;
+	return mmio_read8(uart + DATA);
 }

@@ -6,20 +6,20 @@
 #include "layout.h"
 #include "riscv.h"
 
-#define GIB        (1ull << GIB_SHIFT)
+#define GIB	   (1ull << GIB_SHIFT)
 #define LOWER_HALF (TABLE_ENTRIES / 2)
 
 static bool map(uint64_t start, uint64_t size, uint64_t kind)
 {
-    uint64_t last = (start + size - 1) >> GIB_SHIFT;
+	uint64_t last = (start + size - 1) >> GIB_SHIFT;
 
-    if (size == 0 || last >= LOWER_HALF)
-        return false;
-    for (uint64_t i = start >> GIB_SHIFT; i <= last; i++)
-        if (page_table[i] == 0)
-            page_table[i] = i << GIB_PAGES_SHIFT | kind;
-    __asm__ volatile("sfence.vma" ::: "memory");
-    return true;
+	if (size == 0 || last >= LOWER_HALF)
+		return false;
+	for (uint64_t i = start >> GIB_SHIFT; i <= last; i++)
+		if (page_table[i] == 0)
+			page_table[i] = i << GIB_PAGES_SHIFT | kind;
+	__asm__ volatile("sfence.vma" ::: "memory");
+	return true;
 }
 
 /* The size of a tree is not known yet; QEMU aligns it to 2 MiB, which is also its limit. */
@@ -27,29 +27,29 @@ static bool map(uint64_t start, uint64_t size, uint64_t kind)
 
 void mmu_map_tree(uintptr_t device_tree)
 {
-    map(device_tree, TREE_SIZE_LIMIT, PAGE_MEMORY);
+	map(device_tree, TREE_SIZE_LIMIT, PAGE_MEMORY);
 }
 
 void mmu_open(void)
 {
-    uint64_t start, size;
+	uint64_t start, size;
 
-    for (unsigned i = 0; machine_memory(i, &start, &size); i++) {
-        if (start >= LOWER_HALF * GIB)
-            continue;
-        if (size > LOWER_HALF * GIB - start)
-            size = LOWER_HALF * GIB - start;
-        map(start, size, PAGE_MEMORY);
-    }
-    memory_map_remove(LOWER_HALF * GIB, UINT64_MAX);
+	for (unsigned i = 0; machine_memory(i, &start, &size); i++) {
+		if (start >= LOWER_HALF * GIB)
+			continue;
+		if (size > LOWER_HALF * GIB - start)
+			size = LOWER_HALF * GIB - start;
+		map(start, size, PAGE_MEMORY);
+	}
+	memory_map_remove(LOWER_HALF * GIB, UINT64_MAX);
 }
 
 void arch_translations_flush(void)
 {
-    __asm__ volatile("sfence.vma" ::: "memory");
+	__asm__ volatile("sfence.vma" ::: "memory");
 }
 
 bool machine_map_device(uint64_t start, uint64_t size)
 {
-    return map(start, size, PAGE_DEVICE);
+	return map(start, size, PAGE_DEVICE);
 }

@@ -10,7 +10,7 @@
 
 #define SIE_TIMER   (1ul << 5)
 #define SSTATUS_SIE "2"
-#define NEVER       UINT64_MAX
+#define NEVER	    UINT64_MAX
 
 static uint64_t frequency;
 static const char *missing = "the timer has not been set up";
@@ -19,72 +19,72 @@ static volatile uint64_t woken[MAX_CPUS];
 
 static void set_deadline(uint64_t deadline)
 {
-    sbi_call(SBI_TIME, SBI_TIME_SET_TIMER, deadline, 0, 0);
+	sbi_call(SBI_TIME, SBI_TIME_SET_TIMER, deadline, 0, 0);
 }
 
 void timer_open(void)
 {
-    struct fdt_node node;
-    uint32_t hertz = 0;
+	struct fdt_node node;
+	uint32_t hertz = 0;
 
-    if (fdt_find(&node, "/cpus"))
-        fdt_cell(&node, "timebase-frequency", 0, &hertz);
-    frequency = hertz;
-    if (frequency == 0)
-        missing = "the device tree does not give the clock's frequency";
-    else if (!sbi_has(SBI_TIME))
-        missing = "the firmware has no SBI timer extension";
-    else
-        missing = NULL;
+	if (fdt_find(&node, "/cpus"))
+		fdt_cell(&node, "timebase-frequency", 0, &hertz);
+	frequency = hertz;
+	if (frequency == 0)
+		missing = "the device tree does not give the clock's frequency";
+	else if (!sbi_has(SBI_TIME))
+		missing = "the firmware has no SBI timer extension";
+	else
+		missing = NULL;
 }
 
 void timer_off(void)
 {
-    __asm__ volatile("csrc sie, %0" ::"r"(SIE_TIMER) : "memory");
-    if (missing == NULL)
-        set_deadline(NEVER);
+	__asm__ volatile("csrc sie, %0" ::"r"(SIE_TIMER) : "memory");
+	if (missing == NULL)
+		set_deadline(NEVER);
 }
 
 void timer_interrupt(uint64_t now)
 {
-    /* Pending until the next deadline is set, so masked here. */
-    __asm__ volatile("csrc sie, %0" ::"r"(SIE_TIMER) : "memory");
-    woken[arch_cpu_number()] = now;
+	/* Pending until the next deadline is set, so masked here. */
+	__asm__ volatile("csrc sie, %0" ::"r"(SIE_TIMER) : "memory");
+	woken[arch_cpu_number()] = now;
 }
 
 uint64_t arch_timer_sleep(uint64_t deadline)
 {
-    volatile uint64_t *const here = &woken[arch_cpu_number()];
-    uint64_t now = arch_clock();
-    uint64_t patience = frequency + (deadline > now ? deadline - now : 0);
+	volatile uint64_t *const here = &woken[arch_cpu_number()];
+	uint64_t now = arch_clock();
+	uint64_t patience = frequency + (deadline > now ? deadline - now : 0);
 
-    *here = 0;
-    set_deadline(deadline);
-    __asm__ volatile("csrs sie, %0" ::"r"(SIE_TIMER) : "memory");
-    /* Asleep with interrupts masked, so that none is taken between the check and the sleep. */
-    while (*here == 0 && arch_clock() - now < patience) {
-        __asm__ volatile("wfi" ::: "memory");
-        __asm__ volatile("csrsi sstatus, " SSTATUS_SIE ::: "memory");
-        __asm__ volatile("csrci sstatus, " SSTATUS_SIE ::: "memory");
-    }
-    timer_off();
-    return *here;
+	*here = 0;
+	set_deadline(deadline);
+	__asm__ volatile("csrs sie, %0" ::"r"(SIE_TIMER) : "memory");
+	/* Asleep with interrupts masked, so that none is taken between the check and the sleep. */
+	while (*here == 0 && arch_clock() - now < patience) {
+		__asm__ volatile("wfi" ::: "memory");
+		__asm__ volatile("csrsi sstatus, " SSTATUS_SIE ::: "memory");
+		__asm__ volatile("csrci sstatus, " SSTATUS_SIE ::: "memory");
+	}
+	timer_off();
+	return *here;
 }
 
 uint64_t arch_clock(void)
 {
-    uint64_t time;
+	uint64_t time;
 
-    __asm__ volatile("fence rw, rw\n\trdtime %0" : "=r"(time)::"memory");
-    return time;
+	__asm__ volatile("fence rw, rw\n\trdtime %0" : "=r"(time)::"memory");
+	return time;
 }
 
 uint64_t arch_clock_frequency(void)
 {
-    return frequency;
+	return frequency;
 }
 
 const char *arch_timer_missing(void)
 {
-    return missing;
+	return missing;
 }

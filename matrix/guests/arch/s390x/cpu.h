@@ -14,43 +14,43 @@
 #define PSW_64_BIT   (3ull << 31)
 
 #define CR0_CLOCK_COMPARATOR (1ull << 11)
-#define CR0_CPU_TIMER        (1ull << 10)
+#define CR0_CPU_TIMER	     (1ull << 10)
 #define CR0_SERVICE_SIGNAL   (1ull << 9)
 /* All of these registers may be used, where there are any. */
 #define CR0_FLOATING_POINT (1ull << 18)
-#define CR0_VECTOR         (1ull << 17)
+#define CR0_VECTOR	   (1ull << 17)
 
 struct psw {
-    uint64_t mask;
-    uint64_t address;
+	uint64_t mask;
+	uint64_t address;
 };
 
 /* One CPU's prefix area. */
 struct lowcore {
-    uint8_t reserved1[LC_EXTERNAL_CODE];
-    uint16_t external_code;
-    uint8_t reserved2[LC_PROGRAM_CODE - LC_EXTERNAL_CODE - 2];
-    uint16_t program_code;
-    uint8_t reserved3[LC_EXTERNAL_OLD_PSW - LC_PROGRAM_CODE - 2];
-    struct psw external_old;
-    struct psw service_call_old;
-    struct psw program_old;
-    uint8_t reserved4[LC_RESTART_NEW_PSW - LC_PROGRAM_OLD_PSW - 16];
-    struct psw restart_new;
-    struct psw external_new;
-    struct psw service_call_new;
-    struct psw program_new;
-    uint8_t reserved5[LC_EXTERNAL_CLOCK - LC_PROGRAM_NEW_PSW - 16];
-    uint64_t external_clock;
-    uint64_t external_registers[16];
-    uint64_t program_registers[16];
-    uint64_t stack;
-    void (*entry)(unsigned cpu);
-    uint64_t fault_resume; /* 0: a fault is not expected */
-    unsigned faults;
-    unsigned number;
-    bool timer_came, guard_came, service_came;
-    uint8_t padding[LC_SIZE - LC_SOFTWARE - 27];
+	uint8_t reserved1[LC_EXTERNAL_CODE];
+	uint16_t external_code;
+	uint8_t reserved2[LC_PROGRAM_CODE - LC_EXTERNAL_CODE - 2];
+	uint16_t program_code;
+	uint8_t reserved3[LC_EXTERNAL_OLD_PSW - LC_PROGRAM_CODE - 2];
+	struct psw external_old;
+	struct psw service_call_old;
+	struct psw program_old;
+	uint8_t reserved4[LC_RESTART_NEW_PSW - LC_PROGRAM_OLD_PSW - 16];
+	struct psw restart_new;
+	struct psw external_new;
+	struct psw service_call_new;
+	struct psw program_new;
+	uint8_t reserved5[LC_EXTERNAL_CLOCK - LC_PROGRAM_NEW_PSW - 16];
+	uint64_t external_clock;
+	uint64_t external_registers[16];
+	uint64_t program_registers[16];
+	uint64_t stack;
+	void (*entry)(unsigned cpu);
+	uint64_t fault_resume; /* 0: a fault is not expected */
+	unsigned faults;
+	unsigned number;
+	bool timer_came, guard_came, service_came;
+	uint8_t padding[LC_SIZE - LC_SOFTWARE - 27];
 };
 
 _Static_assert(offsetof(struct lowcore, program_new) == LC_PROGRAM_NEW_PSW, "assigned by hardware");
@@ -61,10 +61,10 @@ _Static_assert(sizeof(struct lowcore) == LC_SIZE, "the prefix area");
 /* This CPU's own. The assembly keeps the compiler from reasoning about a null pointer. */
 static inline struct lowcore *lowcore(void)
 {
-    struct lowcore *here;
+	struct lowcore *here;
 
-    __asm__("lghi %0, 0" : "=a"(here));
-    return here;
+	__asm__("lghi %0, 0" : "=a"(here));
+	return here;
 }
 
 /* Sleep until an external interrupt of one of these subclasses (CR0_…) has been taken. */

@@ -3,5 +3,5 @@
 
 static inline void arch_relax(void)
 {
-    __asm__ volatile("pause" : : : "memory");
+	__asm__ volatile("pause" : : : "memory");
 }

@@ -4,23 +4,23 @@
 #define X86_H
 
 /* Segment selectors of the table in tables.S. */
-#define SELECTOR_CODE32      0x08
-#define SELECTOR_DATA        0x10
-#define SELECTOR_CODE64      0x18
+#define SELECTOR_CODE32	     0x08
+#define SELECTOR_DATA	     0x10
+#define SELECTOR_CODE64	     0x18
 #define SELECTOR_USER_DATA   0x23 /* for privilege level 3 */
 #define SELECTOR_USER_CODE64 0x2b
-#define SELECTOR_TASK        0x30
+#define SELECTOR_TASK	     0x30
 #define SELECTOR_INVALID     0x78
 #define SELECTOR_PRIVILEGE   0x03
 
-#define CR0_PROTECTED     0x00000001 /* PE */
-#define CR0_RUNNING       0x80010031 /* PG, WP, NE, ET, PE; the caches on */
-#define CR4_PAGE_SIZE     0x10       /* PSE: 4 MiB pages */
-#define CR4_PAE           0x20
-#define MSR_EFER          0xc0000080
-#define EFER_LONG_MODE    0x100
+#define CR0_PROTECTED	  0x00000001 /* PE */
+#define CR0_RUNNING	  0x80010031 /* PG, WP, NE, ET, PE; the caches on */
+#define CR4_PAGE_SIZE	  0x10	     /* PSE: 4 MiB pages */
+#define CR4_PAE		  0x20
+#define MSR_EFER	  0xc0000080
+#define EFER_LONG_MODE	  0x100
 #define PAGE_LARGE_MAPPED 0x87 /* present, writable, for users, large */
-#define PAGE_TABLE        0x07 /* present, writable, for users */
+#define PAGE_TABLE	  0x07 /* present, writable, for users */
 
 #ifdef __x86_64__
 /* Memory beyond this is not mapped: one page directory for each GiB. */
@@ -32,10 +32,10 @@
 
 #define VECTOR_UNDEFINED  6
 #define VECTOR_PAGE_FAULT 14
-#define VECTOR_PIC        0x20 /* 16 of them */
-#define VECTOR_TIMER      0x40
-#define VECTOR_SPURIOUS   0x4f
-#define VECTORS           0x50
+#define VECTOR_PIC	  0x20 /* 16 of them */
+#define VECTOR_TIMER	  0x40
+#define VECTOR_SPURIOUS	  0x4f
+#define VECTORS		  0x50
 #define VECTOR_STUB_BYTES 16
 
 #ifndef __ASSEMBLER__
@@ -46,49 +46,49 @@
 /* What an interrupt's entry code leaves on the stack, from the lowest address. */
 struct frame {
 #ifdef __x86_64__
-    uint64_t general[15];
+	uint64_t general[15];
 #else
-    uint32_t general[8];
+	uint32_t general[8];
 #endif
-    uintptr_t vector, error, ip, cs, flags;
+	uintptr_t vector, error, ip, cs, flags;
 #ifdef __x86_64__
-    uintptr_t sp, ss;
+	uintptr_t sp, ss;
 #endif
 };
 
 static inline void port_write8(uint16_t port, uint8_t value)
 {
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
 }
 
 static inline void port_write32(uint16_t port, uint32_t value)
 {
-    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
+	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
 }
 
 static inline uint8_t port_read8(uint16_t port)
 {
-    uint8_t value;
+	uint8_t value;
 
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
 }
 
 static inline uint32_t port_read32(uint16_t port)
 {
-    uint32_t value;
+	uint32_t value;
 
-    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
 }
 
 /* acpi.c: what the tables say. CPUs that are not enabled are left out; 0 where there are no
  * tables. pm_timer is the I/O port of the power management timer, 0 where there is none. */
 struct acpi {
-    unsigned cpus;
-    uint8_t *apic_ids; /* of the first cpu_limit of them */
-    unsigned cpu_limit;
-    uint16_t pm_timer;
+	unsigned cpus;
+	uint8_t *apic_ids; /* of the first cpu_limit of them */
+	unsigned cpu_limit;
+	uint16_t pm_timer;
 };
 void acpi_read(struct acpi *acpi);
 

@@ -7,10 +7,10 @@
 #define TASK_AVAILABLE (0x89ULL << 40) /* a 64-bit TSS, present */
 
 struct task {
-    uint32_t reserved;
-    uint64_t stack; /* of interrupts from user mode */
-    uint8_t rest[90];
-    uint16_t permissions;
+	uint32_t reserved;
+	uint64_t stack; /* of interrupts from user mode */
+	uint8_t rest[90];
+	uint16_t permissions;
 } __attribute__((packed));
 
 extern uint64_t segment_task[2];
@@ -24,37 +24,37 @@ static struct lock segment_lock;
 /* The processor keeps what it reads here, so that one descriptor serves all vCPUs in turn. */
 static void load_task(struct task *task)
 {
-    const uint64_t base = (uintptr_t)task;
+	const uint64_t base = (uintptr_t)task;
 
-    task->permissions = sizeof(*task); /* past the end: no ports */
-    lock_take(&segment_lock);
-    segment_task[0] =
-        (sizeof(*task) - 1) | (base & 0xffffff) << 16 | TASK_AVAILABLE | (base >> 24 & 0xff) << 56;
-    segment_task[1] = base >> 32;
-    __asm__ volatile("ltr %w0" : : "r"(SELECTOR_TASK) : "memory");
-    lock_release(&segment_lock);
+	task->permissions = sizeof(*task); /* past the end: no ports */
+	lock_take(&segment_lock);
+	segment_task[0] = (sizeof(*task) - 1) | (base & 0xffffff) << 16 | TASK_AVAILABLE |
+			  (base >> 24 & 0xff) << 56;
+	segment_task[1] = base >> 32;
+	__asm__ volatile("ltr %w0" : : "r"(SELECTOR_TASK) : "memory");
+	lock_release(&segment_lock);
 }
 
 void arch_run_user(void (*function)(void *argument), void *argument)
 {
-    const unsigned cpu = arch_cpu_number();
-    uint64_t *stack = (uint64_t *)(stacks + cpu * STACK_SIZE + STACK_SIZE / 2);
+	const unsigned cpu = arch_cpu_number();
+	uint64_t *stack = (uint64_t *)(stacks + cpu * STACK_SIZE + STACK_SIZE / 2);
 
-    if (!loaded[cpu])
-        load_task(&tasks[cpu]);
-    loaded[cpu] = true;
-    *--stack = (uintptr_t)user_end; /* the function's return address, on an aligned stack */
-    user_enter(function, argument, stack, &tasks[cpu]);
+	if (!loaded[cpu])
+		load_task(&tasks[cpu]);
+	loaded[cpu] = true;
+	*--stack = (uintptr_t)user_end; /* the function's return address, on an aligned stack */
+	user_enter(function, argument, stack, &tasks[cpu]);
 }
 
 bool user_left(struct frame *frame)
 {
-    if (!(frame->cs & SELECTOR_PRIVILEGE) || frame->vector != VECTOR_UNDEFINED ||
-        frame->ip != (uintptr_t)user_end)
-        return false;
-    frame->ip = (uintptr_t)user_return;
-    frame->cs = SELECTOR_CODE64;
-    frame->sp = tasks[arch_cpu_number()].stack;
-    frame->ss = SELECTOR_DATA;
-    return true;
+	if (!(frame->cs & SELECTOR_PRIVILEGE) || frame->vector != VECTOR_UNDEFINED ||
+	    frame->ip != (uintptr_t)user_end)
+		return false;
+	frame->ip = (uintptr_t)user_return;
+	frame->cs = SELECTOR_CODE64;
+	frame->sp = tasks[arch_cpu_number()].stack;
+	frame->ss = SELECTOR_DATA;
+	return true;
 }

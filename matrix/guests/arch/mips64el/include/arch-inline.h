@@ -5,7 +5,7 @@
 
 static inline void arch_relax(void)
 {
-    __asm__ volatile("pause" : : : "memory");
+	__asm__ volatile("pause" : : : "memory");
 }
 
 #endif

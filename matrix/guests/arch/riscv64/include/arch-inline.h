@@ -5,34 +5,34 @@
 
 static inline void arch_relax(void)
 {
-    /* "pause" of Zihintpause; a harmless fence where that is missing. */
-    __asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010" ::: "memory");
+	/* "pause" of Zihintpause; a harmless fence where that is missing. */
+	__asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010" ::: "memory");
 }
 
 static inline uint32_t mmio_read32(uintptr_t address)
 {
-    uint32_t value;
+	uint32_t value;
 
-    __asm__ volatile("lwu %0, 0(%1)\n\tfence i, rw" : "=r"(value) : "r"(address) : "memory");
-    return value;
+	__asm__ volatile("lwu %0, 0(%1)\n\tfence i, rw" : "=r"(value) : "r"(address) : "memory");
+	return value;
 }
 
 static inline void mmio_write32(uintptr_t address, uint32_t value)
 {
-    __asm__ volatile("fence rw, o\n\tsw %0, 0(%1)" ::"r"(value), "r"(address) : "memory");
+	__asm__ volatile("fence rw, o\n\tsw %0, 0(%1)" ::"r"(value), "r"(address) : "memory");
 }
 
 static inline uint8_t mmio_read8(uintptr_t address)
 {
-    uint8_t value;
+	uint8_t value;
 
-    __asm__ volatile("lbu %0, 0(%1)\n\tfence i, rw" : "=r"(value) : "r"(address) : "memory");
-    return value;
+	__asm__ volatile("lbu %0, 0(%1)\n\tfence i, rw" : "=r"(value) : "r"(address) : "memory");
+	return value;
 }
 
 static inline void mmio_write8(uintptr_t address, uint8_t value)
 {
-    __asm__ volatile("fence rw, o\n\tsb %0, 0(%1)" ::"r"(value), "r"(address) : "memory");
+	__asm__ volatile("fence rw, o\n\tsb %0, 0(%1)" ::"r"(value), "r"(address) : "memory");
 }
 
 #endif

@@ -6,7 +6,7 @@
 /* Voluntary time slice end (diagnose 0x44): under a hypervisor the other CPU gets to run. */
 static inline void arch_relax(void)
 {
-    __asm__ volatile("diag 0,0,0x44" : : : "memory");
+	__asm__ volatile("diag 0,0,0x44" : : : "memory");
 }
 
 #endif
