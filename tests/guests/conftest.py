@@ -43,7 +43,7 @@ class Guest:
     def __init__(self, path: Path) -> None:
         self.library = ctypes.CDLL(str(path))
         self.library.console_text.restype = ctypes.c_char_p
-        self.library.format_text.restype = ctypes.c_size_t
+        self.library.snprintf.restype = ctypes.c_size_t
         self.library.random_next.restype = ctypes.c_uint64
         for name in ("ticks_to_nanoseconds", "nanoseconds_to_ticks"):
             getattr(self.library, name).restype = ctypes.c_uint64
@@ -56,9 +56,9 @@ class Guest:
         return text.decode()
 
     def format(self, template: str, *values: object, size: int = 512) -> tuple[str, int]:
-        """What format_text puts into a buffer of that size, and the length that it returns."""
+        """What snprintf puts into a buffer of that size, and the length that it returns."""
         buffer = ctypes.create_string_buffer(size + 1)
-        length = self.library.format_text(buffer, size, template.encode(), *values)
+        length = self.library.snprintf(buffer, size, template.encode(), *values)
         return buffer.value.decode(), length
 
 
@@ -68,7 +68,7 @@ def built_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if compiler is None:
         pytest.skip("no C compiler for this machine: apt-get install gcc")
     folder = tmp_path_factory.mktemp("library")
-    (folder / "arch-inline.h").write_text("static inline void arch_relax(void) {}\n")
+    (folder / "arch-inline.h").write_text("static inline void cpu_relax(void) {}\n")
     (folder / "stubs.c").write_text(STUBS)
     sources = [str(SOURCES / "lib" / f"{name}.c") for name in LIBRARY]
     command = [compiler, "-std=gnu11", "-O1", "-ffreestanding", "-fPIC", "-shared", "-Wall"]

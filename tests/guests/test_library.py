@@ -90,9 +90,9 @@ def test_format_cuts_at_the_size_and_says_what_it_needed(shared_guest: Guest) ->
         (b"words", None, b""),
     ],
 )
-def test_number_parse(shared_guest: Guest, text: bytes, value: int | None, rest: bytes) -> None:
+def test_parse_number(shared_guest: Guest, text: bytes, value: int | None, rest: bytes) -> None:
     number, after = ctypes.c_uint64(99), ctypes.c_char_p()
-    parse = shared_guest.library.number_parse
+    parse = shared_guest.library.parse_number
     parse.restype = ctypes.c_bool
     assert parse(text, ctypes.byref(number), ctypes.byref(after)) is (value is not None)
     assert number.value == (99 if value is None else value)

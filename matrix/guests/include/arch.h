@@ -22,7 +22,7 @@ _Noreturn void guest_main(uintptr_t boot_information);
 void arch_init(uintptr_t boot_information);
 
 /* The line that -append gave, without an image name; "" where there is none. */
-const char *arch_arguments(void);
+const char *arch_command_line(void);
 
 /* Console: write returns when the bytes have been handed to the device; read returns -1 where no
  * character is waiting or the machine has no console input. */
@@ -51,19 +51,19 @@ bool arch_memory_free(unsigned index, uintptr_t *start, uintptr_t *end);
 unsigned arch_cpu_count(void);
 const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu));
 unsigned arch_cpu_number(void);
-static inline void arch_relax(void);
+static inline void cpu_relax(void);
 
 /* Run a function that only computes: in user mode where the architecture's code here has one, else
  * it is just called (lib/user.c). Some hosts' KVM emulates a guest's privileged code, thousands of
  * times slower than user mode, which runs natively. Of this header, the function may call
- * arch_relax, arch_clock and arch_registers_load and _store, and it cannot print. */
+ * cpu_relax, arch_clock and arch_registers_load and _store, and it cannot print. */
 void arch_run_user(void (*function)(void *argument), void *argument);
 
 /* What the machine calls the place of this memory: the address of its physical memory. */
 uint64_t arch_physical_address(uintptr_t address);
 
 /* This vCPU forgets which pages it has looked up before. Not in user mode. */
-void arch_translations_flush(void);
+void arch_flush_tlb(void);
 
 /* Floating-point and vector registers. Compiled code here uses neither, so that they keep what is
  * loaded for as long as the machine does. Open turns them on for this vCPU and returns NULL, or the
@@ -86,7 +86,7 @@ uint64_t arch_clock(void);
 uint64_t arch_clock_frequency(void);
 uint64_t arch_timer_sleep(uint64_t deadline);
 /* NULL where timers work, else the reason why this architecture has none. */
-const char *arch_timer_missing(void);
+const char *arch_timer_problem(void);
 
 /* Faults: provoke one (an access that is not mapped, or an illegal instruction where the MMU is
  * off), survive it, and return how many were taken (1); description in *what. */
@@ -96,6 +96,6 @@ unsigned arch_fault(const char **what);
  * "Unhandled exception: WHAT at ADDRESS" and exits with EXIT_CODE_ABORT. */
 _Noreturn void guest_unhandled(const char *what, uint64_t address);
 
-#include <arch-inline.h> /* arch/NAME/include: arch_relax and barriers */
+#include <arch-inline.h> /* arch/NAME/include: cpu_relax and barriers */
 
 #endif

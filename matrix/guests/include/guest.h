@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Exit codes, as kvm-unit-tests gives them: what its runner looks at, and what a machine reports,
  * is (code << 1) | 1, which must come out as 77 for a skip and as 127 for an abort. */
@@ -17,26 +17,26 @@
 #define EXIT_CODE_SKIP	(77 >> 1)
 #define EXIT_CODE_ABORT (127 >> 1)
 
-/* One test: chosen by the first word of the command line, given the rest of that line. It returns
- * to say that it is done; what it reported decides the exit code. */
+/* One test: chosen by the first word of the command line, which is argv[0]; argv[argc] is NULL. It
+ * returns the guest's exit code, mostly that of report_summary(). */
 struct test {
 	const char *name;
-	void (*run)(const char *arguments);
+	int (*main)(int argc, char **argv);
 };
 
-void test_boot(const char *arguments);
-void test_deadloop(const char *arguments);
-void test_exception(const char *arguments);
-void test_fail(const char *arguments);
-void test_hang(const char *arguments);
-void test_memory(const char *arguments);
-void test_panic(const char *arguments);
-void test_ram_integrity(const char *arguments);
-void test_smp(const char *arguments);
-void test_spin(const char *arguments);
-void test_timer(const char *arguments);
+int test_boot(int argc, char **argv);
+int test_deadloop(int argc, char **argv);
+int test_exception(int argc, char **argv);
+int test_fail(int argc, char **argv);
+int test_hang(int argc, char **argv);
+int test_memory(int argc, char **argv);
+int test_panic(int argc, char **argv);
+int test_ram_integrity(int argc, char **argv);
+int test_smp(int argc, char **argv);
+int test_spin(int argc, char **argv);
+int test_timer(int argc, char **argv);
 
-/* string.c: as in C, plus numbers. number_parse reads digits (0x… is hexadecimal) and sets *rest
+/* string.c: as in C, and numbers. parse_number reads digits (0x… is hexadecimal) and sets *rest
  * behind them; it returns false, with *value untouched, where there is no digit. */
 void *memcpy(void *to, const void *from, size_t length);
 void *memmove(void *to, const void *from, size_t length);
@@ -45,25 +45,25 @@ int memcmp(const void *left, const void *right, size_t length);
 size_t strlen(const char *text);
 int strcmp(const char *left, const char *right);
 int strncmp(const char *left, const char *right, size_t length);
-bool number_parse(const char *text, uint64_t *value, const char **rest);
+bool parse_number(const char *text, uint64_t *value, const char **rest);
 
-/* printf.c: %d %i %u %x %c %s %p %% with -, 0, width, precision (of %s), l, ll, z. print holds the
+/* printf.c: %d %i %u %x %c %s %p %% with -, 0, width, precision (of %s), l, ll, z. printf holds the
  * console's lock, so that lines of several vCPUs do not mix; each call should end its line.
- * format_text writes at most size bytes with the closing 0 and returns the length it needed. */
-void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void print_arguments(const char *before, const char *format, va_list arguments, const char *after);
-size_t format_text(char *buffer, size_t size, const char *format, ...)
+ * Both return lengths as in C. print_line prints all of its arguments in one piece. */
+int printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int print_line(const char *before, const char *format, va_list arguments, const char *after);
+int snprintf(char *buffer, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* From now on print does not take the console's lock: its holder may be the CPU that failed. */
-void print_unlock_for_ever(void);
+/* From now on printf does not take the console's lock: its holder may be the CPU that failed. */
+void bust_console_lock(void);
 
 /* A lock that spins. */
-struct lock {
+struct spinlock {
 	unsigned taken; /* a whole word: riscv64 has no atomic operations on bytes */
 };
-void lock_take(struct lock *lock);
-void lock_release(struct lock *lock);
+void spin_lock(struct spinlock *lock);
+void spin_unlock(struct spinlock *lock);
 
 /* report.c: one line per subtest, "PASS: prefix: prefix: text"; prefixes nest. */
 void report_prefix_push(const char *prefix);
@@ -96,11 +96,11 @@ uint64_t nanoseconds_to_ticks(uint64_t nanoseconds);
 		const uint64_t wait_ticks = nanoseconds_to_ticks(nanoseconds);              \
 		bool wait_met;                                                              \
 		while (!(wait_met = (condition)) && arch_clock() - wait_start < wait_ticks) \
-			arch_relax();                                                       \
+			cpu_relax();                                                        \
 		wait_met;                                                                   \
 	})
 
-#define NANOSECONDS_PER_SECOND	    1000000000ULL
-#define NANOSECONDS_PER_MILLISECOND 1000000ULL
+#define NSEC_PER_SEC  1000000000ULL
+#define NSEC_PER_MSEC 1000000ULL
 
 #endif

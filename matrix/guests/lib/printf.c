@@ -21,18 +21,18 @@ struct conversion {
 	unsigned longs;
 };
 
-static struct lock console_lock;
+static struct spinlock console_lock;
 static bool unlocked;
 
-void lock_take(struct lock *lock)
+void spin_lock(struct spinlock *lock)
 {
 	while (__atomic_exchange_n(&lock->taken, 1, __ATOMIC_ACQUIRE)) {
 		while (__atomic_load_n(&lock->taken, __ATOMIC_RELAXED))
-			arch_relax();
+			cpu_relax();
 	}
 }
 
-void lock_release(struct lock *lock)
+void spin_unlock(struct spinlock *lock)
 {
 	__atomic_store_n(&lock->taken, 0, __ATOMIC_RELEASE);
 }
@@ -197,7 +197,7 @@ static void sink_format(struct sink *sink, const char *format, va_list *argument
 	}
 }
 
-void print_arguments(const char *before, const char *format, va_list arguments, const char *after)
+int print_line(const char *before, const char *format, va_list arguments, const char *after)
 {
 	char buffer[128];
 	struct sink sink = { .buffer = buffer, .size = sizeof(buffer), .console = true };
@@ -207,7 +207,7 @@ void print_arguments(const char *before, const char *format, va_list arguments, 
 	va_copy(copy,
 		arguments); /* an array on some architectures: &arguments is then no va_list* */
 	if (locked)
-		lock_take(&console_lock);
+		spin_lock(&console_lock);
 	while (*before)
 		sink_put(&sink, *before++);
 	sink_format(&sink, format, &copy);
@@ -215,25 +215,28 @@ void print_arguments(const char *before, const char *format, va_list arguments, 
 		sink_put(&sink, *after++);
 	sink_flush(&sink);
 	if (locked)
-		lock_release(&console_lock);
+		spin_unlock(&console_lock);
 	va_end(copy);
+	return (int)sink.total;
 }
 
-void print(const char *format, ...)
+int printf(const char *format, ...)
 {
 	va_list arguments;
+	int length;
 
 	va_start(arguments, format);
-	print_arguments("", format, arguments, "");
+	length = print_line("", format, arguments, "");
 	va_end(arguments);
+	return length;
 }
 
-void print_unlock_for_ever(void)
+void bust_console_lock(void)
 {
 	__atomic_store_n(&unlocked, true, __ATOMIC_RELAXED);
 }
 
-size_t format_text(char *buffer, size_t size, const char *format, ...)
+int snprintf(char *buffer, size_t size, const char *format, ...)
 {
 	struct sink sink = { .buffer = buffer, .size = size ? size - 1 : 0 };
 	va_list arguments;
@@ -243,5 +246,5 @@ size_t format_text(char *buffer, size_t size, const char *format, ...)
 	va_end(arguments);
 	if (size)
 		buffer[sink.used] = '\0';
-	return sink.total;
+	return (int)sink.total;
 }

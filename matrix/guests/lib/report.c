@@ -7,13 +7,13 @@
 
 static char prefixes[PREFIX_BYTES]; /* "timer: latency: " */
 static unsigned tests, failures, expected_failures, skips;
-static struct lock report_lock;
+static struct spinlock report_lock;
 
 void report_prefix_push(const char *prefix)
 {
 	const size_t used = strlen(prefixes);
 
-	format_text(prefixes + used, sizeof(prefixes) - used, "%s: ", prefix);
+	snprintf(prefixes + used, sizeof(prefixes) - used, "%s: ", prefix);
 }
 
 void report_prefix_pop(void)
@@ -32,17 +32,17 @@ static void line(const char *verdict, const char *format, va_list arguments)
 {
 	char before[PREFIX_BYTES + 16];
 
-	format_text(before, sizeof(before), "%s: %s", verdict, prefixes);
-	print_arguments(before, format, arguments, "\n");
+	snprintf(before, sizeof(before), "%s: %s", verdict, prefixes);
+	print_line(before, format, arguments, "\n");
 }
 
 static void count(unsigned *counter)
 {
-	lock_take(&report_lock);
+	spin_lock(&report_lock);
 	tests++;
 	if (counter)
 		(*counter)++;
-	lock_release(&report_lock);
+	spin_unlock(&report_lock);
 }
 
 bool report(bool pass, const char *format, ...)
@@ -88,17 +88,17 @@ void report_info(const char *format, ...)
 int report_summary(void)
 {
 	char text[128];
-	size_t used = format_text(text, sizeof(text), "SUMMARY: %u tests", tests);
+	size_t used = snprintf(text, sizeof(text), "SUMMARY: %u tests", tests);
 
 	if (failures)
-		used += format_text(text + used, sizeof(text) - used, ", %u unexpected failures",
-				    failures);
+		used += snprintf(text + used, sizeof(text) - used, ", %u unexpected failures",
+				 failures);
 	if (expected_failures)
-		used += format_text(text + used, sizeof(text) - used, ", %u expected failures",
-				    expected_failures);
+		used += snprintf(text + used, sizeof(text) - used, ", %u expected failures",
+				 expected_failures);
 	if (skips)
-		format_text(text + used, sizeof(text) - used, ", %u skipped", skips);
-	print("%s\n", text);
+		snprintf(text + used, sizeof(text) - used, ", %u skipped", skips);
+	printf("%s\n", text);
 	if (tests == skips)
 		return EXIT_CODE_SKIP;
 	return failures ? EXIT_CODE_FAIL : EXIT_CODE_PASS;

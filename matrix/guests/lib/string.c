@@ -80,7 +80,7 @@ static int digit_value(char character)
 	return 16;
 }
 
-bool number_parse(const char *text, uint64_t *value, const char **rest)
+bool parse_number(const char *text, uint64_t *value, const char **rest)
 {
 	int base = 10;
 	uint64_t number = 0;

@@ -11,10 +11,10 @@ static uint64_t scale(uint64_t value, uint64_t to, uint64_t from)
 
 uint64_t ticks_to_nanoseconds(uint64_t ticks)
 {
-	return scale(ticks, NANOSECONDS_PER_SECOND, arch_clock_frequency());
+	return scale(ticks, NSEC_PER_SEC, arch_clock_frequency());
 }
 
 uint64_t nanoseconds_to_ticks(uint64_t nanoseconds)
 {
-	return scale(nanoseconds, arch_clock_frequency(), NANOSECONDS_PER_SECOND);
+	return scale(nanoseconds, arch_clock_frequency(), NSEC_PER_SEC);
 }

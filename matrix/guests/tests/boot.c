@@ -9,22 +9,37 @@
 static const char intact[] =
 	"several  words, 'quotes', key=value;x:y/z (a) [b] {c} <d> #1 50% ~^&|!?@*_+-.";
 
-void test_boot(const char *arguments)
+/* What follows the words and one space, byte for byte: argv does not keep spaces. */
+static const char *after_words(const char *line, unsigned words)
+{
+	while (words--) {
+		while (*line == ' ')
+			line++;
+		while (*line && *line != ' ')
+			line++;
+	}
+	return *line ? line + 1 : line;
+}
+
+int test_boot(int argc, char **argv)
 {
 	const unsigned long long found = arch_memory_size();
+	const char *rest;
 	uint64_t expected;
 
 	report(true, "console");
 	report_info("memory: %llu bytes (%llu MiB)", found, found >> 20);
 	report_info("vCPUs: %u", arch_cpu_count());
-	if (!number_parse(arguments, &expected, &arguments)) {
+	if (argc < 2 || !parse_number(argv[1], &expected, &rest)) {
 		report_skip("memory size: nothing to compare with (boot MIB [WORDS])");
-		return;
+		return report_summary();
 	}
 	report(found == expected << 20, "memory size: %llu MiB are there, %llu MiB were given",
 	       found >> 20, (unsigned long long)expected);
-	if (*arguments == ' ') {
-		report_info("arguments: \"%s\"", arguments + 1);
-		report(!strcmp(arguments + 1, intact), "arguments: intact");
+	if (argc > 2) {
+		rest = after_words(arch_command_line(), 2);
+		report_info("arguments: \"%s\"", rest);
+		report(!strcmp(rest, intact), "arguments: intact");
 	}
+	return report_summary();
 }

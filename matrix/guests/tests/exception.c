@@ -29,13 +29,12 @@ static bool survive(unsigned round, const char **what)
 	return taken == 1 && !damaged;
 }
 
-void test_exception(const char *arguments)
+int test_exception(int argc, char **argv)
 {
 	const char *what = "", *first = "";
 	unsigned survived = 0;
 	bool repeating = false;
 
-	(void)arguments;
 	for (unsigned round = 0; round < FAULTS; round++) {
 		const bool good = survive(round, &what);
 
@@ -49,4 +48,5 @@ void test_exception(const char *arguments)
 	}
 	report(survived == FAULTS, "%u of %u faults taken and survived, state intact", survived,
 	       FAULTS);
+	return report_summary();
 }

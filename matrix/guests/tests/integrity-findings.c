@@ -56,15 +56,15 @@ static void report_page(const struct mismatch *mismatch)
 	case CHANGED:
 		break;
 	case ALL_ZERO:
-		format_text(nature, sizeof(nature), "; it is all zero");
+		snprintf(nature, sizeof(nature), "; it is all zero");
 		break;
 	case STALE:
-		format_text(nature, sizeof(nature), "; it is sound, but of epoch %lu",
-			    mismatch->found_epoch);
+		snprintf(nature, sizeof(nature), "; it is sound, but of epoch %lu",
+			 mismatch->found_epoch);
 		break;
 	case MISPLACED:
-		format_text(nature, sizeof(nature), "; it is page %lu of epoch %lu",
-			    mismatch->found_page, mismatch->found_epoch);
+		snprintf(nature, sizeof(nature), "; it is page %lu of epoch %lu",
+			 mismatch->found_page, mismatch->found_epoch);
 		break;
 	}
 	report(false,

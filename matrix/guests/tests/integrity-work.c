@@ -253,7 +253,7 @@ void worker_work(void *argument)
 		else if (pace_due(&me->rewrite_pace, now))
 			rewrite_page(me);
 		else
-			arch_relax();
+			cpu_relax();
 		if (me->counter % REGISTERS_EVERY == 0)
 			check_registers(me);
 	} while (!__atomic_load_n(&integrity_stop, __ATOMIC_ACQUIRE) && now < me->until);

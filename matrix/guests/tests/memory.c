@@ -138,18 +138,18 @@ static unsigned long long check_pattern(const struct pattern *pattern, word seed
 	return bytes;
 }
 
-void test_memory(const char *arguments)
+int test_memory(int argc, char **argv)
 {
 	struct random random;
 	unsigned long long bytes = 0;
 	uintptr_t start, end;
 
-	(void)arguments;
 	for (unsigned i = 0; arch_memory_free(i, &start, &end); i++)
 		report_info("range: 0x%lx to 0x%lx", (unsigned long)start, (unsigned long)end);
 	random_seed(&random, arch_clock());
-	for (size_t i = 0; i < ARRAY_LENGTH(patterns); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++)
 		bytes = check_pattern(&patterns[i], (word)random_next(&random));
 	report_info("checked: %llu of %llu MiB", bytes >> 20,
 		    (unsigned long long)arch_memory_size() >> 20);
+	return report_summary();
 }

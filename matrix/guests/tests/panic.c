@@ -3,12 +3,12 @@
 #include <arch.h>
 #include <guest.h>
 
-void test_panic(const char *arguments)
+int test_panic(int argc, char **argv)
 {
 	const char *reason;
 
-	(void)arguments;
 	report_info("raising GUEST_PANICKED");
 	reason = arch_panic();
 	report_skip("%s", reason);
+	return report_summary();
 }

@@ -15,10 +15,10 @@
 #define DEFAULT_REGION	64 /* MiB */
 #define SMALLEST_REGION 1
 #define WALK_RATE	16 /* MiB/s */
-#define BEAT_INTERVAL	(NANOSECONDS_PER_SECOND / 10)
-#define SLICE		(NANOSECONDS_PER_SECOND / 100) /* vCPU 0 looks after the console so often */
-#define PATIENCE	(20 * NANOSECONDS_PER_SECOND)
-#define DEAD_AFTER	(30 * NANOSECONDS_PER_SECOND)
+#define BEAT_INTERVAL	(NSEC_PER_SEC / 10)
+#define SLICE		(NSEC_PER_SEC / 100) /* vCPU 0 looks after the console so often */
+#define PATIENCE	(20 * NSEC_PER_SEC)
+#define DEAD_AFTER	(30 * NSEC_PER_SEC)
 #define CHUNK		16 /* bytes to the console between two readings of the clock */
 #define TOUCHED_BYTE	(PAGE_SIZE / 2 + 5)
 #define STOP_BYTE	'q'
@@ -46,7 +46,7 @@ static struct {
  * Arguments
  */
 
-static bool read_option(const char **arguments)
+static bool read_option(const char *option)
 {
 	static const struct {
 		const char *name;
@@ -54,35 +54,31 @@ static bool read_option(const char **arguments)
 	} names[] = { { "rate=", &options.rate },	{ "set=", &options.set },
 		      { "region=", &options.region },	{ "seed=", &options.seed },
 		      { "seconds=", &options.seconds }, { "flush=", &options.flush } };
+	const char *rest;
 
-	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		const size_t length = strlen(names[i].name);
 
-		if (strncmp(*arguments, names[i].name, length))
+		if (strncmp(option, names[i].name, length))
 			continue;
 		options.has_set |= names[i].value == &options.set;
-		return number_parse(*arguments + length, names[i].value, arguments) &&
-		       (**arguments == ' ' || **arguments == '\0');
+		return parse_number(option + length, names[i].value, &rest) && !*rest;
 	}
 	return false;
 }
 
-static bool read_options(const char *arguments)
+static bool read_options(char **option)
 {
 	options.region = DEFAULT_REGION;
 	options.seed = 1;
-	for (; *arguments; arguments++) {
-		if (*arguments == ' ')
-			continue;
-		if (!read_option(&arguments)) {
+	for (; *option; option++) {
+		if (!read_option(*option)) {
 			report(false,
 			       "argument '%s': expected rate=MIB (per second), set=MIB, region=MIB, "
 			       "seed=NUMBER, seconds=N or flush=MS",
-			       arguments);
+			       *option);
 			return false;
 		}
-		if (*arguments == '\0')
-			break;
 	}
 	return true;
 }
@@ -149,10 +145,10 @@ static void format_beat(void *argument)
 {
 	struct line *line = argument;
 
-	line->length = format_text(line->text, sizeof(line->text),
-				   "INTEGRITY: BEAT n=%llu clock=%llu gap=%llu verified=%llu "
-				   "passes=%llu\n",
-				   beat.number, beat.clock, beat.gap, beat.verified, beat.passes);
+	line->length = snprintf(line->text, sizeof(line->text),
+				"INTEGRITY: BEAT n=%llu clock=%llu gap=%llu verified=%llu "
+				"passes=%llu\n",
+				beat.number, beat.clock, beat.gap, beat.verified, beat.passes);
 }
 
 /* The first page of a kind in the second half, so that it is not at an edge. */
@@ -179,7 +175,6 @@ static unsigned long long examples[PAGE_KINDS];
 /* What takes a while over all pages. */
 static void plan(void *argument)
 {
-	(void)argument;
 	work_divide(cpus);
 	for (unsigned kind = 0; kind < PAGE_KINDS; kind++)
 		examples[kind] =
@@ -188,11 +183,11 @@ static void plan(void *argument)
 
 static void print_start(void)
 {
-	print("INTEGRITY: START vcpus=%u page=%u pages=%lu set=%lu static=%lu zero=%lu base=0x%llx "
-	      "victim=0x%llx dirty=0x%llx\n",
-	      cpus, PAGE_SIZE, layout.pages, layout.count[WORKING], layout.count[STATIC],
-	      layout.count[ZERO], (unsigned long long)arch_physical_address(layout.start),
-	      examples[STATIC], examples[WORKING]);
+	printf("INTEGRITY: START vcpus=%u page=%u pages=%lu set=%lu static=%lu zero=%lu base=0x%llx "
+	       "victim=0x%llx dirty=0x%llx\n",
+	       cpus, PAGE_SIZE, layout.pages, layout.count[WORKING], layout.count[STATIC],
+	       layout.count[ZERO], (unsigned long long)arch_physical_address(layout.start),
+	       examples[STATIC], examples[WORKING]);
 }
 
 /*
@@ -236,8 +231,7 @@ static void find_dead(unsigned cpu, uint64_t now)
 	finding_note(&(struct finding){ .kind = CPU_DEAD,
 					.cpu = cpu,
 					.found = seen[cpu].counter,
-					.expected = ticks_to_nanoseconds(still) /
-						    NANOSECONDS_PER_SECOND });
+					.expected = ticks_to_nanoseconds(still) / NSEC_PER_SEC });
 }
 
 /* The largest since it was asked last, or the one that has not ended yet; in clock_units. */
@@ -303,7 +297,7 @@ static void work_until(struct worker *me, uint64_t until)
 
 		me->until = until < flush_at ? until : flush_at;
 		arch_run_user(worker_work, me);
-		arch_translations_flush();
+		arch_flush_tlb();
 	} while (me->until < until && !__atomic_load_n(&integrity_stop, __ATOMIC_ACQUIRE));
 }
 
@@ -312,7 +306,7 @@ static bool stop_is_wanted(uint64_t now)
 	int byte;
 
 	if (options.seconds &&
-	    since_start(now) >= nanoseconds_to_ticks(options.seconds * NANOSECONDS_PER_SECOND))
+	    since_start(now) >= nanoseconds_to_ticks(options.seconds * NSEC_PER_SEC))
 		return true;
 	while ((byte = arch_console_read()) >= 0) {
 		if (byte == STOP_BYTE)
@@ -355,7 +349,7 @@ static void work(unsigned cpu)
 	arch_run_user(worker_fill, me);
 	__atomic_store_n(&me->ready, true, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&integrity_go, __ATOMIC_ACQUIRE))
-		arch_relax();
+		cpu_relax();
 	work_until(me, UINT64_MAX);
 	__atomic_store_n(&me->stopped, true, __ATOMIC_RELEASE);
 }
@@ -383,11 +377,10 @@ static void stop_all(void)
 	workers[0].stopped = true;
 	for (unsigned cpu = 1; cpu < cpus; cpu++) {
 		if (!wait_until(__atomic_load_n(&workers[cpu].stopped, __ATOMIC_ACQUIRE), PATIENCE))
-			finding_note(
-				&(struct finding){ .kind = CPU_DEAD,
-						   .cpu = cpu,
-						   .found = workers[cpu].counter,
-						   .expected = PATIENCE / NANOSECONDS_PER_SECOND });
+			finding_note(&(struct finding){ .kind = CPU_DEAD,
+							.cpu = cpu,
+							.found = workers[cpu].counter,
+							.expected = PATIENCE / NSEC_PER_SEC });
 	}
 }
 
@@ -427,18 +420,18 @@ static void report_all(void)
 	report_registers(VECTOR, "vector");
 }
 
-void test_ram_integrity(const char *arguments)
+int test_ram_integrity(int argc, char **argv)
 {
 	uint64_t now;
 
 	cpus = arch_cpu_count() < MAX_CPUS ? arch_cpu_count() : MAX_CPUS;
-	if (!read_options(arguments) || !choose_pages())
-		return;
+	if (!read_options(argv + 1) || !choose_pages())
+		return report_summary();
 	work_open(cpus, (unsigned long)options.rate * PAGES_PER_MIB, WALK_RATE * PAGES_PER_MIB);
-	flush_interval = nanoseconds_to_ticks(options.flush * NANOSECONDS_PER_MILLISECOND);
+	flush_interval = nanoseconds_to_ticks(options.flush * NSEC_PER_MSEC);
 	arch_run_user(plan, NULL);
 	if (!start_all())
-		return;
+		return report_summary();
 	print_start();
 	started_at = arch_clock();
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
@@ -452,7 +445,8 @@ void test_ram_integrity(const char *arguments)
 	findings_report();
 	now = arch_clock();
 	take_stock(&now);
-	print("INTEGRITY: END beats=%llu verified=%llu passes=%llu largest_gap=%llu\n", beat.number,
-	      beat.verified, beat.passes, beat.largest_gap);
+	printf("INTEGRITY: END beats=%llu verified=%llu passes=%llu largest_gap=%llu\n",
+	       beat.number, beat.verified, beat.passes, beat.largest_gap);
 	report_all();
+	return report_summary();
 }

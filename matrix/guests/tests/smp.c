@@ -8,24 +8,23 @@
 
 #define ATOMIC_ROUNDS 20000
 #define LOCKED_ROUNDS 2000
-#define PATIENCE      (20 * NANOSECONDS_PER_SECOND)
+#define PATIENCE      (20 * NSEC_PER_SEC)
 
 static unsigned arrivals[MAX_CPUS]; /* how often each vCPU entered */
 static unsigned wrong_numbers;	    /* vCPUs that disagree about who they are */
 static unsigned arrived, finished;
 static unsigned long together, atomically; /* counted by all: under the lock, and without */
 static bool go;
-static struct lock together_lock;
+static struct spinlock together_lock;
 
 static void contend(void *argument)
 {
-	(void)argument;
 	for (unsigned i = 0; i < ATOMIC_ROUNDS; i++)
 		__atomic_fetch_add(&atomically, 1, __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < LOCKED_ROUNDS; i++) {
-		lock_take(&together_lock);
+		spin_lock(&together_lock);
 		together++; /* no atomic operation: the lock alone must keep the others out */
-		lock_release(&together_lock);
+		spin_unlock(&together_lock);
 	}
 }
 
@@ -36,7 +35,7 @@ static void work(unsigned cpu)
 		__atomic_fetch_add(&wrong_numbers, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&arrived, 1, __ATOMIC_ACQ_REL);
 	while (!__atomic_load_n(&go, __ATOMIC_ACQUIRE))
-		arch_relax();
+		cpu_relax();
 	arch_run_user(contend, NULL);
 	__atomic_fetch_add(&finished, 1, __ATOMIC_ACQ_REL);
 }
@@ -77,14 +76,15 @@ static void check_counter(const char *name, unsigned long counter, unsigned long
 	report(counter == expected, "%s: all vCPUs count to %lu", name, expected);
 }
 
-void test_smp(const char *arguments)
+int test_smp(int argc, char **argv)
 {
 	const unsigned count = arch_cpu_count();
 	const unsigned usable = count < MAX_CPUS ? count : MAX_CPUS;
+	const char *rest;
 	uint64_t expected;
 	unsigned started, done;
 
-	if (number_parse(arguments, &expected, &arguments))
+	if (argc > 1 && parse_number(argv[1], &expected, &rest))
 		report(count == expected, "%u vCPUs are there, %u were given", count,
 		       (unsigned)expected);
 	else
@@ -107,4 +107,5 @@ void test_smp(const char *arguments)
 		      (unsigned long)usable * ATOMIC_ROUNDS);
 	check_counter("lock", __atomic_load_n(&together, __ATOMIC_RELAXED),
 		      (unsigned long)usable * LOCKED_ROUNDS);
+	return report_summary();
 }

@@ -3,26 +3,24 @@
 #include <arch.h>
 #include <guest.h>
 
-void test_fail(const char *arguments)
+int test_fail(int argc, char **argv)
 {
-	(void)arguments;
 	report(true, "this one passes");
 	report(false, "this one fails, as it should");
+	return report_summary();
 }
 
-void test_hang(const char *arguments)
+int test_hang(int argc, char **argv)
 {
-	(void)arguments;
 	report_info("going to sleep for ever, interrupts off");
 	arch_hang();
 }
 
 /* A busy guest: its registers change, as those of a long computation do. */
-void test_spin(const char *arguments)
+int test_spin(int argc, char **argv)
 {
 	uintptr_t counter = 0;
 
-	(void)arguments;
 	report_info("counting for ever");
 	for (;;) {
 		counter++;
@@ -31,9 +29,8 @@ void test_spin(const char *arguments)
 }
 
 /* A dead guest: no register changes any more. */
-void test_deadloop(const char *arguments)
+int test_deadloop(int argc, char **argv)
 {
-	(void)arguments;
 	report_info("jumping to the same place for ever");
 	for (;;)
 		;

@@ -9,7 +9,6 @@
 
 const char *arch_registers_open(enum register_file file)
 {
-	(void)file;
 	/* ID_AA64PFR0_EL1.FP: all ones means none. */
 	if ((READ_REGISTER("id_aa64pfr0_el1") >> 16 & 0xf) == 0xf)
 		return "the CPU has no floating point";

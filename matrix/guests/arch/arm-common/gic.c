@@ -64,7 +64,7 @@ const char *gic_open(void)
 			return "the GICv3 is beyond this CPU's addresses";
 		mmio_write32(distributor + DISTRIBUTOR_CONTROL, CONTROL_V3);
 		while (mmio_read32(distributor + DISTRIBUTOR_CONTROL) & CONTROL_V3_PENDING)
-			arch_relax();
+			cpu_relax();
 		version = 3;
 		return NULL;
 	}
@@ -118,7 +118,7 @@ static const char *open_cpu_v3(const unsigned *interrupts, unsigned count)
 		return "the GICv3's system registers cannot be enabled";
 	mmio_write32(frame + WAKER, mmio_read32(frame + WAKER) & ~WAKER_SLEEP);
 	while (mmio_read32(frame + WAKER) & WAKER_ASLEEP)
-		arch_relax();
+		cpu_relax();
 	mmio_write32(frame + FRAME_SIZE + GROUP, ~0u);
 	enable_private(frame + FRAME_SIZE, interrupts, count);
 	gic_registers_open(PRIORITY_MASK);

@@ -54,7 +54,7 @@ _Noreturn void arch_exit(int code)
 	char line[32];
 
 	testdev_exit(code);
-	format_text(line, sizeof(line), "EXIT: STATUS=%d\n", code << 1 | 1);
+	snprintf(line, sizeof(line), "EXIT: STATUS=%d\n", code << 1 | 1);
 	arch_console_write(line, strlen(line));
 	psci_power_off();
 	arch_hang();

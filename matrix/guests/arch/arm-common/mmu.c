@@ -58,7 +58,7 @@ void mmu_open(void)
 	memory_map_remove(TRANSLATION_ENTRIES * GIB, UINT64_MAX);
 }
 
-void arch_translations_flush(void)
+void arch_flush_tlb(void)
 {
 	translation_flush_local();
 }

@@ -42,7 +42,7 @@ void arch_console_write(const char *text, size_t length)
 {
 	for (size_t i = 0; uart != 0 && i < length; i++) {
 		while (mmio_read32(uart + FLAGS) & FLAG_TRANSMIT_FULL)
-			arch_relax();
+			cpu_relax();
 		mmio_write32(uart + DATA, (uint8_t)text[i]);
 	}
 }

@@ -131,7 +131,7 @@ void testdev_exit(int code)
 
 	if (console == 0 || !open_console(console))
 		return;
-	format_text(command, sizeof(command), "%dq", code);
+	snprintf(command, sizeof(command), "%dq", code);
 	queue.descriptors[0].address = (uintptr_t)command;
 	queue.descriptors[0].length = (uint32_t)strlen(command);
 	queue.available.ring[0] = 0;
@@ -139,6 +139,5 @@ void testdev_exit(int code)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	mmio_write32(console + QUEUE_NOTIFY, TRANSMIT_QUEUE);
 	/* QEMU is gone before it gives the buffer back, unless another backend took the text. */
-	wait_until(__atomic_load_n(&queue.used.index, __ATOMIC_ACQUIRE) != 0,
-		   NANOSECONDS_PER_SECOND);
+	wait_until(__atomic_load_n(&queue.used.index, __ATOMIC_ACQUIRE) != 0, NSEC_PER_SEC);
 }

@@ -114,7 +114,7 @@ uint64_t arch_clock_frequency(void)
 	return counter_frequency();
 }
 
-const char *arch_timer_missing(void)
+const char *arch_timer_problem(void)
 {
 	return missing;
 }

@@ -103,7 +103,7 @@ uint64_t machine_cpu_id(unsigned cpu)
 	return cpu_ids[cpu];
 }
 
-const char *arch_arguments(void)
+const char *arch_command_line(void)
 {
 	return arguments;
 }

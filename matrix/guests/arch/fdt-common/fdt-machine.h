@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What machines described by a device tree have in common. fdt-machine.c gives them
- * arch_arguments, arch_memory_size, arch_memory_free and arch_cpu_count; pvpanic-pci.c gives
+ * arch_command_line, arch_memory_size, arch_memory_free and arch_cpu_count; pvpanic-pci.c gives
  * those with a generic PCI host bridge arch_panic.
  */
 #ifndef FDT_MACHINE_H

@@ -58,7 +58,7 @@ void arch_console_write(const char *text, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
 		while (!(read8(SERIAL_LINE_STATUS) & LINE_STATUS_HOLDING_EMPTY))
-			arch_relax();
+			cpu_relax();
 		write8(SERIAL_DATA, (uint8_t)text[i]);
 	}
 }
@@ -115,7 +115,7 @@ static void write_configuration(unsigned slot, unsigned function, unsigned offse
 
 _Noreturn void arch_exit(int code)
 {
-	print("EXIT: STATUS=%d\n", code << 1 | 1);
+	printf("EXIT: STATUS=%d\n", code << 1 | 1);
 	write_configuration(POWER_MANAGEMENT, POWER_BASE, POWER_IO | 1);
 	write_configuration(POWER_MANAGEMENT, POWER_MISCELLANEOUS, POWER_IO_ENABLE);
 	write16(UNCACHED(PCI_IO + POWER_IO + POWER_CONTROL), POWER_SLEEP_ENABLE);
@@ -209,7 +209,7 @@ void exception(uint32_t cause, struct frame *frame)
 		frame->epc = cpu->fault_resume;
 		cpu->fault_resume = 0;
 	} else {
-		format_text(what, sizeof(what), "exception %u", CAUSE_CODE(cause));
+		snprintf(what, sizeof(what), "exception %u", CAUSE_CODE(cause));
 		guest_unhandled(what, frame->epc);
 	}
 }
@@ -252,19 +252,19 @@ static const char *monitor_text(const int32_t *pointers, unsigned index)
 
 static void read_arguments(const int32_t *pointers)
 {
-	format_text(arguments, sizeof(arguments), "%s", monitor_text(pointers, 1));
+	snprintf(arguments, sizeof(arguments), "%s", monitor_text(pointers, 1));
 	for (unsigned i = 2; pointers[i] != 0 && pointers[i + 1] != 0; i += 2) {
 		uint64_t value;
 		const char *rest;
 
 		/* "memsize" is only what lies below the I/O at 256 MiB. */
 		if (strcmp(monitor_text(pointers, i), "ememsize") == 0 &&
-		    number_parse(monitor_text(pointers, i + 1), &value, &rest))
+		    parse_number(monitor_text(pointers, i + 1), &value, &rest))
 			memory_size = value;
 	}
 }
 
-const char *arch_arguments(void)
+const char *arch_command_line(void)
 {
 	return arguments;
 }
@@ -281,7 +281,7 @@ bool arch_memory_free(unsigned index, uintptr_t *start, uintptr_t *end)
 
 /* Another address space and back: real CPUs do not translate xkphys, but an emulator's cache of
  * what it has looked up goes with it. */
-void arch_translations_flush(void)
+void arch_flush_tlb(void)
 {
 	const uint32_t space = read_cp0(ENTRY_HIGH);
 

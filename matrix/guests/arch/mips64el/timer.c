@@ -128,7 +128,7 @@ uint64_t arch_clock_frequency(void)
 	return clock_frequency;
 }
 
-const char *arch_timer_missing(void)
+const char *arch_timer_problem(void)
 {
 	return NULL;
 }
@@ -138,11 +138,11 @@ const char *arch_timer_missing(void)
  * interrupts off too, so that none can come just before it and be missed. */
 static void wait_for_timer(struct cpu *cpu, uint64_t limit)
 {
-	const volatile uint64_t *came = &cpu->timer_clock;
+	const volatile uint64_t *fired = &cpu->timer_clock;
 	uint32_t status = read_cp0(STATUS);
 
 	write_cp0(STATUS, status | timer_mask());
-	while (*came == 0) {
+	while (*fired == 0) {
 		if (cpu->timer_proven)
 			__asm__ volatile("wait" : : : "memory");
 		else if (arch_clock() >= limit)
@@ -151,7 +151,7 @@ static void wait_for_timer(struct cpu *cpu, uint64_t limit)
 		write_cp0(STATUS, status | timer_mask());
 	}
 	write_cp0(STATUS, status);
-	cpu->timer_proven = *came != 0;
+	cpu->timer_proven = *fired != 0;
 }
 
 void timer_interrupt(void)

@@ -147,7 +147,7 @@ void interrupt(uint64_t clock, uint64_t vector, struct frame *frame)
 	} else {
 		char what[32];
 
-		format_text(what, sizeof(what), "interrupt 0x%x", (unsigned)vector);
+		snprintf(what, sizeof(what), "interrupt 0x%x", (unsigned)vector);
 		guest_unhandled(what, frame->srr0);
 	}
 }
@@ -224,7 +224,7 @@ int arch_console_read(void)
 
 _Noreturn void arch_exit(int code)
 {
-	print("EXIT: STATUS=%d\n", code << 1 | 1);
+	printf("EXIT: STATUS=%d\n", code << 1 | 1);
 	for (;;)
 		rtas_call("power-off", 2, (uint32_t[2]){ 0, 0 });
 }
@@ -293,7 +293,7 @@ uint64_t arch_clock_frequency(void)
 	return clock_frequency;
 }
 
-const char *arch_timer_missing(void)
+const char *arch_timer_problem(void)
 {
 	return NULL;
 }
@@ -302,17 +302,17 @@ const char *arch_timer_missing(void)
  * only, and proves that it is safe to sleep. */
 static void wait_for_timer(struct cpu *cpu, uint64_t limit)
 {
-	const volatile uint64_t *came = &cpu->timer_clock;
+	const volatile uint64_t *fired = &cpu->timer_clock;
 
 	if (cpu->timer_proven) {
-		while (*came == 0)
+		while (*fired == 0)
 			hypervisor_call(H_CEDE, (uint64_t[4]){ 0 }); /* turns interrupts on */
 	} else {
 		set_external_interrupts(true);
-		while (*came == 0 && arch_clock() < limit)
-			arch_relax();
+		while (*fired == 0 && arch_clock() < limit)
+			cpu_relax();
 		set_external_interrupts(false);
-		cpu->timer_proven = *came != 0;
+		cpu->timer_proven = *fired != 0;
 	}
 }
 
@@ -358,7 +358,7 @@ unsigned arch_fault(const char **what)
 
 /* The segment lookaside buffer goes, and with it what was derived from it; with the MMU off it
  * holds nothing that is needed. */
-void arch_translations_flush(void)
+void arch_flush_tlb(void)
 {
 	__asm__ volatile("isync\n"
 			 "slbia\n"

@@ -17,7 +17,7 @@ static long start_errors[MAX_CPUS];
 static bool arrived[MAX_CPUS];
 
 /* Many harts on few host CPUs, some still in the firmware. */
-#define ARRIVAL_PATIENCE (20 * NANOSECONDS_PER_SECOND)
+#define ARRIVAL_PATIENCE (20 * NSEC_PER_SEC)
 static unsigned faults_taken;
 
 /* In sie and sip (Privileged specification, 4.1.3). */
@@ -127,7 +127,7 @@ _Noreturn void arch_exit(int code)
 {
 	char line[32];
 
-	format_text(line, sizeof(line), "EXIT: STATUS=%d\n", code << 1 | 1);
+	snprintf(line, sizeof(line), "EXIT: STATUS=%d\n", code << 1 | 1);
 	arch_console_write(line, strlen(line));
 	if (sbi_has(SBI_SYSTEM_RESET))
 		sbi_call(SBI_SYSTEM_RESET, SBI_SYSTEM_RESET_RESET, SBI_SYSTEM_RESET_SHUTDOWN, 0, 0);
@@ -166,7 +166,7 @@ static const char *cause_name(uint64_t cause)
 
 	if (cause & CAUSE_INTERRUPT)
 		return "interrupt";
-	return cause < ARRAY_LENGTH(names) ? names[cause] : "reserved exception";
+	return cause < ARRAY_SIZE(names) ? names[cause] : "reserved exception";
 }
 
 /* The address of the next instruction. */

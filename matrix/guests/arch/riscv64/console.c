@@ -37,7 +37,7 @@ void arch_console_write(const char *text, size_t length)
 			continue;
 		}
 		while (!(mmio_read8(uart + LINE_STATUS) & LINE_STATUS_TRANSMIT_EMPTY))
-			arch_relax();
+			cpu_relax();
 		mmio_write8(uart + DATA, (uint8_t)text[i]);
 	}
 }

@@ -44,7 +44,7 @@ void mmu_open(void)
 	memory_map_remove(LOWER_HALF * GIB, UINT64_MAX);
 }
 
-void arch_translations_flush(void)
+void arch_flush_tlb(void)
 {
 	__asm__ volatile("sfence.vma" ::: "memory");
 }

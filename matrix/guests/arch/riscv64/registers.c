@@ -54,14 +54,12 @@ const char *arch_registers_open(enum register_file file)
 
 unsigned arch_registers_load(enum register_file file, const uint64_t *words)
 {
-	(void)file;
 	__asm__ volatile(FOR_EACH("fld") : : "r"(words) : "memory");
 	return WORDS;
 }
 
 unsigned arch_registers_store(enum register_file file, uint64_t *words)
 {
-	(void)file;
 	__asm__ volatile(FOR_EACH("fsd") : : "r"(words) : "memory");
 	return WORDS;
 }

@@ -18,7 +18,7 @@
 
 #define CLOCK_HZ 4096000000ull /* bit 51 of the TOD clock counts microseconds */
 
-extern const char arch_command_line[];
+extern const char command_line[];
 extern char __bss_end[];
 extern char start_secondary_cpu[], external_entry[], program_entry[];
 
@@ -60,13 +60,13 @@ void external_interrupt(void)
 
 	switch (core->external_code) {
 	case CODE_CLOCK_COMPARATOR:
-		core->timer_came = true;
+		core->timer_fired = true;
 		break;
 	case CODE_CPU_TIMER:
-		core->guard_came = true;
+		core->guard_fired = true;
 		break;
 	case CODE_SERVICE_SIGNAL:
-		core->service_came = true;
+		core->service_fired = true;
 		break;
 	default:
 		guest_unhandled("external interrupt", core->external_old.address);
@@ -188,7 +188,7 @@ static void stop_other_cpus(void)
 
 _Noreturn void arch_exit(int code)
 {
-	print("EXIT: STATUS=%d\n", code << 1 | 1);
+	printf("EXIT: STATUS=%d\n", code << 1 | 1);
 	/* QEMU shuts down when no CPU is left running. */
 	stop_other_cpus();
 	signal_processor(own_address(), SIGP_STOP, 0, NULL);
@@ -230,7 +230,7 @@ uint64_t arch_clock_frequency(void)
 	return CLOCK_HZ;
 }
 
-const char *arch_timer_missing(void)
+const char *arch_timer_problem(void)
 {
 	return NULL;
 }
@@ -250,15 +250,15 @@ uint64_t arch_timer_sleep(uint64_t deadline)
 	struct lowcore *core = lowcore();
 	uint64_t now = arch_clock();
 
-	core->timer_came = false;
-	core->guard_came = false;
+	core->timer_fired = false;
+	core->guard_fired = false;
 	/* The CPU timer counts down at the same rate and ends the sleep where the comparator fails.
 	 */
 	set_cpu_timer((deadline > now ? deadline - now : 0) + CLOCK_HZ);
 	set_clock_comparator(deadline);
-	while (!core->timer_came && !core->guard_came)
+	while (!core->timer_fired && !core->guard_fired)
 		wait_for(CR0_CLOCK_COMPARATOR | CR0_CPU_TIMER);
-	return core->timer_came ? core->external_clock : 0;
+	return core->timer_fired ? core->external_clock : 0;
 }
 
 /*
@@ -271,7 +271,7 @@ uint64_t arch_memory_size(void)
 }
 
 /* Purge TLB. */
-void arch_translations_flush(void)
+void arch_flush_tlb(void)
 {
 	__asm__ volatile("ptlb" : : : "memory");
 }
@@ -324,7 +324,6 @@ unsigned arch_fault(const char **what)
 
 void arch_init(uintptr_t boot_information)
 {
-	(void)boot_information;
 	prepare_lowcore(lowcore(), 0);
 	set_control_register_0(0);
 	sclp_console_open();
@@ -332,7 +331,7 @@ void arch_init(uintptr_t boot_information)
 	find_cpus();
 }
 
-const char *arch_arguments(void)
+const char *arch_command_line(void)
 {
-	return arch_command_line;
+	return command_line;
 }

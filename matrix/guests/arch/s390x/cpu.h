@@ -49,7 +49,7 @@ struct lowcore {
 	uint64_t fault_resume; /* 0: a fault is not expected */
 	unsigned faults;
 	unsigned number;
-	bool timer_came, guard_came, service_came;
+	bool timer_fired, guard_fired, service_fired;
 	uint8_t padding[LC_SIZE - LC_SOFTWARE - 27];
 };
 

@@ -10,7 +10,7 @@
 static bool has_facility(unsigned number)
 {
 	uint64_t list[4] = { 0 };
-	register uint64_t last __asm__("0") = ARRAY_LENGTH(list) - 1;
+	register uint64_t last __asm__("0") = ARRAY_SIZE(list) - 1;
 
 	__asm__ volatile("stfle %0" : "=Q"(list), "+d"(last) : : "cc", "memory");
 	return list[number / 64] >> (63 - number % 64) & 1;

@@ -72,7 +72,7 @@ static uint16_t service_call(uint32_t command, union block *block)
 	struct lowcore *core = lowcore();
 	int condition;
 
-	core->service_came = false;
+	core->service_fired = false;
 	do {
 		__asm__ volatile(".insn rre, 0xb2200000, %1, %2\n"
 				 "ipm %0\n"
@@ -83,7 +83,7 @@ static uint16_t service_call(uint32_t command, union block *block)
 	} while (condition == 2); /* busy */
 	/* The signal may be for console input that came meanwhile: a command that is done has a
 	 * response. */
-	while (condition == 0 && !(core->service_came && block->response != 0))
+	while (condition == 0 && !(core->service_fired && block->response != 0))
 		wait_for(CR0_SERVICE_SIGNAL);
 	return condition == 0 ? block->response : 0;
 }

@@ -16,10 +16,10 @@ _start:
         j       start_boot_cpu
 
         .org    0x430
-        .quad   arguments_end - arch_command_line /* how much fits, for newer QEMUs */
+        .quad   arguments_end - command_line /* how much fits, for newer QEMUs */
         .org    0x480
-        .globl  arch_command_line
-arch_command_line:
+        .globl  command_line
+command_line:
         .space  896
 arguments_end:
 

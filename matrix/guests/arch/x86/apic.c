@@ -123,7 +123,7 @@ uint32_t apic_timer_count(void)
 	return apic_read(APIC_TIMER_CURRENT);
 }
 
-const char *arch_timer_missing(void)
+const char *arch_timer_problem(void)
 {
 	return apic_usable ? NULL : "the local APIC is off, or in x2APIC mode";
 }
@@ -154,7 +154,7 @@ static void send_command(uint8_t apic_id, uint32_t command)
 	apic_write(APIC_COMMAND_HIGH, (uint32_t)apic_id << DESTINATION_SHIFT);
 	apic_write(APIC_COMMAND_LOW, command);
 	while (apic_read(APIC_COMMAND_LOW) & COMMAND_PENDING)
-		arch_relax();
+		cpu_relax();
 }
 
 const char *arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))

@@ -59,7 +59,7 @@ void arch_console_write(const char *text, size_t length)
 {
 	while (length--) {
 		while (!(port_read8(UART_STATUS) & STATUS_WRITABLE))
-			arch_relax();
+			cpu_relax();
 		port_write8(UART, (uint8_t)*text++);
 	}
 }
@@ -96,7 +96,7 @@ static void read_arguments(const struct multiboot *multiboot)
 	line = after_image_name((const char *)(uintptr_t)multiboot->command_line);
 	if (*line == ' ')
 		line++;
-	format_text(arguments, sizeof(arguments), "%s", line);
+	snprintf(arguments, sizeof(arguments), "%s", line);
 }
 
 static void read_memory(const struct multiboot *multiboot)
@@ -124,7 +124,7 @@ static void read_memory(const struct multiboot *multiboot)
 #endif
 }
 
-void arch_translations_flush(void)
+void arch_flush_tlb(void)
 {
 	uintptr_t page_table;
 
@@ -150,7 +150,7 @@ void arch_init(uintptr_t boot_information)
 	apic_init(&acpi);
 }
 
-const char *arch_arguments(void)
+const char *arch_command_line(void)
 {
 	return arguments;
 }
@@ -171,10 +171,10 @@ _Noreturn void arch_exit(int code)
 	 * long.
 	 */
 	if (port_read8(DEBUG_EXIT) == NO_DEVICE)
-		print("no isa-debug-exit device at port 0x%x: QEMU is not told status %d\n",
-		      DEBUG_EXIT, code);
+		printf("no isa-debug-exit device at port 0x%x: QEMU is not told status %d\n",
+		       DEBUG_EXIT, code);
 	while (!(port_read8(UART_STATUS) & STATUS_SENT))
-		arch_relax();
+		cpu_relax();
 	port_write32(DEBUG_EXIT, (uint32_t)code); /* QEMU exits with code << 1 | 1 */
 	arch_hang();
 }

@@ -41,13 +41,13 @@
  * an interrupt before the deadline is then the timer's fault. */
 #define MARGIN 2048
 /* Longer sleeps are made in steps: the timer's register has 32 bits and its rate is 1 GHz. */
-#define LONGEST_STEP (2 * NANOSECONDS_PER_SECOND)
+#define LONGEST_STEP (2 * NSEC_PER_SEC)
 
 static uint16_t pm_timer_port;
 static bool has_sse2;
 
 static uint64_t frequency, timer_frequency; /* Hz; 0 until measured */
-static struct lock measure_lock;
+static struct spinlock measure_lock;
 
 static volatile uint64_t interrupted_at; /* 0 until the timer's interrupt */
 
@@ -105,7 +105,7 @@ void clock_delay(unsigned microseconds)
 		(uint32_t)((uint64_t)microseconds * reference_frequency() / 1000000) + 1;
 
 	while (reference_since(start) < count)
-		arch_relax();
+		cpu_relax();
 }
 
 static void pic_init(void)
@@ -154,7 +154,7 @@ static struct moment read_moment(void)
 	for (unsigned i = 0; i < READINGS; i++) {
 		const uint64_t before = arch_clock();
 		const uint32_t reference_now = reference();
-		const uint32_t timer_now = arch_timer_missing() ? 0 : apic_timer_count();
+		const uint32_t timer_now = arch_timer_problem() ? 0 : apic_timer_count();
 		const uint64_t after = arch_clock();
 
 		if (after - before >= least)
@@ -170,24 +170,24 @@ static void measure(void)
 	struct moment start, end;
 	uint64_t elapsed;
 
-	if (!arch_timer_missing())
+	if (!arch_timer_problem())
 		apic_timer_start(UINT32_MAX); /* it counts down, masked */
 	start = read_moment();
 	clock_delay(MEASURED_MICROSECONDS);
 	end = read_moment();
 	elapsed = (end.reference - start.reference) & (pm_timer_port ? PM_TIMER_MASK : PIT_MASK);
 	timer_frequency = (uint64_t)(start.timer - end.timer) * reference_frequency() / elapsed;
-	if (!arch_timer_missing())
+	if (!arch_timer_problem())
 		apic_timer_start(0);
 	frequency = (end.clock - start.clock) * reference_frequency() / elapsed;
 }
 
 uint64_t arch_clock_frequency(void)
 {
-	lock_take(&measure_lock);
+	spin_lock(&measure_lock);
 	if (!frequency)
 		measure();
-	lock_release(&measure_lock);
+	spin_unlock(&measure_lock);
 	return frequency;
 }
 

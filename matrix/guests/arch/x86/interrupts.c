@@ -97,14 +97,14 @@ static _Noreturn void unhandled(const struct frame *frame)
 	char what[128];
 	size_t used;
 
-	used = format_text(what, sizeof(what), "%s (vector %u, error code 0x%lx",
-			   vector < ARRAY_LENGTH(exception_names) ? exception_names[vector]
-								  : "interrupt",
-			   vector, (unsigned long)frame->error);
+	used = snprintf(what, sizeof(what), "%s (vector %u, error code 0x%lx",
+			vector < ARRAY_SIZE(exception_names) ? exception_names[vector]
+							     : "interrupt",
+			vector, (unsigned long)frame->error);
 	if (vector == VECTOR_PAGE_FAULT)
-		used += format_text(what + used, sizeof(what) - used, ", address 0x%lx",
-				    (unsigned long)fault_address());
-	format_text(what + used, sizeof(what) - used, ", vCPU %u)", arch_cpu_number());
+		used += snprintf(what + used, sizeof(what) - used, ", address 0x%lx",
+				 (unsigned long)fault_address());
+	snprintf(what + used, sizeof(what) - used, ", vCPU %u)", arch_cpu_number());
 	guest_unhandled(what, frame->ip);
 }
 
@@ -176,7 +176,7 @@ unsigned arch_fault(const char **what)
 		{ "general protection fault", 13, load_invalid_segment },
 	};
 	static unsigned next;
-	const unsigned index = next++ % ARRAY_LENGTH(faults);
+	const unsigned index = next++ % ARRAY_SIZE(faults);
 
 	*what = faults[index].what;
 	expected_vector = faults[index].vector;

@@ -19,7 +19,7 @@ void user_enter(void (*function)(void *argument), void *argument, void *stack, s
 
 static struct task tasks[MAX_CPUS];
 static bool loaded[MAX_CPUS];
-static struct lock segment_lock;
+static struct spinlock segment_lock;
 
 /* The processor keeps what it reads here, so that one descriptor serves all vCPUs in turn. */
 static void load_task(struct task *task)
@@ -27,12 +27,12 @@ static void load_task(struct task *task)
 	const uint64_t base = (uintptr_t)task;
 
 	task->permissions = sizeof(*task); /* past the end: no ports */
-	lock_take(&segment_lock);
+	spin_lock(&segment_lock);
 	segment_task[0] = (sizeof(*task) - 1) | (base & 0xffffff) << 16 | TASK_AVAILABLE |
 			  (base >> 24 & 0xff) << 56;
 	segment_task[1] = base >> 32;
 	__asm__ volatile("ltr %w0" : : "r"(SELECTOR_TASK) : "memory");
-	lock_release(&segment_lock);
+	spin_unlock(&segment_lock);
 }
 
 void arch_run_user(void (*function)(void *argument), void *argument)

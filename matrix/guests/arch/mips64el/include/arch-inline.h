@@ -3,7 +3,7 @@
 #ifndef ARCH_INLINE_H
 #define ARCH_INLINE_H
 
-static inline void arch_relax(void)
+static inline void cpu_relax(void)
 {
 	__asm__ volatile("pause" : : : "memory");
 }

@@ -3,7 +3,7 @@
 #ifndef ARCH_INLINE_H
 #define ARCH_INLINE_H
 
-static inline void arch_relax(void)
+static inline void cpu_relax(void)
 {
 	/* "pause" of Zihintpause; a harmless fence where that is missing. */
 	__asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010" ::: "memory");

@@ -4,7 +4,7 @@
 #define ARCH_INLINE_H
 
 /* Voluntary time slice end (diagnose 0x44): under a hypervisor the other CPU gets to run. */
-static inline void arch_relax(void)
+static inline void cpu_relax(void)
 {
 	__asm__ volatile("diag 0,0,0x44" : : : "memory");
 }
