@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What one architecture provides to the common code: this header is the whole interface.
- * Each architecture implements it in arch/NAME/ (start.S, arch.c, guest.lds, arch.mk).
+ * Each architecture implements it in arch/NAME/ (start.S, C files, guest.lds, arch.mk).
  * Bits and units: sizes in bytes, times in ticks of arch_clock() unless a name says otherwise.
  */
 #ifndef ARCH_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an exception saves on the stack, by offset, for start.S and arch.c. */
+/* What an exception saves on the stack, by offset, for start.S and exception.c. */
 #ifndef FRAME_H
 #define FRAME_H
 

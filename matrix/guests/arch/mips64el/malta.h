@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Registers of CPU and board, and what arch.c and timer.c share. */
+/* Registers of CPU and board, and what the files of this folder share. */
 #ifndef MALTA_H
 #define MALTA_H
 
@@ -92,9 +92,13 @@ static inline void write64(uint64_t address, uint64_t value)
 	*(volatile uint64_t *)address = value;
 }
 
+/* cps.c: find the coherence manager and the CPUs; this CPU's record; run what arch_cpu_start was
+ * given for this CPU, then power it down. */
+void cps_init(void);
 struct cpu *this_cpu(void);
+_Noreturn void cps_run_entry(unsigned cpu);
 
-/* For each CPU, before it sleeps. */
+/* timer.c. For each CPU, before it sleeps. */
 void timer_enable(void);
 /* Once: find the clock's frequency; takes 10 ms. */
 void timer_measure(void);

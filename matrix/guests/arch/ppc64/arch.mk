@@ -2,7 +2,7 @@
 # Little-endian code, as Linux distributions run it on pseries; QEMU's target is one for both orders.
 CROSS := powerpc64le-linux-gnu-
 PACKAGE := gcc-powerpc64le-linux-gnu
-ARCH_SOURCES := arch/ppc64/start.S arch/ppc64/arch.c arch/ppc64/registers.c \
+ARCH_SOURCES := arch/ppc64/start.S $(sort $(wildcard arch/ppc64/*.c)) \
 	arch/fdt-common/fdt-machine.c
 ARCH_CFLAGS := -mcpu=power8 -mabi=elfv2 -mcmodel=medium -msoft-float -mno-altivec -mno-vsx \
 	-Iarch/fdt-common

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an interrupt saves on the stack, by offset, for start.S and arch.c. */
+/* What an interrupt saves on the stack, by offset, for start.S and interrupts.c. */
 #ifndef FRAME_H
 #define FRAME_H
 

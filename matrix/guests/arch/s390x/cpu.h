@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A CPU's prefix area and its sleep, which arch.c and sclp.c share. */
+/* A CPU's prefix area, its sleep, and what else the files of this folder share. */
 #ifndef CPU_H
 #define CPU_H
 
@@ -67,7 +67,16 @@ static inline struct lowcore *lowcore(void)
 	return here;
 }
 
+/* interrupts.c: which external interrupts this CPU takes (CR0_…). */
+void set_control_register_0(uint64_t subclasses);
+
 /* Sleep until an external interrupt of one of these subclasses (CR0_…) has been taken. */
 void wait_for(uint64_t subclasses);
+
+/* smp.c: first the boot CPU's own prefix area; once SCLP works, the list of the others. */
+void smp_init(void);
+void smp_find_cpus(void);
+void stop_other_cpus(void);
+_Noreturn void stop_this_cpu(void);
 
 #endif

@@ -98,12 +98,19 @@ unsigned firmware_cpu_count(void);
 /* Up to size bytes of the file of this name; how many the file has, 0 where there is none. */
 uint32_t firmware_file(const char *name, void *buffer, uint32_t size);
 
-/* apic.c: the local APIC of the boot CPU, and the start of the others. */
-void apic_init(const struct acpi *acpi);
+/* apic.c: the local APIC of the boot CPU. apic_send returns when the command has been sent. */
+#define APIC_INIT  0x4500 /* level, assert */
+#define APIC_START 0x4600
+void apic_init(void);
+uint8_t apic_id(void);
+void apic_send(uint8_t target, uint32_t command);
 void apic_end_of_interrupt(void);
 void apic_timer_start(uint32_t count);
 uint32_t apic_timer_count(void);
 void apic_timer_set_masked(bool masked);
+
+/* smp.c, after the APIC */
+void smp_init(const struct acpi *acpi);
 
 /* clock.c */
 void clock_init(uint16_t pm_timer);

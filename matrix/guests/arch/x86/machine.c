@@ -147,7 +147,8 @@ void arch_init(uintptr_t boot_information)
 	read_memory(multiboot);
 	acpi_read(&acpi);
 	clock_init(acpi.pm_timer);
-	apic_init(&acpi);
+	apic_init();
+	smp_init(&acpi);
 }
 
 const char *arch_command_line(void)
