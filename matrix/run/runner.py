@@ -28,7 +28,6 @@ manager's word, the terminal gone."""
 LATER = (
     "matrix.vm.watch",
     "matrix.suites.verdict",
-    "matrix.run.stacks",
     "junitparser.xunit2",
     "matrix.results.reports",
     "matrix.results.text",

@@ -1,8 +1,4 @@
-"""The few things that we want to know of an ELF file: where its code is, and what it is called.
-
-Written out by hand, because it takes one table of sections and one of symbols: System V ABI,
-chapters 4 and 5 (elf(5)). Files of either class and byte order.
-"""
+"""What we want to know of an ELF file: where its code is, and what it is called."""
 
 import struct
 from bisect import bisect_right
@@ -11,18 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-LARGEST_TABLE = 64 * 2**20
-"""Bytes of symbols or names that are read; kvm-unit-tests' guests have some 100 KiB."""
+from elftools.common.exceptions import ELFError
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
-_MAGIC = b"\x7fELF"
-_RELOCATED = 3
-"""ET_DYN: position-independent, its addresses are offsets."""
-_SYMBOLS = 2
-"""SHT_SYMTAB."""
-_EXECUTABLE = 0x2 | 0x4
-"""SHF_ALLOC and SHF_EXECINSTR."""
-_CODE_TYPES = (0, 2)
-"""STT_NOTYPE, which assembly has, and STT_FUNC."""
+LARGEST_TABLE = 64 * 2**20
+"""Bytes of symbols that are read; kvm-unit-tests' guests have some 100 KiB."""
+
+_EXECUTABLE = SH_FLAGS.SHF_ALLOC | SH_FLAGS.SHF_EXECINSTR
+_CODE_TYPES = ("STT_NOTYPE", "STT_FUNC")
+"""Assembly has the former."""
+_BROKEN = (
+    *(OSError, ELFError, struct.error),
+    *(ValueError, ArithmeticError, LookupError, TypeError, AttributeError, AssertionError),
+)
+"""pyelftools checks little of what a file says of itself; a broken one raises any of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,73 +68,36 @@ def read_elf(path: Path) -> ElfFile | None:
     try:
         with path.open("rb") as file:
             return _read(file)
-    except (OSError, ValueError, struct.error, IndexError):
+    except _BROKEN:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    name: int
-    kind: int
-    flags: int
-    address: int
-    offset: int
-    size: int
-    link: int
-
-
-def _read(file: BinaryIO) -> ElfFile | None:
-    identification = file.read(16)
-    if identification[:4] != _MAGIC:
-        return None
-    wide = identification[4] == 2
-    order = ">" if identification[5] == 2 else "<"
-    kind, *header = struct.unpack(
-        order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"), file.read(48 if wide else 36)
-    )
-    table, entry_size, count = header[4], header[9], header[10]
-    layout = struct.Struct(order + ("IIQQQQIIQQ" if wide else "IIIIIIIIII"))
-    raw = _read_at(file, table, entry_size * count)
-    sections = []
-    for index in range(count):
-        fields = layout.unpack_from(raw, index * entry_size)
-        sections.append(_Section(*fields[:7]))
+def _read(file: BinaryIO) -> ElfFile:
+    elf = ELFFile(file)
     code = tuple(
-        (section.address, section.address + section.size)
-        for section in sections
-        if section.flags & _EXECUTABLE == _EXECUTABLE and section.size
+        (section["sh_addr"], section["sh_addr"] + section["sh_size"])
+        for section in elf.iter_sections()
+        if section["sh_flags"] & _EXECUTABLE == _EXECUTABLE and section["sh_size"]
     )
-    symbols: list[Symbol] = []
-    for section in sections:
-        if section.kind == _SYMBOLS:
-            names = sections[section.link]
-            raw = _read_at(file, section.offset, section.size)
-            strings = _read_at(file, names.offset, names.size)
-            symbols += _symbols(raw, strings, order, code, wide=wide)
+    symbols = [
+        symbol
+        for table in elf.iter_sections("SHT_SYMTAB")
+        if isinstance(table, SymbolTableSection)
+        for symbol in _symbols(table, code)
+    ]
     symbols.sort(key=lambda symbol: (symbol.address, symbol.size))
-    return ElfFile(kind == _RELOCATED, code, tuple(symbols))
+    return ElfFile(elf["e_type"] == "ET_DYN", code, tuple(symbols))
 
 
-def _symbols(
-    raw: bytes, strings: bytes, order: str, code: tuple[tuple[int, int], ...], *, wide: bool
-) -> Iterator[Symbol]:
-    layout = struct.Struct(order + ("IBBHQQ" if wide else "IIIBBH"))
-    for fields in layout.iter_unpack(raw[: len(raw) - len(raw) % layout.size]):
-        if wide:
-            offset, information, _, _, address, size = fields
-        else:
-            offset, address, size, information, _, _ = fields
-        if information & 0xF not in _CODE_TYPES or not any(a <= address < b for a, b in code):
+def _symbols(table: SymbolTableSection, code: tuple[tuple[int, int], ...]) -> Iterator[Symbol]:
+    if table["sh_size"] > LARGEST_TABLE:
+        raise ValueError(table["sh_size"])
+    for symbol in table.iter_symbols():
+        address = symbol["st_value"]
+        if symbol["st_info"]["type"] not in _CODE_TYPES:
             continue
-        end = strings.find(b"\0", offset)
-        name = strings[offset : end if end >= 0 else None].decode(errors="replace")
+        if not any(start <= address < end for start, end in code):
+            continue
         # "$x", "$d" and the like only tell code from data (Arm's and RISC-V's ELF supplements).
-        if name and not name.startswith(("$", ".L")):
-            yield Symbol(address, size, name)
-
-
-def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
-    if size > LARGEST_TABLE:
-        raise ValueError(size)
-    file.seek(offset)
-    return file.read(size)
+        if symbol.name and not symbol.name.startswith(("$", ".L")):
+            yield Symbol(address, symbol["st_size"], symbol.name)

@@ -36,13 +36,13 @@ def make_elf(tmp_path: Path) -> MakeElf:
             (3, 0, 0, 64, len(strings), 0),
         ):
             sections += struct.pack(
-                "<IIQQQQIIQQ", 0, kind, flags, address, offset, size, link, 0, 0, 0
+                "<IIQQQQIIQQ", 0, kind, flags, address, offset, size, link, 0, 0, 24
             )
         kind = 3 if relocated else 2
         header = struct.pack(
             "<16sHHIQQQIHHHHHH",
             *(b"\x7fELF\x02\x01\x01", kind, 62, 1, text, 0, 64 + len(body)),
-            *(0, 64, 0, 0, 64, 4, 0),
+            *(0, 64, 0, 0, 64, 4, 3),
         )
         path = tmp_path / name
         path.write_bytes(header + body + sections)
