@@ -84,8 +84,10 @@ def test_nohup_protects_a_run_from_the_loss_of_its_terminal(world: Any, scripts:
     ours, terminal = os.openpty()
     process = subprocess.Popen(
         # setsid makes the terminal the controlling one, whose loss sends SIGHUP.
-        ("setsid", "--ctty", "nohup", sys.executable, "-m", "matrix")
-        + world.run_arguments("-j", "1", "--timeout", "100s"),
+        (
+            *("setsid", "--ctty", "nohup", sys.executable, "-m", "matrix"),
+            *world.run_arguments("-j", "1", "--timeout", "100s"),
+        ),
         cwd=world.root,
         env=world.environment(),
         stdin=terminal,
