@@ -22,7 +22,7 @@ from matrix.migration.strategies import (
 )
 from matrix.model import Ending
 from matrix.plan.recipes import RECIPES
-from matrix.vm.stderr import refusal
+from matrix.suites.stderr import refusal
 from matrix.vm.tasks import put_off_cancellation
 
 GIVING_UP = 10.0

@@ -1,45 +1,62 @@
-"""What QEMU says on its stderr: which lines are harmless, and which one says why it failed."""
+"""What QEMU says on its stderr: what is only noise, what each message is about, which one says why.
+
+The one table of QEMU's messages: whoever watches a process and whoever judges its end read it here.
+"""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-_PROGRAM = re.compile(r"\A\s*(?:\S*/)?qemu(?:-system-[\w-]+|-kvm)?: ")
+from matrix.patterns import late
 
-_HARMLESS = re.compile(
-    r"\bwarning\b"
-    r"|: info: "
-    r"|module (?:ui|audio|hw|accel|chardev|block)-\S* not found"  # a packaging split, said at start
-    r"|\bdeprecated\b",
-    re.IGNORECASE,
+MAXIMUM = 300
+"""Characters of an explanation: it stands in a table."""
+
+_PROGRAM = late(r"\A\s*(?:\S*/)?qemu(?:[-.][\w.-]*)?: ")
+
+_NOISE = late(
+    r"""
+      (?:^\s*|:\s)(?:[Ww]arning|info|note):\s # error-report.c's warnings, kvmtool's
+    | \bis\ deprecated\b
+    | \bmodule\ \S+\ not\ found               # hints of a packaged QEMU without its user interfaces
+    | (?:^|[-:\s])(?:WARNING|CRITICAL|Message|INFO|DEBUG)\ \*\*  # GLib's, but for its ERROR
+    | \b(?:pulseaudio|ALSA|dbus|XDG_RUNTIME_DIR)\b
+    """,
+    re.VERBOSE,
 )
 
-# A hint that QEMU prints below a warning or an error: no program name, and no trouble in it.
-_TROUBLE = re.compile(
-    r"error|fail|abort|assert|bail out|kvm|cannot|could not|unable|invalid|\*\*|terminat",
-    re.IGNORECASE,
+# A hint that QEMU prints below a warning or an error: no program's name, and no trouble in it.
+_HINT = late(r"^(?:Use|Try|Did you mean|See|Supported|Valid|Available|Possible|Run) ")
+_TROUBLE = late(
+    r"(?i)error|fail|fatal|abort|assert|bail out|kvm|cannot|could not|unable|invalid|\*\*|terminat"
+    r"|unavailable|no space|too many"
 )
 
-_KVM = re.compile(
-    r"KVM internal error|KVM: (?:entry|unknown exit)|kvm run failed|kvm_\w+\b.*(?:fail|error)"
+_ASSERTION = late(r"Assertion [`'].*failed|assertion failed|^Bail out!|should not be reached")
+
+_KVM = late(
+    r"(?i)KVM internal error|KVM: (?:entry|unknown exit)|kvm run failed|kvm_\w+\b.*(?:fail|error)"
     r"|KVM_[A-Z_0-9]+\b.*fail|failed to (?:set|get) MSR|failed to initialize kvm"
-    r"|error: kvm|kvm_buf_set_msrs",
-    re.IGNORECASE,
+    r"|error: kvm|kvm_buf_set_msrs"
 )
 
-_ASSERTION = re.compile(r"Assertion `|assertion failed|code should not be reached|Bail out!")
-
-_IMAGE = re.compile(
-    r"(?:could not|unable to) (?:load|open) (?:the )?(?:kernel|PVH|initrd|firmware|bios)"
+_IMAGE = late(
+    r"(?i)(?:could not|unable to) (?:load|open) (?:the )?(?:kernel|PVH|initrd|firmware|bios)"
     r"|error loading"
     r"|failed to open file '"  # a Multiboot module
-    r"|failed to load|could not load",
-    re.IGNORECASE,
+    r"|failed to load|could not load"
 )
 
-_HOST = re.compile(
+# By strerror(3), of ENOMEM, ENOSPC, EMFILE, ENFILE, EAGAIN (threads, by pthread_create(3)), EDQUOT;
+# GLib's g_malloc.
+_HOST = late(
     r"Cannot allocate memory|No space left on device|Too many open files"
-    r"|Resource temporarily unavailable"
+    r"|Resource temporarily unavailable|Disk quota exceeded|failed to allocate \d+ bytes"
 )
+
+_ENDED = late(r"\bterminating on signal\b")
+"""Said where someone else ends QEMU; of our own doing nobody asks."""
+
+_LOAD_FAILED = late(r": load of migration failed: [^:]+$")
 
 
 def error_lines(lines: Iterable[str]) -> tuple[str, ...]:
@@ -48,17 +65,7 @@ def error_lines(lines: Iterable[str]) -> tuple[str, ...]:
     kvm-unit-tests takes anything but warnings for a failure of QEMU. Here so are deprecations and
     missing user interface modules, and the hints that QEMU prints below a message.
     """
-    errors: list[str] = []
-    after_message = False
-    for line in lines:
-        if not line.strip():
-            continue
-        if _HARMLESS.search(line):
-            after_message = True
-        elif _PROGRAM.match(line) or not after_message or _TROUBLE.search(line):
-            errors.append(without_program(line))
-            after_message = bool(_PROGRAM.match(line))
-    return tuple(errors)
+    return tuple(without_program(line) for line in _telling(lines))
 
 
 def without_program(line: str) -> str:
@@ -66,32 +73,78 @@ def without_program(line: str) -> str:
     return _PROGRAM.sub("", line.strip(), count=1).strip()
 
 
-def complaint(lines: Sequence[str]) -> str:
-    """The one line that says best why QEMU ended; empty where there is none but harmless ones.
+def complaint(lines: Iterable[str]) -> str:
+    """What says best why QEMU ended, without the program's name; empty where nothing does.
 
-    That is a failed assertion, else the last message of QEMU itself, else the last line.
+    A failed assertion, with the line before it (``error: failed to set MSR …``), comes before what
+    KVM fails at, that before QEMU's last own message, and that before any last line. That someone
+    ended it is told where there is nothing else.
     """
-    for line in reversed(lines):
+    told = _telling(lines)
+    for number, line in enumerate(told):
         if _ASSERTION.search(line):
-            return without_program(line)
-    errors = error_lines(lines)
-    own = [without_program(line) for line in lines if _PROGRAM.match(line.strip())]
-    for line in reversed(errors):
-        if line in own:
-            return line
-    return errors[-1] if errors else ""
+            return _joined(told[max(number - 1, 0) : number + 1])
+    kvm = [line for line in told if _KVM.search(line)]
+    rest = [line for line in told if not _ENDED.search(line)]
+    own = [line for line in rest if _PROGRAM.search(line)]
+    return _joined(kvm[:1] or own[-1:] or rest[-1:] or told[-1:])
+
+
+def refusal(lines: Iterable[str]) -> str:
+    """What a destination says of a stream that it does not take, in one line; empty for nothing.
+
+    QEMU tells it from the inside out: first what is wrong, then in which device that was, and at
+    last that the load failed, which says nothing new.
+    """
+    told = [line for line in _telling(lines) if _PROGRAM.search(line)]
+    told = [line for line in told if not _ENDED.search(line)]
+    telling = [line for line in told if not _LOAD_FAILED.search(line)]
+    return _joined(list(dict.fromkeys(telling or told)))
 
 
 def kvm_complaint(lines: Iterable[str]) -> str:
     """The first line in which QEMU says that KVM failed it, or empty."""
-    return next((without_program(line) for line in lines if _KVM.search(line)), "")
+    return _first(lines, _KVM.search)
 
 
 def image_complaint(lines: Iterable[str]) -> str:
     """The first line in which QEMU says that it cannot load the guest, or empty."""
-    return next((without_program(line) for line in lines if _IMAGE.search(line)), "")
+    return _first(lines, _IMAGE.search)
 
 
 def host_complaint(lines: Iterable[str]) -> str:
-    """The first line in which QEMU says that the host lacks memory, space or the like, or empty."""
-    return next((without_program(line) for line in lines if _HOST.search(line)), "")
+    """The first line in which QEMU says that the host lacks memory, space, threads or the like, or
+    empty."""
+    return _first(lines, _HOST.search)
+
+
+def ended_by(lines: Iterable[str]) -> str:
+    """The line in which QEMU says that it was sent a signal to end it, and by whom, or empty."""
+    return _first(lines, _ENDED.search)
+
+
+def _telling(lines: Iterable[str]) -> tuple[str, ...]:
+    """The lines that are neither harmless nor hints below a message, in order."""
+    told: list[str] = []
+    below = False
+    for line in lines:
+        if not line.strip():
+            continue
+        if _NOISE.search(line):
+            below = True
+        elif _PROGRAM.search(line):
+            told.append(line)
+            below = True
+        elif not (below or (told and _HINT.search(line))) or _TROUBLE.search(line):
+            told.append(line)
+            below = False
+    return tuple(told)
+
+
+def _first(lines: Iterable[str], found: Callable[[str], object]) -> str:
+    return next((without_program(line) for line in _telling(lines) if found(line)), "")
+
+
+def _joined(lines: Sequence[str]) -> str:
+    text = "; ".join(without_program(line) for line in lines if line.strip(" *"))
+    return text if len(text) <= MAXIMUM else text[: MAXIMUM - 1] + "…"

@@ -6,11 +6,11 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from matrix.errors import MonitorError
+from matrix.suites.stderr import complaint
 from matrix.vm.console import OutputReader, Tail
 from matrix.vm.monitor import Monitor
 from matrix.vm.process import Process, spawn
 from matrix.vm.session import EXIT_GRACE, monitor_arguments
-from matrix.vm.stderr import explain
 from matrix.vm.tasks import put_off_cancellation
 
 
@@ -96,5 +96,5 @@ def _with_exit(error: MonitorError, process: Process, said: Tail) -> MonitorErro
     if process.status is not None:
         how = f"signal {-process.status}" if process.status < 0 else f"status {process.status}"
         why = f"{process.argv[0]} ended with {how}"
-    told = explain(said.lines())
+    told = complaint(said.lines())
     return MonitorError(error.command, f"{why}: {told}" if told else why)

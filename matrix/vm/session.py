@@ -14,11 +14,11 @@ from typing import Any
 
 from matrix.errors import MonitorError
 from matrix.model import Ending, Launch
+from matrix.suites.stderr import complaint
 from matrix.vm.console import OutputReader, Tail
 from matrix.vm.logs import Logs
 from matrix.vm.monitor import Ahead, EventCallback, Monitor
 from matrix.vm.process import Process, spawn
-from matrix.vm.stderr import explain
 from matrix.vm.tasks import put_off_cancellation
 
 EXIT_GRACE = 1.0
@@ -354,7 +354,7 @@ class Session:
         status = self.process.status if self.process is not None else None
         if status is None:
             raise RuntimeError("QEMU has not exited")
-        told = explain(self.errors.lines())
+        told = complaint(self.errors.lines())
         program = "QEMU" if self._launch is None else self._launch.program
         if status < 0:
             name = _signal_name(-status)

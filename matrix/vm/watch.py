@@ -10,9 +10,9 @@ import asyncio
 
 from matrix.errors import MonitorError
 from matrix.model import Ending
+from matrix.suites.stderr import complaint
 from matrix.vm import cputime, registers
 from matrix.vm.session import Conclusion, Session
-from matrix.vm.stderr import explain
 from matrix.vm.tlb import TlbFlusher
 
 PATIENCE = 1.0
@@ -267,7 +267,7 @@ class Watch:
         session.run_state = str(status.get("status", "")) if isinstance(status, dict) else ""
         match session.run_state:
             case "internal-error":
-                told = explain(session.errors.lines())
+                told = complaint(session.errors.lines())
                 reason = "QEMU's run state is internal-error" + (told and f": {told}")
                 return Conclusion(Ending.INTERNAL_ERROR, reason)
             case "guest-panicked" | "shutdown":

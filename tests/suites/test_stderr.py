@@ -1,10 +1,14 @@
 import pytest
 
 from matrix.suites.stderr import (
+    MAXIMUM,
     complaint,
+    ended_by,
     error_lines,
+    host_complaint,
     image_complaint,
     kvm_complaint,
+    refusal,
     without_program,
 )
 
@@ -56,7 +60,9 @@ def test_a_failed_assertion_says_most() -> None:
         "qemu-system-x86_64: ../kvm.c:3183: f: Assertion `a' failed.",
         "Aborted (core dumped)",
     ]
-    assert complaint(lines) == "../kvm.c:3183: f: Assertion `a' failed."
+    assert complaint(lines) == (
+        "error: failed to set MSR 0x10a to 0x69; ../kvm.c:3183: f: Assertion `a' failed."
+    )
     assert kvm_complaint(lines) == "error: failed to set MSR 0x10a to 0x69"
     glib = ["**", "ERROR:../x.c:1:f: assertion failed: (a)", "Bail out! ERROR:../x.c:1:f: x"]
     assert "assertion failed" in complaint(glib[:2])
@@ -94,3 +100,130 @@ def test_kvm_that_is_only_named_has_not_failed() -> None:
 )
 def test_what_cannot_be_loaded_is_no_configuration_that_qemu_refuses(said: str) -> None:
     assert image_complaint(["hello", f"qemu-system-x86_64: {said}"]) == said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "qemu: qemu_thread_create: Resource temporarily unavailable",
+        "qemu-system-x86_64: cannot set up guest memory 'pc.ram': Cannot allocate memory",
+        "(process:5): GLib-ERROR **: 12:00:00.1: ../gmem.c:136: failed to allocate 7 bytes",
+        "qemu-system-x86_64: failed to initialize aio: Too many open files",
+    ],
+)
+def test_what_the_host_lacks(line: str) -> None:
+    assert host_complaint(["hello", "qemu-system-arm: warning: a", line]) == without_program(line)
+
+
+def test_a_warning_is_no_lack() -> None:
+    assert host_complaint(["qemu-system-arm: warning: x: Cannot allocate memory"]) == ""
+
+
+def test_who_ended_it() -> None:
+    line = "qemu-system-arm: terminating on signal 15 from pid 7 (kill)"
+    assert ended_by(["a", line]) == "terminating on signal 15 from pid 7 (kill)"
+    assert ended_by(["a"]) == ""
+
+
+ASSERTION = (
+    "qemu-system-x86_64: ../../target/i386/kvm/kvm.c:3113: kvm_buf_set_msrs: "
+    "Assertion `ret == cpu->kvm_msr_buf->nmsrs' failed."
+)
+MSR = ("qemu-system-x86_64: error: failed to set MSR 0x10a to 0x4000000", ASSERTION)
+NOISE = (
+    "module ui-ui-gtk not found, do you want to install qemu-system-gui package?",
+    "qemu-system-x86_64: warning: Machine type 'pc-i440fx-2.4' is deprecated",
+    "qemu-system-x86_64: -mon chardev=m,mode=control: warning: -mon is deprecated",
+    "",
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ((), ""),
+        (NOISE, ""),
+        (
+            ("qemu-system-x86_64: unable to find CPU model 'foo'", *NOISE),
+            "unable to find CPU model 'foo'",
+        ),
+        (
+            (
+                "/usr/bin/qemu-system-x86_64: -machine foo: unsupported machine type",
+                "Use -machine help to list supported machines",
+            ),
+            "-machine foo: unsupported machine type",
+        ),
+        (
+            MSR,
+            "error: failed to set MSR 0x10a to 0x4000000; " + ASSERTION[20:],
+        ),
+        ((ASSERTION,), ASSERTION[20:]),
+        (
+            ("KVM internal error. Suberror: 1", "emulation failure", "RAX=0 RBX=0"),
+            "KVM internal error. Suberror: 1",
+        ),
+        (
+            ("**", "ERROR:../x.c:1:f: assertion failed: (a == b)", "Bail out! ERROR:../x.c:1:f"),
+            "ERROR:../x.c:1:f: assertion failed: (a == b)",
+        ),
+        (("something odd",), "something odd"),
+        (
+            ("qemu-system-s390x: terminating on signal 15 from pid 1 (x)",),
+            "terminating on signal 15 from pid 1 (x)",
+        ),
+        (
+            ("qemu-system-s390x: why", "qemu-system-s390x: terminating on signal 15 from pid 1"),
+            "why",
+        ),
+        (("why it ended", "Use -machine help to list supported machines"), "why it ended"),
+        (("qemu-system-arm: warning: a", "and more of it"), ""),
+        (("qemu-system-arm: info: a", "qemu-system-arm: -x: 'x' is deprecated, use y"), ""),
+        (
+            ("error: kvm run failed Bad address", "RAX=0", "qemu-system-x86_64: what followed"),
+            "error: kvm run failed Bad address",
+        ),
+        (
+            ("(process:5): GLib-ERROR **: 12:00:00.1: ../gmem.c:136: failed to allocate 7 bytes",),
+            "(process:5): GLib-ERROR **: 12:00:00.1: ../gmem.c:136: failed to allocate 7 bytes",
+        ),
+    ],
+)
+def test_complaint(lines: tuple[str, ...], expected: str) -> None:
+    assert complaint(lines) == expected
+
+
+def test_an_explanation_fits_a_table() -> None:
+    assert len(complaint(("qemu-system-arm: " + "x" * 1000,))) == MAXIMUM
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            (
+                "qemu-system-riscv64: cpu: incoming version_id 5 is too old for local minimum 10",
+                "qemu-system-riscv64: error while loading state for instance 0x0 of device 'cpu'",
+                "qemu-system-riscv64: load of migration failed: Invalid argument",
+            ),
+            (
+                "cpu: incoming version_id 5 is too old for local minimum 10; "
+                "error while loading state for instance 0x0 of device 'cpu'"
+            ),
+        ),
+        (
+            ("qemu-system-arm: load of migration failed: Invalid argument: post load hook failed",),
+            "load of migration failed: Invalid argument: post load hook failed",
+        ),
+        (
+            (
+                "qemu-system-x86_64: warning: machine type is deprecated",
+                "qemu-system-x86_64: load of migration failed: Input/output error",
+            ),
+            "load of migration failed: Input/output error",
+        ),
+        ((), ""),
+    ],
+)
+def test_why_a_destination_does_not_take_a_stream(lines: tuple[str, ...], said: str) -> None:
+    assert refusal(lines) == said
