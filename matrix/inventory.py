@@ -138,6 +138,8 @@ class Host:
     """Bytes of a huge page of the default size; 0 where the kernel has none."""
     huge_pages_free: int = 0
     """How many of them nobody has reserved."""
+    memory_limit: int | None = None
+    """Bytes that control groups let this program and its guests take in all; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ A step is a list, its name first:
     ["reply", COMMAND, RETURN]  what that command returns from here on
     ["registers", TEXT, …]  what "info registers" says, in turn, again and again
     ["child"]               leaves a child process behind that ignores SIGTERM
+    ["eat", BYTES]          takes so much memory, and keeps it
     ["key", TEXT]           waits until that is typed on the console
     ["hang up"]             closes the monitor
     ["exit", STATUS]  ["abort"]  ["signal", NUMBER]
@@ -302,6 +303,9 @@ class Fake:
         if os.fork() == 0:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             time.sleep(1e6)
+
+    def do_eat(self, size: int) -> None:
+        self.eaten = bytearray(b"x") * size  # written to: zeros would cost nothing
 
     def do_key(self, text: str) -> None:
         typed = b""

@@ -4,6 +4,7 @@ Nothing heavy is imported here: ``matrix --help`` answers at once, and every com
 needs when it runs. This is the only place that catches the exception tree.
 """
 
+import errno
 import gc
 import os
 import sys
@@ -15,6 +16,12 @@ import typer
 from matrix import __version__
 from matrix.cli import guests, results
 from matrix.errors import ExitCode, MatrixError
+
+EXHAUSTED = (
+    *(errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS),
+)
+"""Errors of a host that has nothing left of something, wherever in the program they come up."""
 
 app = typer.Typer(
     name="matrix",
@@ -55,6 +62,19 @@ app.command()(results.ci)
 app.command()(results.schema)
 
 
+def lacking(error: BaseException) -> str:
+    """What the host has run out of, where that and no bug raised ``error``; else empty."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(lacking, error.exceptions)), "")
+    if isinstance(error, MemoryError):
+        return "no memory left"
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return "no thread can be started"
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
+        return str(error)
+    return ""
+
+
 def main() -> NoReturn:
     """The entry point of ``matrix`` and ``python -m matrix``."""
     # Loading makes thousands of objects that live to the end: collecting garbage among them, now
@@ -74,7 +94,10 @@ def main() -> NoReturn:
         # flush at exit from complaining about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.OK)
-    except Exception:  # noqa: BLE001 - the last resort: a bug of ours, reported as such
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, reported as such
+        if lack := lacking(error):
+            print(f"matrix: this host cannot go on: {lack}", file=sys.stderr)
+            sys.exit(ExitCode.ERROR)
         traceback.print_exc()
         print("matrix: internal error, please report it with the lines above", file=sys.stderr)
         sys.exit(ExitCode.ERROR)

@@ -33,6 +33,7 @@ from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Architecture
 from matrix.plan.firmware import choose_firmware
 from matrix.plan.planner import emulator_architecture
+from matrix.suites.stderr import host_complaint
 
 ProofKey = tuple[str, Architecture, str]
 """Installation, the guests' architecture, ``-cpu`` value."""
@@ -71,6 +72,9 @@ async def take_inventory(
     Returns:
         Emulators that are not there or cannot be asked are in ``missing``, each with the reason.
         For every CPU model wanted there is a proof, if only that there is no KVM for it.
+
+    Raises:
+        HostError: the host has no memory, threads or descriptors left.
     """
     survey = _Survey(
         {installation.name: installation for installation in installations},
@@ -118,6 +122,7 @@ class _Survey:
         self._binaries: dict[tuple[str, Architecture], KnownBinary] = {}
         self._missing: dict[tuple[str, Architecture], str] = {}
         self._proofs: dict[ProofKey, KvmProof] = {}
+        self._trouble: HostError | None = None
 
     def inventory(self, files: tuple[tuple[str, str], ...]) -> Inventory:
         """What is known, in an order that does not depend on what was asked first."""
@@ -148,6 +153,7 @@ class _Survey:
             async with asyncio.TaskGroup() as group:
                 for emulator in unknown:
                     group.create_task(self._probe(*emulator))
+            self._raise_trouble()
 
     async def find_proofs(self, wanted: Collection[Wanted]) -> None:
         """Fill in every proof that is wanted: as obvious, cached, or by running guests."""
@@ -171,6 +177,7 @@ class _Survey:
         if untried:
             async with asyncio.TaskGroup() as group:
                 tasks = {key: group.create_task(self._prove(*key)) for key in untried}
+            self._raise_trouble()
             found.update((key, task.result()) for key, task in tasks.items())
         for key, tried in tried_as.items():
             proof = found[tried]
@@ -264,6 +271,7 @@ class _Survey:
             try:
                 probed = await self._surveyors.probe(qemu, architecture, path)
             except (HostError, MonitorError) as error:
+                self._heed(error)
                 self._missing[qemu, architecture] = f"{path} cannot be asked: {error}"
                 return
         known = KnownBinary(
@@ -271,6 +279,15 @@ class _Survey:
         )
         self._binaries[qemu, architecture] = known
         self._cache.write(_binary_name(path), self._host.key, encode_binary(known))
+
+    def _heed(self, error: MatrixError) -> None:
+        """A host without memory, threads or descriptors says nothing of QEMU or KVM."""
+        if host_complaint(str(error).splitlines()):
+            self._trouble = HostError(f"this host cannot be looked at: {error}")
+
+    def _raise_trouble(self) -> None:
+        if self._trouble is not None:
+            raise self._trouble
 
     def _known(self, qemu: str, architecture: Architecture) -> KnownBinary:
         """The binary that runs guests of that architecture under KVM; KeyError where none does."""
@@ -317,6 +334,7 @@ class _Survey:
                 proof = await self._surveyors.prove(known.binary, architecture, cpu)
             except HostError as error:
                 # Not kept: it says nothing about KVM.
+                self._heed(error)
                 why = f"KVM could not be tried: {error}"
                 return KvmProof(qemu, architecture, cpu, KvmState.UNAVAILABLE, why)
         name = _proof_name(known.binary, architecture, cpu)

@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.host.cgroups import read_limits
 from matrix.host.kvm import KvmDevice, read_device
 from matrix.inventory import Host
+from matrix.vm.cgroups import read_limits
 
 CPUINFO_BYTES = 8192
 """How much of /proc/cpuinfo is read: the first CPU's entry takes 2–4 KiB, and the kernel makes up
@@ -62,6 +62,7 @@ def read_host(root: Path = Path("/"), *, device: KvmDevice | None = None) -> Hos
         userfaultfd=why_no_userfaultfd(root),
         huge_page_size=huge_page_size,
         huge_pages_free=huge_pages_free,
+        memory_limit=limits.memory_limit,
     )
     # The boot is part of it: what lies below this kernel (firmware settings, an outer hypervisor)
     # decides whether guests run, shows nowhere, and changes only with a reboot.

@@ -26,6 +26,7 @@ from matrix.migration.live import HopEnd, Injector, LiveHop
 from matrix.migration.routes import LOCALHOST, migrate_incoming
 from matrix.migration.samples import Sampler
 from matrix.model import Launch
+from matrix.vm.tasks import in_thread
 
 RETRY_AFTER = 0.01
 """Seconds: a starting QEMU tells nobody that it listens for the descriptors."""
@@ -113,7 +114,7 @@ async def _migrate(hop: LiveHop, channels: list[dict[str, object]], cpr: Path) -
         if not hop.destination.alive:
             raise MonitorError("migrate", "the destination has ended")
         try:
-            if await asyncio.to_thread(cpr.exists):
+            if await in_thread(cpr.exists):
                 await hop.source.execute("migrate", {"channels": channels})
                 return
         except MonitorError as error:

@@ -151,7 +151,13 @@ class Processes:
         except BaseException:  # a cancellation too: no QEMU stays
             await put_off_cancellation(self._close(endpoint))
             raise
+        session.ended.add_done_callback(lambda ended: self._heed(ended.result()))
         return endpoint
+
+    def _heed(self, conclusion: Conclusion) -> None:
+        """A QEMU has ended: where for the host's trouble, neither hop nor guest is to blame."""
+        if conclusion.ending is Ending.ERROR:
+            self.fail(HostError(conclusion.reason))
 
     async def connect(self, endpoint: Endpoint) -> None:
         """Connect to its monitor, and learn what its installation knows of migration.

@@ -23,6 +23,7 @@ from matrix.run.launch import UnstartableError, make_launch
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import refresh_test
 from matrix.vm.machine import Limits, run_guest
+from matrix.vm.tasks import in_thread
 
 if TYPE_CHECKING:
     from matrix.migration.chain import ChainResult
@@ -216,7 +217,8 @@ async def _refreshed(decision: Run) -> Run:
     case = decision.case
     if not case.test.dynamic:
         return decision
-    test = await asyncio.to_thread(refresh_test, case.build, case.test, max_smp=case.build.max_smp)
+    refresh = partial(refresh_test, case.build, case.test, max_smp=case.build.max_smp)
+    test = await in_thread(refresh)
     return replace(decision, case=replace(case, test=test))
 
 

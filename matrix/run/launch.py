@@ -5,11 +5,19 @@ from pathlib import Path
 from matrix.errors import HostError, SpawnError
 from matrix.inventory import Binary, Firmware, Inventory
 from matrix.model import Launch
-from matrix.plan.command import EfiBoot, device_tree_command, is_module, launch_for, machine_of
+from matrix.plan.command import (
+    EfiBoot,
+    device_tree_command,
+    is_module,
+    launch_for,
+    machine_of,
+    needs_of,
+)
 from matrix.plan.decisions import Run
 from matrix.plan.efi import DEVICE_TREE_NAME, SCRIPT_NAME, is_direct, partition_of
 from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.kvmtool import launch_kvmtool
+from matrix.plan.memory import MIB
 from matrix.plan.planner import emulator_architecture, firmware_for
 from matrix.results.files import host_errors
 from matrix.suites.files import read_text
@@ -35,10 +43,13 @@ async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> L
 
     Raises:
         SuiteError: the build is no longer readable.
-        UnstartableError: QEMU cannot be told the folder; QEMU, firmware or kvmtool are gone.
+        UnstartableError: QEMU cannot be told the folder; QEMU, firmware or kvmtool are gone; the
+            guest is larger than the control group lets it be.
         HostError: the folder cannot be written.
     """
     case = decision.case
+    if why := _too_large(decision, inventory.host.memory_limit):
+        raise UnstartableError(why)
     if case.build.target == KVMTOOL:
         return _kvmtool(decision, inventory, directory)
     binary = _binary(decision, inventory)
@@ -52,6 +63,20 @@ async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> L
                 f"as {initrd!r} is; put the run elsewhere (-o)"
             )
     return launch_for(case, binary, decision.accelerator, initrd=initrd, efi_boot=efi_boot)
+
+
+def _too_large(decision: Run, limit: int | None) -> str:
+    """Why the guest's memory can never be had here; empty where it can. The kernel would kill QEMU
+    in the middle of the test."""
+    case = decision.case
+    kvmtool = case.build.target == KVMTOOL
+    memory = decision.memory if kvmtool else needs_of(case).guest_memory
+    if limit is None or memory <= limit:
+        return ""
+    return (
+        f"the host cannot run it: its memory is {memory // MIB} MiB, and the control group's limit "
+        f"is {limit // MIB} MiB"
+    )
 
 
 def _kvmtool(decision: Run, inventory: Inventory, directory: Path) -> Launch:

@@ -22,6 +22,7 @@ from matrix.model import (
 from matrix.patterns import late
 from matrix.suites.stderr import (
     complaint,
+    ended_by,
     error_lines,
     host_complaint,
     image_complaint,
@@ -137,6 +138,16 @@ class _End:
         text = f"{what}: {_short(said)}" if said else what
         return Judgement(Verdict.CRASH, _sentence(text, self.failures(), self.doubt_clause()))
 
+    def host_trouble(self) -> Judgement | None:
+        """The host's failure, by what QEMU said at its end; None where it said nothing of it."""
+        lines = self.outcome.stderr_tail
+        if said := host_complaint(lines):
+            return Judgement(Verdict.ERROR, f"the host cannot run it: {_short(said)}")
+        if (said := ended_by(lines)) and said == complaint(lines):
+            reason = f"{self.program} was ended from outside: {_short(said)}"
+            return Judgement(Verdict.ERROR, reason)
+        return None
+
     def doubt_clause(self) -> str:
         """That KVM was in doubt before, where it was."""
         return f"KVM failed its proof on this host: {_short(self.doubt)}" if self.doubt else ""
@@ -184,10 +195,10 @@ def _refused(end: _End) -> Judgement:
     But a guest that cannot be loaded, a host without memory, and a KVM in doubt are not opinions.
     """
     lines = end.outcome.stderr_tail
+    if trouble := end.host_trouble():
+        return trouble
     if said := kvm_complaint(lines) if end.doubt else "":
         return end.crash("KVM failed before the guest started", said)
-    if said := host_complaint(lines):
-        return Judgement(Verdict.ERROR, f"the host cannot run it: {_short(said)}")
     if said := image_complaint(lines):
         return Judgement(Verdict.ERROR, f"{end.program} cannot load it: {_short(said)}")
     if said := complaint(lines) or end.outcome.reason:
@@ -198,6 +209,8 @@ def _refused(end: _End) -> Judgement:
 
 
 def _killed(end: _End) -> Judgement:
+    if trouble := end.host_trouble():  # QEMU aborts where it gets no thread
+        return trouble
     number = end.outcome.signal or 0
     hint = next((hint for signal, hint in _SIGNAL_HINTS.items() if signal == number), "")
     what = f"{end.program} was killed by {_signal_name(number)}" + (f" ({hint})" if hint else "")
@@ -257,6 +270,8 @@ def _exited(end: _End) -> Judgement:
 
 def _qemu_failed(end: _End, status: int) -> Judgement:
     """QEMU gave up while the guest ran."""
+    if trouble := end.host_trouble():
+        return trouble
     lines = end.outcome.stderr_tail
     said = (kvm_complaint(lines) if end.on_kvm else "") or complaint(lines)
     return end.crash(f"{end.program} failed with exit status {status}", said)
@@ -265,6 +280,8 @@ def _qemu_failed(end: _End, status: int) -> Judgement:
 def _unreported(end: _End) -> Judgement:
     """QEMU ended as if switched off, and the guest had not given its verdict."""
     shutdown = end.outcome.shutdown_reason
+    if shutdown == "host-signal" and (trouble := end.host_trouble()):
+        return trouble
     if shutdown == "guest-reset":
         what = "the guest reset (or triple-faulted) without reporting a status"
     elif shutdown == "guest-shutdown":

@@ -42,6 +42,8 @@ class Process:
     def __init__(self, popen: subprocess.Popen[bytes], argv: tuple[str, ...]) -> None:
         self.argv = argv
         self.pid = popen.pid
+        self.killed = False
+        """We have sent it SIGKILL."""
         self._popen = popen
         self._loop = asyncio.get_running_loop()
         self._exit: asyncio.Future[int] = self._loop.create_future()
@@ -71,6 +73,7 @@ class Process:
     def kill_group(self, number: signal.Signals) -> None:
         """Send a signal to the process and all that it started; nothing if it has ended."""
         if not self._exit.done():
+            self.killed |= number is signal.SIGKILL
             with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.killpg(self.pid, number)
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from matrix.errors import MonitorError
 from matrix.model import Ending, Launch
-from matrix.suites.stderr import complaint
+from matrix.suites.stderr import complaint, host_complaint
+from matrix.vm.cgroups import oom_kills
 from matrix.vm.console import OutputReader, Tail
 from matrix.vm.logs import Logs
 from matrix.vm.monitor import Ahead, EventCallback, Monitor
@@ -27,6 +28,8 @@ LAST_WORDS = 2.0
 """Seconds to hear out the monitor of a QEMU that has exited: what it said lies in the socket."""
 CANNOT_EXECUTE = (126, 127)
 """Exit statuses of a wrapper script or of the dynamic loader that find no program to run."""
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""Statuses of a QEMU that was killed, and of a wrapper script around one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Session:
         self._begun = time.monotonic()
         self._over: float | None = None
         self._waited = 0.0
+        self._oom_kills = oom_kills()
         self._on_console = on_console
         self._logs = logs
         self._logs_are_ours = logs is None
@@ -354,8 +358,14 @@ class Session:
         status = self.process.status if self.process is not None else None
         if status is None:
             raise RuntimeError("QEMU has not exited")
-        told = complaint(self.errors.lines())
+        lines = self.errors.lines()
+        told = complaint(lines)
         program = "QEMU" if self._launch is None else self._launch.program
+        if status in KILLED and self._out_of_memory():
+            what = f"the host ran out of memory: the kernel's OOM killer killed {program}"
+            return Conclusion(Ending.ERROR, what)
+        if (status < 0 or not self.started) and (said := host_complaint(lines)):
+            return Conclusion(Ending.ERROR, f"the host cannot run it: {said}")
         if status < 0:
             name = _signal_name(-status)
             what = f"{program} was killed by {name}"
@@ -368,6 +378,11 @@ class Session:
             return Conclusion(Ending.ERROR, told)
         default = f"{program} exited with status {status} before its guest was started"
         return Conclusion(Ending.REFUSED, told or default)
+
+    def _out_of_memory(self) -> bool:
+        """Whether the kernel has killed processes of ours since the start, and we not this one."""
+        killed = self.process is not None and self.process.killed
+        return not killed and oom_kills() > self._oom_kills
 
     def _conclude(self, conclusion: Conclusion) -> None:
         if not self.ended.done():

@@ -1,7 +1,7 @@
 """Waiting without leaks: tasks end with their owner, cancellation does not cut cleanup short."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -42,3 +42,13 @@ async def put_off_cancellation(work: Coroutine[Any, Any, T] | asyncio.Future[T])
             task.exception()  # seen, lest asyncio complains that nobody looked
         raise cancelled
     return task.result()
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """What ``work`` returns, without blocking the event loop where the host has a thread for it."""
+    try:
+        return await asyncio.to_thread(work)
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+    return work()

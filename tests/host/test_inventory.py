@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from matrix.errors import HostError, MonitorError, Place, Problem, SuiteError
+from matrix.errors import HostError, MonitorError, Place, Problem, SpawnError, SuiteError
 from matrix.host.cache import Cache
 from matrix.host.installations import Installation
 from matrix.host.inventory import take_inventory
@@ -316,6 +316,12 @@ def test_an_emulator_missing_in_path_says_what_to_install(
     assert "install qemu-system-" in why
 
 
+def test_a_host_without_processes_says_nothing_of_qemu(take: Take, fakes: Fakes) -> None:
+    fakes.failure = SpawnError(("qemu",), "Resource temporarily unavailable")
+    with pytest.raises(HostError, match="this host cannot be looked at: cannot start qemu"):
+        take(PLAIN)
+
+
 def test_an_emulator_that_cannot_be_asked(take: Take, fakes: Fakes, directory: Path) -> None:
     fakes.failure = MonitorError("connect", "libglib.so: cannot open shared object file")
     ((_, _, why),) = take(PLAIN).missing
@@ -329,7 +335,7 @@ def test_an_emulator_that_cannot_be_asked(take: Take, fakes: Fakes, directory: P
 
 def test_a_proof_that_the_host_prevents_is_not_kept(take: Take, fakes: Fakes) -> None:
     take(Wanted("mine", X86))
-    fakes.failure = HostError("no temporary folder: No space left on device")
+    fakes.failure = HostError("no temporary folder: Permission denied")
     (proof,) = take(PLAIN).proofs
     assert proof.state is KvmState.UNAVAILABLE
     assert proof.reason == f"KVM could not be tried: {fakes.failure}"

@@ -156,6 +156,17 @@ def test_a_source_that_dies_loses_the_guest(
     assert chains.hops[0].outcome is HopOutcome.LOST
 
 
+@pytest.mark.parametrize("side", ["migrate", "migrate-incoming"])
+def test_a_side_that_dies_for_want_of_threads_is_the_hosts_trouble(
+    chains: Chains, make_fake: MakeFake, once: Migration, side: str
+) -> None:
+    lacks = [["stderr", "qemu: qemu_thread_create: Resource temporarily unavailable\n"], ["abort"]]
+    script = {"cont": [["stdout", "begin\n"], FOREVER], "before": {side: lacks}}
+    result = chains.run(Request(once, make_fake(**script)))
+    assert result.outcome.ending is Ending.ERROR
+    assert "qemu_thread_create: Resource temporarily unavailable" in result.outcome.reason
+
+
 def test_a_guest_that_ends_during_a_hop_has_ended(
     chains: Chains, make_fake: MakeFake, once: Migration
 ) -> None:

@@ -73,6 +73,13 @@ def test_plain_builds_get_their_environment(world: World) -> None:
     assert "QEMU_ACCEL=tcg\n" in (world.directory / "environment").read_text()
 
 
+def test_a_guest_larger_than_the_control_group_is_not_started(world: World) -> None:
+    host = replace(world.inventory.host, memory_limit=2**26)
+    world.inventory = replace(world.inventory, host=host)
+    with pytest.raises(UnstartableError, match=r"128 MiB, and .* limit is 64 MiB"):
+        world.launch(X86)
+
+
 def test_x86_cannot_have_its_environment_in_a_path_with_a_blank(tmp_path: Path) -> None:
     (tmp_path / "my runs").mkdir()
     world = World(tmp_path / "my runs")

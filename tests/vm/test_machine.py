@@ -98,6 +98,13 @@ def test_refused_without_a_word(run_fake: RunFake, status: int) -> None:
     assert outcome.reason == f"QEMU exited with status {status} before its guest was started"
 
 
+@pytest.mark.parametrize("end", [["abort"], ["exit", 1]])
+def test_a_host_without_threads_or_memory(run_fake: RunFake, end: list[Any]) -> None:
+    said = "qemu_thread_create: Resource temporarily unavailable"
+    outcome = run_fake(start=[["stderr", f"qemu: {said}\n"], end])
+    assert (outcome.ending, outcome.reason) == (Ending.ERROR, f"the host cannot run it: {said}")
+
+
 def test_refused_after_the_greeting(run_fake: RunFake) -> None:
     outcome = run_fake(errors={"cont": ["GenericError", "no guest"]}, ignore=["TERM"])
     assert outcome.ending is Ending.ERROR

@@ -4,6 +4,7 @@ Files and their meaning: Linux, Documentation/admin-guide/cgroup-v2.rst and cgro
 scheduler/sched-bwc.rst. A limit of any ancestor holds too, so every level up to the mount counts.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,15 @@ class Limits:
     """CPUs' worth of time."""
     memory: int | None = None
     """Bytes that may still be taken."""
+    memory_limit: int | None = None
+    """Bytes that may be taken in all."""
 
 
 def read_limits(root: Path = Path("/")) -> Limits:
     """The limits of this process, read below ``root``; files that are absent limit nothing."""
     cpus: list[float] = []
     memory: list[int] = []
+    memory_limits: list[int] = []
     for version, controllers, directory in _groups(root):
         if version == 1:
             if "cpu" in controllers:
@@ -30,10 +34,39 @@ def read_limits(root: Path = Path("/")) -> Limits:
             if "memory" in controllers:
                 names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
                 memory += _memory_left(directory, names)
+                memory_limits += _numbers(directory / names[0])
         else:
             cpus += _cpus_v2(directory)
             memory += _memory_left(directory, ("memory.max", "memory.current", "inactive_file"))
-    return Limits(min(cpus, default=None), min(memory, default=None))
+            memory_limits += _numbers(directory / "memory.max")
+    return Limits(
+        min(cpus, default=None), min(memory, default=None), min(memory_limits, default=None)
+    )
+
+
+def oom_kills(root: Path = Path("/")) -> int:
+    """How many processes the kernel has killed for want of memory in this process's group.
+
+    Counted before the signal is sent (mm/oom_kill.c, __oom_kill_process). Where no group tells, of
+    the whole host (/proc/vmstat); 0 where nothing does.
+    """
+    for line in _lines(_oom_file(root)):
+        name, _, value = line.partition(" ")
+        if name == "oom_kill" and value.isdigit():
+            return int(value)
+    return 0
+
+
+@functools.cache
+def _oom_file(root: Path) -> Path:
+    """The file with the counter. The first group is our own, of which version 1 counts alone."""
+    for version, controllers, directory in _groups(root):
+        name = "memory.events" if version == 2 else "memory.oom_control"
+        if version == 2 or "memory" in controllers:
+            text = "\n".join(_lines(directory / name))
+            if "oom_kill " in text:  # "oom_kill_disable" is another matter
+                return directory / name
+    return root / "proc/vmstat"
 
 
 def _groups(root: Path) -> Iterator[tuple[int, frozenset[str], Path]]:
@@ -103,6 +136,11 @@ def _memory_left(directory: Path, names: tuple[str, str, str]) -> list[int]:
         if name == cache_name and value.isdigit():
             cache = int(value)
     return [max(0, limit - max(0, usage - cache))]
+
+
+def _numbers(path: Path) -> list[int]:
+    number = _number(path)
+    return [] if number is None else [number]
 
 
 def _number(path: Path) -> int | None:

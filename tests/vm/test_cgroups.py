@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from matrix.host.cgroups import Limits, read_limits
+import pytest
+
+from matrix.vm.cgroups import Limits, oom_kills, read_limits
 
 MIB = 2**20
 V2_MOUNT = "35 25 0:30 {root} /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -34,7 +36,7 @@ def test_version_2_takes_the_tightest_level(tmp_path: Path) -> None:
             "sys/fs/cgroup/user.slice/job/memory.current": "5\n",
         },
     )
-    assert read_limits(tmp_path) == Limits(cpus=1.5, memory=400 * MIB)
+    assert read_limits(tmp_path) == Limits(cpus=1.5, memory=400 * MIB, memory_limit=800 * MIB)
 
 
 def test_version_2_in_a_container_whose_mount_shows_its_own_group(tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_version_1_reads_each_controller_where_it_is_mounted(tmp_path: Path) -> 
             "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
         },
     )
-    assert read_limits(tmp_path) == Limits(cpus=None, memory=200 * MIB)
+    assert read_limits(tmp_path) == Limits(cpus=None, memory=200 * MIB, memory_limit=300 * MIB)
 
 
 def test_a_group_over_its_limit_leaves_nothing(tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ def test_a_group_over_its_limit_leaves_nothing(tmp_path: Path) -> None:
             "sys/fs/cgroup/job/memory.current": "200",
         },
     )
-    assert read_limits(tmp_path) == Limits(memory=0)
+    assert read_limits(tmp_path) == Limits(memory=0, memory_limit=100)
 
 
 def test_garbage_limits_nothing(tmp_path: Path) -> None:
@@ -95,3 +97,39 @@ def test_garbage_limits_nothing(tmp_path: Path) -> None:
         },
     )
     assert read_limits(tmp_path) == Limits()
+
+
+V1_MEMORY = "30 25 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+
+
+@pytest.mark.parametrize(
+    ("mount", "group", "file", "text"),
+    [
+        (V2_MOUNT.format(root="/"), "0::/job", "job/memory.events", "oom 9\noom_kill 3\n"),
+        (
+            V1_MEMORY,
+            "4:memory:/job",
+            "memory/job/memory.oom_control",
+            "oom_kill_disable 0\noom_kill 3\n",
+        ),
+    ],
+)
+def test_how_many_the_oom_killer_killed(
+    tmp_path: Path, mount: str, group: str, file: str, text: str
+) -> None:
+    write(
+        tmp_path,
+        {
+            "proc/self/mountinfo": mount,
+            "proc/self/cgroup": f"{group}\n",
+            "proc/vmstat": "nr_free_pages 5\noom_kill 40\n",
+            f"sys/fs/cgroup/{file}": text,
+        },
+    )
+    assert oom_kills(tmp_path) == 3
+
+
+def test_without_a_group_the_whole_host_tells(tmp_path: Path) -> None:
+    assert oom_kills(tmp_path / "nothing") == 0
+    write(tmp_path, {"proc/vmstat": "nr_free_pages 5\noom_kill 40\n"})
+    assert oom_kills(tmp_path) == 40
