@@ -163,6 +163,8 @@ class Build:
     revision: str = ""
     max_smp: int = 8
     """vCPUs that ``$MAX_SMP`` stood for when its tests were read."""
+    standalone: bool = False
+    """A folder of standalone tests; ``images`` is where what they carry is unpacked."""
     addr2line: str = ""
     """Program of the build's toolchain that resolves addresses (ADDR2LINE), empty for unknown."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matrix.errors import NothingSelected, Problem, UsageError
+from matrix.host.cache import cache_directory
 from matrix.host.hostfile import HostFile, load_host_file
 from matrix.host.installations import Installation, installations
 from matrix.host.inventory import take_inventory, unheard
@@ -22,6 +23,7 @@ from matrix.run.options import Selection
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.model import Scenario
 from matrix.suites.build import builtin_build, read_build
+from matrix.suites.standalone import is_standalone, read_standalone
 from matrix.suites.unittests import read_tests
 
 log = logging.getLogger(__name__)
@@ -262,7 +264,7 @@ class _Builds:
                 if not path.exists():
                     where = Build(architecture, str(path), str(path))
                     return SuiteTests(where, unavailable=f"no build at {path}")
-                build = read_build(path, architecture)
+                build = _read_build(path, architecture)
             build = replace(build, max_smp=max_smp)
             return SuiteTests(build, read_tests(build, max_smp=max_smp, on_warning=self._warn))
 
@@ -285,6 +287,12 @@ class _Builds:
         if warning not in self._warned:
             self._warned.add(warning)
             log.warning("warning: %s", warning)
+
+
+def _read_build(path: Path, architecture: Architecture) -> Build:
+    if is_standalone(path):
+        return read_standalone(path, architecture, cache_directory().parent / "standalone")
+    return read_build(path, architecture)
 
 
 def names(architecture: Architecture) -> tuple[str, ...]:

@@ -46,8 +46,9 @@ class SuiteSection(Section):
     kind: Kinds = Field(description="How the suite is laid out and read.")
     build: Text | None = Field(
         None,
-        description="'builtin' for the embedded guests, or the path of a build directory, "
-        "relative to this file. {arch} and ${VARIABLE} are filled in. Left out, it is the host's: "
+        description="'builtin' for the embedded guests, or the path of a build directory or of a "
+        "folder of standalone tests, relative to this file. {arch} and ${VARIABLE} are filled in. "
+        "Left out, it is the host's: "
         "--build, the host file's builds, or $KVM_UNIT_TESTS/ARCH.",
     )
     tests: Texts | None = Field(

@@ -77,7 +77,10 @@ def read_config(directory: Path) -> Config:
         raise SuiteError([Problem(Place(str(directory)), message, allowed)])
     if not is_file(path):
         message = f"has no {CONFIG_NAME}, so it is not a kvm-unit-tests build"
-        allowed = "run ./configure and make there, or name the directory where they were run"
+        allowed = (
+            "run ./configure and make there, or name the directory where they were run,"
+            " or one with what `make standalone` leaves"
+        )
         raise SuiteError([Problem(Place(str(directory)), message, allowed)])
     return parse_config(read_text(path), str(path))
 

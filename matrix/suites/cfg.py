@@ -77,6 +77,11 @@ def parse_sections(text: str, file: str) -> Parsed:
     return Parsed(tuple(parser.sections), tuple(parser.problems), tuple(parser.ignored))
 
 
+def is_name(text: str) -> bool:
+    """Whether a test can have that name: it is part of ids, and of files' names."""
+    return bool(_NAME.fullmatch(text)) and text not in {".", ".."}
+
+
 class _Parser:
     """Collects sections and Problems, so that all of a file's mistakes are told at once."""
 
@@ -117,7 +122,7 @@ class _Parser:
             self._problem(place, "the section's name has no end", "[name]")
             return
         name = match[1].strip()
-        if not _NAME.fullmatch(name) or name in {".", ".."}:
+        if not is_name(name):
             message = f"{name!r} cannot be a test's name"
             self._problem(place, message, "a name has no blanks and no slashes")
             return

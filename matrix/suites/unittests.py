@@ -6,7 +6,7 @@ wrong.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,8 +14,9 @@ from typing import TypeVar
 from matrix.errors import Place, Problem, SuiteError
 from matrix.model import Architecture, Build, Test
 from matrix.suites.build import CONFIGURE_NAMES, TESTS_NAME, read_config, unittests_file
-from matrix.suites.cfg import Entry, Section, parse_sections
+from matrix.suites.cfg import Entry, Parsed, Section, is_name, parse_sections
 from matrix.suites.config import CONFIG_NAME, Config
+from matrix.suites.expansion import expand_words, is_true
 from matrix.suites.files import is_file, read_text
 from matrix.suites.shell import (
     ShellAnswer,
@@ -24,6 +25,7 @@ from matrix.suites.shell import (
     ShellRequest,
     evaluate,
 )
+from matrix.suites.standalone import read_scripts, script_variables
 from matrix.suites.words import WordsError, needs_shell, split_words
 
 NO_TIMEOUT = 7 * 86400.0
@@ -75,7 +77,8 @@ def refresh_test(build: Build, test: Test, *, max_smp: int) -> Test:
     Raises:
         SuiteError: the file is no longer readable, or no longer has the test.
     """
-    for fresh in _read(build, max_smp, test.name.removesuffix("_PV"), _unheard):
+    section = test.name if build.standalone else test.name.removesuffix("_PV")
+    for fresh in _read(build, max_smp, section, _unheard):
         if fresh.name == test.name:
             return fresh
     message = f"test {test.name!r} is no longer in {TESTS_NAME}"
@@ -87,26 +90,51 @@ def _read(
 ) -> tuple[Test, ...]:
     """All tests, or those of the section ``only``."""
     config = _config(build)
-    path = unittests_file(build, config)
-    parsed = parse_sections(read_text(path), str(path))
+    parsed, unreadable = _parsed(build, config, only)
     sections, problems = parsed.sections, list(parsed.problems)
     if build.builtin:
         problems += parsed.ignored
     if only is not None:
         sections = tuple(section for section in sections if section.name == only)
     values = _evaluate(build, config, sections, max_smp, problems)
+    ignored = [] if build.builtin else list(parsed.ignored)
     tests: list[Test] = []
     for section in sections:
-        test = _Reader(build, section, values, problems).test()
+        own: list[Problem] = []
+        test = _Reader(build, section, values, own).test()
+        if own and build.standalone:  # a file of its own: it takes no other test away
+            test = replace(test, unsupported=f"its script cannot be read: {own[0].message}")
+            ignored += own
+        else:
+            problems += own
         tests += [test, *_protected(build, config, test)]
+    tests += unreadable
     if problems:
         raise SuiteError(problems)
-    for ignored in () if build.builtin else parsed.ignored:
-        on_warning(ignored)
+    for warning in ignored:
+        on_warning(warning)
     return tuple(_with_image_checked(test) for test in tests)
 
 
+def _parsed(build: Build, config: Config, only: str | None) -> tuple[Parsed, list[Test]]:
+    """The sections, and tests of which nothing but their names can be read."""
+    if not build.standalone:
+        path = unittests_file(build, config)
+        return parse_sections(read_text(path), str(path)), []
+    found = list(read_scripts(build, only))
+    sections = tuple(each for each in found if isinstance(each, Section))
+    problems = [each for each in found if isinstance(each, Problem)]
+    unreadable = [
+        Test(Path(each.place.file).name, "", unsupported=f"its script {each.message}")
+        for each in problems
+        if is_name(Path(each.place.file).name)
+    ]
+    return Parsed(sections, ignored=tuple(problems)), unreadable
+
+
 def _config(build: Build) -> Config:
+    if build.standalone:
+        return script_variables(build)
     directory = Path(build.directory)
     if build.builtin and not is_file(directory / CONFIG_NAME):
         return Config(str(directory / CONFIG_NAME), {}, {})
@@ -140,7 +168,7 @@ def _evaluate(
         if entry.key == "disabled_if" and _COMMENT.sub("", entry.value).strip():
             pending.append((entry, ShellKind.CONDITION))
         elif entry.key in _WORD_KEYS:
-            if needs_shell(entry.value) and not build.builtin:
+            if build.standalone or (needs_shell(entry.value) and not build.builtin):
                 pending.append((entry, ShellKind.WORDS))
             else:
                 values[entry.place] = _split(entry, problems)
@@ -149,8 +177,10 @@ def _evaluate(
             Problem(entry.place, "the embedded guests have no conditions") for entry, _ in pending
         ]
         return values
-    requests = [ShellRequest(kind, entry.value) for entry, kind in pending]
     variables = {**config.values, "MAX_SMP": str(max_smp)}
+    if build.standalone:
+        return values | {entry.place: _expanded(entry, kind, variables) for entry, kind in pending}
+    requests = [ShellRequest(kind, entry.value) for entry, kind in pending]
     try:
         answers = evaluate(requests, directory=Path(build.directory), variables=variables)
     except ShellError as error:
@@ -160,6 +190,16 @@ def _evaluate(
     for (entry, kind), answer in zip(pending, answers, strict=True):
         values[entry.place] = _answered(entry, kind, answer, problems)
     return values
+
+
+def _expanded(entry: Entry, kind: ShellKind, variables: Mapping[str, str]) -> _Value:
+    """The value without a shell; what takes one is the test's own trouble."""
+    try:
+        if kind is ShellKind.CONDITION:
+            return _Value(status=0 if is_true(entry.value, variables) else 1)
+        return _Value(expand_words(entry.value, variables))
+    except ValueError as error:
+        return _Value(failed=f"its {entry.key} cannot be evaluated: {error}")
 
 
 def _split(entry: Entry, problems: list[Problem]) -> _Value:
@@ -327,7 +367,7 @@ def _protected(build: Build, config: Config, test: Test) -> tuple[Test, ...]:
     kvm-unit-tests derives them: ``NAME_PV`` from the image ``.pv.bin`` beside ``.elf``; not for
     tests that are TCG only or migrate.
     """
-    if build.architecture is not Architecture.S390X or build.builtin:
+    if build.architecture is not Architecture.S390X or build.builtin or build.standalone:
         return ()
     if test.accelerator == "tcg" or any("migration" in group for group in test.groups):
         return ()

@@ -1,5 +1,7 @@
 """Builds of other kinds, through the whole command: UEFI applications, kvmtool, symbols."""
 
+import base64
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -134,3 +136,44 @@ def test_builds_are_found_by_every_name_of_their_architecture(
     assert (done.returncode, done.stderr) == (0, "")
     assert "fake.one.x86_64" in done.stdout
     assert "no build" not in done.stdout
+
+
+STANDALONE = """#!/usr/bin/env bash
+export KUT_STANDALONE=yes
+export ARCH=x86_64
+bin=`mktemp`
+base64 -d << 'BIN_EOF' | zcat > $bin || exit 2
+{image}BIN_EOF
+function run()
+{{
+    local testname="$1"
+    local groups="$2"
+    local smp="$3"
+    local kernel="$4"
+    local opts="$5"
+}}
+touch executed
+run {name} '' 1 $bin -append\\ {name}
+"""
+
+
+def test_standalone_tests(world: Any, scripts: Any) -> None:
+    world.suite(one=scripts.passing(), two=scripts.failing("two"))
+    (world.root / "build/config.mak").unlink()
+    folder = world.root / "build"
+    image = base64.encodebytes(gzip.compress(GUEST.read_bytes())).decode()
+    for name in ("one", "two"):
+        (folder / name).write_text(STANDALONE.format(name=name, image=image))
+    (folder / "cut").write_text((folder / "one").read_text().partition("BIN_EOF\nfunction")[0])
+    done = world.matrix_run()
+    assert done.returncode == 1
+    assert world.verdicts() == {"one": "pass", "two": "fail", "cut": "skip"}
+    assert done.stderr == (
+        f"warning: {folder}/cut:5: cannot be read: the file that begins here has no BIN_EOF;"
+        " make standalone writes such scripts\n"
+    )
+    assert not (world.root / "executed").exists()
+    (case,) = [case for case in world.results()["cases"] if case["test"] == "one"]
+    (kernel,) = (world.root / "cache").glob("standalone/*/one.*")
+    assert kernel.read_bytes() == GUEST.read_bytes()
+    assert str(kernel) in Path(case["command"]).read_text()

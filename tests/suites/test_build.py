@@ -109,7 +109,8 @@ def test_another_architecture_than_expected(tmp_path: Path) -> None:
 def test_no_build_at_all(tmp_path: Path) -> None:
     assert problem_of(tmp_path) == (
         "DIR: has no config.mak, so it is not a kvm-unit-tests build; "
-        "run ./configure and make there, or name the directory where they were run"
+        "run ./configure and make there, or name the directory where they were run,"
+        " or one with what `make standalone` leaves"
     )
     message = "DIR: no such directory; name a kvm-unit-tests build directory"
     assert problem_of(tmp_path / "none") == message
