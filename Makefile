@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTEST_JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check guests docs benchmarks qemu compilers postgresql chromium clean
+.PHONY: help run test ten-times check guests docs benchmarks qemu compilers postgresql chromium clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ run: $(READY) qemu ## boot the embedded guests on every architecture (scenarios/
 
 test: $(READY) qemu postgresql chromium ## run the test suite, on real QEMU
 	$(BIN)/pytest -n $(PYTEST_JOBS) --dist loadgroup -q
+
+ten-times: $(READY) qemu postgresql chromium ## run the test suite ten times; every other time beside busy loops
+	$(BIN)/python tests/ten_times.py
 
 check: $(READY) compilers ## ruff, mypy, import-linter, clang-format, and the guests' reproducibility
 	$(BIN)/ruff check
