@@ -41,8 +41,11 @@ def write_build(tmp_path: Path) -> BuildWriter:
 
 @pytest.fixture(scope="session")
 def recordings() -> Path:
-    """Data of real kvm-unit-tests runs, which only some working copies have beside them."""
+    """Configurations and logs of real kvm-unit-tests runs, where they lie beside the working copy.
+
+    They are under the GPL and no part of this project; ``data/recorded`` has what is told by them.
+    """
     path = Path(__file__).parents[2] / "../shared/kvm-unit-tests"
     if not path.is_dir():
-        pytest.skip("the recorded kvm-unit-tests runs are not here")
+        pytest.skip(f"{path.name}' unittests.cfg, under the GPL, is not in this project")
     return path.resolve()
