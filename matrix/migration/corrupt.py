@@ -9,19 +9,17 @@ import asyncio
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from matrix.errors import HostError, MonitorError
+from matrix.errors import MonitorError
+from matrix.migration.folder import LONGEST_PATH, private_folder
 from matrix.vm.monitor import Monitor
 
 CHANGED_BITS = 0x55
 """What is flipped: half of the byte's bits, so that no value comes out as it was."""
 TIMEOUT = 20.0
 """Seconds for the whole conversation."""
-LONGEST_PATH = 107
-"""Bytes in the address of a unix socket (sun_path in unix(7), without its closing zero)."""
 LONGEST_REPLY = 4096
 SOCKET = "gdb.sock"
 _COMMAND = "gdbserver"
@@ -38,10 +36,10 @@ async def corrupt(monitor: Monitor, address: int, *, directory: Path) -> None:
         monitor: of the QEMU that runs the guest.
         address: physical, as the guest's machine has it; of RAM.
         directory: where the socket is made while it is needed; it exists and we may write there.
-            One whose path is too long for a socket is spared: the temporary folder has it then.
+            Where its path is too long for a socket, a private folder has that.
 
     Raises:
-        HostError: the temporary folder's path is too long, too.
+        HostError: no folder for temporary files has a path that is short enough.
         MonitorError: the guest does not run, QEMU has no gdbstub, refuses the address, or does not
             answer.
     """
@@ -101,9 +99,7 @@ def _socket_in(directory: Path) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         path = str(directory.absolute() / SOCKET)
         if len(os.fsencode(path)) > LONGEST_PATH:
-            path = str(Path(stack.enter_context(tempfile.TemporaryDirectory()), SOCKET))
-        if len(os.fsencode(path)) > LONGEST_PATH:
-            raise HostError(f"{path}: longer than the {LONGEST_PATH} bytes that a socket may have")
+            path = str(stack.enter_context(private_folder()) / SOCKET)
         Path(path).unlink(missing_ok=True)
         try:
             yield path

@@ -10,16 +10,26 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
+
+from matrix.errors import HostError
 
 PREFIX = "matrix-"
 LOCK = "owner.lock"
 
+LONGEST_PATH = 107
+"""Bytes in the address of a unix socket (sun_path in unix(7), without its closing zero)."""
+ROOM = 48
+"""Bytes of it for the folder's own name, and that of a socket in it."""
+OTHERS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - mkdtemp(3) is safe there
+"""Parents where that of the user's choice has too long a path."""
+
 
 class PrivateFolder:
-    """A folder of ours alone (0700), under the host's folder for temporary files."""
+    """A folder of ours alone (0700), under the host's folder for temporary files, or another where
+    the path of that is too long for a socket."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
@@ -30,10 +40,12 @@ class PrivateFolder:
         """A new one.
 
         Raises:
+            HostError: no folder for temporary files has a path that is short enough for sockets.
             OSError: it cannot be made.
         """
-        remove_stale(tempfile.gettempdir())
-        path = Path(tempfile.mkdtemp(prefix=PREFIX))
+        parent = short_parent(tempfile.gettempdir())
+        remove_stale(parent)
+        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         try:
             return cls(path, _locked(path))
         except OSError:
@@ -49,12 +61,32 @@ class PrivateFolder:
         self._lock = -1
 
 
+def short_parent(wanted: str, others: Sequence[str] = OTHERS) -> str:
+    """``wanted``, or the first of ``others`` that can be written where its path is too long.
+
+    Raises:
+        HostError: there is none.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    places = [wanted, *others]
+    if runtime.startswith("/"):
+        places.insert(1, runtime)
+    for number, place in enumerate(places):
+        fits = len(os.fsencode(place)) + ROOM <= LONGEST_PATH
+        if fits and (number == 0 or os.access(place, os.W_OK | os.X_OK)):
+            return place
+    raise HostError(
+        f"{wanted}: its path is too long for the sockets of a migration ({LONGEST_PATH - ROOM} "
+        "bytes at most); set TMPDIR to a shorter one"
+    )
+
+
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
     """A private folder for as long as the body takes.
 
     Raises:
-        OSError: it cannot be made.
+        HostError, OSError: as :meth:`PrivateFolder.make`.
     """
     folder = PrivateFolder.make()
     try:

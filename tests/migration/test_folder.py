@@ -1,14 +1,23 @@
 """Private folders, and what is left of those whose owner was killed."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from matrix.migration.folder import LOCK, PrivateFolder, private_folder, remove_stale
+from matrix.errors import HostError
+from matrix.migration.folder import (
+    LOCK,
+    PrivateFolder,
+    private_folder,
+    remove_stale,
+    short_parent,
+)
 
 KILLED = """
 import os, signal, sys, tempfile
@@ -21,10 +30,12 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture
-def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    remove_stale.cache_clear()
-    return tmp_path
+def parent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Shorter than pytest's own, which would not do for sockets."""
+    with tempfile.TemporaryDirectory() as name:
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        remove_stale.cache_clear()
+        yield Path(name)
 
 
 def test_it_is_ours_alone_and_goes(parent: Path) -> None:
@@ -66,6 +77,22 @@ def test_another_user_s_folders_are_left(parent: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     remove_stale(str(parent))
     assert stale.exists()
+
+
+def test_one_whose_path_is_too_long_for_sockets_is_elsewhere(
+    parent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = "/tmp/" + "long" * 62
+    monkeypatch.setattr(tempfile, "tempdir", wanted)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(parent))
+    with private_folder() as folder:
+        assert folder.parent == parent
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(folder / "hop-1000000000"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "relative")
+    assert short_parent(wanted, ("/nowhere", str(parent))) == str(parent)
+    with pytest.raises(HostError, match="set TMPDIR to a shorter one"):
+        short_parent(wanted, ("/nowhere",))
 
 
 def test_a_folder_that_cannot_be_made(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:

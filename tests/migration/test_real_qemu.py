@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,17 @@ def verdict_lines(console: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("transport", list(Transport))
-def test_every_transport(chains: Chains, real: Real, transport: Transport) -> None:
+def test_every_transport(
+    chains: Chains,
+    real: Real,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    transport: Transport,
+) -> None:
+    """Also where the path of TMPDIR is too long for a socket."""
+    long = tmp_path / ("x" * (250 - len(str(tmp_path))))
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
     migration = Migration(
         mode=MigrationMode.CONTINUOUS,
         strategies=(Strategy.POSTCOPY,),
