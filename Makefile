@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Tests run in parallel; what cannot is grouped by the tests themselves.
+# Tests run in parallel, two for each CPU; tests/conftest.py says what runs together.
 PYTEST_JOBS ?= auto
 
 .DEFAULT_GOAL := help
@@ -17,7 +17,7 @@ run: $(READY) qemu ## boot the embedded guests on every architecture (scenarios/
 	$(BIN)/matrix run scenarios/smoke.yaml
 
 test: $(READY) qemu postgresql chromium ## run the test suite, on real QEMU
-	$(BIN)/pytest -n $(PYTEST_JOBS) --dist loadgroup -q
+	$(BIN)/pytest -n $(PYTEST_JOBS) -q
 
 ten-times: $(READY) qemu postgresql chromium ## run the test suite ten times; every other time beside busy loops
 	$(BIN)/python tests/ten_times.py

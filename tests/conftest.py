@@ -1,12 +1,27 @@
-"""What holds for all tests: they leave the user's own state alone, and come out the same each time.
+"""What holds for all tests: they leave the user's own state alone, come out the same each time, and
+are spread over pytest-xdist's workers, the long ones first.
 
 ``pytest --hypothesis-profile=explore`` looks for new examples of the properties instead.
 """
 
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+TOGETHER = (
+    (r"packaging/test_distribution\.py", "one wheel is built for all"),
+    (r"\[.*\bpostgresql\b", "one server is started for all"),
+)
+"""Patterns of names of tests that one worker runs, and why.
+
+xdist 3.8 marks such tests (``xdist_group``) by an attribute that pytest 9.2 has no more: every
+worker built a wheel and started a server."""
+WORKERS_PER_CPU = 2
+"""Guests sleep, wait for their time limits and for one another."""
 
 # The speed of the machine is no property of what is tested, nor is what was drawn another time.
 settings.register_profile(
@@ -27,3 +42,35 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("MATRIX_STATE", str(tmp_path_factory.mktemp("state")))
         patch.delenv("MATRIX_DATABASE", raising=False)
         yield
+
+
+def scope(name: str) -> str:
+    """What a test is run together with: itself, or those of the same reason."""
+    return next((why for pattern, why in TOGETHER if re.search(pattern, name)), name)
+
+
+def longest_first(items: Sequence[Any]) -> list[Any]:
+    """Tests in an order by which no worker begins a long one when the others are done."""
+    return sorted(
+        items, key=lambda item: [item.get_closest_marker(name) is None for name in ("slow", "qemu")]
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items[:] = longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    return WORKERS_PER_CPU * len(os.sched_getaffinity(0))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = scope  # the method that it documents to be overridden
+    return scheduler

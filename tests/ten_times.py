@@ -26,7 +26,7 @@ RUNS = 10
 LOOPS = 2
 # Ends by itself where whoever started it was killed and could not end it.
 LOOP = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
-PYTEST = ("-m", "pytest", "-n", os.environ.get("PYTEST_JOBS", "auto"), "--dist", "loadgroup", "-q")
+PYTEST = ("-m", "pytest", "-n", os.environ.get("PYTEST_JOBS", "auto"), "-q")
 GRACE = 60.0
 """Seconds that pytest has to tear down in when it is interrupted."""
 ROW = "{:>3}  {:<5}  {:>6}  {:>6}  {:>7}  {:>7}  {}"

@@ -19,10 +19,9 @@ IGNORED = shutil.ignore_patterns(
 )
 SECONDS = 600
 
-pytestmark = [
-    pytest.mark.slow(reason="builds the package, installs it with all it needs, runs all guests"),
-    pytest.mark.xdist_group("packaging"),
-]
+pytestmark = pytest.mark.slow(
+    reason="builds the package, installs it with all it needs, runs all guests"
+)
 
 
 def run(command: Sequence[str | Path], cwd: Path) -> str:

@@ -104,9 +104,7 @@ def sqlite(tmp_path: Path) -> Database:
     return Database(tmp_path / "state" / "history.sqlite")
 
 
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.xdist_group("postgresql"))]
-)
+@pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: Any) -> Any:
     """Either of them."""
     return request.getfixturevalue(request.param)

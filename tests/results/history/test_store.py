@@ -136,8 +136,10 @@ def test_no_server(tmp_path: Path, make: Any, night: Any) -> None:
     assert known_durations(nobody, ["smoke"]) == {}
 
 
-@pytest.mark.xdist_group("postgresql")
-def test_no_such_database_on_the_server(postgresql: Database, make: Any, night: Any) -> None:
+@pytest.mark.parametrize("server", ["postgresql"])  # by that name one worker starts it for all
+def test_no_such_database_on_the_server(
+    server: str, postgresql: Database, make: Any, night: Any
+) -> None:
     other = Database(None, postgresql.url.replace("/history", "/nonesuch"))
     with pytest.raises(HostError, match=r"nonesuch.*does not exist"):
         record(other, make, night)
