@@ -16,6 +16,9 @@ class Machine:
     is_default: bool = False
     deprecated: bool = False
     default_cpu: str = ""
+    properties: str = ""
+    """Its properties, as ``NAME=TYPE NAME=TYPE`` with QEMU's own names of types; empty where they
+    are not known. Read by :func:`typed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Binary:
     machines: tuple[Machine, ...] = ()
     cpus: tuple[str, ...] = ()
     """Names that ``-cpu`` takes."""
+    cpu_properties: tuple[str, ...] = ()
+    """The properties of each of ``cpus``, as those of a machine; empty where none are known."""
     devices: tuple[str, ...] = ()
     """Names that ``-device`` takes."""
     migration_capabilities: tuple[str, ...] = ()
@@ -56,6 +61,19 @@ class Binary:
             if name in (machine.name, machine.alias):
                 return machine
         return None
+
+    def properties_of_cpu(self, model: str) -> dict[str, str]:
+        """Name → type of a CPU model's properties; empty where they are not known."""
+        pairs = dict(zip(self.cpus, self.cpu_properties, strict=False))  # () where none is known
+        return typed(pairs.get(model, ""))
+
+
+def typed(properties: str) -> dict[str, str]:
+    """Name → type of properties that were written as ``NAME=TYPE NAME=TYPE``.
+
+    One text for hundreds of them: few are ever looked at, and a text is read from the cache fast.
+    """
+    return dict(each.split("=", 1) for each in properties.split())
 
 
 class KvmState(StrEnum):

@@ -5,7 +5,7 @@ Replies are as QEMU's QMP reference describes them (docs/interop/qemu-qmp-ref.ht
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class Answers:
     """``query-qmp-schema``."""
     note: str = ""
     """What could not be asked, in words."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """The properties of machine and CPU types by the type's name (:func:`properties_text`)."""
 
 
 def binary_of(qemu: str, architecture: Architecture, path: Path, answers: Answers) -> Binary:
@@ -62,6 +64,7 @@ def binary_of(qemu: str, architecture: Architecture, path: Path, answers: Answer
     """
     number, text = _version(answers.version)
     accelerators = _accelerators(answers)
+    cpus = _cpus(answers, kvm="kvm" in accelerators)
     parameters = _parameters(answers.options)
     schema = {str(entity["name"]): entity for entity in answers.schema}
     migrating = _members(schema, _argument(schema, "migrate-set-parameters"))
@@ -73,7 +76,8 @@ def binary_of(qemu: str, architecture: Architecture, path: Path, answers: Answer
         version_text=text,
         accelerators=accelerators,
         machines=_machines(answers),
-        cpus=_cpus(answers, kvm="kvm" in accelerators),
+        cpus=cpus,
+        cpu_properties=_cpu_properties(answers, cpus),
         devices=tuple(sorted(str(device["name"]) for device in answers.devices or ())),
         migration_capabilities=tuple(sorted(str(c["capability"]) for c in answers.capabilities)),
         migration_parameters=tuple(sorted(migrating)),
@@ -109,6 +113,7 @@ def _machines(answers: Answers) -> tuple[Machine, ...]:
             is_default=bool(entry.get("is-default", False)),
             deprecated=bool(entry.get("deprecated", False)),
             default_cpu=_model(str(entry.get("default-cpu-type", ""))),
+            properties=answers.properties.get(machine_type(entry), ""),
         )
         for entry in answers.machines
     ]
@@ -122,6 +127,43 @@ def _cpus(answers: Answers, *, kvm: bool) -> tuple[str, ...]:
         names = {_model(str(entry["name"])) for entry in answers.cpu_types or ()}
     # POWER has the type only once KVM is in use, which it is not while these questions are asked.
     return tuple(sorted(names | {"host"} if kvm else names))
+
+
+def machine_type(entry: Reply) -> str:
+    """The QOM type of an entry of ``query-machines`` (``MACHINE_TYPE_NAME`` in QEMU's boards.h)."""
+    return f"{entry['name']}-machine"
+
+
+def cpu_types(definitions: Sequence[Reply] | None, types: Sequence[Reply] | None) -> dict[str, str]:
+    """Model → QOM type of the CPU models; an alias of POWER's has none of its own."""
+    if definitions is not None:
+        return {str(entry["name"]): str(entry.get("typename", "")) for entry in definitions}
+    return {_model(str(entry["name"])): str(entry["name"]) for entry in types or ()}
+
+
+def properties_text(reply: Sequence[Reply]) -> str:
+    """The properties in a reply of ``qom-list-properties``, as :class:`Machine` has them.
+
+    Without children and GPIO lines, which nobody sets; what a link leads to does not matter.
+    """
+    kinds = {str(entry["name"]): str(entry["type"]).replace(" ", "-") for entry in reply}
+    return " ".join(
+        f"{name}={'link' if kind.startswith('link<') else kind}"
+        for name, kind in sorted(kinds.items())
+        if not kind.startswith("child<") and not set(name) & set("[= ")
+    )
+
+
+def _cpu_properties(answers: Answers, models: Sequence[str]) -> tuple[str, ...]:
+    """Of each of the models. One without a type of its own (an alias of POWER's, or ``host`` where
+    that needs KVM) takes what all of them together, or ``max``, do."""
+    types = cpu_types(answers.cpu_definitions, answers.cpu_types)
+    known = {model: answers.properties.get(kind, "") for model, kind in types.items() if kind}
+    if not any(known.values()):
+        return ()
+    alike = set(known.values()) - {""}
+    shared = known.get("max") or (alike.pop() if len(alike) == 1 else "")
+    return tuple(known.get(model, shared) for model in models)
 
 
 def _model(cpu_type: str) -> str:

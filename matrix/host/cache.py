@@ -18,7 +18,7 @@ import platformdirs
 
 from matrix import __version__
 
-FORMAT = 2
+FORMAT = 3
 """Counted up whenever what is stored changes its meaning."""
 
 ENVIRONMENT_VARIABLE = "MATRIX_CACHE"

@@ -1,20 +1,36 @@
 """Asks one QEMU binary over QMP what it can do, in one process without a machine."""
 
+import contextlib
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from matrix.errors import HostError, MonitorError
-from matrix.host.answers import Answers, Reply, binary_of
+from matrix.host.answers import (
+    Answers,
+    Reply,
+    binary_of,
+    cpu_types,
+    machine_type,
+    properties_text,
+)
 from matrix.host.fingerprint import files_behind
 from matrix.host.surveyors import Probed
 from matrix.model import Architecture
 from matrix.vm.monitor import Monitor
 from matrix.vm.probe import bare_qemu
+from matrix.vm.tool import run_tool
 
 START_TIMEOUT = 30.0
 """Seconds until QEMU greets: 0.1 is usual, a cold disk and all CPUs busy take several."""
 
+
+MOST_DEATHS = 8
+"""How often a binary is started again that has died of a question about a type."""
+
+HELP_LINE = re.compile(r"^\s+([^\s=]+)=<([^>\n]*>?)>", re.MULTILINE)
+"""A property in what ``-machine TYPE,help`` prints: ``  acpi=<OnOffAuto>  - Enable ACPI``."""
 
 TARGETS = {Architecture.MIPS64EL: ("mips64el", "mips64")}
 """What ``query-target`` says where that is not just the name: 11.1 leaves out the byte order."""
@@ -39,6 +55,7 @@ async def probe_binary(qemu: str, architecture: Architecture, path: Path) -> Pro
     except MonitorError as error:
         if interview.basics:
             # The binary answered all that matters and died of the rest.
+            await interview.ask_properties()
             return interview.result(qemu, interview.note(error))
         if "accelerator" not in error.why:
             raise
@@ -47,6 +64,7 @@ async def probe_binary(qemu: str, architecture: Architecture, path: Path) -> Pro
             await interview.hold("qtest")
         except MonitorError:
             raise error from None
+    await interview.ask_properties()
     return interview.result(qemu, "")
 
 
@@ -60,6 +78,7 @@ class _Interview:
         self._maps = ""
         self._cpu_types: list[Reply] | None = None
         self._devices: list[Reply] | None = None
+        self._properties: dict[str, str] = {}
         self.basics: dict[str, Any] = {}
         """Replies by command; None for an optional one that is not known."""
 
@@ -80,6 +99,41 @@ class _Interview:
                 await self._ask_types(monitor)
                 # Listing the types has loaded every module.
                 self._maps = _read_maps(pid_file)
+
+    async def ask_properties(self) -> None:
+        """Ask for the properties of every machine and CPU model, each in a QEMU that lives.
+
+        QEMU makes one of each to answer, and some ends QEMU: one type of machine of 7.2, some CPU
+        models of RISC-V. Their properties stay unknown, or are what ``-machine TYPE,help`` says.
+        """
+        basics = self.basics
+        try:
+            models = cpu_types(basics["query-cpu-definitions"], self._cpu_types).values()
+            machines = [machine_type(entry) for entry in basics["query-machines"]]
+        except (KeyError, TypeError, AttributeError):
+            return  # result() says that the replies make no sense
+        argv = (str(self._path), "-accel", self._accelerator)
+        left = list(dict.fromkeys(filter(None, (*machines, *models))))
+        for _ in range(MOST_DEATHS):
+            with contextlib.suppress(MonitorError):  # the one that it died of is not in `left`
+                async with bare_qemu(argv, START_TIMEOUT) as monitor:
+                    while left:
+                        asked = left.pop(0)
+                        arguments = {"typename": asked}
+                        reply = await _ask_if_known(monitor, "qom-list-properties", arguments)
+                        self._properties[asked] = properties_text(reply or ())
+            if not left:
+                break
+        for machine in machines:
+            if machine not in self._properties:
+                self._properties[machine] = await self._help(machine.removesuffix("-machine"))
+
+    async def _help(self, machine: str) -> str:
+        """The properties of a machine as its help has them: QEMU need not make one for that."""
+        argv = (str(self._path), "-machine", f"{machine},help")
+        result = await run_tool(argv, START_TIMEOUT)
+        found = HELP_LINE.findall(result.output.decode(errors="replace"))
+        return properties_text([{"name": name, "type": kind} for name, kind in found])
 
     def result(self, qemu: str, note: str) -> Probed:
         """What was learnt.
@@ -104,6 +158,7 @@ class _Interview:
                 devices=self._devices,
                 schema=replies["query-qmp-schema"] or (),
                 note=note,
+                properties=self._properties,
             )
             binary = binary_of(qemu, self._architecture, self._path, answers)
         except (KeyError, TypeError, ValueError) as error:
@@ -140,10 +195,12 @@ class _Interview:
             self._cpu_types = await _list_types(monitor, "cpu")
 
 
-async def _ask_if_known(monitor: Monitor, command: str) -> Any:
+async def _ask_if_known(
+    monitor: Monitor, command: str, arguments: dict[str, Any] | None = None
+) -> Any:
     """The reply, or None where QEMU answers with an error (RISC-V has no definitions in 7.2)."""
     try:
-        return await monitor.execute(command)
+        return await monitor.execute(command, arguments)
     except MonitorError as error:
         if not error.error_class:
             raise

@@ -21,8 +21,13 @@ class KnownBinary:
 
 
 def encode_binary(known: KnownBinary) -> dict[str, Any]:
-    """JSON of a binary; the name of its installation is left out, as another may share the file."""
+    """JSON of a binary; the name of its installation is left out, as another may share the file.
+
+    Machines and CPU models have few sets of properties between them: each is written once.
+    """
     binary = known.binary
+    texts = dict.fromkeys([*(m.properties for m in binary.machines), *binary.cpu_properties])
+    numbers = {text: number for number, text in enumerate(texts)}
     return {
         "stamps": [[s.path, s.size, s.modified, s.inode] for s in known.stamps],
         "architecture": binary.architecture.value,
@@ -31,10 +36,15 @@ def encode_binary(known: KnownBinary) -> dict[str, Any]:
         "version_text": binary.version_text,
         "accelerators": binary.accelerators,
         "machines": [
-            [m.name, m.alias, m.cpu_max, m.is_default, m.deprecated, m.default_cpu]
+            [
+                *(m.name, m.alias, m.cpu_max, m.is_default, m.deprecated, m.default_cpu),
+                numbers[m.properties],
+            ]
             for m in binary.machines
         ],
         "cpus": binary.cpus,
+        "cpu_properties": [numbers[text] for text in binary.cpu_properties],
+        "properties": list(texts),
         "devices": binary.devices,
         "migration_capabilities": binary.migration_capabilities,
         "migration_parameters": binary.migration_parameters,
@@ -49,6 +59,7 @@ def encode_binary(known: KnownBinary) -> dict[str, Any]:
 def decode_binary(value: Any, qemu: str) -> KnownBinary:
     """The binary that was encoded, as one of the installation ``qemu``."""
     major, minor, micro = value["version"]
+    texts = value["properties"]
     binary = Binary(
         qemu=qemu,
         architecture=Architecture(value["architecture"]),
@@ -56,8 +67,12 @@ def decode_binary(value: Any, qemu: str) -> KnownBinary:
         version=(major, minor, micro),
         version_text=value["version_text"],
         accelerators=tuple(value["accelerators"]),
-        machines=tuple(Machine(*machine) for machine in value["machines"]),
+        machines=tuple(
+            Machine(*entry, properties=texts[number])  # type: ignore[misc]
+            for *entry, number in value["machines"]
+        ),
         cpus=tuple(value["cpus"]),
+        cpu_properties=tuple(texts[number] for number in value["cpu_properties"]),
         devices=tuple(value["devices"]),
         migration_capabilities=tuple(value["migration_capabilities"]),
         migration_parameters=tuple(value["migration_parameters"]),

@@ -20,7 +20,7 @@ script = json.loads({script!r})
 refusal = script.get("refused accelerators", {{}}).get(words["-accel"])
 if refusal:
     sys.exit(refusal)
-with open(words["-pidfile"], "w") as file:
+with open(words.get("-pidfile", os.devnull), "w") as file:
     file.write(str(os.getpid()))
 monitor = os.fdopen(int(words["-chardev"].split("fd=")[1].split(",")[0]), "r+b", buffering=0)
 version = {{"qemu": {{"major": 9, "minor": 0, "micro": 0}}, "package": ""}}
@@ -28,12 +28,12 @@ monitor.write(json.dumps({{"QMP": {{"version": version, "capabilities": []}}}}).
 for data in iter(lambda: monitor.read(65536), b""):  # one request at a time, without a line end
     request = json.loads(data)
     command = request["execute"]
-    if command == script.get("dies of"):
+    arguments = request.get("arguments", {{}})
+    key = arguments.get("typename") or arguments.get("implements", command)
+    if script.get("dies of") in (command, key):
         sys.stderr.write("module_load_dso: Assertion `QTAILQ_EMPTY(&list)' failed.\\n")
         sys.stderr.flush()
         os.kill(os.getpid(), 9)
-    arguments = request.get("arguments", {{}})
-    key = arguments.get("implements", command)
     if key in script:
         answer = {{"return": script[key]}}
     elif command in ("qmp_capabilities", "quit"):
