@@ -33,6 +33,7 @@ from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Architecture
 from matrix.plan.firmware import choose_firmware
 from matrix.plan.planner import emulator_architecture
+from matrix.plan.properties import cpu_flaw
 from matrix.suites.stderr import host_complaint
 
 ProofKey = tuple[str, Architecture, str]
@@ -305,9 +306,8 @@ class _Survey:
             self._host.device,
             built_in=Accelerator.KVM.value in binary.accelerators,
         )
-        if not why and binary.cpus and _model(cpu) not in ("", *binary.cpus):
-            why = f"QEMU {binary.version_text} has no CPU model {_model(cpu)!r}"
-        return why
+        flaw = None if why else cpu_flaw(cpu, binary)
+        return flaw.told_of(binary) if flaw else why
 
     def _cached_proof(
         self, known: KnownBinary, architecture: Architecture, cpu: str
@@ -365,11 +365,6 @@ def _is_default(binary: Binary, architecture: Architecture, cpu: str) -> bool:
     if architecture not in (Architecture.X86_64, Architecture.I386):
         return False
     return any(machine.is_default and machine.default_cpu == cpu for machine in binary.machines)
-
-
-def _model(cpu: str) -> str:
-    """The model of a ``-cpu`` value, which may carry properties."""
-    return cpu.partition(",")[0]
 
 
 def _binary_name(path: Path) -> str:

@@ -5,6 +5,8 @@ import re
 from matrix.inventory import Binary, Inventory
 from matrix.model import Accelerator, Architecture, Case
 from matrix.plan.command import cpu_of, machine_of, needs_of, option_values
+from matrix.plan.machines import FAMILIES
+from matrix.plan.properties import cpu_flaw, machine_flaw
 
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]+")
 """A device by its name, as opposed to one that is described in JSON."""
@@ -30,21 +32,37 @@ def refused(case: Case, binary: Binary, accelerator: Accelerator) -> str:
     if only and wanted != only:
         return f"for machine {only} only, but the machine is {wanted}"
     name = f"QEMU {'.'.join(map(str, binary.version))}"
-    if wanted and binary.machines:
-        machine = binary.machine(wanted)
-        if machine is None:
-            return f"{name} has no machine {wanted!r}"
-        vcpus = needs_of(case).vcpus
-        if vcpus > machine.cpu_max:
-            return f"{vcpus} vCPUs, but {name}'s machine {wanted} takes at most {machine.cpu_max}"
+    if flaw := machine_flaw(chosen_machine(case) or wanted, binary):
+        return flaw.told_of(binary)
+    if reason := _too_many_vcpus(case, binary, name):
+        return reason
     model = cpu_of(case).partition(",")[0]
-    if model and binary.cpus and model not in binary.cpus:
-        return f"{name} has no CPU model {model!r} for {binary.architecture.value}"
+    if flaw := cpu_flaw(case.variant.cpu or model, binary):
+        return flaw.told_of(binary)
     if model == "host" and accelerator is Accelerator.TCG:
         return "CPU model 'host' needs KVM, but the accelerator is tcg"
     if device := _missing_device(case, binary):
         return f"{name} has no device {device!r} for {binary.architecture.value}"
     return ""
+
+
+def chosen_machine(case: Case) -> str:
+    """The machine that the scenario names; empty where the test does, or nobody."""
+    machine = machine_of(case)
+    return "" if machine == case.test.machine else machine
+
+
+def _too_many_vcpus(case: Case, binary: Binary, name: str) -> str:
+    """That the machine takes fewer vCPUs than the case has, in words; else empty."""
+    wanted = machine_of(case).partition(",")[0] or FAMILIES[case.variant.arch].default
+    # Without a type in the table QEMU takes its own default.
+    defaults = (entry for entry in binary.machines if entry.is_default)
+    machine = binary.machine(wanted) if wanted else next(defaults, None)
+    vcpus = needs_of(case).vcpus
+    if machine is None or vcpus <= machine.cpu_max:
+        return ""
+    limit = f"{name}'s machine {wanted or machine.name} takes at most {machine.cpu_max}"
+    return f"{vcpus} vCPUs, but {limit}"
 
 
 def _missing_device(case: Case, binary: Binary) -> str:

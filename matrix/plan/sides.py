@@ -7,9 +7,10 @@ from matrix.migrating import NEWEST_COMMON
 from matrix.model import Accelerator, Case
 from matrix.plan.command import cpu_of, machine_of
 from matrix.plan.common_machine import CommonMachine, is_versioned, newest_common
-from matrix.plan.emulators import emulator_architecture, refused
+from matrix.plan.emulators import chosen_machine, emulator_architecture, refused
 from matrix.plan.machines import FAMILIES
 from matrix.plan.migration import Planned, plan_migration
+from matrix.plan.properties import machine_flaw
 
 
 def no_kvm_elsewhere(case: Case, inventory: Inventory) -> str:
@@ -47,6 +48,10 @@ def settle_migration(
     if common.problem:
         return common.problem
     settled = replace(case, migration=replace(migration, machine=common.machine))
+    for side in (binary, *destinations) if common.machine and chosen_machine(case) else ():
+        # The common type may have other properties than the one that was asked for.
+        if flaw := machine_flaw(common.machine, side):
+            return flaw.told_of(side)
     notes = [*lost, *filter(None, (common.note,))]
     return plan_migration(settled, accelerator, inventory.host, binary, destinations, notes)
 

@@ -54,9 +54,9 @@ AXES: Mapping[str, Axis] = {
         ),
         Axis(
             "machine",
-            "Machine with its properties, as QEMU's -machine takes it; no files.",
-            values.MACHINE_SHAPE,
-            values.parse_axis_machine,
+            "Machine with its properties, as QEMU's -machine takes it; none that may name files.",
+            values.TEXT_SHAPE,
+            values.parse_axis_text,
         ),
         Axis(
             "cpu",

@@ -76,7 +76,6 @@ def unique(given: list[Any]) -> list[Any]:
 
 
 Text = Annotated[str, *annotated(values.parse_text, values.TEXT_SHAPE)]
-Machine = Annotated[str, *annotated(values.parse_machine, values.MACHINE_SHAPE)]
 EACH_ONCE = (
     Field(min_length=1, max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
     AfterValidator(unique),

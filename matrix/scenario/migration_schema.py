@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 
 from matrix.migrating import NEWEST_COMMON, Fault, MigrationMode, Strategy, Transport
 from matrix.scenario import values
-from matrix.scenario.fields import Machine, Section, annotated, one_or_more
+from matrix.scenario.fields import Section, Text, annotated, one_or_more
 from matrix.scenario.parameters import PARAMETERS, Parameter
 from matrix.scenario.units import format_duration
 from matrix.scenario.values import Shape
@@ -63,7 +63,7 @@ class DestinationSection(_SaysSomething):
         None,
         description="QEMU installations, of which each hop draws one. Default: the variant's own.",
     )
-    machine: Machine | None = Field(
+    machine: Text | None = Field(
         None,
         description=f"'{NEWEST_COMMON}': the newest versioned type of the machine's family that "
         "all of the QEMUs have; or a machine with its properties. Default: the case's machine.",

@@ -48,17 +48,10 @@ _MIN_DURATION = 0.1
 _DAY = 86400.0
 _MAX_DURATION = 30 * _DAY
 
-MACHINE_FILES = ("dtb", "dumpdtb", "firmware", "initrd", "kernel", "shim")
-"""Properties of QEMU's machines (``-machine TYPE,help``, 7.2 to 11.1) that name files."""
-
 TEXT_SHAPE: Shape = {
     "type": ["string", "number"],
     "pattern": r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$",
     "maxLength": _MAX_TEXT,
-}
-MACHINE_SHAPE: Shape = {
-    **TEXT_SHAPE,
-    "not": {"type": "string", "pattern": rf"(^|,)\s*({'|'.join(MACHINE_FILES)})\s*="},
 }
 PROSE_SHAPE: Shape = {"type": ["string", "number"], "maxLength": _MAX_PROSE}
 NAME_SHAPE: Shape = {
@@ -118,30 +111,6 @@ def parse_axis_text(text: str) -> str:
             "they are only in 'build' of 'suite'",
         )
     return parse_text(text)
-
-
-def parse_machine(text: str) -> str:
-    """As :func:`parse_text`, of a machine with its properties, none of which names a file.
-
-    Scenario files need not be trusted: QEMU would write to what ``dumpdtb`` names, and give a guest
-    what the others name.
-
-    Raises:
-        Refused: as :func:`parse_text`, or a property names a file.
-    """
-    for part in text.split(","):
-        name = part.partition("=")[0].strip()
-        if name in MACHINE_FILES and "=" in part:
-            raise Refused(
-                f"{quoted(text)}: {name} names a file of the host",
-                "a scenario's machine takes properties without files",
-            )
-    return parse_text(text)
-
-
-def parse_axis_machine(text: str) -> str:
-    """As :func:`parse_machine`, but no variables: case ids must not depend on the host."""
-    return parse_axis_text(parse_machine(text))
 
 
 def parse_prose(text: str) -> str:

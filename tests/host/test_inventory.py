@@ -68,6 +68,7 @@ class Fakes:
             accelerators=self.accelerators,
             machines=(Machine("pc", "alias", 255, is_default=True, default_cpu="qemu64"),),
             cpus=self.cpus,
+            cpu_properties=("x2apic=bool vendor=string legacy-memory=str",) * len(self.cpus),
             devices=("edu",),
             migration_capabilities=("events",),
             sandbox=True,
@@ -241,7 +242,10 @@ def test_the_default_model_by_its_name_is_proven_once(take: Take, fakes: Fakes) 
 def test_a_model_that_the_binary_does_not_know_is_not_tried(take: Take, fakes: Fakes) -> None:
     (proof,) = take(Wanted("mine", X86, ("power10,vsx=off",))).proofs
     assert proof.state is KvmState.UNAVAILABLE
-    assert proof.reason == "QEMU 9.2.0 (fake) has no CPU model 'power10'"
+    assert proof.reason == "QEMU 9.2.0 has no CPU model 'power10'"
+    assert fakes.proven == []
+    (proof,) = take(Wanted("mine", X86, ("max,legacy-memory=x",))).proofs
+    assert "property 'legacy-memory' of CPU model 'max'" in proof.reason
     assert fakes.proven == []
     fakes.cpus = ()  # nothing is known of its models
     (proof,) = take(Wanted("mine", X86, ("power10",)), fresh=True).proofs
