@@ -136,22 +136,6 @@ class ExitChannel(StrEnum):
     """The first ``EXIT: STATUS=n`` line on the console, n encoded as above."""
 
 
-class BootFirmware(StrEnum):
-    """What starts the images of a build."""
-
-    DEFAULT = "default"
-    """QEMU, with the machine's own firmware where it has any."""
-    UEFI = "uefi"
-    """UEFI firmware: the build was configured with ``--enable-efi``."""
-
-
-class Endian(StrEnum):
-    """The byte order of a build's guests."""
-
-    LITTLE = "little"
-    BIG = "big"
-
-
 @dataclass(frozen=True, slots=True)
 class Build:
     """One suite build for one architecture: what ``config.mak`` says.
@@ -183,12 +167,6 @@ class Build:
     """A folder of standalone tests; ``images`` is where what they carry is unpacked."""
     addr2line: str = ""
     """Program of the build's toolchain that resolves addresses (ADDR2LINE), empty for unknown."""
-    endian: Endian = Endian.LITTLE
-
-    @property
-    def boot_firmware(self) -> BootFirmware:
-        """What starts its images."""
-        return BootFirmware.UEFI if self.efi else BootFirmware.DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,8 +278,6 @@ class Expectation:
     qemu: tuple[VersionRange, ...] = ()
     host_kernel: tuple[VersionRange, ...] = ()
     cpu_vendor: tuple[str, ...] = ()
-    firmware: tuple[BootFirmware, ...] = ()
-    endian: tuple[Endian, ...] = ()
     verdicts: tuple[Verdict, ...] = (Verdict.FAIL,)
     """With ``pass`` among them it fails only sometimes, and a pass is none that is unexpected."""
     subtests: tuple[str, ...] = ()

@@ -46,7 +46,7 @@ def decide_kvmtool(case: Case, inventory: Inventory) -> Decision:
     if reason := _why_not(case, inventory):
         return Skip(case, reason)
     vcpus = _vcpus(case)
-    expected = holding(case.expected, Accelerator.KVM, None, inventory.host, case.build)
+    expected = holding(case.expected, Accelerator.KVM, None, inventory.host)
     return Run(
         case,
         Accelerator.KVM,

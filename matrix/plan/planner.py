@@ -58,7 +58,7 @@ def decide(case: Case, inventory: Inventory) -> Decision:
         return Skip(case, reason)
     # Both sides of a migration have all of the memory, but only one has running vCPUs.
     memory = needs.memory * (1 if case.migration is None else 2)
-    expected = holding(case.expected, accelerator, binary, inventory.host, case.build)
+    expected = holding(case.expected, accelerator, binary, inventory.host)
     return Run(case, accelerator, why, needs.vcpus, memory, doubt, expected, notes, huge_pages)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from matrix.errors import NothingSelected, Problem, UsageError
+from matrix.errors import NothingSelected, Problem, ScenarioError, UsageError
 from matrix.host.cache import cache_directory
 from matrix.host.hostfile import HostFile, load_host_file
 from matrix.host.installations import Installation, installations
@@ -17,6 +17,7 @@ from matrix.inventory import Inventory
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case
 from matrix.plan.decisions import Decision
 from matrix.plan.planner import plan
+from matrix.plan.vocabulary import wrong_values
 from matrix.run import scenarios as scenario_files
 from matrix.run.native_smp import TCG_MAX_SMP, with_host_smp
 from matrix.run.options import Selection
@@ -63,6 +64,7 @@ def prepare(selection: Selection, on_step: Callable[[str], None] = unheard) -> P
     scenarios, cases = chosen(selection, host_file)
     installed = installations(selection.qemu, host_file)
     inventory = look(cases, installed, fresh=selection.fresh, on_step=on_step)
+    _check_values(scenarios, cases, inventory)
     texts = tuple(_text(path) for path in selection.scenarios)
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
     decisions = with_host_smp(plan(cases, inventory), inventory, ours)
@@ -220,6 +222,27 @@ def _duration(option: str, text: str) -> float:
         return parse_limit(text)
     except Refused as refused:
         raise UsageError(f"{option}: {refused.message}; {refused.allowed}") from None
+
+
+def _check_values(
+    scenarios: Iterable[Scenario], cases: Iterable[Case], inventory: Inventory
+) -> None:
+    """Machines, CPU models and properties that no QEMU of the run takes are errors where they
+    stand, in a file or an option."""
+    named = {scenario.name: scenario for scenario in scenarios}
+    problems: dict[Problem, None] = {}
+    options: dict[str, None] = {}
+    for wrong in wrong_values(cases, inventory):
+        scenario = named[wrong.scenario]
+        if wrong.value in dict(scenario.matrix.overrides).get(wrong.axis, ()):
+            options[f"--set {wrong.axis}={wrong.value}: {wrong.message}; {wrong.allowed}"] = None
+            continue
+        place = scenario.place(f"{wrong.axis}={wrong.value}")
+        problems[Problem(place, wrong.message, wrong.allowed)] = None
+    if problems:
+        raise ScenarioError(problems)
+    if options:
+        raise UsageError("\n".join(options))
 
 
 def _check_names(scenarios: Sequence[Scenario]) -> None:

@@ -91,7 +91,7 @@ def read_scenario(
         migration=migration_of(section) if section else None,
         expect=tuple(node.text for node in files),
         known=known,
-        places=tuple(_filter_places(root)),
+        places=(*_filter_places(root), *_value_places(root)),
     )
 
 
@@ -245,6 +245,25 @@ def _entries(matrix: Section, key: str) -> tuple[Entry, ...]:
         )
         for section in getattr(matrix, key) or ()
     )
+
+
+def _value_places(root: Node) -> Iterator[tuple[str, Place]]:
+    """Where the values of axes stand that only QEMU can judge."""
+    include = node_at(root, ("matrix", "include"))
+    entries = len(include.items) if isinstance(include, Sequence) else 0
+    # The first place of a value counts, as a dict keeps the last one.
+    for axis in ("cpu", "machine"):
+        for index in reversed(range(entries)):
+            yield from _scalar_places(axis, node_at(root, ("matrix", "include", index, axis)))
+        yield from _scalar_places(axis, node_at(root, ("matrix", axis)))
+    machine = node_at(root, ("migration", "destination", "machine"))
+    yield from _scalar_places("destination.machine", machine)
+
+
+def _scalar_places(axis: str, node: Node | None) -> Iterator[tuple[str, Place]]:
+    for item in reversed(node.items) if isinstance(node, Sequence) else (node,):
+        if isinstance(item, Scalar):
+            yield f"{axis}={item.text}", item.place
 
 
 def _filter_places(root: Node) -> Iterator[tuple[str, Place]]:

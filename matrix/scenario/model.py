@@ -108,7 +108,8 @@ class Scenario:
     known: tuple[KnownFailure, ...] = field(default=(), repr=False)
     """What is in those files, in order."""
     places: tuple[tuple[str, Place], ...] = field(default=(), compare=False, repr=False)
-    """Where values stand that are checked only once the suite is known: ``tests[0]`` → place."""
+    """Where values stand that are checked only once the suite and QEMU are known: ``tests[0]`` or
+    ``machine=q35`` → place."""
 
     def place(self, name: str) -> Place:
         """Where the value of that name stands, or the scenario's own place."""
