@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from matrix.cli.output import standard_output
+from matrix.cli.output import standard_output, write_json, write_text
 from matrix.errors import ExitCode, NothingSelected, UsageError
 from matrix.results.compare.cases import compare_cases
 from matrix.results.compare.document import write_document
@@ -63,7 +63,7 @@ def run_compare(comparison: Comparison) -> ExitCode:
     thresholds = _thresholds(comparison)
     pairings = _pairings(comparison)
     if comparison.json:
-        tally = write_document(sys.stdout.buffer.write, pairings, thresholds)
+        tally = write_document(write_json, pairings, thresholds)
         sys.stdout.flush()
     elif comparison.markdown:
         tally = _print_markdown(pairings, thresholds)
@@ -179,6 +179,6 @@ def _print_markdown(pairings: Sequence[Pairing], thresholds: Thresholds) -> Tall
     everything = [
         gather_markdown(pairing, compare_cases(pairing, thresholds)) for pairing in pairings
     ]
-    sys.stdout.buffer.write(markdown(everything, thresholds).encode())
+    write_text(markdown(everything, thresholds))
     sys.stdout.flush()
     return total_of(each.tally for each in everything)

@@ -12,6 +12,7 @@ from matrix.host.hostfile import load_host_file
 from matrix.host.installations import installations
 from matrix.host.inventory import take_inventory
 from matrix.host.wanted import everything
+from matrix.results.printable import shown_json
 
 
 def run_doctor(*, qemu: tuple[str, ...], host: Path | None, fresh: bool, json: bool) -> None:
@@ -20,6 +21,6 @@ def run_doctor(*, qemu: tuple[str, ...], host: Path | None, fresh: bool, json: b
     wanted = everything(installed)
     inventory = asyncio.run(take_inventory(installed, wanted, fresh=fresh, on_step=Steps()))
     if json:
-        print(json_module.dumps(doctor_json(inventory), indent=2))
+        print(shown_json(json_module.dumps(doctor_json(inventory), indent=2)))
     else:
         Console(highlight=False).print(doctor_text(inventory))

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.cli.output import standard_output
+from matrix.cli.output import standard_output, write_json
 from matrix.errors import ExitCode, MatrixError, NothingSelected, UsageError
 from matrix.results.history.place import DATABASE_VARIABLE, Database, chosen_database
 from matrix.results.printable import printable
@@ -96,7 +96,7 @@ def _show(asked: Asked, database: Database, pattern: str) -> None:
         what = f"no case {printable(pattern)!r}" if pattern else "no run"
         raise NothingSelected(f"history database {database}: {what} is recorded{on}")
     if asked.json:
-        write_document(sys.stdout.buffer.write, history, str(database))
+        write_document(write_json, history, str(database))
         sys.stdout.flush()
         return
     output = standard_output()

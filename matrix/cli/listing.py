@@ -8,7 +8,7 @@ from typing import Any
 from matrix.cli.steps import Steps
 from matrix.model import Expectation
 from matrix.plan.decisions import Decision, Run
-from matrix.results.printable import printable
+from matrix.results.printable import printable, shown_json
 from matrix.run.options import Selection
 from matrix.run.prepare import prepare
 
@@ -18,7 +18,7 @@ def run_list(selection: Selection, *, json: bool) -> None:
     decisions = prepare(selection, Steps()).decisions
     if json:
         document = {"cases": [entry(decision) for decision in decisions]}
-        print(json_module.dumps(document, indent=2))
+        print(shown_json(json_module.dumps(document, indent=2)))
         return
     for line in lines(decisions):
         print(line)

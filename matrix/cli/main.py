@@ -6,7 +6,6 @@ needs when it runs. This is the only place that catches the exception tree.
 
 import errno
 import gc
-import os
 import sys
 import traceback
 from typing import Annotated, NoReturn
@@ -15,6 +14,7 @@ import typer
 
 from matrix import __version__
 from matrix.cli import guests, results
+from matrix.cli.streams import take_streams
 from matrix.errors import ExitCode, MatrixError
 
 EXHAUSTED = (
@@ -75,32 +75,46 @@ def lacking(error: BaseException) -> str:
     return ""
 
 
+RUNNING = ("run", "soak")
+"""Commands whose product is on disk, and not on standard output."""
+
+
 def main() -> NoReturn:
     """The entry point of ``matrix`` and ``python -m matrix``."""
     # Loading makes thousands of objects that live to the end: collecting garbage among them, now
     # and again when Python exits, is a sixth of what a short command takes. A run switches the
     # collector on for its own objects.
     gc.disable()
+    streams = take_streams()
+    code = _exit_code()
+    lost = streams.lost()
+    if lost and not code and not {*sys.argv[1:2]} & {*RUNNING}:
+        print(f"matrix: standard output cannot be written: {lost}", file=sys.stderr)
+        code = ExitCode.ERROR
+    gc.freeze()
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command; what it ends with, its trouble having been told."""
     try:
         app()
     except MatrixError as error:
         print(f"matrix: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:
         print("matrix: interrupted", file=sys.stderr)
-        sys.exit(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output has gone (matrix list | head): keep the interpreter's own
-        # flush at exit from complaining about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.OK)
+        return ExitCode.INTERRUPTED
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+            return ExitCode.USAGE
+        return ended.code or ExitCode.OK
     except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, reported as such
         if lack := lacking(error):
             print(f"matrix: this host cannot go on: {lack}", file=sys.stderr)
-            sys.exit(ExitCode.ERROR)
+            return ExitCode.ERROR
         traceback.print_exc()
         print("matrix: internal error, please report it with the lines above", file=sys.stderr)
-        sys.exit(ExitCode.ERROR)
-    finally:
-        gc.freeze()
-    sys.exit(ExitCode.OK)
+        return ExitCode.ERROR
+    return ExitCode.OK

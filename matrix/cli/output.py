@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Protocol
 
+from matrix.results.printable import shown_json, without_commands
 from matrix.results.segments import Line, plain
 
 
@@ -41,6 +42,17 @@ class PlainOutput:
 def is_live() -> bool:
     """Whether standard output is a terminal on which lines can be drawn over."""
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+
+
+def write_json(data: bytes) -> int:
+    """Write a piece of a JSON document to standard output, in UTF-8 whatever the locale."""
+    sys.stdout.buffer.write(shown_json(data.decode()).encode())
+    return len(data)
+
+
+def write_text(text: str) -> None:
+    """Write a document for people to standard output, in UTF-8 whatever the locale."""
+    sys.stdout.buffer.write(without_commands(text, os.environ).encode())
 
 
 def standard_output() -> Output:

@@ -83,7 +83,7 @@ def run_ci(request: PipelineRequest) -> None:
             text = gitlab_pipeline(jobs, wishes)
         case _:
             assert_never(request.system)
-    sys.stdout.write(text)
+    sys.stdout.buffer.write(text.encode())
     sys.stdout.flush()
 
 

@@ -81,7 +81,7 @@ def plan_guest(wish: Wish, options: Selection, path: Path) -> tuple[Decision, In
         HostError: the scenario cannot be written.
     """
     with host_errors("write", path):
-        path.write_text(wish.scenario())
+        path.write_text(wish.scenario(), encoding="utf-8")
     prepared = prepare(wish.selection(options, path))
     return prepared.decisions[0], prepared.inventory
 

@@ -1,12 +1,14 @@
 """What a guest left behind, for pytest's reports: what was printed, the command, properties."""
 
+import os
+
 import pytest
 
 from matrix.pytest_plugin.session import run_path
 from matrix.results.directory import COMMAND_FILE, CONSOLE_FILE
 from matrix.results.files import read_tail
 from matrix.results.outcome import CaseResult
-from matrix.results.printable import decoded, printable
+from matrix.results.printable import decoded, printable, without_commands
 
 SECTIONS = (
     ("stdout (guest)", CONSOLE_FILE, 64 * 2**10),
@@ -31,7 +33,7 @@ def add_evidence(item: pytest.Item, result: CaseResult) -> None:
     for key, name, most in SECTIONS:
         text = decoded(read_tail(folder / name, most))
         if text.strip():
-            item.add_report_section("call", key, text)
+            item.add_report_section("call", key, without_commands(text, os.environ))
 
 
 def _properties(result: CaseResult) -> list[tuple[str, object]]:

@@ -1,5 +1,6 @@
 """What a case came to, as a report of pytest's: its outcome and the reason."""
 
+import os
 from pathlib import Path
 from typing import assert_never
 
@@ -19,7 +20,7 @@ from matrix.pytest_plugin.plugin import session_of
 from matrix.pytest_plugin.session import run_path
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.outcome import CaseResult
-from matrix.results.printable import printable
+from matrix.results.printable import printable, without_commands
 from matrix.results.segments import plain
 from matrix.results.text import outcome_lines
 
@@ -56,16 +57,16 @@ def _set_outcome(item: CaseItem, report: pytest.TestReport, result: CaseResult) 
             report.outcome = "passed"
         case Verdict.SKIP:
             report.outcome = "skipped"
-            report.longrepr = (str(item.path), 1, f"Skipped: {printable(result.reason)}")
+            report.longrepr = (str(item.path), 1, f"Skipped: {_shown(result.reason)}")
         case Verdict.XFAIL:
             report.outcome = "skipped"
-            report.wasxfail = printable(result.reason)
+            report.wasxfail = _shown(result.reason)
         case Verdict.XPASS if item.config.getini("xfail_strict"):
             report.outcome = "failed"
             report.longrepr = _failure(item, result, run, "[XPASS(strict)] ")
         case Verdict.XPASS:
             report.outcome = "passed"
-            report.wasxfail = printable(result.reason)
+            report.wasxfail = _shown(result.reason)
         case (
             Verdict.FAIL
             | Verdict.TIMEOUT
@@ -88,14 +89,19 @@ def _without_expectation(result: CaseResult) -> Verdict:
     return telling.observed or (Verdict.PASS if result.verdict is Verdict.XPASS else Verdict.FAIL)
 
 
+def _shown(text: str) -> str:
+    """What a guest said, for pytest to print in a CI system's log."""
+    return without_commands(printable(text), os.environ)
+
+
 def _failure(item: CaseItem, result: CaseResult, run: Path, prefix: str) -> ExceptionChainRepr:
     """The case as the summary of a run tells it, in the only form that keeps its short message
     through pytest-xdist and into JUnit: that of an exception, here without a traceback."""
-    lines = plain(outcome_lines(result, run, WIDTH)).splitlines()
+    lines = [_shown(line) for line in plain(outcome_lines(result, run, WIDTH)).splitlines()]
     telling = result.telling
     if telling is not None and telling.artifacts:
         lines.append(f"{' ' * 10}{COMMAND_FILE} in it runs the same QEMU by hand")
     entry = ReprEntryNative([f"{line}\n" for line in lines])
-    place = ReprFileLocation(str(item.path), 1, f"{prefix}{printable(result.reason)}")
+    place = ReprFileLocation(str(item.path), 1, f"{prefix}{_shown(result.reason)}")
     traceback = ReprTraceback([entry], extraline=None, style="native")
     return ExceptionChainRepr([(traceback, place, None)])

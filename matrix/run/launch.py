@@ -136,7 +136,7 @@ async def _write_partition(decision: Run, binary: Binary, folder: Path) -> None:
 
 def _written(path: Path, text: str) -> str:
     with host_errors("write", path):
-        path.write_text(text)
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
     return str(path)
 
 

@@ -143,3 +143,15 @@ def test_junit_has_message_reason_and_console(project: Any, scripts: Any) -> Non
     assert properties["arch"] == "x86_64"
     assert "FAIL: timer <b>" in str(bad.findtext("system-out"))
     assert "PASS: all is well" in str(good.findtext("system-out"))
+
+
+def test_what_a_guest_prints_is_no_command_of_a_ci_system(
+    project: Any, scripts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    project.suite(bad={"cont": [["stdout", "::error::x\nFAIL: ##[error]y\n"], ["exit", 3]]})
+    project.scenario()
+    result = project.run("scenario.yaml", "-rA")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([":\\x3aerror::x", "FAIL: ##\\x5berror[]]y"])
+    result.stdout.no_fnmatch_line("*##[[]*")

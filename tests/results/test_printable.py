@@ -1,3 +1,5 @@
+import json
+import re
 import unicodedata
 import xml.etree.ElementTree as ET
 
@@ -5,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.results.printable import decoded, display_width, printable, printable_block, shortened
+from matrix.results.printable import (
+    CommandSpeller,
+    decoded,
+    display_width,
+    printable,
+    printable_block,
+    shortened,
+    shown_json,
+    without_commands,
+)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +81,46 @@ def test_width_counts_what_a_terminal_shows() -> None:
     assert display_width("abc") == 3
     assert display_width("世界") == 4
     assert display_width(unicodedata.normalize("NFD", "é")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("::error::x", ":\\x3aerror::x"),
+        ("  ::error::x", "  :\\x3aerror::x"),
+        ("a\n::error::x", "a\n:\\x3aerror::x"),
+        ("a\r::error::x", "a\r:\\x3aerror::x"),
+        ("std::string", "std::string"),
+        ("a ##[error]", "a ##\\x5berror]"),
+        ("##vso[task.complete]", "##vso\\x5btask.complete]"),
+        ("###[error]", "###\\x5berror]"),
+        ("## [x]", "## [x]"),
+        ("section_start:1:a", "section_start\\x3a1:a"),
+        ("section_end:1:a", "section_end\\x3a1:a"),
+    ],
+)
+def test_commands_of_ci_systems_are_spelt(text: str, shown: str) -> None:
+    assert without_commands(text, {"CI": "true"}) == shown
+    assert without_commands(text, {"TF_BUILD": "True"}) == shown
+    assert without_commands(text, {"CI": "false"}) == text
+
+
+PIECES = st.sampled_from(
+    [":", "::", "#", "##", "[", "vso", "error", " ", "\t", "\n", "\r", "section_start", "x" * 70]
+)
+
+
+@given(st.lists(PIECES))
+def test_commands_are_spelt_however_they_are_cut(pieces: list[str]) -> None:
+    speller = CommandSpeller()
+    shown = "".join(speller(piece) for piece in pieces)
+    text = "".join(pieces)
+    assert not re.search(r"(^|[\n\r])\s*::|##\w*\[|section_(start|end):", shown)
+    assert shown.replace("\\x3a", ":").replace("\\x5b", "[") == text
+
+
+@given(st.recursive(st.text(st.sampled_from('#[vso\\"')), st.lists))
+def test_printed_json_is_the_same_document_without_commands(document: object) -> None:
+    shown = shown_json(json.dumps(document))
+    assert json.loads(shown) == document
+    assert "##" not in shown
