@@ -4,8 +4,10 @@ Nothing heavy is imported here: ``matrix --help`` answers at once, and every com
 needs when it runs. This is the only place that catches the exception tree.
 """
 
+import contextlib
 import errno
 import gc
+import resource
 import sys
 import traceback
 from typing import Annotated, NoReturn
@@ -79,12 +81,20 @@ RUNNING = ("run", "soak")
 """Commands whose product is on disk, and not on standard output."""
 
 
+def raise_open_files() -> None:
+    """Raise the soft limit of open files to the hard one: a run may need more than 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # a kernel that allows none that high
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> NoReturn:
     """The entry point of ``matrix`` and ``python -m matrix``."""
     # Loading makes thousands of objects that live to the end: collecting garbage among them, now
     # and again when Python exits, is a sixth of what a short command takes. A run switches the
     # collector on for its own objects.
     gc.disable()
+    raise_open_files()
     streams = take_streams()
     code = _exit_code()
     lost = streams.lost()

@@ -19,7 +19,7 @@ from matrix.results.directory import RunDirectory
 from matrix.results.fingerprint import ScenarioSource, run_info
 from matrix.results.history.place import Database
 from matrix.results.recorder import Recorder
-from matrix.run.capacity import capacity_of
+from matrix.run.capacity import capacity_of, too_few_files
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, look, prepare
 from matrix.run.progress import Progress, Together
@@ -96,7 +96,10 @@ def _carry_out(
     metrics: str,
 ) -> ExitCode:
     output = standard_output()
-    capacity = capacity_of(inventory.host, jobs)
+    few = too_few_files(recorder.record.decisions, inventory.host, jobs)
+    if few is not None:
+        print(f"matrix: {few}", file=sys.stderr)
+    capacity = capacity_of(inventory.host, jobs, few)
     try:
         with _served(metrics) as served, _progress(output, recorder.run.given) as shown:
             return execute(

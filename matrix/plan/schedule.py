@@ -27,6 +27,8 @@ class Capacity:
     """A fixed number of jobs at a time (``-j``), instead of the above; None: the above."""
     huge_pages: int = 0
     """Bytes in huge pages, a limit in any case: what they cannot hold does not start."""
+    most: int | None = None
+    """Jobs at a time, a limit in any case; None: as many as the above allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,8 @@ class Scheduler:
 
     def _fits(self, queue: _Queue) -> bool:
         if self._quiet or (queue.alone and self._running):
+            return False
+        if self._capacity.most is not None and len(self._running) >= self._capacity.most:
             return False
         if self._huge_pages + queue.huge_pages > self._capacity.huge_pages:
             return False

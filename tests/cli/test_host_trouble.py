@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,3 +111,23 @@ def test_no_process_for_a_look_at_the_host_is_an_error(world: Any, scripts: Any)
     assert "Traceback" not in done.stderr
     assert "Resource temporarily unavailable" in done.stderr
     assert done.returncode == 3
+
+
+def test_open_files_are_raised_to_the_hard_limit(world: Any, scripts: Any) -> None:
+    """Four jobs do not fit in the soft limit."""
+    world.suite(**{f"t{number}": scripts.passing() for number in range(8)})
+    done = world.run(*world.run_arguments("-j", "4"), preexec_fn=lambda: allow_files(24, 400))
+    assert done.returncode == 0, done.stderr
+    assert "open files" not in done.stderr
+
+
+def test_fewer_jobs_run_where_open_files_are_too_few(world: Any, scripts: Any) -> None:
+    world.suite(**{f"t{number}": scripts.passing() for number in range(8)})
+    done = world.run(*world.run_arguments("-j", "8"), preexec_fn=lambda: allow_files(60, 60))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr.count("at most 2 jobs at a time: 60 open files are allowed") == 1
+    assert set(world.verdicts().values()) == {"pass"}
+
+
+def allow_files(soft: int, hard: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -45,6 +45,12 @@ def test_a_fixed_number_of_jobs_overrides_both() -> None:
     assert len(scheduler.start()) == 3
 
 
+@pytest.mark.parametrize("jobs", [None, 4])
+def test_some_limits_hold_in_any_case(jobs: int | None) -> None:
+    scheduler = Scheduler([job(i) for i in range(5)], Capacity(4, 8 * GIB, jobs=jobs, most=2))
+    assert len(scheduler.start()) == 2
+
+
 def test_a_job_larger_than_the_host_runs_alone() -> None:
     scheduler = Scheduler([job(0, vcpus=16, estimate=9), job(1)], Capacity(2, GIB))
     assert [j.key[0] for j in scheduler.start()] == [0]
