@@ -196,7 +196,9 @@ class Chain:
             if failed is not None:
                 return failed
             await self._hops(hopper)
-        except (NotStartedError, NoHopError) as error:
+        except NotStartedError as error:
+            return Conclusion(Ending.ERROR, f"the destination of hop {hopper.next_number}: {error}")
+        except NoHopError as error:
             return Conclusion(Ending.ERROR, str(error))
         finally:
             await hopper.close()

@@ -22,7 +22,8 @@ from matrix.migration.strategies import (
 )
 from matrix.model import Ending
 from matrix.plan.recipes import RECIPES
-from matrix.suites.stderr import refusal
+from matrix.suites.stderr import complaint, refusal
+from matrix.vm.session import signal_name
 from matrix.vm.tasks import put_off_cancellation
 
 GIVING_UP = 10.0
@@ -42,6 +43,8 @@ LAST_WORDS = 0.5
 WORKED_OUT = 20
 """Times that a source is asked again: 7.2 says that it has completed before it has worked out the
 times (``migration_calculate_complete``), which are 0 until then."""
+AT_ONCE = 0.05
+"""Seconds in which the exit of a destination is seen that has done nothing yet."""
 TAKING = ("active", "failed", "postcopy-active")
 """Statuses of a destination that has begun to read."""
 GONE_WRONG = ("failed", "cancelled")
@@ -258,9 +261,13 @@ def decide(hop: LiveHop, injector: Injector) -> HopEnd | None:
 
 async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
     """The hop has not happened: end the destination, and see to it that the source runs."""
-    if end.outcome is HopOutcome.FAILED and hop.destination.status in TAKING:
+    if end.outcome is HopOutcome.FAILED:
         # The source sees no more than a broken pipe; why it broke is said by who broke it.
-        await hop.destination.board.until(lambda: not hop.destination.alive, LAST_WORDS)
+        taking = hop.destination.status in TAKING or not end.reason
+        await hop.destination.settled(SETTLING)
+        await hop.destination.board.until(
+            lambda: not hop.destination.alive, LAST_WORDS if taking else AT_ONCE
+        )
     await put_off_cancellation(hop.destination.kill())
     if end.guest_ended:
         return end
@@ -350,11 +357,36 @@ def by_itself(endpoint: Endpoint) -> bool:
     return ended.done() and ended.result().ending is Ending.EXITED
 
 
-def why_ended(endpoint: Endpoint) -> str:
-    """Why a process has ended, in words."""
-    ended = endpoint.session.ended
-    reason = ended.result().reason if ended.done() else ""
-    return reason or "it exited"
+def why_ended(endpoint: Endpoint, known: str = "") -> str:
+    """How a process has ended, and QEMU's last words unless ``known`` has them."""
+    session = endpoint.session
+    status = session.process.status if session.process is not None else None
+    if status is None:
+        return "it exited"
+    if session.ended.done() and (told := session.ended.result()).ending is Ending.ERROR:
+        return told.reason  # the host's trouble
+    by_signal = status < 0
+    how = f"was killed by {signal_name(-status)}" if by_signal else f"exited with status {status}"
+    words = complaint(session.errors.lines())
+    return f"QEMU {how}" + (f": {words}" if words and words not in known else "")
+
+
+def ended_by_itself(endpoint: Endpoint) -> bool:
+    """Whether a process is over that we have not ended."""
+    process = endpoint.session.process
+    return not endpoint.alive and process is not None and not process.ended_by_us
+
+
+def explain_end(hop: LiveHop, end: HopEnd) -> None:
+    """Add to the reason of a hop that has not happened which side ended by itself, how, and how far
+    the hop had come."""
+    if end.outcome is HopOutcome.COMPLETED or end.guest_ended:
+        return
+    told = [end.reason] if end.reason else []
+    for name, side in (("source", hop.source), ("destination", hop.destination)):
+        if ended_by_itself(side) and f"the {name} ended: " not in end.reason:
+            told.append(f"the {name} ended: {why_ended(side, end.reason)}")
+    end.reason = f"{'; '.join(told) or 'QEMU says not why'} ({hop.step})"
 
 
 def _state(endpoint: Endpoint) -> str:

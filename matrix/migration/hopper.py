@@ -12,7 +12,7 @@ from matrix.migration.cpr_hop import descriptors, run_cpr_hop, with_channel
 from matrix.migration.draws import Lot
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.file_hop import run_file_hop
-from matrix.migration.hop import GIVING_UP, run_hop
+from matrix.migration.hop import GIVING_UP, ended_by_itself, explain_end, run_hop
 from matrix.migration.identity import difference, identity_of
 from matrix.migration.launching import fitted
 from matrix.migration.live import Bystander, HopEnd, Injector, LiveHop
@@ -137,7 +137,7 @@ class Hopper:
         self._records = records
         self._strays = self._problems = 0
         self._ended_there = False
-        """The guest came to its end on the destination while the hop was under way."""
+        """The guest, or its QEMU, came to its end there while the hop was under way."""
         self._beats = 0
         """How many there had been when the guest changed places, or the hop had failed."""
         self._preparing: asyncio.Task[_Prepared] | None = None
@@ -148,16 +148,18 @@ class Hopper:
         """Whether the guest has come to its end, or is lost."""
         return self.lost is not None or self.current.session.ended.done()
 
+    @property
+    def next_number(self) -> int:
+        """The number of the next hop."""
+        return self.earlier.last_number + self.tally.attempts + 1
+
     def prepare(self, *, during_hop_to: str = "") -> None:
         """Draw the next hop and start its destination, in the background.
 
         ``during_hop_to`` names the installation where the guest will be, when a hop is under way.
         """
         self._preparing = asyncio.create_task(
-            self._prepare(
-                self.earlier.last_number + self.tally.attempts + 1,
-                during_hop_to or self.current.emulator.name,
-            )
+            self._prepare(self.next_number, during_hop_to or self.current.emulator.name)
         )
 
     async def prepared(self) -> None:
@@ -290,6 +292,7 @@ class Hopper:
         finally:
             await put_off_cancellation(injector.close())
         live.listen_no_more()
+        explain_end(live, end)
         self._after(live, end)
         why_bad = "the guest was given up before it had shown that it lives"
         try:
@@ -356,6 +359,8 @@ class Hopper:
             processes.retire(live.source)
             return
         processes.keep(live.source)
+        # 11.1's source runs the guest again where a destination that ran it has died.
+        self._ended_there = ended_by_itself(live.destination)
         self._beats = self.proof.beats
         processes.retire(live.destination)
 

@@ -15,6 +15,8 @@ from matrix.plan.recipes import ParameterValue
 
 EVENTS_KEPT = 400
 """Events per hop; a guest that dirties fast may cause any number of passes."""
+ENDED = ("failing", "failed", "cancelling", "cancelled", "postcopy-paused")
+"""Statuses of a source that has lost its destination or gives up: how far had it come before?"""
 HEARD = ("MIGRATION", "MIGRATION_PASS", "STOP", "RESUME", "GUEST_PANICKED", "SHUTDOWN")
 
 
@@ -49,6 +51,8 @@ class LiveHop:
         self.parameters: dict[str, ParameterValue] = {}
         """Migration parameters beside those of the strategy, on both sides."""
         self.events: list[HopEvent] = []
+        self.reached = ""
+        """The last status of the source that was neither failed nor cancelled; empty: none yet."""
         self.begun = time.time()
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
@@ -80,6 +84,14 @@ class LiveHop:
         """Seconds until it is given up; at least 0."""
         return max(0.0, self.seconds - self.elapsed)
 
+    @property
+    def step(self) -> str:
+        """How far it has come, in words."""
+        if not self.reached:
+            return "before it began"
+        resumed = ", the guest on the destination" if self.destination.resumed is not None else ""
+        return f"in {self.reached}{resumed}"
+
     def note(self, what: str) -> None:
         """Record a deed of ours."""
         self._add(self.elapsed, "matrix", what)
@@ -97,6 +109,9 @@ class LiveHop:
         def hear(name: str, data: Mapping[str, Any], at: float) -> None:
             if name not in HEARD:
                 return
+            status = str(data.get("status", ""))
+            if (name, side) == ("MIGRATION", "source") and status not in ENDED:
+                self.reached = status
             detail = data.get("status", data.get("pass", data.get("reason", "")))
             what = f"{name} {detail}".rstrip()
             self._add(at - self.begun, side, what)

@@ -9,7 +9,7 @@ from matrix.errors import MonitorError
 from matrix.migrating import Hop, HopOutcome, Strategy, Transport
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.file_hop import run_file_hop
-from matrix.migration.hop import run_hop
+from matrix.migration.hop import explain_end, run_hop
 from matrix.migration.identity import difference, identity_of
 from matrix.migration.live import Bystander, HopEnd, LiveHop
 from matrix.migration.records import hop_record
@@ -97,6 +97,7 @@ async def migrate(guest: RunningGuest, emulator: Emulator, way: Way) -> Hop:
         live.parameters.update(way.parameters)
         sampler = Sampler(source, lambda: live.elapsed)
         end = await _made(guest, live, sampler)
+        explain_end(live, end)
         _settle(guest, live, end)
         why_bad = Bystander().judge(live, end) or await _not_running(guest, end)
         hop = hop_record(live, end, sampler, None, fault=None, why_bad=why_bad)

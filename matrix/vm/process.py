@@ -13,6 +13,7 @@ import contextlib
 import errno
 import functools
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from matrix.vm.tasks import put_off_cancellation
 
 PROBE_TIMEOUT = 10.0
 """Seconds that setpriv may take to say its version, once."""
+ENDING = (signal.SIGTERM, signal.SIGKILL)
 UNKILLABLE = 20.0
 """Seconds after which a process that survives SIGKILL (stuck in the kernel) is given up."""
 
@@ -42,8 +44,8 @@ class Process:
     def __init__(self, popen: subprocess.Popen[bytes], argv: tuple[str, ...]) -> None:
         self.argv = argv
         self.pid = popen.pid
-        self.killed = False
-        """We have sent it SIGKILL."""
+        self.ended_by_us = False
+        """It was still alive when we sent it SIGTERM or SIGKILL."""
         self._popen = popen
         self._loop = asyncio.get_running_loop()
         self._exit: asyncio.Future[int] = self._loop.create_future()
@@ -73,7 +75,10 @@ class Process:
     def kill_group(self, number: signal.Signals) -> None:
         """Send a signal to the process and all that it started; nothing if it has ended."""
         if not self._exit.done():
-            self.killed |= number is signal.SIGKILL
+            if number in ENDING:
+                # The pidfd of a process that has ended is readable, also where the event loop has
+                # yet to see its exit.
+                self.ended_by_us |= not _readable(self._pidfd)
             with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.killpg(self.pid, number)
 
@@ -104,6 +109,12 @@ class Process:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it left no group
             os.killpg(self.pid, signal.SIGKILL)
         self._exit.set_result(self._popen.wait())
+
+
+def _readable(descriptor: int) -> bool:
+    poll = select.poll()  # select(2) takes no number above 1023
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 async def spawn(

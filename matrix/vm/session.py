@@ -367,7 +367,7 @@ class Session:
         if (status < 0 or not self.started) and (said := host_complaint(lines)):
             return Conclusion(Ending.ERROR, f"the host cannot run it: {said}")
         if status < 0:
-            name = _signal_name(-status)
+            name = signal_name(-status)
             what = f"{program} was killed by {name}"
             return Conclusion(Ending.KILLED, what + (told and f": {told}"))
         silent = not status and self.monitor is None and self._released
@@ -381,7 +381,7 @@ class Session:
 
     def _out_of_memory(self) -> bool:
         """Whether the kernel has killed processes of ours since the start, and we not this one."""
-        killed = self.process is not None and self.process.killed
+        killed = self.process is not None and self.process.ended_by_us
         return not killed and oom_kills() > self._oom_kills
 
     def _conclude(self, conclusion: Conclusion) -> None:
@@ -416,7 +416,8 @@ def monitor_arguments(descriptor: int, *, stopped: bool = True) -> tuple[str, ..
     return (*arguments, "-S") if stopped else arguments
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """``SIGKILL`` of 9."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -83,7 +83,7 @@ def test_a_source_that_fails_keeps_the_guest(
         "after": {"query-migrate": [FOR_A_WHILE, *LEAVE]},
     }
     result = chains.run(Request(once, make_fake(**script)))
-    assert result.bad == ("hop 1: the hop failed: no such luck",)
+    assert result.bad == ("hop 1: the hop failed: no such luck (in active)",)
     assert result.outcome.ending is Ending.EXITED
     assert chains.hops[0].outcome is HopOutcome.FAILED
     assert not result.lost
@@ -124,6 +124,7 @@ def test_the_destination_says_why_the_source_sees_a_broken_pipe(
     result = chains.run(Request(once, make_fake(**script)), stop_after=1)
     assert chains.hops[0].reason == (
         "the hop failed: Broken pipe; the destination: Unknown combination of migration flags: 0x0"
+        "; the destination ended: QEMU exited with status 1 (in active)"
     )
     assert not result.lost
 
@@ -140,6 +141,59 @@ def test_a_guest_that_kvm_gives_up_in_a_hop_is_not_lost_by_it(
     result = chains.run(Request(once, make_fake(**script)))
     assert result.outcome.ending is Ending.INTERNAL_ERROR
     assert (result.lost, result.bad, chains.hops) == ("", (), [])
+
+
+DIES = (["stderr", "qemu-system-x: bus error\n"], ["signal", 9])
+EXITS = (["stderr", "qemu-system-x: out of luck\n"], ["exit", 3])
+
+
+@pytest.mark.parametrize(
+    ("command", "before", "reason"),
+    [
+        (
+            "migrate-incoming",
+            [*DIES],
+            "bus error; the destination ended: QEMU was killed by SIGKILL (before it began)",
+        ),
+        (
+            "migrate-incoming",
+            [ACTIVE, *EXITS],
+            "out of luck; the destination ended: QEMU exited with status 3 (before it began)",
+        ),
+        ("migrate", [ACTIVE, FAILED], "the hop failed: QEMU says not why (in active)"),
+        (
+            "migrate",
+            [ACTIVE, *DIES],
+            "the source ended: QEMU was killed by SIGKILL: bus error (in active)",
+        ),
+    ],
+)
+def test_a_bad_hop_says_who_ended_how_and_when(
+    chains: Chains,
+    make_fake: MakeFake,
+    once: Migration,
+    command: str,
+    before: list[Any],
+    reason: str,
+) -> None:
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "before": {"migrate-incoming": [], command: before},
+        "replies": {"query-migrate": {"status": "failed"}},
+    }
+    result = chains.run(Request(once, make_fake(**script)), stop_after=1)
+    assert result.bad[0].endswith(reason)
+
+
+def test_a_destination_that_does_not_start_is_told_from_the_source(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    script = {"cont": [["stdout", "begin\n"], FOREVER]}
+    other = replace(make_fake(start=[["signal", 9]]), name="other")
+    result = chains.run(Request(once, make_fake(**script), (other,)))
+    assert result.outcome.reason == (
+        "the destination of hop 1: QEMU other 7.2.0 did not start: QEMU was killed by SIGKILL"
+    )
 
 
 def test_a_source_that_dies_loses_the_guest(
@@ -255,7 +309,9 @@ def test_a_hop_that_cannot_be_cancelled_in_postcopy_is_a_loss(
         "before": {"migrate": [ACTIVE, STOP, paused], "migrate-incoming": [["event", "RESUME"]]},
     }
     result = chains.run(Request(once, make_fake(**script)))
-    assert result.lost.endswith("the connection was lost in postcopy")
+    assert result.lost.endswith(
+        "the connection was lost in postcopy (in active, the guest on the destination)"
+    )
 
 
 def test_the_downtime_of_postcopy_is_what_was_said_while_it_was_under_way(

@@ -94,6 +94,7 @@ class Program:
     def __init__(self, argv: tuple[str, ...], descriptors: tuple[int, ...]) -> None:
         self.argv = argv
         self.pid = os.getpid()
+        self.ended_by_us = False
         self.peer: Peer | None = None
         self._descriptors = descriptors
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()

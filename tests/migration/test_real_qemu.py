@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -186,3 +188,16 @@ def test_a_destination_that_is_no_match_leaves_the_source_running(
     assert chains.hops[0].outcome is HopOutcome.FAILED
     assert not result.lost
     assert result.outcome.exit_status == 1
+
+
+@pytest.mark.slow  # a kill takes some two seconds, and shows little by itself
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_reasons_of_killed_hops_name_their_cause(side: str) -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "random_kills.py"
+    done = subprocess.run(
+        [sys.executable, script, side, "postcopy", "5"],
+        capture_output=True,
+        text=True,
+        timeout=600,  # only ends a hang
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -185,6 +185,20 @@ def test_cancellation_of_destroy_is_put_off_until_the_process_is_gone() -> None:
     assert asyncio.run(body()).status == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_who_ended_a_process_is_known_before_its_exit_is_seen(by_itself: bool) -> None:
+    async def run() -> bool:
+        process = await spawn(("sleep", "1000"))
+        if by_itself:
+            os.kill(process.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - unseen
+        await process.destroy()
+        assert process.status == -signal.SIGKILL
+        return process.ended_by_us
+
+    assert asyncio.run(run()) is not by_itself
+
+
 def test_signals_to_a_process_that_has_ended_are_dropped() -> None:
     async def body() -> None:
         process = await spawn(("/bin/true",))
