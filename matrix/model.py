@@ -5,7 +5,7 @@ Nothing here does I/O, and everything here is plain data that survives a round t
 other hosts. Times are seconds (float), sizes are bytes (int), unless a name says otherwise.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from matrix.migrating import Fault, Migration, MigrationSummary, Strategy, Transport
@@ -199,24 +199,13 @@ class Test:
     :func:`matrix.suites.unittests.refresh_test`."""
 
 
-OPTIONAL_AXES = (
-    "qemu",
-    "machine",
-    "cpu",
-    "smp",
-    "memory",
-    "backend",
-    "strategy",
-    "transport",
-    "fault",
-    "destination",
-)
-"""Axes that a variant may leave out, in the order in which they are shown."""
-
-
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One point of the matrix. None: the axis is not given, the suite's or QEMU's default holds."""
+    """One point of the matrix. None: the axis is not given, the suite's or QEMU's default holds.
+
+    Its fields are the axes, in the order in which they are shown. They are listed here and nowhere
+    else: :data:`AXIS_NAMES` follows from them, and everything that goes over axes from that.
+    """
 
     arch: Architecture
     accel: Accelerator = Accelerator.AUTO
@@ -234,12 +223,12 @@ class Variant:
 
     def axes(self) -> dict[str, str | int]:
         """The axes that are given, in the order in which they are shown."""
-        values: dict[str, str | int] = {"arch": self.arch.value, "accel": self.accel.value}
-        for name in OPTIONAL_AXES:
-            value = getattr(self, name)
-            if value is not None:
-                values[name] = value
-        return values
+        given = {name: getattr(self, name) for name in AXIS_NAMES}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+AXIS_NAMES = tuple(axis.name for axis in fields(Variant))
+"""Every axis."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ HOSTS = {
 """``uname -m`` of the hosts on which kvmtool runs the guests of an architecture; these are the ones
 for which kvm-unit-tests can be configured so."""
 
+AXES = ("arch", "accel", "qemu", "smp", "memory")
+"""Those that mean something here; ``qemu`` has its default where it is not given."""
+
 DEFAULTS = ("--nodefaults", "--network", "mode=none", "--loglevel=warning")
 """Keeps it from adding to the guest's command line, from a network device, and from chatter."""
 
@@ -91,8 +94,8 @@ def _why_not(case: Case, inventory: Inventory) -> str:
         return "the build is for kvmtool, which has KVM only, but the accelerator is tcg"
     if case.migration is not None:
         return "the build is for kvmtool, which cannot migrate guests"
-    for axis in ("machine", "cpu", "backend"):
-        if getattr(variant, axis) is not None:
+    for axis in variant.axes():
+        if axis not in AXES:
             return f"the build is for kvmtool, which has no choice of {axis}"
     if host.architecture not in HOSTS.get(variant.arch, ()):
         return (

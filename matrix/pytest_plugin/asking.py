@@ -29,24 +29,15 @@ class Wish:
     qemu: str = "system"
     build: str = ""
     """Folder of a kvm-unit-tests build; empty for that of ``--matrix-build``, else our guests."""
-    machine: str | None = None
-    cpu: str | None = None
-    smp: int | None = None
-    memory: str | None = None
-    """With its unit, as in a scenario."""
+    axes: tuple[tuple[str, str | int], ...] = ()
+    """Further axes, as in a scenario."""
     timeout: float | None = None
     """Seconds; None for the test's own."""
     stall: float = 20.0
 
     def scenario(self) -> str:
         """The scenario of this one case."""
-        given = (
-            ("machine", self.machine),
-            ("cpu", self.cpu),
-            ("smp", self.smp),
-            ("memory", self.memory),
-        )
-        axes = {name: [value] for name, value in given if value is not None}
+        axes = {name: [value] for name, value in self.axes}
         document = {
             "name": NAME,
             "suite": {"kind": "kvm-unit-tests", "build": BUILTIN, "tests": [self.test]},

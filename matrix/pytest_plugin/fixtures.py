@@ -43,12 +43,9 @@ class Machines:
         build: str | Path = "",
         accel: str = "auto",
         qemu: str = "system",
-        machine: str | None = None,
-        cpu: str | None = None,
-        smp: int | None = None,
-        memory: int | str | None = None,
         timeout: float | None = None,
         stall: float = 20.0,
+        **axes: str | int | None,
     ) -> Guest:
         """Start a guest and return it once it runs; the test is skipped where this host cannot.
 
@@ -59,15 +56,14 @@ class Machines:
                 the guests that come with this package.
             accel: ``kvm``, ``tcg``, or ``auto``: KVM where it works.
             qemu: an installation by its name (``--matrix-qemu``), or ``system``.
-            machine: ``-machine``; None for the suite's, as for the others.
-            cpu: ``-cpu``.
-            smp: number of vCPUs.
-            memory: bytes, or text as ``256MiB``.
             timeout: seconds that the guest may take in all; None for the test's own limit.
             stall: seconds without output and CPU time after which it counts as dead.
+            axes: any other axis of a scenario but those of migrations, as it is written there:
+                ``machine``, ``cpu``, ``smp``, ``memory`` (bytes, or text as ``256MiB``),
+                ``backend``, …; None for the suite's or QEMU's default.
 
         Raises:
-            GuestError: there is no such test, architecture or build, or QEMU does not start.
+            GuestError: there is no such test, axis, architecture or build, or QEMU does not start.
         """
         __tracebackhide__ = True
         try:
@@ -77,10 +73,7 @@ class Machines:
                 accel=accel,
                 qemu=qemu,
                 build=str(build),
-                machine=machine,
-                cpu=cpu,
-                smp=smp,
-                memory=format_size(memory) if isinstance(memory, int) else memory,
+                axes=tuple(_written(axes)),
                 timeout=timeout,
                 stall=stall,
             )
@@ -134,6 +127,13 @@ class Machines:
             self._loop = LoopThread()
             self._loop.start()
         return self._loop
+
+
+def _written(axes: Mapping[str, str | int | None]) -> Iterator[tuple[str, str | int]]:
+    """The axes that are given, as a scenario has them."""
+    for name, value in axes.items():
+        if value is not None:
+            yield name, format_size(value) if name == "memory" and isinstance(value, int) else value
 
 
 class Migrate:

@@ -1,11 +1,13 @@
-"""The markers that a case bears: a word for each of its axes and groups, for ``-m``."""
+"""The markers that a case bears, for ``-m``: a word for each axis of few values, and each group."""
 
 import re
+from enum import StrEnum
 
 import pytest
 
 from matrix.model import Case
 from matrix.plan.decisions import Decision, Run
+from matrix.scenario.axes import axis_title
 
 MEANT_FOR_PYTEST = frozenset(
     {"skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"}
@@ -16,7 +18,8 @@ MEANT_FOR_PYTEST = frozenset(
 
 
 def marks_of(decision: Decision) -> dict[str, str]:
-    """Marker name → what it means, of one case.
+    """Marker name → what it means, of one case: the values of its axes that have a closed set of
+    them, its QEMU and its groups.
 
     The accelerator is there as the scenario wants it and as it will be on this host, so that
     ``-m kvm`` finds the cases of ``accel: auto`` that run under KVM.
@@ -24,21 +27,25 @@ def marks_of(decision: Decision) -> dict[str, str]:
     case = decision.case
     variant = case.variant
     marks = {
-        variant.arch.value: "an architecture",
-        variant.accel.value: "an accelerator",
-        qemu_marker(variant.qemu): f"a case that runs on the QEMU installation {variant.qemu!r}",
+        _word(value.value): _meaning(axis)
+        for axis, value in variant.axes().items()
+        if isinstance(value, StrEnum)
     }
+    name = qemu_marker(variant.qemu)
+    marks[name] = f"a case that runs on the QEMU installation {variant.qemu!r}"
     if isinstance(decision, Run):
-        marks.setdefault(decision.accelerator.value, "an accelerator")
+        marks.setdefault(decision.accelerator.value, _meaning("accel"))
     if case.migration is not None:
         marks["migration"] = "a case whose guest is migrated"
         if variant.strategy is None:
-            marks |= dict.fromkeys(case.migration.strategies, "a strategy")
-    if variant.strategy is not None:
-        marks[variant.strategy.value] = "a strategy"
+            marks |= dict.fromkeys(case.migration.strategies, _meaning("strategy"))
     for group in case.test.groups:
         marks.setdefault(group_marker(group), f"a test of the suite's group {group!r}")
     return marks
+
+
+def _meaning(axis: str) -> str:
+    return f"a case of that {axis_title(axis)}"
 
 
 def qemu_marker(name: str) -> str:

@@ -9,6 +9,7 @@ from matrix.model import Accelerator, Verdict
 from matrix.report.areas import AREA_NAMES, AREA_WORDS
 from matrix.report.cases import AXES, Row
 from matrix.results.outcome import WORST_FIRST, counts_as_failure
+from matrix.scenario.axes import BARE_AXES, axis_title
 
 MOST_GROUPS = 20
 """Tests that broke which are named; the table of cases has all."""
@@ -137,7 +138,7 @@ def variant_words(row: Row, varying: Sequence[str]) -> str:
     """A variant in one line: architecture and accelerator bare, other axes that differ named."""
     values = dict(zip(AXES, row.axes, strict=True))
     return " ".join(
-        values[name] if name in ("arch", "accel") else f"{_axis_word(name)} {values[name]}"
+        values[name] if name in BARE_AXES else f"{axis_title(name)} {values[name]}"
         for name in AXES
         if name in varying and values[name]
     )
@@ -150,7 +151,7 @@ def _varying(rows: Sequence[Row]) -> tuple[str, ...]:
         for place, name in enumerate(AXES)
         if name not in ("test", "scenario") and len({row.axes[place] for row in rows}) > 1
     }
-    return tuple(name for name in AXES if name in several or name in ("arch", "accel"))
+    return tuple(name for name in AXES if name in several or name in BARE_AXES)
 
 
 def _broken(
@@ -200,12 +201,8 @@ def _where(ran: Sequence[Row], bad: Sequence[Row]) -> str:
         if not held & set(broke):
             values = ", ".join(value or "none" for value in list(broke)[:8])
             more = f" and {len(broke) - 8} more" if len(broke) > 8 else ""
-            return f"only with {_axis_word(name)} {values}{more}"
+            return f"only with {axis_title(name)} {values}{more}"
     return f"on {len(bad)} of {len(ran)} variants"
-
-
-def _axis_word(name: str) -> str:
-    return {"qemu": "QEMU", "accel": "accelerator", "arch": "architecture"}.get(name, name)
 
 
 def _bad(row: Row, *, strict: bool) -> bool:

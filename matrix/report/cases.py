@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matrix.model import Accelerator, Attempt, Case, Subtest, SubtestVerdict, Verdict
+from matrix.model import AXIS_NAMES, Accelerator, Attempt, Case, Subtest, SubtestVerdict, Verdict
 from matrix.plan.decisions import Decision
 from matrix.report.areas import areas_of
 from matrix.report.excerpts import SHORT, WHOLE, Text, texts_of
 from matrix.report.histograms import Histogram, histograms
 from matrix.report.packing import Packer, Where
-from matrix.results.labels import size_label
+from matrix.results.labels import axis_texts
 from matrix.results.outcome import WORST_FIRST, CaseResult
 from matrix.results.printable import printable, shortened
 from matrix.results.record import RunRecord
@@ -34,22 +34,7 @@ MOST_METRICS = 400
 LONGEST_WORDS = 2_000
 """Characters of a name or a message."""
 
-AXES = (
-    "run",
-    "scenario",
-    "arch",
-    "accel",
-    "qemu",
-    "machine",
-    "cpu",
-    "smp",
-    "memory",
-    "strategy",
-    "transport",
-    "fault",
-    "destination",
-    "test",
-)
+AXES = ("run", "scenario", *AXIS_NAMES, "test")
 """What a row says of its case in words, in the order in which it is shown."""
 
 
@@ -99,10 +84,7 @@ def new_row(
     """
     case = decision.case
     variant = case.variant
-    axes = variant.axes()
-    values = {name: printable(str(value)) for name, value in axes.items()}
-    if variant.memory is not None:
-        values["memory"] = size_label(variant.memory)
+    values = {name: printable(text) for name, text in axis_texts(variant).items()}
     values["qemu"] = qemu_label(variant.qemu, versions.get((variant.qemu, variant.arch.value), ""))
     values |= {"run": run_name, "scenario": printable(case.scenario)}
     values["test"] = shortened(case.test.name, LONGEST_REASON)

@@ -15,6 +15,7 @@ from matrix.report.migrations import Migrations
 from matrix.results.outcome import WORST_FIRST, CaseResult
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord
+from matrix.scenario.axes import BARE_AXES, axis_title
 
 DETAILS_BUDGET = 7_000_000
 """Characters of the page for consoles and all else that cases left."""
@@ -83,6 +84,8 @@ class Gathered:
         return {
             "verdicts": VERDICTS,
             "axes": AXES,
+            "bare": BARE_AXES,
+            "titles": {name: axis_title(name) for name in AXES},
             "words": {name: each.list() for name, each in words.items()},
             "reasons": reasons.list(),
             "areas": [[int(part) for part in each.split(",")] for each in areas.list()],

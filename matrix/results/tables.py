@@ -8,6 +8,7 @@ from matrix.results.labels import axis_labels
 from matrix.results.outcome import WORST_FIRST, CaseResult
 from matrix.results.printable import display_width, printable, shortened
 from matrix.results.segments import BLANK, Line, Segment, Style
+from matrix.scenario.axes import BARE_AXES
 
 MOST_BLOCKS = 3
 """Into how many parts, one below the other, the tests of a table may be folded. With more it
@@ -18,8 +19,6 @@ LONGEST_NAME = 24
 
 GAP = "  "
 
-_BARE = ("arch", "accel")
-"""Axes whose values speak for themselves, and which are always shown."""
 _DEFAULTS = {"qemu": "system"}
 """What an axis has where its label says nothing."""
 
@@ -90,7 +89,7 @@ class Overview:
         if max(map(display_width, labels)) <= most:
             return "", labels
         # Where a guest comes from stands before where it goes to.
-        names = sorted(self._telling(names), key=lambda name: name not in (*_BARE, "qemu"))
+        names = sorted(self._telling(names), key=lambda name: name not in (*BARE_AXES, "qemu"))
         values = [
             [
                 _axis_value(row, name, only_auto=only_auto) or _DEFAULTS.get(name, "-")
@@ -109,7 +108,7 @@ class Overview:
             fewer = [each for each in kept if each != name]
             left = {tuple(row.axes.get(each) for each in fewer) for row in rows}
             values = {row.axes.get(name, _DEFAULTS.get(name)) for row in rows} - {None}
-            if name not in _BARE and len(values) == 1 and len(left) == len(rows):
+            if name not in BARE_AXES and len(values) == 1 and len(left) == len(rows):
                 kept = fewer
         return kept
 
@@ -164,7 +163,7 @@ class Overview:
 def _axis_text(row: _Row, name: str, *, only_auto: bool) -> str:
     """An axis' value with its name, where it does not speak for itself."""
     text = _axis_value(row, name, only_auto=only_auto)
-    return text if name in _BARE or not text else f"{name}={text}"
+    return text if name in BARE_AXES or not text else f"{name}={text}"
 
 
 def _axis_value(row: _Row, name: str, *, only_auto: bool) -> str:

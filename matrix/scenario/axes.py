@@ -1,12 +1,13 @@
-"""The axes a matrix may have: a table of how each is written, read and shown.
+"""How each axis of a matrix is written, read and shown.
 
-The order of the table is the canonical order of axes in case ids and lists. A new axis is one more
-row here and one more field of :class:`matrix.model.Variant`.
+Which axes there are, and their order, is what :class:`matrix.model.Variant` says. A new axis is one
+more field there and one more row here, without which nothing starts.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from matrix.model import AXIS_NAMES
 from matrix.scenario import values
 from matrix.scenario.units import format_size
 from matrix.scenario.values import AxisValue, Shape
@@ -26,12 +27,15 @@ class Axis:
     """JSON Schema of one value as it is written in a scenario."""
     parse: Callable[[str], AxisValue]
     show: Callable[[AxisValue], str] = str
+    title: str = ""
+    """What reports call it; empty: its name."""
+    bare: bool = False
+    """Whether its values speak for themselves: they are always shown, and without its name."""
+    migration: bool = False
+    """Whether only a scenario with ``migration:`` may have it."""
 
 
-MIGRATION_AXES = ("strategy", "transport", "fault", "destination")
-"""Those that only a scenario with ``migration:`` may have."""
-
-AXES: Mapping[str, Axis] = {
+_TABLE = {
     axis.name: axis
     for axis in (
         Axis(
@@ -39,18 +43,23 @@ AXES: Mapping[str, Axis] = {
             "Guest architecture, by QEMU's name for it or a common alias.",
             values.ARCH_SHAPE,
             values.parse_arch,
+            title="architecture",
+            bare=True,
         ),
         Axis(
             "accel",
             "Accelerator; auto is KVM where it works for the architecture, else TCG.",
             values.ACCEL_SHAPE,
             values.parse_accel,
+            title="accelerator",
+            bare=True,
         ),
         Axis(
             "qemu",
             "QEMU installation: 'system', or a name given by --qemu NAME=DIR or the host file.",
             values.QEMU_SHAPE,
             values.parse_qemu,
+            title="QEMU",
         ),
         Axis(
             "machine",
@@ -64,7 +73,7 @@ AXES: Mapping[str, Axis] = {
             values.TEXT_SHAPE,
             values.parse_axis_text,
         ),
-        Axis("smp", "Number of vCPUs.", values.SMP_SHAPE, values.parse_smp),
+        Axis("smp", "Number of vCPUs.", values.SMP_SHAPE, values.parse_smp, title="vCPUs"),
         Axis(
             "memory",
             "Guest memory, a whole number of MiB.",
@@ -84,6 +93,7 @@ AXES: Mapping[str, Axis] = {
             "Migration strategy, in place of the pool under 'migration'.",
             values.STRATEGY_SHAPE,
             values.parse_strategy,
+            migration=True,
         ),
         Axis(
             "transport",
@@ -91,12 +101,14 @@ AXES: Mapping[str, Axis] = {
             "through a file has none: it is one variant, however many transports there are.",
             values.TRANSPORT_SHAPE,
             values.parse_transport,
+            migration=True,
         ),
         Axis(
             "fault",
             "What is done to the hops on purpose, in place of the pool under 'migration'.",
             values.FAULT_SHAPE,
             values.parse_fault,
+            migration=True,
         ),
         Axis(
             "destination",
@@ -104,6 +116,17 @@ AXES: Mapping[str, Axis] = {
             "turns.",
             values.QEMU_SHAPE,
             values.parse_qemu,
+            migration=True,
         ),
     )
 }
+
+AXES: Mapping[str, Axis] = {name: _TABLE[name] for name in AXIS_NAMES}
+MIGRATION_AXES = tuple(axis.name for axis in AXES.values() if axis.migration)
+BARE_AXES = tuple(axis.name for axis in AXES.values() if axis.bare)
+
+
+def axis_title(name: str) -> str:
+    """What reports call an axis, or whatever else they have a column for."""
+    axis = AXES.get(name)
+    return axis.title or name if axis is not None else name

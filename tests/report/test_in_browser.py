@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from matrix.migrating import Limits, Migration
+from matrix.model import MemoryBackend
 from matrix.report.write import write_report, write_run_report
 
 ARCHITECTURES = ("x86_64", "aarch64", "s390x")
@@ -57,6 +58,22 @@ def calm(reader: Any) -> Any:
     yield reader
     assert reader.problems == []
     assert all(each.startswith(("file:", "about:", "blob:")) for each in reader.requests)
+
+
+def test_variants_that_differ_in_one_axis_have_rows_of_their_own(
+    calm: Any, make: Any, recorded: Any
+) -> None:
+    pairs = (("ram", "pass"), ("memfd", "fail"))
+    cases = [
+        (make.run(make.case("boot", backend=MemoryBackend(name))), make.attempt(verdict), {})
+        for name, verdict in pairs
+    ]
+    page = calm.open(write_run_report(recorded(cases)), "matrix")
+    assert page.locator("#matrix thead th.axis").all_inner_texts()[-1] == "backend"
+    assert page.locator("#matrix tbody td").all_inner_texts() == ["pass", "fail"]
+    page.locator("#matrix tbody th a", has_text="memfd").click()
+    expect(page.locator("#matrix tbody td")).to_have_count(1)
+    assert page.locator("#matrix .chip", has_text="backend: memfd").count() == 1
 
 
 def test_first_the_answer(calm: Any, report: Path) -> None:

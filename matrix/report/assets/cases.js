@@ -84,7 +84,7 @@ function drawVerdicts(place, matching, filter, changed) {
 
 function caseColumns(items) {
   const varying = new Set(varyingAxes(items.length ? items : [0]));
-  const axes = ROW_AXES.filter((axis) => axis === "arch" || axis === "accel" || varying.has(axis));
+  const axes = rowAxes(varying);
   const plain = (name, axis, width) => ({ name, width, kind: "mono", cell: (i) => valueOf(i, axis), key: (i) => valueOf(i, axis) });
   return [
     { name: "verdict", width: "5.5rem", cell: (i) => badge(verdictOf(i)), key: (i) => index.verdict[i] },

@@ -23,7 +23,6 @@ async function loadIndex() {
   for (let i = 0; i < index.size; i++) index.numbers.set(`${index.of_run[i]}/${index.id[i]}`, i);
 }
 
-const AXIS_NAMES = { arch: "architecture", accel: "accelerator", qemu: "QEMU", smp: "vCPUs" };
 const BAD = new Set(["error", "crash", "stall", "timeout", "fail", "flaky"]);
 const GLYPHS = {
   pass: "✓", fail: "✗", crash: "C", stall: "S", timeout: "T", error: "E", flaky: "~",
@@ -31,7 +30,7 @@ const GLYPHS = {
 };
 
 function axisName(axis) {
-  return AXIS_NAMES[axis] ?? axis;
+  return index.titles[axis] ?? axis;
 }
 
 function valueOf(i, axis) {
@@ -55,6 +54,11 @@ function varyingAxes(cases) {
   });
 }
 
+// The axes that tell a case's variant from others: those that speak for themselves, and the varying.
+function rowAxes(varying) {
+  return index.axes.filter((axis) => axis !== "test" && (index.bare.includes(axis) || varying.has(axis)));
+}
+
 function haystack(i) {
   haystacks ??= new Array(index.size);
   haystacks[i] ??= [index.id[i], verdictOf(i), ...index.axes.map((axis) => valueOf(i, axis)),
@@ -68,7 +72,7 @@ function variantWords(i, axes) {
     .filter((axis) => axis !== "test" && axis !== "scenario" && valueOf(i, axis))
     .map((axis) => {
       const value = valueOf(i, axis);
-      if (axis === "arch" || axis === "accel" || axis === "run") return value;
+      if (index.bare.includes(axis) || axis === "run") return value;
       return `${axisName(axis)} ${value}`;
     })
     .join(" ");

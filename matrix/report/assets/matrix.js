@@ -1,7 +1,5 @@
 // The heat map: variants down, tests across, the worst verdict in every cell.
 
-const ROW_AXES = ["run", "scenario", "arch", "accel", "qemu", "machine", "cpu", "smp", "memory",
-  "strategy", "transport", "fault", "destination"];
 const MOST_ROWS = 80;
 const MOST_COLUMNS = 40;
 const WORDY_COLUMNS = 12; // up to so many columns a cell has its verdict as a word
@@ -24,7 +22,7 @@ function drawMatrix(section, query) {
 // The rows: as many axes as leave the rows few enough; the others are folded.
 function matrixRows(cases) {
   const varying = new Set(varyingAxes(cases));
-  const wanted = ROW_AXES.filter((axis) => varying.has(axis) || axis === "arch" || axis === "accel");
+  const wanted = rowAxes(varying);
   const axes = [];
   let keys = cases.map(() => "");
   for (const axis of wanted) {

@@ -13,7 +13,7 @@ async function drawMeasurements(section, query) {
 
 function labels(cases) {
   const varying = new Set(varyingAxes(cases));
-  return ROW_AXES.filter((axis) => axis === "arch" || axis === "accel" || varying.has(axis));
+  return rowAxes(varying);
 }
 
 function histogramParts(all) {
