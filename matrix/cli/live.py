@@ -1,7 +1,6 @@
 """Progress on a terminal: what runs, how long already, what its guest said last."""
 
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Self
 
@@ -13,8 +12,9 @@ from rich.text import Text
 from matrix.cli.progress import HopCounts, bad_hop, failure, interruption, opening
 from matrix.cli.style import VERDICT_STYLES, ColourOutput, duration
 from matrix.migrating import Hop
-from matrix.model import Attempt, Case, Verdict
+from matrix.model import Attempt, Case
 from matrix.plan.decisions import Decision
+from matrix.results.counts import Counts
 from matrix.run.progress import Running
 
 
@@ -26,7 +26,7 @@ class LiveProgress:
         self._console = output.console
         self._run = run
         self._running: dict[int, Running] = {}
-        self._counts: Counter[Verdict] = Counter()
+        self._counts = Counts()
         self._hops = HopCounts()
         self._total = 0
         self._left: float | None = None
@@ -65,7 +65,7 @@ class LiveProgress:
         """Count it, and print the failure where there is one."""
         self._running.pop(id(running), None)
         self._hops.forget(running.decision.case.id)
-        self._counts[attempt.verdict] += 1
+        self._counts.verdicts[attempt.verdict] += 1
         self._left = left
         if not attempt.verdict.good:
             self._output.say(failure(running, attempt, self._run, self._output.width))
@@ -95,11 +95,11 @@ class LiveProgress:
         return Group(table, self._status(now))
 
     def _status(self, now: float) -> Text:
-        done = sum(self._counts.values())
+        done = self._counts.total
         parts = [Text(f"{done}/{self._total}")]
         parts += [
-            Text(f"{count} {verdict.value}", style=VERDICT_STYLES[verdict])
-            for verdict, count in sorted(self._counts.items())
+            Text(text, style=VERDICT_STYLES[verdict] if verdict else "")
+            for verdict, text in self._counts.parts()
         ]
         parts.append(Text(f"{duration(now - self._since)} elapsed"))
         if self._left is not None and done < self._total:

@@ -8,6 +8,7 @@ from matrix.errors import ExitCode
 from matrix.model import Accelerator, Verdict
 from matrix.report.areas import AREA_NAMES, AREA_WORDS
 from matrix.report.cases import AXES, Row
+from matrix.results.counts import Counts
 from matrix.results.outcome import WORST_FIRST, counts_as_failure
 from matrix.scenario.axes import BARE_AXES, axis_title
 
@@ -54,35 +55,78 @@ class Reason:
 
 
 @dataclass(slots=True)
+class Coverage:
+    """What was exercised of something. Each case is counted once, so that all cases are those that
+    ran (:attr:`native`, :attr:`emulated`, :attr:`unknown`) and :attr:`not_run`."""
+
+    native: Counts = field(default_factory=Counts)
+    """Those that ran under KVM."""
+    emulated: Counts = field(default_factory=Counts)
+    """Those that ran under TCG."""
+    unknown: Counts = field(default_factory=Counts)
+    """Those that have a verdict, and nothing says what they ran under."""
+    not_run: Counts = field(default_factory=Counts)
+    """Those that were skipped, also by their guests, and those without a result."""
+
+    def add(self, row: Row) -> None:
+        """Count one case."""
+        if row.verdict in (None, Verdict.SKIP):
+            counts = self.not_run
+        elif row.accelerator == Accelerator.KVM:
+            counts = self.native
+        elif row.accelerator == Accelerator.TCG:
+            counts = self.emulated
+        else:
+            counts = self.unknown
+        counts.verdicts[row.verdict] += 1
+
+    @property
+    def total(self) -> int:
+        """All cases."""
+        return sum(each.total for each in (self.native, self.emulated, self.unknown, self.not_run))
+
+    def ways(self) -> list[tuple[str, str, Counts]]:
+        """How cases ran, in words and as the accelerator axis has it, where any did."""
+        found = (
+            ("natively", "kvm", self.native),
+            ("emulated", "tcg", self.emulated),
+            ("not known how", "", self.unknown),
+        )
+        return [each for each in found if each[2].total]
+
+
+@dataclass(slots=True)
 class AreaCounts:
     """What was exercised of one area on one architecture."""
 
     name: str
     what: str
-    native: dict[Verdict, int] = field(default_factory=dict)
-    emulated: dict[Verdict, int] = field(default_factory=dict)
-    skipped: int = 0
+    coverage: Coverage = field(default_factory=Coverage)
     tests: set[str] = field(default_factory=set)
 
 
-def conclusion(counts: dict[Verdict | None, int], *, strict: bool) -> tuple[ExitCode, str]:
-    """The verdict on everything: an exit code, and a sentence."""
-    total = sum(counts.values())
-    bad = sum(n for v, n in counts.items() if v and counts_as_failure(v, strict=strict))
-    unfinished = counts.get(None, 0)
-    ran = total - unfinished - counts.get(Verdict.SKIP, 0)
-    if not total:
+def conclusion(counts: Counts, *, strict: bool) -> tuple[ExitCode, str]:
+    """The verdict on everything: an exit code, and a sentence with every case in it."""
+    bad = sum(n for v, n in counts.verdicts.items() if v and counts_as_failure(v, strict=strict))
+    if not counts.total:
         return ExitCode.NOTHING_SELECTED, "Nothing was selected."
-    if counts.get(Verdict.ERROR):
-        code, head = ExitCode.ERROR, f"{bad:,} of {_cases(ran)} did not pass"
+    if counts.verdicts[Verdict.ERROR]:
+        code, head = ExitCode.ERROR, f"{bad:,} of {_cases(counts.ran)} did not pass"
     elif bad:
-        code, head = ExitCode.NOT_PASSED, f"{bad:,} of {_cases(ran)} did not pass"
-    elif not ran and not unfinished:
-        code, head = ExitCode.OK, f"Nothing ran: all {_cases(total)} were skipped"
+        code, head = ExitCode.NOT_PASSED, f"{bad:,} of {_cases(counts.ran)} did not pass"
+    elif counts.ran or counts.unfinished:
+        passed = f"{counts.passed:,} of {_cases(counts.ran)} passed"
+        code, head = ExitCode.OK, f"Nothing broke: {passed}"
     else:
-        code, head = ExitCode.OK, f"Nothing broke in {_cases(ran)}"
-    if unfinished:
-        code, head = ExitCode.INTERRUPTED, f"{head}; {_cases(unfinished)} have no result yet"
+        return ExitCode.OK, f"Nothing ran: all {_cases(counts.total)} were skipped."
+    if counts.verdicts[Verdict.XFAIL]:
+        head += f", {counts.verdicts[Verdict.XFAIL]:,} failed as expected"
+    if counts.verdicts[Verdict.XPASS] and not strict:
+        head += f", {counts.verdicts[Verdict.XPASS]:,} passed unexpectedly"
+    if counts.skipped:
+        head += f"; {counts.skipped:,} {'was' if counts.skipped == 1 else 'were'} skipped"
+    if counts.unfinished:
+        code, head = ExitCode.INTERRUPTED, f"{head}; {_cases(counts.unfinished)} have no result yet"
     return code, f"{head}."
 
 
@@ -123,15 +167,16 @@ def areas_by_architecture(rows: Iterable[Row]) -> dict[str, list[AreaCounts]]:
         for number in row.areas:
             counts = areas.setdefault(number, AreaCounts(AREA_NAMES[number], AREA_WORDS[number]))
             counts.tests.add(row.axes[place_test])
-            if row.verdict is None:
-                continue
-            if row.accelerator == Accelerator.KVM:
-                counts.native[row.verdict] = counts.native.get(row.verdict, 0) + 1
-            elif row.accelerator == Accelerator.TCG:
-                counts.emulated[row.verdict] = counts.emulated.get(row.verdict, 0) + 1
-            else:
-                counts.skipped += 1
+            counts.coverage.add(row)
     return {arch: [areas[n] for n in sorted(areas)] for arch, areas in found.items()}
+
+
+def coverage_of(rows: Iterable[Row]) -> Coverage:
+    """What was exercised by some cases."""
+    coverage = Coverage()
+    for row in rows:
+        coverage.add(row)
+    return coverage
 
 
 def variant_words(row: Row, varying: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ lets run nothing but that script, by its digest, and forbids scripts to make HTM
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -23,16 +23,19 @@ from matrix.report.answer import (
     MOST_GROUPS,
     MOST_REASONS,
     AreaCounts,
+    Coverage,
     Reason,
     areas_by_architecture,
     broken,
     conclusion,
+    coverage_of,
     reasons,
 )
 from matrix.report.areas import AREA_NAMES
 from matrix.report.cases import AXES
 from matrix.report.gather import Gathered
 from matrix.report.packing import packed
+from matrix.results.counts import Counts
 from matrix.results.files import written_atomically
 from matrix.results.outcome import WORST_FIRST
 from matrix.results.text import duration
@@ -72,9 +75,7 @@ class Architecture(NamedTuple):
 
     name: str
     areas: list[AreaCounts]
-    native: int
-    emulated: int
-    skipped: int
+    coverage: Coverage
 
 
 def write_page(gathered: Gathered, path: Path) -> None:
@@ -106,7 +107,7 @@ def is_page(path: Path) -> bool:
 def _content(gathered: Gathered) -> dict[str, object]:
     counts = gathered.counts()
     strict = any(run.strict for run in gathered.runs)
-    code, sentence = conclusion(counts, strict=strict)
+    code, sentence = conclusion(Counts.of(row.verdict for row in gathered.rows), strict=strict)
     word, mood = _WORDS[code]
     architectures = list(_architectures(gathered))
     groups = broken(gathered.rows, strict=strict)
@@ -186,9 +187,7 @@ def _architectures(gathered: Gathered) -> Iterator[Architecture]:
         yield Architecture(
             name=name,
             areas=areas,
-            native=sum(row.accelerator == "kvm" for row in rows),
-            emulated=sum(row.accelerator == "tcg" for row in rows),
-            skipped=sum(row.verdict is Verdict.SKIP for row in rows),
+            coverage=coverage_of(rows),
         )
 
 
@@ -205,22 +204,12 @@ def _overview(architectures: list[Architecture]) -> Overview:
     ]
 
 
-def _good_of(counts: Mapping[Verdict, int]) -> str:
-    """``12/13``: how many of the cases are as they should be."""
-    return f"{_good(counts):,}/{sum(counts.values()):,}"
+def _mood(counts: Counts) -> str:
+    return "all" if counts.passed == counts.ran else "some" if counts.good else "none"
 
 
-def _mood(counts: Mapping[Verdict, int]) -> str:
-    good = _good(counts)
-    return "all" if good == sum(counts.values()) else "some" if good else "none"
-
-
-def _good(counts: Mapping[Verdict, int]) -> int:
-    return sum(count for verdict, count in counts.items() if verdict.good)
-
-
-def _worst_first(counts: Mapping[Verdict, int]) -> list[tuple[Verdict, int]]:
-    return sorted(counts.items(), key=lambda each: WORST_FIRST.index(each[0]))
+def _worst_first(counts: Counts) -> list[tuple[Verdict, int]]:
+    return [(each, counts.verdicts[each]) for each in WORST_FIRST if counts.verdicts[each]]
 
 
 @cache
@@ -235,7 +224,6 @@ def _template() -> Template:
     environment.filters |= {
         "duration": duration,
         "worst_first": _worst_first,
-        "good_of": _good_of,
         "mood": _mood,
     }
     return environment.get_template("page.html.j2")

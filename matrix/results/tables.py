@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from matrix.model import Accelerator, Verdict
+from matrix.results.counts import RAN, Counts
 from matrix.results.labels import axis_labels
-from matrix.results.outcome import WORST_FIRST, CaseResult
+from matrix.results.outcome import CaseResult
 from matrix.results.printable import display_width, printable, shortened
 from matrix.results.segments import BLANK, Line, Segment, Style
 from matrix.scenario.axes import BARE_AXES
@@ -29,8 +30,8 @@ class _Row:
 
     axes: dict[str, str]
     accelerators: set[str] = field(default_factory=set)
-    cells: dict[str, Verdict] = field(default_factory=dict)
-    counts: dict[Verdict, int] = field(default_factory=dict)
+    cells: dict[str, Counts] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,16 @@ class Overview:
     def __init__(self) -> None:
         self._rows: dict[object, _Row] = {}
         self._tests: dict[str, int] = {}
-        """Of each test the width of its widest verdict."""
+        """Of each test the width of its widest cell."""
 
     def add(self, result: CaseResult) -> None:
-        """Take one case's result in. Where cases share variant and test, the worst is shown."""
+        """Take one case's result in; cases that share variant and test share a cell."""
         variant, name = result.case.variant, result.case.test.name
         row = self._rows.setdefault(variant, _Row(axis_labels(variant)))
-        before = row.cells.get(name, result.verdict)
-        row.cells[name] = min(before, result.verdict, key=WORST_FIRST.index)
-        row.counts[result.verdict] = row.counts.get(result.verdict, 0) + 1
-        self._tests[name] = max(self._tests.get(name, 0), len(result.verdict.value))
+        cell = row.cells.setdefault(name, Counts())
+        cell.verdicts[result.verdict] += 1
+        row.counts.verdicts[result.verdict] += 1
+        self._tests[name] = max(self._tests.get(name, 0), len(cell.cell()))
         if result.accelerator:
             row.accelerators.add(result.accelerator)
 
@@ -134,27 +135,36 @@ class Overview:
         for label, row in zip(labels, self._rows.values(), strict=True):
             segments: list[Segment] = [(_padded(label, label_width), Style.PLAIN)]
             for column in columns:
-                verdict = row.cells.get(column.test)
-                text = verdict.value if verdict else "-"
-                style = Style.of(verdict) if verdict else Style.FAINT
+                cell = row.cells.get(column.test, Counts())
+                text = cell.cell()
+                style = Style.of(cell.worst) if cell.worst else Style.FAINT
                 segments += [(GAP, Style.PLAIN), (_padded(text, column.width), style)]
             yield tuple(segments)
 
     def _count_lines(self, width: int) -> Iterator[Line]:
+        """What passed of what ran, and how many came to each other verdict, a row's numbers adding
+        up to its cases."""
         verdicts = [
             verdict
-            for verdict in reversed(WORST_FIRST)
-            if any(verdict in row.counts for row in self._rows.values())
+            for verdict in (*RAN, Verdict.SKIP)
+            if any(row.counts.verdicts[verdict] for row in self._rows.values())
         ]
-        counts = "".join(f"{GAP}{verdict.value:>7}" for verdict in verdicts)
+        passed = [f"{row.counts.passed}/{row.counts.ran}" for row in self._rows.values()]
+        first = max(map(len, ("passed", *passed)))
+        counts = f"{GAP}{'passed':>{first}}"
+        counts += "".join(f"{GAP}{verdict.value:>7}" for verdict in verdicts)
         most = max(width - len(counts), 10)
         head, labels = self._labels(most, most)
         label_width = max(map(display_width, (head, *labels)))
         yield ((_padded(head, label_width) + counts, Style.HEADING),)
-        for label, row in zip(labels, self._rows.values(), strict=True):
-            segments: list[Segment] = [(_padded(label, label_width), Style.PLAIN)]
+        for label, row, text in zip(labels, self._rows.values(), passed, strict=True):
+            style = Style.PASS if row.counts.passed else Style.FAINT
+            segments: list[Segment] = [
+                (_padded(label, label_width) + GAP, Style.PLAIN),
+                (f"{text:>{first}}", style),
+            ]
             for verdict in verdicts:
-                count = row.counts.get(verdict, 0)
+                count = row.counts.verdicts[verdict]
                 style = Style.of(verdict) if count else Style.FAINT
                 segments += [(GAP, Style.PLAIN), (f"{count or '-':>7}", style)]
             yield tuple(segments)

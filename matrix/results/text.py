@@ -11,10 +11,11 @@ from pathlib import Path
 
 from matrix.migrating import MigrationSummary
 from matrix.model import Attempt, Case, Subtest, SubtestVerdict, Verdict
+from matrix.results.counts import Counts
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.hops import hop_lines, running_summaries, summary_lines
 from matrix.results.labels import variant_label
-from matrix.results.outcome import WORST_FIRST, CaseResult, counts_as_failure
+from matrix.results.outcome import CaseResult, counts_as_failure
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord
 from matrix.results.segments import BLANK, Line, Style, line, wrapped
@@ -92,7 +93,7 @@ def summary(results: Iterable[CaseResult], closing: Closing, width: int) -> Iter
     )
     if gathered.flaky:
         yield BLANK
-        changed = f"{_cases(gathered.counts[Verdict.FLAKY])} whose verdict changed"
+        changed = f"{_cases(gathered.counts.verdicts[Verdict.FLAKY])} whose verdict changed"
         yield (("Flaky: ", Style.HEADING), (changed, Style.FLAKY))
         yield from gathered.flaky
     if gathered.bad:
@@ -185,7 +186,7 @@ class _Gathered:
     """What one pass over the results leaves; its size follows the cases that did not pass."""
 
     overviews: dict[str, Overview] = field(default_factory=dict)
-    counts: dict[Verdict, int] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
     accelerators: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
     skips: dict[str, _Group] = field(default_factory=dict)
     known: dict[str, _Group] = field(default_factory=dict)
@@ -198,7 +199,7 @@ class _Gathered:
     def add(self, result: CaseResult, closing: Closing, width: int) -> None:
         case, verdict = result.case, result.verdict
         self.overviews.setdefault(case.scenario, Overview()).add(result)
-        self.counts[verdict] = self.counts.get(verdict, 0) + 1
+        self.counts.verdicts[verdict] += 1
         telling = result.telling
         if telling is not None and telling.migration is not None:
             self.migrated.append((case.id, telling.migration))
@@ -274,16 +275,14 @@ def _unfinished(closing: Closing, width: int) -> Iterator[Line]:
         yield from wrapped("interrupted: " + ", ".join(ids), width, "  ", Style.FAINT)
 
 
-def _count_line(counts: dict[Verdict, int], closing: Closing) -> Line:
-    """``18 cases in 12.3 s: 15 pass, 2 fail, 1 skip``."""
-    total = sum(counts.values())
-    segments = [(f"{_cases(total)} in {duration(closing.elapsed)}", Style.PLAIN)]
+def _count_line(counts: Counts, closing: Closing) -> Line:
+    """``18 cases in 12.3 s: 15 of 17 passed, 2 fail, 1 skipped``."""
+    segments = [(f"{_cases(counts.total)} in {duration(closing.elapsed)}", Style.PLAIN)]
     separator = ": "
-    for verdict in reversed(WORST_FIRST):
-        if counts.get(verdict):
-            segments.append((separator, Style.PLAIN))
-            segments.append((f"{counts[verdict]} {verdict.value}", Style.of(verdict)))
-            separator = ", "
+    for verdict, text in counts.parts():
+        segments.append((separator, Style.PLAIN))
+        segments.append((text, Style.of(verdict) if verdict else Style.PLAIN))
+        separator = ", "
     return tuple(segments)
 
 

@@ -16,7 +16,7 @@ def test_all_pass(world: Any, scripts: Any) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert world.verdicts() == {"one": "pass", "two": "pass"}
     assert "2 cases" in done.stdout
-    assert "2 pass" in done.stdout
+    assert "2 of 2 passed" in done.stdout
 
 
 def test_a_failure_is_printed_as_it_happens_and_exits_1(world: Any, scripts: Any) -> None:

@@ -1,14 +1,26 @@
 """The answer: what broke, on which variants."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from matrix.errors import ExitCode
 from matrix.model import Verdict
-from matrix.report.answer import areas_by_architecture, broken, conclusion, reasons
-from matrix.report.cases import Row, fill_row, new_row
+from matrix.report.answer import (
+    Coverage,
+    areas_by_architecture,
+    broken,
+    conclusion,
+    coverage_of,
+    reasons,
+)
+from matrix.report.areas import AREA_NAMES
+from matrix.report.cases import AXES, Row, fill_row, new_row
+from matrix.results.counts import Counts
 from matrix.results.outcome import merge
 
 
@@ -36,13 +48,17 @@ def rows_of(make: Any) -> Any:
     ("counts", "code", "sentence"),
     [
         ({}, ExitCode.NOTHING_SELECTED, "Nothing was selected."),
-        ({Verdict.PASS: 1}, ExitCode.OK, "Nothing broke in 1 case."),
-        ({Verdict.PASS: 8, Verdict.XFAIL: 2}, ExitCode.OK, "Nothing broke in 10 cases."),
+        ({Verdict.PASS: 1}, ExitCode.OK, "Nothing broke: 1 of 1 case passed."),
+        (
+            {Verdict.PASS: 8, Verdict.XFAIL: 2, Verdict.SKIP: 1},
+            ExitCode.OK,
+            "Nothing broke: 8 of 10 cases passed, 2 failed as expected; 1 was skipped.",
+        ),
         ({Verdict.SKIP: 3}, ExitCode.OK, "Nothing ran: all 3 cases were skipped."),
         (
             {Verdict.FAIL: 2, Verdict.PASS: 1000, Verdict.SKIP: 5},
             ExitCode.NOT_PASSED,
-            "2 of 1,002 cases did not pass.",
+            "2 of 1,002 cases did not pass; 5 were skipped.",
         ),
         (
             {Verdict.ERROR: 1, Verdict.PASS: 1},
@@ -57,11 +73,11 @@ def rows_of(make: Any) -> Any:
     ],
 )
 def test_the_conclusion_agrees_with_the_exit_code(counts: Any, code: Any, sentence: Any) -> None:
-    assert conclusion(counts, strict=False) == (code, sentence)
+    assert conclusion(Counts(Counter(counts)), strict=False) == (code, sentence)
 
 
 def test_an_unexpected_pass_counts_where_it_is_strict() -> None:
-    counts: dict[Verdict | None, int] = {Verdict.XPASS: 1}
+    counts = Counts.of([Verdict.XPASS])
     assert conclusion(counts, strict=False)[0] is ExitCode.OK
     assert conclusion(counts, strict=True)[0] is ExitCode.NOT_PASSED
 
@@ -139,5 +155,46 @@ def test_natively_and_under_emulation(rows_of: Any) -> None:
     found = areas_by_architecture(rows)
     (x86,), (arm,) = found["x86_64"], found["arm"]
     assert x86.name == "Timers and clocks"
-    assert (x86.native, x86.emulated) == ({Verdict.PASS: 1}, {Verdict.FAIL: 1})
-    assert (arm.native, arm.emulated, arm.skipped) == ({}, {Verdict.PASS: 1}, 1)
+    assert said(x86.coverage) == ["natively 1 of 1 passed", "emulated 0 of 1 passed, 1 fail"]
+    assert said(arm.coverage) == ["emulated 1 of 1 passed"]
+    assert (arm.coverage.not_run.skipped, arm.coverage.total) == (1, 2)
+
+
+def said(coverage: Coverage) -> list[str]:
+    return [f"{word} {counts.words()}" for word, _, counts in coverage.ways()]
+
+
+OUTCOMES = st.tuples(
+    st.sampled_from([*Verdict, None]),
+    st.sampled_from(["kvm", "tcg", ""]),
+    st.sampled_from(["timer", "smp", "apic-timer", "boot"]),
+    st.sampled_from(["x86_64", "arm"]),
+)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(OUTCOMES, max_size=30))
+def test_every_case_is_counted_once(make: Any, outcomes: list[Any]) -> None:
+    """Also one that its own guest skipped, and one that nothing says the accelerator of."""
+    rows = []
+    for verdict, accelerator, test, arch in outcomes:
+        row = new_row(0, "run", make.run(make.case(test, arch)), {})
+        row.verdict, row.accelerator = verdict, accelerator
+        rows.append(row)
+    for arch, areas in areas_by_architecture(rows).items():
+        here = [row for row in rows if row.axes[AXES.index("arch")] == arch]
+        groups = [(here, coverage_of(here))]
+        groups += [
+            (
+                [row for row in here if area.name in (AREA_NAMES[n] for n in row.areas)],
+                area.coverage,
+            )
+            for area in areas
+        ]
+        for cases, found in groups:
+            ran = sum(counts.ran for _, _, counts in found.ways())
+            passed = sum(counts.passed for _, _, counts in found.ways())
+            assert found.total == len(cases)
+            assert ran + found.not_run.skipped + found.not_run.unfinished == len(cases)
+            assert passed == sum(row.verdict is Verdict.PASS for row in cases)
+            assert found.not_run.skipped == sum(row.verdict is Verdict.SKIP for row in cases)

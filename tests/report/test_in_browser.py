@@ -64,11 +64,11 @@ def test_variants_that_differ_in_one_axis_have_rows_of_their_own(
     calm: Any, make: Any, recorded: Any
 ) -> None:
     pairs = (("ram", "pass"), ("memfd", "fail"))
-    cases = [
+    cases: list[Any] = [
         (make.run(make.case("boot", backend=MemoryBackend(name))), make.attempt(verdict), {})
         for name, verdict in pairs
     ]
-    page = calm.open(write_run_report(recorded(cases)), "matrix")
+    page = calm.open(write_run_report(recorded(cases)), "#matrix")
     assert page.locator("#matrix thead th.axis").all_inner_texts()[-1] == "backend"
     assert page.locator("#matrix tbody td").all_inner_texts() == ["pass", "fail"]
     page.locator("#matrix tbody th a", has_text="memfd").click()
@@ -76,9 +76,26 @@ def test_variants_that_differ_in_one_axis_have_rows_of_their_own(
     assert page.locator("#matrix .chip", has_text="backend: memfd").count() == 1
 
 
+def test_a_cell_of_several_cases_has_every_one_of_them(calm: Any, make: Any, recorded: Any) -> None:
+    """Tests of one area are folded into one cell where there are many."""
+    verdicts = ["pass"] * 3 + ["xfail"] + ["skip"] * 7 + ["fail"] * 35
+    cases: list[Any] = []
+    for number, verdict in enumerate(verdicts):
+        test = f"timer-{number}" if number < 11 else f"smp-{number}"
+        run = make.run(make.case(test))
+        cases.append((run, make.attempt(verdict, "asked for"), {}))
+    page = calm.open(write_run_report(recorded(cases)), "#matrix")
+    cells = page.locator("#matrix tbody td").all_inner_texts()
+    assert sorted(cells) == ["x 3/4 7 skip", "✗ 0/35"]
+    page = calm.go("#kvm")
+    overview = page.locator("table.overview").inner_text()
+    assert "emulated 3/4\n7 skipped" in overview
+    assert "emulated 3/39\n7 skipped\n46 cases" in overview.partition("all cases")[2]
+
+
 def test_first_the_answer(calm: Any, report: Path) -> None:
     page = calm.open(report)
-    assert page.locator("h1").inner_text() == "1 of 11 cases did not pass."
+    assert page.locator("h1").inner_text() == "1 of 11 cases did not pass; 1 was skipped."
     assert page.locator(".word").inner_text() == "Failed"
     broken = page.locator(".broken li").inner_text()
     assert "memory" in broken

@@ -173,12 +173,12 @@ def test_accelerators_beside_what_was_asked_for(make: Any) -> None:
     assert lines[1:3] == ["x86_64 auto:kvm  pass", "x86_64 tcg       pass"]
 
 
-def test_of_cases_in_one_cell_the_worst_is_shown(make: Any) -> None:
+def test_cases_in_one_cell_are_all_shown_the_worst_first(make: Any) -> None:
     results = [
         merge(make.case(case_id=verdict), [make.attempt(verdict)])
         for verdict in ("pass", "crash", "skip")
     ]
-    assert plain(summary(results, CLOSING, 80)).splitlines()[1] == "x86_64 tcg  crash"
+    assert plain(summary(results, CLOSING, 80)).splitlines()[1] == "x86_64 tcg  crash 1/2, 1 skip"
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

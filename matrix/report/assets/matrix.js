@@ -76,7 +76,7 @@ function matrixWords(cases, rows, columns) {
   const folded = rows.folded.length ? ` Folded: ${rows.folded.map(axisName).join(", ")}; a row's name unfolds them.` : "";
   const across = { test: "", area: " Tests are folded into areas; an area's name unfolds it.",
     tests: " Tests are folded into stretches; a stretch's name unfolds it." }[columns.kind];
-  return `${plural(cases.length, "case")}. Every cell leads to its cases.${across}${folded}`;
+  return `${plural(cases.length, "case")}. Every cell leads to its cases; of several it has what passed of what ran, and what was skipped.${across}${folded}`;
 }
 
 function heatMap(grid, rows, columns, filter) {
@@ -115,7 +115,7 @@ function heatCell(cases, filter, wordy, where) {
   const worst = cellVerdict(counts);
   const words = [...counts].map(([verdict, count]) => `${count} ${verdict}`).join(", ");
   const one = cases.length === 1;
-  const text = one ? (wordy ? worst : GLYPHS[worst]) : cellCount(counts, cases.length, worst);
+  const text = one ? (wordy ? worst : GLYPHS[worst]) : cellCount(counts, cases.length, worst, wordy);
   const title = `${where}: ${one ? worst : words}`;
   const part = !one && BAD.has(worst) && counts.get(worst) * 2 < cases.length;
   return el("td", {}, link(one ? caseLink(cases[0]) : `#cases?${filter.query()}`,
@@ -128,8 +128,13 @@ function cellVerdict(counts) {
   return worst === "skip" && counts.has("pass") ? "pass" : worst;
 }
 
-function cellCount(counts, total, worst) {
-  return counts.get(worst) === total ? `${GLYPHS[worst]} ${total}` : `${GLYPHS[worst]} ${counts.get(worst)}/${total}`;
+// What passed of what ran, and what was skipped or has no result: numbers that add up.
+function cellCount(counts, total, worst, wordy) {
+  const count = (verdict) => counts.get(verdict) ?? 0;
+  const ran = total - count("skip") - count("unfinished");
+  const rest = ["skip", "unfinished"].filter(count)
+    .map((verdict) => (wordy ? `${count(verdict)} ${verdict}` : `${GLYPHS[verdict]}${count(verdict)}`));
+  return [ran ? `${GLYPHS[worst]} ${count("pass")}/${ran}` : "", ...rest].filter(Boolean).join(" ");
 }
 
 // Arrow keys go from cell to cell.

@@ -16,7 +16,8 @@ or with ``--by`` one per further value of the axis, has
     those that changed, in A's order.
 ``counts``
     ``cases`` of both sides together, ``changed``, ``regressions``, and how many there are of each
-    kind of change; ``subtests`` has that for subtests.
+    kind of change; ``subtests`` has that for subtests. ``a`` and ``b`` are ``{"passed", "ran",
+    "skipped", "unfinished"}`` of either side's cases, the last three of which are all of them.
 
 A case has
 

@@ -131,7 +131,7 @@ def _blocks(gathered: Gathered, *, alone: bool) -> Iterator[str]:
     else:
         for name, record in (("A", pairing.a), ("B", pairing.b)):
             yield f"\n- {name}: {_cut(str(record.run.given))}, {_cut(record.info.started)}"
-        yield "\n"
+    yield f"\n- {_difference(gathered.tally.coverage)}\n"
     lines = [f"- {_difference(each)}\n" for each in pairing.environment[:MOST_CASES]]
     if lines:
         yield _folded("What else differs", len(pairing.environment), lines)

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
-from matrix.results.compare.changes import CaseComparison, ChangeKind
+from matrix.model import Verdict
+from matrix.results.compare.changes import CaseComparison, ChangeKind, Difference
 from matrix.results.compare.words import KIND_WORDS, counted
+from matrix.results.counts import Counts
 from matrix.results.segments import Line, Segment, Style
 
 
@@ -27,6 +29,10 @@ class Tally:
     """Of cases whose own verdict is as before."""
     failing_only_b: int = 0
     """Cases that only B has and that did not pass there."""
+    before: Counter[Verdict | None] = field(default_factory=Counter)
+    """The verdicts of A's cases."""
+    after: Counter[Verdict | None] = field(default_factory=Counter)
+    """The verdicts of B's cases."""
     slower: int = 0
     faster: int = 0
     metrics: int = 0
@@ -42,6 +48,9 @@ class Tally:
             self.regressed_subtests += sum(each.regression for each in case.subtests)
         else:
             self.kinds[case.kind] += 1
+        for side, verdicts in ((case.a, self.before), (case.b, self.after)):
+            if side is not None:
+                verdicts[side.verdict] += 1
         verdict = case.b.verdict if case.b else None
         if case.kind is ChangeKind.ONLY_B and verdict is not None and not verdict.good:
             self.failing_only_b += 1
@@ -68,7 +77,14 @@ class Tally:
             "faster": self.faster,
             "metrics": self.metrics,
             "subtests": {kind.value: self.subtests[kind] for kind in ChangeKind},
+            "a": Counts(self.before).document(),
+            "b": Counts(self.after).document(),
         }
+
+    @property
+    def coverage(self) -> Difference:
+        """What passed of what ran on either side, and what was skipped."""
+        return Difference("cases", Counts(self.before).brief(), Counts(self.after).brief())
 
 
 def total_of(tallies: Iterable[Tally]) -> Tally:

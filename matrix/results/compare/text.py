@@ -94,7 +94,7 @@ def comparison_lines(
     yield from headline(total_of(each.tally for each in everything), width)
     for gathered in everything:
         yield BLANK
-        yield from _sides(gathered.pairing, width)
+        yield from _sides(gathered, width)
         if len(everything) > 1:
             yield from headline(gathered.tally, width)
         yield from _sections(gathered, width)
@@ -149,15 +149,16 @@ def _difference_lines(differences: Iterable[Difference], width: int, indent: str
         yield from wrapped(text, width, indent + "  ", Style.FAINT, indent)
 
 
-def _sides(pairing: Pairing, width: int) -> Iterator[Line]:
-    """What A and B are, and what else differs."""
+def _sides(gathered: Gathered, width: int) -> Iterator[Line]:
+    """What A and B are, what they came to, and what else differs."""
+    pairing = gathered.pairing
     if pairing.axis:
         a, b = pairing.values
         yield line(f"{pairing.axis}: {a} (A) → {b} (B)", Style.HEADING)
     else:
         yield _side("A", pairing.a)
         yield _side("B", pairing.b)
-    yield from _difference_lines(pairing.environment, width, "   ")
+    yield from _difference_lines((gathered.tally.coverage, *pairing.environment), width, "   ")
 
 
 def _side(name: str, record: ComparedRun) -> Line:

@@ -3,6 +3,7 @@
 Everything that a run, and so a stranger, wrote is printable in every segment.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from matrix.model import Verdict
@@ -10,6 +11,7 @@ from matrix.results.compare.environment import short_revision
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.ranking import factor_words
 from matrix.results.compare.words import counted
+from matrix.results.counts import Counts
 from matrix.results.history.past import CaseHistory, Entry, History, PastRun
 from matrix.results.history.trend import (
     Break,
@@ -159,10 +161,7 @@ def _broken(case: CaseHistory) -> bool:
 
 
 def _run_lines(run: PastRun, width: int) -> Iterator[Line]:
-    verdicts = ", ".join(
-        f"{count:,} {verdict.value}"
-        for verdict, count in sorted(run.counts, key=lambda each: -WORST_FIRST.index(each[0]))
-    )
+    verdicts = Counts(Counter(dict(run.counts))).words()
     unfinished = "" if run.finished else "; not finished"
     names = ", ".join(run.scenarios)
     text = f"{run.key}  {run.hostname}  {names}: {verdicts}{unfinished}"

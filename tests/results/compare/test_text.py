@@ -57,7 +57,7 @@ def test_the_variants_of_a_run(several_qemus: RunRecord, width: int) -> None:
 def test_nothing_changed(told: Pairing) -> None:
     text = shown([pair_runs(told.a, told.a)])
     assert text.splitlines()[0] == "nothing changed; 21 of 21 cases as before"
-    assert len(text.splitlines()) == 4
+    assert len(text.splitlines()) == 5
 
 
 def test_the_answer_comes_first(told: Pairing) -> None:
