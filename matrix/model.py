@@ -246,6 +246,8 @@ class RunSettings:
     """Whether repeats end with the first one that does not pass."""
     alone: bool = False
     """Whether nothing else of the run runs meanwhile."""
+    assist: bool = True
+    """Whether QEMU may be helped to translate faster, which its guest does not see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +340,16 @@ class Ending(StrEnum):
     """The host or the orchestrator failed: ``reason`` says how."""
 
 
+class Assist(StrEnum):
+    """What is done to a guest that TCG runs and that works long and silently: QEMU flushes its
+    table of translated addresses, which then grows (:mod:`matrix.vm.tlb`)."""
+
+    CALC_DIRTY_RATE = "calc-dirty-rate"
+    """Its dirty rate is measured while it runs."""
+    MIGRATE_TO_NOBODY = "migrate-to-nobody"
+    """It is stopped, begins to be migrated to /dev/null, and goes on: QEMU before 8.2."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What is known of one QEMU process after its end; the verdict is worked out from it."""
@@ -359,6 +371,8 @@ class Outcome:
     doing: str = ""
     """Of a hung guest: what it was last doing (program counters of its vCPUs), in words."""
     reason: str = ""
+    assists: tuple[tuple[Assist, int], ...] = ()
+    """What was done to the guest, and how often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,3 +420,6 @@ class Attempt:
     """What its hops came to, where its guest was migrated."""
     by_subtests: bool = False
     """It failed by the failures of ``subtests``, which are all there, and by nothing else."""
+    assists: tuple[tuple[Assist, int], ...] = ()
+    """What was done to its guest so that QEMU works faster, and how often; empty: it was left
+    alone."""

@@ -100,6 +100,12 @@ def run(
     until_fail: UntilFail = False,
     retries: Retries = None,
     timeout: Timeout = None,
+    no_assist: Annotated[
+        bool,
+        typer.Option(
+            "--no-assist", help="Leave every guest alone: do not help QEMU to translate faster."
+        ),
+    ] = False,
     expect: Expect = None,
     include_all: All = False,
     shard: ShardOption = "",
@@ -127,7 +133,7 @@ def run(
     history = history_of_run(database, off=no_history)
     if resume is not None:
         given = (scenarios, output, keyword, arch, accel, build, set_axis, repeat, timeout, shard)
-        if any((*given, expect, include_all, until_fail)) or retries is not None:
+        if any((*given, expect, include_all, until_fail, no_assist)) or retries is not None:
             raise UsageError(
                 "--resume finishes a run as it was planned; beside it only -j, --qemu, --host,"
                 " --fresh, --metrics and the history's options are taken"
@@ -155,6 +161,7 @@ def run(
         until_fail=until_fail,
         retries=retries,
         timeout=timeout,
+        assist=not no_assist,
         expect=tuple(expect or ()),
         include_all=include_all,
         shard=shard,

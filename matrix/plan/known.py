@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from matrix.inventory import Binary, Host
 from matrix.model import KNOWABLE, Accelerator, Attempt, Expectation, Verdict
+from matrix.plan.assists import HINT
 from matrix.versions import VersionRange, version_of
 
 KNOWN = "known: "
@@ -82,9 +83,10 @@ def reason_of(attempt: Attempt, expected: Sequence[Expectation]) -> str:
     if attempt.verdict is Verdict.XFAIL:
         return _reasons(covering(attempt, expected)) or attempt.reason
     expected = [each for each in expected if not each.hops]
+    reason = attempt.reason.removesuffix(HINT)
     if not expected or attempt.verdict not in KNOWABLE:
-        return attempt.reason
-    return attempt.reason.removesuffix(f"; {_otherwise(attempt, expected)}")
+        return reason
+    return reason.removesuffix(f"; {_otherwise(attempt, expected)}")
 
 
 def covering(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expectation, ...]:

@@ -63,6 +63,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--matrix-host", metavar="FILE", help="host file: QEMU installations and builds by name"
     )
     group.addoption(
+        "--matrix-no-assist",
+        action="store_true",
+        help="leave every guest alone: do not help QEMU to translate faster",
+    )
+    group.addoption(
         "--matrix-run",
         metavar="DIR",
         help="run directory for consoles, commands and results; must not exist yet "

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.model import AXIS_NAMES, Accelerator, Attempt, Case, Subtest, SubtestVerdict, Verdict
+from matrix.plan.assists import assist_words
 from matrix.plan.decisions import Decision
 from matrix.report.areas import areas_of
 from matrix.report.excerpts import SHORT, WHOLE, Text, texts_of
@@ -228,6 +229,7 @@ def _attempt(attempt: Attempt, texts: tuple[Text, ...], *, linked: bool) -> dict
         "seconds": attempt.seconds,
         "accelerator": printable(attempt.accelerator),
         "why": printable(attempt.accelerator_reason),
+        "assists": assist_words(attempt.assists),
         "counts": [[verdict, count] for verdict, count in attempt.subtest_counts],
         "subtests": [_subtest(each) for each in shown],
         "more": len(attempt.subtests) - len(shown) + attempt.subtests_dropped,

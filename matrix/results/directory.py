@@ -3,13 +3,14 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Self
 
 from matrix.errors import UsageError
-from matrix.model import Launch
+from matrix.model import Assist, Launch
+from matrix.plan.assists import assist_words
 from matrix.results.command import command_script
 from matrix.results.files import host_errors, shown
 from matrix.results.fingerprint import read_run_info
@@ -166,6 +167,15 @@ class RunDirectory:
             with os.fdopen(os.open(path, flags, 0o700), "wb") as file:
                 file.write(text)
         return path
+
+    def note_assists(self, path: Path, assists: Sequence[tuple[Assist, int]]) -> None:
+        """Add to a ``command.sh`` what was done to its guest, which by hand nobody does.
+
+        Raises:
+            HostError: it cannot be written.
+        """
+        with host_errors("write", path), path.open("ab") as file:
+            file.write(f"# matrix did this to its guest: {assist_words(assists)}.\n".encode())
 
     def relative(self, path: Path) -> str:
         """A path inside the run directory as ``Attempt.artifacts`` and the like give it."""

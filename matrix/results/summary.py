@@ -12,13 +12,18 @@ A case of it has
 ``subtest_counts``, ``subtests``, ``subtests_dropped``, ``metrics``, ``command``, ``artifacts``
     of the attempt that speaks for the case, the first of the worst verdict. ``subtests`` are those
     that did not pass; ``result.json`` has all.
+``assists``
+    ``{DEED: N}``: what was done to that attempt's guest so that QEMU works faster, and how often:
+    ``calc-dirty-rate``, or ``migrate-to-nobody`` (``stop``, a migration to ``/dev/null`` that is
+    cancelled, ``cont``). Empty: it was left alone, as with ``--no-assist``.
 ``hops``
     what the live migrations of that attempt came to, or null: ``hops``, ``completed``,
     ``as_expected`` (with a fault, as they had to end), ``bad``, ``seed``, ``seconds``, the
     ``statistics`` (``name``, ``unit``, ``count``, ``p50``, ``p90``, ``p99``, ``max``), and limits
     that were ``broken``. Each hop is a line of ``hops.jsonl`` in ``artifacts``.
 ``attempts``
-    ``{"number", "verdict", "reason", "seconds", "metrics", "hops", "artifacts"}`` of each attempt.
+    ``{"number", "verdict", "reason", "seconds", "metrics", "hops", "artifacts", "assists"}`` of
+    each attempt.
 """
 
 from matrix.errors import ExitCode
@@ -74,6 +79,7 @@ def case_document(result: CaseResult, *, all_subtests: bool = False) -> dict[str
         "subtests_dropped": telling.subtests_dropped if telling else 0,
         "subtests": subtests,
         "metrics": _metrics(telling) if telling else [],
+        "assists": dict(telling.assists) if telling else {},
         "hops": telling.migration if telling else None,
         "command": telling.command if telling else "",
         "artifacts": telling.artifacts if telling else "",
@@ -90,6 +96,7 @@ def _attempt_document(attempt: Attempt) -> dict[str, object]:
         "metrics": _metrics(attempt),
         "hops": attempt.migration,
         "artifacts": attempt.artifacts,
+        "assists": dict(attempt.assists),
     }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matrix.migrating import MigrationSummary
 from matrix.model import Attempt, Case, Subtest, SubtestVerdict, Verdict
+from matrix.plan.assists import assist_words
 from matrix.results.counts import Counts
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.hops import hop_lines, running_summaries, summary_lines
@@ -26,6 +27,8 @@ MOST_SUBTESTS = 10
 
 MOST_IDS = 3
 """How many of the cases that share a reason are named."""
+
+ASSISTED = " " * 10 + "assists: "
 
 MOST_REASONS = 20
 """How many reasons are named of each kind."""
@@ -131,6 +134,8 @@ def outcome_lines(result: CaseResult, run: Path, width: int) -> Iterator[Line]:
     if max(total, len(failing)) > MOST_SUBTESTS:
         more = max(total, len(failing)) - MOST_SUBTESTS
         yield line(f"{' ' * 10}… and {more} more", Style.FAINT)
+    if telling.assists:
+        yield from wrapped(assist_words(telling.assists), width, " " * 12, Style.FAINT, ASSISTED)
     if telling.artifacts:
         yield (
             (" " * 10, Style.PLAIN),
@@ -310,6 +315,8 @@ def _attempt_lines(attempt: Attempt, of: int, run: Path, width: int) -> Iterator
     if attempt.accelerator:
         why = f"{attempt.accelerator}: {attempt.accelerator_reason}"
         yield from wrapped(why, width, " " * 12, first="  accelerator ")
+    if attempt.assists:
+        yield from wrapped(assist_words(attempt.assists), width, " " * 12, first="  assists     ")
     yield from _subtest_lines(attempt.subtests, width)
     if attempt.subtests_dropped:
         yield line(f"{' ' * 10}… and {attempt.subtests_dropped} more", Style.FAINT)

@@ -15,6 +15,7 @@ from matrix.errors import SuiteError
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
 from matrix.model import Accelerator, Attempt, Ending, Launch, Outcome, Transcript, Verdict
+from matrix.plan.assists import with_hint
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.plan.known import considered
@@ -104,6 +105,8 @@ class LocalExecutor:
             return _not_started(assignment, str(error), self._run)
         finally:
             command = await writing
+        if outcome.assists:
+            self._run.note_assists(command, outcome.assists)
         if outcome.ending is Ending.INTERRUPTED:
             return None
         from matrix.suites.verdict import judge  # loaded while a guest starts
@@ -135,7 +138,7 @@ class LocalExecutor:
         if migrated is not None:
             observed = Verdict.FAIL if attempt.verdict is Verdict.XFAIL else None
             attempt = replace(attempt, migration=migrated.summary, observed=observed)
-        return considered(attempt, decision.expected)
+        return with_hint(considered(attempt, decision.expected))
 
     async def _write_command(self, directory: Path, launch: Launch, case_id: str) -> Path:
         return self._run.write_command(directory, launch, case_id)
@@ -158,7 +161,8 @@ class LocalExecutor:
         limits = Limits(timeout=time_limit(case), stall=case.settings.stall)
         if case.migration is None:
             # A guest that measures time is left alone by us, too.
-            translated = decision.accelerator is Accelerator.TCG and not case.settings.alone
+            helped = case.settings.assist and not case.settings.alone
+            translated = decision.accelerator is Accelerator.TCG and helped
             limits = replace(limits, translated=translated)
             outcome = await run_guest(
                 launch, directory, limits, on_console=parser.feed, interrupt=interrupt, turn=turn
@@ -205,6 +209,7 @@ class LocalExecutor:
             command=str(command),
             artifacts=self._run.relative(assignment.directory),
             by_subtests=judgement.by_subtests,
+            assists=outcome.assists,
         )
 
 

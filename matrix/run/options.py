@@ -19,6 +19,8 @@ class Selection:
     until_fail: bool = False
     retries: int | None = None
     timeout: str | None = None
+    assist: bool = True
+    """False: leave every guest alone, whatever the scenarios say."""
     expect: tuple[Path, ...] = ()
     """Files of known failures beside the scenarios' own."""
     include_all: bool = False

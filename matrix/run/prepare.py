@@ -189,7 +189,7 @@ def _scenario(path: Path, selection: Selection) -> Scenario:
     given = (timeout, selection.hops, selection.duration, selection.repeat, selection.retries)
     axes = (selection.arch, selection.accel, selection.set_axis)
     as_it_is = not any(axes) and not selection.until_fail and all(one is None for one in given)
-    if as_it_is and scenario.migration is None:
+    if as_it_is and selection.assist and scenario.migration is None:
         return scenario
     from matrix.scenario.narrow import narrow
 
@@ -201,6 +201,7 @@ def _scenario(path: Path, selection: Selection) -> Scenario:
         repeat=selection.repeat,
         until_fail=selection.until_fail,
         retries=selection.retries,
+        assist=selection.assist,
         timeout=None if timeout is None else _duration("--timeout", timeout),
         hops=selection.hops,
         duration=None

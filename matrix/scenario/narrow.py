@@ -32,6 +32,7 @@ def narrow(
     until_fail: bool = False,
     retries: int | None = None,
     timeout: float | None = None,
+    assist: bool = True,
     hops: int | None = None,
     duration: float | None = None,
 ) -> Scenario:
@@ -41,7 +42,8 @@ def narrow(
     of ``set_`` set that axis of every variant, given several times to each of the values; variants
     that become the same are merged, and what the scenario excludes is judged by the new values.
     Migrations that make no sense with the new values are excluded, with the reason.
-    ``timeout`` (seconds) overrides even the tests' own. ``hops`` and ``duration`` (seconds) say how
+    ``timeout`` (seconds) overrides even the tests' own. Without ``assist`` every guest is left
+    alone. ``hops`` and ``duration`` (seconds) say how
     long guests are migrated, hop after hop, whatever the scenario says.
 
     Raises:
@@ -65,7 +67,10 @@ def narrow(
         matrix=matrix,
         variants=resolution.variants,
         exclusions=resolution.exclusions,
-        settings=_settings(scenario.settings, repeat, until_fail, retries, timeout),
+        settings=replace(
+            _settings(scenario.settings, repeat, until_fail, retries, timeout),
+            assist=scenario.settings.assist and assist,
+        ),
     )
 
 

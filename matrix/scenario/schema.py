@@ -96,6 +96,12 @@ class RunSection(Section):
         description="Run each case with nothing else of the run beside it, whatever the host has "
         "room for: for guests that measure time.",
     )
+    assist: Boolean | None = Field(
+        None,
+        description="Whether QEMU may be told, by calc-dirty-rate or before 8.2 by a migration to "
+        "/dev/null, to flush its table of translated addresses where a guest works silently under "
+        "TCG, so that the table grows. Default: true.",
+    )
 
 
 def _list_of(value: Any) -> Any:

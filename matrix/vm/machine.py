@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.errors import HostError
-from matrix.model import Ending, Launch, Outcome
+from matrix.model import Assist, Ending, Launch, Outcome
 from matrix.vm.session import Conclusion, Session, open_session
 from matrix.vm.tasks import first_of
 
@@ -145,6 +145,7 @@ def outcome_of(session: Session, conclusion: Conclusion, doing: str) -> Outcome:
         last_line=session.console.last_line(),
         doing=doing,
         reason=conclusion.reason,
+        assists=tuple((each, session.assists[each]) for each in Assist if session.assists[each]),
     )
 
 

@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matrix.errors import MonitorError
-from matrix.model import Ending, Launch
+from matrix.model import Assist, Ending, Launch
 from matrix.suites.stderr import complaint, host_complaint
 from matrix.vm.cgroups import oom_kills
 from matrix.vm.console import OutputReader, Tail
@@ -75,6 +76,8 @@ class Session:
         self.panic_action: str | None = None
         """``action`` of GUEST_PANICKED (pause, poweroff, run), None where there was none."""
         self.shutdown_reason = ""
+        self.assists: Counter[Assist] = Counter()
+        """What was done to the guest so that QEMU works faster (:mod:`matrix.vm.tlb`)."""
         self.run_state = "running"
         """What ``query-status`` said last, where it was asked."""
         self.halted = asyncio.Event()

@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from matrix.errors import MonitorError
+from matrix.model import Assist
 from matrix.vm.monitor import Monitor
 from matrix.vm.session import Session
 
@@ -44,12 +45,13 @@ OVER = ("cancelled", "completed", "failed")
 
 
 class TlbFlusher:
-    """Flushes the table of one QEMU now and then."""
+    """Flushes the table of one QEMU now and then, and counts that in the session's ``assists``."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._made = 0
         self._way: Callable[[Monitor], Awaitable[None]] = _measure
+        self._assist = Assist.CALC_DIRTY_RATE
         self.next = 0.0
         """When there is something to do next, infinite for never."""
 
@@ -61,11 +63,15 @@ class TlbFlusher:
             return
         self._made += 1
         self.next = now + (BETWEEN if self._made < MANY else SELDOM)
+        # Counted before it is done: the guest may be ended in the middle of it.
+        self._session.assists[self._assist] += 1
         try:
             await self._way(monitor)
         except MonitorError as error:
             if error.error_class and self._way is _measure:
+                self._session.assists[self._assist] -= 1  # refused: nothing was done
                 self._way, self._made, self.next = Stopped(self._session).flush, 0, now
+                self._assist = Assist.MIGRATE_TO_NOBODY
             else:
                 self.next = math.inf
 

@@ -57,6 +57,7 @@ def test_a_case_has_what_the_contract_says(make: Any, recorded: Any) -> None:
             {"name": "c", "verdict": "skip", "message": "no clock"},
         ],
         "metrics": [{"name": "latency p99", "value": 1250.0, "unit": "ns"}],
+        "assists": {},
         "hops": None,
         "command": "runs/x/cases/y/command.sh",
         "artifacts": "cases/y",
@@ -69,6 +70,7 @@ def test_a_case_has_what_the_contract_says(make: Any, recorded: Any) -> None:
                 "metrics": [{"name": "latency p99", "value": 1250.0, "unit": "ns"}],
                 "hops": None,
                 "artifacts": "cases/y",
+                "assists": {},
             }
         ],
     }

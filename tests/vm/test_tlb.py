@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from matrix.errors import MonitorError
-from matrix.model import Ending, ExitChannel, Launch, Outcome
+from matrix.model import Assist, Ending, ExitChannel, Launch, Outcome
 from matrix.vm import tlb
 from matrix.vm.machine import Limits
 from matrix.vm.session import open_session
@@ -44,7 +45,7 @@ class Monitor:
 
 def flushed(monitor: Any, *times: float) -> list[float]:
     """At which of these times QEMU was told something."""
-    session: Any = SimpleNamespace(monitor=monitor)
+    session: Any = SimpleNamespace(monitor=monitor, assists=Counter())
     flusher, at = TlbFlusher(session), []
     for now in times:
         before = len(monitor.told)
@@ -90,7 +91,9 @@ def test_only_what_is_translated_and_works_is_helped(
     limits = Limits(timeout=60, stall=2, translated=translated)
     outcome = run_fake(limits=limits, cont=[["registers", *NEW], ["work", 3]])
     assert outcome.ending is Ending.EXITED
-    assert commands(private).count("calc-dirty-rate") in times
+    made = commands(private).count("calc-dirty-rate")
+    assert made in times
+    assert outcome.assists == (((Assist.CALC_DIRTY_RATE, made),) if made else ())
 
 
 class TestStopped:
@@ -122,6 +125,7 @@ class TestStopped:
         times = len(told[2:]) // len(self.FLUSH)
         assert times >= 2
         assert told[2:] == ([*self.FLUSH] * (times + 1))[: len(told) - 2]  # the last is cut short
+        assert outcome.assists == ((Assist.MIGRATE_TO_NOBODY, told.count("stop")),)
 
     def test_one_that_cannot_migrate_goes_on_and_is_left_alone(
         self, run_fake: Callable[..., Outcome], private: Path
