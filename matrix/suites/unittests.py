@@ -242,13 +242,14 @@ class _Reader:
     def test(self) -> Test:
         """The test as the section describes it."""
         smp, topology = self._checked("smp", _parse_smp, (1, ""))
+        qemu_params, appended = _without_arguments(self._words("qemu_params"))
         return Test(
             name=self.section.name,
             image=self._image(),
-            arguments=" ".join(self._words("test_args")),
+            arguments=" ".join(self._words("test_args")) if appended is None else appended,
             smp=smp,
             topology=topology,
-            qemu_params=self._words("qemu_params"),
+            qemu_params=qemu_params,
             groups=tuple(self._text("groups").split()),
             machine=self._text("machine"),
             accelerator=self._checked("accel", _parse_accelerator, ""),
@@ -325,6 +326,25 @@ class _Reader:
             if value is not None and value.failed:
                 return value.failed
         return ""
+
+
+def _without_arguments(words: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
+    """Parameters without ``-append``, and its value, None where there is none.
+
+    Before v2025-07-31 there was no ``test_args``. QEMU takes ``-append`` with ``-kernel`` only,
+    without which EFI images start; of several the last one counts.
+    """
+    kept: list[str] = []
+    appended: str | None = None
+    position = 0
+    while position < len(words):
+        if words[position] in {"-append", "--append"} and position + 1 < len(words):
+            appended = words[position + 1]
+            position += 2
+            continue
+        kept.append(words[position])
+        position += 1
+    return tuple(kept), appended
 
 
 def _parse_smp(text: str) -> tuple[int, str]:

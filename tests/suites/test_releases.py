@@ -117,10 +117,9 @@ def test_builds(release: Release, architecture: Architecture, tmp_path: Path) ->
     assert {test.unsupported for test in tests.values()} == {""}
     assert (plain.smp, plain.groups, plain.accelerator) == (4, ("g", "migration"), "kvm")
     assert (plain.checks, plain.timeout) == ((("/a", "Y"), ("/b", "0")), 5.0)
-    told_by = told.qemu_params + (("-append", told.arguments) if told.arguments else ())
-    assert told_by == ("-m", "1g", "-append", "sel=0 x")
+    assert (told.qemu_params, told.arguments) == (("-m", "1g"), "sel=0 x")
     assert told.machine == ("m" if release.machines else "")
-    assert tests["next"].qemu_params == ("-append", "4")
+    assert (tests["next"].qemu_params, tests["next"].arguments) == ((), "4")
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.tag)
@@ -134,3 +133,23 @@ def test_builds_for_efi(release: Release, tmp_path: Path) -> None:
 def test_riscv_before_it_had_a_cpu_of_its_own(tmp_path: Path, processor: str, cpu: str) -> None:
     (tmp_path / "config.mak").write_text(f"ARCH=riscv64\nPROCESSOR={processor}\n")
     assert read_build(tmp_path).default_cpu == cpu
+
+
+@pytest.mark.parametrize(
+    ("parameters", "left", "arguments"),
+    [
+        ("-append 'a b' -m 1", ("-m", "1"), "a b"),
+        ("-append a --append ''", (), ""),
+        ("-m 1 -append", ("-m", "1", "-append"), "of test_args"),
+        ("-m 1", ("-m", "1"), "of test_args"),
+    ],
+)
+def test_arguments_among_the_parameters(
+    tmp_path: Path, parameters: str, left: tuple[str, ...], arguments: str
+) -> None:
+    (tmp_path / "config.mak").write_text("ARCH=arm64\nTEST_DIR=arm\n")
+    (tmp_path / "arm").mkdir()
+    text = f"[one]\nfile = a.flat\ntest_args = 'of test_args'\nextra_params = {parameters}\n"
+    (tmp_path / "arm/unittests.cfg").write_text(text)
+    (test,) = read_tests(read_build(tmp_path), max_smp=1)
+    assert (test.qemu_params, test.arguments) == (left, arguments)
