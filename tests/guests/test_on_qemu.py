@@ -1,5 +1,6 @@
 """The embedded guests on real QEMU, through the whole of the program: every verdict, everywhere."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -17,6 +18,9 @@ pytestmark = pytest.mark.qemu
 ROOT = Path(__file__).parents[2]
 PASSING = {"boot", "smp", "smp4", "memory", "timer", "timer-smp", "exception", "panic"}
 
+OTHERS = ["", *os.environ.get("MATRIX_TEST_QEMUS", "").split()]
+"""The system's QEMU, and those that $MATRIX_TEST_QEMUS names."""
+
 Runner = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
 
 
@@ -24,7 +28,10 @@ Runner = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
 def run(tmp_path: Path) -> Runner:
     """Runs a scenario of the project; gives the exit code and the cases by test."""
 
+    runs = itertools.count()
+
     def matrix_run(scenario: str, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
+        folder = tmp_path / f"run-{next(runs)}"
         done = subprocess.run(
             [
                 sys.executable,
@@ -34,7 +41,7 @@ def run(tmp_path: Path) -> Runner:
                 ROOT / "scenarios" / scenario,
                 *options,
                 "-o",
-                tmp_path / "run",
+                folder,
             ],
             env={**os.environ, "MATRIX_STATE": str(tmp_path / "state")},
             capture_output=True,
@@ -42,7 +49,7 @@ def run(tmp_path: Path) -> Runner:
             check=False,
             timeout=600,
         )
-        path = tmp_path / "run" / "results.json"
+        path = folder / "results.json"
         assert path.exists(), done.stderr
         cases = json.loads(path.read_text())["cases"]
         return done.returncode, {case["test"]: case for case in cases}
@@ -93,3 +100,14 @@ def test_guests_that_end_badly(run: Runner, architecture: Architecture) -> None:
     assert "pc 0x" in cases["deadloop"]["reason"]
     assert "FAIL" not in cases["spin"]["reason"]
     assert cases["fail"]["subtests"][0]["verdict"] == "fail"
+
+
+@pytest.mark.parametrize("qemu", OTHERS)
+def test_microvm_is_a_machine_like_others(run: Runner, qemu: str) -> None:
+    only = ("--arch", "x86_64", "--accel", "tcg", "-k", "boot or smp4")
+    of_qemu = ("--qemu", qemu, "--set", f"qemu={qemu.partition('=')[0]}") if qemu else ()
+    for machine in ("microvm", "microvm,acpi=off"):
+        options = (*only, *of_qemu, "--set", f"machine={machine}")
+        code, cases = run("smoke.yaml", *options)
+        assert verdicts(cases) == {"boot": "pass", "smp4": "pass"}
+        assert code == 0

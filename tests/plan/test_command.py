@@ -213,3 +213,13 @@ def test_where_the_verdict_comes_from(make: Any) -> None:
 def test_last_option_takes_one_dash_or_two() -> None:
     assert last_option(("-smp", "1", "--smp", "2"), "-smp") == "2"
     assert last_option(("-smp",), "-smp") == ""
+
+
+def test_microvm_has_no_pci_and_a_firmware_that_boots_it(make: Any) -> None:
+    for machine in ("microvm", "microvm,acpi=off"):
+        arguments = argv(make, make.case(Architecture.X86_64, machine=machine))
+        assert "pci-testdev" not in pairs(arguments, "-device")
+        assert pairs(arguments, "-bios") == ["qboot.rom"]
+    arguments = argv(make, make.case(Architecture.X86_64, machine="q35"))
+    assert "pci-testdev" in pairs(arguments, "-device")
+    assert pairs(arguments, "-bios") == []
