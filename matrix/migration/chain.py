@@ -56,6 +56,8 @@ class ChainResult:
     """It had to be, by the fault that was injected."""
     bad: tuple[str, ...] = ()
     """Hops that did not end as they had to: ``hop N (…): why``, the first few."""
+    refused_by: str = ""
+    """The QEMU that ``outcome`` is of, where that is a destination that refused to start."""
 
 
 async def run_chain(
@@ -112,6 +114,8 @@ class Chain:
         self._soaked: float | None = None
         """When the chain had enough, and the guest was told to end or left to."""
         self._printed = False
+        self._refusal: NotStartedError | None = None
+        """Of a destination that does not take the case's configuration."""
         self._missed = ""
         """What did not happen that had to."""
 
@@ -143,6 +147,10 @@ class Chain:
         self, conclusion: Conclusion, doing: str, summary: MigrationSummary, seconds: float
     ) -> ChainResult:
         hopper = self._hopper
+        if (refusal := self._refusal) is not None:
+            tail, reason = refusal.stderr_tail, conclusion.reason
+            outcome = Outcome(Ending.REFUSED, seconds, stderr_tail=tail, reason=reason)
+            return ChainResult(outcome, summary, refused_by=refusal.emulator.label)
         if hopper is None:
             outcome = Outcome(conclusion.ending, seconds, reason=conclusion.reason)
             return ChainResult(outcome, summary)
@@ -197,6 +205,11 @@ class Chain:
                 return failed
             await self._hops(hopper)
         except NotStartedError as error:
+            refused = error.conclusion.ending is Ending.REFUSED and error.as_asked
+            if refused and error.emulator.name not in processes.known_abilities:
+                # As of a source that refuses: it has never come up with this command line.
+                self._refusal = error
+                return error.conclusion
             return Conclusion(Ending.ERROR, f"the destination of hop {hopper.next_number}: {error}")
         except NoHopError as error:
             return Conclusion(Ending.ERROR, str(error))

@@ -28,10 +28,16 @@ OnConsole = Callable[[bytes, float], None]
 
 
 class NotStartedError(HostError):
-    """A QEMU did not come up; ``conclusion`` says how it ended."""
+    """A QEMU did not come up; ``conclusion`` says how it ended, ``stderr_tail`` what it said."""
 
-    def __init__(self, emulator: Emulator, conclusion: Conclusion) -> None:
+    def __init__(
+        self, emulator: Emulator, conclusion: Conclusion, stderr_tail: tuple[str, ...] = ()
+    ) -> None:
+        self.emulator = emulator
         self.conclusion = conclusion
+        self.stderr_tail = stderr_tail
+        self.as_asked = True
+        """Its command line is the case's own, without what a fault did to it."""
         super().__init__(f"QEMU {emulator.label} did not start: {conclusion.reason}")
 
 
@@ -148,6 +154,10 @@ class Processes:
             await session.start(launch, self._log_bytes, typing=True, incoming=incoming)
             if connect:
                 await self.connect(endpoint)
+        except NotStartedError as error:
+            error.as_asked = launch == emulator.launch
+            await put_off_cancellation(self._close(endpoint))
+            raise
         except BaseException:  # a cancellation too: no QEMU stays
             await put_off_cancellation(self._close(endpoint))
             raise
@@ -168,7 +178,7 @@ class Processes:
         emulator = endpoint.emulator
         failed = await endpoint.session.connect(self._start_seconds)
         if failed is not None:
-            raise NotStartedError(emulator, failed)
+            raise NotStartedError(emulator, failed, endpoint.session.errors.lines())
         await identity_of(endpoint)  # now, when no hop waits for it
         if emulator.name in self.known_abilities:
             return

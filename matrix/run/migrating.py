@@ -101,6 +101,9 @@ def judged(
     Bad hops that ``expected`` knows leave the guest its own verdict; where that is a pass, or the
     guest was lost in one, the case has failed as expected.
     """
+    if result.refused_by and not result.bad:
+        who = f"destination QEMU {result.refused_by}"
+        return replace(judgement, reason=f"{who}: {judgement.reason}")
     told = result.summary.bad <= len(result.bad)  # of very many bad ones not all are
     known = known_hops(result.bad, expected) if told else {}
     unknown = tuple(bad for bad in result.bad if bad not in known)

@@ -196,6 +196,20 @@ def test_a_destination_that_does_not_start_is_told_from_the_source(
     )
 
 
+def test_a_destination_that_refuses_is_as_a_source_that_refuses(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    script = {"cont": [["stdout", "begin\n"], FOREVER]}
+    refuses = make_fake(start=[["stderr", "qemu: too many CPUs\n"], ["exit", 1]])
+    result = chains.run(Request(once, make_fake(**script), (replace(refuses, name="other"),)))
+    assert result.outcome.ending is Ending.REFUSED
+    assert result.outcome.stderr_tail == ("qemu: too many CPUs",)
+    assert (result.refused_by, result.summary.hops) == ("other 7.2.0", 0)
+    as_source = chains.run(Request(once, refuses))
+    assert as_source.outcome.ending is Ending.REFUSED
+    assert as_source.refused_by == ""
+
+
 def test_a_source_that_dies_loses_the_guest(
     chains: Chains, make_fake: MakeFake, once: Migration
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from matrix.inventory import Firmware, FirmwareDevice, Host, Inventory, KvmState
+from matrix.inventory import Firmware, FirmwareDevice, Host, Inventory, KvmState, Machine
 from matrix.model import Accelerator, Architecture
 from matrix.plan.decisions import Run, Skip
 from matrix.plan.planner import decide, emulator_architecture
@@ -167,6 +167,17 @@ class TestRefusedByTheInventory:
         binary = make.binary(machines=(make.machine("virt", cpu_max=8),))
         case = make.case(machine="virt", smp=9, accel=Accelerator.TCG)
         assert "at most 8" in skipped(decide(case, make.inventory(binary)))
+
+    def test_too_many_vcpus_for_the_machine_that_nobody_names(self, make: Any) -> None:
+        default = Machine("pc-i440fx-7.2", "pc", cpu_max=255, is_default=True)
+        x86 = make.binary(X86, machines=(Machine("q35", cpu_max=288), default))
+        arm = make.binary(machines=(make.machine("virt", cpu_max=8),))
+        case = make.case(X86, smp=256, accel=Accelerator.TCG)
+        reason = skipped(decide(case, make.inventory(x86)))
+        assert reason == "256 vCPUs, but QEMU 7.2.22's machine pc-i440fx-7.2 takes at most 255"
+        ran(decide(make.case(X86, smp=255, accel=Accelerator.TCG), make.inventory(x86)))
+        case = make.case(smp=9, accel=Accelerator.TCG)
+        assert "machine virt takes at most 8" in skipped(decide(case, make.inventory(arm)))
 
     def test_cpu_model(self, make: Any) -> None:
         binary = make.binary(cpus=("max", "cortex-a57"))

@@ -64,6 +64,12 @@ def result(hops: int = 3, **fields: Any) -> ChainResult:
         ),
         (PASSED, result(broken=("hop 9: downtime",)), Verdict.FAIL, "hop 9: downtime"),
         (
+            Judgement(Verdict.SKIP, "QEMU refused: no"),
+            result(0, refused_by="other 7.2.0"),
+            Verdict.SKIP,
+            "destination QEMU other 7.2.0: QEMU refused: no",
+        ),
+        (
             Judgement(Verdict.TIMEOUT, "timed out"),
             result(bad=("hop 2: why",)),
             Verdict.TIMEOUT,
