@@ -229,6 +229,10 @@ class Hop:
     """Largest gap between lines of the guest that beats, on the host's clock."""
     clock_jump: float | None = None
     """How much less (negative) or more the guest's clock went forward than the host's."""
+    clock_step: float = 0.0
+    """By how much the host's clock was set during the hop; taken off what is measured on it."""
+    suspended: float = 0.0
+    """How long the host was suspended during the hop, whose times say nothing then of the guest."""
     transferred: int | None = None
     passes: int | None = None
     dirty_rate: int | None = None

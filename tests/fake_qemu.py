@@ -28,6 +28,7 @@ A step is a list, its name first:
     ["storm", COUNT]        so many events; null: for ever
     ["deep", LEVELS]        one QMP message nested so deep
     ["long", BYTES]         one QMP message without an end of that size
+    ["clock", PATH, SECONDS]    the host's clock is set so far ahead, which the file says
     ["state", STATUS]       query-status says so from here on
     ["reply", COMMAND, RETURN]  what that command returns from here on
     ["registers", TEXT, …]  what "info registers" says, in turn, again and again
@@ -94,6 +95,7 @@ class Fake:
         self.released = False
         self.registers: tuple[str, ...] = ("",)
         self.asked = 0
+        self.ahead = 0.0
 
     def run(self) -> None:
         if "TERM" in self.script.get("ignore", ()):
@@ -243,7 +245,7 @@ class Fake:
 
     def do_event(self, name: str, data: object = None) -> None:
         text = b"" if data is None else b', "data": ' + dumps(data).encode()
-        now = time.time()
+        now = time.time() + self.ahead
         stamp = b'{"seconds": %d, "microseconds": %d}' % (now, now % 1 * 1e6)
         self.send(b'{"timestamp": %s, "event": "%s"%s}' % (stamp, name.encode(), text))
 
@@ -290,6 +292,12 @@ class Fake:
 
     def do_state(self, status: str) -> None:
         self.state = status
+
+    def do_clock(self, path: str, seconds: float) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+        write(descriptor, str(seconds).encode())
+        os.close(descriptor)
+        self.ahead = seconds
 
     def do_reply(self, command: str, returned: object) -> None:
         self.script.setdefault("replies", {})[command] = returned

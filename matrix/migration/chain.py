@@ -104,7 +104,9 @@ class Chain:
         self._directory = directory
         self._limits = limits
         self._on_console = on_console
-        self._processes = Processes(directory, limits.log_bytes, limits.start, self._console)
+        self._processes = Processes(
+            directory, limits.log_bytes, limits.start, self._console, request.clock
+        )
         self._proof = Proof(self._processes.board.changed)
         self._cooperation = Cooperation(self._processes.board.changed)
         self._records = Records(directory, request.seed, request.migration.limits)

@@ -7,6 +7,7 @@ from typing import Any
 
 from matrix.errors import MonitorError
 from matrix.migration.board import Board
+from matrix.migration.clock import HostClock
 from matrix.migration.identity import Identity
 from matrix.model import Launch
 from matrix.vm.monitor import COMMAND_TIMEOUT, Monitor
@@ -39,14 +40,17 @@ class Endpoint:
     """A started QEMU process that is, was, or will be one side of a hop.
 
     ``status`` is its migration's last one, as MIGRATION events tell (empty: none yet, in this
-    role); ``stopped`` and ``resumed`` are the Unix times of its last STOP and RESUME, None where
-    there was none since the role was taken (:meth:`take_role`).
+    role); ``stopped`` and ``resumed`` are the times of its last STOP and RESUME by ``clock``, None
+    where there was none since the role was taken (:meth:`take_role`).
     """
 
-    def __init__(self, emulator: Emulator, session: Session, board: Board) -> None:
+    def __init__(
+        self, emulator: Emulator, session: Session, board: Board, clock: HostClock
+    ) -> None:
         self.emulator = emulator
         self.session = session
         self.board = board
+        self.clock = clock
         self.status = ""
         self.passes = 0
         """Number of the last MIGRATION_PASS."""
@@ -169,6 +173,7 @@ class Endpoint:
             await asyncio.wait((self.session.ended,))
 
     def _event(self, name: str, data: Mapping[str, Any], at: float) -> None:
+        at = self.clock.even(at)
         match name:
             case "MIGRATION":
                 self.status = str(data.get("status", ""))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from matrix.errors import MonitorError
 from matrix.migrating import Fault, Hop, HopOutcome, Migration, Strategy, Transport
+from matrix.migration.clock import HostClock
 from matrix.migration.cpr_hop import descriptors, run_cpr_hop, with_channel
 from matrix.migration.draws import Lot
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.file_hop import run_file_hop
-from matrix.migration.hop import GIVING_UP, ended_by_itself, explain_end, run_hop
+from matrix.migration.hop import GIVING_UP, ended_by_itself, explain_end, run_hop, why_ended
 from matrix.migration.identity import difference, identity_of
 from matrix.migration.launching import fitted
 from matrix.migration.live import Bystander, HopEnd, Injector, LiveHop
@@ -61,6 +62,8 @@ class Request:
     that breaks a limit is told of, not cut short."""
     on_hop: Callable[[Hop], None] | None = None
     """Told of each hop when it is recorded."""
+    clock: HostClock | None = None
+    """The host's; None: the real one."""
     proves: bool = False
     """The guest is one that proves its memory: nothing is done to it before it has begun to."""
 
@@ -294,10 +297,15 @@ class Hopper:
         live.listen_no_more()
         explain_end(live, end)
         self._after(live, end)
-        why_bad = "the guest was given up before it had shown that it lives"
+        why_bad = gave_up = "the guest was given up before it had shown that it lives"
         try:
             why_bad = injector.judge(live, end) or await self._unproven(end)
         finally:
+            if why_bad is gave_up and ended_by_itself(self.current):
+                who = "source" if self.current is live.source else "destination"
+                why_bad = (
+                    f"the {who} ended: {why_ended(self.current)} (after the hop, as {why_bad})"
+                )
             self._record(live, end, sampler, prepared.fault, why_bad)
 
     def _record(

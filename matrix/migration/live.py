@@ -53,7 +53,12 @@ class LiveHop:
         self.events: list[HopEvent] = []
         self.reached = ""
         """The last status of the source that was neither failed nor cancelled; empty: none yet."""
+        self.clock = source.clock
         self.begun = time.time()
+        self._begun = self.clock.read()
+        """Before anything of the hop, for steps of the clock."""
+        self._even = self.clock.time()
+        """When it began, without steps."""
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self.happened: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
@@ -70,6 +75,7 @@ class LiveHop:
         """The hop begins now: with ``migrate``."""
         shift = self._loop.time() - self._started
         self.begun, self._started = time.time(), self._loop.time()
+        self._even = self.clock.time()
         self.events = [
             HopEvent(round(event.at - shift, 6), event.side, event.what) for event in self.events
         ]
@@ -83,6 +89,15 @@ class LiveHop:
     def left(self) -> float:
         """Seconds until it is given up; at least 0."""
         return max(0.0, self.seconds - self.elapsed)
+
+    def note_steps(self) -> tuple[float, float]:
+        """Note what the host's clock did during the hop, as of :meth:`HostClock.steps`."""
+        step, asleep = self.clock.steps(self._begun)
+        if step:
+            self.note(f"the host's clock was set by {step:+g} s")
+        if asleep:
+            self.note(f"the host was suspended for {asleep:g} s")
+        return step, asleep
 
     @property
     def step(self) -> str:
@@ -114,7 +129,7 @@ class LiveHop:
                 self.reached = status
             detail = data.get("status", data.get("pass", data.get("reason", "")))
             what = f"{name} {detail}".rstrip()
-            self._add(at - self.begun, side, what)
+            self._add(at - self._even, side, what)
             if self.happened.qsize() < EVENTS_KEPT:
                 self.happened.put_nowait((side, what))
 

@@ -9,6 +9,7 @@ from typing import Self
 
 from matrix.errors import HostError, MonitorError
 from matrix.migration.board import Board
+from matrix.migration.clock import HostClock
 from matrix.migration.console import JoinedConsole, Voice
 from matrix.migration.credentials import CredentialsFolder
 from matrix.migration.endpoint import Emulator, Endpoint
@@ -24,7 +25,7 @@ ENDING_AT_ONCE = 4
 """Processes that may be on their way out while the next hop is made."""
 
 OnConsole = Callable[[bytes, float], None]
-"""Gets bytes of the guest's console and the Unix time at which they came."""
+"""Gets bytes of the guest's console and when they came, by :class:`HostClock`."""
 
 
 class NotStartedError(HostError):
@@ -48,9 +49,15 @@ class Processes:
     """
 
     def __init__(
-        self, directory: Path, log_bytes: int, start_seconds: float, on_console: OnConsole
+        self,
+        directory: Path,
+        log_bytes: int,
+        start_seconds: float,
+        on_console: OnConsole,
+        clock: HostClock | None = None,
     ) -> None:
         self.directory = directory
+        self.clock = clock or HostClock()
         self.board = Board()
         self.started = 0
         """How many there have been."""
@@ -143,7 +150,7 @@ class Processes:
         voice = self.joined.voice()
         session = Session(self.directory, voice.take, logs=self._logs, name=f"qemu-{self.started}")
         voice.drain = session.drain
-        endpoint = Endpoint(emulator, session, self.board)
+        endpoint = Endpoint(emulator, session, self.board, self.clock)
         self._voices[endpoint] = voice
         if not incoming:
             self.joined.begin(voice)
@@ -239,7 +246,7 @@ class Processes:
         self.last_output = time.monotonic()
         if self._logs is not None:
             self._logs.console.write(data)
-        self._on_console(data, time.time())
+        self._on_console(data, self.clock.time())
 
 
 async def _ask_abilities(endpoint: Endpoint) -> Abilities:

@@ -49,6 +49,7 @@ def hop_record(
     """
     ram = ram_of(end.information)
     page = whole(ram.get("page-size"))
+    step, suspended = hop.note_steps()
     return Hop(
         number=hop.number,
         begun=round(hop.begun, 6),
@@ -69,6 +70,8 @@ def hop_record(
         blackout=_rounded(evidence.blackout) if evidence else None,
         silence=_rounded(evidence.silence) if evidence else None,
         clock_jump=_rounded(evidence.clock_jump) if evidence else None,
+        clock_step=step,
+        suspended=suspended,
         transferred=whole(ram.get("transferred")) if ram else None,
         passes=whole(ram.get("dirty-sync-count")) if ram else None,
         dirty_rate=max((taken.dirty_rate for taken in sampler.samples), default=0)

@@ -81,6 +81,8 @@ class Statistics:
         self.bad += not hop.good
         if not completed:
             return  # what a hop took that did not happen says nothing of those that did
+        if hop.suspended:
+            return  # nor does one in which the host slept: the guest's clock may have gone on
         for name, _, attribute in QUANTITIES:
             value = getattr(hop, attribute)
             if value is not None:
