@@ -65,7 +65,7 @@ def prepare(selection: Selection, on_step: Callable[[str], None] = unheard) -> P
     installed = installations(selection.qemu, host_file)
     inventory = look(cases, installed, fresh=selection.fresh, on_step=on_step)
     _check_values(scenarios, cases, inventory)
-    texts = tuple(_text(path) for path in selection.scenarios)
+    texts = tuple(scenario.text for scenario in scenarios)
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
     decisions = with_host_smp(plan(cases, inventory), inventory, ours)
     return Prepared(scenarios, texts, decisions, inventory)
@@ -208,11 +208,6 @@ def _scenario(path: Path, selection: Selection) -> Scenario:
         if selection.duration is None
         else _duration("--duration", selection.duration),
     )
-
-
-def _text(path: Path) -> str:
-    """A scenario's text for the record; it was read and found valid a moment ago."""
-    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _duration(option: str, text: str) -> float:

@@ -1,22 +1,27 @@
 """Scenario files, read, or remembered from when they were read last.
 
-Reading one loads YAML, pydantic and the models of the format, which takes longer than to plan and
-start its first guest. What came of it is therefore kept beside the answers of QEMU, and holds as
-long as the file's bytes, its path, the working directory and this program's own reading of
-scenarios are what they were. A scenario that takes anything from elsewhere (variables of the
-environment, files of known failures) is read every time.
+Reading one loads YAML, pydantic and the models of the format, which takes a tenth of a second of
+CPU time, longer than to plan and start its first guest. What came of it is therefore kept as JSON
+beside the answers of QEMU, and holds as long as the file's bytes, its path, the working directory
+and this program's own reading of scenarios are what they were. A scenario that takes anything from
+elsewhere (variables of the environment, files of known failures) is read every time, as is what is
+no file.
 """
 
-import base64
 import os
-import pickle
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matrix
 from matrix.host.cache import Cache, cache_directory
+from matrix.run import scenario_json
+from matrix.scenario.files import GivenFile, read_given
 from matrix.scenario.model import Scenario
+
+if TYPE_CHECKING:
+    from matrix.errors import ScenarioError
 
 FOLDER = "scenarios"
 MAX_BYTES = 64 << 10
@@ -26,37 +31,45 @@ SOURCES = ("scenario", "model.py", "migrating.py", "errors.py")
 
 
 def load(path: Path, variables: Mapping[str, str], cache: Cache | None = None) -> Scenario:
-    """The scenario in the file ``path``; ``variables`` are for ``${NAME}``.
+    """The scenario in the file ``path``, which is read once; ``variables`` are for ``${NAME}``.
 
     Raises:
         ScenarioError: the file cannot be read, or anything in it is wrong; has every problem.
     """
+    try:
+        given = read_given(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
     if cache is None:
         cache = Cache(cache_directory(variables).with_name(FOLDER))
-    key = _key(path) if _is_ours(cache.directory) else ""
-    kept = cache.read(str(path.absolute()), key, _decoded) if key else None
+    key, name = _key(given), str(path.absolute())
+    kept = cache.read(name, key, _decoded) if key else None
     if kept is not None:
         return kept
-    from matrix.scenario.load import load_scenario
+    from matrix.scenario.load import read_scenario
 
-    scenario = load_scenario(path, variables)
-    if key and not scenario.expect and key == _key(path):
-        text = base64.b64encode(pickle.dumps(scenario)).decode("ascii")
-        cache.write(str(path.absolute()), key, text)
+    scenario = read_scenario(given.data, str(path), given.directory, variables)
+    if key and not scenario.expect:
+        with suppress(TypeError):  # of a class that JSON was not taught: it is read every time
+            cache.write(name, key, scenario_json.plain(scenario))
     return scenario
 
 
-def _key(path: Path) -> str:
+def _unreadable(path: Path, error: OSError | ValueError) -> "ScenarioError":
+    from matrix.scenario.load import unreadable
+
+    return unreadable(path, error)
+
+
+def _key(given: GivenFile) -> str:
     """All that what is read of the file depends on; empty where that is too much to say."""
+    if not given.regular or len(given.data) > MAX_BYTES or b"$" in given.data:
+        return ""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
         here = Path.cwd()
-    except (OSError, ValueError):  # a NUL in the name; load_scenario() says what is wrong
+    except OSError:  # it was removed
         return ""
-    if len(data) > MAX_BYTES or b"$" in data:
-        return ""
-    return f"{path}\n{here}\n{_sources()}\n{data.decode('latin-1')}"
+    return f"{given.path}\n{here}\n{_sources()}\n{given.data.decode('latin-1')}"
 
 
 def _sources() -> str:
@@ -71,24 +84,6 @@ def _sources() -> str:
 
 
 def _decoded(value: Any) -> Scenario | None:
-    """The scenario that was kept; what is not one any more is as good as none.
-
-    Unpickling runs what the file says: only :func:`_is_ours` makes it as trustworthy as the byte
-    code that Python itself keeps.
-    """
-    try:
-        scenario = pickle.loads(base64.b64decode(value))  # noqa: S301 - see above
-    except (pickle.UnpicklingError, AttributeError, ImportError, EOFError) as error:
-        raise ValueError(str(error)) from error
+    """The scenario that was kept; what is not one any more is as good as none."""
+    scenario = scenario_json.restored(value)
     return scenario if isinstance(scenario, Scenario) else None
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether nobody else can write to the folder, which need not exist yet."""
-    try:
-        stat = folder.stat()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return stat.st_uid == os.geteuid() and not stat.st_mode & 0o022

@@ -24,9 +24,9 @@ from yaml.events import (
 )
 
 from matrix.errors import Place, Problem
+from matrix.scenario.files import MAX_BYTES
 from matrix.scenario.wording import quoted
 
-MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_KEYS = 1000
 """In one mapping."""

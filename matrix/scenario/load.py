@@ -15,6 +15,7 @@ from matrix.scenario import check, document, schema, template
 from matrix.scenario.axes import AXES
 from matrix.scenario.document import Node, Scalar, Sequence, node_at
 from matrix.scenario.fields import Section
+from matrix.scenario.files import GivenFile, read_given, read_named
 from matrix.scenario.migration import MigrationNodes, migration_of, problems_of
 from matrix.scenario.migration_schema import MigrationSection
 from matrix.scenario.model import Entry, KnownFailure, Matrix, Scenario, SuiteSelection
@@ -33,7 +34,8 @@ def load_scenario(path: Path, variables: Mapping[str, str]) -> Scenario:
     Raises:
         ScenarioError: the file cannot be read, or anything in it is wrong; has every problem.
     """
-    return read_scenario(_read(path), str(path), path.parent, variables)
+    given = _given(path)
+    return read_scenario(given.data, str(path), given.directory, variables)
 
 
 def with_known(scenario: Scenario, files: Iterable[Path]) -> Scenario:
@@ -47,7 +49,7 @@ def with_known(scenario: Scenario, files: Iterable[Path]) -> Scenario:
     known = list(scenario.known)
     problems: list[Problem] = []
     for path in files:
-        more, found = read_expectations(_read(path), str(path))
+        more, found = read_expectations(_given(path).data, str(path))
         known += more
         problems += found
     if problems:
@@ -88,6 +90,7 @@ def read_scenario(
         exclusions=resolution.exclusions,
         settings=RunSettings(**run.model_dump(exclude_unset=True)) if run else RunSettings(),
         source=root.place,
+        text=data.decode("utf-8", "replace"),
         migration=migration_of(section) if section else None,
         expect=tuple(node.text for node in files),
         known=known,
@@ -95,16 +98,18 @@ def read_scenario(
     )
 
 
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(document.MAX_BYTES + 1)
-    except OSError as error:
-        why = error.strerror or str(error)
-    except ValueError as error:  # a NUL in the name
-        why = str(error)
+def unreadable(path: Path, error: OSError | ValueError) -> ScenarioError:
+    """What there is to say of a file that cannot be read."""
+    why = (error.strerror if isinstance(error, OSError) else "") or str(error)
     problem = Problem(Place(str(path)), f"cannot be read: {why}", "give the path of a YAML file")
-    raise ScenarioError([problem])
+    return ScenarioError([problem])
+
+
+def _given(path: Path) -> GivenFile:
+    try:
+        return read_given(path)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
 
 
 class _Shape:
@@ -194,9 +199,10 @@ def _known(files: list[Scalar], directory: Path, problems: list[Problem]) -> Ite
     for file in files:
         path = directory / file.text
         try:
-            data = _read(path)
-        except ScenarioError as error:
-            message = f"expect: {quoted(file.text)} {error.problems[0].message}"
+            data = read_named(path)
+        except (OSError, ValueError) as error:
+            why = unreadable(path, error).problems[0].message
+            message = f"expect: {quoted(file.text)} {why}"
             problems.append(Problem(file.place, message, _RELATIVE))
             continue
         known, found = read_expectations(data, str(path))

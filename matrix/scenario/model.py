@@ -110,6 +110,8 @@ class Scenario:
     places: tuple[tuple[str, Place], ...] = field(default=(), compare=False, repr=False)
     """Where values stand that are checked only once the suite and QEMU are known: ``tests[0]`` or
     ``machine=q35`` → place."""
+    text: str = field(default="", compare=False, repr=False)
+    """The file as it was read, which may be possible only once."""
 
     def place(self, name: str) -> Place:
         """Where the value of that name stands, or the scenario's own place."""

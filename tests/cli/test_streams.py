@@ -170,6 +170,29 @@ def test_every_command_in_every_locale(
     assert REASONS[encoding] in done[1][1].decode(encoding)
 
 
+def test_a_scenario_is_read_once_from_what_can_be_read_once(shown: Any) -> None:
+    """Its relative paths start at the current directory."""
+    arguments = ("list", "SCENARIO", "--qemu", "fake=qemu")
+    command = shlex.join([sys.executable, "-m", "matrix", *arguments])
+    run = shlex.join([sys.executable, "-m", "matrix", *shown.run_arguments()])
+    for line, code in (
+        (command.replace("SCENARIO", "<(cat scenario.yaml)"), 0),
+        ("cat scenario.yaml | " + command.replace("SCENARIO", "/dev/stdin"), 0),
+        (run.replace("scenario.yaml", "<(cat scenario.yaml)"), 1),
+        (shlex.join([sys.executable, "-m", "matrix", "run", "--resume", "out"]), 1),
+    ):
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=shown.root,
+            env=shown.environment(),
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+    info = json.loads((shown.root / "out/run.json").read_text())
+    assert info["scenarios"][0]["text"] == SCENARIO
+
+
 def test_a_reader_who_leaves_is_no_failure_and_hides_none(shown: Any) -> None:
     gone = "| true; exit ${PIPESTATUS[0]}"
     assert in_shell(shown, LISTED, gone).returncode == 0

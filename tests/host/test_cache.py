@@ -1,6 +1,7 @@
 """The cache: what is kept, what is not believed, and what happens where nothing can be kept."""
 
 import logging
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -99,15 +100,80 @@ def test_a_folder_that_cannot_be_written_is_told_once(
     assert cache.read("name", "key", identity) is None
 
 
+def untrusted_folder(folder: Path) -> None:
+    folder.chmod(0o777)
+
+
+def untrusted_parent(folder: Path) -> None:
+    folder.parent.chmod(0o775)
+
+
+def a_link(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to("elsewhere")
+
+
+def a_pipe_in_it(folder: Path) -> None:
+    (entry,) = folder.iterdir()
+    entry.unlink()
+    os.mkfifo(entry)
+
+
+def a_link_in_it(folder: Path) -> None:
+    (entry,) = folder.iterdir()
+    entry.rename(folder / "other")
+    entry.symlink_to("other")
+
+
+@pytest.mark.parametrize(
+    "change", [untrusted_folder, untrusted_parent, a_link, a_pipe_in_it, a_link_in_it]
+)
+def test_what_others_could_change_is_not_read(cache: Cache, change: Any) -> None:
+    cache.write("name", "key", 1)
+    assert Cache(cache.directory, version="1.0").read("name", "key", identity) == 1
+    change(cache.directory)
+    assert Cache(cache.directory, version="1.0").read("name", "key", identity) is None
+
+
+@pytest.mark.parametrize("change", [untrusted_folder, untrusted_parent, a_link])
+def test_nothing_is_written_where_others_could_change_it(
+    cache: Cache, change: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.write("name", "key", 1)
+    change(cache.directory)
+    Cache(cache.directory, version="1.0").write("other", "key", 1)
+    assert len(list(cache.directory.iterdir())) == 1
+    assert "cannot keep what QEMU said in" in caplog.text
+
+
+def test_a_folder_that_is_exchanged_after_it_was_checked_is_not_read(cache: Cache) -> None:
+    cache.write("name", "key", 1)
+    cache.directory.rename(cache.directory.with_name("former"))
+    cache.directory.mkdir(mode=0o777)
+    assert cache.read("name", "key", identity) == 1
+    assert list(cache.directory.iterdir()) == []
+
+
+def test_folders_are_made_for_their_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+    former = os.umask(0)
+    try:
+        cache = Cache(tmp_path / "a/b/inventory")
+        cache.write("name", "key", 1)
+    finally:
+        os.umask(former)
+    assert cache.read("name", "key", identity) == 1
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_full_disk_leaves_the_old_entry_and_nothing_else(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
     cache.write("name", "key", "old")
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", full)
+        patched.setattr(os, "replace", full)
         cache.write("name", "key", "new")
     assert cache.read("name", "key", identity) == "old"
     assert entry(cache).name.endswith(".json")

@@ -1,15 +1,16 @@
 """Scenarios remembered from when they were read last."""
 
-import pickle
+import json
+import os
 from pathlib import Path
 
 import pytest
 
 from matrix.errors import ScenarioError
 from matrix.host.cache import Cache
-from matrix.run import scenarios
+from matrix.run import scenario_json, scenarios
 from matrix.scenario import load as reading
-from matrix.scenario.load import load_scenario
+from matrix.scenario.load import load_scenario, read_scenario
 from matrix.scenario.model import Scenario
 
 TEXT = """name: kept
@@ -35,11 +36,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were truly read."""
     paths: list[Path] = []
 
-    def counted(path: Path, variables: dict[str, str]) -> Scenario:
-        paths.append(path)
-        return load_scenario(path, variables)
+    def counted(data: bytes, file: str, directory: Path, variables: dict[str, str]) -> Scenario:
+        paths.append(Path(file))
+        return read_scenario(data, file, directory, variables)
 
-    monkeypatch.setattr(reading, "load_scenario", counted)
+    monkeypatch.setattr(reading, "read_scenario", counted)
     return paths
 
 
@@ -47,7 +48,7 @@ def test_the_second_time_is_the_same_and_not_read(
     file: Path, cache: Cache, reads: list[Path]
 ) -> None:
     first = scenarios.load(file, {}, cache)
-    assert first == load_scenario(file, {})
+    assert first == read_scenario(file.read_bytes(), str(file), file.parent, {})
     assert scenarios.load(file, {}, cache) == first
     assert reads == [file]
 
@@ -112,14 +113,46 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, cache: Cache, name: str) -> 
         scenarios.load(tmp_path / name, {}, cache)
 
 
-@pytest.mark.parametrize("content", [pickle.dumps("no scenario"), b"", b"cnothing\nhere\n."])
+@pytest.mark.parametrize(
+    "kept", [None, 1, [], {}, {"": "Place"}, {"": "Popen", "args": "x"}, {"": "Place", "file": "x"}]
+)
 def test_what_is_kept_is_no_scenario(
-    file: Path, cache: Cache, reads: list[Path], content: bytes, monkeypatch: pytest.MonkeyPatch
+    file: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch, kept: object
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(pickle, "dumps", lambda _: content)
+        patch.setattr(scenario_json, "plain", lambda _: kept)
         scenarios.load(file, {}, cache)
     assert scenarios.load(file, {}, cache) == load_scenario(file, {})
+
+
+SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_scenario_comes_back_from_json(path: Path) -> None:
+    scenario = load_scenario(path, {})
+    text = json.dumps(scenario_json.plain(scenario))
+    back = scenario_json.restored(json.loads(text))
+    assert back == scenario
+    assert (back.places, back.text) == (scenario.places, path.read_text())
+
+
+def test_only_the_vocabulary_is_kept() -> None:
+    for value in ({}, Path("x"), frozenset(), object(), b""):
+        with pytest.raises(TypeError, match="cannot be kept"):
+            scenario_json.plain(value)
+
+
+def test_a_pipe_is_read_once_and_not_kept(tmp_path: Path, cache: Cache, reads: list[Path]) -> None:
+    for _ in range(2):
+        read, write = os.pipe()
+        os.write(write, TEXT.replace("builtin", "here").encode())
+        os.close(write)
+        scenario = scenarios.load(Path(f"/dev/fd/{read}"), {}, cache)
+        os.close(read)
+        assert scenario.text == TEXT.replace("builtin", "here")
+        assert scenario.suite.build == str(Path.cwd() / "here"), "as there is no folder of its own"
+    assert len(reads) == 2
 
 
 def test_a_folder_that_others_can_write_to_is_not_used(

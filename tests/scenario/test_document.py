@@ -8,7 +8,6 @@ import yaml
 from matrix.errors import Place
 from matrix.scenario import document
 from matrix.scenario.document import (
-    MAX_BYTES,
     Kind,
     Mapping,
     Scalar,
@@ -16,6 +15,7 @@ from matrix.scenario.document import (
     node_at,
     parse_document,
 )
+from matrix.scenario.files import MAX_BYTES
 
 
 @pytest.fixture(params=["libyaml", "python"])
