@@ -16,6 +16,7 @@ import typer
 
 from matrix import __version__
 from matrix.cli import guests, results
+from matrix.cli.arguments import FAIL_ON_SKIP
 from matrix.cli.streams import take_streams
 from matrix.errors import ExitCode, MatrixError
 
@@ -88,6 +89,11 @@ def raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _arguments(words: list[str]) -> list[str]:
+    """``--fail-on-skip`` alone means every skip; to typer an option takes a value or none."""
+    return [f"{FAIL_ON_SKIP}=*" if word == FAIL_ON_SKIP else word for word in words]
+
+
 def main() -> NoReturn:
     """The entry point of ``matrix`` and ``python -m matrix``."""
     # Loading makes thousands of objects that live to the end: collecting garbage among them, now
@@ -108,7 +114,7 @@ def main() -> NoReturn:
 def _exit_code() -> int:
     """Run the command; what it ends with, its trouble having been told."""
     try:
-        app()
+        app(args=_arguments(sys.argv[1:]))
     except MatrixError as error:
         print(f"matrix: {error}", file=sys.stderr)
         return error.exit_code
