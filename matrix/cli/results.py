@@ -61,7 +61,13 @@ def compare(
         bool, typer.Option("--markdown", help="Print a comment for a merge request.")
     ] = False,
     fail_on_regression: Annotated[
-        bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures.")
+        bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures and lost coverage.")
+    ] = False,
+    allow_new_skips: Annotated[
+        bool,
+        typer.Option(
+            "--allow-new-skips", help="Of --fail-on-regression: lost coverage does not count."
+        ),
     ] = False,
     fail_on_slower: Annotated[
         bool, typer.Option("--fail-on-slower", help="Exit 1 on times that grew beyond the noise.")
@@ -83,6 +89,7 @@ def compare(
         fail_on_slower=fail_on_slower,
         database=database,
     )
+        allow_new_skips=allow_new_skips,
     raise typer.Exit(run_compare(comparison))
 
 

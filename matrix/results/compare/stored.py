@@ -77,6 +77,7 @@ class _Case:
 class _Results:
     cases: tuple[_Case, ...]
     unfinished: tuple[str, ...] = ()
+    shortfalls: tuple[str, ...] = ()
 
 
 def load_results(path: Path) -> StoredRun:
@@ -98,6 +99,7 @@ def load_results(path: Path) -> StoredRun:
         RunInfo(started="", host=Host("", "", 0, 0), tool_version=""),
         map(_result, document.cases),
         document.unfinished,
+        document.shortfalls,
     )
 
 
