@@ -9,11 +9,14 @@ from typing import Annotated
 import typer
 
 from matrix.cli.arguments import (
+    Arch,
     BuildOption,
+    FailOnSkip,
     HistoryDatabase,
     HostFile,
     Json,
     Qemu,
+    Require,
     Scenarios,
 )
 
@@ -86,10 +89,10 @@ def compare(
         json=json,
         markdown=markdown,
         fail_on_regression=fail_on_regression,
+        allow_new_skips=allow_new_skips,
         fail_on_slower=fail_on_slower,
         database=database,
     )
-        allow_new_skips=allow_new_skips,
     raise typer.Exit(run_compare(comparison))
 
 
@@ -161,9 +164,12 @@ def ci(
     install: Annotated[
         str, typer.Option("--install", metavar="REQUIREMENT", help="What pip is to install.")
     ] = "qemu-matrix",
+    arch: Arch = None,
     qemu: Qemu = None,
     build: BuildOption = None,
     host: HostFile = None,
+    require: Require = "",
+    fail_on_skip: FailOnSkip = None,
 ) -> None:
     """Print a pipeline that runs scenarios: one job for each architecture and accelerator."""
     from matrix.cli.pipelines import PipelineRequest, run_ci, system_named
@@ -175,6 +181,9 @@ def ci(
         native=tuple(native or ()),
         baseline=baseline,
         install=install,
+        arch=tuple(arch or ()),
+        require=require,
+        fail_on_skip=tuple(fail_on_skip or ()),
         qemu=tuple(qemu or ()),
         build=tuple(build or ()),
         host=host,

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from matrix.cli import reporting
-from matrix.cli.arguments import FAIL_ON_SKIP
 from matrix.cli.history import remember
 from matrix.cli.output import Output, is_live, standard_output
 from matrix.cli.progress import PlainProgress
+from matrix.cli.requiring import required_of
 from matrix.cli.steps import Steps
-from matrix.errors import ExitCode, UsageError
+from matrix.errors import ExitCode
 from matrix.host.hostfile import load_host_file
 from matrix.host.installations import installations
 from matrix.inventory import Inventory
@@ -39,7 +39,7 @@ def start_run(
     tap: int = 13,
 ) -> ExitCode:
     """Plan, run, summarise and record; gives the command's exit code."""
-    required = _required(selection)
+    required = required_of(selection)
     prepared = prepare(selection, Steps())
     names = [scenario.name for scenario in prepared.scenarios]
     path = output or RunDirectory.default_path(names)
@@ -58,27 +58,6 @@ def start_run(
     )
     with Recorder.start(path, info, prepared.decisions) as recorder:
         return _carry_out(recorder, prepared.inventory, jobs, history, seed, metrics)
-
-
-def _required(selection: Selection) -> dict[str, object]:
-    """What the options say of how much has to run, as a run keeps it.
-
-    Raises:
-        UsageError: they cannot be met.
-    """
-    if not selection.require and not selection.fail_on_skip:
-        return {}
-    from matrix.scenario.values import parse_require, parse_skip_pattern
-    from matrix.scenario.wording import Refused
-
-    option = "--require"
-    try:
-        require = parse_require(selection.require) if selection.require else ""
-        option = FAIL_ON_SKIP
-        patterns = [parse_skip_pattern(each) for each in selection.fail_on_skip]
-    except Refused as refused:
-        raise UsageError(f"{option}: {refused}") from None
-    return {"require": require, "fail_on_skip": patterns}
 
 
 def resume_run(
