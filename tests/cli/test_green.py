@@ -11,6 +11,10 @@ import pytest
         (("--build", "arm64=gone"), "--build arm64=gone: there is no folder gone; give that of a"),
         (("--build", "x86=build"), "--build: 'x86' may be i386 or x86_64; write the one"),
         (("--qemu", "mine=gone"), "--qemu mine=gone: there is no folder {root}/gone; give a "),
+        (
+            ("--set", "qemu=fkae"),
+            "--set qemu=fkae: no such QEMU installation; did you mean 'fake'?",
+        ),
         (("--host", "host.yaml"), "host.yaml:2:10: there is no folder {root}/gone; give that of"),
     ],
 )
