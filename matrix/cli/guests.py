@@ -117,6 +117,10 @@ def run(
     strict: Annotated[
         bool, typer.Option("--strict", help="Unexpected passes of known failures exit 1.")
     ] = False,
+    bisect: Annotated[  # noqa: ARG001 - matrix.cli.main goes by it
+        bool,
+        typer.Option("--bisect", help="For git bisect run: exit 125 on errors and where none ran."),
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Finish a run that was ended.")
     ] = None,

@@ -36,6 +36,16 @@ app = typer.Typer(
 )
 
 
+BISECT = "--bisect"
+GIT_CODES: dict[int, int] = {
+    ExitCode.ERROR: 125,
+    ExitCode.NOTHING_SELECTED: 125,
+    ExitCode.USAGE: 128,
+}
+"""What ``git bisect run`` is told with ``--bisect``: 125 for what cannot be tested, and 128, which
+ends the bisection, for wrong usage. It takes every other code up to 127 for bad (git-bisect(1))."""
+
+
 def _version(value: bool) -> None:
     if value:
         typer.echo(f"matrix {__version__}")
@@ -108,7 +118,8 @@ def main() -> NoReturn:
         print(f"matrix: standard output cannot be written: {lost}", file=sys.stderr)
         code = ExitCode.ERROR
     gc.freeze()
-    sys.exit(code)
+    # Looked for here, as it holds for arguments that cannot be parsed, too.
+    sys.exit(GIT_CODES.get(code, code) if BISECT in sys.argv[1:] else code)
 
 
 def _exit_code() -> int:

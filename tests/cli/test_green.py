@@ -167,3 +167,19 @@ def test_how_much_has_to_run_by_the_scenario(world: Any, scripts: Any) -> None:
     done = world.run(*arguments[:-2], "-o", "again")
     assert done.returncode == 1
     assert "scenario fake forbids skips for no-qemu, guest, but fake.one." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [("good", 0), ("bad", 1), ("skip", 125), ("broken", 125), ("gone", 128), ("typo", 128)],
+)
+def test_what_git_bisect_is_told(world: Any, scripts: Any, what: str, code: int) -> None:
+    world.suite(one={"bad": scripts.failing("x"), "skip": SKIPPING}.get(what, scripts.passing()))
+    options = {
+        "broken": ("--set", "qemu=mine", "--qemu", "mine=mine"),
+        "gone": ("--build", "arm=x"),
+    }
+    broken_qemu(world, *BROKEN["library"][:2])
+    chosen = options.get(what, ("--set", "qemu=fake"))
+    mistyped = ("--no-such-option",) if what == "typo" else ()
+    assert world.matrix_run(*chosen, *mistyped, "--bisect").returncode == code
