@@ -1,8 +1,8 @@
-"""What a plan consists of: for every case, to run it, or why it is not run."""
+"""What a plan consists of: for every case, to run it or to skip it, each with its reason."""
 
 from dataclasses import dataclass
 
-from matrix.model import Accelerator, Case, Expectation, SkipCause
+from matrix.model import Accelerator, Case, Expectation
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,6 @@ class Skip:
 
     case: Case
     reason: str
-    cause: SkipCause | None = None
-    """None in plans of versions that did not tell."""
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """``case`` should run here, and what is there for it does not work: its verdict is an error."""
-
-    case: Case
-    reason: str
-
-
-Decision = Run | Skip | Broken
+Decision = Run | Skip

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from matrix.inventory import Binary, Host
-from matrix.model import KNOWABLE, Accelerator, Attempt, Expectation, Verdict
+from matrix.model import KNOWABLE, Accelerator, Attempt, Build, Expectation, Verdict
 from matrix.plan.assists import HINT
 from matrix.versions import VersionRange, version_of
 
@@ -20,7 +20,11 @@ NAMES_SHOWN = 3
 
 
 def holding(
-    expected: tuple[Expectation, ...], accelerator: Accelerator, binary: Binary | None, host: Host
+    expected: tuple[Expectation, ...],
+    accelerator: Accelerator,
+    binary: Binary | None,
+    host: Host,
+    build: Build,
 ) -> tuple[Expectation, ...]:
     """Those of a case's known failures whose conditions hold where it runs.
 
@@ -29,10 +33,11 @@ def holding(
         accelerator: what it really runs under.
         binary: the emulator that runs it; None where that is not QEMU.
         host: the machine that it runs on.
+        build: what its image is of.
     """
     if not expected:
         return expected
-    kept = tuple(each for each in expected if _holds(each, accelerator, binary, host))
+    kept = tuple(each for each in expected if _holds(each, accelerator, binary, host, build))
     return expected if len(kept) == len(expected) else kept
 
 
@@ -116,12 +121,18 @@ def covering(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expecta
 
 
 def _holds(
-    expectation: Expectation, accelerator: Accelerator, binary: Binary | None, host: Host
+    expectation: Expectation,
+    accelerator: Accelerator,
+    binary: Binary | None,
+    host: Host,
+    build: Build,
 ) -> bool:
     kernel = expectation.host_kernel
     qemu = None if binary is None else binary.version
     return (
         (not expectation.accel or accelerator in expectation.accel)
+        and (not expectation.firmware or build.boot_firmware in expectation.firmware)
+        and (not expectation.endian or build.endian in expectation.endian)
         and (not expectation.cpu_vendor or host.cpu_vendor in expectation.cpu_vendor)
         and (not expectation.qemu or _is_in(qemu, expectation.qemu))
         and (not kernel or _is_in(version_of(host.kernel), kernel))

@@ -51,8 +51,6 @@ class RunFacts:
     unfinished: int
     problems: tuple[str, ...]
     strict: bool
-    shortfalls: tuple[str, ...]
-    """What had to run and did not, in sentences."""
 
 
 @dataclass(slots=True)
@@ -196,7 +194,6 @@ def _facts(record: RunRecord, name: str, page: Path) -> RunFacts:
         unfinished=len(record.unfinished()),
         problems=tuple(str(each) for each in record.problems[:20]),
         strict=record.strict,
-        shortfalls=record.shortfalls(),
     )
 
 

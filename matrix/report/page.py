@@ -107,9 +107,7 @@ def is_page(path: Path) -> bool:
 def _content(gathered: Gathered) -> dict[str, object]:
     counts = gathered.counts()
     strict = any(run.strict for run in gathered.runs)
-    short = [each for run in gathered.runs for each in run.shortfalls]
-    verdicts = Counts.of(row.verdict for row in gathered.rows)
-    code, sentence = conclusion(verdicts, strict=strict, shortfalls=short)
+    code, sentence = conclusion(Counts.of(row.verdict for row in gathered.rows), strict=strict)
     word, mood = _WORDS[code]
     architectures = list(_architectures(gathered))
     groups = broken(gathered.rows, strict=strict)

@@ -16,8 +16,9 @@ from itertools import accumulate
 from matrix import __version__
 from matrix.errors import UsageError
 from matrix.inventory import Inventory
-from matrix.model import KNOWABLE, Attempt, Variant, Verdict
+from matrix.model import KNOWABLE, Architecture, Attempt, Variant, Verdict
 from matrix.plan.decisions import Run
+from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
 from matrix.plan.known import reason_of, without_numbers
 from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.planner import emulator_architecture
@@ -184,7 +185,12 @@ def _point(decision: Run, info: RunInfo) -> Point:
         if (binary.qemu, binary.architecture) == (case.variant.qemu, emulator):
             version = version_of(binary.version)
     qemu = str(series(version)) if version and case.build.target != KVMTOOL else ""
-    return Point(case.variant.arch, decision.accelerator, qemu)
+    build = case.build
+    firmware = build.boot_firmware if build.architecture in EFI_ARCHITECTURES else ""
+    endian = build.endian if build.architecture is Architecture.PPC64 else ""
+    if build.builtin:  # there is one for each architecture
+        firmware = endian = ""
+    return Point(case.variant.arch, decision.accelerator, qemu, firmware, endian)
 
 
 def _subtests(attempt: Attempt) -> tuple[str, ...]:
@@ -218,6 +224,8 @@ def _entry(patterns: list[str], where: Product, failure: _Failure, reason: str) 
         "arch": _list(where.arch),
         "accel": _list(where.accel),
         "qemu": _list(where.qemu) if len(where.qemu) > 1 else "".join(map(_text, where.qemu)),
+        "firmware": _list(where.firmware) if where.firmware else "",
+        "endian": _list(where.endian) if where.endian else "",
         "verdicts": _verdicts(failure),
         "subtests": _list(failure.subtests) if failure.subtests else "",
         "reason": _text(printable(reason).strip() or f"it comes to {failure.verdict.value}"),

@@ -3,11 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import assert_never
 
 from matrix.errors import ExitCode
-from matrix.model import Attempt, Case, SkipCause, Subtest, SubtestVerdict, Verdict
-from matrix.plan.decisions import Broken, Skip
+from matrix.model import Attempt, Case, Subtest, SubtestVerdict, Verdict
 
 WORST_FIRST = (
     Verdict.ERROR,
@@ -34,9 +32,7 @@ class CaseResult:
     seconds: float
     """Of all attempts together."""
     attempts: tuple[Attempt, ...] = ()
-    """In order; none for a case that the plan does not run."""
-    skip_cause: SkipCause | None = None
-    """Of a skip; None where that is not known."""
+    """In order; none for a case that the plan skipped."""
 
     @property
     def telling(self) -> Attempt | None:
@@ -68,21 +64,7 @@ def merge(case: Case, attempts: Iterable[Attempt]) -> CaseResult:
     verdict = merged_verdict(each.verdict for each in ordered)
     agreed = all(each.verdict is verdict for each in ordered)
     reason = ordered[0].reason if agreed else _outcomes(ordered)
-    cause = ordered[0].skip_cause if verdict is Verdict.SKIP else None
-    return CaseResult(case, verdict, reason, seconds, ordered, cause)
-
-
-def unrun(decision: Skip | Broken) -> CaseResult:
-    """The result of a case that the plan does not run."""
-    match decision:
-        case Skip():
-            return CaseResult(
-                decision.case, Verdict.SKIP, decision.reason, 0.0, skip_cause=decision.cause
-            )
-        case Broken():
-            return CaseResult(decision.case, Verdict.ERROR, decision.reason, 0.0)
-        case _:
-            assert_never(decision)
+    return CaseResult(case, verdict, reason, seconds, ordered)
 
 
 def merged_verdict(verdicts: Iterable[Verdict]) -> Verdict:
@@ -96,25 +78,22 @@ def merged_verdict(verdicts: Iterable[Verdict]) -> Verdict:
     return Verdict.ERROR if Verdict.ERROR in distinct else Verdict.FLAKY
 
 
-def exit_code(
-    counts: Mapping[Verdict, int], *, unfinished: bool, strict: bool, short: bool = False
-) -> ExitCode:
+def exit_code(counts: Mapping[Verdict, int], *, unfinished: bool, strict: bool) -> ExitCode:
     """What the command ends with after a run.
 
     Args:
         counts: how many cases came to each verdict.
         unfinished: cases of the plan were not run to their end.
         strict: a known failure that passed counts as not passed.
-        short: fewer cases ran than had to.
     """
     found = {verdict for verdict, count in counts.items() if count}
     if unfinished:
         return ExitCode.INTERRUPTED
-    if found <= {Verdict.SKIP}:
+    if not found:
         return ExitCode.NOTHING_SELECTED
     if Verdict.ERROR in found:
         return ExitCode.ERROR
-    if short or any(counts_as_failure(verdict, strict=strict) for verdict in found):
+    if any(counts_as_failure(verdict, strict=strict) for verdict in found):
         return ExitCode.NOT_PASSED
     return ExitCode.OK
 

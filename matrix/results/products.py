@@ -1,7 +1,8 @@
 """Where cases ran, as few products of architectures, accelerators and QEMUs as is easy. Pure."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields, replace
+from itertools import product
 
 from matrix.model import Accelerator, Architecture
 
@@ -14,6 +15,10 @@ class Point:
     accel: Accelerator
     qemu: str
     """A range of versions; empty where it was not QEMU, or is not known."""
+    firmware: str = ""
+    """Empty where its architecture has no choice."""
+    endian: str = ""
+    """Likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +29,13 @@ class Product:
     accel: tuple[Accelerator, ...]
     qemu: tuple[str, ...]
     """Empty for the one without a range."""
+    firmware: tuple[str, ...] = ()
+    endian: tuple[str, ...] = ()
 
     def points(self) -> Iterator[Point]:
         """The combinations, in order."""
-        for arch in self.arch:
-            for accel in self.accel:
-                for qemu in self.qemu or ("",):
-                    yield Point(arch, accel, qemu)
+        dimensions = (getattr(self, each.name) or ("",) for each in fields(self))
+        yield from (Point(*values) for values in product(*dimensions))
 
 
 def products(points: Iterable[Point]) -> list[Product]:
@@ -39,19 +44,19 @@ def products(points: Iterable[Point]) -> list[Product]:
     Values are put together along one dimension after the other: few products rather than fewest.
     """
     found = [
-        Product((point.arch,), (point.accel,), (point.qemu,) if point.qemu else ())
+        Product(*((value,) if value else () for value in astuple(point)))
         for point in dict.fromkeys(points)
     ]
-    for dimension in ("qemu", "arch", "accel"):
+    for dimension in ("qemu", "arch", "accel", "firmware", "endian"):
         others = [each.name for each in fields(Product) if each.name != dimension]
         groups: dict[tuple[object, ...], list[Product]] = {}
-        for product in found:
-            key = (*(getattr(product, name) for name in others), bool(product.qemu))
-            groups.setdefault(key, []).append(product)
+        for one in found:
+            has_any = bool(getattr(one, dimension))  # what has none stays apart
+            groups.setdefault((*(getattr(one, name) for name in others), has_any), []).append(one)
         found = [_together(group, dimension) for group in groups.values()]
     return found
 
 
 def _together(group: list[Product], dimension: str) -> Product:
-    merged = tuple(value for product in group for value in getattr(product, dimension))
+    merged = tuple(value for each in group for value in getattr(each, dimension))
     return replace(group[0], **{dimension: merged})

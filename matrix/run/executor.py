@@ -14,16 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from matrix.errors import SuiteError
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
-from matrix.model import (
-    Accelerator,
-    Attempt,
-    Ending,
-    Launch,
-    Outcome,
-    SkipCause,
-    Transcript,
-    Verdict,
-)
+from matrix.model import Accelerator, Attempt, Ending, Launch, Outcome, Transcript, Verdict
 from matrix.plan.assists import with_hint
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
@@ -37,7 +28,6 @@ from matrix.vm.tasks import in_thread
 
 if TYPE_CHECKING:
     from matrix.migration.chain import ChainResult
-    from matrix.run.starting import Starting
     from matrix.suites.verdict import Judgement
 
 
@@ -90,7 +80,6 @@ class LocalExecutor:
         self._run = run
         self._seed = seed
         self._on_hop = on_hop
-        self._starting: Starting | None = None
 
     async def execute(
         self,
@@ -138,8 +127,6 @@ class LocalExecutor:
 
             flaw = migration_flaw(decision, self._inventory)
             judgement = judged(judgement, migrated, flaw, decision.expected)
-        if judgement.skip_cause is SkipCause.REFUSED and launch.monitor:
-            judgement = await self._refused(decision, judgement)
         if not judgement.verdict.good:
             from matrix.run.stacks import located  # guests that pass need none of it
 
@@ -152,17 +139,6 @@ class LocalExecutor:
             observed = Verdict.FAIL if attempt.verdict is Verdict.XFAIL else None
             attempt = replace(attempt, migration=migrated.summary, observed=observed)
         return with_hint(considered(attempt, decision.expected))
-
-    async def _refused(self, decision: Run, judgement: "Judgement") -> "Judgement":
-        """The judgement of a case that QEMU refused: an error where it refuses everything."""
-        from matrix.run.starting import Starting  # most QEMUs refuse nothing
-
-        if self._starting is None:
-            self._starting = Starting(self._inventory)
-        why = await self._starting.why_never(decision)
-        if not why:
-            return judgement
-        return replace(judgement, verdict=Verdict.ERROR, reason=why, skip_cause=None)
 
     async def _write_command(self, directory: Path, launch: Launch, case_id: str) -> Path:
         return self._run.write_command(directory, launch, case_id)
@@ -234,7 +210,6 @@ class LocalExecutor:
             artifacts=self._run.relative(assignment.directory),
             by_subtests=judgement.by_subtests,
             assists=outcome.assists,
-            skip_cause=judgement.skip_cause,
         )
 
 

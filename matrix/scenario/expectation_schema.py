@@ -1,10 +1,12 @@
 """The format of files of known failures as pydantic models, as :mod:`.schema` is of scenarios."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field
 
-from matrix.model import KNOWABLE, Accelerator, Architecture, Verdict
+from matrix.model import KNOWABLE, Accelerator, Architecture, BootFirmware, Endian, Verdict
 from matrix.scenario import values
 from matrix.scenario.fields import EACH_ONCE, Section, Texts, annotated, one_or_more
 from matrix.scenario.schema import Prose, schema_of
@@ -14,6 +16,8 @@ from matrix.versions import RANGE_PATTERN, VersionRange, parse_range, version_of
 
 MAX_EXPECTATIONS = 5000
 """The most entries of one file."""
+
+Named = TypeVar("Named", bound=StrEnum)
 
 ACCELERATORS = (Accelerator.KVM, Accelerator.TCG)
 VERDICTS = (*KNOWABLE, Verdict.PASS)
@@ -49,6 +53,22 @@ def parse_verdict(text: str) -> Verdict:
     if text not in names:
         raise Refused(f"{quoted(text)} is not how a known failure ends", one_of(text, names))
     return Verdict(text)
+
+
+def _one_of(names: type[Named], what: str) -> Callable[[str], Named]:
+    """A parser of the names of an enum, which ``what`` says that they are of."""
+
+    def parse(text: str) -> Named:
+        known = [each.value for each in names]
+        if text not in known:
+            raise Refused(f"{quoted(text)} is no {what}", one_of(text, known))
+        return names(text)
+
+    return parse
+
+
+def _shape(names: type[StrEnum]) -> Shape:
+    return {"type": "string", "enum": [each.value for each in names]}
 
 
 def parse_versions(text: str) -> VersionRange:
@@ -90,6 +110,10 @@ OneRange = Annotated[VersionRange, *annotated(parse_versions, _RANGE_SHAPE)]
 Ranges = Annotated[list[OneRange], *one_or_more(_RANGE_SHAPE)]
 OneArchitecture = Annotated[Architecture, *annotated(values.parse_arch, values.ARCH_SHAPE)]
 OneAccelerator = Annotated[Accelerator, *annotated(parse_accelerator, _ACCEL_SHAPE)]
+OneFirmware = Annotated[
+    BootFirmware, *annotated(_one_of(BootFirmware, "firmware of a build"), _shape(BootFirmware))
+]
+OneEndian = Annotated[Endian, *annotated(_one_of(Endian, "byte order"), _shape(Endian))]
 OneVerdict = Annotated[Verdict, *annotated(parse_verdict, _VERDICT_SHAPE)]
 Verdicts = Annotated[
     list[OneVerdict],
@@ -120,6 +144,13 @@ class ExpectationSection(Section):
     )
     cpu_vendor: Texts | None = Field(
         None, description="Vendors of the host's CPU as /proc/cpuinfo names them: GenuineIntel."
+    )
+    firmware: Annotated[list[OneFirmware], *EACH_ONCE] | None = Field(
+        None,
+        description="What starts the images: uefi for builds with --enable-efi, else default.",
+    )
+    endian: Annotated[list[OneEndian], *EACH_ONCE] | None = Field(
+        None, description="Byte orders of the build's guests."
     )
     verdicts: Verdicts | None = Field(
         None,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matrix.guests
 from matrix.errors import Place, Problem, SuiteError
-from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build
+from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Endian
 from matrix.suites.config import CONFIG_NAME, Config, parse_config
 from matrix.suites.files import is_directory, is_file, read_text
 
@@ -143,6 +143,7 @@ def _build(directory: Path, expected: Architecture | None, *, builtin: bool = Fa
         errata_file=_joined(directory, config.get("ERRATATXT")),
         revision="" if builtin else revision(source),
         addr2line=config.get("ADDR2LINE"),
+        endian=_endian(config, architecture),
     )
 
 
@@ -161,6 +162,12 @@ def default_cpu(config: Config, architecture: Architecture) -> str:
     if architecture is Architecture.RISCV64 and processor == config.get("ARCH"):
         return "max"
     return processor if architecture in _RUN_ON_PROCESSOR else ""
+
+
+def _endian(config: Config, architecture: Architecture) -> Endian:
+    """ENDIAN is only set where there is a choice, which is ppc64."""
+    big = config.get("ENDIAN") == "big" or architecture is Architecture.S390X
+    return Endian.BIG if big else Endian.LITTLE
 
 
 def _joined(directory: Path, name: str) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.errors import Place, Problem, SuiteError
-from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build
+from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Endian
 from matrix.suites.build import TARGETS, default_cpu
 from matrix.suites.cfg import Entry, Section, is_name
 from matrix.suites.config import CONFIG_NAME, Config
@@ -35,6 +35,7 @@ _MARK_WITHIN = 1024
 
 _EXPORT = re.compile(r"export ([A-Z_]+)=(.*)")
 _FILE = re.compile(r"base64 -d << 'BIN_EOF' \| zcat > \$(\w+) \|\| exit 2")
+_BIG_ELF = (b"\x7fELF\x01\x02", b"\x7fELF\x02\x02")
 _END_OF_FILE = "BIN_EOF"
 _NOT_BUILT = re.compile(r'echo "skip .* \(test kernel not present\)"')
 _PARAMETER = re.compile(r'\s*local (\w+)="(?:\$\{\w+:-)?\$\{?([0-9]+).*')
@@ -211,6 +212,8 @@ def _build(directory: Path, architecture: Architecture, script: Script, unpacked
         errata_file=_unpack(unpacked, script, "ERRATATXT", "errata.txt"),
         revision=script.revision,
         standalone=True,
+        # ENDIAN is not among what scripts export; EI_DATA of an image says it (elf(5)).
+        endian=Endian.BIG if script.files.get("bin", b"")[:6] in _BIG_ELF else Endian.LITTLE,
     )
 
 

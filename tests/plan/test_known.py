@@ -13,6 +13,9 @@ from matrix.model import (
     Accelerator,
     Architecture,
     Attempt,
+    BootFirmware,
+    Build,
+    Endian,
     Expectation,
     Subtest,
     SubtestVerdict,
@@ -24,6 +27,7 @@ from matrix.plan.planner import decide
 from matrix.versions import parse_range
 
 FAILED = SubtestVerdict.FAIL
+BUILD = Build(Architecture.X86_64, "/b", "/b/x86", efi=True, endian=Endian.BIG)
 
 
 def known(line: int = 1, reason: str = "a bug", **conditions: Any) -> Expectation:
@@ -221,23 +225,29 @@ class TestConditions:
             ({"host_kernel": (parse_range(">=6.2"),)}, False),
             ({"cpu_vendor": ("AuthenticAMD", "GenuineIntel")}, True),
             ({"cpu_vendor": ("AuthenticAMD",)}, False),
+            ({"firmware": (BootFirmware.UEFI,)}, True),
+            ({"firmware": (BootFirmware.DEFAULT,)}, False),
+            ({"firmware": tuple(BootFirmware), "endian": tuple(Endian)}, True),
+            ({"endian": (Endian.BIG,)}, True),
+            ({"endian": (Endian.LITTLE,)}, False),
             ({"qemu": (parse_range("==7.2"),), "accel": (Accelerator.KVM,)}, False),
         ],
     )
     def test_each(self, make: Any, conditions: dict[str, Any], holds: bool) -> None:
         entry = known(**conditions)
         host = replace(make.inventory().host, cpu_vendor="GenuineIntel", kernel="6.1.0-44-amd64")
-        kept = holding((entry,), Accelerator.TCG, make.binary(), host)
+        kept = holding((entry,), Accelerator.TCG, make.binary(), host, BUILD)
         assert kept == ((entry,) if holds else ())
 
     def test_a_kernel_without_a_version_is_in_no_range(self, make: Any) -> None:
         host = replace(make.inventory().host, kernel="custom")
         entry = known(host_kernel=(parse_range(">=0"),))
-        assert holding((entry,), Accelerator.TCG, make.binary(), host) == ()
+        assert holding((entry,), Accelerator.TCG, make.binary(), host, BUILD) == ()
 
     def test_what_all_holds_is_shared(self, make: Any) -> None:
         entries = (known(1), known(2))
-        assert holding(entries, Accelerator.TCG, make.binary(), make.inventory().host) is entries
+        host = make.inventory().host
+        assert holding(entries, Accelerator.TCG, make.binary(), host, BUILD) is entries
 
     @pytest.mark.parametrize("accelerator", ["kvm", "tcg"])
     def test_the_plan_decides_by_what_the_case_gets(self, make: Any, accelerator: str) -> None:

@@ -18,6 +18,7 @@ from matrix.model import (
     Accelerator,
     Architecture,
     Attempt,
+    Endian,
     Expectation,
     Subtest,
     SubtestVerdict,
@@ -95,7 +96,7 @@ def expected_by(known: tuple[KnownFailure, ...], decision: Decision) -> tuple[Ex
     )
     of_case = KnownFailures("smoke", known).of(case.id, case.test.name, case.variant.arch)
     host = SimpleNamespace(cpu_vendor="", kernel="6.1")
-    return holding(of_case, decision.accelerator, binary, host)  # type: ignore[arg-type]  # no more is asked for
+    return holding(of_case, decision.accelerator, binary, host, case.build)  # type: ignore[arg-type]  # no more is asked for
 
 
 def attempt(make: Any, verdict: str, *failing: str, reason: str = "it broke") -> Attempt:
@@ -218,6 +219,32 @@ def test_several_runs_are_one_whatever_their_scenarios_are_called(make: Any) -> 
         "    subtests: [cpu-on]\n"
         '    reason: "it broke"\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("arch", "changes", "line", "others"),
+    [
+        ("x86_64", {"efi": True}, "    firmware: [uefi]\n", {"efi": False}),
+        ("x86_64", {"efi": False}, "    firmware: [default]\n", {"efi": True}),
+        ("ppc64", {"endian": Endian.BIG}, "    endian: [big]\n", {"endian": Endian.LITTLE}),
+        ("ppc64", {}, "    endian: [little]\n", {"endian": Endian.BIG}),
+        ("s390x", {"endian": Endian.BIG}, "", None),
+    ],
+)
+def test_what_fails_in_one_kind_of_build_is_not_known_of_another(
+    make: Any, arch: str, changes: dict[str, Any], line: str, others: dict[str, Any] | None
+) -> None:
+    case = make.case("smap", arch)
+    external = replace(case.build, builtin=False)
+    decision = make.run(replace(case, build=replace(external, **changes)))
+    text = written(make, (decision, [attempt(make, "fail", "a")]))
+    known = read(text)
+    assert len(expected_by(known, decision)) == 1
+    assert line in text
+    assert bool(line) is ("firmware" in text or "endian" in text)
+    if others is not None:
+        other = make.run(replace(case, build=replace(external, **others)))
+        assert expected_by(known, other) == ()
 
 
 def test_where_only_some_cases_fail_they_are_named(make: Any) -> None:

@@ -15,6 +15,8 @@ _points = st.lists(
         st.sampled_from([ARM, X86, Architecture.S390X]),
         st.sampled_from([KVM, TCG]),
         st.sampled_from(["", "==7.2", "==10.0", "==11.1"]),
+        st.sampled_from(["", "default", "uefi"]),
+        st.sampled_from(["", "little", "big"]),
     )
 )
 

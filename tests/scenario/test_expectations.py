@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from matrix.errors import Place
-from matrix.model import Accelerator, Architecture, Expectation, Verdict
+from matrix.model import Accelerator, Architecture, BootFirmware, Endian, Expectation, Verdict
 from matrix.scenario.expectations import read_expectations
 from matrix.versions import parse_range
 
@@ -34,6 +34,8 @@ def test_every_key() -> None:
             qemu: ">=7.2,<10.1"
             host_kernel: ["<6.2", "==6.12"]
             cpu_vendor: [GenuineIntel]
+            firmware: [uefi]
+            endian: [little, big]
             verdicts: [fail, timeout]
             subtests: ["pmu: *"]
             reason: |
@@ -50,6 +52,8 @@ def test_every_key() -> None:
         qemu=(parse_range(">=7.2,<10.1"),),
         host_kernel=(parse_range("<6.2"), parse_range("==6.12")),
         cpu_vendor=("GenuineIntel",),
+        firmware=(BootFirmware.UEFI,),
+        endian=(Endian.LITTLE, Endian.BIG),
         verdicts=(Verdict.FAIL, Verdict.TIMEOUT),
         subtests=("pmu: *",),
     )

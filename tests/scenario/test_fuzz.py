@@ -105,7 +105,7 @@ def test_fragments_of_yaml(fragments: list[str]) -> None:
 KEYS = (
     "name description suite kind build tests groups exclude include matrix arch accel qemu "
     "machine cpu smp memory run timeout stall repeat migration expect reason max_smp "
-    "cases host_kernel cpu_vendor verdicts subtests"
+    "cases host_kernel cpu_vendor firmware endian verdicts subtests"
 )
 _keys = st.one_of(st.sampled_from(KEYS.split()), st.text(max_size=5))
 _leaves = st.one_of(

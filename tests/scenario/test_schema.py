@@ -92,6 +92,8 @@ RIGHT_EXPECTATIONS: dict[str, Any] = {
             "qemu": ">=7.2,<10.1",
             "host_kernel": ["<6.2", "==6.12"],
             "cpu_vendor": ["GenuineIntel"],
+            "firmware": ["default", "uefi"],
+            "endian": ["little"],
             "verdicts": ["fail", "pass"],
             "subtests": ["pmu: *"],
             "reason": "why",

@@ -66,6 +66,19 @@ def test_every_architecture(architecture: Architecture, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "endian"),
+    [
+        ("ARCH=ppc64\nENDIAN=big\n", "big"),
+        ("ARCH=ppc64\nENDIAN=little\n", "little"),
+        ("ARCH=s390x\nENDIAN=\n", "big"),
+        ("ARCH=arm64\nENDIAN=\n", "little"),
+    ],
+)
+def test_byte_order(tmp_path: Path, text: str, endian: str) -> None:
+    assert read_build(configured(tmp_path, text)).endian == endian
+
+
 def test_kvmtool_and_the_default_cpu(tmp_path: Path) -> None:
     build = read_build(configured(tmp_path, "ARCH=arm64\nTARGET=kvmtool\nDEFAULT_QEMU_CPU=max\n"))
     assert (build.target, build.default_cpu, build.target_cpu) == ("kvmtool", "max", "")

@@ -159,6 +159,12 @@ def test_protected_guests_and_elf_images_by_their_names(tmp_path: Path) -> None:
     assert [Path(test.image).name for test in tests] == ["one.elf", "one_PV.pv.bin"]
 
 
+@pytest.mark.parametrize(("data", "endian"), [(b"\x01", "little"), (b"\x02", "big")])
+def test_byte_order_of_elf_images(tmp_path: Path, data: bytes, endian: str) -> None:
+    text = standalone("run one '' 1 $bin", OLD, "ARCH=ppc64", image=b"\x7fELF\x02" + data)
+    assert read(folder(tmp_path, one=text)).endian == endian
+
+
 def test_scripts_of_several_architectures(tmp_path: Path) -> None:
     directory = folder(
         tmp_path,

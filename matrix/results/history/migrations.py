@@ -205,11 +205,7 @@ CREATE TABLE hops (
 ) {compact}
 """
 
-_VERSION_3 = """
-ALTER TABLE results ADD COLUMN skip_cause TEXT;
-"""
-
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+_STEPS = (_VERSION_1, _VERSION_2)
 
 VERSION = len(_STEPS)
 """Of the schema that this program reads and writes."""
