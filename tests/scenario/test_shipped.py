@@ -2,10 +2,16 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from matrix.inventory import Binary
+from matrix.model import Accelerator, Architecture, Build
+from matrix.plan.known import holding
 from matrix.scenario.expectations import read_expectations
+from matrix.scenario.known import KnownFailures
 from matrix.scenario.load import load_scenario
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
@@ -43,6 +49,27 @@ def test_shipped_known_failures(path: Path) -> None:
         is_id = ["." in pattern for pattern in expectation.cases]
         assert of_one_scenario or not any(is_id), "ids are of one scenario"
         assert "/" not in expectation.reason.split(":")[0], "no path of the host where it was seen"
+
+
+@pytest.mark.parametrize("version", [(7, 2, 22), (10, 0, 2), (11, 1, 3)])
+@pytest.mark.parametrize("efi", [False, True])
+def test_efi_builds_have_known_failures_of_their_own(
+    version: tuple[int, int, int], *, efi: bool
+) -> None:
+    """As in runs of both: smap, pku and pks fail as EFI guests, which have one vCPU each."""
+    path = next(path for path in EXPECTATIONS if path.stem == "kvm-unit-tests-tcg")
+    failures = KnownFailures("k", read_expectations(path.read_bytes(), path.name)[0])
+    build = Build(Architecture.X86_64, "/kut", "/kut/x86", efi=efi)
+    binary = Binary("system", Architecture.X86_64, "/qemu", version, "")
+
+    def known(test: str) -> bool:
+        expected = failures.of(f"k.{test}.x86_64.tcg", test, Architecture.X86_64)
+        host: Any = SimpleNamespace(cpu_vendor="", kernel="6.1")
+        return bool(holding(expected, Accelerator.TCG, binary, host, build))
+
+    assert [known(test) for test in ("smap", "pku", "pks")] == [efi] * 3
+    assert known("ioapic") is (version[0] == 7 and not efi)
+    assert known("vmexit_vmcall")
 
 
 QEMU_ITSELF = re.compile(r"^(seen once: )?QEMU itself (aborts|hangs) \([^()]*\(?[^()]*\)?[^()]*\)$")
