@@ -24,15 +24,15 @@ class ExitCode(IntEnum):
     """What the command ends with; a contract that CI systems rely on."""
 
     OK = 0
-    """Every case passed, was skipped, or failed as expected."""
+    """A case ran, and every one passed, was skipped, or failed as expected."""
     NOT_PASSED = 1
-    """At least one case did not pass."""
+    """At least one case did not pass, or fewer ran than were required to."""
     USAGE = 2
     """Wrong usage, or an invalid scenario."""
     ERROR = 3
     """An ``error`` verdict, or an internal error."""
     NOTHING_SELECTED = 5
-    """No case was selected (pytest's number for the same)."""
+    """No case was selected (pytest's number for the same), or all were skipped."""
     INTERRUPTED = 130
     """Ended by SIGINT or SIGTERM."""
 

@@ -168,6 +168,8 @@ class Inventory:
     binaries: tuple[Binary, ...] = ()
     missing: tuple[tuple[str, Architecture, str], ...] = ()
     """(qemu, architecture, why there is no such binary)."""
+    broken: tuple[tuple[str, Architecture, str], ...] = ()
+    """(qemu, architecture, why the binary that is there cannot be asked)."""
     proofs: tuple[KvmProof, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     """(path, first line) of the host's files that tests ask for (``check = PATH=VALUE``)."""
@@ -190,10 +192,16 @@ class Inventory:
 
     def why_missing(self, qemu: str, architecture: Architecture) -> str:
         """Why :meth:`binary` has none, in words."""
-        for name, arch, why in self.missing:
+        for name, arch, why in (*self.missing, *self.broken):
             if (name, arch) == (qemu, architecture):
                 return why
         return f"no QEMU installation named {qemu!r} (see --qemu NAME=DIR)"
+
+    def why_broken(self, qemu: str, architecture: Architecture) -> str:
+        """What is wrong with the binary that is there; empty where that is nothing, or there is
+        none."""
+        found = (why for name, arch, why in self.broken if (name, arch) == (qemu, architecture))
+        return next(found, "")
 
     def proof(self, qemu: str, architecture: Architecture, cpu: str) -> KvmProof | None:
         """What is known of KVM for that CPU model, or None where it was not tried."""

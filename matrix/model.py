@@ -95,6 +95,41 @@ class Verdict(StrEnum):
         return self in (Verdict.PASS, Verdict.SKIP, Verdict.XFAIL, Verdict.XPASS)
 
 
+class SkipCause(StrEnum):
+    """Why a case was skipped, for programs; its reason says it in words."""
+
+    SCENARIO = "scenario"
+    """The scenario leaves it out with a reason, or asks of it what makes no sense."""
+    NODEFAULT = "nodefault"
+    """It is in the group ``nodefault``, and nobody asked for it."""
+    NO_BUILD = "no-build"
+    """There is no build of the suite for the architecture."""
+    NO_QEMU = "no-qemu"
+    """There is no emulator for the architecture; of builds for kvmtool, no kvmtool."""
+    NO_ACCELERATOR = "no-accelerator"
+    """It needs KVM, and there is none for the architecture or the CPU model."""
+    TEST = "test"
+    """The test is for another accelerator or machine than the variant's, or cannot run at all."""
+    UNSUPPORTED = "unsupported"
+    """Its QEMU lacks the machine, a CPU model, a device, a way to migrate, or the like."""
+    HOST = "host"
+    """The host lacks firmware, huge pages, or what a test wants of one of its files."""
+    REFUSED = "refused"
+    """QEMU did not take the configuration when it was started."""
+    GUEST = "guest"
+    """The guest was run, and skipped itself."""
+
+    @property
+    def intended(self) -> bool:
+        """Whether the case was not meant to run, on any host."""
+        return self in (SkipCause.SCENARIO, SkipCause.NODEFAULT)
+
+    @property
+    def loses_coverage(self) -> bool:
+        """Whether a case that ran before is lost by what the host no longer has."""
+        return self in (SkipCause.NO_BUILD, SkipCause.NO_QEMU, SkipCause.NO_ACCELERATOR)
+
+
 KNOWABLE = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.STALL, Verdict.CRASH)
 """What a known failure may come to. An error is the host's, and says nothing of the case."""
 
@@ -270,6 +305,10 @@ class RunSettings:
     """Whether nothing else of the run runs meanwhile."""
     assist: bool = True
     """Whether QEMU may be helped to translate faster, which its guest does not see."""
+    require: str = ""
+    """How many of the scenario's cases have to run, as ``20`` or ``80%``; empty for any number."""
+    fail_on_skip: tuple[str, ...] = ()
+    """Patterns of causes and ids: no case of the scenario may be skipped so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +355,8 @@ class Case:
     settings: RunSettings = field(default_factory=RunSettings)
     excluded: str = ""
     """A reason why the scenario itself skips the case (nodefault group, no build), else empty."""
+    excluded_as: SkipCause = SkipCause.SCENARIO
+    """What kind of reason that is."""
     expected: tuple[Expectation, ...] = ()
     """Known failures that its name and architecture match; the host decides on the rest."""
     migration: Migration | None = None
@@ -447,3 +488,5 @@ class Attempt:
     assists: tuple[tuple[Assist, int], ...] = ()
     """What was done to its guest so that QEMU works faster, and how often; empty: it was left
     alone."""
+    skip_cause: SkipCause | None = None
+    """Of a skip."""

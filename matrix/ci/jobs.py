@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from matrix.errors import UsageError
 from matrix.host.packages import DEBIAN
-from matrix.model import Accelerator, Architecture, Case
+from matrix.model import Accelerator, Architecture, Case, SkipCause
 
 RUN = "run"
 """The run directory of a job, and its artifact."""
@@ -54,11 +54,17 @@ def plan_jobs(cases: Sequence[Case], wishes: Wishes) -> list[Job]:
     """The jobs that run every case once.
 
     Native architectures get a job for each of their variants, on their runners; so do the others
-    on the CI system's, unless they are divided into shards.
+    on the CI system's, unless they are divided into shards. There is no job for variants of which
+    the scenario runs nothing: it would have tested nothing, and fail.
 
     Raises:
-        UsageError: more shards than cases, or a native architecture that no case has.
+        UsageError: there is no build for an architecture, nothing to run, more shards than cases,
+            or a native architecture that no case has.
     """
+    _check_builds(cases)
+    cases = [case for case in cases if not case.excluded]
+    if not cases:
+        raise UsageError("the scenarios leave out every case: there is nothing to run")
     missing = set(wishes.native) - {case.variant.arch for case in cases}
     if missing:
         names = ", ".join(sorted(each.value for each in missing))
@@ -68,11 +74,25 @@ def plan_jobs(cases: Sequence[Case], wishes: Wishes) -> list[Job]:
     jobs = _variants(native, wishes.native)
     if not wishes.shards:
         return [*_variants(others, ()), *jobs]
-    if wishes.shards > len(others) and all(case.build.directory for case in others):
+    if wishes.shards > len(others):
         raise UsageError(
             f"--shards {wishes.shards}: there are only {len(others)} cases to be divided"
         )
     return [*_shards(others, wishes), *jobs]
+
+
+def _check_builds(cases: Iterable[Case]) -> None:
+    """Nobody knows the cases of a suite without a build, and its jobs would all skip and pass."""
+    missing = {
+        case.variant.arch.value: case.excluded
+        for case in cases
+        if case.excluded and case.excluded_as is SkipCause.NO_BUILD
+    }
+    if missing:
+        raise UsageError(
+            f"jobs of {', '.join(missing)} would skip everything: {next(iter(missing.values()))}; "
+            "or leave architectures out by naming the others with --arch"
+        )
 
 
 def run_command(job: Job, wishes: Wishes) -> str:

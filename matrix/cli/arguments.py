@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+FAIL_ON_SKIP = "--fail-on-skip"
+
 Scenarios = Annotated[
     list[Path] | None, typer.Argument(metavar="SCENARIO…", help="Scenario files (YAML).")
 ]
@@ -47,6 +49,22 @@ Retries = Annotated[
         min=0,
         metavar="N",
         help="Try a case that did not pass up to N times more: if one passes, it is flaky.",
+    ),
+]
+Require = Annotated[
+    str,
+    typer.Option(
+        "--require",
+        metavar="N[%]",
+        help="Exit 1 if fewer cases really run; those that scenarios leave out do not count.",
+    ),
+]
+FailOnSkip = Annotated[
+    list[str] | None,
+    typer.Option(
+        FAIL_ON_SKIP,
+        metavar="[=PATTERN]",
+        help="Exit 1 if a case is skipped, for any cause or for one that matches, as in =no-*.",
     ),
 ]
 Expect = Annotated[

@@ -48,6 +48,7 @@ class Comparison:
     json: bool = False
     markdown: bool = False
     fail_on_regression: bool = False
+    allow_new_skips: bool = False
     fail_on_slower: bool = False
     database: str | None = None
 
@@ -69,7 +70,9 @@ def run_compare(comparison: Comparison) -> ExitCode:
         tally = _print_markdown(pairings, thresholds)
     else:
         tally = _print_text(pairings, thresholds)
-    if comparison.fail_on_regression and tally.regressions:
+    short = any(pairing.b.shortfalls() for pairing in pairings)
+    lost = tally.lost and not comparison.allow_new_skips
+    if comparison.fail_on_regression and (tally.regressions or short or lost):
         return ExitCode.NOT_PASSED
     if comparison.fail_on_slower and tally.slower:
         return ExitCode.NOT_PASSED
@@ -89,6 +92,8 @@ def _pairings(comparison: Comparison) -> Sequence[Pairing]:
         raise UsageError("--json and --markdown: only one of them")
     if comparison.base and not comparison.by:
         raise UsageError("--base names a value of the axis that --by names: give that too")
+    if comparison.allow_new_skips and not comparison.fail_on_regression:
+        raise UsageError("--allow-new-skips is of --fail-on-regression: give that too")
     match comparison.runs, bool(comparison.by):
         case (path,), True:
             (side,) = _sides(comparison)

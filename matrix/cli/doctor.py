@@ -8,14 +8,14 @@ The JSON is a contract::
                    "default_machine", "machines": [{"name", "alias", "cpu_max", "is_default",
                    "deprecated", "default_cpu"}], "cpus", "devices", "migration_capabilities",
                    "sandbox", "exit_with_parent", "note"}],
-     "missing": [{"qemu", "architecture", "reason"}],
+     "missing": [{"qemu", "architecture", "reason", "broken"}],
      "kvm": [{"qemu", "architecture", "cpu", "state", "reason",
               "guests": [{"guest", "verdict"}]}]}
 
 ``memory`` is in bytes; ``kvm_device`` is empty where /dev/kvm can be used, else why not;
 ``version`` is ``MAJOR.MINOR.MICRO``; ``cpu`` is empty for the default model; ``state`` is
-``works``, ``broken`` or ``unavailable``; an empty ``devices`` with a ``note`` means that they could
-not be asked.
+``works``, ``broken`` or ``unavailable``; a ``missing`` binary that is ``broken`` is there, and
+could not be asked; an empty ``devices`` with a ``note`` means that they could not be asked.
 """
 
 from collections.abc import Iterator
@@ -27,6 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState
+from matrix.model import Architecture
 
 GIB = 2**30
 
@@ -37,8 +38,8 @@ def doctor_json(inventory: Inventory) -> dict[str, Any]:
         "host": asdict(inventory.host),
         "binaries": [_binary_json(binary) for binary in inventory.binaries],
         "missing": [
-            {"qemu": qemu, "architecture": architecture.value, "reason": reason}
-            for qemu, architecture, reason in inventory.missing
+            {"qemu": qemu, "architecture": architecture.value, "reason": reason, "broken": broken}
+            for qemu, architecture, reason, broken in _missing(inventory)
         ],
         "kvm": [
             asdict(proof)
@@ -51,11 +52,17 @@ def doctor_json(inventory: Inventory) -> dict[str, Any]:
 def doctor_text(inventory: Inventory) -> RenderableType:
     """The inventory for people: the host, then one table per QEMU installation."""
     names = dict.fromkeys([binary.qemu for binary in inventory.binaries])
-    names.update(dict.fromkeys(qemu for qemu, _, _ in inventory.missing))
+    names.update(dict.fromkeys(qemu for qemu, *_ in _missing(inventory)))
     parts: list[RenderableType] = [_host(inventory.host)]
     for name in names:
         parts += [Text(), _installation(inventory, name)]
     return Group(*parts)
+
+
+def _missing(inventory: Inventory) -> Iterator[tuple[str, Architecture, str, bool]]:
+    """The emulators that cannot be used, with the reason, and whether they are there."""
+    yield from ((*each, False) for each in inventory.missing)
+    yield from ((*each, True) for each in inventory.broken)
 
 
 def _binary_json(binary: Binary) -> dict[str, Any]:
@@ -136,9 +143,10 @@ def _remarks(
     for binary in binaries:
         if binary.note:
             remarks.setdefault((binary.note, "dim"), []).append(binary.architecture.value)
-    for qemu, architecture, why in inventory.missing:
+    for qemu, architecture, why, broken in _missing(inventory):
         if qemu == name:
-            remarks.setdefault((why, "yellow"), []).append(architecture.value)
+            remark = (why, "red" if broken else "yellow")
+            remarks.setdefault(remark, []).append(architecture.value)
     return remarks
 
 

@@ -14,6 +14,7 @@ from matrix.cli.arguments import (
     Arch,
     BuildOption,
     Expect,
+    FailOnSkip,
     Fresh,
     HistoryDatabase,
     HostFile,
@@ -23,6 +24,7 @@ from matrix.cli.arguments import (
     NoHistory,
     Qemu,
     Repeat,
+    Require,
     Retries,
     Scenarios,
     SetAxis,
@@ -110,8 +112,14 @@ def run(
     include_all: All = False,
     shard: ShardOption = "",
     durations: SharedDurations = None,
+    require: Require = "",
+    fail_on_skip: FailOnSkip = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Unexpected passes of known failures exit 1.")
+    ] = False,
+    bisect: Annotated[  # noqa: ARG001 - matrix.cli.main goes by it
+        bool,
+        typer.Option("--bisect", help="For git bisect run: exit 125 on errors and where none ran."),
     ] = False,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Finish a run that was ended.")
@@ -133,7 +141,8 @@ def run(
     history = history_of_run(database, off=no_history)
     if resume is not None:
         given = (scenarios, output, keyword, arch, accel, build, set_axis, repeat, timeout, shard)
-        if any((*given, expect, include_all, until_fail, no_assist)) or retries is not None:
+        more = (expect, include_all, until_fail, no_assist, require, fail_on_skip)
+        if any((*given, *more)) or retries is not None:
             raise UsageError(
                 "--resume finishes a run as it was planned; beside it only -j, --qemu, --host,"
                 " --fresh, --metrics and the history's options are taken"
@@ -164,6 +173,8 @@ def run(
         assist=not no_assist,
         expect=tuple(expect or ()),
         include_all=include_all,
+        require=require,
+        fail_on_skip=tuple(fail_on_skip or ()),
         shard=shard,
         durations=durations,
         host=host,

@@ -7,7 +7,7 @@ from typing import Any
 
 from matrix.cli.steps import Steps
 from matrix.model import Expectation
-from matrix.plan.decisions import Decision, Run
+from matrix.plan.decisions import Broken, Decision, Run
 from matrix.results.printable import printable, shown_json
 from matrix.run.options import Selection
 from matrix.run.prepare import prepare
@@ -46,7 +46,9 @@ def entry(decision: Decision) -> dict[str, Any]:
             "kvm_doubt": decision.kvm_doubt,
             "expected": [_known_failure(each) for each in decision.expected],
         }
-    return {**common, "action": "skip", "reason": decision.reason}
+    if isinstance(decision, Broken):
+        return {**common, "action": "error", "reason": decision.reason}
+    return {**common, "action": "skip", "reason": decision.reason, "skip_cause": decision.cause}
 
 
 def _known_failure(expectation: Expectation) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def _known_failure(expectation: Expectation) -> dict[str, Any]:
 
 def lines(decisions: Iterable[Decision]) -> Iterable[str]:
     """One line per case, then the counts."""
-    runs = skips = 0
+    runs = skips = broken = 0
     for decision in decisions:
         if isinstance(decision, Run):
             runs += 1
@@ -69,7 +71,10 @@ def lines(decisions: Iterable[Decision]) -> Iterable[str]:
             if decision.expected:
                 why += f"  known to fail: {'; '.join(each.reason for each in decision.expected)}"
             yield f"run   {decision.case.id}  {printable(why)}"
+        elif isinstance(decision, Broken):
+            broken += 1
+            yield f"error {decision.case.id}  {printable(decision.reason)}"
         else:
             skips += 1
             yield f"skip  {decision.case.id}  {printable(decision.reason)}"
-    yield f"{runs} to run, {skips} to skip"
+    yield f"{runs} to run, {skips} to skip" + (f", {broken} in error" if broken else "")

@@ -16,6 +16,7 @@ import typer
 
 from matrix import __version__
 from matrix.cli import guests, results
+from matrix.cli.arguments import FAIL_ON_SKIP
 from matrix.cli.streams import take_streams
 from matrix.errors import ExitCode, MatrixError
 
@@ -33,6 +34,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+BISECT = "--bisect"
+GIT_CODES: dict[int, int] = {
+    ExitCode.ERROR: 125,
+    ExitCode.NOTHING_SELECTED: 125,
+    ExitCode.USAGE: 128,
+}
+"""What ``git bisect run`` is told with ``--bisect``: 125 for what cannot be tested, and 128, which
+ends the bisection, for wrong usage. It takes every other code up to 127 for bad (git-bisect(1))."""
 
 
 def _version(value: bool) -> None:
@@ -88,6 +99,11 @@ def raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _arguments(words: list[str]) -> list[str]:
+    """``--fail-on-skip`` alone means every skip; to typer an option takes a value or none."""
+    return [f"{FAIL_ON_SKIP}=*" if word == FAIL_ON_SKIP else word for word in words]
+
+
 def main() -> NoReturn:
     """The entry point of ``matrix`` and ``python -m matrix``."""
     # Loading makes thousands of objects that live to the end: collecting garbage among them, now
@@ -102,13 +118,14 @@ def main() -> NoReturn:
         print(f"matrix: standard output cannot be written: {lost}", file=sys.stderr)
         code = ExitCode.ERROR
     gc.freeze()
-    sys.exit(code)
+    # Looked for here, as it holds for arguments that cannot be parsed, too.
+    sys.exit(GIT_CODES.get(code, code) if BISECT in sys.argv[1:] else code)
 
 
 def _exit_code() -> int:
     """Run the command; what it ends with, its trouble having been told."""
     try:
-        app()
+        app(args=_arguments(sys.argv[1:]))
     except MatrixError as error:
         print(f"matrix: {error}", file=sys.stderr)
         return error.exit_code

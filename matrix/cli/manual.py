@@ -14,11 +14,11 @@ from matrix.cli.main import app
 from matrix.errors import ExitCode
 
 EXIT_CODES = {
-    ExitCode.OK: "Every case passed, was skipped, or failed as it is known to.",
-    ExitCode.NOT_PASSED: "A case did not pass; of compare: something became worse.",
-    ExitCode.USAGE: "Wrong usage, or an invalid scenario.",
-    ExitCode.ERROR: "The host failed, or the program itself.",
-    ExitCode.NOTHING_SELECTED: "No case was selected.",
+    ExitCode.OK: "A case ran; every one passed, was skipped, or failed as it is known to.",
+    ExitCode.NOT_PASSED: "A case did not pass, or too few ran; of compare: something became worse.",
+    ExitCode.USAGE: "Wrong usage, an invalid scenario, or something named that is not there.",
+    ExitCode.ERROR: "The host or a QEMU failed, or the program itself.",
+    ExitCode.NOTHING_SELECTED: "No case was selected, or all were skipped.",
     ExitCode.INTERRUPTED: "The run was interrupted.",
 }
 

@@ -10,10 +10,17 @@ from typing import assert_never
 from matrix.ci.github import github_workflow
 from matrix.ci.gitlab import gitlab_pipeline
 from matrix.ci.jobs import Wishes, plan_jobs
+from matrix.cli.arguments import FAIL_ON_SKIP
+from matrix.cli.requiring import required_of
 from matrix.errors import UsageError
 from matrix.host.hostfile import load_host_file
+from matrix.model import SkipCause
 from matrix.run.options import Selection
 from matrix.run.prepare import architecture_named, chosen
+
+FORBIDDEN_SKIPS = (SkipCause.NO_QEMU.value, SkipCause.NO_BUILD.value)
+"""What fails a job unless the user says how much has to run: it installs QEMU and was given builds,
+so what lacks them is set up wrongly."""
 
 
 class System(StrEnum):
@@ -33,6 +40,9 @@ class PipelineRequest:
     native: tuple[str, ...] = ()
     baseline: str = ""
     install: str = "qemu-matrix"
+    arch: tuple[str, ...] = ()
+    require: str = ""
+    fail_on_skip: tuple[str, ...] = ()
     qemu: tuple[str, ...] = ()
     build: tuple[str, ...] = ()
     host: Path | None = None
@@ -62,8 +72,20 @@ def run_ci(request: PipelineRequest) -> None:
     if request.baseline:
         _check_relative(request.baseline, "keep the baseline in the repository")
     selection = Selection(
-        scenarios=request.scenarios, qemu=request.qemu, build=request.build, host=request.host
+        scenarios=request.scenarios,
+        arch=request.arch,
+        qemu=request.qemu,
+        build=request.build,
+        host=request.host,
+        require=request.require,
+        fail_on_skip=request.fail_on_skip,
     )
+    required_of(selection)
+    if request.require and not request.require.endswith("%"):
+        raise UsageError(
+            f"--require {request.require}: every job runs a part of the cases; give a share, as in "
+            "80%"
+        )
     scenarios, cases = chosen(selection, load_host_file(request.host))
     wishes = Wishes(
         scenarios=tuple(str(path) for path in request.scenarios),
@@ -89,10 +111,15 @@ def run_ci(request: PipelineRequest) -> None:
 
 def _options(request: PipelineRequest) -> tuple[str, ...]:
     """The options that the jobs are given too."""
-    words = [f"--qemu={each}" for each in request.qemu]
+    words = [f"--arch={each}" for each in request.arch]
+    words += [f"--qemu={each}" for each in request.qemu]
     words += [f"--build={each}" for each in request.build]
     if request.host is not None:
         words.append(f"--host={request.host}")
+    if request.require:
+        words.append(f"--require={request.require}")
+    patterns = request.fail_on_skip or (() if request.require else FORBIDDEN_SKIPS)
+    words += [f"{FAIL_ON_SKIP}={each}" for each in patterns]
     return tuple(words)
 
 

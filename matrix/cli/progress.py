@@ -127,7 +127,8 @@ def opening(decisions: list[Decision], attempts: int) -> str:
     if attempts != runs:
         most = any(decision.case.settings.until_fail for decision in decisions)
         words += f" ({'at most ' if most else ''}{attempts} attempts)"
-    return f"{words}, {skips} to skip"
+    broken = len(decisions) - runs - skips
+    return f"{words}, {skips} to skip" + (f", {broken} in error" if broken else "")
 
 
 def interruption(cases: tuple[Case, ...]) -> str:

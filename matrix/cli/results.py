@@ -9,11 +9,14 @@ from typing import Annotated
 import typer
 
 from matrix.cli.arguments import (
+    Arch,
     BuildOption,
+    FailOnSkip,
     HistoryDatabase,
     HostFile,
     Json,
     Qemu,
+    Require,
     Scenarios,
 )
 
@@ -61,7 +64,13 @@ def compare(
         bool, typer.Option("--markdown", help="Print a comment for a merge request.")
     ] = False,
     fail_on_regression: Annotated[
-        bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures.")
+        bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures and lost coverage.")
+    ] = False,
+    allow_new_skips: Annotated[
+        bool,
+        typer.Option(
+            "--allow-new-skips", help="Of --fail-on-regression: lost coverage does not count."
+        ),
     ] = False,
     fail_on_slower: Annotated[
         bool, typer.Option("--fail-on-slower", help="Exit 1 on times that grew beyond the noise.")
@@ -80,6 +89,7 @@ def compare(
         json=json,
         markdown=markdown,
         fail_on_regression=fail_on_regression,
+        allow_new_skips=allow_new_skips,
         fail_on_slower=fail_on_slower,
         database=database,
     )
@@ -154,9 +164,12 @@ def ci(
     install: Annotated[
         str, typer.Option("--install", metavar="REQUIREMENT", help="What pip is to install.")
     ] = "qemu-matrix",
+    arch: Arch = None,
     qemu: Qemu = None,
     build: BuildOption = None,
     host: HostFile = None,
+    require: Require = "",
+    fail_on_skip: FailOnSkip = None,
 ) -> None:
     """Print a pipeline that runs scenarios: one job for each architecture and accelerator."""
     from matrix.cli.pipelines import PipelineRequest, run_ci, system_named
@@ -168,6 +181,9 @@ def ci(
         native=tuple(native or ()),
         baseline=baseline,
         install=install,
+        arch=tuple(arch or ()),
+        require=require,
+        fail_on_skip=tuple(fail_on_skip or ()),
         qemu=tuple(qemu or ()),
         build=tuple(build or ()),
         host=host,

@@ -9,6 +9,7 @@ from matrix.cli import reporting
 from matrix.cli.history import remember
 from matrix.cli.output import Output, is_live, standard_output
 from matrix.cli.progress import PlainProgress
+from matrix.cli.requiring import required_of
 from matrix.cli.steps import Steps
 from matrix.errors import ExitCode
 from matrix.host.hostfile import load_host_file
@@ -38,6 +39,7 @@ def start_run(
     tap: int = 13,
 ) -> ExitCode:
     """Plan, run, summarise and record; gives the command's exit code."""
+    required = required_of(selection)
     prepared = prepare(selection, Steps())
     names = [scenario.name for scenario in prepared.scenarios]
     path = output or RunDirectory.default_path(names)
@@ -51,6 +53,7 @@ def start_run(
             "qemu": list(selection.qemu),
             "seed": seed,
             "tap": tap,
+            **required,
         },
     )
     with Recorder.start(path, info, prepared.decisions) as recorder:

@@ -71,7 +71,8 @@ async def take_inventory(
         surveyors: who asks and proves, QEMU itself where None.
 
     Returns:
-        Emulators that are not there or cannot be asked are in ``missing``, each with the reason.
+        Emulators that are not there are in ``missing``, those that cannot be asked in ``broken``,
+        each with the reason.
         For every CPU model wanted there is a proof, if only that there is no KVM for it.
 
     Raises:
@@ -122,6 +123,7 @@ class _Survey:
         self._slots = asyncio.Semaphore(host.host.cpus)
         self._binaries: dict[tuple[str, Architecture], KnownBinary] = {}
         self._missing: dict[tuple[str, Architecture], str] = {}
+        self._broken: dict[tuple[str, Architecture], str] = {}
         self._proofs: dict[ProofKey, KvmProof] = {}
         self._trouble: HostError | None = None
 
@@ -134,6 +136,7 @@ class _Survey:
             host=self._host.host,
             binaries=tuple(self._binaries[pair].binary for pair in pairs if pair in self._binaries),
             missing=tuple((*pair, self._missing[pair]) for pair in pairs if pair in self._missing),
+            broken=tuple((*pair, self._broken[pair]) for pair in pairs if pair in self._broken),
             proofs=tuple(self._proofs.values()),
             files=files,
         )
@@ -273,7 +276,7 @@ class _Survey:
                 probed = await self._surveyors.probe(qemu, architecture, path)
             except (HostError, MonitorError) as error:
                 self._heed(error)
-                self._missing[qemu, architecture] = f"{path} cannot be asked: {error}"
+                self._broken[qemu, architecture] = f"{path} cannot be asked: {error}"
                 return
         known = KnownBinary(
             probed.binary, tuple(self._stamper.stamp(file) for file in probed.files)
@@ -296,9 +299,9 @@ class _Survey:
 
     def _why_no_kvm(self, qemu: str, architecture: Architecture, cpu: str) -> str:
         """Why there is no KVM, as far as that can be said without running a guest."""
-        emulator = self._emulator(architecture)
-        if (qemu, emulator) in self._missing:
-            return self._missing[qemu, emulator]
+        emulator = (qemu, self._emulator(architecture))
+        if why := self._missing.get(emulator) or self._broken.get(emulator):
+            return why
         binary = self._known(qemu, architecture).binary
         why = why_no_kvm(
             architecture,

@@ -1,8 +1,8 @@
-"""What a plan consists of: for every case, to run it or to skip it, each with its reason."""
+"""What a plan consists of: for every case, to run it, or why it is not run."""
 
 from dataclasses import dataclass
 
-from matrix.model import Accelerator, Case, Expectation
+from matrix.model import Accelerator, Case, Expectation, SkipCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,16 @@ class Skip:
 
     case: Case
     reason: str
+    cause: SkipCause | None = None
+    """None in plans of versions that did not tell."""
 
 
-Decision = Run | Skip
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """``case`` should run here, and what is there for it does not work: its verdict is an error."""
+
+    case: Case
+    reason: str
+
+
+Decision = Run | Skip | Broken

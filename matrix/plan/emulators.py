@@ -22,15 +22,23 @@ def emulator_architecture(
     return architecture
 
 
-def refused(case: Case, binary: Binary, accelerator: Accelerator) -> str:
+def not_for_variant(case: Case, accelerator: Accelerator) -> str:
+    """Why the test is not for this machine and accelerator, whatever the QEMU; else empty."""
+    wanted = machine_of(case).partition(",")[0]
+    only = case.test.machine.partition(",")[0]
+    if only and wanted != only:
+        return f"for machine {only} only, but the machine is {wanted}"
+    if cpu_of(case).partition(",")[0] == "host" and accelerator is Accelerator.TCG:
+        return "CPU model 'host' needs KVM, but the accelerator is tcg"
+    return ""
+
+
+def refused(case: Case, binary: Binary) -> str:
     """What QMP already told that this binary will not take, in words; else empty.
 
     Asked of the inventory rather than of a started QEMU, which would have to be started twice.
     """
     wanted = machine_of(case).partition(",")[0]
-    only = case.test.machine.partition(",")[0]
-    if only and wanted != only:
-        return f"for machine {only} only, but the machine is {wanted}"
     name = f"QEMU {'.'.join(map(str, binary.version))}"
     if flaw := machine_flaw(chosen_machine(case) or wanted, binary):
         return flaw.told_of(binary)
@@ -39,8 +47,6 @@ def refused(case: Case, binary: Binary, accelerator: Accelerator) -> str:
     model = cpu_of(case).partition(",")[0]
     if flaw := cpu_flaw(case.variant.cpu or model, binary):
         return flaw.told_of(binary)
-    if model == "host" and accelerator is Accelerator.TCG:
-        return "CPU model 'host' needs KVM, but the accelerator is tcg"
     if device := _missing_device(case, binary):
         return f"{name} has no device {device!r} for {binary.architecture.value}"
     return ""

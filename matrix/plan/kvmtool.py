@@ -9,7 +9,7 @@ their status on the console. Options are those of kvm-unit-tests' ``scripts/vmm.
 from itertools import pairwise
 
 from matrix.inventory import Inventory
-from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch
+from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch, SkipCause
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.known import holding
 
@@ -46,8 +46,8 @@ OVERHEAD = 16 * MIB
 
 def decide_kvmtool(case: Case, inventory: Inventory) -> Decision:
     """Run ``case`` under kvmtool, or skip it with the reason."""
-    if reason := _why_not(case, inventory):
-        return Skip(case, reason)
+    if skip := _why_not(case, inventory):
+        return skip
     vcpus = _vcpus(case)
     expected = holding(case.expected, Accelerator.KVM, None, inventory.host, case.build)
     return Run(
@@ -85,27 +85,34 @@ def launch_kvmtool(case: Case, program: str, host: str, *, initrd: str = "") -> 
     return Launch(argv, ExitChannel.CONSOLE, program="kvmtool", monitor=False)
 
 
-def _why_not(case: Case, inventory: Inventory) -> str:
-    variant, host = case.variant, inventory.host
+def _why_not(case: Case, inventory: Inventory) -> Skip | None:
+    if reason := _not_for_kvmtool(case):
+        return Skip(case, f"the build is for kvmtool{reason}", SkipCause.TEST)
+    arch, host = case.variant.arch.value, inventory.host
+    if host.architecture not in HOSTS.get(case.variant.arch, ()):
+        reason = f"which runs {arch} guests under KVM only, and this host is {host.architecture}"
+    elif host.kvm_device:
+        reason = f"which needs KVM: {host.kvm_device}"
+    elif not inventory.kvmtool:
+        reason = f"which is not installed ({HOW_TO_INSTALL})"
+        return Skip(case, f"the build is for kvmtool, {reason}", SkipCause.NO_QEMU)
+    else:
+        return None
+    return Skip(case, f"the build is for kvmtool, {reason}", SkipCause.NO_ACCELERATOR)
+
+
+def _not_for_kvmtool(case: Case) -> str:
+    """What kvmtool cannot do of the case on any host, in words that follow its name; or empty."""
     if case.build.efi:
-        return "the build is for kvmtool and UEFI, which kvmtool does not have"
+        return " and UEFI, which kvmtool does not have"
     only = case.test.accelerator.partition(",")[0]
-    if Accelerator.TCG in (variant.accel, only):
-        return "the build is for kvmtool, which has KVM only, but the accelerator is tcg"
+    if Accelerator.TCG in (case.variant.accel, only):
+        return ", which has KVM only, but the accelerator is tcg"
     if case.migration is not None:
-        return "the build is for kvmtool, which cannot migrate guests"
-    for axis in variant.axes():
+        return ", which cannot migrate guests"
+    for axis in case.variant.axes():
         if axis not in AXES:
-            return f"the build is for kvmtool, which has no choice of {axis}"
-    if host.architecture not in HOSTS.get(variant.arch, ()):
-        return (
-            f"the build is for kvmtool, which runs {variant.arch.value} guests under KVM only,"
-            f" and this host is {host.architecture}"
-        )
-    if host.kvm_device:
-        return f"the build is for kvmtool, which needs KVM: {host.kvm_device}"
-    if not inventory.kvmtool:
-        return f"the build is for kvmtool, which is not installed ({HOW_TO_INSTALL})"
+            return f", which has no choice of {axis}"
     return ""
 
 

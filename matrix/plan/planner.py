@@ -1,14 +1,14 @@
-"""(case, inventory) → run or skip, each with its reason. Pure: everything it knows is passed in."""
+"""(case, inventory) → run, or why not. Pure: everything it knows is passed in."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
-from matrix.model import Accelerator, Case
+from matrix.model import Accelerator, Case, SkipCause
 from matrix.plan import efi
 from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator
-from matrix.plan.decisions import Decision, Run, Skip
-from matrix.plan.emulators import emulator_architecture, refused
+from matrix.plan.decisions import Broken, Decision, Run, Skip
+from matrix.plan.emulators import emulator_architecture, not_for_variant, refused
 from matrix.plan.firmware import choose_firmware
 from matrix.plan.known import holding
 from matrix.plan.kvmtool import TARGET, decide_kvmtool
@@ -26,40 +26,78 @@ def plan(cases: Iterable[Case], inventory: Inventory) -> Iterator[Decision]:
 
 def decide(case: Case, inventory: Inventory) -> Decision:
     """Decide one case: the first reason against running it wins."""
-    if reason := case.excluded or case.test.unsupported or _unsupported(case):
-        return Skip(case, reason)
+    if skip := _on_any_host(case):
+        return skip
     if case.build.target == TARGET:
         reason = _failed_check(case, inventory)
-        return Skip(case, reason) if reason else decide_kvmtool(case, inventory)
+        return Skip(case, reason, SkipCause.HOST) if reason else decide_kvmtool(case, inventory)
+    if reason := _broken(case, inventory):
+        return Broken(case, reason)
     choice = _accelerator(case, inventory)
-    if isinstance(choice, str):
-        return Skip(case, choice)
+    if isinstance(choice, Skip):
+        return choice
     accelerator, why, doubt = choice
     emulator = emulator_architecture(case.variant.arch, accelerator, inventory)
     binary = inventory.binary(case.variant.qemu, emulator)
     if binary is None:
-        return Skip(case, inventory.why_missing(case.variant.qemu, emulator))
-    if reason := refused(case, binary, accelerator) or _failed_check(case, inventory):
-        return Skip(case, reason)
+        reason = inventory.why_missing(case.variant.qemu, emulator)
+        return Skip(case, reason, SkipCause.NO_QEMU)
+    if skip := _in_vain(case, binary, accelerator, inventory):
+        return skip
     notes: tuple[str, ...] = ()
     if case.migration is not None:
         from matrix.plan.sides import settle_migration  # most cases migrate nothing
 
         planned = settle_migration(case, binary, accelerator, inventory)
-        if isinstance(planned, str):
-            return Skip(case, planned)
+        if isinstance(planned, Skip):
+            return planned
         case, notes = replace(case, migration=planned.migration), planned.notes
     firmware = firmware_for(case, binary, inventory)
     if isinstance(firmware, str):
-        return Skip(case, firmware)
+        return Skip(case, firmware, SkipCause.HOST)
     needs = needs_of(case)
     huge_pages = huge_pages_of(case, needs.guest_memory, inventory.host)
     if reason := why_no_memory(case, needs.guest_memory, huge_pages, inventory.host):
-        return Skip(case, reason)
+        return Skip(case, reason, SkipCause.HOST)
     # Both sides of a migration have all of the memory, but only one has running vCPUs.
     memory = needs.memory * (1 if case.migration is None else 2)
     expected = holding(case.expected, accelerator, binary, inventory.host, case.build)
     return Run(case, accelerator, why, needs.vcpus, memory, doubt, expected, notes, huge_pages)
+
+
+def _on_any_host(case: Case) -> Skip | None:
+    if case.excluded:
+        return Skip(case, case.excluded, case.excluded_as)
+    reason = case.test.unsupported or _unsupported(case)
+    return Skip(case, reason, SkipCause.TEST) if reason else None
+
+
+def _in_vain(
+    case: Case, binary: Binary, accelerator: Accelerator, inventory: Inventory
+) -> Skip | None:
+    """Why it would be in vain to start that binary for the case."""
+    if reason := not_for_variant(case, accelerator):
+        return Skip(case, reason, SkipCause.TEST)
+    if reason := refused(case, binary):
+        return Skip(case, reason, SkipCause.UNSUPPORTED)
+    reason = _failed_check(case, inventory)
+    return Skip(case, reason, SkipCause.HOST) if reason else None
+
+
+def _broken(case: Case, inventory: Inventory) -> str:
+    """What is wrong with an emulator that the case may need; empty where nothing is.
+
+    Whichever accelerator it would come to: without the answers of the one for KVM nobody knows.
+    """
+    architecture = case.variant.arch
+    emulators = {
+        emulator_architecture(architecture, accelerator, inventory)
+        for accelerator in (Accelerator.KVM, Accelerator.TCG)
+        if case.variant.accel in (Accelerator.AUTO, accelerator)
+    }
+    qemus = (case.variant.qemu, *(case.migration.destinations if case.migration else ()))
+    pairs = ((qemu, emulator) for qemu in qemus for emulator in sorted(emulators))
+    return next(filter(None, (inventory.why_broken(*pair) for pair in pairs)), "")
 
 
 def firmware_for(case: Case, binary: Binary, inventory: Inventory) -> Firmware | str | None:
@@ -76,19 +114,20 @@ def _unsupported(case: Case) -> str:
     return ""
 
 
-def _accelerator(case: Case, inventory: Inventory) -> tuple[Accelerator, str, str] | str:
+def _accelerator(case: Case, inventory: Inventory) -> tuple[Accelerator, str, str] | Skip:
     """The accelerator, why it was chosen, and what is wrong with it; or why there is none."""
     requested = case.variant.accel
     only = only_accelerator(case.test)
     if requested is not Accelerator.AUTO and only and only != requested.value:
-        return f"{only} only, but the accelerator is {requested.value}"
+        reason = f"{only} only, but the accelerator is {requested.value}"
+        return Skip(case, reason, SkipCause.TEST)
     if requested is Accelerator.TCG:
         return Accelerator.TCG, "asked for", ""
     if only == Accelerator.TCG:
         return Accelerator.TCG, "the test is for tcg only", ""
     proof = _proof(case, inventory)
     if requested is Accelerator.KVM or only == Accelerator.KVM:
-        return _kvm(case, proof)
+        return _kvm(case, proof, inventory)
     if proof is not None and proof.state is KvmState.WORKS:
         elsewhere = _no_kvm_elsewhere(case, inventory)
         accelerator = Accelerator.TCG if elsewhere else Accelerator.KVM
@@ -116,11 +155,17 @@ def _proof(case: Case, inventory: Inventory) -> KvmProof | None:
     return inventory.firmware_proof(variant.qemu, variant.arch) or proof
 
 
-def _kvm(case: Case, proof: KvmProof | None) -> tuple[Accelerator, str, str] | str:
+def _kvm(
+    case: Case, proof: KvmProof | None, inventory: Inventory
+) -> tuple[Accelerator, str, str] | Skip:
+    arch, qemu = case.variant.arch, case.variant.qemu
     if proof is None:
-        return f"KVM was not tried for {case.variant.arch.value}"
+        return Skip(case, f"KVM was not tried for {arch.value}", SkipCause.NO_ACCELERATOR)
     if proof.state is KvmState.UNAVAILABLE:
-        return f"no KVM for {case.variant.arch.value}: {proof.reason}"
+        emulator = emulator_architecture(arch, Accelerator.KVM, inventory)
+        there = inventory.binary(qemu, emulator) is not None
+        cause = SkipCause.NO_ACCELERATOR if there else SkipCause.NO_QEMU
+        return Skip(case, f"no KVM for {arch.value}: {proof.reason}", cause)
     asked = "asked for" if case.variant.accel is Accelerator.KVM else "the test is for kvm only"
     doubt = proof.reason if proof.state is KvmState.BROKEN else ""
     return Accelerator.KVM, asked, doubt

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from matrix.inventory import Binary, Inventory, KvmState
 from matrix.migrating import NEWEST_COMMON
-from matrix.model import Accelerator, Case
+from matrix.model import Accelerator, Case, SkipCause
 from matrix.plan.command import cpu_of, machine_of
 from matrix.plan.common_machine import CommonMachine, is_versioned, newest_common
+from matrix.plan.decisions import Skip
 from matrix.plan.emulators import chosen_machine, emulator_architecture, refused
 from matrix.plan.machines import FAMILIES
 from matrix.plan.migration import Planned, plan_migration
@@ -29,46 +30,52 @@ def no_kvm_elsewhere(case: Case, inventory: Inventory) -> str:
 
 def settle_migration(
     case: Case, binary: Binary, accelerator: Accelerator, inventory: Inventory
-) -> Planned | str:
+) -> Planned | Skip:
     """What the migration of ``case``, which starts under ``binary``, comes to; or why no hop is
     possible."""
     migration = case.migration
     assert migration is not None  # noqa: S101 - the caller's condition
     destinations: list[Binary] = []
-    lost: list[str] = []
+    lost: list[Skip] = []
     for qemu in migration.destinations:
         found = _destination(case, qemu, accelerator, inventory)
-        if isinstance(found, str):
-            lost.append(f"not to QEMU {qemu}: {found}")
+        if isinstance(found, Skip):
+            lost.append(replace(found, reason=f"not to QEMU {qemu}: {found.reason}"))
         else:
             destinations.append(found)
-    if migration.destinations and not destinations:
-        return "; ".join(lost)
+    reasons = [skip.reason for skip in lost]
+    if lost and not destinations:
+        return Skip(case, "; ".join(reasons), lost[0].cause)
     common = _common_machine(case, tuple(dict.fromkeys((binary, *destinations))))
     if common.problem:
-        return common.problem
+        return Skip(case, common.problem, SkipCause.UNSUPPORTED)
     settled = replace(case, migration=replace(migration, machine=common.machine))
     for side in (binary, *destinations) if common.machine and chosen_machine(case) else ():
         # The common type may have other properties than the one that was asked for.
         if flaw := machine_flaw(common.machine, side):
-            return flaw.told_of(side)
-    notes = [*lost, *filter(None, (common.note,))]
-    return plan_migration(settled, accelerator, inventory.host, binary, destinations, notes)
+            return Skip(case, flaw.told_of(side), SkipCause.UNSUPPORTED)
+    notes = [*reasons, *filter(None, (common.note,))]
+    planned = plan_migration(settled, accelerator, inventory.host, binary, destinations, notes)
+    if isinstance(planned, str):
+        return Skip(case, planned, SkipCause.UNSUPPORTED)
+    return planned
 
 
 def _destination(
     case: Case, qemu: str, accelerator: Accelerator, inventory: Inventory
-) -> Binary | str:
+) -> Binary | Skip:
     """The binary of that installation, or why the guest cannot go there."""
     emulator = emulator_architecture(case.variant.arch, accelerator, inventory)
     binary = inventory.binary(qemu, emulator)
     if binary is None:
-        return inventory.why_missing(qemu, emulator)
+        return Skip(case, inventory.why_missing(qemu, emulator), SkipCause.NO_QEMU)
     if accelerator is Accelerator.KVM:
         proof = inventory.proof(qemu, case.variant.arch, cpu_of(case))
         if proof is None or proof.state is KvmState.UNAVAILABLE:
-            return f"no KVM: {proof.reason if proof is not None else 'not tried'}"
-    return refused(case, binary, accelerator) or binary
+            why = f"no KVM: {proof.reason if proof is not None else 'not tried'}"
+            return Skip(case, why, SkipCause.NO_ACCELERATOR)
+    reason = refused(case, binary)
+    return Skip(case, reason, SkipCause.UNSUPPORTED) if reason else binary
 
 
 def _common_machine(case: Case, binaries: tuple[Binary, ...]) -> CommonMachine:

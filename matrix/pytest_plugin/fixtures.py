@@ -8,7 +8,7 @@ import pytest
 
 from matrix.errors import MatrixError
 from matrix.migrating import Hop
-from matrix.plan.decisions import Run
+from matrix.plan.decisions import Broken, Skip
 from matrix.pytest_plugin.asking import Wish, plan_guest
 from matrix.pytest_plugin.guest import Guest, GuestError
 from matrix.pytest_plugin.looping import LoopThread
@@ -116,7 +116,9 @@ class Machines:
         self._files += 1
         directory = self._folder / f"guest-{self._files}"
         decision, inventory = plan_guest(wish, self._options, directory.with_suffix(".yaml"))
-        if not isinstance(decision, Run):
+        if isinstance(decision, Broken):
+            raise GuestError(decision.reason)
+        if isinstance(decision, Skip):
             pytest.skip(decision.reason)  # as a run of the scenario would
         with host_errors("create", directory):
             directory.mkdir(mode=0o700)

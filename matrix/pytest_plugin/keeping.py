@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from matrix.errors import MatrixError
 from matrix.model import Attempt
-from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors
 from matrix.results.fingerprint import RunInfo, utc_now, write_run_info
@@ -41,7 +41,9 @@ class Closing:
 class _Kept:
     """A decision and what came of it."""
 
-    decision: Run | Skip
+    decision: Run | Broken | Skip
+    """In this order: of kinds that fit, pydantic takes the one with most of the fields, else the
+    first, and what is Broken fits a Skip without its cause."""
     attempts: tuple[Attempt, ...]
     ended: str
     """UTC, ISO 8601."""

@@ -105,7 +105,9 @@ class AreaCounts:
     tests: set[str] = field(default_factory=set)
 
 
-def conclusion(counts: Counts, *, strict: bool) -> tuple[ExitCode, str]:
+def conclusion(
+    counts: Counts, *, strict: bool, shortfalls: Sequence[str] = ()
+) -> tuple[ExitCode, str]:
     """The verdict on everything: an exit code, and a sentence with every case in it."""
     bad = sum(n for v, n in counts.verdicts.items() if v and counts_as_failure(v, strict=strict))
     if not counts.total:
@@ -114,11 +116,14 @@ def conclusion(counts: Counts, *, strict: bool) -> tuple[ExitCode, str]:
         code, head = ExitCode.ERROR, f"{bad:,} of {_cases(counts.ran)} did not pass"
     elif bad:
         code, head = ExitCode.NOT_PASSED, f"{bad:,} of {_cases(counts.ran)} did not pass"
+    elif shortfalls and counts.ran:
+        code, head = ExitCode.NOT_PASSED, f"Too little ran: {'; '.join(shortfalls)}"
     elif counts.ran or counts.unfinished:
         passed = f"{counts.passed:,} of {_cases(counts.ran)} passed"
         code, head = ExitCode.OK, f"Nothing broke: {passed}"
     else:
-        return ExitCode.OK, f"Nothing ran: all {_cases(counts.total)} were skipped."
+        nothing = f"Nothing ran: all {_cases(counts.total)} were skipped."
+        return ExitCode.NOTHING_SELECTED, nothing
     if counts.verdicts[Verdict.XFAIL]:
         head += f", {counts.verdicts[Verdict.XFAIL]:,} failed as expected"
     if counts.verdicts[Verdict.XPASS] and not strict:

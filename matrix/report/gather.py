@@ -51,6 +51,8 @@ class RunFacts:
     unfinished: int
     problems: tuple[str, ...]
     strict: bool
+    shortfalls: tuple[str, ...]
+    """What had to run and did not, in sentences."""
 
 
 @dataclass(slots=True)
@@ -194,6 +196,7 @@ def _facts(record: RunRecord, name: str, page: Path) -> RunFacts:
         unfinished=len(record.unfinished()),
         problems=tuple(str(each) for each in record.problems[:20]),
         strict=record.strict,
+        shortfalls=record.shortfalls(),
     )
 
 

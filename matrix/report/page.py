@@ -107,7 +107,9 @@ def is_page(path: Path) -> bool:
 def _content(gathered: Gathered) -> dict[str, object]:
     counts = gathered.counts()
     strict = any(run.strict for run in gathered.runs)
-    code, sentence = conclusion(Counts.of(row.verdict for row in gathered.rows), strict=strict)
+    short = [each for run in gathered.runs for each in run.shortfalls]
+    verdicts = Counts.of(row.verdict for row in gathered.rows)
+    code, sentence = conclusion(verdicts, strict=strict, shortfalls=short)
     word, mood = _WORDS[code]
     architectures = list(_architectures(gathered))
     groups = broken(gathered.rows, strict=strict)

@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from matrix.errors import ExitCode
-from matrix.model import Attempt, Case, Subtest, SubtestVerdict, Verdict
+from matrix.model import Attempt, Case, SkipCause, Subtest, SubtestVerdict, Verdict
+from matrix.plan.decisions import Broken, Skip
 
 WORST_FIRST = (
     Verdict.ERROR,
@@ -32,7 +34,9 @@ class CaseResult:
     seconds: float
     """Of all attempts together."""
     attempts: tuple[Attempt, ...] = ()
-    """In order; none for a case that the plan skipped."""
+    """In order; none for a case that the plan does not run."""
+    skip_cause: SkipCause | None = None
+    """Of a skip; None where that is not known."""
 
     @property
     def telling(self) -> Attempt | None:
@@ -64,7 +68,21 @@ def merge(case: Case, attempts: Iterable[Attempt]) -> CaseResult:
     verdict = merged_verdict(each.verdict for each in ordered)
     agreed = all(each.verdict is verdict for each in ordered)
     reason = ordered[0].reason if agreed else _outcomes(ordered)
-    return CaseResult(case, verdict, reason, seconds, ordered)
+    cause = ordered[0].skip_cause if verdict is Verdict.SKIP else None
+    return CaseResult(case, verdict, reason, seconds, ordered, cause)
+
+
+def unrun(decision: Skip | Broken) -> CaseResult:
+    """The result of a case that the plan does not run."""
+    match decision:
+        case Skip():
+            return CaseResult(
+                decision.case, Verdict.SKIP, decision.reason, 0.0, skip_cause=decision.cause
+            )
+        case Broken():
+            return CaseResult(decision.case, Verdict.ERROR, decision.reason, 0.0)
+        case _:
+            assert_never(decision)
 
 
 def merged_verdict(verdicts: Iterable[Verdict]) -> Verdict:
@@ -78,22 +96,25 @@ def merged_verdict(verdicts: Iterable[Verdict]) -> Verdict:
     return Verdict.ERROR if Verdict.ERROR in distinct else Verdict.FLAKY
 
 
-def exit_code(counts: Mapping[Verdict, int], *, unfinished: bool, strict: bool) -> ExitCode:
+def exit_code(
+    counts: Mapping[Verdict, int], *, unfinished: bool, strict: bool, short: bool = False
+) -> ExitCode:
     """What the command ends with after a run.
 
     Args:
         counts: how many cases came to each verdict.
         unfinished: cases of the plan were not run to their end.
         strict: a known failure that passed counts as not passed.
+        short: fewer cases ran than had to.
     """
     found = {verdict for verdict, count in counts.items() if count}
     if unfinished:
         return ExitCode.INTERRUPTED
-    if not found:
+    if found <= {Verdict.SKIP}:
         return ExitCode.NOTHING_SELECTED
     if Verdict.ERROR in found:
         return ExitCode.ERROR
-    if any(counts_as_failure(verdict, strict=strict) for verdict in found):
+    if short or any(counts_as_failure(verdict, strict=strict) for verdict in found):
         return ExitCode.NOT_PASSED
     return ExitCode.OK
 

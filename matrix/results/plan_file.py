@@ -3,8 +3,8 @@
 One JSON object per line. Tests, builds, variants, settings and known failures are shared by many
 cases: each stands once, before its first use, as ``{"kind": "test", "value": …}``, and a case
 refers to it by its number among its kind, from 0; so does a decision to known failures. A decision
-is ``{"kind": "run" | "skip", "value": …}``, and the last line ``{"kind": "end", "decisions": N}``,
-so that a file cut short by a copy is noticed.
+is ``{"kind": "run" | "skip" | "broken", "value": …}``, and the last line
+``{"kind": "end", "decisions": N}``, so that a file cut short by a copy is noticed.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError, ValidationError, from_json
 
 from matrix.errors import Place, UsageError
 from matrix.model import Build, Expectation, RunSettings, Test, Variant
-from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, open_regular, shown, written_atomically
 from matrix.results.json_text import Unusable, first_complaint
@@ -37,6 +37,9 @@ SHARED: dict[str, type] = {
     "expected": tuple[Expectation, ...],
 }
 """The fields of cases and decisions that are written once and referred to."""
+
+KINDS: dict[str, type] = {"run": Run, "skip": Skip, "broken": Broken}
+"""The kinds of decisions, by the names that they have here."""
 
 ADDED = frozenset({"expected"})
 """Those that earlier versions did not write: a plan without them has the default, so that a run
@@ -139,7 +142,7 @@ def _lines(decision: Decision, tables: dict[str, dict[object, int]]) -> Iterator
                     yield to_json({"kind": name, "value": value}, inf_nan_mode="strings") + b"\n"
                 value = table[value]
             target[name] = value
-    kind = "run" if isinstance(decision, Run) else "skip"
+    kind = next(name for name, each in KINDS.items() if isinstance(decision, each))
     yield to_json({"kind": kind, "value": document}, inf_nan_mode="strings") + b"\n"
 
 
@@ -159,7 +162,7 @@ class _PlanReader:
         kind = document.get("kind") if isinstance(document, dict) else None
         if kind == "end":
             self._end(document)
-        elif kind in ("run", "skip"):
+        elif isinstance(kind, str) and kind in KINDS:
             self._decision(kind, document.get("value"))
         elif isinstance(kind, str) and kind in SHARED:
             self._tables[kind].append(_adapter(SHARED[kind]).validate_python(document.get("value")))
@@ -174,11 +177,7 @@ class _PlanReader:
             self._dereference("case", case, name)
         if kind == "run":
             self._dereference("decision", document, "expected")
-        decision: Decision = (
-            _adapter(Run).validate_python(document)
-            if kind == "run"
-            else _adapter(Skip).validate_python(document)
-        )
+        decision: Decision = _adapter(KINDS[kind]).validate_python(document)
         if decision.case.id in self._ids:
             raise Unusable(f"the case {decision.case.id!r} is there twice")
         self._ids.add(decision.case.id)

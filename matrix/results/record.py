@@ -5,21 +5,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import ValidationError
 
 from matrix.errors import ExitCode, Place, Problem, UsageError
-from matrix.model import Attempt, Verdict
+from matrix.model import Attempt, SkipCause, Verdict
 from matrix.plan.attempts import Expected, expected_attempts, most_attempts
-from matrix.plan.decisions import Decision, Skip
+from matrix.plan.decisions import Decision, Run, Skip
+from matrix.results.coverage import Covered, shortfalls
 from matrix.results.directory import RunDirectory
 from matrix.results.files import shown
 from matrix.results.fingerprint import RunInfo, read_run_info
 from matrix.results.journal import Entry, EventName, JournalReader, Span, replay
 from matrix.results.json_text import Unusable, first_complaint
-from matrix.results.outcome import CaseResult, exit_code, merge, merged_verdict
+from matrix.results.outcome import CaseResult, exit_code, merge, merged_verdict, unrun
 from matrix.results.plan_file import read_plan
 from matrix.results.printable import printable
 
@@ -44,6 +46,7 @@ class Finished(NamedTuple):
     verdict: Verdict
     seconds: float
     span: Span
+    skip_cause: SkipCause | None
 
 
 class RunRecord:
@@ -85,19 +88,19 @@ class RunRecord:
             raise UsageError(f"{shown(self.run.path)} has no case {printable(case_id)!r}") from None
 
     def is_finished(self, case_id: str) -> bool:
-        """Whether a case has its result: all its attempts are finished, or it is a skip."""
+        """Whether a case has its result: all its attempts are finished, or there are none."""
         if case_id not in self._finished:
-            return isinstance(self.decision(case_id), Skip)
+            return not isinstance(self.decision(case_id), Run)
         return not self.expected(case_id).startable
 
     def attempts_left(self, case_id: str) -> tuple[int, ...]:
-        """The numbers of a case's attempts that can be started; none for a skip."""
+        """The numbers of a case's attempts that can be started; none where it is not to run."""
         return self.expected(case_id).startable
 
     def expected(self, case_id: str) -> Expected:
         """What is still to be run of a case, by what its finished attempts came to."""
         decision = self.decision(case_id)
-        if isinstance(decision, Skip):
+        if not isinstance(decision, Run):
             return _NONE
         finished = self._finished.get(case_id, {})
         verdicts = {number: each.verdict for number, each in finished.items()}
@@ -124,9 +127,21 @@ class RunRecord:
         if not self.is_finished(case_id):
             return None
         finished = self._finished.get(case_id)
-        if not finished:
-            return Verdict.SKIP
-        return merged_verdict(each.verdict for each in finished.values())
+        if finished:
+            return merged_verdict(each.verdict for each in finished.values())
+        decision = self.decision(case_id)
+        assert not isinstance(decision, Run)  # noqa: S101 - it would not be finished
+        return unrun(decision).verdict
+
+    def skip_cause(self, case_id: str) -> SkipCause | None:
+        """Why a case was skipped; None where it was not, or that is not known."""
+        if self.verdict(case_id) is not Verdict.SKIP:
+            return None
+        finished = self._finished.get(case_id)
+        if finished:
+            return next(iter(finished.values())).skip_cause
+        decision = self.decision(case_id)
+        return decision.cause if isinstance(decision, Skip) else None
 
     def counts(self) -> dict[Verdict, int]:
         """How many finished cases came to each verdict; every verdict is a key."""
@@ -153,7 +168,37 @@ class RunRecord:
             self.counts(),
             unfinished=bool(self.unfinished()),
             strict=self.strict,
+            short=bool(self.shortfalls()),
         )
+
+    def shortfalls(self) -> tuple[str, ...]:
+        """What had to run and did not, in sentences: by the options, then by each scenario."""
+        scenarios: dict[str, list[Decision]] = {}
+        for decision in self._decisions.values():
+            scenarios.setdefault(decision.case.scenario, []).append(decision)
+        require, patterns = (self.info.options.get(key) for key in ("require", "fail_on_skip"))
+        by_options = shortfalls(
+            self._covered(self._decisions.values()),
+            require if isinstance(require, str) else "",
+            [str(each) for each in patterns] if isinstance(patterns, list) else (),
+            asked_by="the command line",
+        )
+        by_scenarios = (
+            shortfalls(
+                self._covered(decisions),
+                decisions[0].case.settings.require,
+                decisions[0].case.settings.fail_on_skip,
+                asked_by=f"scenario {printable(name)}",
+                at_most_all=True,
+            )
+            for name, decisions in scenarios.items()
+        )
+        return tuple(chain(by_options, *by_scenarios))
+
+    def _covered(self, decisions: Iterable[Decision]) -> Iterator[Covered]:
+        for decision in decisions:
+            name = decision.case.id
+            yield Covered(printable(name), self.verdict(name), self.skip_cause(name))
 
     def results(self, case_ids: Iterable[str] | None = None) -> Iterator[CaseResult]:
         """The results of the finished cases, whole, read from the journal one by one.
@@ -167,7 +212,7 @@ class RunRecord:
         """
         ids = self._decisions if case_ids is None else case_ids
         if not self._finished:
-            yield from (self._skipped(case_id) for case_id in ids if self.is_finished(case_id))
+            yield from (self._unrun(case_id) for case_id in ids if self.is_finished(case_id))
             return
         with JournalReader(self.run.journal_path) as reader:
             for case_id in ids:
@@ -183,7 +228,7 @@ class RunRecord:
                     self.keep(case_id, result)
                     yield result
                 else:
-                    yield self._skipped(case_id)
+                    yield self._unrun(case_id)
 
     def keep(self, case_id: str, result: CaseResult) -> None:
         """Keep a case's result in memory, if the run is short and it is too."""
@@ -254,7 +299,9 @@ class RunRecord:
         if attempt.number in finished:
             raise Unusable(f"attempt {attempt.number} of {case_id!r} was finished before")
         self._merged.pop(case_id, None)
-        finished[attempt.number] = Finished(attempt.verdict, attempt.seconds, span)
+        finished[attempt.number] = Finished(
+            attempt.verdict, attempt.seconds, span, attempt.skip_cause
+        )
         self._running.discard((case_id, attempt.number))
 
     def report(self, problem: Problem) -> None:
@@ -271,8 +318,8 @@ class RunRecord:
         decision = self._decisions.get(case_id)
         if decision is None:
             raise Unusable(f"the plan has no case {case_id!r}")
-        if isinstance(decision, Skip):
-            raise Unusable(f"the plan skips the case {case_id!r}")
+        if not isinstance(decision, Run):
+            raise Unusable(f"the plan does not run the case {case_id!r}")
         if not 1 <= number <= most_attempts(decision.case.settings):
             raise Unusable(f"the plan has no attempt {number} of {case_id!r}")
 
@@ -288,10 +335,10 @@ class RunRecord:
             self.elapsed += max(0.0, (now - self._last_time).total_seconds())
         self._last_time = now
 
-    def _skipped(self, case_id: str) -> CaseResult:
+    def _unrun(self, case_id: str) -> CaseResult:
         decision = self._decisions[case_id]
-        reason = decision.reason if isinstance(decision, Skip) else ""
-        return CaseResult(decision.case, Verdict.SKIP, reason, 0.0)
+        assert not isinstance(decision, Run)  # noqa: S101 - it would have attempts
+        return unrun(decision)
 
 
 def load_run(path: Path) -> RunRecord:

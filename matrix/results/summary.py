@@ -1,12 +1,18 @@
 """``results.json`` and each case's ``result.json``: the contract with other programs.
 
-``results.json`` is ``{"cases": […], "counts": {VERDICT: N}, "exit_code": N, "unfinished": […]}``.
+``results.json`` is ``{"cases": […], "counts": {VERDICT: N}, "exit_code": N, "shortfalls": […],
+"unfinished": […]}``; ``shortfalls`` says in words what had to run and did not.
 A case of it has
 
 ``id``, ``scenario``, ``suite``, ``test``, ``axes``
     what was run; ``axes`` are those that the matrix gives, sizes in bytes.
 ``verdict``, ``reason``, ``seconds``
     what it came to; over all attempts, where there are several.
+``skip_cause``
+    of a skip: ``scenario`` (left out with a reason), ``nodefault``, ``no-build``, ``no-qemu``,
+    ``no-accelerator``, ``test`` (not for this variant), ``unsupported`` (by its QEMU), ``host``
+    (which lacks firmware, huge pages, …), ``refused`` (by QEMU when it was started), ``guest``
+    (skipped itself); else null.
 ``accelerator``, ``accelerator_reason``
     what it ran under, and why.
 ``subtest_counts``, ``subtests``, ``subtests_dropped``, ``metrics``, ``command``, ``artifacts``
@@ -54,6 +60,7 @@ def write_results(record: RunRecord) -> ExitCode:
         unfinished = record.unfinished()
         file.write(b'\n],\n"counts": ' + json_bytes(counts))
         file.write(b',\n"exit_code": ' + json_bytes(int(code)))
+        file.write(b',\n"shortfalls": ' + json_bytes(record.shortfalls()))
         file.write(b',\n"unfinished": ' + json_bytes(unfinished) + b"}\n")
     return code
 
@@ -72,6 +79,7 @@ def case_document(result: CaseResult, *, all_subtests: bool = False) -> dict[str
         "axes": case.variant.axes(),
         "verdict": result.verdict,
         "reason": result.reason,
+        "skip_cause": result.skip_cause,
         "seconds": round(result.seconds, 6),
         "accelerator": result.accelerator,
         "accelerator_reason": telling.accelerator_reason if telling else "",

@@ -47,6 +47,8 @@ class Closing:
     in_flight: tuple[tuple[str, int], ...] = ()
     """Attempts (case id, number) that were running when the run ended."""
     strict: bool = False
+    shortfalls: tuple[str, ...] = ()
+    """What had to run and did not, in sentences."""
     differences: tuple[Line, ...] = ()
     """What its QEMUs differ in, where it has several."""
     hops: tuple[tuple[str, MigrationSummary], ...] = ()
@@ -61,6 +63,7 @@ def record_summary(record: RunRecord, width: int) -> Iterator[Line]:
         unfinished=record.unfinished(),
         in_flight=record.in_flight(),
         strict=record.strict,
+        shortfalls=record.shortfalls(),
         differences=_differences(record, width),
         hops=tuple(running_summaries(record)),
     )
@@ -108,6 +111,12 @@ def summary(results: Iterable[CaseResult], closing: Closing, width: int) -> Iter
     yield from _unfinished(closing, width)
     yield BLANK
     yield _count_line(gathered.counts, closing)
+    skips = gathered.counts.skipped
+    if skips and skips == gathered.counts.total and not closing.unfinished:
+        nothing = f"Nothing was tested: {'all ' if skips > 1 else ''}{_cases(skips)} skipped"
+        yield line(nothing, Style.FAIL)
+    for sentence in closing.shortfalls:
+        yield from wrapped(f"Too little ran: {sentence}", width, "  ", Style.FAIL, first="")
     yield (("Results in ", Style.PLAIN), (printable(str(closing.path)), Style.PATH))
 
 

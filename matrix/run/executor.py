@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Protocol
 from matrix.errors import SuiteError
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
-from matrix.model import Accelerator, Attempt, Ending, Launch, Outcome, Transcript, Verdict
+from matrix.model import (
+    Accelerator,
+    Attempt,
+    Ending,
+    Launch,
+    Outcome,
+    SkipCause,
+    Transcript,
+    Verdict,
+)
 from matrix.plan.assists import with_hint
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
@@ -28,6 +37,7 @@ from matrix.vm.tasks import in_thread
 
 if TYPE_CHECKING:
     from matrix.migration.chain import ChainResult
+    from matrix.run.starting import Starting
     from matrix.suites.verdict import Judgement
 
 
@@ -80,6 +90,7 @@ class LocalExecutor:
         self._run = run
         self._seed = seed
         self._on_hop = on_hop
+        self._starting: Starting | None = None
 
     async def execute(
         self,
@@ -127,6 +138,8 @@ class LocalExecutor:
 
             flaw = migration_flaw(decision, self._inventory)
             judgement = judged(judgement, migrated, flaw, decision.expected)
+        if judgement.skip_cause is SkipCause.REFUSED and launch.monitor:
+            judgement = await self._refused(decision, judgement)
         if not judgement.verdict.good:
             from matrix.run.stacks import located  # guests that pass need none of it
 
@@ -139,6 +152,17 @@ class LocalExecutor:
             observed = Verdict.FAIL if attempt.verdict is Verdict.XFAIL else None
             attempt = replace(attempt, migration=migrated.summary, observed=observed)
         return with_hint(considered(attempt, decision.expected))
+
+    async def _refused(self, decision: Run, judgement: "Judgement") -> "Judgement":
+        """The judgement of a case that QEMU refused: an error where it refuses everything."""
+        from matrix.run.starting import Starting  # most QEMUs refuse nothing
+
+        if self._starting is None:
+            self._starting = Starting(self._inventory)
+        why = await self._starting.why_never(decision)
+        if not why:
+            return judgement
+        return replace(judgement, verdict=Verdict.ERROR, reason=why, skip_cause=None)
 
     async def _write_command(self, directory: Path, launch: Launch, case_id: str) -> Path:
         return self._run.write_command(directory, launch, case_id)
@@ -210,6 +234,7 @@ class LocalExecutor:
             artifacts=self._run.relative(assignment.directory),
             by_subtests=judgement.by_subtests,
             assists=outcome.assists,
+            skip_cause=judgement.skip_cause,
         )
 
 

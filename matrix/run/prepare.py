@@ -63,6 +63,7 @@ def prepare(selection: Selection, on_step: Callable[[str], None] = unheard) -> P
     host_file = load_host_file(selection.host)
     scenarios, cases = chosen(selection, host_file)
     installed = installations(selection.qemu, host_file)
+    _check_installed(selection, installed)
     inventory = look(cases, installed, fresh=selection.fresh, on_step=on_step)
     _check_values(scenarios, cases, inventory)
     texts = tuple(scenario.text for scenario in scenarios)
@@ -100,6 +101,19 @@ def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, .
             " by the given options; matrix list shows what there is"
         )
     return scenarios, _shard(cases, selection)
+
+
+def _check_installed(selection: Selection, installed: Sequence[Installation]) -> None:
+    """A QEMU that the command line asks for is there; one that only a scenario names may not be."""
+    names = [installation.name for installation in installed]
+    for assignment in selection.set_axis:
+        axis, _, name = assignment.partition("=")
+        if axis in ("qemu", "destination") and name not in names:
+            from matrix.scenario.wording import one_of
+
+            raise UsageError(
+                f"--set {assignment}: no such QEMU installation; {one_of(name, names)}"
+            )
 
 
 def _shard(cases: list[Case], selection: Selection) -> list[Case]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import translate
 
 from matrix.errors import Problem
-from matrix.model import Build, Test
+from matrix.model import Build, SkipCause, Test
 from matrix.scenario.identity import encode
 from matrix.scenario.model import Scenario, SuiteSelection, SuiteTests
 from matrix.scenario.wording import one_of, quoted
@@ -27,6 +27,7 @@ class ChosenTest:
     test: Test
     encoded_name: str
     skip_reason: str
+    skip_cause: SkipCause = SkipCause.NODEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Chooser:
         reason where the suite is unavailable."""
         if suite.unavailable:
             test = Test(UNAVAILABLE_TEST, image="")
-            stand_in = ChosenTest(test, UNAVAILABLE_TEST, suite.unavailable)
+            stand_in = ChosenTest(test, UNAVAILABLE_TEST, suite.unavailable, SkipCause.NO_BUILD)
             return Chosen(suite.build, (stand_in,), is_stand_in=True)
         return Chosen(
             suite.build,

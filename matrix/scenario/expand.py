@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from matrix.errors import Problem, ScenarioError
 from matrix.migrating import Migration
-from matrix.model import Architecture, Case, Variant
+from matrix.model import Architecture, Case, SkipCause, Variant
 from matrix.scenario.choose import Chooser, Chosen, unmatched_filters
 from matrix.scenario.cooperation import migration_of_test
 from matrix.scenario.identity import case_id, variant_suffix
@@ -110,6 +110,7 @@ def _cases_of(
             build=chosen.build,
             settings=scenario.settings,
             excluded=reason or one.skip_reason or outside,
+            excluded_as=one.skip_cause if one.skip_reason and not reason else SkipCause.SCENARIO,
             expected=known.of(name, one.test.name, variant.arch),
             migration=migrated,
         )

@@ -88,7 +88,7 @@ def read_scenario(
         matrix=matrix,
         variants=resolution.variants,
         exclusions=resolution.exclusions,
-        settings=RunSettings(**run.model_dump(exclude_unset=True)) if run else RunSettings(),
+        settings=_settings(run) if run else RunSettings(),
         source=root.place,
         text=data.decode("utf-8", "replace"),
         migration=migration_of(section) if section else None,
@@ -171,6 +171,11 @@ def _build(
         return node.text
     filled = template.fill(node.text, variables)
     return os.path.abspath(directory / filled)  # noqa: PTH100  # absolute() keeps "..", resolve() follows links
+
+
+def _settings(run: schema.RunSection) -> RunSettings:
+    given = run.model_dump(exclude_unset=True)
+    return RunSettings(**{**given, "fail_on_skip": tuple(given.get("fail_on_skip", ()))})
 
 
 def _expect(shape: _Shape, problems: list[Problem]) -> list[Scalar]:

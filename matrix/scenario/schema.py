@@ -12,7 +12,15 @@ from pydantic_core import core_schema
 from matrix.model import RunSettings
 from matrix.scenario import values
 from matrix.scenario.axes import AXES, Axis
-from matrix.scenario.fields import EACH_ONCE, MAX_ENTRIES, Section, Text, Texts, annotated
+from matrix.scenario.fields import (
+    EACH_ONCE,
+    MAX_ENTRIES,
+    Section,
+    Text,
+    Texts,
+    annotated,
+    one_or_more,
+)
 from matrix.scenario.migration_schema import MigrationSection
 from matrix.scenario.model import SuiteKind
 from matrix.scenario.units import format_duration
@@ -36,6 +44,9 @@ Kinds = Annotated[SuiteKind, *annotated(_suite_kind, _KIND_SHAPE)]
 Limit = Annotated[float, *annotated(values.parse_limit, values.DURATION_SHAPE)]
 Repeat = Annotated[int, *annotated(values.parse_repeat, values.REPEAT_SHAPE)]
 Retries = Annotated[int, *annotated(values.parse_retries, values.RETRIES_SHAPE)]
+Require = Annotated[str, *annotated(values.parse_require, values.REQUIRE_SHAPE)]
+SkipPattern = Annotated[str, *annotated(values.parse_skip_pattern, values.SKIP_PATTERN_SHAPE)]
+SkipPatterns = Annotated[list[SkipPattern], *one_or_more(values.SKIP_PATTERN_SHAPE)]
 Boolean = Annotated[bool, *annotated(values.parse_boolean, values.BOOLEAN_SHAPE)]
 Smp = Annotated[int, *annotated(values.parse_smp, values.SMP_SHAPE)]
 
@@ -101,6 +112,16 @@ class RunSection(Section):
         description="Whether QEMU may be told, by calc-dirty-rate or before 8.2 by a migration to "
         "/dev/null, to flush its table of translated addresses where a guest works silently under "
         "TCG, so that the table grows. Default: true.",
+    )
+    require: Require | None = Field(
+        None,
+        description="How many of the cases have to run, not counting those that are excluded with "
+        "a reason or in group nodefault: 20, or 80%. With fewer the run exits 1.",
+    )
+    fail_on_skip: SkipPatterns | None = Field(
+        None,
+        description="Exit 1 if a case is skipped, for any cause (true) or for those that match, as "
+        "no-qemu, no-build or no-accelerator; patterns with a '.' are of case ids.",
     )
 
 

@@ -7,6 +7,7 @@ together; bounds that a schema cannot express (of sizes and durations) are the p
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from matrix.migrating import Fault, Strategy, Transport
@@ -16,6 +17,7 @@ from matrix.model import (
     Accelerator,
     Architecture,
     MemoryBackend,
+    SkipCause,
 )
 from matrix.scenario.units import (
     DURATION_PATTERN,
@@ -37,6 +39,7 @@ MAX_SMP = 4096
 """The most vCPUs that any QEMU machine takes (q35 since QEMU 9.0)."""
 MAX_REPEAT = 10_000
 MAX_RETRIES = 100
+MAX_REQUIRED = 1_000_000
 MAX_HOPS = 1_000_000_000
 
 _MIB = 1 << 20
@@ -76,6 +79,18 @@ REPEAT_SHAPE: Shape = {"type": "integer", "minimum": 1, "maximum": MAX_REPEAT}
 RETRIES_SHAPE: Shape = {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES}
 HOPS_SHAPE: Shape = {"type": "integer", "minimum": 1, "maximum": MAX_HOPS}
 BOOLEAN_SHAPE: Shape = {"type": "boolean"}
+REQUIRE_SHAPE: Shape = {
+    "type": ["integer", "string"],
+    "minimum": 1,
+    "maximum": MAX_REQUIRED,
+    "pattern": "^([1-9][0-9]?|100)%$",
+}
+SKIP_PATTERN_SHAPE: Shape = {
+    "type": ["string", "boolean"],
+    "not": {"const": False},
+    "minLength": 1,
+    "maxLength": _MAX_TEXT,
+}
 PER_MINUTE_SHAPE: Shape = {"type": ["number"], "exclusiveMinimum": 0, "maximum": 60_000}
 BACKEND_SHAPE: Shape = {"type": "string", "enum": [backend.value for backend in MemoryBackend]}
 STRATEGY_SHAPE: Shape = {"type": "string", "enum": [strategy.value for strategy in Strategy]}
@@ -224,6 +239,33 @@ parse_smp = integer_parser("a number of vCPUs", MAX_SMP)
 parse_repeat = integer_parser("a number of repeats", MAX_REPEAT)
 parse_retries = integer_parser("a number of retries", MAX_RETRIES, 0)
 parse_hops = integer_parser("a number of hops", MAX_HOPS)
+
+
+def parse_require(text: str) -> str:
+    """How many cases have to run: a number, or a share of them in per cent.
+
+    Raises:
+        Refused: neither.
+    """
+    match = re.fullmatch(r"([1-9][0-9]{0,6})(%?)", text)
+    if not match or int(match[1]) > (100 if match[2] else MAX_REQUIRED):
+        raise Refused(f"{quoted(text)} is no number of cases", "as in 20, or 80% of them")
+    return text
+
+
+def parse_skip_pattern(text: str) -> str:
+    """A pattern (:mod:`fnmatch`) of causes of skips or of ids; ``true`` is every skip.
+
+    Raises:
+        Refused: it can match nothing.
+    """
+    if text == "true":
+        return "*"
+    causes = [cause.value for cause in SkipCause if not cause.intended]
+    if "." not in text and not any(fnmatchcase(cause, text) for cause in causes):
+        allowed = f"{one_of(text, causes)}; or a pattern of ids, with a '.' in it"
+        raise Refused(f"{quoted(text)} is no cause of skips that count", allowed)
+    return parse_text(text)
 
 
 def parse_boolean(text: str) -> bool:

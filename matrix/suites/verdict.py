@@ -14,6 +14,7 @@ from matrix.model import (
     Ending,
     ExitChannel,
     Outcome,
+    SkipCause,
     SubtestVerdict,
     Test,
     Transcript,
@@ -63,6 +64,8 @@ class Judgement:
     reason: str
     by_subtests: bool = False
     """A fail for its failed subtests, all of which the transcript names, and for nothing else."""
+    skip_cause: SkipCause | None = None
+    """Of a skip."""
 
 
 def judge(
@@ -202,7 +205,8 @@ def _refused(end: _End) -> Judgement:
     if said := image_complaint(lines):
         return Judgement(Verdict.ERROR, f"{end.program} cannot load it: {_short(said)}")
     if said := complaint(lines) or end.outcome.reason:
-        return Judgement(Verdict.SKIP, f"{end.program} refused: {_short(said)}")
+        reason = f"{end.program} refused: {_short(said)}"
+        return Judgement(Verdict.SKIP, reason, skip_cause=SkipCause.REFUSED)
     status = end.outcome.exit_status
     text = f"{end.program} ended before the guest started and said nothing"
     return Judgement(Verdict.ERROR, text if status is None else f"{text} (exit status {status})")
@@ -302,7 +306,7 @@ def _reported(end: _End, status: int) -> Judgement:
     if status == SUCCESS:
         return _succeeded(end)
     if status == SKIPPED and not end.failed_count():
-        return Judgement(Verdict.SKIP, _skip_reason(end))
+        return Judgement(Verdict.SKIP, _skip_reason(end), skip_cause=SkipCause.GUEST)
     if status == ABORTED:
         cause = end.cause()
         return end.fail(

@@ -1,13 +1,15 @@
 """Which jobs there are, and that together they run every case once."""
 
 import shlex
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from matrix.ci.jobs import Job, Wishes, plan_jobs, run_command, run_script
 from matrix.errors import UsageError
-from matrix.model import Architecture, Case
+from matrix.model import Architecture, Case, SkipCause
 from matrix.plan.shards import Shard, shard_of
 from matrix.scenario.selection import select
 
@@ -85,3 +87,24 @@ def test_with_a_baseline_only_regressions_fail(cases: list[Case]) -> None:
     run, compare = run_script(plan_jobs(cases, wanted)[0], wanted)
     assert run.endswith("--shard 1/2 --durations base/results.json -o run || test $? -eq 1")
     assert compare == "matrix compare base/results.json run --fail-on-regression"
+
+
+def test_there_is_no_job_for_what_is_excluded(
+    cases: list[Case], make_case: Callable[..., Case]
+) -> None:
+    left_out = [make_case("riscv64", test=test, excluded="why") for test in ("a", "b")]
+    jobs = plan_jobs([*cases, *left_out], wishes())
+    assert [job.name for job in jobs] == [job.name for job in plan_jobs(cases, wishes())]
+    with pytest.raises(UsageError, match="there are only 12 cases to be divided"):
+        plan_jobs([*cases, *left_out], wishes(shards=13))
+    with pytest.raises(UsageError, match="there is nothing to run"):
+        plan_jobs(left_out, wishes())
+
+
+def test_a_suite_without_builds_is_refused(make_case: Callable[..., Case]) -> None:
+    cases = [
+        replace(make_case(arch, excluded=f"no build for {arch}"), excluded_as=SkipCause.NO_BUILD)
+        for arch in ("arm", "s390x")
+    ]
+    with pytest.raises(UsageError, match=r"^jobs of arm, s390x would .*: no build for arm; or "):
+        plan_jobs([make_case("x86_64"), *cases], wishes())

@@ -180,3 +180,60 @@ def test_a_broken_journal_is_warned_of_on_stderr(run_directory: Path, shared_run
     code, err = shared_runs("first", "third", "--json")
     assert code == 0
     assert "third/events.jsonl:4: not JSON" in err
+
+
+@pytest.mark.parametrize("missing", ["qemu", "build", "accelerator"])
+def test_coverage_that_was_lost(world: Any, scripts: Any, missing: str) -> None:
+    """The first run is good; the second skips what it has no QEMU, build or KVM for."""
+    world.suite(one=scripts.passing(), two=scripts.passing())
+    scenario = world.root / "scenario.yaml"
+    scenario.write_text(scenario.read_text().replace("[fake]", "[fake, mine]"))
+    both = ("run", "scenario.yaml", "--qemu", "fake=qemu", "--qemu", "mine=qemu", "-o")
+    assert world.run(*both, "first").returncode == 0
+    if missing == "qemu":
+        words = "no QEMU installation named 'mine'"
+        world.run("run", "scenario.yaml", "--qemu", "fake=qemu", "-o", "second")
+    elif missing == "build":
+        words = "no build at"
+        (world.root / "build").rename(world.root / "gone")
+        world.run(*both, "second")
+    else:
+        words = "kvm only"
+        results = json.loads((world.root / "first/results.json").read_text())
+        for case in results["cases"]:
+            kvm = case["id"].startswith("fake.one.")
+            case |= {"verdict": "skip", "skip_cause": "no-accelerator"} if kvm else {}
+            case |= {"reason": words, "attempts": []} if kvm else {}
+        (world.root / "second").write_text(json.dumps(results))
+    lost = 4 if missing == "build" else 2
+    compared = ("compare", "first", "second")
+    done = world.run(*compared, "--fail-on-regression")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{lost} no longer run; {4 - lost} of 4 cases as before\n")
+    assert f"No longer run, for want of a QEMU, build or accelerator: {lost}\n" in done.stdout
+    assert words in done.stdout
+    assert "fake.one.x86_64.tcg.qemu=mine" in done.stdout
+    assert world.run(*compared).returncode == 0
+    allowed = world.run(*compared, "--fail-on-regression", "--allow-new-skips", "--json")
+    assert allowed.returncode == 0
+    document = json.loads(allowed.stdout)
+    assert (document["regressions"], document["lost_coverage"]) == (0, lost)
+    (comparison,) = document["comparisons"]
+    assert {case["change"] for case in comparison["cases"]} == {"lost-coverage"}
+    markdown = world.run(*compared, "--markdown").stdout
+    assert f"#### No longer run, for want of a QEMU, build or accelerator: {lost}\n" in markdown
+
+
+def test_skips_for_other_reasons_are_no_loss(world: Any, scripts: Any) -> None:
+    world.suite(one=scripts.passing(), two=scripts.passing())
+    run_into(world, "first")
+    world.suite(one={"cont": [["stdout", "SKIP: no\n"], ["exit", 77]]}, two=scripts.passing())
+    run_into(world, "second", "--fail-on-skip=no-*")
+    done = world.run("compare", "first", "second", "--fail-on-regression")
+    assert done.returncode == 0
+    assert done.stdout.startswith("1 new skip; ")
+    run_into(world, "third", "--require", "2")
+    done = world.run("compare", "first", "third/results.json", "--fail-on-regression")
+    assert done.returncode == 1
+    assert "third/results.json ran too little: 1 of 2 cases ran, but the command" in done.stdout
+    assert world.run("compare", "first", "third", "--allow-new-skips").returncode == 2

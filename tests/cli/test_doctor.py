@@ -141,6 +141,7 @@ def test_json_values() -> None:
         "qemu": "system",
         "architecture": "s390x",
         "reason": "no qemu-system-s390x in PATH (apt-get install qemu-system-misc)",
+        "broken": False,
     }
     assert document["kvm"][2] == {
         "qemu": "system",

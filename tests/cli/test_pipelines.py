@@ -82,8 +82,10 @@ def test_github_has_the_same_jobs(repository: Any) -> None:
     done = repository.run("ci", "github", "scenario.yaml", "--qemu", "fake=qemu")
     include = yaml.safe_load(done.stdout)["jobs"]["matrix"]["strategy"]["matrix"]["include"]
     assert [entry["name"] for entry in include] == ["x86_64-tcg"]
-    script = "matrix run scenario.yaml --qemu=fake=qemu -k 'arch=x86_64 and accel=tcg' -o run"
-    assert include[0]["script"] == script
+    assert include[0]["script"] == (
+        "matrix run scenario.yaml --qemu=fake=qemu --fail-on-skip=no-qemu --fail-on-skip=no-build"
+        " -k 'arch=x86_64 and accel=tcg' -o run"
+    )
     assert json.dumps(include)
 
 
@@ -97,10 +99,44 @@ def test_github_has_the_same_jobs(repository: Any) -> None:
         (("gitlab", "scenario.yaml", "--native", "z80"), "--native: 'z80' is not an architecture"),
         (("gitlab", "scenario.yaml", "--native", "arm"), "no case is of that architecture"),
         (("gitlab", "scenario.yaml", "--shards", "9"), "there are only 2 cases"),
+        (("gitlab", "scenario.yaml", "--require", "20"), "give a share, as in 80%"),
+        (("gitlab", "scenario.yaml", "--fail-on-skip=no-qmu"), "did you mean 'no-qemu'?"),
+        (("gitlab", "both.yaml"), "jobs of aarch64 would skip everything: no build at "),
+        (("github", "any.yaml"), "jobs of x86_64, aarch64 would skip everything: no build for x86"),
     ],
 )
 def test_what_is_wrong_is_told(repository: Any, arguments: Any, complaint: str) -> None:
+    text = (repository.root / "scenario.yaml").read_text().replace("[x86_64]", "[x86_64, arm64]")
+    (repository.root / "any.yaml").write_text(text.replace(", build: build", ""))
+    text = text.replace("build: build", "build: 'build{arch}'")
+    (repository.root / "both.yaml").write_text(text)
+    (repository.root / "buildx86_64").symlink_to("build")
     done = repository.run("ci", *arguments)
     assert done.returncode == 2
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_of_a_suite_with_some_builds_the_others_can_be_left_out(repository: Any) -> None:
+    scenario = repository.root / "scenario.yaml"
+    scenario.write_text(scenario.read_text().replace("[x86_64]", "[x86_64, arm64]"))
+    (repository.root / "builds").mkdir()
+    (repository.root / "builds/x86_64").symlink_to("../build")
+    scenario.write_text(scenario.read_text().replace("build: build", "build: 'builds/{arch}'"))
+    jobs = pipeline(repository, "--arch", "x86_64")
+    assert jobs["x86_64-tcg"]["script"][0].startswith("matrix run scenario.yaml --arch=x86_64 ")
+
+
+@pytest.mark.parametrize("baseline", [(), BASELINE])
+def test_a_job_without_qemu_or_with_too_many_skips_fails(repository: Any, baseline: Any) -> None:
+    """Also where only what is worse than a baseline fails it, and the baseline skipped, too."""
+    skipping = {"cont": [["stdout", "SKIP: no\n"], ["exit", 77]]}
+    repository.suite(good=skipping, bad={"cont": [["stdout", "PASS: a\n"], ["exit", 1]]})
+    if baseline:
+        (repository.root / "out").rename(repository.root / "before")
+        assert repository.matrix_run("--no-history").returncode == 0
+        path = repository.root / "out/results.json"
+        path.rename(repository.root / "baseline/results.json")
+    for options, code in (((), 0), (("--require=50%",), 0), (("--fail-on-skip",), 1)):
+        assert job(repository, "x86_64-tcg", *options, *baseline) == code
+        (repository.root / "run").rename(repository.root / f"run{len(options)}{code}")

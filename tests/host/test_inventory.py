@@ -328,13 +328,13 @@ def test_a_host_without_processes_says_nothing_of_qemu(take: Take, fakes: Fakes)
 
 def test_an_emulator_that_cannot_be_asked(take: Take, fakes: Fakes, directory: Path) -> None:
     fakes.failure = MonitorError("connect", "libglib.so: cannot open shared object file")
-    ((_, _, why),) = take(PLAIN).missing
+    ((_, _, why),) = take(PLAIN).broken
     assert why == (
         f"{directory}/qemu-system-x86_64 cannot be asked: "
         "QMP connect: libglib.so: cannot open shared object file"
     )
     fakes.failure = None
-    assert take(PLAIN).missing == ()  # it was not kept
+    assert take(PLAIN).broken == ()  # it was not kept
 
 
 def test_a_proof_that_the_host_prevents_is_not_kept(take: Take, fakes: Fakes) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from matrix.inventory import Firmware, FirmwareDevice
-from matrix.model import Accelerator, Architecture, ExitChannel
+from matrix.model import Accelerator, Architecture, ExitChannel, SkipCause
 from matrix.plan.command import (
     QEMU_OVERHEAD,
     EfiBoot,
@@ -166,4 +166,5 @@ class TestDecisions:
         riscv = Architecture.RISCV64
         case = make.case(riscv, build=make.build(riscv, efi=True))
         decision = decide(case, make.inventory(make.binary(riscv)))
-        assert decision == Skip(case, "EFI builds for riscv64 are not run by this version")
+        reason = "EFI builds for riscv64 are not run by this version"
+        assert decision == Skip(case, reason, SkipCause.TEST)

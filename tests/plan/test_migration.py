@@ -9,7 +9,7 @@ from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState, Machin
 from matrix.migrating import Fault, Migration, Strategy, Transport
 from matrix.model import Accelerator, Architecture, Case, MemoryBackend
 from matrix.plan.command import launch_for
-from matrix.plan.decisions import Run, Skip
+from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.migration import lacking, lacking_on_host
 from matrix.plan.planner import decide
 from matrix.plan.recipes import RECIPES
@@ -66,13 +66,13 @@ def case(make: Any, migration: Migration, **axes: Any) -> Case:
     return found
 
 
-def ran(decision: Run | Skip) -> Migration:
+def ran(decision: Decision) -> Migration:
     assert isinstance(decision, Run), decision.reason
     assert decision.case.migration is not None
     return decision.case.migration
 
 
-def skipped(decision: Run | Skip) -> str:
+def skipped(decision: Decision) -> str:
     assert isinstance(decision, Skip)
     return decision.reason
 

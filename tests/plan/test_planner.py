@@ -1,24 +1,25 @@
 """Every way in which a case is run or skipped, and the reason that is given."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from matrix.inventory import Firmware, FirmwareDevice, Host, Inventory, KvmState, Machine
-from matrix.model import Accelerator, Architecture
-from matrix.plan.decisions import Run, Skip
+from matrix.model import Accelerator, Architecture, SkipCause
+from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.plan.planner import decide, emulator_architecture
 
 X86 = Architecture.X86_64
 ARM64 = Architecture.AARCH64
 
 
-def skipped(decision: Run | Skip) -> str:
+def skipped(decision: Decision) -> str:
     assert isinstance(decision, Skip)
     return decision.reason
 
 
-def ran(decision: Run | Skip) -> Run:
+def ran(decision: Decision) -> Run:
     assert isinstance(decision, Run)
     return decision
 
@@ -239,3 +240,47 @@ def test_arm_under_an_aarch64_hosts_kvm_uses_that_hosts_emulator() -> None:
     arm = Architecture.ARM
     assert emulator_architecture(arm, Accelerator.KVM, inventory) is ARM64
     assert emulator_architecture(arm, Accelerator.TCG, inventory) is arm
+
+
+TCG, KVM = Accelerator.TCG, Accelerator.KVM
+
+
+def test_every_skip_has_its_cause(make: Any) -> None:
+    machines, there = (make.machine("virt"),), make.inventory(make.binary())
+    no_kvm = make.inventory(make.binary(), proofs=(make.proof(KvmState.UNAVAILABLE, ARM64),))
+    without = make.inventory(missing=(("system", ARM64, "none"),), proofs=no_kvm.proofs)
+    one_machine = make.inventory(make.binary(machines=machines))
+    no_build = replace(make.case(excluded="why"), excluded_as=SkipCause.NO_BUILD)
+    kvmtool = make.case(build=make.build(target="kvmtool"))
+    expected = [
+        (make.case(excluded="why"), there, SkipCause.SCENARIO),
+        (no_build, there, SkipCause.NO_BUILD),
+        (make.case(test=make.test(unsupported="why")), there, SkipCause.TEST),
+        (make.case(accel=TCG), without, SkipCause.NO_QEMU),
+        (make.case(accel=KVM), without, SkipCause.NO_QEMU),
+        (make.case(accel=KVM), no_kvm, SkipCause.NO_ACCELERATOR),
+        (make.case(accel=KVM), there, SkipCause.NO_ACCELERATOR),
+        (make.case(accel=TCG, test=make.test(accelerator="kvm")), there, SkipCause.TEST),
+        (make.case(accel=TCG, cpu="host"), there, SkipCause.TEST),
+        (make.case(accel=TCG, machine="raspi"), one_machine, SkipCause.UNSUPPORTED),
+        (make.case(accel=TCG, test=make.test(checks=(("/a", "b"),))), there, SkipCause.HOST),
+        (make.case(accel=TCG, build=make.build(efi=True)), there, SkipCause.HOST),
+        (kvmtool, there, SkipCause.NO_ACCELERATOR),
+        (make.case(accel=TCG, build=kvmtool.build), there, SkipCause.TEST),
+    ]
+    for case, inventory, cause in expected:
+        decision = decide(case, inventory)
+        assert isinstance(decision, Skip)
+        assert decision.cause is cause, decision.reason
+
+
+@pytest.mark.parametrize("accelerator", Accelerator)
+def test_an_emulator_that_cannot_be_asked_is_an_error(make: Any, accelerator: Accelerator) -> None:
+    """Also where its KVM would have been the reason to skip."""
+    inventory = make.inventory(
+        broken=(("system", ARM64, "no libslirp"),),
+        proofs=(make.proof(KvmState.UNAVAILABLE, ARM64, reason="no libslirp"),),
+    )
+    case = make.case(accel=accelerator)
+    assert decide(case, inventory) == Broken(case, "no libslirp")
+    assert isinstance(decide(make.case(accel=accelerator, excluded="why"), inventory), Skip)

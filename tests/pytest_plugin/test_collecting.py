@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from matrix.errors import ExitCode
+from matrix.results.record import load_run
+
 
 def collected(result: pytest.RunResult) -> list[str]:
     return [line.partition("::")[2].split(".")[1] for line in result.outlines if "::" in line]
@@ -95,3 +98,17 @@ def test_the_host_file_can_be_given(buildless: Any) -> None:
     (project.root / "host.yaml").write_text(f"builds: {{x86_64: {project.root}/build}}\n")
     project.run("scenario.yaml", "--matrix-host=host.yaml").assert_outcomes(passed=1)
     project.run("scenario.yaml", "--matrix-host=none.yaml").stdout.fnmatch_lines(["*none.yaml*"])
+
+
+def test_a_qemu_that_cannot_be_asked_fails(project: Any, scripts: Any) -> None:
+    """Also with the fixture, and in the run that the session leaves."""
+    project.suite(good=scripts.passing())
+    project.scenario()
+    (project.root / "qemu/qemu-system-x86_64").write_text("#!/bin/sh\necho no luck >&2; exit 127\n")
+    (project.root / "test_vm.py").write_text(
+        "def test_it(vm):\n    vm('x86_64', test='boot', accel='tcg', qemu='fake')\n"
+    )
+    result = project.run("scenario.yaml", "test_vm.py", "--matrix-run=run")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*no luck*", "FAILED scenario.yaml::* - error: *cannot be *"])
+    assert load_run(project.root / "run").exit_code() is ExitCode.ERROR

@@ -54,7 +54,7 @@ def rows_of(make: Any) -> Any:
             ExitCode.OK,
             "Nothing broke: 8 of 10 cases passed, 2 failed as expected; 1 was skipped.",
         ),
-        ({Verdict.SKIP: 3}, ExitCode.OK, "Nothing ran: all 3 cases were skipped."),
+        ({Verdict.SKIP: 3}, ExitCode.NOTHING_SELECTED, "Nothing ran: all 3 cases were skipped."),
         (
             {Verdict.FAIL: 2, Verdict.PASS: 1000, Verdict.SKIP: 5},
             ExitCode.NOT_PASSED,

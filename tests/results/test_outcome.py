@@ -74,7 +74,8 @@ def test_a_difference_never_passes(verdicts: list[Verdict]) -> None:
         ({}, False, False, ExitCode.NOTHING_SELECTED),
         ({Verdict.PASS: 0}, False, False, ExitCode.NOTHING_SELECTED),
         ({Verdict.PASS: 3, Verdict.FAIL: 0}, False, False, ExitCode.OK),
-        ({Verdict.SKIP: 3}, False, False, ExitCode.OK),
+        ({Verdict.SKIP: 3}, False, False, ExitCode.NOTHING_SELECTED),
+        ({Verdict.SKIP: 3, Verdict.PASS: 1}, False, False, ExitCode.OK),
         ({Verdict.XFAIL: 1, Verdict.XPASS: 1}, False, False, ExitCode.OK),
         ({Verdict.XFAIL: 1, Verdict.XPASS: 1}, False, True, ExitCode.NOT_PASSED),
         ({Verdict.PASS: 1}, False, True, ExitCode.OK),
@@ -96,8 +97,11 @@ def test_exit_codes(
 
 
 @given(st.dictionaries(st.sampled_from(Verdict), st.integers(1, 3), min_size=1), st.booleans())
-def test_exit_0_means_that_nothing_failed(counts: dict[Verdict, int], strict: bool) -> None:
+def test_exit_0_means_that_something_ran_and_nothing_failed(
+    counts: dict[Verdict, int], strict: bool
+) -> None:
     code = exit_code(counts, unfinished=False, strict=strict)
-    assert (code is ExitCode.OK) == (
-        not any(counts_as_failure(verdict, strict=strict) for verdict in counts)
-    )
+    failed = any(counts_as_failure(verdict, strict=strict) for verdict in counts)
+    assert (code is ExitCode.OK) == (not failed and bool(counts.keys() - {Verdict.SKIP}))
+    short = exit_code(counts, unfinished=False, strict=strict, short=True)
+    assert short is (ExitCode.NOT_PASSED if code is ExitCode.OK else code)

@@ -93,7 +93,7 @@ ATTEMPT: dict[str, Any] = {"number": 1, "verdict": "pass", "reason": "", "second
         ("attempt-started", 5, 1, "'case' must be a text"),
         ("attempt-started", "ID", "1", "'attempt' must be a number"),
         ("attempt-started", "ID", 2, "the plan has no attempt 2 of 'ID'"),
-        ("attempt-started", "SKIP", 1, "the plan skips the case 'SKIP'"),
+        ("attempt-started", "SKIP", 1, "the plan does not run the case 'SKIP'"),
         ("attempt-finished", "ID", None, "Input should be"),
         ("attempt-finished", "ID", {"number": 1}, "verdict: "),
         ("attempt-finished", "ID", ATTEMPT | {"verdict": "good"}, "verdict: Input should be"),

@@ -49,7 +49,7 @@ def test_by_the_names_of_tests(make: Make, suite: Suite) -> None:
     scenario = make(
         """
         - {cases: [boot], reason: one}
-        - {cases: ["s*", boot], arch: [x86], reason: two}
+        - {cases: ["s*", boot], arch: [i386], reason: two}
         - {cases: [memory], arch: [ppc64], reason: elsewhere}
         """
     )

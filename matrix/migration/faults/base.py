@@ -5,7 +5,7 @@ import re
 from typing import ClassVar
 
 from matrix.errors import MonitorError
-from matrix.migrating import Fault, HopOutcome
+from matrix.migrating import Fault, HopOutcome, Strategy
 from matrix.migration.endpoint import Endpoint
 from matrix.migration.faults.table import RULES
 from matrix.migration.live import Bystander, HopEnd, LiveHop
@@ -16,6 +16,10 @@ ENDED = ("completed", "failed", "cancelled")
 MIB = 1 << 20
 SLOW = MIB
 """Bytes per second, as ``max-bandwidth``: few enough that no guest is carried over meanwhile."""
+MULTIFD_ENDS = (9, 0, 0)
+"""The QEMU from which on multifd ends when one of several channels is lost. In 7.2 the others leave
+without a word when they see that (``p->quit`` in ``multifd_send_thread``), and
+``multifd_send_sync_main`` waits for them for ever: one lost link in three. 10.0 was not seen to."""
 SHORTEST_DOWNTIME = 1
 """ms, as ``downtime-limit``: at :data:`SLOW`, nothing but 1 KiB may be left before the end."""
 
@@ -66,6 +70,9 @@ class FaultInjector(Bystander):
         """See :class:`Bystander`."""
         hop.capabilities.update(self.capabilities)
         hop.parameters.update(self.parameters)
+        if hop.strategy is Strategy.MULTIFD and hop.source.monitor.version < MULTIFD_ENDS:
+            # This source would hang, and make no other hop: that is known, and not what is tried.
+            hop.parameters["multifd-channels"] = 1
         await self.prepare(hop)
 
     async def before_migrating(self, hop: LiveHop) -> None:

@@ -12,7 +12,7 @@ from matrix.results.compare.changes import (
     is_regression,
 )
 from matrix.results.compare.environment import case_differences
-from matrix.results.compare.matching import Pairing
+from matrix.results.compare.matching import Pairing, stands_in
 from matrix.results.compare.measured import Thresholds, compare_metrics, compare_seconds
 from matrix.results.compare.sides import ComparedRun
 from matrix.results.compare.subtests import compare_subtests
@@ -50,7 +50,7 @@ def _comparison(
 ) -> CaseComparison:
     (id_a, a), (id_b, b) = one, other
     before, after = (a.verdict if a else None), (b.verdict if b else None)
-    kind = classify(before, after)
+    kind = classify(before, after, b.skip_cause if b else None)
     case = _case(pairing, id_a, id_b)
     both = (a, b) if a and b else None
     return CaseComparison(
@@ -69,7 +69,7 @@ def _comparison(
 
 
 def _case(pairing: Pairing, id_a: str | None, id_b: str | None) -> Case:
-    if id_b is not None:
+    if id_b is not None and (id_a is None or not stands_in(pairing.b.decision(id_b))):
         return pairing.b.decision(id_b).case
     assert id_a is not None, "a pair has at least one side"  # noqa: S101 - Pairing's invariant
     return pairing.a.decision(id_a).case
@@ -89,6 +89,7 @@ def _side(record: ComparedRun, case_id: str | None, result: CaseResult | None) -
         qemu_version=record.info.qemu_version(case.variant.qemu, case.variant.arch),
         suite_revision=case.build.revision,
         artifacts=_own_folder(telling.artifacts) if telling else "",
+        skip_cause=result.skip_cause if result else None,
     )
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from matrix.model import SubtestVerdict, Verdict
+from matrix.model import SkipCause, SubtestVerdict, Verdict
 from matrix.results.outcome import WORST_FIRST
 
 
@@ -17,6 +17,8 @@ class ChangeKind(StrEnum):
     """Its verdict changes between attempts, and it did not fail before."""
     CHANGED_FAILURE = "changed-failure"
     """Bad on both sides, in another way."""
+    LOST_COVERAGE = "lost-coverage"
+    """Ran, and is skipped now for want of a QEMU, a build or an accelerator."""
     NEW_SKIP = "new-skip"
     NO_LONGER_SKIPPED = "no-longer-skipped"
     """Passes now."""
@@ -45,8 +47,12 @@ SUBTEST_VERDICTS = {
 """What a guest's prefix means, so that subtests are compared as cases are."""
 
 
-def classify(before: Verdict | None, after: Verdict | None) -> ChangeKind | None:
+def classify(
+    before: Verdict | None, after: Verdict | None, skip_cause: SkipCause | None = None
+) -> ChangeKind | None:
     """What became of a verdict; None for a side that has none.
+
+    ``skip_cause`` is why it is skipped after, where it is and that is known.
 
     An ``error`` in A tells nothing of the guest, so what is bad after it is a new failure.
 
@@ -63,7 +69,9 @@ def classify(before: Verdict | None, after: Verdict | None) -> ChangeKind | None
         case Verdict.PASS:
             return _now_passing(before)
         case Verdict.SKIP:
-            return ChangeKind.NEW_SKIP
+            lost = skip_cause is not None and skip_cause.loses_coverage
+            ran = before is not Verdict.ERROR
+            return ChangeKind.LOST_COVERAGE if lost and ran else ChangeKind.NEW_SKIP
         case Verdict.XFAIL:
             return ChangeKind.NEW_XFAIL
         case Verdict.XPASS:
@@ -80,7 +88,8 @@ def is_regression(kind: ChangeKind | None, before: Verdict | None, after: Verdic
     """Whether a change makes ``--fail-on-regression`` exit 1.
 
     A new failure does, and a failure that became worse, in the order flaky, fail, timeout, stall,
-    crash, error. What only one side has does not: there is nothing to compare it with.
+    crash, error. What only one side has does not: there is nothing to compare it with. Lost
+    coverage is counted apart.
     """
     if kind in (ChangeKind.NEW_FAILURE, ChangeKind.NEW_FLAKY):
         return True
@@ -113,6 +122,8 @@ class Side:
     suite_revision: str
     artifacts: str
     """Folder of the attempt that speaks for it, relative to the run; empty where there is none."""
+    skip_cause: SkipCause | None = None
+    """Of a skip; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +218,7 @@ class CaseComparison:
 
     @property
     def id(self) -> str:
-        """Its id in B, or in A where B lacks it."""
-        side = self.b or self.a
+        """Its id in B, or in A where B lacks it or has one case in place of the whole suite."""
+        without_build = self.b is None or self.b.skip_cause is SkipCause.NO_BUILD
+        side = (self.a or self.b) if without_build else self.b
         return side.id if side else ""

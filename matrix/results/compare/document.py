@@ -1,13 +1,15 @@
 """``matrix compare --json``: a comparison for other programs.
 
-``{"comparisons": […], "regressions": N, "thresholds": {…}, "rule": "…"}``, where ``regressions``
-counts the cases that make ``--fail-on-regression`` exit 1, over all comparisons. One comparison,
-or with ``--by`` one per further value of the axis, has
+``{"comparisons": […], "regressions": N, "lost_coverage": N, "thresholds": {…}, "rule": "…"}``.
+Over all comparisons ``regressions`` counts the cases that became worse, and ``lost_coverage`` those
+that are skipped now for want of a QEMU, build or accelerator: both make ``--fail-on-regression``
+exit 1. One comparison, or with ``--by`` one per further value of the axis, has
 
 ``a``, ``b``
-    ``{"run", "value", "started", "host", "matrix", "unfinished"}``: the run directory as it was
-    named, the axis' value (null where runs are compared), when and where it ran, the tool's
-    version, and how many of the run's cases have no result.
+    ``{"run", "value", "started", "host", "matrix", "unfinished", "shortfalls"}``: the run
+    directory as it was named, the axis' value (null where runs are compared), when and where it
+    ran, the tool's version, how many of the run's cases have no result, and in words what had to
+    run and did not.
 ``axis``
     the axis whose values are compared; null where runs are.
 ``environment``
@@ -25,11 +27,13 @@ A case has
     its id in B (in A, where B lacks it), and what it is.
 ``a``, ``b``
     ``{"id", "verdict", "reason", "attempts", "accelerator", "qemu_version", "suite_revision",
-    "artifacts"}``, or null where the side's plan lacks it. ``verdict`` is null without a result;
-    ``artifacts`` is a folder relative to the run, or empty.
+    "artifacts", "skip_cause"}``, or null where the side's plan lacks it. ``verdict`` is null
+    without a result; ``artifacts`` is a folder relative to the run, or empty; ``skip_cause`` is as
+    in ``results.json``.
 ``change``
     null where the verdict is as before, else ``new-failure`` (what is bad and was not),
-    ``new-flaky``, ``changed-failure`` (bad in another way), ``fix``, ``new-skip``,
+    ``new-flaky``, ``changed-failure`` (bad in another way), ``fix``, ``lost-coverage`` (ran, and
+    is skipped for want of a QEMU, build or accelerator), ``new-skip`` (for any other reason),
     ``no-longer-skipped``, ``new-xfail`` (fails, as expected), ``new-xpass`` (passes, which is not
     expected), ``no-longer-xpass``, ``only-a`` or ``only-b`` (the other side has no result).
 ``regression``
@@ -81,6 +85,7 @@ def write_document(
             write(part)
     document = {
         "regressions": total.regressions,
+        "lost_coverage": total.lost,
         "thresholds": thresholds,
         "rule": thresholds.rule(),
     }
@@ -115,6 +120,7 @@ def _run(record: ComparedRun, value: str) -> dict[str, object]:
         "host": record.info.hostname,
         "matrix": record.info.tool_version,
         "unfinished": len(record.unfinished()),
+        "shortfalls": record.shortfalls(),
     }
 
 

@@ -39,7 +39,12 @@ LARGEST = 60_000
 
 _CUT = "\n_The rest is cut: a comment holds no more._\n"
 
-_OPEN = (ChangeKind.NEW_FAILURE, ChangeKind.NEW_FLAKY, ChangeKind.CHANGED_FAILURE)
+_OPEN = (
+    ChangeKind.NEW_FAILURE,
+    ChangeKind.NEW_FLAKY,
+    ChangeKind.CHANGED_FAILURE,
+    ChangeKind.LOST_COVERAGE,
+)
 """Kinds that are not folded away."""
 
 
@@ -136,6 +141,8 @@ def _blocks(gathered: Gathered, *, alone: bool) -> Iterator[str]:
     if lines:
         yield _folded("What else differs", len(pairing.environment), lines)
     yield from _sections(gathered)
+    for sentence in gathered.pairing.b.shortfalls():
+        yield f"\n**Too little ran**: {_cut(sentence)}\n"
     unfinished = {len(record.unfinished()) for record in (pairing.a, pairing.b)} - {0}
     if unfinished:
         yield "\n**Not finished: cases without a result are not compared.**\n"

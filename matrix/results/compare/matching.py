@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from matrix.errors import UsageError
-from matrix.model import Case
+from matrix.model import Case, SkipCause
+from matrix.plan.decisions import Decision, Skip
 from matrix.results.compare.changes import Difference
 from matrix.results.compare.environment import qemu_differences, run_differences
 from matrix.results.compare.sides import ComparedRun
@@ -19,6 +20,7 @@ DEFAULT = "default"
 """What an axis' value is called where a variant does not give it."""
 
 _Value = str | int | None
+_Pairs = tuple[tuple[str | None, str | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Pairing:
 
     a: ComparedRun
     b: ComparedRun
-    pairs: tuple[tuple[str | None, str | None], ...]
+    pairs: _Pairs
     """Ids in A and B; None where a side does not have the case."""
     environment: tuple[Difference, ...] = ()
     axis: str = ""
@@ -57,7 +59,32 @@ def pair_runs(a: ComparedRun, b: ComparedRun) -> Pairing:
         )
     keys = dict.fromkeys((*ids_a, *ids_b))
     pairs = tuple((ids_a.get(key), ids_b.get(key)) for key in keys)
-    return Pairing(a, b, pairs, run_differences(a, b))
+    return Pairing(a, b, _with_stand_ins(a, b, pairs), run_differences(a, b))
+
+
+def stands_in(decision: Decision) -> bool:
+    """Whether a case stands for all those of a suite that has no build for its architecture."""
+    return isinstance(decision, Skip) and decision.cause is SkipCause.NO_BUILD
+
+
+def _with_stand_ins(a: ComparedRun, b: ComparedRun, pairs: _Pairs) -> _Pairs:
+    """The pairs, with what stands in B for the cases that it has no build for beside those of A."""
+    if not any(map(stands_in, b.decisions)):
+        return pairs
+    stand_ins = {
+        (decision.case.scenario, decision.case.variant): decision.case.id
+        for decision in b.decisions
+        if stands_in(decision)
+    }
+    found: list[tuple[str | None, str | None]] = []
+    for id_a, id_b in pairs:
+        if id_a is None or id_b is not None:
+            found.append((id_a, id_b))
+        else:
+            case = a.decision(id_a).case
+            found.append((id_a, stand_ins.get((case.scenario, case.variant))))
+    taken = {id_b for id_a, id_b in found if id_a is not None}
+    return tuple(pair for pair in found if pair[0] is not None or pair[1] not in taken)
 
 
 def _scenarios(run: ComparedRun) -> tuple[str, ...]:

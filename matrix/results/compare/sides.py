@@ -51,6 +51,10 @@ class ComparedRun(Protocol):
         """The ids of the cases that have none."""
         ...
 
+    def shortfalls(self) -> Sequence[str]:
+        """What had to run and did not, in sentences."""
+        ...
+
     def results(self, case_ids: Iterable[str] | None = None) -> Iterator[CaseResult]:
         """The results of cases, in the order in which they are asked for."""
         ...
@@ -73,6 +77,7 @@ class StoredRun:
         info: RunInfo,
         results: Iterable[tuple[Decision, CaseResult]],
         unfinished: Iterable[str] = (),
+        shortfalls: Iterable[str] = (),
     ) -> None:
         """The side.
 
@@ -81,9 +86,11 @@ class StoredRun:
             info: of the run, as far as it is known; ``started`` empty where it is not.
             results: of the cases, in order.
             unfinished: ids of further cases, which have none.
+            shortfalls: what had to run and did not, in sentences.
         """
         self.run = NamedPlace(Path(name))
         self.info = info
+        self._shortfalls = tuple(shortfalls)
         self._results = {decision.case.id: (decision, result) for decision, result in results}
         self._unfinished = tuple(each for each in unfinished if each not in self._results)
 
@@ -108,6 +115,10 @@ class StoredRun:
     def unfinished(self) -> Sequence[str]:
         """See :class:`ComparedRun`."""
         return self._unfinished
+
+    def shortfalls(self) -> Sequence[str]:
+        """See :class:`ComparedRun`."""
+        return self._shortfalls
 
     def results(self, case_ids: Iterable[str] | None = None) -> Iterator[CaseResult]:
         """See :class:`ComparedRun`."""

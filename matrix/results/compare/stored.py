@@ -17,13 +17,14 @@ from matrix.model import (
     Build,
     Case,
     RunSettings,
+    SkipCause,
     Subtest,
     SubtestVerdict,
     Test,
     Variant,
     Verdict,
 )
-from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.results.compare.sides import StoredRun
 from matrix.results.files import read_bounded, shown
 from matrix.results.fingerprint import RunInfo
@@ -64,6 +65,7 @@ class _Case:
     verdict: Verdict
     reason: str
     seconds: float
+    skip_cause: SkipCause | None = None
     accelerator: str = ""
     subtest_counts: dict[SubtestVerdict, int] = field(default_factory=dict)
     subtests: tuple[Subtest, ...] = ()
@@ -75,6 +77,7 @@ class _Case:
 class _Results:
     cases: tuple[_Case, ...]
     unfinished: tuple[str, ...] = ()
+    shortfalls: tuple[str, ...] = ()
 
 
 def load_results(path: Path) -> StoredRun:
@@ -96,16 +99,23 @@ def load_results(path: Path) -> StoredRun:
         RunInfo(started="", host=Host("", "", 0, 0), tool_version=""),
         map(_result, document.cases),
         document.unfinished,
+        document.shortfalls,
     )
 
 
 def stored_result(
-    case: Case, verdict: Verdict, reason: str, seconds: float, attempts: tuple[Attempt, ...]
+    case: Case,
+    verdict: Verdict,
+    reason: str,
+    seconds: float,
+    attempts: tuple[Attempt, ...],
+    skip_cause: SkipCause | None = None,
 ) -> tuple[Decision, CaseResult]:
     """A case and what it came to, as a :class:`StoredRun` takes it."""
-    result = CaseResult(case, verdict, reason, seconds, attempts)
+    result = CaseResult(case, verdict, reason, seconds, attempts, skip_cause)
     if not attempts:
-        return Skip(case, reason), result
+        broken = verdict is Verdict.ERROR
+        return Broken(case, reason) if broken else Skip(case, reason, skip_cause), result
     return Run(case, Accelerator.AUTO, "", 1, 0), result
 
 
@@ -148,7 +158,9 @@ def _result(document: _Case) -> tuple[Decision, CaseResult]:
     attempts = tuple(
         _attempt(each, document, telling=each is telling) for each in document.attempts
     )
-    return stored_result(case, document.verdict, document.reason, document.seconds, attempts)
+    return stored_result(
+        case, document.verdict, document.reason, document.seconds, attempts, document.skip_cause
+    )
 
 
 def _attempt(attempt: _Attempt, document: _Case, *, telling: bool) -> Attempt:

@@ -20,7 +20,7 @@ class Tally:
     changed: int = 0
     """Of them, how many changed in anything."""
     regressions: int = 0
-    """Of them, how many make ``--fail-on-regression`` exit 1."""
+    """Of them, how many became worse; ``--fail-on-regression`` exits 1 for them."""
     kinds: Counter[ChangeKind] = field(default_factory=Counter)
     """Changes of cases' own verdicts."""
     subtests: Counter[ChangeKind] = field(default_factory=Counter)
@@ -36,6 +36,11 @@ class Tally:
     slower: int = 0
     faster: int = 0
     metrics: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Cases that ran and are skipped for want of something, which are counted apart."""
+        return self.kinds[ChangeKind.LOST_COVERAGE]
 
     def add(self, case: CaseComparison) -> None:
         """Take one case in."""

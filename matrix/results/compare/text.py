@@ -196,9 +196,15 @@ def _sections(gathered: Gathered, width: int) -> Iterator[Line]:
 
 
 def _unfinished(everything: Sequence[Gathered]) -> Iterator[Line]:
-    """Runs that were ended: what they lack is no result."""
+    """Runs that were ended, what they lack is no result; and those that ran too little."""
     records = {id(r): r for each in everything for r in (each.pairing.a, each.pairing.b)}
     for record in records.values():
+        for sentence in record.shortfalls():
+            yield BLANK
+            yield (
+                (printable(str(record.run.given)), Style.PATH),
+                (f" ran too little: {printable(sentence)}", Style.ERROR),
+            )
         count = len(record.unfinished())
         if count:
             yield BLANK

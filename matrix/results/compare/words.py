@@ -32,6 +32,12 @@ KIND_WORDS: dict[ChangeKind, KindWords] = {
         Style.FAIL,
         full=True,
     ),
+    ChangeKind.LOST_COVERAGE: KindWords(
+        "no longer run",
+        "no longer run",
+        "No longer run, for want of a QEMU, build or accelerator",
+        Style.FAIL,
+    ),
     ChangeKind.FIX: KindWords("fix", "fixes", "Fixed", Style.PASS, full=True),
     ChangeKind.NEW_SKIP: KindWords("new skip", "new skips", "Newly skipped", Style.SKIP),
     ChangeKind.NO_LONGER_SKIPPED: KindWords(

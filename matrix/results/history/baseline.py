@@ -11,7 +11,15 @@ from sqlalchemy import Connection, Row, select
 from matrix.errors import HostError, UsageError
 from matrix.inventory import Host, KvmProof, KvmState
 from matrix.migrating import MigrationSummary, Statistic
-from matrix.model import Architecture, Attempt, Subtest, SubtestVerdict, Variant, Verdict
+from matrix.model import (
+    Architecture,
+    Attempt,
+    SkipCause,
+    Subtest,
+    SubtestVerdict,
+    Variant,
+    Verdict,
+)
 from matrix.plan.decisions import Decision
 from matrix.results.compare.sides import StoredRun
 from matrix.results.compare.stored import stored_case, stored_result
@@ -157,6 +165,7 @@ def _results(connection: Connection, run: int) -> list[tuple[Decision, CaseResul
             results.c.reason,
             results.c.seconds,
             results.c.suite_revision,
+            results.c.skip_cause,
         )
         .join_from(results, cases, results.c.case == cases.c.id)
         .where(results.c.run == run)
@@ -178,7 +187,8 @@ def _results(connection: Connection, run: int) -> list[tuple[Decision, CaseResul
             revision=row.suite_revision,
         )
         verdict = Verdict(row.verdict)
-        found.append(stored_result(case, verdict, row.reason, row.seconds, made))
+        cause = SkipCause(row.skip_cause) if row.skip_cause else None
+        found.append(stored_result(case, verdict, row.reason, row.seconds, made, cause))
     return found
 
 

@@ -205,7 +205,11 @@ CREATE TABLE hops (
 ) {compact}
 """
 
-_STEPS = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+ALTER TABLE results ADD COLUMN skip_cause TEXT;
+"""
+
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 VERSION = len(_STEPS)
 """Of the schema that this program reads and writes."""

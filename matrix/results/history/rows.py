@@ -130,6 +130,7 @@ def result_rows(record: RunRecord, result: CaseResult) -> Iterator[Rows]:
             "accelerator": storable(result.accelerator),
             "qemu_version": storable(record.info.qemu_version(variant.qemu, variant.arch)),
             "suite_revision": storable(case.build.revision),
+            "skip_cause": result.skip_cause,
         },
     )
     for attempt in result.attempts:

@@ -131,6 +131,8 @@ results = Table(
     Column("accelerator", Text, nullable=False),
     Column("qemu_version", Text, nullable=False),
     Column("suite_revision", Text, nullable=False),
+    # Of a skip; null in runs from before it was kept.
+    Column("skip_cause", Text),
     Index("results_of_case", "case", "run"),
     sqlite_with_rowid=False,
 )

@@ -1,11 +1,12 @@
 """How a hop with a fault is judged, with fake QEMUs that do what real ones rarely do."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from matrix.migrating import Fault, HopOutcome, Migration, MigrationMode, Transport
+from matrix.migrating import Fault, HopOutcome, Migration, MigrationMode, Strategy, Transport
 from matrix.migration.chain import ChainResult
 from matrix.migration.endpoint import Emulator
 from matrix.migration.faults.making import injector_for
@@ -51,6 +52,32 @@ def test_a_hop_that_ends_as_it_must_is_good(chains: Chains, make_fake: MakeFake)
     )
     assert "migrate_cancel in active" in [event.what for event in hop.events]
     assert result.summary.as_expected == 1
+
+
+@pytest.mark.parametrize(("version", "channels"), [([7, 2, 22], 1), ([10, 0, 0], 2)])
+def test_a_source_that_would_hang_has_one_channel_to_lose(
+    chains: Chains, make_fake: MakeFake, version: list[int], channels: int
+) -> None:
+    migration = Migration(
+        mode=MigrationMode.ONCE,
+        strategies=(Strategy.MULTIFD,),
+        transports=(Transport.UNIX,),
+        faults=(Fault.KILL_DESTINATION_IN_ACTIVE,),
+        pace=0.0,
+    )
+    known = {"max-bandwidth": 1 << 27, "downtime-limit": 300, "multifd-channels": 2}
+    replies = {"query-migrate-parameters": known}
+    emulator = make_fake(**RUNS, version=version, replies=replies)
+    limits = Limits(timeout=100, stall=60, start=60)
+    chains.run(Request(migration, emulator, injectors=injector_for), limits, stop_after=1)
+    transcript = (chains.folder / "qmp.jsonl").read_text().splitlines()
+    messages = [json.loads(line).get("message", {}) for line in transcript]
+    asked = [
+        each["arguments"].get("multifd-channels")
+        for each in messages
+        if each.get("execute") == "migrate-set-parameters"
+    ]
+    assert asked == [channels] * 2
 
 
 def test_a_hop_that_is_over_before_the_fault_is_bad(chains: Chains, make_fake: MakeFake) -> None:

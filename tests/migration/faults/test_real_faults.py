@@ -66,6 +66,7 @@ def test_fault(run_fault: RunFault, fault: Fault) -> None:
         (Fault.NO_LISTENER, Strategy.PRECOPY, Transport.UNIX),
         (Fault.CANCEL_IN_SETUP, Strategy.MULTIFD, Transport.UNIX),
         (Fault.CANCEL_IN_ACTIVE, Strategy.POSTCOPY, Transport.FD),
+        (Fault.KILL_DESTINATION_IN_ACTIVE, Strategy.MULTIFD, Transport.UNIX),
         (Fault.DROP_IN_PRECOPY, Strategy.MULTIFD, Transport.TCP),
         (Fault.DROP_IN_PRECOPY, Strategy.MULTIFD, Transport.TLS_X509),
         (Fault.PAUSE_IN_POSTCOPY, Strategy.POSTCOPY_PREEMPT, Transport.UNIX),

@@ -3,7 +3,7 @@ from itertools import product
 
 import pytest
 
-from matrix.model import SubtestVerdict, Verdict
+from matrix.model import SkipCause, SubtestVerdict, Verdict
 from matrix.results.compare.changes import (
     SUBTEST_VERDICTS,
     ChangeKind,
@@ -55,6 +55,14 @@ def test_what_became_of_a_verdict(
     one, other = (Verdict(each) if each else None for each in (before, after))
     assert classify(one, other) is ChangeKind(kind)
     assert is_regression(ChangeKind(kind), one, other) is regression
+
+
+def test_what_ran_and_has_nothing_to_run_on_is_lost_coverage() -> None:
+    lost = {SkipCause.NO_QEMU, SkipCause.NO_BUILD, SkipCause.NO_ACCELERATOR}
+    for before, cause in product(Verdict, (None, *SkipCause)):
+        ran = before not in (Verdict.SKIP, Verdict.ERROR)
+        kind = classify(before, Verdict.SKIP, cause)
+        assert (kind is ChangeKind.LOST_COVERAGE) is (ran and cause in lost)
 
 
 def test_only_what_is_the_same_is_no_change() -> None:

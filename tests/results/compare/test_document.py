@@ -23,7 +23,7 @@ def no_constant(name: str) -> None:
 
 def test_two_runs(told: Pairing) -> None:
     found = document(told)
-    assert set(found) == {"comparisons", "regressions", "thresholds", "rule"}
+    assert set(found) == {"comparisons", "regressions", "lost_coverage", "thresholds", "rule"}
     assert found["regressions"] == 5
     assert found["thresholds"] == {"factor": 1.5, "seconds": 1.0, "metric": 0.2}
     (comparison,) = found["comparisons"]
@@ -51,6 +51,7 @@ def test_a_case(told: Pairing) -> None:
             "qemu_version": "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)",
             "suite_revision": "",
             "artifacts": "cases/kut.timer.aarch64.auto",
+            "skip_cause": None,
         },
         "b": {
             "id": "kut.timer.aarch64.auto",
@@ -61,6 +62,7 @@ def test_a_case(told: Pairing) -> None:
             "qemu_version": "10.0.2",
             "suite_revision": "",
             "artifacts": "cases/kut.timer.aarch64.auto",
+            "skip_cause": None,
         },
         "change": "new-failure",
         "regression": True,

@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from matrix.errors import HostError, UsageError
 from matrix.migrating import MigrationSummary, Statistic
+from matrix.model import SkipCause
 from matrix.results.compare.cases import compare_cases
 from matrix.results.compare.matching import pair_runs
 from matrix.results.compare.measured import Thresholds
@@ -45,6 +46,7 @@ def test_a_run_and_its_record_are_the_same(database: Database, make: Any, night:
             "bad": [bad, make.attempt(seconds=2.0), bad],
             "soak": make.attempt(migration=summary),
             "left": "no such CPU",
+            "refused": make.attempt("skip", "no such device", skip_cause=SkipCause.REFUSED),
             "good": make.attempt(subtests=["PASS: x"] * 300),
         },
         revision="0123456789" * 4,
@@ -57,6 +59,8 @@ def test_a_run_and_its_record_are_the_same(database: Database, make: Any, night:
         assert [case.id for case in cases if case.changed or case.differences] == []
     results = {result.case.test.name: result for result in stored.results()}
     assert results["soak"].attempts[0].migration == summary
+    assert results["refused"].skip_cause is SkipCause.REFUSED
+    assert results["left"].skip_cause is results["good"].skip_cause is None
     assert [each.reason for each in results["bad"].attempts] == ["2 of 4", "", "2 of 4"]
     assert results["bad"].attempts[0].metrics == bad.metrics
 
