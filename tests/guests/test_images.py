@@ -80,7 +80,7 @@ def test_the_tests_are_the_same_everywhere(architecture: str) -> None:
 
 
 def test_every_test_of_the_image_is_in_the_file_and_the_other_way_round() -> None:
-    table = re.findall(r'\{"([\w-]+)", test_\w+\}', (SOURCES / "lib" / "main.c").read_text())
+    table = re.findall(r'\{ "([\w-]+)", test_\w+ \}', (SOURCES / "lib" / "main.c").read_text())
     chosen = {values["test_args"].strip("\"'").split()[0] for values in sections("x86_64").values()}
     assert chosen == set(table)
 
