@@ -243,6 +243,10 @@ class Hop:
     samples: tuple[Sample, ...] = ()
 
 
+FEWEST = 20
+"""Values of which there are percentiles: of fewer p90 would be the greatest or nearly."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statistic:
     """The distribution of one quantity over the hops of a case."""
@@ -252,9 +256,19 @@ class Statistic:
     unit: str
     count: int
     p50: float
-    p90: float
-    p99: float
+    """The median."""
+    p90: float | None
+    p99: float | None
+    """None, whatever is given, of fewer than :data:`FEWEST` values."""
     max: float
+    min: float | None = None
+    """None: whoever counted did not keep it."""
+
+    def __post_init__(self) -> None:
+        """Drop percentiles that mean nothing, also of files of former versions."""
+        if self.count < FEWEST:
+            object.__setattr__(self, "p90", None)
+            object.__setattr__(self, "p99", None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,6 +26,7 @@ ROUNDING = 0.1
 MEGABIT = 1e6 / 8
 
 _HOP = TypeAdapter(Hop)
+Rate = TypeVar("Rate", int, float)
 
 
 def hop_record(
@@ -75,12 +76,19 @@ def hop_record(
         transferred=whole(ram.get("transferred")) if ram else None,
         passes=whole(ram.get("dirty-sync-count")) if ram else None,
         dirty_rate=max((taken.dirty_rate for taken in sampler.samples), default=0)
-        or (whole(ram.get("dirty-pages-rate")) * page if ram else None),
-        throughput=number(ram.get("mbps")) * MEGABIT if ram else None,
+        or measured(whole(ram.get("dirty-pages-rate")) * page),
+        throughput=measured(number(ram.get("mbps")) * MEGABIT),
         throttle=sampler.throttle if sampler.samples else None,
         events=tuple(hop.events),
         samples=tuple(sampler.samples),
     )
+
+
+def measured(rate: Rate) -> Rate | None:
+    """A rate that QEMU tells; None for 0, which it tells until it has measured one: the dirty rate
+    after a second (``migration_update_rates`` in migration/ram.c), the throughput at the end at the
+    latest (``migration_calculate_complete`` in migration/migration.c)."""
+    return rate or None
 
 
 @dataclass(slots=True)

@@ -8,12 +8,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-from matrix.migrating import Hop, HopOutcome, Limits, MigrationSummary, Statistic
+from matrix.migrating import FEWEST, Hop, HopOutcome, Limits, MigrationSummary, Statistic
 
 GROWTH = 1.02
 """Ratio of a bucket's borders: its middle is within 1 % of all that is in it."""
 SMALLEST = 1e-6
 """Smaller values, and 0, count as nothing."""
+EXACT = 100
 BROKEN_KEPT = 20
 """Broken limits that are named; the rest are only counted."""
 
@@ -40,23 +41,32 @@ class Distribution:
 
     def __init__(self) -> None:
         self._buckets: Counter[int] = Counter()
+        self._first: list[float] = []
+        """All of them, as long as they are few: so few are told exactly."""
         self.count = 0
+        self.smallest = math.inf
         self.largest = 0.0
 
     def add(self, value: float) -> None:
         """Take in a value; its sign does not count."""
         value = abs(value)
         self.count += 1
+        self.smallest = min(self.smallest, value)
         self.largest = max(self.largest, value)
+        if self.count <= EXACT:
+            self._first.append(value)
         self._buckets[_bucket(value)] += 1
 
     def percentile(self, percent: float) -> float:
-        """The least value that is not exceeded by ``percent`` % of all, to within 1 %."""
+        """The least value that is not exceeded by ``percent`` % of all, to within 1 %.
+        Exact of up to :data:`EXACT` values."""
         rank = max(1, math.ceil(self.count * percent / 100))
+        if 0 < self.count <= EXACT:
+            return sorted(self._first)[rank - 1]
         for bucket in sorted(self._buckets):
             rank -= self._buckets[bucket]
             if rank <= 0:
-                return min(_middle(bucket), self.largest)
+                return max(self.smallest, min(_middle(bucket), self.largest))
         return 0.0
 
 
@@ -113,7 +123,8 @@ class Statistics:
             values = self._distributions[name]
             if values.count:
                 p50, p90, p99 = (values.percentile(percent) for percent in (50, 90, 99))
-                yield Statistic(name, unit, values.count, p50, p90, p99, values.largest)
+                largest, smallest = values.largest, values.smallest
+                yield Statistic(name, unit, values.count, p50, p90, p99, largest, smallest)
 
     def _check(self, hop: Hop) -> None:
         limits = self._limits
@@ -139,8 +150,10 @@ class Statistics:
             found = downtime.percentile(99)
             if found > limit:
                 worst, number = self._worst["downtime"]
+                # So few have no p99: their greatest stands for it.
+                of = f"p99 {found:.3f} s" if downtime.count >= FEWEST else "p99 of few hops"
                 yield (
-                    f"downtime p99 {found:.3f} s, more than {limit:g} s; "
+                    f"downtime {of}, more than {limit:g} s; "
                     f"worst is hop {number} with {worst:.3f} s"
                 )
         least = self._limits.hops_per_minute

@@ -207,8 +207,9 @@ def _time_line(row: int, hop: Hop) -> dict[str, object]:
             "remaining": [each.remaining for each in samples],
             "transferred": [each.transferred for each in samples],
             "passes": [each.passes for each in samples],
-            "dirty_rate": [each.dirty_rate for each in samples],
-            "throughput": [round(each.throughput) for each in samples],
+            # 0 is what QEMU says before it has measured.
+            "dirty_rate": [each.dirty_rate or None for each in samples],
+            "throughput": [round(each.throughput) or None for each in samples],
             "throttle": [each.throttle for each in samples],
         },
     }

@@ -29,7 +29,7 @@ SHOWN = (
     "throttle",
 )
 """Quantities in the order in which they are shown."""
-_COLUMNS = ("p50", "p90", "p99", "max")
+_COLUMNS = {"min": "min", "p50": "median", "p90": "p90", "p99": "p99", "max": "max"}
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -68,16 +68,15 @@ def hop_lines(cases: Iterable[tuple[str, MigrationSummary]], width: int) -> Iter
 
 def summary_lines(summary: MigrationSummary, width: int) -> Iterator[Line]:
     """One case's hops: how many, how fast, the statistics, and the limits that did not hold."""
-    rate = summary.completed * 60 / summary.seconds if summary.seconds else 0.0
-    told = (
-        f"{summary.hops:,} hops, {summary.completed:,} completed, {rate:.1f} per minute; "
-        f"seed {summary.seed}"
-    )
+    rate = "rate not measured"
+    if summary.seconds:
+        rate = f"{summary.completed * 60 / summary.seconds:.1f} per minute"
+    told = f"{summary.hops:,} hops, {summary.completed:,} completed, {rate}; seed {summary.seed}"
     yield from wrapped(told, width, "    ")
     found = {each.name: each for each in summary.statistics}
     if found:
-        head = "".join(f"{name:>11}" for name in ("count", *_COLUMNS))
-        yield line(f"    {'':16}{head}", Style.FAINT)
+        head = "".join(f"{title:>10}" for title in _COLUMNS.values())
+        yield line(f"    {'':15}{'hops':>9}{head}", Style.FAINT)
     for name in SHOWN:
         if name in found:
             yield _row(found[name])
@@ -115,8 +114,9 @@ def running_summaries(record: RunRecord) -> Iterator[tuple[str, MigrationSummary
 
 def _row(statistic: Statistic) -> Line:
     values = (getattr(statistic, name) for name in _COLUMNS)
-    cells = "".join(f"{quantity(value, statistic.unit):>11}" for value in values)
-    return line(f"    {printable(statistic.name):16}{statistic.count:>11,}{cells}")
+    shown = ("-" if value is None else quantity(value, statistic.unit) for value in values)
+    cells = "".join(f"{text:>10}" for text in shown)
+    return line(f"    {printable(statistic.name):15}{statistic.count:>9,}{cells}")
 
 
 def quantity(value: float, unit: str) -> str:

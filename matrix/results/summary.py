@@ -25,8 +25,9 @@ A case of it has
 ``hops``
     what the live migrations of that attempt came to, or null: ``hops``, ``completed``,
     ``as_expected`` (with a fault, as they had to end), ``bad``, ``seed``, ``seconds``, the
-    ``statistics`` (``name``, ``unit``, ``count``, ``p50``, ``p90``, ``p99``, ``max``), and limits
-    that were ``broken``. Each hop is a line of ``hops.jsonl`` in ``artifacts``.
+    ``statistics`` (``name``, ``unit``, ``count``, ``min``, ``p50``, ``p90``, ``p99``, ``max``;
+    p90 and p99 null of fewer than 20 values), and limits that were ``broken``. Each hop is a line
+    of ``hops.jsonl`` in ``artifacts``.
 ``attempts``
     ``{"number", "verdict", "reason", "seconds", "metrics", "hops", "artifacts", "assists"}`` of
     each attempt.

@@ -5,6 +5,7 @@ loop as hops end. Times are seconds and rates bytes per second, as Prometheus ha
 (https://prometheus.io/docs/practices/naming/).
 """
 
+import math
 import time
 from collections.abc import Iterable
 from typing import Self
@@ -126,10 +127,11 @@ class Metrics(Silent):
         ):
             if seconds is not None:
                 histogram.labels(case_id, strategy).observe(seconds)
-        if hop.dirty_rate is not None:
-            self._dirty_rate.labels(case_id).set(hop.dirty_rate)
-        if hop.throughput is not None:
-            self._throughput.labels(case_id).set(hop.throughput)
+        for gauge, rate in (
+            (self._dirty_rate, hop.dirty_rate),
+            (self._throughput, hop.throughput),
+        ):
+            gauge.labels(case_id).set(math.nan if rate is None else rate)  # NaN: not measured
         self._last.labels(case_id).set(time.time())
 
     def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:  # noqa: ARG002 - as a watcher is told

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from matrix.migrating import FEWEST
 from matrix.patterns import late
 
 Metric = tuple[str, float, str]
@@ -66,8 +67,10 @@ def _count(match: re.Match[str]) -> Iterator[Metric]:
 
 
 def _series(match: re.Match[str]) -> Iterator[Metric]:
+    few = match[3] is not None and int(match[3]) < FEWEST
     for label, value, unit in _SERIES_ITEM.findall(match[2]):
-        yield f"{match[1]}: {label}", float(value), unit
+        if not (few and label.startswith("p")):
+            yield f"{match[1]}: {label}", float(value), unit
     if match[3]:
         yield f"{match[1]}: samples", float(match[3]), ""
 

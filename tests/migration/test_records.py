@@ -8,7 +8,14 @@ import pytest
 
 from matrix.migrating import Hop, HopEvent, HopOutcome, Limits, Migration, Sample, Strategy
 from matrix.migration.live import HopEnd
-from matrix.migration.records import HOPS_FILE, Records, _downtime, read_hops, write_summary
+from matrix.migration.records import (
+    HOPS_FILE,
+    Records,
+    _downtime,
+    measured,
+    read_hops,
+    write_summary,
+)
 
 HOP = Hop(
     number=1,
@@ -72,6 +79,10 @@ def test_a_line_that_is_cut_short_and_one_that_is_none(tmp_path: Path) -> None:
         file.write(b"\n")
     with pytest.raises(ValueError, match=r"hops.jsonl:2: no record of a hop"):
         list(read_hops(path))
+
+
+def test_a_rate_of_zero_was_not_measured() -> None:
+    assert (measured(0), measured(0.0), measured(7)) == (None, None, 7)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.migrating import Fault, Hop, HopOutcome, Limits, Strategy
+from matrix.migrating import FEWEST, Fault, Hop, HopOutcome, Limits, Strategy
 from matrix.migration.statistics import Distribution, Statistics
 
 
@@ -36,6 +36,29 @@ def test_the_order_makes_no_difference_and_memory_is_bounded() -> None:
         other.add(value)
     assert one.percentile(99) == other.percentile(99)
     assert len(one._buckets) < 1000
+
+
+@given(st.lists(st.floats(0, 1e3), min_size=1, max_size=60))
+def test_few_have_no_percentiles_and_the_rest_is_in_order(values: list[float]) -> None:
+    statistics = Statistics(Limits())
+    for number, value in enumerate(values, 1):
+        statistics.add(hop(number, downtime=value))
+    found = {each.name: each for each in statistics.summary(1, 1.0).statistics}["downtime"]
+    assert (found.count, found.min, found.max) == (len(values), min(values), max(values))
+    assert found.p50 == sorted(values)[(len(values) - 1) // 2]
+    if len(values) < FEWEST:
+        assert (found.p90, found.p99) == (None, None)
+    else:
+        assert found.p90 is not None
+        assert found.p99 is not None
+        assert found.p50 <= found.p90 <= found.p99 <= found.max
+
+
+def test_the_median_of_equal_values_is_their_maximum() -> None:
+    distribution = Distribution()
+    for _ in range(5_000):
+        distribution.add(0.123456)
+    assert distribution.percentile(50) == distribution.percentile(99) == 0.123456
 
 
 def test_nothing_but_zeros() -> None:
@@ -74,7 +97,7 @@ def test_a_summary() -> None:
         (
             Limits(downtime_p99=0.1),
             {"downtime": 0.4},
-            "downtime p99 0.398 s, more than 0.1 s; worst is hop 1 with 0.400 s",
+            "downtime p99 of few hops, more than 0.1 s; worst is hop 1 with 0.400 s",
         ),
         (Limits(hops_per_minute=20), {}, "6.0 hops per minute, less than 20"),
     ],

@@ -16,7 +16,7 @@ SUMMARY = MigrationSummary(
     seed=7,
     seconds=1800.0,
     statistics=(
-        Statistic("downtime", "s", 1190, 0.0031, 0.0042, 0.012, 0.25),
+        Statistic("downtime", "s", 1190, 0.0031, 0.0042, 0.012, 0.25, 0.002),
         Statistic("throughput", "B/s", 1190, 1.25e9, 2e9, 2e9, 2e9),
     ),
 )
@@ -25,14 +25,24 @@ TOLD = """
 Migration: 1,200 hops of 1 guest: 1,190 completed, 10 with a fault as they had to, none bad
   soak.x
     1,200 hops, 1,190 completed, 39.7 per minute; seed 7
-                          count        p50        p90        p99        max
-    downtime              1,190     3.1 ms     4.2 ms    12.0 ms   250.0 ms
-    throughput            1,190   1.2 GB/s   2.0 GB/s   2.0 GB/s   2.0 GB/s
+                        hops       min    median       p90       p99       max
+    downtime           1,190    2.0 ms    3.1 ms    4.2 ms   12.0 ms  250.0 ms
+    throughput         1,190         -  1.2 GB/s  2.0 GB/s  2.0 GB/s  2.0 GB/s
 """
 
 
 def test_a_soak() -> None:
     assert plain(hop_lines([("soak.x", SUMMARY)], 100)) == TOLD
+
+
+def test_of_few_hops_no_percentiles_are_told_nor_a_rate_that_was_not_measured() -> None:
+    few = MigrationSummary(
+        3, 3, 0, 0, 7, 0.0, (Statistic("stop-to-resume", "s", 19, 0.2, 0.3, 0.4, 0.5, 0.1),)
+    )
+    told, _, row = plain(summary_lines(few, 80)).splitlines()
+    assert told.split(", ", 2)[2] == "rate not measured; seed 7"
+    assert " ".join(row.split()) == "stop-to-resume 19 100.0 ms 200.0 ms - - 500.0 ms"
+    assert len(row) <= 80
 
 
 def test_broken_limits_are_named() -> None:

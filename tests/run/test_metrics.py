@@ -1,6 +1,8 @@
 """Tests of what Prometheus is told."""
 
+import math
 import urllib.request
+from dataclasses import replace
 
 import pytest
 
@@ -74,6 +76,15 @@ def test_a_bad_hop_is_counted_by_its_kind() -> None:
         found = scrape(metrics)
     labels = 'case="soak.x",fault="",outcome="lost",strategy="postcopy"'
     assert found[f"matrix_hops_bad_total{{{labels}}}"] == 1
+
+
+def test_a_rate_that_was_not_measured_is_no_number() -> None:
+    with Metrics(":0") as metrics:
+        metrics.hopped("soak.x", HOP)
+        metrics.hopped("soak.x", replace(HOP, dirty_rate=None, throughput=None))
+        found = scrape(metrics)
+    assert math.isnan(found['matrix_guest_dirty_bytes_per_second{case="soak.x"}'])
+    assert math.isnan(found['matrix_hop_throughput_bytes_per_second{case="soak.x"}'])
 
 
 def test_an_address_that_is_taken() -> None:

@@ -13,9 +13,16 @@ from matrix.suites.measurements import Metric, measurements
             [
                 ("timer: latency: min", 1200.0, "ns"),
                 ("timer: latency: median", 150.0, "ns"),
-                ("timer: latency: p99", 9000.0, "ns"),
                 ("timer: latency: max", 2000.0, "ns"),
                 ("timer: latency: samples", 6.0, ""),
+            ],
+        ),
+        (
+            "INFO: timer: latency: min 1200 ns, p99 9000 ns, samples 20",
+            [
+                ("timer: latency: min", 1200.0, "ns"),
+                ("timer: latency: p99", 9000.0, "ns"),
+                ("timer: latency: samples", 20.0, ""),
             ],
         ),
         (

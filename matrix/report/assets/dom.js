@@ -76,6 +76,10 @@ function seconds(value) {
   return `${Math.floor(value / 3600)} h ${Math.round((value % 3600) / 60)} min`;
 }
 
+function rate(value) {
+  return value === null || value === undefined ? "not measured" : `${bytes(value)}/s`;
+}
+
 function bytes(value) {
   if (value === null || value === undefined) return "–";
   for (const [unit, size] of [["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]]) {

@@ -20,9 +20,9 @@ function hopLine(hop) {
     drawn ? chart({ ...shared, label: "Memory", yFormat: bytes, binary: true, height: 230,
       series: [{ name: "remaining", values: samples.remaining, line: true }, { name: "transferred", values: samples.transferred, line: true }],
       describe: (place) => `${seconds(samples.at[place])}: ${samples.status[place]}, ${bytes(samples.remaining[place])} remaining, ${bytes(samples.transferred[place])} sent, pass ${samples.passes[place]}` }) : null,
-    drawn ? chart({ ...shared, label: "Rates", yFormat: (value) => `${bytes(value)}/s`, binary: true, height: 190,
+    drawn && [...samples.throughput, ...samples.dirty_rate].some((value) => value !== null) ? chart({ ...shared, label: "Rates", yFormat: (value) => `${bytes(value)}/s`, binary: true, height: 190,
       series: [{ name: "throughput", values: samples.throughput, line: true }, { name: "dirtied", values: samples.dirty_rate, line: true }],
-      describe: (place) => `${seconds(samples.at[place])}: ${bytes(samples.throughput[place])}/s sent, ${bytes(samples.dirty_rate[place])}/s dirtied, throttled by ${samples.throttle[place]} %` }) : null,
+      describe: (place) => `${seconds(samples.at[place])}: throughput ${rate(samples.throughput[place])}, dirtied ${rate(samples.dirty_rate[place])}, throttled by ${samples.throttle[place]} %` }) : null,
     hop.events.length ? el("details", { open: true }, el("summary", {}, el("b", {}, plural(hop.events.length, "event"))),
       table([["at", "number"], ["side", ""], ["what", "mono"]], hop.events.map(([at, side, what]) => [seconds(at), side, what]))) : null);
 }

@@ -48,8 +48,8 @@ function statistics(hops) {
   const broken = summary.broken.length
     ? el("div", {}, el("p", {}, badge("fail"), " Limits that did not hold:"), el("ul", {}, summary.broken.map((words) => el("li", {}, words)))) : null;
   if (!summary.statistics.length) return broken;
-  return el("div", {}, broken, table([["quantity", ""], ["hops", "number"], ["median", "number"], ["p90", "number"], ["p99", "number"], ["max", "number"]],
-    summary.statistics.map(({ name, unit, count, p50, p90, p99, max }) => [name, count.toLocaleString("en"), ...[p50, p90, p99, max].map((value) => quantity(value, unit))])));
+  return el("div", {}, broken, table([["quantity", ""], ["hops", "number"], ["min", "number"], ["median", "number"], ["p90", "number"], ["p99", "number"], ["max", "number"]],
+    summary.statistics.map(({ name, unit, count, min, p50, p90, p99, max }) => [name, count.toLocaleString("en"), ...[min, p50, p90, p99, max].map((value) => quantity(value, unit))])));
 }
 
 function hopCharts(hops, pick) {

@@ -12,7 +12,7 @@ difference, relative to the smaller of both values, exceeded, and the unit must 
 rule gives the same whichever side is A.
 
 Live migration's distributions are metrics too: ``downtime p50``, ``p90`` and ``p99``, each only
-over so many hops that it is not the greatest of them (10 and 100), and the completed hops per
+over so many hops that it says something (20 and 100), and the completed hops per
 minute. Their greatest values are no metrics: one hop decides them.
 """
 
@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from matrix.migrating import FEWEST
 from matrix.model import Attempt, Verdict
 from matrix.results.compare.changes import MeasuredChange, Sample
 from matrix.results.outcome import CaseResult
@@ -28,7 +29,7 @@ from matrix.results.outcome import CaseResult
 COMPLETED = (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.XPASS)
 """Verdicts of attempts whose times and metrics mean something."""
 
-QUANTILES = {"p50": 2, "p90": 10, "p99": 100}
+QUANTILES = {"p50": 2, "p90": FEWEST, "p99": 100}
 """Of a migration's distributions, and how many hops each takes at least."""
 
 SPREADS = 3
@@ -134,7 +135,8 @@ def _of_migration(attempt: Attempt) -> Iterator[tuple[str, float, str]]:
         return
     for statistic in summary.statistics:
         for quantile, least in QUANTILES.items():
-            if statistic.count >= least:
-                yield f"{statistic.name} {quantile}", getattr(statistic, quantile), statistic.unit
+            value: float | None = getattr(statistic, quantile)
+            if statistic.count >= least and value is not None:
+                yield f"{statistic.name} {quantile}", value, statistic.unit
     if summary.seconds > 0:
         yield "hops per minute", 60 * summary.completed / summary.seconds, ""

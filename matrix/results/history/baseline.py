@@ -249,7 +249,7 @@ def _migrations(connection: Connection, run: int) -> dict[_Key, MigrationSummary
     table = schema.statistics
     statistics: dict[_Key, list[Statistic]] = {}
     for row in connection.execute(select(table).where(table.c.run == run)).mappings():
-        values = {each.name: row[each.name] for each in fields(Statistic)}
+        values = {each.name: row[each.name] for each in fields(Statistic) if each.name in row}
         statistics.setdefault((row["case"], row["attempt"]), []).append(Statistic(**values))
     table = schema.migrations
     return {

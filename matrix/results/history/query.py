@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from matrix.errors import HostError
+from matrix.migrating import FEWEST
 from matrix.model import Verdict
 from matrix.results.history import schema
 from matrix.results.history.past import (
@@ -235,6 +236,8 @@ def _metrics(
         add(row, (*names[row.metric], row.ordinal), row.value)
     for row in _of_runs(connection, schema.statistics, runs, wanted):
         for quantile in STATISTICS:
+            if quantile == "p99" and row._mapping["count"] < FEWEST:  # noqa: SLF001 - public, so named
+                continue
             add(row, (f"{row.name} {quantile}", row.unit, 1), getattr(row, quantile))
     return {
         case_id: {

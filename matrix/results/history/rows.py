@@ -207,7 +207,13 @@ def _migration_row(summary: MigrationSummary) -> Row:
 def _statistic_rows(summary: MigrationSummary) -> Iterator[Row]:
     for statistic in {storable(each.name): each for each in summary.statistics}.values():
         row: Row = asdict(statistic)
-        numbers = (statistic.p50, statistic.p90, statistic.p99, statistic.max)
+        del row["min"]
+        # The columns take no null: the greatest stands for a percentile of too few, unread.
+        p90, p99 = (
+            statistic.max if each is None else each for each in (statistic.p90, statistic.p99)
+        )
+        row |= {"p90": p90, "p99": p99}
+        numbers = (statistic.p50, p90, p99, statistic.max)
         if all(map(math.isfinite, numbers)):
             yield {**row, "name": storable(statistic.name), "unit": storable(statistic.unit)}
 

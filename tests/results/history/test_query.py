@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from matrix.errors import HostError
+from matrix.migrating import MigrationSummary, Statistic
 from matrix.results.history import query, schema
 from matrix.results.history.past import History
 from matrix.results.history.place import Database
@@ -37,6 +38,18 @@ def week(database: Database, make: Any, night: Any) -> Database:
 def ask(database: Database, *arguments: Any, **options: Any) -> History:
     with opened(database) as connection:
         return read_history(connection, *arguments, **options)
+
+
+@pytest.mark.parametrize(("hops", "told"), [(19, ["max", "p50"]), (20, ["max", "p50", "p99"])])
+def test_of_few_hops_there_is_no_percentile(
+    database: Database, make: Any, night: Any, hops: int, told: list[str]
+) -> None:
+    statistic = Statistic("downtime", "s", hops, 0.1, 0.2, 0.3, 0.4)
+    summary = MigrationSummary(hops, hops, 0, 0, 7, 60.0, (statistic,))
+    record_run(database, night({"soak": make.attempt(migration=summary)}))
+    (case,) = ask(database, "smoke.soak.x86_64.auto").cases
+    names = [name for name, *_ in case.metrics or {} if name.startswith("downtime")]
+    assert names == [f"downtime {each}" for each in told]
 
 
 def test_one_case(week: Database) -> None:

@@ -189,7 +189,7 @@ def test_hops_and_their_statistics(database: Database, make: Any, night: Any) ->
     assert (migration["hops"], migration["seed"]) == (2, str(2**80))
     assert migration["broken"] == '["downtime p99"]'
     (statistic,) = read(database, schema.statistics)
-    assert (statistic["name"], statistic["p99"]) == ("downtime", 0.3)
+    assert (statistic["name"], statistic["p50"], statistic["max"]) == ("downtime", 0.1, 0.4)
     first, second = sorted(read(database, schema.hops), key=lambda row: row["number"])
     assert (first["strategy"], first["good"], first["downtime"]) == ("precopy", True, 0.001)
     assert (second["outcome"], second["reason"], second["transferred"]) == ("lost", "gone", None)
