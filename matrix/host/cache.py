@@ -18,9 +18,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import platformdirs
-
 from matrix import __version__
+from matrix.places import cache_folder, expanded
 
 FORMAT = 3
 """Counted up whenever what is stored changes its meaning."""
@@ -35,7 +34,7 @@ log = logging.getLogger(__name__)
 def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:
     """Where answers are kept: below ``$MATRIX_CACHE``, else below the user's cache folder."""
     named = environment.get(ENVIRONMENT_VARIABLE, "")
-    base = Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("matrix"))
+    base = expanded(named) if named else cache_folder()
     return base / "inventory"
 
 

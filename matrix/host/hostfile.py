@@ -9,17 +9,19 @@ Folders are relative to the file's own. The file is the one that ``--host`` name
 ``$MATRIX_HOST``, else ``host.yaml`` in the user's configuration folder if it is there.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from matrix.errors import UsageError
 from matrix.model import Architecture
+from matrix.places import config_folder
 
 ENVIRONMENT_VARIABLE = "MATRIX_HOST"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,15 @@ def load_host_file(
     named = environment.get(ENVIRONMENT_VARIABLE, "")
     if named:
         return _load(Path(named), f"${ENVIRONMENT_VARIABLE}={named}")
-    usual = Path(platformdirs.user_config_dir("matrix")) / "host.yaml"
-    return _load(usual, str(usual)) if usual.exists() else HostFile()
+    usual = config_folder() / "host.yaml"
+    try:
+        usual.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return HostFile()
+    except OSError as error:  # another user's HOME
+        log.warning("%s is not read: %s", usual, error.strerror)
+        return HostFile()
+    return _load(usual, str(usual))
 
 
 def _load(path: Path, origin: str) -> HostFile:

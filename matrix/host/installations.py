@@ -9,6 +9,7 @@ from matrix.errors import UsageError
 from matrix.host.folders import EMULATORS, SYSTEM, check_name, emulator_directory
 from matrix.host.hostfile import HostFile
 from matrix.model import Architecture
+from matrix.places import expanded
 from matrix.scenario.wording import Refused
 
 REDHAT_EMULATOR = Path("/usr/libexec/qemu-kvm")
@@ -86,7 +87,7 @@ def _parse(option: str) -> tuple[str, Path]:
             f"--qemu 10.0=/opt/qemu-10.0, where the folder or its bin/ holds {EMULATORS}"
         )
     try:
-        return check_name(name), emulator_directory(Path(directory).expanduser().absolute())
+        return check_name(name), emulator_directory(expanded(directory).absolute())
     except Refused as refused:
         raise UsageError(f"--qemu {option}: {refused}") from None
     except RuntimeError:  # ~USER where there is no such user

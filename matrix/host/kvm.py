@@ -36,6 +36,8 @@ GUESTS: dict[str, tuple[Architecture, ...]] = {
 }
 """Guest architectures that KVM of a kernel of that ``uname -m`` can run."""
 
+ALL_GROUPS = 2**32 - 1
+"""How many a namespace maps that is no user namespace of its own."""
 Opener = Callable[[Path], int]
 """Opens the device for reading and writing; returns a descriptor or raises OSError."""
 
@@ -126,7 +128,7 @@ def _why_not_opened(root: Path, path: Path, cpu: str, error: OSError) -> str:
         what = "no /dev/kvm" if error.errno == errno.ENOENT else "/dev/kvm has no driver behind it"
         return f"{what}: {_why_no_device(root, cpu)}"
     if error.errno == errno.EACCES:
-        return f"no permission to open /dev/kvm: {_who_may(path)}"
+        return f"no permission to open /dev/kvm: {_who_may(root, path)}"
     if error.errno == errno.EPERM:
         return "no permission to open /dev/kvm: the container's device rules deny it"
     if error.errno == errno.EBUSY:
@@ -151,13 +153,30 @@ def _why_no_device(root: Path, cpu: str) -> str:
     return "the kernel offers no KVM here"
 
 
-def _who_may(path: Path) -> str:
+def _who_may(root: Path, path: Path) -> str:
     try:
         status = path.stat()
     except OSError as error:
         return os.strerror(error.errno or 0)
+    if _unmapped(root, status.st_gid):
+        return (
+            "its group is not mapped in this user namespace; keep the groups that you have outside "
+            "(podman run --group-add keep-groups), or run outside of it"
+        )
     owner, group = _user_name(status.st_uid), _group_name(status.st_gid)
     return who_may_open(status.st_mode, owner, group, _user_name(os.geteuid()))
+
+
+def _unmapped(root: Path, group: int) -> bool:
+    """Whether a group is shown in place of one that this user namespace does not map
+    (user_namespaces(7))."""
+    try:
+        lines = (root / "proc/self/gid_map").read_text().splitlines()
+        overflow = int((root / "proc/sys/kernel/overflowgid").read_text())
+    except (OSError, ValueError):
+        return False
+    mapped = sum(int(line.split()[2]) for line in lines)
+    return group == overflow and mapped < ALL_GROUPS
 
 
 def who_may_open(mode: int, owner: str, group: str, user: str) -> str:

@@ -15,6 +15,7 @@ from matrix.host.inventory import take_inventory, unheard
 from matrix.host.wanted import files_wanted_by, wanted_by
 from matrix.inventory import Inventory
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case
+from matrix.places import expanded
 from matrix.plan.decisions import Decision
 from matrix.plan.planner import plan
 from matrix.plan.vocabulary import wrong_values
@@ -171,7 +172,7 @@ def _build_directory(option: str, directory: str) -> Path:
     from matrix.scenario.wording import Refused
 
     try:
-        return build_directory(Path(directory).expanduser())
+        return build_directory(expanded(directory))
     except Refused as refused:
         raise UsageError(f"--build {option}: {refused}") from None
     except RuntimeError:  # ~USER where there is no such user

@@ -6,6 +6,7 @@ from pathlib import Path
 import matrix.guests
 from matrix.errors import Place, Problem, SuiteError
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Endian
+from matrix.places import expanded
 from matrix.suites.config import CONFIG_NAME, Config, parse_config
 from matrix.suites.files import is_directory, is_file, read_text
 
@@ -108,7 +109,7 @@ def unittests_file(build: Build, config: Config) -> Path:
 
 def _absolute(directory: Path) -> Path:
     try:
-        return directory.expanduser().absolute()
+        return expanded(directory).absolute()
     except RuntimeError as error:  # no such user in ~user
         problem = Problem(Place(str(directory)), str(error).rstrip("."))
         raise SuiteError([problem]) from error

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from matrix.errors import Place, Problem, SuiteError
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Endian
+from matrix.places import expanded
 from matrix.suites.build import TARGETS, default_cpu
 from matrix.suites.cfg import Entry, Section, is_name
 from matrix.suites.config import CONFIG_NAME, Config
@@ -119,7 +120,7 @@ def read_standalone(directory: Path, architecture: Architecture | None, unpacked
     Raises:
         SuiteError: no script is one of that architecture, or none can be read.
     """
-    directory = directory.expanduser().absolute()
+    directory = expanded(directory).absolute()
     found: set[str] = set()
     problems: list[Problem] = []
     for path in _scripts(directory):

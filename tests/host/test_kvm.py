@@ -92,6 +92,19 @@ def test_why_it_does_not_open(tree: Path, number: int, message: str) -> None:
     assert read_device(tree, opener=refusing(number)).problem == message
 
 
+def test_a_group_that_the_user_namespace_does_not_map(tree: Path) -> None:
+    """Nobody can join the group that stands for it."""
+    for name, text in {
+        "proc/self/gid_map": "         0       1000          1\n",
+        "proc/sys/kernel/overflowgid": str((tree / "dev/kvm").stat().st_gid),
+    }.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+    problem = read_device(tree, opener=refusing(errno.EACCES)).problem
+    assert "its group is not mapped in this user namespace; keep the groups" in problem
+    assert "usermod" not in problem
+
+
 @pytest.mark.parametrize(
     ("mode", "group", "words"),
     [

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from matrix.errors import UsageError
+from matrix.places import expanded, state_folder
 from matrix.results.files import shown
 from matrix.results.printable import printable
 
@@ -43,7 +42,7 @@ class Database:
 def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
     """Where state is kept between runs: ``$MATRIX_STATE`` or the platform's place for it."""
     named = environment.get(STATE_VARIABLE)
-    return Path(named) if named else Path(platformdirs.user_state_dir("matrix"))
+    return Path(named) if named else state_folder()
 
 
 def chosen_database(
@@ -75,7 +74,7 @@ def database_named(text: str) -> Database:
     """
     found = _SCHEME.match(text)
     if found is None:
-        return Database(Path(text).expanduser())
+        return Database(expanded(text))
     kind = found[1].partition("+")[0]
     if kind == "sqlite":
         path = text[found.end() :].partition("?")[0]
@@ -84,7 +83,7 @@ def database_named(text: str) -> Database:
                 f"database {printable(text)}: which file? Write sqlite:///FILE for one in this "
                 "directory, sqlite:////DIRECTORY/FILE for any other, or only its path"
             )
-        return Database(Path(path[1:]).expanduser())
+        return Database(expanded(path[1:]))
     if kind in ("postgresql", "postgres"):
         return Database(None, text)
     raise UsageError(

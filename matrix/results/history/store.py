@@ -53,8 +53,11 @@ def opened(
         UsageError: the URL is wrong, its driver is not installed, or there is nothing to read yet.
         HostError: it is damaged, locked, full, unreachable, or of a newer version.
     """
-    if not write and database.path is not None and not database.path.exists():
-        raise _nothing_yet(database)
+    if not write and database.path is not None:
+        with host_errors("read", database.path):
+            there = database.path.exists()
+        if not there:
+            raise _nothing_yet(database)
     try:
         if database.path is not None and write:
             with host_errors("create", database.path.parent):
