@@ -1,5 +1,6 @@
 """``matrix soak`` on real QEMU: hops that go on after a kill, a seed that repeats them, metrics."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,16 @@ def matrix(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@contextlib.contextmanager
+def started(words: list[str], **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    """A soak that does not outlive a test that fails, nor is waited for then."""
+    with subprocess.Popen(words, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def hops(run: Path) -> list[dict[str, Any]]:
     (path,) = run.glob("cases/soak.ram-integrity.aarch64.tcg/hops.jsonl")
     return [json.loads(line) for line in path.read_text().splitlines()]
@@ -67,7 +79,7 @@ def test_a_seed_repeats_the_hops(place: Path) -> None:
 
 def test_a_killed_soak_goes_on_counting(place: Path) -> None:
     words = arguments("soak", "soak.yaml", "--hops", "12", "-o", "run", "--metrics", "127.0.0.1:0")
-    with subprocess.Popen(words, cwd=place, stdout=subprocess.PIPE) as process:
+    with started(words, cwd=place, stdout=subprocess.PIPE) as process:
         path = place / "run/cases/soak.ram-integrity.aarch64.tcg/hops.jsonl"
         deadline = time.monotonic() + 300
         while not path.exists() or path.read_bytes().count(b"\n") < 4:
@@ -91,7 +103,7 @@ def test_metrics_are_served_meanwhile(place: Path) -> None:
     words = arguments("soak", "soak.yaml", "--duration", "1h", "-o", "run")
     port = 20_000 + os.getpid() % 12_000  # below those that the kernel hands out
     words += ["--metrics", f"127.0.0.1:{port}"]
-    with subprocess.Popen(words, cwd=place, stdout=subprocess.DEVNULL) as process:
+    with started(words, cwd=place, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 300
         found = ""
         while "matrix_hops_total{" not in found:
