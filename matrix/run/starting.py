@@ -36,18 +36,20 @@ class Starting:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def why_never(self, decision: Run) -> str:
-        """Why the emulator of ``decision`` starts no guest at all, in its own words; empty where
-        it does, or nobody can tell."""
-        variant, accelerator = decision.case.variant, decision.accelerator
-        emulator = emulator_architecture(variant.arch, accelerator, self.inventory)
-        binary = self.inventory.binary(variant.qemu, emulator)
-        if binary is None:
-            return ""
-        key = (variant.qemu, variant.arch, accelerator)
+        """Why an emulator of ``decision`` starts no guest at all, in its own words; empty where all
+        do, those it is migrated to among them, or nobody can tell."""
+        case, accelerator = decision.case, decision.accelerator
+        arch = case.variant.arch
+        emulator = emulator_architecture(arch, accelerator, self.inventory)
+        destinations = case.migration.destinations if case.migration else ()
         async with self._lock:
-            if key not in self._found:
-                self._found[key] = await _why_never(binary, variant.arch, accelerator)
-            return self._found[key]
+            for qemu in dict.fromkeys((case.variant.qemu, *destinations)):
+                binary, key = self.inventory.binary(qemu, emulator), (qemu, arch, accelerator)
+                if binary is not None and key not in self._found:
+                    self._found[key] = await _why_never(binary, arch, accelerator)
+                if why := self._found.get(key, ""):
+                    return why
+        return ""
 
 
 async def _why_never(binary: Binary, architecture: Architecture, accelerator: Accelerator) -> str:
@@ -59,7 +61,8 @@ async def _why_never(binary: Binary, architecture: Architecture, accelerator: Ac
     variant = Variant(architecture, accelerator, qemu=binary.qemu)
     case = Case("start", "start", "builtin", test, variant, build)
     machine = machine_of(case).partition(",")[0] or FAMILIES[architecture].default
-    if binary.machines and binary.machine(machine) is None:
+    usual = binary.machine(machine) if machine else any(m.is_default for m in binary.machines)
+    if binary.machines and not usual:
         return ""  # built for other machines
     try:
         async with bare_qemu(launch_for(case, binary, accelerator).argv, TIMEOUT):
