@@ -296,8 +296,9 @@ class _Builds:
                     why = f"no build for {architecture.value}; {HOW_TO_BUILD}"
                     return SuiteTests(Build(architecture, "", ""), unavailable=why)
                 if not path.exists():
-                    where = Build(architecture, str(path), str(path))
-                    return SuiteTests(where, unavailable=f"no build at {path}")
+                    shown = scenario.suite.written if "${" in scenario.suite.written else str(path)
+                    where = Build(architecture, shown, shown)
+                    return SuiteTests(where, unavailable=f"no build at {shown}")
                 build = _read_build(path, architecture)
             build = replace(build, max_smp=max_smp)
             return SuiteTests(build, read_tests(build, max_smp=max_smp, on_warning=self._warn))

@@ -34,13 +34,19 @@ def read_given(path: Path) -> GivenFile:
     return GivenFile(path, data, path.parent if regular else Path(), regular)
 
 
-def read_named(path: Path) -> bytes:
+def read_named(path: Path, directory: Path) -> bytes:
     """Read a file that a scenario names: a regular one, as a pipe may never have an end.
 
+    Args:
+        path: of the file.
+        directory: the scenario's, out of which no symbolic link may lead.
+
     Raises:
-        OSError: it cannot be read, or is not a regular file.
+        OSError: it cannot be read, is not a regular file, or is outside.
         ValueError: the name has a NUL.
     """
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise OSError("it is a link that leads out of the scenario's folder")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -5,6 +5,7 @@ values are those of the format (:mod:`.schema`), and together they mean somethin
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,9 @@ BUILTIN = "builtin"
 """The ``build`` that stands for the embedded guests."""
 
 _RELATIVE = "give a path relative to this file"
+_OUTSIDE = "such a build is named with --build, in the host file, or by a ${VARIABLE} that you set"
+_EXPECTATIONS = re.compile(rb"""^[\s{]*["']?expect["']?\s*:""", re.MULTILINE)
+"""What a file of known failures has, and files of another kind have not."""
 
 
 def load_scenario(path: Path, variables: Mapping[str, str]) -> Scenario:
@@ -44,12 +48,10 @@ def with_known(scenario: Scenario, files: Iterable[Path]) -> Scenario:
     Raises:
         ScenarioError: one cannot be read, or anything in one is wrong; has every problem.
     """
-    from matrix.scenario.expectations import read_expectations
-
     known = list(scenario.known)
     problems: list[Problem] = []
     for path in files:
-        more, found = read_expectations(_given(path).data, str(path))
+        more, found = _expectations(_given(path).data, path)
         known += more
         problems += found
     if problems:
@@ -137,6 +139,7 @@ def _suite(
     shape: _Shape, directory: Path, variables: Mapping[str, str], problems: list[Problem]
 ) -> SuiteSelection | None:
     build = _build(shape.root, directory, variables, problems)
+    node = node_at(shape.root, ("suite", "build"))
     section = shape.section("suite", schema.SuiteSection)
     if section is None:
         return None
@@ -147,6 +150,7 @@ def _suite(
         groups=tuple(section.groups or ()),
         exclude=tuple(section.exclude or ()),
         max_smp=section.max_smp,
+        written=node.text if isinstance(node, Scalar) else "",
     )
 
 
@@ -161,6 +165,10 @@ def _build(
     refusals = list(template.refusals(node.text, variables))
     if node.text.startswith("~/"):
         refusals.append(Refused("'~' is not filled in", "write ${HOME}"))
+    if template.leaves_tree(node.text):
+        refusals.append(
+            Refused(f"{quoted(node.text)} leads out of the scenario's folder", _OUTSIDE)
+        )
     if refusals:
         problems += [
             Problem(node.place, f"build: {refused.message}", refused.allowed)
@@ -190,6 +198,9 @@ def _expect(shape: _Shape, problems: list[Problem]) -> list[Scalar]:
         if "${" in item.text or item.text.startswith("~/"):
             message = f"expect: {quoted(item.text)}: neither variables nor '~' are filled in here"
             problems.append(Problem(item.place, message, _RELATIVE))
+        elif template.leaves_tree(item.text):
+            message = f"expect: {quoted(item.text)} leads out of the scenario's folder"
+            problems.append(Problem(item.place, message, _RELATIVE))
         else:
             files.append(item)
     return files
@@ -197,22 +208,28 @@ def _expect(shape: _Shape, problems: list[Problem]) -> list[Scalar]:
 
 def _known(files: list[Scalar], directory: Path, problems: list[Problem]) -> Iterator[KnownFailure]:
     """What the files of known failures hold."""
-    if not files:
-        return  # and need not load how they are read
-    from matrix.scenario.expectations import read_expectations
-
     for file in files:
         path = directory / file.text
         try:
-            data = read_named(path)
+            data = read_named(path, directory)
         except (OSError, ValueError) as error:
             why = unreadable(path, error).problems[0].message
             message = f"expect: {quoted(file.text)} {why}"
             problems.append(Problem(file.place, message, _RELATIVE))
             continue
-        known, found = read_expectations(data, str(path))
+        known, found = _expectations(data, path)
         problems += found
         yield from known
+
+
+def _expectations(data: bytes, path: Path) -> tuple[tuple[KnownFailure, ...], tuple[Problem, ...]]:
+    """The known failures in ``data``; nothing is quoted of a file that is not one of those."""
+    if data.strip() and not _EXPECTATIONS.search(data):
+        message = "is no file of known failures: it has no key 'expect'"
+        return (), (Problem(Place(str(path)), message, "see docs/expectations.md"),)
+    from matrix.scenario.expectations import read_expectations
+
+    return read_expectations(data, str(path))
 
 
 def _matrix(shape: _Shape, problems: list[Problem]) -> tuple[Matrix | None, Resolution]:

@@ -29,6 +29,8 @@ class SuiteSelection:
     exclude: tuple[str, ...] = ()
     """Patterns of names."""
     max_smp: int | None = None
+    written: str = field(default="", compare=False)
+    """``build`` as the file has it, for messages: what variables stand for is not told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ class SuiteSection(Section):
     build: Text | None = Field(
         None,
         description="'builtin' for the embedded guests, or the path of a build directory or of a "
-        "folder of standalone tests, relative to this file. {arch} and ${VARIABLE} are filled in. "
-        "Left out, it is the host's: "
+        "folder of standalone tests, in this file's folder or below; {arch} and ${VARIABLE} are "
+        "filled in. Left out, it is the host's: "
         "--build, the host file's builds, or $KVM_UNIT_TESTS/ARCH.",
     )
     tests: Texts | None = Field(

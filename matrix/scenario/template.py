@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from matrix.scenario.wording import Refused, nearest, quoted
+from matrix.scenario.wording import Refused, quoted
 
 _MARKUP = re.compile(
     r"\$\{(?P<variable>[^{}]*)(?P<variable_end>\}?)"
@@ -39,11 +39,30 @@ def refusals(text: str, variables: Mapping[str, str]) -> Iterator[Refused]:
                 yield refusal
 
 
+def leaves_tree(text: str) -> bool:
+    """Whether a path as it is written leads out of the scenario's folder.
+
+    What a variable stands for is the user's, who sets the environment: a path may begin with one,
+    wherever that leads, but not climb out of it.
+    """
+    if text.startswith("/"):
+        return True
+    depth = floor = 0
+    for part in text.split("/"):
+        if part not in ("", ".", ".."):
+            depth += 1
+            floor = depth if "${" in part else floor
+        elif part == "..":
+            depth -= 1
+        if depth < floor:
+            return True
+    return False
+
+
 def _unset(name: str, variables: Mapping[str, str]) -> Refused | None:
     if name not in variables:
-        match = nearest(name, variables)
-        hint = f"did you mean ${{{match}}}?" if match else "set it in the environment"
-        return Refused(f"variable {quoted(name)} is not set", hint)
+        # A name that is like it is not told: what else is in the environment is nobody's business.
+        return Refused(f"variable {quoted(name)} is not set", "set it in the environment")
     if not variables[name]:
         return Refused(f"variable {quoted(name)} is empty", "give it a value")
     if not variables[name].isprintable():

@@ -50,7 +50,7 @@ exec {python} -I -S {fake} "$@"
 """
 
 SCENARIO = """name: {name}
-suite: {{kind: kvm-unit-tests, build: {root}/build}}
+suite: {{kind: kvm-unit-tests, build: "${{MATRIX_TEST_ROOT}}/build"}}
 matrix: {{arch: [x86_64], accel: [tcg], qemu: [fake]}}
 run: {{timeout: 60s, stall: 60s, repeat: {repeat}}}
 """
@@ -106,7 +106,7 @@ class Project:
     ) -> Path:
         path = self.root / file
         path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_text(SCENARIO.format(name=name, root=self.root, repeat=repeat) + more)
+        path.write_text(SCENARIO.format(name=name, repeat=repeat) + more)
         return path
 
     def arguments(self, *more: str) -> list[str]:
@@ -154,6 +154,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv("MATRIX_CACHE", str(pytester.path / "cache"))
     monkeypatch.setenv("MATRIX_STATE", str(pytester.path / "state"))
     monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setenv("MATRIX_TEST_ROOT", str(pytester.path))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     for folder in ("build/x86", "qemu", "scripts"):
         (pytester.path / folder).mkdir(parents=True)

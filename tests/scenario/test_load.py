@@ -1,5 +1,6 @@
 """Scenario files that are right, and files that cannot be read."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ description: |
   of text.
 suite:
   kind: kvm-unit-tests
-  build: ../builds/{arch}/${REVISION}
+  build: builds/{arch}/${REVISION}
   tests: [boot, "smp*"]
   groups: [quick]
   exclude: [smp-none]
@@ -47,13 +48,13 @@ def test_everything(load: Load) -> None:
     assert scenario.description == "Two lines\nof text.\n"
     assert scenario.suite == SuiteSelection(
         kind=SuiteKind.KVM_UNIT_TESTS,
-        build="/builds/{arch}/r1",
+        build="/scenarios/builds/{arch}/r1",
         tests=("boot", "smp*"),
         groups=("quick",),
         exclude=("smp-none",),
         max_smp=8,
     )
-    assert scenario.suite.build == "/builds/{arch}/r1"
+    assert scenario.suite.build == "/scenarios/builds/{arch}/r1"
     arm, s390x, auto, tcg = (
         Architecture.AARCH64,
         Architecture.S390X,
@@ -97,10 +98,9 @@ def test_it_is_plain_data(load: Load) -> None:
     [
         ("builtin", "builtin"),
         ("./builtin", "/scenarios/builtin"),
-        ("../x/./y", "/x/y"),
-        ("/abs/{arch}", "/abs/{arch}"),
+        ("x/../y/./z", "/scenarios/y/z"),
         ("'${DIR}'", "/from/env"),
-        ("'${DIR}/../{arch}'", "/from/{arch}"),
+        ("'${DIR}/x/../{arch}'", "/from/env/{arch}"),
     ],
 )
 def test_builds_are_made_absolute(load: Load, build: str, path: str) -> None:
@@ -108,6 +108,57 @@ def test_builds_are_made_absolute(load: Load, build: str, path: str) -> None:
     if "{arch}" in build and "'" not in build:
         text = text.replace(build, f'"{build}"')
     assert load(text, {"DIR": "/from/env"}).suite.build == path
+
+
+@pytest.mark.parametrize(
+    "build",
+    ["../x", "/abs/x", "x/../../y", "'${DIR}/../x'", "'${DIR}/x/../../y'", "'x/${DIR}/../..'"],
+)
+def test_no_build_is_outside_of_the_scenario_s_tree(
+    refusals: Callable[..., list[str]], build: str
+) -> None:
+    text = f"name: s\nsuite: {{kind: kvm-unit-tests, build: {build}}}\nmatrix: {{arch: [arm]}}\n"
+    (message,) = refusals(text, {"DIR": "/from/env"})
+    assert "leads out of the scenario's folder; such a build is named with --build" in message
+    assert "/from/env" not in message
+
+
+SECRET = "password = s3cret\nurl: [x, s3cret}\n"
+
+
+def test_files_of_known_failures_are_regular_ones_of_the_scenario_s_tree(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tmp_path / "outside.yaml").write_text("expect: []\n" + SECRET)
+    (tree / "link.yaml").symlink_to("../outside.yaml")
+    (tree / "config").write_text(SECRET)
+    os.mkfifo(tree / "pipe")  # which nobody will ever write to
+    names = [
+        "../outside.yaml",
+        str(tmp_path / "outside.yaml"),
+        "link.yaml",
+        "pipe",
+        "config",
+        "/dev/zero",
+        ".",
+    ]
+    (tree / "s.yaml").write_text(
+        "name: s\nsuite: {kind: kvm-unit-tests, build: builtin}\nmatrix: {arch: [arm]}\n"
+        f"expect: [{', '.join(names)}]\n"
+    )
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(tree / "s.yaml", {})
+    told = str(caught.value)
+    assert "s3cret" not in told
+    assert told.count("leads out of the scenario's folder") == 4
+    assert told.count("is not a regular file") == 1
+    assert "config: is no file of known failures: it has no key 'expect'" in told
+
+
+def test_neighbours_in_the_environment_are_not_told(refusals: Callable[..., list[str]]) -> None:
+    text = "name: s\nsuite: {kind: kvm-unit-tests, build: '${TOKEM}/x'}\nmatrix: {arch: [arm]}\n"
+    (message,) = refusals(text, {"TOKEN": "s3cret"})
+    assert message.endswith("build: variable 'TOKEM' is not set; set it in the environment")
 
 
 def test_aliases_share_values(load: Load) -> None:
@@ -145,7 +196,7 @@ def test_the_file_is_read_and_paths_start_at_it(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_text(FULL)
     scenario = load_scenario(file, {"REVISION": "r2"})
-    assert scenario.suite.build == str(tmp_path.parent / "builds/{arch}/r2")
+    assert scenario.suite.build == str(tmp_path / "builds/{arch}/r2")
     assert scenario.source.file == str(file)
 
 
