@@ -6,7 +6,7 @@ size or an enumeration, and texts that are known to name nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from matrix.inventory import Binary, typed
 from matrix.model import Architecture
@@ -52,8 +52,7 @@ _X86 = (Architecture.X86_64, Architecture.I386)
 _X86_SPELLINGS = {"tsc-freq": "tsc-frequency"}
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(NamedTuple):
     """Why a binary is not given the machine or CPU model that a scenario asks for."""
 
     what: str

@@ -5,7 +5,7 @@ for what no scenario may have: a run that skipped it everywhere would look green
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from matrix.inventory import Binary, Inventory
 from matrix.migrating import NEWEST_COMMON
@@ -18,8 +18,7 @@ DESTINATION_MACHINE = "destination.machine"
 """Stands for ``migration: {destination: {machine: …}}`` among the axes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
+class Wrong(NamedTuple):
     """A value of a scenario that no QEMU of the run takes: where, what, what would be right."""
 
     scenario: str

@@ -18,7 +18,6 @@ from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case
 from matrix.places import expanded
 from matrix.plan.decisions import Decision
 from matrix.plan.planner import plan
-from matrix.plan.vocabulary import wrong_values
 from matrix.run import scenarios as scenario_files
 from matrix.run.native_smp import TCG_MAX_SMP, with_host_smp
 from matrix.run.options import Selection
@@ -236,10 +235,14 @@ def _duration(option: str, text: str) -> float:
 
 
 def _check_values(
-    scenarios: Iterable[Scenario], cases: Iterable[Case], inventory: Inventory
+    scenarios: Iterable[Scenario], cases: Sequence[Case], inventory: Inventory
 ) -> None:
     """Machines, CPU models and properties that no QEMU of the run takes are errors where they
     stand, in a file or an option."""
+    if not any(case.variant.machine or case.variant.cpu or case.migration for case in cases):
+        return
+    from matrix.plan.vocabulary import wrong_values  # most scenarios name neither
+
     named = {scenario.name: scenario for scenario in scenarios}
     problems: dict[Problem, None] = {}
     options: dict[str, None] = {}
