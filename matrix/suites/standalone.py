@@ -123,6 +123,7 @@ def read_standalone(directory: Path, architecture: Architecture | None, unpacked
     directory = expanded(directory).absolute()
     found: set[str] = set()
     problems: list[Problem] = []
+    first: Script | None = None
     for path in _scripts(directory):
         try:
             script = _parse(path)
@@ -134,7 +135,12 @@ def read_standalone(directory: Path, architecture: Architecture | None, unpacked
         if named is None or (architecture is not None and named is not architecture):
             found.add(name)
             continue
-        return _build(directory, named, script, unpacked)
+        architecture = named
+        first = first or script
+        if "bin" in script.files:  # those without an image have no firmware and no errata either
+            return _build(directory, named, script, unpacked)
+    if first is not None and architecture is not None:
+        return _build(directory, architecture, first, unpacked)
     if found and architecture is not None:
         message = f"has standalone tests for {', '.join(sorted(found))}, none for {architecture}"
         problems = [Problem(Place(str(directory)), message)]

@@ -152,6 +152,16 @@ def test_images_that_were_not_built(tmp_path: Path) -> None:
     assert (test.name, test.unsupported) == ("one", "its image one.flat is not built")
 
 
+def test_a_build_is_told_by_a_script_with_an_image(tmp_path: Path) -> None:
+    whole = standalone("run one '' 1 $bin", OLD, "ARCH=ppc64")
+    whole = whole.replace("echo BUILD", packed("FIRMWARE", b"rom") + "echo BUILD")
+    cut = whole.partition("FIRMWARE=`")[0]
+    cut += 'echo "skip a (test kernel not present)"\nexit 2\n'
+    build = read(folder(tmp_path, a=cut, one=whole))
+    assert Path(build.firmware).read_bytes() == b"rom"
+    assert Path(build.errata_file).name == "errata.txt"
+
+
 def test_protected_guests_and_elf_images_by_their_names(tmp_path: Path) -> None:
     one = standalone("run one '' 1 $bin", OLD, "ARCH=s390x", image=b"\x7fELF")
     other = standalone("run one_PV pv 1 $bin", OLD, "ARCH=s390x")
