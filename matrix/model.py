@@ -433,6 +433,8 @@ class Outcome:
     """The last lines of QEMU's stderr."""
     last_line: str = ""
     """The guest's last console line."""
+    monitor_broken: str = ""
+    """How QEMU's monitor broke the protocol, in words; empty where it kept to it."""
     doing: str = ""
     """Of a hung guest: what it was last doing (program counters of its vCPUs), in words."""
     reason: str = ""

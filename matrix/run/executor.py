@@ -140,6 +140,10 @@ class LocalExecutor:
             judgement = judged(judgement, migrated, flaw, decision.expected)
         if judgement.skip_cause is SkipCause.REFUSED and launch.monitor:
             judgement = await self._refused(decision, judgement)
+        if outcome.monitor_broken:
+            note = f"QEMU's monitor broke the protocol: {outcome.monitor_broken}"
+            reason = f"{judgement.reason}; {note}" if judgement.reason else note
+            judgement = replace(judgement, reason=reason)
         if not judgement.verdict.good:
             from matrix.run.stacks import located  # guests that pass need none of it
 

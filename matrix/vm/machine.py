@@ -143,6 +143,7 @@ def outcome_of(session: Session, conclusion: Conclusion, doing: str) -> Outcome:
         kvm_enabled=session.kvm_enabled,
         stderr_tail=lines[-STDERR_LINES:],
         last_line=session.console.last_line(),
+        monitor_broken=session.monitor.broken if session.monitor is not None else "",
         doing=doing,
         reason=conclusion.reason,
         assists=tuple((each, session.assists[each]) for each in Assist if session.assists[each]),

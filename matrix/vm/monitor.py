@@ -15,7 +15,15 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qemu.qmp import ExecuteError, Message, QMPClient, QMPError, Runstate, StateError
+from qemu.qmp import (
+    ExecInterruptedError,
+    ExecuteError,
+    Message,
+    QMPClient,
+    QMPError,
+    Runstate,
+    StateError,
+)
 
 from matrix.errors import MonitorError
 from matrix.vm.tasks import put_off_cancellation
@@ -53,6 +61,10 @@ _BROKEN = (
 """What qemu.qmp lets through, by reading and by feeding it garbage, when the peer misbehaves."""
 
 
+LOST = (EOFError, OSError, StateError, ExecInterruptedError)
+"""Of these, what says no more than that the connection is gone, as it is when QEMU ends."""
+
+
 def _nothing() -> None:
     pass
 
@@ -82,6 +94,8 @@ class Monitor:
 
     def __init__(self, client: "_Client") -> None:
         self._client = client
+        self.broken = ""
+        """How the peer broke the protocol, where it did; complete after :meth:`close`."""
         self._lost = ""
         """Why the connection was, where that was found out before :meth:`close`."""
 
@@ -176,7 +190,13 @@ class Monitor:
             why = self._lost or _describe(error)
             raise MonitorError(command, f"connection lost ({why})") from error
         except _BROKEN as error:
+            self._blame(error)
             raise MonitorError(command, f"connection lost ({_describe(error)})") from error
+
+    def _blame(self, error: BaseException) -> None:
+        """Note an end of the connection that is no mere loss of it."""
+        if not isinstance(_cause(error), (*LOST, MonitorError)):
+            self.broken = self.broken or _describe(error)
 
     def sample(self, command: str, answered: Callable[[object], None]) -> None:
         """Send a command that is asked again and again, and return at once.
@@ -227,6 +247,7 @@ class Monitor:
             async with _deadline("close", CLOSE_TIMEOUT, "cannot flush"):
                 await self._client.disconnect()
         except (MonitorError, *_BROKEN) as error:
+            self._blame(error)
             return _describe(error)
         return ""
 
@@ -372,11 +393,16 @@ async def _deadline(command: str, seconds: float, what: str) -> AsyncIterator[No
         raise MonitorError(command, f"{what} within {seconds:g} s") from error
 
 
+def _cause(error: BaseException) -> BaseException:
+    """What qemu.qmp wraps."""
+    while isinstance(inner := getattr(error, "exc", None), BaseException):
+        error = inner
+    return error
+
+
 def _describe(error: BaseException) -> str:
     """The root cause in a few words: qemu.qmp wraps errors and quotes whole messages."""
-    cause = error
-    while isinstance(inner := getattr(cause, "exc", None), BaseException):
-        cause = inner
+    cause = _cause(error)
     if isinstance(cause, EOFError):
         return "QEMU closed the monitor"
     lines = str(cause).splitlines()

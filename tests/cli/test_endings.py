@@ -173,6 +173,15 @@ def test_chains_of_attempts_that_are_killed_anywhere_resume(world: Any, scripts:
         assert [each["attempt"]["number"] for each in events] == list(attempts)
 
 
+def test_a_monitor_that_breaks_the_protocol_is_noted_where_the_case_passes(world: Any) -> None:
+    said = [["stdout", "PASS: all is well\nSUMMARY: 1 tests\n"], ["qmp", "garbage\n"]]
+    world.suite(one={"cont": [*said, ["sleep", 0.1]]}, two={"cont": said[:1]})
+    assert world.matrix_run().returncode == 0
+    one, two = (case["reason"] for case in world.results()["cases"])
+    assert one.startswith("1 tests; QEMU's monitor broke the protocol: ")
+    assert two == "1 tests"
+
+
 def test_resuming_a_finished_run_runs_nothing(world: Any, scripts: Any) -> None:
     world.suite(bad=scripts.failing("check"))
     assert world.matrix_run().returncode == 1

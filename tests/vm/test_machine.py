@@ -195,6 +195,7 @@ def test_garbage_while_the_guest_runs(run_fake: RunFake, step: list[Any]) -> Non
     outcome = run_fake(cont=[step, ["sleep", 0.1], ["stdout", "done"]])
     assert outcome.ending is Ending.EXITED
     assert outcome.last_line == "done"
+    assert bool(outcome.monitor_broken) is (step[0] != "storm")
 
 
 def test_a_storm_of_events_ends_at_the_timeout(run_fake: RunFake, private: Path) -> None:
