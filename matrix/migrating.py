@@ -273,7 +273,7 @@ class Statistic:
 
 @dataclass(frozen=True, slots=True)
 class MigrationSummary:
-    """What the hops of an attempt came to; each of them is in ``hops.jsonl``."""
+    """What the hops of an attempt came to, also those that ``hops.jsonl`` has folded."""
 
     hops: int
     completed: int

@@ -104,7 +104,7 @@ def _carry_out(
         print(f"matrix: {few}", file=sys.stderr)
     capacity = capacity_of(inventory.host, jobs, few)
     try:
-        with _served(metrics) as served, _progress(output, recorder.run.given) as shown:
+        with _served(metrics, recorder) as served, _progress(output, recorder.run.given) as shown:
             return execute(
                 recorder,
                 inventory,
@@ -125,7 +125,7 @@ def _carry_out(
 
 
 @contextmanager
-def _served(address: str) -> Iterator[Progress | None]:
+def _served(address: str, recorder: Recorder) -> Iterator[Progress | None]:
     """What is counted for Prometheus at ``address``; None where there is none."""
     if not address:
         yield None
@@ -133,6 +133,7 @@ def _served(address: str) -> Iterator[Progress | None]:
     from matrix.run.metrics import Metrics
 
     with Metrics(address) as metrics:
+        metrics.resume(recorder.record)
         yield metrics
 
 

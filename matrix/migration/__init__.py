@@ -25,6 +25,7 @@ draws      what each hop is made of, by the seed and its number. Pure
 identity   what must be the same on both sides, and ``difference()``
 folder     private folders, locked while their owner lives: what was left behind is removed
 processes  starts the QEMUs of one case, one set of logs for all, and ends them
+folding    hops.jsonl kept bounded
 records    hops.jsonl: ``Records.add()``, ``read_hops(path)``; one :class:`Hop` per line, as
            pydantic writes it, without what is None or the default
 statistics percentiles of any number of hops in bounded memory, and limits. Pure

@@ -33,7 +33,7 @@ REST = 2.0
 """Stall periods that a silent guest is left alone for; a dead loop is found within one and a half
 (:class:`matrix.vm.watch.DeadLoopClock`)."""
 BAD_KEPT = 20
-"""Bad hops that a result names; all of them are in hops.jsonl."""
+"""Bad hops that a result names; hops.jsonl has more."""
 
 
 def no_injectors(fault: Fault) -> Injector:

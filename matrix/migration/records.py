@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from matrix.migrating import Fault, Hop, Limits, Migration, MigrationSummary
+from matrix.migration.folding import FOLD, FOLDED_AT, FOLDED_AT_BYTES, Folded, fold, folded_of
 from matrix.migration.live import HopEnd, LiveHop
 from matrix.migration.proof import Evidence
 from matrix.migration.samples import Sampler, number, ram_of, whole
@@ -102,36 +103,49 @@ class Earlier:
 
 
 class Records:
-    """Writes hops.jsonl and folds the hops into a summary, with bounded memory."""
+    """Writes hops.jsonl and folds the hops into a summary, in bounded memory and disk space."""
 
     def __init__(self, directory: Path, seed: int, limits: Limits) -> None:
         self._path = directory / HOPS_FILE
         self._seed = seed
         self._statistics = Statistics(limits)
         self._file = -1
+        self._ended = 0.0
+        """Unix time at which the last hop was over."""
+        self._limits = limits
         self._begun = time.monotonic()
         self._earlier = Earlier()
+        self._lines = self._bytes = 0
+        """Of the file since it was folded."""
 
     def resume(self, path: Path) -> Earlier:
         """Go on where a killed chain of the same case has stopped, whose hops.jsonl is ``path``.
 
-        Its hops are copied to the new file, and count; a last line that was cut is left out.
+        The file is moved, so that there is no second copy, and its hops count; a last line that was
+        cut is left out.
 
         Raises:
-            OSError: it cannot be read, or not be copied.
+            OSError: it cannot be read, or not be moved.
             ValueError: it is no hops.jsonl.
         """
         earlier = self._earlier
-        ended = 0.0
+        statistics, seconds, ended = read_statistics(path, self._limits)
         for hop in read_hops(path):
-            self.add(hop)
-            earlier.hops += 1
-            earlier.last_number = hop.number
-            # Between two hops it may have been dead for any time.
-            earlier.seconds += hop.seconds + min(max(hop.begun - ended, 0.0), LONGEST_PAUSE)
-            ended = hop.begun + hop.seconds
-        earlier.seconds -= LONGEST_PAUSE if earlier.hops else 0.0
+            earlier.last_number = max(earlier.last_number, hop.number)
+            self._lines += 1
+        earlier.hops, earlier.seconds = statistics.hops, seconds
+        self._statistics, self._ended = statistics, ended
+        path.replace(self._path)
+        self._open()
+        with self._path.open("rb+") as file:
+            data = file.read()
+            file.truncate(data.rfind(b"\n") + 1)
+            self._bytes = len(data)
         return earlier
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._file = os.open(self._path, flags, 0o600)
 
     def add(self, hop: Hop) -> None:
         """Write down a hop.
@@ -140,12 +154,23 @@ class Records:
             OSError: the host cannot store it.
         """
         if self._file < 0:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._file = os.open(self._path, flags, 0o600)
-        _write(
-            self._file, _HOP.dump_json(hop, exclude_none=True, exclude_defaults=True), self._path
-        )
+            self._open()
+        line = _HOP.dump_json(hop, exclude_none=True, exclude_defaults=True)
+        _write(self._file, line, self._path)
         self._statistics.add(hop)
+        self._ended = hop.begun + hop.seconds
+        self._lines += 1
+        self._bytes += len(line) + 1
+        if self._lines >= FOLDED_AT or self._bytes >= FOLDED_AT_BYTES:
+            self._fold(hop.number)
+
+    def _fold(self, upto: int) -> None:
+        os.close(self._file)
+        self._file = -1
+        seconds = self._earlier.seconds + time.monotonic() - self._begun
+        folded = Folded(upto, seconds, self._ended, self._statistics.state())
+        self._lines, self._bytes = fold(self._path, self._statistics, folded)
+        self._open()
 
     def summary(self) -> MigrationSummary:
         """What the hops have come to so far."""
@@ -176,7 +201,8 @@ def write_summary(directory: Path, migration: Migration, summary: MigrationSumma
 def read_hops(path: Path) -> Iterator[Hop]:
     """The hops of a hops.jsonl, in order, one at a time.
 
-    A last line that is cut short, because its writer was killed, is left out.
+    A last line that is cut short, because its writer was killed, is left out. Of many hops only
+    those are there that were not folded (:mod:`.folding`).
 
     Raises:
         OSError: it cannot be read.
@@ -186,10 +212,34 @@ def read_hops(path: Path) -> Iterator[Hop]:
         for count, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
+            if count == 1 and line.startswith(FOLD):
+                continue
             try:
                 yield _HOP.validate_json(line)
             except ValidationError as error:
                 raise ValueError(f"{path}:{count}: no record of a hop") from error
+
+
+def read_statistics(path: Path, limits: Limits) -> tuple[Statistics, float, float]:
+    """What all hops of a hops.jsonl come to, also those that were folded; the seconds that the
+    chain was at work, and the Unix time at which the last hop was over.
+
+    Raises:
+        OSError, ValueError: as :func:`read_hops`.
+    """
+    folded = folded_of(path)
+    statistics, upto, seconds, ended = Statistics(limits), 0, -LONGEST_PAUSE, 0.0
+    if folded is not None:
+        statistics = Statistics.restored(limits, folded.statistics)
+        upto, seconds, ended = folded.upto, folded.seconds, folded.ended
+    for hop in read_hops(path):
+        if hop.number <= upto:
+            continue
+        statistics.add(hop)
+        # Between two hops it may have been dead for any time.
+        seconds += hop.seconds + min(max(hop.begun - ended, 0.0), LONGEST_PAUSE)
+        ended = hop.begun + hop.seconds
+    return statistics, max(seconds, 0.0), ended
 
 
 def _write(descriptor: int, line: bytes, path: Path) -> None:

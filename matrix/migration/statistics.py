@@ -4,9 +4,11 @@ Quantities go into buckets whose borders grow by a constant factor, so that a pe
 within 1 % whatever the number of hops, and the order of the hops makes no difference.
 """
 
+import heapq
 import math
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from matrix.migrating import FEWEST, Hop, HopOutcome, Limits, MigrationSummary, Statistic
 
@@ -17,6 +19,15 @@ SMALLEST = 1e-6
 EXACT = 100
 BROKEN_KEPT = 20
 """Broken limits that are named; the rest are only counted."""
+
+WORST_TOLD = 10
+"""Hops that are told apart from the others for each quantity."""
+BAD_TOLD = 500
+"""Bad hops that are."""
+KIND = ("strategy", "transport", "outcome", "fault", "good")
+SERVED = ("downtime", "blackout", "total_time")
+"""Attributes of a hop that Prometheus has histograms of."""
+COUNTS = ("hops", "completed", "as_expected", "bad")
 
 QUANTITIES: tuple[tuple[str, str, str], ...] = (
     ("total-time", "s", "total_time"),
@@ -57,6 +68,23 @@ class Distribution:
             self._first.append(value)
         self._buckets[_bucket(value)] += 1
 
+    def state(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        buckets = {str(bucket): count for bucket, count in self._buckets.items()}
+        return {"count": self.count, "largest": self.largest, "buckets": buckets}
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> "Distribution":
+        """What has returned ``state``."""
+        made = cls()
+        made.count, made.largest = int(state["count"]), float(state["largest"])
+        made._buckets.update({int(key): int(n) for key, n in state["buckets"].items()})
+        return made
+
+    def values(self) -> Iterable[tuple[float, int]]:
+        """Each value to within 1 %, and how often there was one like it."""
+        return ((min(_middle(key), self.largest), n) for key, n in self._buckets.items())
+
     def percentile(self, percent: float) -> float:
         """The least value that is not exceeded by ``percent`` % of all, to within 1 %.
         Exact of up to :data:`EXACT` values."""
@@ -78,6 +106,14 @@ class Statistics:
         self._distributions = {name: Distribution() for name, _, _ in QUANTITIES}
         self._worst: dict[str, tuple[float, int]] = {}
         """Per quantity the largest value and the number of its hop."""
+        self._largest: dict[str, list[tuple[float, int]]] = {name: [] for name, _, _ in QUANTITIES}
+        """Per quantity the largest few, each with the number of its hop; heaps."""
+        self.kinds: Counter[tuple[str, ...]] = Counter()
+        """How many hops there were by :data:`KIND`."""
+        self.by_strategy: dict[str, dict[str, Distribution]] = {}
+        """Of all hops, by strategy and :data:`SERVED`."""
+        self._bad: list[int] = []
+        """Numbers of the first hops that were bad."""
         self._broken: list[str] = []
         self._more_broken = 0
         self.hops = self.completed = self.as_expected = self.bad = 0
@@ -89,6 +125,9 @@ class Statistics:
         self.completed += completed
         self.as_expected += hop.good and hop.fault is not None
         self.bad += not hop.good
+        self._count(hop)
+        if not hop.good and len(self._bad) < BAD_TOLD:
+            self._bad.append(hop.number)
         if not completed:
             return  # what a hop took that did not happen says nothing of those that did
         if hop.suspended:
@@ -97,10 +136,73 @@ class Statistics:
             value = getattr(hop, attribute)
             if value is not None:
                 self._distributions[name].add(value)
+                _push(self._largest[name], (abs(value), hop.number))
                 if abs(value) > self._worst.get(name, (-1.0, 0))[0]:
                     self._worst[name] = (abs(value), hop.number)
         if hop.fault is None:  # a fault may well make a hop slow: that is not held against it
             self._check(hop)
+
+    def _count(self, hop: Hop) -> None:
+        fault = hop.fault.value if hop.fault is not None else ""
+        good = "good" if hop.good else "bad"
+        self.kinds[hop.strategy.value, hop.transport, hop.outcome.value, fault, good] += 1
+        served = self.by_strategy.setdefault(hop.strategy.value, {})
+        for name in SERVED:
+            if (value := getattr(hop, name)) is not None:
+                served.setdefault(name, Distribution()).add(value)
+
+    def telling(self) -> set[int]:
+        """Numbers of the hops that are worth to be kept whole: the bad ones, and the worst."""
+        worst = (number for heap in self._largest.values() for _, number in heap)
+        return {*self._bad, *worst}
+
+    def state(self) -> dict[str, Any]:
+        """All of it, but for the limits, as JSON."""
+        return {
+            **{name: getattr(self, name) for name in COUNTS},
+            "distributions": {name: each.state() for name, each in self._distributions.items()},
+            "kinds": [[*kind, count] for kind, count in self.kinds.items()],
+            "by_strategy": {
+                strategy: {name: each.state() for name, each in served.items()}
+                for strategy, served in self.by_strategy.items()
+            },
+            "worst": self._worst,
+            "largest": self._largest,
+            "bad_hops": self._bad,
+            "broken": self._broken,
+            "more_broken": self._more_broken,
+        }
+
+    @classmethod
+    def restored(cls, limits: Limits, state: dict[str, Any]) -> "Statistics":
+        """What has returned ``state``.
+
+        Raises:
+            ValueError: nothing has.
+        """
+        made = cls(limits)
+        try:
+            for name in COUNTS:
+                setattr(made, name, int(state[name]))
+            for name in made._distributions:
+                made._distributions[name] = Distribution.restored(state["distributions"][name])
+                pairs = state["largest"][name]
+                made._largest[name] = [(float(value), int(number)) for value, number in pairs]
+            made.kinds.update({tuple(kind): int(count) for *kind, count in state["kinds"]})
+            made.by_strategy = {
+                strategy: {name: Distribution.restored(each) for name, each in served.items()}
+                for strategy, served in state["by_strategy"].items()
+            }
+            made._worst = {
+                str(name): (float(value), int(number))
+                for name, (value, number) in state["worst"].items()
+            }
+            made._bad = [int(number) for number in state["bad_hops"]]
+            made._broken = [str(each) for each in state["broken"]]
+            made._more_broken = int(state["more_broken"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no statistics of hops: {error}") from error
+        return made
 
     def summary(self, seed: int, seconds: float) -> MigrationSummary:
         """What they have come to, over ``seconds`` of wall time."""
@@ -161,6 +263,14 @@ class Statistics:
             rate = self.completed * 60 / seconds
             if rate < least:
                 yield f"{rate:.1f} hops per minute, less than {least:g}"
+
+
+def _push(heap: list[tuple[float, int]], new: tuple[float, int]) -> None:
+    """Keep the largest few; of equal ones the first."""
+    if len(heap) < WORST_TOLD:
+        heapq.heappush(heap, new)
+    elif new[0] > heap[0][0]:
+        heapq.heapreplace(heap, new)
 
 
 def _bucket(value: float) -> int:

@@ -73,6 +73,8 @@ class HopTable:
     """Where each line begins."""
     unusable: int = 0
     """Lines that are no hop."""
+    folded: bool = False
+    """Whether there are hops of which only the file's first line knows."""
     complete: bool = True
     """Whether the file was read to its end."""
 
@@ -166,7 +168,9 @@ def _lines(file: BinaryIO, table: HopTable) -> Iterator[tuple[int, bytes]]:
     offset, cut = 0, False
     while line := file.readline(LONGEST_LINE):
         whole = line.endswith(b"\n") or len(line) < LONGEST_LINE
-        if whole and not cut and line.strip():
+        if offset == 0 and line.startswith(b'{"folded":'):
+            table.folded = True
+        elif whole and not cut and line.strip():
             yield offset, line
         elif not cut and not whole:
             table.unusable += 1

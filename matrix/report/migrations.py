@@ -114,6 +114,7 @@ class Migrations:
             "total": len(table),
             "unusable": table.unusable,
             "complete": table.complete,
+            "folded": table.folded,
         }
         for most, details in ((MOST_HOPS, lines), (FEW_HOPS, lines[:WORTH_KEEPING])):
             document = {**about, **_columns(table, thinned(table, most)), "details": details}

@@ -95,21 +95,15 @@ def running_summaries(record: RunRecord) -> Iterator[tuple[str, MigrationSummary
             folder /= str(number)
         path = folder / HOPS_FILE
         if path.is_file():
-            from matrix.migration.records import read_hops  # most runs migrate nothing
-            from matrix.migration.statistics import Statistics
+            from matrix.migration.records import read_statistics  # most runs migrate nothing
 
-            statistics = Statistics(case.migration.limits)
-            begun = ended = 0.0
             try:
-                for hop in read_hops(path):
-                    begun = begun or hop.begun
-                    ended = hop.begun + hop.seconds
-                    statistics.add(hop)
+                statistics, seconds, _ = read_statistics(path, case.migration.limits)
             except (OSError, ValueError):
                 continue  # a stranger's: there is nothing to be said of it
             chosen = record.info.options.get("seed")
             seed = chosen if isinstance(chosen, int) else seed_of(case_id, number)
-            yield case_id, statistics.summary(seed, max(0.0, ended - begun))
+            yield case_id, statistics.summary(seed, seconds)
 
 
 def _row(statistic: Statistic) -> Line:

@@ -5,7 +5,11 @@ loop as hops end. Times are seconds and rates bytes per second, as Prometheus ha
 (https://prometheus.io/docs/practices/naming/).
 """
 
+import bisect
+import contextlib
+import glob
 import math
+import re
 import time
 from collections.abc import Iterable
 from typing import Self
@@ -20,13 +24,18 @@ from prometheus_client import (
 )
 
 from matrix.errors import HostError, UsageError
-from matrix.migrating import Hop
+from matrix.migrating import Hop, Limits
+from matrix.migration.records import HOPS_FILE, read_statistics
+from matrix.migration.statistics import SERVED, Statistics
 from matrix.model import Attempt
+from matrix.results.record import RunRecord
 from matrix.run.progress import Running, Silent
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Bounds of the histograms' buckets: QEMU's default downtime limit is 0.3 s."""
 HIGHEST_PORT = 65535
+_INTERRUPTED = re.compile(r"(\.interrupted-\d+)?")
+"""What follows a case's name in that of its folder."""
 
 
 class Metrics(Silent):
@@ -133,6 +142,36 @@ class Metrics(Silent):
         ):
             gauge.labels(case_id).set(math.nan if rate is None else rate)  # NaN: not measured
         self._last.labels(case_id).set(time.time())
+
+    def resume(self, record: RunRecord) -> None:
+        """Go on counting where a run that is resumed has stopped: with its hops and attempts."""
+        for decision in record.decisions:
+            case_id = decision.case.id
+            for attempt in record.attempts(case_id):
+                self._attempts.labels(attempt.verdict.value).inc()
+            folder = record.run.case_folder(case_id)
+            for each in folder.parent.glob(f"{glob.escape(folder.name)}*"):
+                if _INTERRUPTED.fullmatch(each.name[len(folder.name) :]):
+                    for path in each.rglob(HOPS_FILE):
+                        with contextlib.suppress(OSError, ValueError):  # a stranger's
+                            self._take(case_id, read_statistics(path, Limits())[0])
+
+    def _take(self, case_id: str, statistics: Statistics) -> None:
+        for (strategy, transport, outcome, fault, good), count in statistics.kinds.items():
+            self._hops.labels(case_id, strategy, transport, outcome).inc(count)
+            if good == "bad":
+                self._bad.labels(case_id, strategy, fault, outcome).inc(count)
+        histograms = dict(
+            zip(SERVED, (self._downtime, self._blackout, self._total_time), strict=True)
+        )
+        for strategy, served in statistics.by_strategy.items():
+            for name, values in served.items():
+                child = histograms[name].labels(case_id, strategy)
+                for value, count in values.values():
+                    # observe() takes one value at a time: a week's take half a minute.
+                    bucket = bisect.bisect_left(child._upper_bounds, value)  # noqa: SLF001 - see above
+                    child._buckets[bucket].inc(count)  # noqa: SLF001 - see above
+                    child._sum.inc(value * count)  # noqa: SLF001 - see above
 
     def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:  # noqa: ARG002 - as a watcher is told
         """Count one attempt."""

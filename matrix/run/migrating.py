@@ -25,7 +25,7 @@ from matrix.vm.machine import Limits
 PROOF = "migration-proof"
 """The group of the embedded guests that print INTEGRITY lines and end when they are told to."""
 BAD_SHOWN = 2
-"""Hops, and limits, that a reason names; all of them are in hops.jsonl and migration.json."""
+"""Hops, and limits, that a reason names; more are in hops.jsonl and migration.json."""
 
 
 async def migrate_case(

@@ -1,6 +1,8 @@
 """hops.jsonl and migration.json."""
 
 import json
+import random
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +16,10 @@ from matrix.migration.records import (
     _downtime,
     measured,
     read_hops,
+    read_statistics,
     write_summary,
 )
+from matrix.migration.statistics import Statistics
 
 HOP = Hop(
     number=1,
@@ -65,6 +69,57 @@ def test_a_killed_chain_goes_on_counting(tmp_path: Path) -> None:
     assert summary.hops == 4
     assert summary.seconds >= 22
     assert [hop.number for hop in read_hops(second / HOPS_FILE)] == [1, 2, 3, 4]
+    assert not (first / HOPS_FILE).exists()  # no second copy
+
+
+SOAK = 100_000
+"""Hops of two hours at twelve in a second: what is kept must not depend on their number."""
+
+
+@pytest.mark.slow  # 100,000 hops take some 10 s, as what grows slowly shows only over many
+def test_a_long_soak_has_bounded_records(tmp_path: Path) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    first.mkdir()
+    second.mkdir()
+    unfolded = Statistics(Limits(downtime_max=0.5))
+    records = Records(first, 3, Limits(downtime_max=0.5))
+    draw = random.Random(1)
+    sizes = []
+    for number in range(1, SOAK + 1):
+        worst = number == 777
+        hop = replace(
+            HOP,
+            number=number,
+            begun=100.0 + number,
+            good=number % 10_000 != 0,
+            reason="" if number % 10_000 else "broken",
+            downtime=9.0 if worst else draw.random() / 10,
+            total_time=0.1,
+        )
+        unfolded.add(hop)
+        records.add(hop)
+        if number == SOAK // 2:
+            before = sys.getallocatedblocks()
+            records.close()  # killed here, and gone on with
+            sizes.append((first / HOPS_FILE).stat().st_size)
+            records = Records(second, 3, Limits(downtime_max=0.5))
+            earlier = records.resume(first / HOPS_FILE)
+            assert (earlier.hops, earlier.last_number) == (number, number)
+            assert earlier.seconds > 0
+    summary = records.close()
+    sizes.append((second / HOPS_FILE).stat().st_size)
+    assert sys.getallocatedblocks() < before + SOAK // 10  # a hop that is kept is some 30
+    assert replace(summary, seconds=0.0) == unfolded.summary(3, 0.0)
+    assert max(sizes) < 3000 * 1000
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [HOPS_FILE]
+    kept = [hop.number for hop in read_hops(second / HOPS_FILE)]
+    assert kept == sorted(set(kept))
+    assert {777, 10_000, *range(SOAK - 999, SOAK + 1)} <= set(kept)
+    assert len(kept) < 3000
+    again, _, ended = read_statistics(second / HOPS_FILE, Limits(downtime_max=0.5))
+    assert again.summary(3, 0.0) == unfolded.summary(3, 0.0)
+    assert json.dumps(again.state()) == json.dumps(unfolded.state())
+    assert ended == 100.0 + SOAK + HOP.seconds
 
 
 def test_a_line_that_is_cut_short_and_one_that_is_none(tmp_path: Path) -> None:

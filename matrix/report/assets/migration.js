@@ -38,6 +38,7 @@ function hopWords(hops) {
   if (summary) parts.push(`${plural(summary.hops, "hop")} in ${seconds(summary.seconds)}: ${summary.completed} completed, ${summary.as_expected} with a fault ended as they must, ${summary.bad} did not. Seed ${summary.seed}.`);
   if (hops.number.length < hops.total) parts.push(`${hops.number.length.toLocaleString("en")} of ${hops.total.toLocaleString("en")} hops are drawn: of every stretch those with the extremes, and those that are not good.`);
   if (hops.unusable) parts.push(`${plural(hops.unusable, "line")} of hops.jsonl could not be read.`);
+  if (hops.folded) parts.push("There were too many hops to keep: the last thousands and the worst are drawn; the table is of all.");
   if (!hops.complete) parts.push("The file is so large that its end was not read.");
   return parts.join(" ");
 }

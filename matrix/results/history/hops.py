@@ -22,6 +22,9 @@ HOPS_FILE = "hops.jsonl"
 MOST_HOPS = 1000
 """Of an attempt, so many good ones, and so many that were not."""
 
+MOST_LINES = 2000
+"""Good hops that a file has whole, about; of those before there are the worst only."""
+
 LONGEST_LINE = 2**22
 """Bytes; a hop with its samples takes some KiB."""
 
@@ -37,7 +40,7 @@ def kept_hops(run: RunDirectory, attempt: Attempt) -> Iterator[Hop]:
     if folder is None:
         return
     made = attempt.migration.hops if attempt.migration else 0
-    stride = max(1, -(-made // MOST_HOPS))
+    stride = max(1, -(-min(made, MOST_LINES) // MOST_HOPS))
     good = bad = 0
     try:
         with open_regular(folder / HOPS_FILE) as file:
