@@ -33,9 +33,9 @@ MOST_MEASUREMENTS = 1000
 Rows = tuple[str, Row]
 """The name of a table, and one row for it."""
 
-_HOP_COLUMNS = tuple(
-    each.name for each in fields(Hop) if each.name not in ("events", "samples", "machine")
-)
+_NOT_KEPT = ("events", "samples", "machine", "clock_step", "suspended")
+"""Of a hop: what is long, and what is of the host, which hops.jsonl has."""
+_HOP_COLUMNS = tuple(each.name for each in fields(Hop) if each.name not in _NOT_KEPT)
 
 
 def run_row(record: RunRecord) -> Row:
