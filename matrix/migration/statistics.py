@@ -71,13 +71,21 @@ class Distribution:
     def state(self) -> dict[str, Any]:
         """All of it as JSON."""
         buckets = {str(bucket): count for bucket, count in self._buckets.items()}
-        return {"count": self.count, "largest": self.largest, "buckets": buckets}
+        return {
+            "count": self.count,
+            "smallest": self.smallest if self.count else 0.0,
+            "largest": self.largest,
+            "first": self._first if self.count <= EXACT else [],
+            "buckets": buckets,
+        }
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> "Distribution":
         """What has returned ``state``."""
         made = cls()
         made.count, made.largest = int(state["count"]), float(state["largest"])
+        made.smallest = float(state["smallest"]) if made.count else math.inf
+        made._first = [float(value) for value in state["first"]]
         made._buckets.update({int(key): int(n) for key, n in state["buckets"].items()})
         return made
 
