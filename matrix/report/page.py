@@ -34,6 +34,7 @@ from matrix.report.answer import (
 from matrix.report.areas import AREA_NAMES
 from matrix.report.cases import AXES
 from matrix.report.gather import Gathered
+from matrix.report.modules import join_modules
 from matrix.report.packing import packed
 from matrix.results.counts import Counts
 from matrix.results.files import written_atomically
@@ -43,23 +44,8 @@ from matrix.results.text import duration
 GENERATOR = "qemu-matrix"
 """Begin of what the page's ``<meta name="generator">`` says; how we know a page of ours again."""
 
-SCRIPTS = (
-    "data.js",
-    "dom.js",
-    "table.js",
-    "summary.js",
-    "filter.js",
-    "matrix.js",
-    "cases.js",
-    "case.js",
-    "chart.js",
-    "hopline.js",
-    "migration.js",
-    "measurements.js",
-    "history.js",
-    "main.js",
-)
-"""In this order they are one module."""
+ENTRY = "main.js"
+"""The module of the page that imports all others."""
 
 _WORDS = {
     ExitCode.OK: ("Passed", "good"),
@@ -238,7 +224,7 @@ def _style() -> str:
 
 @cache
 def _script() -> str:
-    return "\n".join(_asset(name) for name in SCRIPTS)
+    return join_modules(_asset, ENTRY)[1]
 
 
 def _asset(name: str) -> str:

@@ -1,9 +1,14 @@
 // One case: subtests, reason, console with search, QEMU's stderr, the command, the diagnosis.
 
+import { casesAround } from "./cases.js";
+import { areasOf, axisName, detailsOf, index, axisValue, verdictOf } from "./data.js";
+import { badge, button, bytes, caseLink, copyButton, el, facts, link, plural, quantity, seconds, show, table } from "./dom.js";
+import { Filter } from "./filter.js";
+
 const FIRST = ["diagnosis/stack.txt", "diagnosis/registers.txt"]; // what tells most of a hung guest
 const SUBTESTS_AT_ONCE = 200;
 
-async function drawCase(section, key) {
+export async function drawCase(section, key) {
   const name = decoded(key);
   const i = index.numbers.get(name);
   if (i === undefined) {
@@ -11,12 +16,12 @@ async function drawCase(section, key) {
     return;
   }
   const details = await detailsOf(i);
-  const axes = index.axes.filter((axis) => valueOf(i, axis) && (axis !== "run" || index.words.run.length > 1));
+  const axes = index.axes.filter((axis) => axisValue(i, axis) && (axis !== "run" || index.words.run.length > 1));
   show(section,
     caseNavigation(i),
     el("h2", { class: "mono wrap" }, badge(verdictOf(i)), ` ${index.id[i]}`),
     el("p", { class: "reason" }, details?.reason || index.reasons[index.reason[i]]),
-    facts(axes.map((axis) => [axisName(axis), link(`#cases?${new Filter().with({ [axis]: valueOf(i, axis) }).query()}`, { class: "plain" }, valueOf(i, axis))]),
+    facts(axes.map((axis) => [axisName(axis), link(`#cases?${new Filter().with({ [axis]: axisValue(i, axis) }).query()}`, { class: "plain" }, axisValue(i, axis))]),
       ["areas", areasOf(i).join(", ")],
       ["time", index.seconds[i] ? seconds(index.seconds[i]) : ""],
       ["image", details?.image], ["arguments", details?.arguments], ["groups", details?.groups.join(", ")]),
@@ -38,13 +43,8 @@ function decoded(text) {
   }
 }
 
-function facts(first, ...pairs) {
-  return el("dl", { class: "facts" }, [...first, ...pairs].filter(([, value]) => value)
-    .map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
-}
-
 function caseNavigation(i) {
-  if (!listed.includes(i)) listed = new Filter(BAD.has(verdictOf(i)) ? "v=bad" : "").cases();
+  const listed = casesAround(i);
   const place = listed.indexOf(i);
   const to = (other, label, key) => (other === undefined ? el("span", { class: "faint" }, label)
     : link(caseLink(other), { "data-key": key }, label));

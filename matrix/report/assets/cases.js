@@ -1,9 +1,20 @@
 // The table of cases, with its search.
 
-let casesView = null;
-let listed = []; // the cases last listed, in order: where "next" and "previous" of a case go
+import { axisName, BAD, compare, index, rowAxes, axisValue, varyingAxes, verdictOf } from "./data.js";
+import { badge, button, caseLink, el, link, plural, seconds } from "./dom.js";
+import { exactChips, Filter } from "./filter.js";
+import { VirtualTable } from "./table.js";
 
-function drawCases(section, query) {
+export let casesView = null;
+let listed = []; // the cases last listed, in order
+
+// Where "next" and "previous" of a case go: the list it was last in, else all that are as bad or good.
+export function casesAround(i) {
+  if (!listed.includes(i)) listed = new Filter(BAD.has(verdictOf(i)) ? "v=bad" : "").cases();
+  return listed;
+}
+
+export function drawCases(section, query) {
   casesView ??= makeCasesView(section);
   casesView.show(new Filter(query));
 }
@@ -85,11 +96,11 @@ function drawVerdicts(place, matching, filter, changed) {
 function caseColumns(items) {
   const varying = new Set(varyingAxes(items.length ? items : [0]));
   const axes = rowAxes(varying);
-  const plain = (name, axis, width) => ({ name, width, kind: "mono", cell: (i) => valueOf(i, axis), key: (i) => valueOf(i, axis) });
+  const plain = (name, axis, width) => ({ name, width, kind: "mono", cell: (i) => axisValue(i, axis), key: (i) => axisValue(i, axis) });
   return [
     { name: "verdict", width: "5.5rem", cell: (i) => badge(verdictOf(i)), key: (i) => index.verdict[i] },
-    { name: "test", width: "minmax(7rem, 1fr)", kind: "mono", key: (i) => valueOf(i, "test"),
-      cell: (i) => link(caseLink(i), { class: "plain", tabindex: "-1" }, valueOf(i, "test")) },
+    { name: "test", width: "minmax(7rem, 1fr)", kind: "mono", key: (i) => axisValue(i, "test"),
+      cell: (i) => link(caseLink(i), { class: "plain", tabindex: "-1" }, axisValue(i, "test")) },
     ...axes.map((axis) => plain(axisName(axis), axis, axisWidth(axis))),
     { name: "time", width: "4.5rem", kind: "number", cell: (i) => (index.seconds[i] ? seconds(index.seconds[i]) : ""), key: (i) => index.seconds[i] },
     { name: "reason", width: "minmax(6rem, 2fr)", cell: (i) => index.reasons[index.reason[i]], key: (i) => index.reasons[index.reason[i]] },
@@ -99,11 +110,4 @@ function caseColumns(items) {
 function axisWidth(axis) {
   const longest = Math.max(axisName(axis).length, ...index.words[axis].slice(0, 1000).map((value) => value.length));
   return `${(Math.min(longest, 20) * 0.56 + 0.4).toFixed(1)}rem`;
-}
-
-const collator = new Intl.Collator("en", { numeric: true });
-
-function compare(a, b) {
-  if (typeof a === "number") return a - b;
-  return collator.compare(a, b);
 }

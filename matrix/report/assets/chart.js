@@ -1,6 +1,8 @@
 // Charts as SVG: points or lines over a common axis, with limits, bands and marks drawn in.
 // Series differ by shape as well as by colour; a table of what is under the cursor stands below.
 
+import { el, svg } from "./dom.js";
+
 const SHAPES = ["circle", "triangle", "square", "diamond"];
 const DOTTED = 60; // up to so many points of a line are drawn as points too
 const MARGIN = { left: 68, right: 16, top: 18, bottom: 34 };
@@ -8,7 +10,7 @@ const MARGIN = { left: 68, right: 16, top: 18, bottom: 34 };
 // spec: {label, x: [numbers], xLabel, xFormat, yFormat, log (or "auto"), binary, whole, height, xLog,
 //        series: [{name, values, line, step}], limits: [{name, value}],
 //        bands: [{from, to, name}], marks: [{at, name, kind}], describe(place), pick(place)}
-function chart(given) {
+export function chart(given) {
   const spec = { ...given, log: given.log === "auto" ? isWide(given) : given.log };
   const holder = el("div", { class: "plot" });
   const words = el("p", { class: "cursor", role: "status" });
@@ -95,12 +97,12 @@ function chartScales(spec, width, height) {
 }
 
 // Without spreading: a list may have 100,000 numbers.
-function extent(values, otherwise) {
+export function extent(values, otherwise) {
   if (!values.length) return otherwise;
   return values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
 }
 
-function scale(log, low, high, from, to) {
+export function scale(log, low, high, from, to) {
   const place = log ? Math.log10 : (value) => value;
   const [begin, length] = [place(low), place(high) - place(low) || 1];
   return (value) => from + ((place(log ? Math.max(value, low) : value) - begin) / length) * (to - from);
@@ -112,7 +114,7 @@ function byteTicks(low, high, most) {
   return ticks(low / unit, high / unit, false, most).map((value) => value * unit);
 }
 
-function ticks(low, high, log, most) {
+export function ticks(low, high, log, most) {
   if (log) {
     const found = [];
     const every = Math.ceil(Math.log10(high / low) / most) || 1;
@@ -182,7 +184,7 @@ function drawSeries(spec, series, place, { x, y }) {
   return [path, svg("path", { d: dots.join(""), class: `series s${place} points` })];
 }
 
-function shapePath(shape, x, y, size) {
+export function shapePath(shape, x, y, size) {
   switch (shape) {
     case "triangle": return `M${x} ${y - size * 1.2}l${size * 1.15} ${size * 2}h${-size * 2.3}z`;
     case "square": return `M${x - size} ${y - size}h${size * 2}v${size * 2}h${-size * 2}z`;

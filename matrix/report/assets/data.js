@@ -2,7 +2,7 @@
 
 const unpacked = new Map();
 
-async function unpack(id) {
+export async function unpack(id) {
   if (!unpacked.has(id)) unpacked.set(id, unpackNow(document.getElementById(id).textContent));
   return unpacked.get(id);
 }
@@ -13,41 +13,41 @@ async function unpackNow(text) {
   return new Response(stream).json();
 }
 
-let index = null; // the cases, in columns: see matrix/report/gather.py
+export let index = null; // the cases, in columns: see matrix/report/gather.py
 let haystacks = null; // per case, what the search looks through
 
-async function loadIndex() {
+export async function loadIndex() {
   index = await unpack("data-index");
   index.size = index.id.length;
   index.numbers = new Map();
   for (let i = 0; i < index.size; i++) index.numbers.set(`${index.of_run[i]}/${index.id[i]}`, i);
 }
 
-const BAD = new Set(["error", "crash", "stall", "timeout", "fail", "flaky"]);
-const GLYPHS = {
+export const BAD = new Set(["error", "crash", "stall", "timeout", "fail", "flaky"]);
+export const GLYPHS = {
   pass: "✓", fail: "✗", crash: "C", stall: "S", timeout: "T", error: "E", flaky: "~",
   xpass: "!", xfail: "x", skip: "–", unfinished: "?",
 };
 
-function axisName(axis) {
+export function axisName(axis) {
   return index.titles[axis] ?? axis;
 }
 
-function valueOf(i, axis) {
+export function axisValue(i, axis) {
   if (axis === "reason") return index.reasons[index.reason[i]];
   return index.words[axis][index.columns[axis][i]];
 }
 
-function verdictOf(i) {
+export function verdictOf(i) {
   return index.verdicts[index.verdict[i]] ?? "unfinished";
 }
 
-function areasOf(i) {
+export function areasOf(i) {
   return index.areas[index.area[i]].map((number) => index.area_names[number]);
 }
 
 // The axes with several values among some cases.
-function varyingAxes(cases) {
+export function varyingAxes(cases) {
   return index.axes.filter((axis) => {
     const column = index.columns[axis];
     return cases.some((i) => column[i] !== column[cases[0]]);
@@ -55,30 +55,37 @@ function varyingAxes(cases) {
 }
 
 // The axes that tell a case's variant from others: those that speak for themselves, and the varying.
-function rowAxes(varying) {
+export function rowAxes(varying) {
   return index.axes.filter((axis) => axis !== "test" && (index.bare.includes(axis) || varying.has(axis)));
 }
 
-function haystack(i) {
+export function haystack(i) {
   haystacks ??= new Array(index.size);
-  haystacks[i] ??= [index.id[i], verdictOf(i), ...index.axes.map((axis) => valueOf(i, axis)),
+  haystacks[i] ??= [index.id[i], verdictOf(i), ...index.axes.map((axis) => axisValue(i, axis)),
     index.reasons[index.reason[i]], ...areasOf(i)].join("\n").toLowerCase();
   return haystacks[i];
 }
 
 // A variant in one line: architecture and accelerator bare, other axes named.
-function variantWords(i, axes) {
+export function variantWords(i, axes) {
   return axes
-    .filter((axis) => axis !== "test" && axis !== "scenario" && valueOf(i, axis))
+    .filter((axis) => axis !== "test" && axis !== "scenario" && axisValue(i, axis))
     .map((axis) => {
-      const value = valueOf(i, axis);
+      const value = axisValue(i, axis);
       if (index.bare.includes(axis) || axis === "run") return value;
       return `${axisName(axis)} ${value}`;
     })
     .join(" ");
 }
 
-async function detailsOf(i) {
+export async function detailsOf(i) {
   if (index.chunk[i] < 0) return null;
   return (await unpack(`case-${index.chunk[i]}`))[index.place[i]];
+}
+
+const collator = new Intl.Collator("en", { numeric: true });
+
+export function compare(a, b) {
+  if (typeof a === "number") return a - b;
+  return collator.compare(a, b);
 }

@@ -1,12 +1,14 @@
 // Elements made from plain text: nothing here, or anywhere else, makes HTML from a string.
 
+import { index } from "./data.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
-function el(tag, attributes = {}, ...children) {
+export function el(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
-function svg(tag, attributes = {}, ...children) {
+export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
@@ -21,27 +23,27 @@ function fill(element, attributes, children) {
 }
 
 // Puts these in the place of what an element had; nothing for what is null.
-function show(element, ...children) {
+export function show(element, ...children) {
   element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
 }
 
-function badge(verdict, count) {
+export function badge(verdict, count) {
   return el("span", { class: `badge v-${verdict}` }, count === undefined ? verdict : `${count} ${verdict}`);
 }
 
-function link(href, attributes, ...children) {
+export function link(href, attributes, ...children) {
   return el("a", { href, ...attributes }, ...children);
 }
 
-function caseLink(i) {
+export function caseLink(i) {
   return `#case=${index.of_run[i]}/${encodeURIComponent(index.id[i])}`;
 }
 
-function button(label, onclick, attributes = {}) {
+export function button(label, onclick, attributes = {}) {
   return el("button", { type: "button", onclick, ...attributes }, label);
 }
 
-function copyButton(text) {
+export function copyButton(text) {
   const copy = button("copy", async () => {
     try {
       await navigator.clipboard.writeText(text);
@@ -54,17 +56,17 @@ function copyButton(text) {
   return copy;
 }
 
-function choice(label, options, chosen, onchange) {
+export function choice(label, options, chosen, onchange) {
   const select = el("select", { onchange: () => onchange(select.value) },
     options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
   return el("label", { class: "choice" }, label, " ", select);
 }
 
-function plural(count, word) {
+export function plural(count, word) {
   return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 }
 
-function seconds(value) {
+export function seconds(value) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
   if (size === 0) return "0 s";
@@ -76,11 +78,11 @@ function seconds(value) {
   return `${Math.floor(value / 3600)} h ${Math.round((value % 3600) / 60)} min`;
 }
 
-function rate(value) {
+export function rate(value) {
   return value === null || value === undefined ? "not measured" : `${bytes(value)}/s`;
 }
 
-function bytes(value) {
+export function bytes(value) {
   if (value === null || value === undefined) return "–";
   for (const [unit, size] of [["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]]) {
     if (Math.abs(value) >= size) return `${round(value / size)} ${unit}`;
@@ -90,7 +92,7 @@ function bytes(value) {
 
 const SECONDS = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1 };
 
-function quantity(value, unit) {
+export function quantity(value, unit) {
   if (value === null || value === undefined) return "–";
   if (unit === "B") return bytes(value);
   if (unit === "B/s") return `${bytes(value)}/s`;
@@ -99,14 +101,20 @@ function quantity(value, unit) {
   return unit ? `${text} ${unit}` : `${text}`;
 }
 
-function round(value) {
+export function round(value) {
   return Number(value.toPrecision(3)).toString();
 }
 
 // Columns as [heading, class]; rows as lists of cells; the first cell heads its row.
-function table(columns, rows, attributes = {}) {
+export function table(columns, rows, attributes = {}) {
   return el("div", { class: "scroll" }, el("table", attributes,
     el("thead", {}, el("tr", {}, columns.map(([name, kind]) => el("th", { class: kind, scope: "col" }, name)))),
     el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell, place) =>
       el(place ? "td" : "th", { class: columns[place][1], scope: place ? null : "row" }, cell)))))));
+}
+
+// Names with what they stand for; those without a value are left out.
+export function facts(first, ...pairs) {
+  return el("dl", { class: "facts" }, [...first, ...pairs].filter(([, value]) => value)
+    .map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }

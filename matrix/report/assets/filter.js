@@ -1,7 +1,10 @@
 // Which cases are meant: words to search for, verdicts, and exact values of axes.
 // A filter lives in the address, so that every view of the report can be linked to.
 
-class Filter {
+import { areasOf, axisName, BAD, haystack, index, axisValue, verdictOf } from "./data.js";
+import { link } from "./dom.js";
+
+export class Filter {
   constructor(query = "") {
     const parameters = new URLSearchParams(query);
     this.text = parameters.get("q") ?? "";
@@ -51,7 +54,7 @@ class Filter {
       if (axis === "area") {
         yield (i) => areasOf(i).some((area) => values.includes(area));
       } else if (axis === "reason") {
-        yield (i) => values.includes(valueOf(i, axis));
+        yield (i) => values.includes(axisValue(i, axis));
       } else {
         const wanted = new Set(values.map((value) => index.words[axis].indexOf(value)));
         const column = index.columns[axis];
@@ -72,7 +75,7 @@ class Filter {
       const word = quoted ?? bare;
       const known = field === "reason" || field === "verdict" || index.axes.includes(field);
       if (!field || known) {
-        const of = field === "verdict" ? verdictOf : field ? (i) => valueOf(i, field).toLowerCase() : haystack;
+        const of = field === "verdict" ? verdictOf : field ? (i) => axisValue(i, field).toLowerCase() : haystack;
         yield (i) => of(i).includes(word) !== (not === "-");
       } else {
         const whole = `${field}:${word}`;
@@ -83,7 +86,7 @@ class Filter {
 }
 
 // Chips that say which values are filtered on, each of which takes its filter away.
-function exactChips(filter, view) {
+export function exactChips(filter, view) {
   const chips = [...filter.exact].map(([axis, values]) => link(
     `#${view}?${filter.with({ [axis]: null }).query()}`, { class: "chip", title: "take this filter away" },
     `${axisName(axis)}: ${values.map((value) => value || "none").join(", ")} ×`));

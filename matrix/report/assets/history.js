@@ -1,6 +1,10 @@
 // The history: how the latest runs ended, what broke when, and where times and numbers go.
 
-async function drawHistory(section, query) {
+import { chart } from "./chart.js";
+import { BAD, GLYPHS, index, unpack } from "./data.js";
+import { caseLink, choice, el, link, plural, quantity, round, seconds, show, table } from "./dom.js";
+
+export async function drawHistory(section, query) {
   const past = await unpack("data-past");
   const parameters = new URLSearchParams(query);
   const wanted = past.cases.find((each) => String(each.case) === parameters.get("case")) ?? defaultCase(past);

@@ -1,6 +1,9 @@
 // The sampled time line of one hop: its phases, what was left to send, and every event.
 
-function hopLine(hop) {
+import { chart } from "./chart.js";
+import { bytes, el, facts, plural, rate, seconds, table } from "./dom.js";
+
+export function hopLine(hop) {
   const samples = hop.samples;
   const drawn = samples.at.length > 1;
   const end = Math.max(hop.seconds || 0, samples.at.at(-1) ?? 0, hop.events.at(-1)?.[0] ?? 0);

@@ -1,9 +1,19 @@
 // Which view is shown: the address says so, as #VIEW?FILTER or #case=RUN/ID.
 
+import { drawCase } from "./case.js";
+import { casesView, drawCases } from "./cases.js";
+import { loadIndex } from "./data.js";
+import { Filter } from "./filter.js";
+import { drawHistory } from "./history.js";
+import { drawMatrix } from "./matrix.js";
+import { drawMeasurements } from "./measurements.js";
+import { drawMigration } from "./migration.js";
+import { dressSummary } from "./summary.js";
+
 const VIEWS = {
   matrix: drawMatrix, cases: drawCases, migration: drawMigration, measurements: drawMeasurements, history: drawHistory,
 };
-let place = { view: "", scrolls: new Map() };
+const shown = { view: "", scrolls: new Map() };
 
 async function route() {
   const hash = location.hash.slice(1);
@@ -11,7 +21,7 @@ async function route() {
   const isCase = hash.startsWith("case=");
   const view = isCase ? "case" : head.startsWith("kvm") ? "kvm" : head in VIEWS ? head : "summary";
   const section = document.querySelector(`[data-view="${view}"]`);
-  place.scrolls.set(place.view, window.scrollY);
+  shown.scrolls.set(shown.view, window.scrollY);
   if (isCase) await drawCase(section, hash.slice("case=".length));
   else if (view in VIEWS && document.querySelector(`[data-tab="${view}"]`)) await VIEWS[view](section, query);
   for (const each of document.querySelectorAll("[data-view]")) each.hidden = each !== section;
@@ -20,12 +30,12 @@ async function route() {
     else tab.removeAttribute("aria-current");
   }
   if (view === "cases") casesView.show(new Filter(query)); // now that it has a size
-  if (place.view !== view || isCase) {
+  if (shown.view !== view || isCase) {
     const target = head.startsWith("kvm-") ? document.getElementById(head) : null;
     if (target) target.scrollIntoView();
-    else window.scrollTo(0, isCase ? 0 : place.scrolls.get(view) ?? 0);
+    else window.scrollTo(0, isCase ? 0 : shown.scrolls.get(view) ?? 0);
   }
-  place.view = view;
+  shown.view = view;
   document.documentElement.dataset.ready = view;
 }
 
@@ -34,26 +44,26 @@ function split(text, separator) {
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-function key(event) {
+function keyPressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const typing = event.target.matches("input, select, textarea");
   if (event.key === "Escape") {
     if (typing) event.target.blur();
-    else if (place.view === "case") history.back();
+    else if (shown.view === "case") history.back();
     else return;
   } else if (typing) {
     return;
   } else if (event.key === "/") {
-    const search = place.view === "case" ? document.querySelector("#case input") : null;
+    const search = shown.view === "case" ? document.querySelector("#case input") : null;
     if (search) search.focus();
-    else if (place.view === "cases") casesView.focus();
+    else if (shown.view === "cases") casesView.focus();
     else {
       location.hash = "#cases";
       addEventListener("hashchange", () => setTimeout(() => casesView.focus()), { once: true });
     }
-  } else if (place.view === "case" && (event.key === "j" || event.key === "k")) {
+  } else if (shown.view === "case" && (event.key === "j" || event.key === "k")) {
     document.querySelector(`#case [data-key="${event.key}"]`)?.click();
-  } else if (place.view === "cases" && (event.key === "j" || event.key === "k" || event.key === "ArrowDown")) {
+  } else if (shown.view === "cases" && (event.key === "j" || event.key === "k" || event.key === "ArrowDown")) {
     document.querySelector("#cases .vscroll").focus();
   } else {
     return;
@@ -65,5 +75,5 @@ document.documentElement.classList.add("with-scripts");
 dressSummary();
 await loadIndex();
 addEventListener("hashchange", route);
-addEventListener("keydown", key);
+addEventListener("keydown", keyPressed);
 await route();

@@ -1,10 +1,14 @@
 // The heat map: variants down, tests across, the worst verdict in every cell.
 
+import { axisName, BAD, GLYPHS, index, rowAxes, axisValue, varyingAxes, verdictOf } from "./data.js";
+import { caseLink, el, link, plural, show } from "./dom.js";
+import { exactChips, Filter } from "./filter.js";
+
 const MOST_ROWS = 80;
 const MOST_COLUMNS = 40;
 const WORDY_COLUMNS = 12; // up to so many columns a cell has its verdict as a word
 
-function drawMatrix(section, query) {
+export function drawMatrix(section, query) {
   const filter = new Filter(query);
   const cases = filter.cases();
   const rows = matrixRows(cases);
@@ -91,7 +95,7 @@ function heatMap(grid, rows, columns, filter) {
     return axis ? index.columns[axis][a.first] - index.columns[axis][b.first] : 0;
   });
   const body = ordered.map(({ first, cells }) => {
-    const values = rows.axes.map((axis) => valueOf(first, axis));
+    const values = rows.axes.map((axis) => axisValue(first, axis));
     const change = Object.fromEntries(rows.axes.map((axis, place) => [axis, values[place]]));
     const narrowed = filter.with(change);
     const heads = values.map((value, place) => {

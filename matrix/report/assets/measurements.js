@@ -1,8 +1,12 @@
 // What guests measured: latency histograms as cyclictest's users know them, and named numbers.
 
+import { chart, extent, scale, shapePath, ticks } from "./chart.js";
+import { compare, index, rowAxes, unpack, axisValue, variantWords, varyingAxes } from "./data.js";
+import { caseLink, choice, el, link, quantity, show, svg, table } from "./dom.js";
+
 const HISTOGRAMS_AT_ONCE = 24;
 
-async function drawMeasurements(section, query) {
+export async function drawMeasurements(section, query) {
   const data = await unpack("data-measurements");
   const parameters = new URLSearchParams(query);
   show(section, el("h2", {}, "Measurements"),
@@ -20,7 +24,7 @@ function histogramParts(all) {
   if (!all.length) return [];
   const groups = new Map();
   for (const each of all) {
-    const key = `${valueOf(each.case, "test")}: ${each.name}`;
+    const key = `${axisValue(each.case, "test")}: ${each.name}`;
     groups.set(key, [...(groups.get(key) ?? []), each]);
   }
   const parts = [el("h3", {}, "Latency histograms"),
@@ -72,7 +76,7 @@ function distributionParts(metrics) {
     const match = /^(.*): (min|median|p99|max)$/.exec(name);
     if (!match) continue;
     const key = `${i}\n${attempt}\n${match[1]}`;
-    if (!found.has(key)) found.set(key, { i, attempt, name: `${valueOf(i, "test")}: ${match[1]}`, unit });
+    if (!found.has(key)) found.set(key, { i, attempt, name: `${axisValue(i, "test")}: ${match[1]}`, unit });
     found.get(key)[match[2]] = value;
   }
   const whole = [...found.values()].filter((each) => each.min !== undefined && each.max !== undefined);
@@ -101,10 +105,10 @@ function rangeBar({ min, median, p99, max }, low, high) {
 
 // One named number over the variants; over the runs as a trend, where there are several.
 function metricParts(metrics, wanted) {
-  const names = [...new Set(metrics.map(([i, , name]) => `${valueOf(i, "test")}: ${name}`))].sort(compare);
+  const names = [...new Set(metrics.map(([i, , name]) => `${axisValue(i, "test")}: ${name}`))].sort(compare);
   if (!names.length) return [];
   const chosen = names.includes(wanted) ? wanted : names[0];
-  const rows = metrics.filter(([i, , name]) => `${valueOf(i, "test")}: ${name}` === chosen);
+  const rows = metrics.filter(([i, , name]) => `${axisValue(i, "test")}: ${name}` === chosen);
   const axes = labels(rows.map(([i]) => i)).filter((axis) => axis !== "run");
   const unit = rows[0][4];
   const groups = new Map();

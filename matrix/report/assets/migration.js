@@ -1,6 +1,11 @@
 // Live migration: hops with their limits, bytes and passes, time lines, and the grid of versions.
 
-async function drawMigration(section, query) {
+import { chart } from "./chart.js";
+import { compare, GLYPHS, index, unpack, verdictOf } from "./data.js";
+import { badge, bytes, caseLink, choice, el, link, plural, quantity, round, seconds, show, table } from "./dom.js";
+import { hopLine } from "./hopline.js";
+
+export async function drawMigration(section, query) {
   const entries = index.migrations;
   const parameters = new URLSearchParams(query);
   const wanted = Number(parameters.get("entry") ?? 0);

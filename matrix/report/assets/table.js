@@ -1,9 +1,11 @@
 // A table of which only the rows in sight exist, so that 100,000 of them scroll like ten.
 
+import { button, el } from "./dom.js";
+
 const ROW_HEIGHT = 30;
 const SPARE_ROWS = 8;
 
-class VirtualTable {
+export class VirtualTable {
   // columns: [{name, width, cell(i)}], width as in grid-template-columns; open(i) on Enter or click
   constructor(label, open) {
     this.items = [];
