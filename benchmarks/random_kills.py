@@ -24,7 +24,7 @@ from matrix.inventory import Binary
 from matrix.migrating import Hop, Migration, MigrationMode, Strategy
 from matrix.migration.chain import ChainResult, run_chain
 from matrix.migration.endpoint import Emulator
-from matrix.migration.hopper import Request
+from matrix.migration.hop_runner import Request
 from matrix.model import Accelerator, Architecture, Case, Launch, Variant
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build

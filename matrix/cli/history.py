@@ -40,7 +40,7 @@ def history_of_run(option: str | None, *, off: bool) -> Database | None:
     return None if off else chosen_database(option)
 
 
-def remember(record: RunRecord, database: Database | None) -> None:
+def save_to_history(record: RunRecord, database: Database | None) -> None:
     """Record a run that has ended. What goes wrong is a warning: the run itself is unharmed."""
     if database is None or not any(record.counts().values()):
         return

@@ -9,7 +9,7 @@ from matrix.results.history.place import chosen_database
 from matrix.results.record import RunRecord, load_run
 
 LATER = ("jinja2", "matrix.report.areas", "matrix.report.write", "matrix.report.ready")
-"""What :func:`leave_report` needs: loaded while guests run (see :mod:`matrix.run.runner`)."""
+"""What :func:`write_report` needs: loaded while guests run (see :mod:`matrix.run.runner`)."""
 
 
 def run_report(
@@ -45,7 +45,7 @@ def run_report(
     print(write_report(records, output, past, history))
 
 
-def leave_report(record: RunRecord) -> None:
+def write_report(record: RunRecord) -> None:
     """Write ``RUN/report.html``. That it cannot be written is said, and changes nothing else."""
     from matrix.report.write import write_run_report
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from matrix.cli import reporting
-from matrix.cli.history import remember
+from matrix.cli.history import save_to_history
 from matrix.cli.output import Output, is_live, standard_output
 from matrix.cli.progress import PlainProgress
 from matrix.cli.requiring import required_of
@@ -23,7 +23,7 @@ from matrix.results.recorder import Recorder
 from matrix.run.capacity import capacity_of, too_few_files
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, look, prepare
-from matrix.run.progress import Progress, Together
+from matrix.run.progress import CompositeProgress, Progress
 from matrix.run.runner import execute
 
 
@@ -109,7 +109,7 @@ def _carry_out(
                 recorder,
                 inventory,
                 capacity,
-                Together(shown, served) if served is not None else shown,
+                CompositeProgress(shown, served) if served is not None else shown,
                 history=history,
                 seed=seed,
                 later=reporting.LATER,
@@ -120,8 +120,8 @@ def _carry_out(
         try:
             output.say(record_summary(recorder.record, output.width))
         finally:
-            remember(recorder.record, history)
-            reporting.leave_report(recorder.record)
+            save_to_history(recorder.record, history)
+            reporting.write_report(recorder.record)
 
 
 @contextmanager

@@ -29,8 +29,8 @@ folding    hops.jsonl kept bounded
 records    hops.jsonl: ``Records.add()``, ``read_hops(path)``; one :class:`Hop` per line, as
            pydantic writes it, without what is None or the default
 statistics percentiles of any number of hops in bounded memory, and limits. Pure
-hopper     draws each hop, has its destination up in time, and records it; ``Request``
-uncooperative, cooperative
+hop_runner draws each hop, has its destination up in time, and records it; ``Request``
+host_driven, cooperative
            when there is a hop: as the scenario says, or as the guest asks
 chain      from the first QEMU to the last: what else may end the guest, and what it all comes to
 ========== =========================================================================================

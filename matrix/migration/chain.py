@@ -15,11 +15,11 @@ from matrix.errors import HostError
 from matrix.migrating import MigrationMode, MigrationSummary
 from matrix.migration.cooperative import Cooperation, cooperate
 from matrix.migration.endpoint import Endpoint
-from matrix.migration.hopper import Hopper, NoHopError, Request
+from matrix.migration.hop_runner import HopRunner, NoHopError, Request
+from matrix.migration.host_driven import STOP_KEY, hop_on
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
 from matrix.migration.records import Earlier, Records
-from matrix.migration.uncooperative import STOP_KEY, hop_on
 from matrix.model import Ending, Outcome
 from matrix.vm.diagnosis import diagnose
 from matrix.vm.machine import HUNG, Limits, outcome_of, words
@@ -110,7 +110,7 @@ class Chain:
         self._proof = Proof(self._processes.board.changed)
         self._cooperation = Cooperation(self._processes.board.changed)
         self._records = Records(directory, request.seed, request.migration.limits)
-        self._hopper: Hopper | None = None
+        self._runner: HopRunner | None = None
         self._running = asyncio.Event()
         """The guest runs."""
         self._soaked: float | None = None
@@ -128,8 +128,8 @@ class Chain:
         try:
             async with self._processes:
                 conclusion = await self._conclude(interrupt)
-                if self._hopper is not None:
-                    session = self._hopper.current.session
+                if self._runner is not None:
+                    session = self._runner.current.session
                     if conclusion.ending in HUNG:
                         doing = await diagnose(session)
                     await session.stop(politely=conclusion.ending in POLITE)
@@ -148,20 +148,20 @@ class Chain:
     def _result(
         self, conclusion: Conclusion, doing: str, summary: MigrationSummary, seconds: float
     ) -> ChainResult:
-        hopper = self._hopper
+        runner = self._runner
         if (refusal := self._refusal) is not None:
             tail, reason = refusal.stderr_tail, conclusion.reason
             outcome = Outcome(Ending.REFUSED, seconds, stderr_tail=tail, reason=reason)
             return ChainResult(outcome, summary, refused_by=refusal.emulator.label)
-        if hopper is None:
+        if runner is None:
             outcome = Outcome(conclusion.ending, seconds, reason=conclusion.reason)
             return ChainResult(outcome, summary)
-        outcome = replace(outcome_of(hopper.current.session, conclusion, doing), seconds=seconds)
-        if outcome.ending is Ending.EXITED and hopper.tally.attempts:
+        outcome = replace(outcome_of(runner.current.session, conclusion, doing), seconds=seconds)
+        if outcome.ending is Ending.EXITED and runner.tally.attempts:
             outcome = replace(outcome, stderr_tail=_of_the_guest(outcome.stderr_tail))
-        lost, rightly = hopper.lost or ("", False)
-        bad = [*hopper.tally.bad, *([self._missed] if self._missed else [])]
-        if late := hopper.strays():
+        lost, rightly = runner.lost or ("", False)
+        bad = [*runner.tally.bad, *([self._missed] if self._missed else [])]
+        if late := runner.strays():
             bad.append(late)
         return ChainResult(outcome, summary, lost, rightly, tuple(bad))
 
@@ -188,7 +188,7 @@ class Chain:
             earlier = self._records.resume(request.earlier)
         try:
             first = await processes.start(request.source, incoming=False)
-            hopper = Hopper(
+            runner = HopRunner(
                 request,
                 self._directory,
                 processes,
@@ -200,37 +200,37 @@ class Chain:
             )
         except NotStartedError as error:
             return error.conclusion
-        self._hopper = hopper
+        self._runner = runner
         try:
-            failed = await self._begun(hopper, first)
+            failed = await self._begun(runner, first)
             if failed is not None:
                 return failed
-            await self._hops(hopper)
+            await self._hops(runner)
         except NotStartedError as error:
             refused = error.conclusion.ending is Ending.REFUSED and error.as_asked
             if refused and error.emulator.name not in processes.known_abilities:
                 # As of a source that refuses: it has never come up with this command line.
                 self._refusal = error
                 return error.conclusion
-            return Conclusion(Ending.ERROR, f"the destination of hop {hopper.next_number}: {error}")
+            return Conclusion(Ending.ERROR, f"the destination of hop {runner.next_number}: {error}")
         except NoHopError as error:
             return Conclusion(Ending.ERROR, str(error))
         finally:
-            await hopper.close()
-        if hopper.lost is not None:
-            return Conclusion(Ending.KILLED, hopper.lost[0])
+            await runner.close()
+        if runner.lost is not None:
+            return Conclusion(Ending.KILLED, runner.lost[0])
         self._soaked = time.monotonic()
         processes.board.changed()
-        if self._proof.present and not hopper.over:
-            hopper.current.session.type(STOP_KEY)
-        return await asyncio.shield(hopper.current.session.ended)
+        if self._proof.present and not runner.over:
+            runner.current.session.type(STOP_KEY)
+        return await asyncio.shield(runner.current.session.ended)
 
-    async def _begun(self, hopper: Hopper, first: Endpoint) -> Conclusion | None:
+    async def _begun(self, runner: HopRunner, first: Endpoint) -> Conclusion | None:
         """Let the guest run; how it ended if it does not."""
-        hopper.prepare()
+        runner.prepare()
         # The first destination waits for the source, not the other way round: tests are short.
-        await hopper.prepared()
-        hopper.begun = time.monotonic()
+        await runner.prepared()
+        runner.begun = time.monotonic()
         try:
             await self._processes.boot(first)
         except NotStartedError as error:
@@ -238,19 +238,19 @@ class Chain:
         self._running.set()
         return None
 
-    async def _hops(self, hopper: Hopper) -> None:
+    async def _hops(self, runner: HopRunner) -> None:
         """All hops, as the mode has it."""
         if self._request.migration.mode is MigrationMode.COOPERATIVE:
-            self._missed = await cooperate(hopper, self._cooperation)
+            self._missed = await cooperate(runner, self._cooperation)
             return
         board = self._processes.board
         if self._request.proves:
             # What is typed before it listens is lost; its firmware may take its time before that.
-            await board.until(lambda: self._proof.present or hopper.over, self._limits.timeout)
+            await board.until(lambda: self._proof.present or runner.over, self._limits.timeout)
         else:
-            await board.until(lambda: self._printed or hopper.over, FIRST_OUTPUT)
-            await hopper.over_within(A_MOMENT)
-        await hop_on(hopper, self._limits.timeout)
+            await board.until(lambda: self._printed or runner.over, FIRST_OUTPUT)
+            await runner.over_within(A_MOMENT)
+        await hop_on(runner, self._limits.timeout)
 
     # -- what goes on beside the hops
 
@@ -265,12 +265,12 @@ class Chain:
         """Watch whichever process runs the guest for stalls and halts."""
         await self._running.wait()
         while True:
-            hopper = self._hopper
-            assert hopper is not None  # noqa: S101 - it runs
-            hopper.moved.clear()
-            watch = Watch(hopper.current.session, FOREVER, self._limits.stall)
+            runner = self._runner
+            assert runner is not None  # noqa: S101 - it runs
+            runner.moved.clear()
+            watch = Watch(runner.current.session, FOREVER, self._limits.stall)
             watching = asyncio.create_task(watch.run())
-            moved = asyncio.create_task(hopper.moved.wait())
+            moved = asyncio.create_task(runner.moved.wait())
             try:
                 await asyncio.wait((watching, moved), return_when=asyncio.FIRST_COMPLETED)
                 if watching.done():
@@ -295,15 +295,15 @@ class Chain:
 
     def _time_left(self) -> float | None:
         """Seconds; None while the scenario says how long it takes."""
-        hopper, migration = self._hopper, self._request.migration
-        assert hopper is not None  # noqa: S101 - it runs
-        begun = hopper.begun
+        runner, migration = self._runner, self._request.migration
+        assert runner is not None  # noqa: S101 - it runs
+        begun = runner.begun
         asked = migration.hops is not None or migration.duration is not None
         if asked and self._proof.present:
             if self._soaked is None:
                 return None
             begun = self._soaked
-        more = SLOWED_BY * hopper.tally.hop_seconds
+        more = SLOWED_BY * runner.tally.hop_seconds
         return self._limits.timeout + more - (time.monotonic() - begun)
 
     async def _host_trouble(self) -> Conclusion:
@@ -312,9 +312,9 @@ class Chain:
         return Conclusion(Ending.ERROR, str(self._failure()))
 
     def _failure(self) -> Exception | None:
-        if self._processes.failure is not None or self._hopper is None:
+        if self._processes.failure is not None or self._runner is None:
             return self._processes.failure
-        return self._hopper.current.session.failure
+        return self._runner.current.session.failure
 
 
 def _of_the_guest(stderr: tuple[str, ...]) -> tuple[str, ...]:

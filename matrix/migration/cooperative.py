@@ -17,7 +17,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import assert_never
 
-from matrix.migration.hopper import Hopper
+from matrix.migration.hop_runner import HopRunner
 
 KEY = b"\n"
 LINE_LIMIT = 4096
@@ -71,7 +71,7 @@ class Cooperation:
         return self._asked.popleft()
 
 
-async def cooperate(hopper: Hopper, cooperation: Cooperation) -> str:
+async def cooperate(runner: HopRunner, cooperation: Cooperation) -> str:
     """Do what the guest asks for until its end.
 
     Returns:
@@ -79,27 +79,27 @@ async def cooperate(hopper: Hopper, cooperation: Cooperation) -> str:
         to complain of.
 
     Raises:
-        NoHopError, NotStartedError: as :meth:`Hopper.hop`.
+        NoHopError, NotStartedError: as :meth:`HopRunner.hop`.
     """
     asked = False
-    board = hopper.processes.board
+    board = runner.processes.board
     while True:
-        await board.until(lambda: cooperation.asks() or hopper.over, None)
+        await board.until(lambda: cooperation.asks() or runner.over, None)
         if not cooperation.asks():
             return "" if asked else "the guest never asked to be migrated, nor said that it skips"
         asked = True
         match word := cooperation.take():
             case Word.MIGRATE:
-                if not await hopper.hop(more=lambda: False):
+                if not await runner.hop(more=lambda: False):
                     return ""
-                hopper.current.session.type(KEY)
-                hopper.prepare()
+                runner.current.session.type(KEY)
+                runner.prepare()
             case Word.BEGIN:
-                hopper.current.session.type(KEY)
+                runner.current.session.type(KEY)
                 while not cooperation.asks():
-                    if not await hopper.hop(more=lambda: True):
+                    if not await runner.hop(more=lambda: True):
                         return ""
             case Word.END | Word.SKIP:
-                hopper.current.session.type(KEY)
+                runner.current.session.type(KEY)
             case _:
                 assert_never(word)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from matrix.migrating import Fault, Migration, Strategy
 from matrix.migration.strategies import Abilities, why_not
-from matrix.scenario.sense import Route, routes, senseless_fault
+from matrix.scenario.compatibility import Route, routes, senseless_fault
 
 
 class Lot:

@@ -21,7 +21,7 @@ from matrix.migration.strategies import (
     parameter_settings,
 )
 from matrix.model import Ending
-from matrix.plan.recipes import RECIPES
+from matrix.plan.strategy_settings import RECIPES
 from matrix.suites.stderr import complaint, refusal
 from matrix.vm.session import signal_name
 from matrix.vm.tasks import put_off_cancellation

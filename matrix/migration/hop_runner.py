@@ -22,7 +22,7 @@ from matrix.migration.proof import Proof
 from matrix.migration.records import Earlier, Records, hop_record
 from matrix.migration.routes import route_for
 from matrix.migration.samples import Sampler
-from matrix.scenario.sense import Route, parameters_for
+from matrix.scenario.compatibility import Route, parameters_for
 from matrix.vm.tasks import put_off_cancellation
 
 HOP_SECONDS = 60.0
@@ -109,7 +109,7 @@ class Tally:
     hop_seconds: float = 0.0
 
 
-class Hopper:
+class HopRunner:
     """Takes the guest from QEMU to QEMU. ``current`` runs it, ``moved`` is set as that changes."""
 
     def __init__(
@@ -294,7 +294,7 @@ class Hopper:
             end = await self._made(live, injector, sampler)
         finally:
             await put_off_cancellation(injector.close())
-        live.listen_no_more()
+        live.stop_listening()
         explain_end(live, end)
         self._after(live, end)
         why_bad = gave_up = "the guest was given up before it had shown that it lives"

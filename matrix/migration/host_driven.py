@@ -3,7 +3,7 @@
 import time
 
 from matrix.migrating import MigrationMode
-from matrix.migration.hopper import Hopper
+from matrix.migration.hop_runner import HopRunner
 
 BAD_IN_A_ROW = 3
 """Hops after which a chain is given up: what failed so often will fail again."""
@@ -13,34 +13,34 @@ LONGEST_START = 0.1
 """Seconds of pace from which a destination is started between hops, where it disturbs none."""
 
 
-async def hop_on(hopper: Hopper, timeout: float) -> None:  # noqa: ASYNC109 - the guest's, no wait
+async def hop_on(runner: HopRunner, timeout: float) -> None:  # noqa: ASYNC109 - the guest's, no wait
     """Hop until the guest's end, or as often or as long as asked for.
 
     Args:
-        hopper: makes the hops.
+        runner: makes the hops.
         timeout: seconds that the guest may take. One that would never end by itself is left after
             half of them, where the scenario says neither how often nor how long.
 
     Raises:
-        NoHopError, NotStartedError: as :meth:`Hopper.hop`.
+        NoHopError, NotStartedError: as :meth:`HopRunner.hop`.
     """
-    pace = hopper.request.migration.pace
+    pace = runner.request.migration.pace
 
     def more() -> bool:
-        return wants_more(hopper, timeout)
+        return wants_more(runner, timeout)
 
     while more():
-        if not await hopper.hop(more=lambda: pace < LONGEST_START and more()) or not more():
+        if not await runner.hop(more=lambda: pace < LONGEST_START and more()) or not more():
             return
         if pace >= LONGEST_START:
-            hopper.prepare()
-        if await hopper.over_within(pace):
+            runner.prepare()
+        if await runner.over_within(pace):
             return
 
 
-def wants_more(hopper: Hopper, timeout: float) -> bool:
+def wants_more(runner: HopRunner, timeout: float) -> bool:
     """Whether there is another hop to be made."""
-    migration, tally, earlier = hopper.request.migration, hopper.tally, hopper.earlier
+    migration, tally, earlier = runner.request.migration, runner.tally, runner.earlier
     if tally.bad_in_a_row >= BAD_IN_A_ROW:
         return False
     if migration.mode is MigrationMode.ONCE:
@@ -48,9 +48,9 @@ def wants_more(hopper: Hopper, timeout: float) -> bool:
         return tally.attempts < (2 if migration.faults else 1)
     if migration.hops is not None and tally.attempts + earlier.hops >= migration.hops:
         return False
-    elapsed = time.monotonic() - hopper.begun + earlier.seconds
+    elapsed = time.monotonic() - runner.begun + earlier.seconds
     if migration.duration is not None:
         return elapsed < migration.duration
-    if migration.hops is None and hopper.proof.present:
+    if migration.hops is None and runner.proof.present:
         return elapsed < timeout / 2
     return True

@@ -11,7 +11,7 @@ from matrix.migration.endpoint import Endpoint, Listener
 from matrix.migration.routes import Route
 from matrix.migration.strategies import Abilities
 from matrix.model import Launch
-from matrix.plan.recipes import ParameterValue
+from matrix.plan.strategy_settings import ParameterValue
 
 EVENTS_KEPT = 400
 """Events per hop; a guest that dirties fast may cause any number of passes."""
@@ -66,7 +66,7 @@ class LiveHop:
         source.take_role(self._listener("source"))
         destination.take_role(self._listener("destination"))
 
-    def listen_no_more(self) -> None:
+    def stop_listening(self) -> None:
         """The hop is over: what the two sides say from here on is not of it."""
         self.source.listen(None)
         self.destination.listen(None)

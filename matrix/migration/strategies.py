@@ -1,8 +1,8 @@
 """What to set on a QEMU for a strategy, given what its binary knows. Pure.
 
-What strategies are made of is in :mod:`matrix.plan.recipes`. What a binary knows is asked of the
-running process (``query-migrate-capabilities``, ``query-migrate-parameters``), never guessed from
-its version.
+What strategies are made of is in :mod:`matrix.plan.strategy_settings`. What a binary knows is
+asked of the running process (``query-migrate-capabilities``, ``query-migrate-parameters``), never
+guessed from its version.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matrix.migrating import Strategy
-from matrix.plan.recipes import RECIPES, ParameterValue
+from matrix.plan.strategy_settings import RECIPES, ParameterValue
 
 NORMAL = "normal"
 """The ``mode`` of a migration that is none of ``cpr-…``."""

@@ -11,7 +11,7 @@ from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, V
 from matrix.plan import efi
 from matrix.plan.machines import FAMILIES, MIB, MachineRequest, exit_channel
 from matrix.plan.memory import backend_of, memory_arguments
-from matrix.plan.recipes import RECIPES
+from matrix.plan.strategy_settings import RECIPES
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 """QEMU's seccomp filter with everything denied: no case needs set-uid, fork or scheduler calls

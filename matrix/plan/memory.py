@@ -2,7 +2,7 @@
 
 from matrix.inventory import Host
 from matrix.model import Architecture, Case, MemoryBackend
-from matrix.plan.recipes import RECIPES
+from matrix.plan.strategy_settings import RECIPES
 
 MIB = 2**20
 NAME = "matrix-memory"

@@ -1,8 +1,8 @@
 """What a case's migration comes to on this host: pools without what is lacking, or why none. Pure.
 
-The combinations make sense already (:mod:`matrix.scenario.sense`); here the QEMU binaries of both
-sides, the accelerator and the kernel are asked. What a pool loses is told, and an axis, which is a
-pool of one, that loses its value makes the case a skip.
+The combinations make sense already (:mod:`matrix.scenario.compatibility`); here the binaries of
+both sides, the accelerator and the kernel are asked. What a pool loses is told, and an axis, which
+is a pool of one, that loses its value makes the case a skip.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +12,9 @@ from itertools import permutations
 from matrix.inventory import Binary, Host
 from matrix.migrating import Migration, Strategy, Transport
 from matrix.model import Accelerator, Case, MemoryBackend
-from matrix.plan.recipes import RECIPES, lacking_parameter
-from matrix.plan.recipes import lacking as lacking_in
-from matrix.scenario.sense import for_variant, senseless_route, why_senseless
+from matrix.plan.strategy_settings import RECIPES, lacking_parameter
+from matrix.plan.strategy_settings import lacking as lacking_in
+from matrix.scenario.compatibility import for_variant, senseless_route, why_senseless
 
 SHARED_BACKENDS = (MemoryBackend.MEMFD, MemoryBackend.HUGEPAGES)
 """Memory that another process can map; without a backend given, it is what a case gets that needs

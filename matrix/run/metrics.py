@@ -29,7 +29,7 @@ from matrix.migration.records import HOPS_FILE, read_statistics
 from matrix.migration.statistics import SERVED, Statistics
 from matrix.model import Attempt
 from matrix.results.record import RunRecord
-from matrix.run.progress import Running, Silent
+from matrix.run.progress import NullProgress, Running
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Bounds of the histograms' buckets: QEMU's default downtime limit is 0.3 s."""
@@ -38,7 +38,7 @@ _INTERRUPTED = re.compile(r"(\.interrupted-\d+)?")
 """What follows a case's name in that of its folder."""
 
 
-class Metrics(Silent):
+class Metrics(NullProgress):
     """A watcher of a run that serves what it counts. Use as a context manager."""
 
     def __init__(self, address: str) -> None:

@@ -9,7 +9,7 @@ from matrix.inventory import Inventory
 from matrix.migrating import Fault, Hop, seed_of
 from matrix.migration.chain import ChainResult, run_chain
 from matrix.migration.endpoint import Emulator
-from matrix.migration.hopper import Request
+from matrix.migration.hop_runner import Request
 from matrix.migration.live import Injector
 from matrix.migration.records import HOPS_FILE, write_summary
 from matrix.model import Ending, Expectation, Launch, Verdict
@@ -18,7 +18,7 @@ from matrix.plan.known import KNOWN, known_hops
 from matrix.plan.planner import emulator_architecture
 from matrix.results.files import host_errors
 from matrix.run.launch import VanishedError, make_launch
-from matrix.scenario.sense import for_variant
+from matrix.scenario.compatibility import for_variant
 from matrix.suites.verdict import Judgement
 from matrix.vm.machine import Limits
 
@@ -177,7 +177,7 @@ async def _destination(decision: Run, name: str, inventory: Inventory, directory
 
 
 def _injector(fault: Fault) -> Injector:
-    from matrix.migration.faults.making import injector_for  # most chains have no faults
+    from matrix.migration.faults.registry import injector_for  # most chains have no faults
 
     return injector_for(fault)
 

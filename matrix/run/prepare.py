@@ -19,7 +19,7 @@ from matrix.places import expanded
 from matrix.plan.decisions import Decision
 from matrix.plan.planner import plan
 from matrix.run import scenarios as scenario_files
-from matrix.run.native_smp import TCG_MAX_SMP, with_host_smp
+from matrix.run.max_smp import TCG_MAX_SMP, with_host_smp
 from matrix.run.options import Selection
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.model import Scenario

@@ -43,7 +43,7 @@ class Progress(Protocol):
         """The user ended the run while these were running."""
 
 
-class Silent:
+class NullProgress:
     """A watcher that says nothing."""
 
     def planned(self, decisions: list[Decision], attempts: int) -> None:
@@ -65,7 +65,7 @@ class Silent:
         """Nothing."""
 
 
-class Together:
+class CompositeProgress:
     """Several watchers as one."""
 
     def __init__(self, *watchers: Progress) -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.model import Attempt, Case, Verdict
-from matrix.plan.ahead import can_wait_started
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.forecast import Forecast
+from matrix.plan.prelaunch import can_wait_started
 from matrix.plan.schedule import Capacity, Job, Scheduler
 from matrix.results.recorder import Recorder
 from matrix.run.executor import Assignment, Executor

@@ -90,7 +90,7 @@ def _cases_of(
     suffix = variant_suffix(variant)
     migration = scenario.migration
     if migration is not None:
-        from matrix.scenario.sense import for_variant  # most scenarios migrate nothing
+        from matrix.scenario.compatibility import for_variant  # most scenarios migrate nothing
 
         migration = for_variant(migration, variant)
     suite = scenario.suite.kind.value

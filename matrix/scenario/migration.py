@@ -19,17 +19,17 @@ from matrix.migrating import (
 )
 from matrix.model import Variant
 from matrix.scenario.axes import MIGRATION_AXES
-from matrix.scenario.document import Mapping, Node, Scalar, Sequence, node_at
-from matrix.scenario.migration_schema import DestinationSection, MigrationSection
-from matrix.scenario.model import Matrix
-from matrix.scenario.parameters import PARAMETERS
-from matrix.scenario.sense import (
+from matrix.scenario.compatibility import (
     clash_of,
     for_variant,
     needs_of_fault,
     senseless_route,
     together,
 )
+from matrix.scenario.document import Mapping, Node, Scalar, Sequence, node_at
+from matrix.scenario.migration_schema import DestinationSection, MigrationSection
+from matrix.scenario.model import Matrix
+from matrix.scenario.parameters import PARAMETERS
 from matrix.scenario.wording import quoted
 
 _POOLS = {"strategy": "strategies", "transport": "transports", "fault": "faults"}

@@ -230,7 +230,7 @@ class Monitor:
             raise MonitorError("human-monitor-command", "the reply is no text")
         return reply.replace("\r\n", "\n")
 
-    async def heard_out(self, seconds: float) -> None:
+    async def wait_closed(self, seconds: float) -> None:
         """Wait until the peer has hung up and all that it said before was taken in, at most so
         long."""
         with contextlib.suppress(TimeoutError):  # so long it was

@@ -354,7 +354,7 @@ class Session:
         """
         await asyncio.wait((connected,), timeout=LAST_WORDS)
         if self.monitor is not None:
-            await self.monitor.heard_out(LAST_WORDS)
+            await self.monitor.wait_closed(LAST_WORDS)
         self._conclude(self._judge_exit())
 
     def _judge_exit(self) -> Conclusion:

@@ -17,7 +17,7 @@ from matrix.inventory import Binary
 from matrix.migrating import Hop, Migration, MigrationMode
 from matrix.migration.chain import ChainResult, run_chain
 from matrix.migration.endpoint import Emulator
-from matrix.migration.hopper import Request
+from matrix.migration.hop_runner import Request
 from matrix.migration.records import HOPS_FILE, read_hops
 from matrix.model import Accelerator, Architecture, Build, Case, ExitChannel, Launch, Test, Variant
 from matrix.plan.command import launch_for

@@ -13,7 +13,7 @@ from matrix.migrating import Limits as HopLimits
 from matrix.migration import hop as hop_module
 from matrix.migration.chain import ChainResult, run_chain
 from matrix.migration.endpoint import Emulator
-from matrix.migration.hopper import Request
+from matrix.migration.hop_runner import Request
 from matrix.migration.live import Bystander, LiveHop
 from matrix.migration.records import HOPS_FILE
 from matrix.model import Ending

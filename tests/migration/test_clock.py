@@ -11,7 +11,7 @@ import pytest
 from matrix.migrating import HopOutcome, Limits, Migration
 from matrix.migration.clock import HostClock
 from matrix.migration.endpoint import Emulator
-from matrix.migration.hopper import Request
+from matrix.migration.hop_runner import Request
 from matrix.migration.statistics import Statistics
 
 MakeFake = Callable[..., Emulator]

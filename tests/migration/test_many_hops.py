@@ -3,7 +3,7 @@
 The QEMUs are peers in this very process, as starting thousands of programs would take minutes: a
 peer has what a program would be given (the ends of its pipes and of its monitor's socket), speaks
 QMP, and answers ``migrate`` at once. All else is as in a soak: sessions, monitors, endpoints, the
-board, the hopper, the guest's proof, the joined console, the logs and the records. What a started
+board, the runner, the guest's proof, the joined console, the logs and the records. What a started
 program takes besides, test_chain.py looks at.
 """
 
@@ -28,7 +28,7 @@ from matrix.migrating import Hop, Limits, Migration, MigrationMode, Strategy, Tr
 from matrix.migration.chain import ChainResult, run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.folding import FOLDED_AT
-from matrix.migration.hopper import Request
+from matrix.migration.hop_runner import Request
 from matrix.migration.processes import ENDING_AT_ONCE
 from matrix.migration.records import HOPS_FILE
 from matrix.migration.statistics import QUANTITIES, WORST_TOLD

@@ -13,7 +13,7 @@ from typing import Any
 from matrix.migrating import Migration, MigrationMode
 from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
-from matrix.migration.hopper import Request
+from matrix.migration.hop_runner import Request
 from matrix.model import ExitChannel, Launch
 from matrix.vm.machine import Limits
 

@@ -12,7 +12,7 @@ from matrix.plan.command import launch_for
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.migration import lacking, lacking_on_host
 from matrix.plan.planner import decide
-from matrix.plan.recipes import RECIPES
+from matrix.plan.strategy_settings import RECIPES
 
 X86 = Architecture.X86_64
 KVM, TCG = Accelerator.KVM, Accelerator.TCG

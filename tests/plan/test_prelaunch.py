@@ -6,8 +6,8 @@ import pytest
 
 from matrix.migrating import Migration
 from matrix.model import Accelerator, Architecture, Build, Case, MemoryBackend, Test, Variant
-from matrix.plan.ahead import can_wait_started
 from matrix.plan.decisions import Run
+from matrix.plan.prelaunch import can_wait_started
 
 X86 = Architecture.X86_64
 CASE = Case(

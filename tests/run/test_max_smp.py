@@ -9,7 +9,7 @@ from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState, Machin
 from matrix.model import Accelerator, Architecture, Case, Variant
 from matrix.plan.decisions import Run
 from matrix.plan.planner import plan
-from matrix.run.native_smp import TCG_MAX_SMP, with_host_smp
+from matrix.run.max_smp import TCG_MAX_SMP, with_host_smp
 from matrix.suites.build import read_build
 from matrix.suites.unittests import read_tests
 

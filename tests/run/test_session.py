@@ -14,14 +14,14 @@ from matrix.model import Attempt, Case, Expectation, Verdict
 from matrix.plan.decisions import Decision
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
-from matrix.run.progress import Progress, Running, Silent
+from matrix.run.progress import NullProgress, Progress, Running
 from matrix.run.session import Session, Stop
 
 ONE = Capacity(vcpus=1, memory=2**30)
 TWO = Capacity(vcpus=2, memory=2**30)
 
 
-class Notes(Silent):
+class Notes(NullProgress):
     """A watcher that writes down what it is told."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ async def carry_out(
     stop: Stop | None = None,
     durations: Mapping[str, float] | None = None,
 ) -> tuple[Case, ...]:
-    session = Session(recorder, executor, capacity, notes or Silent(), durations or {})
+    session = Session(recorder, executor, capacity, notes or NullProgress(), durations or {})
     return await session.run(list(recorder.record.decisions), stop or Stop())
 
 
@@ -330,7 +330,7 @@ def test_something_is_done_meanwhile(make: Any, start: Start) -> None:
     executor = make.executor(recorder, seconds=lambda _: 0.3)
     done: list[int] = []
     meanwhile = map(done.append, range(3))
-    session = Session(recorder, executor, ONE, Silent(), {}, meanwhile=meanwhile)
+    session = Session(recorder, executor, ONE, NullProgress(), {}, meanwhile=meanwhile)
     asyncio.run(session.run(list(recorder.record.decisions), Stop()))
     assert done == [0, 1, 2]
 

@@ -6,8 +6,7 @@ import pytest
 
 from matrix.migrating import Fault, Migration, Strategy, Transport
 from matrix.model import Architecture, Variant
-from matrix.scenario.parameters import PARAMETERS
-from matrix.scenario.sense import (
+from matrix.scenario.compatibility import (
     Route,
     faults_for,
     for_variant,
@@ -17,6 +16,7 @@ from matrix.scenario.sense import (
     senseless_route,
     why_senseless,
 )
+from matrix.scenario.parameters import PARAMETERS
 
 EVERYTHING = Migration(strategies=tuple(Strategy), transports=tuple(Transport), faults=tuple(Fault))
 PLAIN = Variant(Architecture.ARM)

@@ -110,7 +110,7 @@ def test_a_sample_of_one_that_has_hung_up_is_not_answered(with_peer: WithPeer) -
 
     async def body(monitor: Monitor) -> None:
         monitor.sample("query-migrate", told.append)
-        await monitor.heard_out(60)
+        await monitor.wait_closed(60)
         monitor.sample("query-migrate", told.append)
         await asyncio.sleep(0.05)
 
@@ -145,7 +145,7 @@ def test_what_is_sent_ahead_may_end_qemu_before_the_connection_stands(
     told: list[object] = []
 
     async def body(monitor: Monitor) -> None:
-        await monitor.heard_out(60)
+        await monitor.wait_closed(60)
         assert not monitor.alive
 
     ahead = [

@@ -97,7 +97,7 @@ async def use(ours: socket.socket, draw: random.Random) -> None:
             case 0:
                 return monitor.close()
             case 1:
-                return monitor.heard_out(0.01)
+                return monitor.wait_closed(0.01)
             case 2:
                 return monitor.execute("device_add", {"id": "x" * 400_000}, 0.01)
             case _:

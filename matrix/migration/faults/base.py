@@ -9,7 +9,7 @@ from matrix.migrating import Fault, HopOutcome, Strategy
 from matrix.migration.endpoint import Endpoint
 from matrix.migration.faults.table import RULES
 from matrix.migration.live import Bystander, HopEnd, LiveHop
-from matrix.plan.recipes import ParameterValue
+from matrix.plan.strategy_settings import ParameterValue
 
 ENDED = ("completed", "failed", "cancelled")
 """Statuses after which there is no other."""

@@ -7,7 +7,7 @@ from matrix.migrating import Fault
 from matrix.migration.faults.base import MIB, FaultInjector
 from matrix.migration.live import HopEnd, LiveHop
 from matrix.migration.samples import sample, whole
-from matrix.plan.recipes import ParameterValue
+from matrix.plan.strategy_settings import ParameterValue
 
 PASSES = 4
 """Passes over the guest's memory that have to be made in vain, beside the first one, which sends

@@ -12,7 +12,7 @@ from matrix.migration.faults.base import (
 )
 from matrix.migration.faults.listening import Lingering, linger, nobody
 from matrix.migration.live import HopEnd, LiveHop
-from matrix.plan.recipes import ParameterValue
+from matrix.plan.strategy_settings import ParameterValue
 
 
 class NoListener(FaultInjector):

@@ -17,7 +17,7 @@ from matrix.migration.faults.base import (
 from matrix.migration.faults.proxy import Proxy, open_proxy
 from matrix.migration.live import HopEnd, LiveHop
 from matrix.migration.routes import LOCALHOST, TcpRoute, listening_port
-from matrix.plan.recipes import ParameterValue
+from matrix.plan.strategy_settings import ParameterValue
 
 CONNECTING = 0.1
 """Seconds until multifd's channels are there: one that the link is lost to before makes 7.2 hang

@@ -1,6 +1,6 @@
 """What must follow each fault: the outcome of the hop, and what QEMU says of it. Pure.
 
-Which strategies and transports a fault can be injected into is :mod:`matrix.scenario.sense`'s.
+Which strategies and transports a fault goes with is :mod:`matrix.scenario.compatibility`'s.
 Sources: QEMU's migration code, its own tests (tests/qtest/migration), and what 7.2, 10.0 and 11.1
 were seen to do; ``docs/migration-faults.md`` has the table as observed.
 """

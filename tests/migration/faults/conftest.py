@@ -11,8 +11,8 @@ import pytest
 from matrix.migrating import Fault, Hop, Migration, MigrationMode, Strategy, Transport
 from matrix.migration.chain import ChainResult, run_chain
 from matrix.migration.endpoint import Emulator
-from matrix.migration.faults.making import injector_for
-from matrix.migration.hopper import Request
+from matrix.migration.faults.registry import injector_for
+from matrix.migration.hop_runner import Request
 from matrix.model import ExitChannel, Launch
 from matrix.vm.machine import Limits
 

@@ -9,8 +9,8 @@ import pytest
 from matrix.migrating import Fault, HopOutcome, Migration, MigrationMode, Strategy, Transport
 from matrix.migration.chain import ChainResult
 from matrix.migration.endpoint import Emulator
-from matrix.migration.faults.making import injector_for
-from matrix.migration.hopper import Request
+from matrix.migration.faults.registry import injector_for
+from matrix.migration.hop_runner import Request
 from matrix.vm.machine import Limits
 
 MakeFake = Callable[..., Emulator]
