@@ -1,105 +1,162 @@
 """Arguments and options that several commands take, each said once."""
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from matrix.run.options import Selection
+
 FAIL_ON_SKIP = "--fail-on-skip"
 
-Scenarios = Annotated[
-    list[Path] | None, typer.Argument(metavar="SCENARIO…", help="Scenario files (YAML).")
-]
-Keyword = Annotated[
-    str,
-    typer.Option(
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How ``matrix run`` and ``matrix soak`` run what is selected, and what they keep, as typed."""
+
+    output: Path | None = None
+    jobs: int | None = None
+    strict: bool = False
+    seed: int | None = None
+    database: str | None = None
+    no_history: bool = False
+    metrics: str = ""
+    tap: int = 13
+
+
+OPTIONS: dict[str, Any] = {
+    "scenarios": typer.Argument(metavar="SCENARIO…", help="Scenario files (YAML)."),
+    "keyword": typer.Option(
         "-k", metavar="EXPR", help="Only cases that match, as in 'aarch64 and not timer'."
     ),
-]
-Arch = Annotated[
-    list[str] | None, typer.Option("--arch", help="Only this architecture; may be repeated.")
-]
-Accel = Annotated[
-    list[str] | None, typer.Option("--accel", help="auto, kvm or tcg, instead of the scenario's.")
-]
-Qemu = Annotated[
-    list[str] | None,
-    typer.Option("--qemu", metavar="NAME[=DIR]", help="A QEMU installation beside the system's."),
-]
-BuildOption = Annotated[
-    list[str] | None,
-    typer.Option("--build", metavar="ARCH=DIR", help="A suite build for one architecture."),
-]
-SetAxis = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="AXIS=VALUE", help="Set an axis, as in smp=4 or memory=1GiB."),
-]
-Repeat = Annotated[int | None, typer.Option("--repeat", min=1, help="Run every case N times.")]
-UntilFail = Annotated[
-    bool,
-    typer.Option(
+    "arch": typer.Option("--arch", help="Only this architecture; may be repeated."),
+    "accel": typer.Option("--accel", help="auto, kvm or tcg, instead of the scenario's."),
+    "qemu": typer.Option(
+        "--qemu", metavar="NAME[=DIR]", help="A QEMU installation beside the system's."
+    ),
+    "build": typer.Option(
+        "--build", metavar="ARCH=DIR", help="A suite build for one architecture."
+    ),
+    "set_axis": typer.Option(
+        "--set", metavar="AXIS=VALUE", help="Set an axis, as in smp=4 or memory=1GiB."
+    ),
+    "repeat": typer.Option("--repeat", min=1, help="Run every case N times."),
+    "until_fail": typer.Option(
         "--until-fail",
         help="Repeat every case until it does not pass: --repeat times at most, or 1000.",
     ),
-]
-Retries = Annotated[
-    int | None,
-    typer.Option(
+    "retries": typer.Option(
         "--retries",
         min=0,
         metavar="N",
         help="Try a case that did not pass up to N times more: if one passes, it is flaky.",
     ),
-]
-Require = Annotated[
-    str,
-    typer.Option(
+    "timeout": typer.Option("--timeout", metavar="TIME", help="For every case, as in 30s or 5m."),
+    "no_assist": typer.Option(
+        "--no-assist",
+        help="Leave every guest alone: do not help QEMU to translate faster.",
+    ),
+    "expect": typer.Option(
+        "--expect", metavar="FILE", help="Known failures beside the scenarios' own."
+    ),
+    "include_all": typer.Option("--all", help="Also tests in the group 'nodefault'."),
+    "shard": typer.Option(
+        "--shard", metavar="I/N", help="Only part I of N, each case in exactly one."
+    ),
+    "durations": typer.Option(
+        "--durations", metavar="FILE", help="Balance --shard by a run's times; same for all parts."
+    ),
+    "require": typer.Option(
         "--require",
         metavar="N[%]",
         help="Exit 1 if fewer cases really run; those that scenarios leave out do not count.",
     ),
-]
-FailOnSkip = Annotated[
-    list[str] | None,
-    typer.Option(
+    "fail_on_skip": typer.Option(
         FAIL_ON_SKIP,
         metavar="[=PATTERN]",
         help="Exit 1 if a case is skipped, for any cause or for one that matches, as in =no-*.",
     ),
-]
-Expect = Annotated[
-    list[Path] | None,
-    typer.Option("--expect", metavar="FILE", help="Known failures beside the scenarios' own."),
-]
-Timeout = Annotated[
-    str | None, typer.Option("--timeout", metavar="TIME", help="For every case, as in 30s or 5m.")
-]
-All = Annotated[bool, typer.Option("--all", help="Also tests in the group 'nodefault'.")]
-HostFile = Annotated[
-    Path | None, typer.Option("--host", metavar="FILE", help="Host file: QEMUs and builds by name.")
-]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Ask QEMU and KVM again, not the cache.")]
-MetricsAddress = Annotated[
-    str,
-    typer.Option("--metrics", metavar="ADDR:PORT", help="Serve metrics for Prometheus meanwhile."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ShardOption = Annotated[
-    str,
-    typer.Option("--shard", metavar="I/N", help="Only part I of N, each case in exactly one."),
-]
-SharedDurations = Annotated[
-    Path | None,
-    typer.Option(
-        "--durations", metavar="FILE", help="Balance --shard by a run's times; same for all parts."
+    "hops": typer.Option("--hops", min=1, help="How many hops each guest makes."),
+    "duration": typer.Option(
+        "--duration", metavar="TIME", help="For how long, as in 30min, 8h or 7d."
     ),
-]
-HistoryDatabase = Annotated[
-    str | None,
-    typer.Option(
+    "host": typer.Option("--host", metavar="FILE", help="Host file: QEMUs and builds by name."),
+    "fresh": typer.Option("--fresh", help="Ask QEMU and KVM again, not the cache."),
+    "output": typer.Option(
+        "-o", "--output", metavar="RUN", help="Run directory; must not exist yet."
+    ),
+    "jobs": typer.Option("-j", "--jobs", min=1, help="Cases at a time, whatever they need."),
+    "strict": typer.Option("--strict", help="Unexpected passes of known failures exit 1."),
+    "seed": typer.Option(
+        "--seed", min=0, help="What the hops are drawn from; printed if not given."
+    ),
+    "database": typer.Option(
         "--database", metavar="URL", help="The history: a file, or postgresql://USER@HOST/NAME."
     ),
-]
-NoHistory = Annotated[
-    bool, typer.Option("--no-history", help="Neither read nor write the history of runs.")
-]
+    "no_history": typer.Option("--no-history", help="Neither read nor write the history of runs."),
+    "metrics": typer.Option(
+        "--metrics", metavar="ADDR:PORT", help="Serve metrics for Prometheus meanwhile."
+    ),
+    "tap": typer.Option("--tap", min=13, max=14, help="The version that results.tap calls itself."),
+}
+"""Field of :class:`Selection` or :class:`Execution` → how it is given."""
+
+HistoryDatabase = Annotated[str | None, OPTIONS["database"]]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _parameters(kind: type[Selection | Execution]) -> dict[str, inspect.Parameter]:
+    """The fields of ``kind`` as typer reads parameters: what may be repeated is a list."""
+    found = {}
+    for field in fields(kind):
+        repeated = get_origin(field.type) is tuple
+        type_ = list[get_args(field.type)[0]] | None if repeated else field.type  # type: ignore[misc]
+        found[field.name] = inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None if repeated else field.default,
+            annotation=Annotated[type_, OPTIONS[field.name]],
+        )
+    return found
+
+
+def taking(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of these fields.
+
+    The command gets them as its parameters ``selection`` and ``execution``, where it has those;
+    fields that are not named keep their defaults.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = dict(inspect.signature(command).parameters)
+        kinds = {
+            name: kind
+            for name, kind in {"selection": Selection, "execution": Execution}.items()
+            if own.pop(name, None)
+        }
+        offered = {name: _parameters(kind) for name, kind in kinds.items()}
+        known = {name: each for group in offered.values() for name, each in group.items()}
+
+        @functools.wraps(command)
+        def taken(**given: Any) -> None:
+            values = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name in names
+                if (value := given.pop(name)) is not None
+            }
+            for group, kind in kinds.items():
+                chosen = {name: values[name] for name in offered[group] if name in values}
+                given[group] = kind(**chosen)
+            command(**given)
+
+        parameters = [known[name] for name in names]
+        parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own.values()]
+        parameters.sort(key=lambda each: each.default is not each.empty)  # arguments that must be
+        taken.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return taken
+
+    return decorate

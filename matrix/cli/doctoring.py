@@ -2,7 +2,6 @@
 
 import asyncio
 import json as json_module
-from pathlib import Path
 
 from rich.console import Console
 
@@ -13,13 +12,16 @@ from matrix.host.installations import installations
 from matrix.host.inventory import take_inventory
 from matrix.host.wanted import everything
 from matrix.results.printable import shown_json
+from matrix.run.options import Selection
 
 
-def run_doctor(*, qemu: tuple[str, ...], host: Path | None, fresh: bool, json: bool) -> None:
+def run_doctor(selection: Selection, *, json: bool) -> None:
     """Print what this host can run; whatever is missing is part of the answer, not an error."""
-    installed = installations(qemu, load_host_file(host))
+    installed = installations(selection.qemu, load_host_file(selection.host))
     wanted = everything(installed)
-    inventory = asyncio.run(take_inventory(installed, wanted, fresh=fresh, on_step=Steps()))
+    inventory = asyncio.run(
+        take_inventory(installed, wanted, fresh=selection.fresh, on_step=Steps())
+    )
     if json:
         print(shown_json(json_module.dumps(doctor_json(inventory), indent=2)))
     else:

@@ -35,17 +35,11 @@ class PipelineRequest:
     """What was asked for, as typed."""
 
     system: System
-    scenarios: tuple[Path, ...]
-    shards: int = 0
-    native: tuple[str, ...] = ()
-    baseline: str = ""
-    install: str = "qemu-matrix"
-    arch: tuple[str, ...] = ()
-    require: str = ""
-    fail_on_skip: tuple[str, ...] = ()
-    qemu: tuple[str, ...] = ()
-    build: tuple[str, ...] = ()
-    host: Path | None = None
+    selection: Selection
+    shards: int
+    native: tuple[str, ...]
+    baseline: str
+    install: str
 
 
 def system_named(name: str) -> System:
@@ -67,29 +61,21 @@ def run_ci(request: PipelineRequest) -> None:
         ScenarioError, SuiteError, UsageError: what the user gave is wrong.
         NothingSelected: the scenarios have no case.
     """
-    for path in (*request.scenarios, *filter(None, [request.host])):
+    selection = request.selection
+    for path in (*selection.scenarios, *filter(None, [selection.host])):
         _check_relative(str(path), "the repository has it at a relative path")
     if request.baseline:
         _check_relative(request.baseline, "keep the baseline in the repository")
-    selection = Selection(
-        scenarios=request.scenarios,
-        arch=request.arch,
-        qemu=request.qemu,
-        build=request.build,
-        host=request.host,
-        require=request.require,
-        fail_on_skip=request.fail_on_skip,
-    )
     required_of(selection)
-    if request.require and not request.require.endswith("%"):
+    if selection.require and not selection.require.endswith("%"):
         raise UsageError(
-            f"--require {request.require}: every job runs a part of the cases; give a share, as in "
-            "80%"
+            f"--require {selection.require}: every job runs a part of the cases; give a share, as"
+            " in 80%"
         )
-    scenarios, cases = chosen(selection, load_host_file(request.host))
+    scenarios, cases = chosen(selection, load_host_file(selection.host))
     wishes = Wishes(
-        scenarios=tuple(str(path) for path in request.scenarios),
-        options=_options(request),
+        scenarios=tuple(str(path) for path in selection.scenarios),
+        options=_options(selection),
         shards=request.shards,
         native=tuple(
             dict.fromkeys(architecture_named("--native", name) for name in request.native)
@@ -109,16 +95,16 @@ def run_ci(request: PipelineRequest) -> None:
     sys.stdout.flush()
 
 
-def _options(request: PipelineRequest) -> tuple[str, ...]:
+def _options(selection: Selection) -> tuple[str, ...]:
     """The options that the jobs are given too."""
-    words = [f"--arch={each}" for each in request.arch]
-    words += [f"--qemu={each}" for each in request.qemu]
-    words += [f"--build={each}" for each in request.build]
-    if request.host is not None:
-        words.append(f"--host={request.host}")
-    if request.require:
-        words.append(f"--require={request.require}")
-    patterns = request.fail_on_skip or (() if request.require else FORBIDDEN_SKIPS)
+    words = [f"--arch={each}" for each in selection.arch]
+    words += [f"--qemu={each}" for each in selection.qemu]
+    words += [f"--build={each}" for each in selection.build]
+    if selection.host is not None:
+        words.append(f"--host={selection.host}")
+    if selection.require:
+        words.append(f"--require={selection.require}")
+    patterns = selection.fail_on_skip or (() if selection.require else FORBIDDEN_SKIPS)
     words += [f"{FAIL_ON_SKIP}={each}" for each in patterns]
     return tuple(words)
 

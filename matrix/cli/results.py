@@ -8,17 +8,8 @@ from typing import Annotated
 
 import typer
 
-from matrix.cli.arguments import (
-    Arch,
-    BuildOption,
-    FailOnSkip,
-    HistoryDatabase,
-    HostFile,
-    Json,
-    Qemu,
-    Require,
-    Scenarios,
-)
+from matrix.cli.arguments import HistoryDatabase, Json, taking
+from matrix.run.options import Selection
 
 
 def show(
@@ -148,9 +139,10 @@ def history(
     raise typer.Exit(run_history(asked))
 
 
+@taking("scenarios", "arch", "qemu", "build", "host", "require", "fail_on_skip")
 def ci(
     system: Annotated[str, typer.Argument(metavar="gitlab|github", help="The CI system.")],
-    scenarios: Scenarios = None,
+    selection: Selection,
     shards: Annotated[
         int | None, typer.Option("--shards", min=1, help="So many jobs, not one for each variant.")
     ] = None,
@@ -164,31 +156,20 @@ def ci(
     install: Annotated[
         str, typer.Option("--install", metavar="REQUIREMENT", help="What pip is to install.")
     ] = "qemu-matrix",
-    arch: Arch = None,
-    qemu: Qemu = None,
-    build: BuildOption = None,
-    host: HostFile = None,
-    require: Require = "",
-    fail_on_skip: FailOnSkip = None,
 ) -> None:
     """Print a pipeline that runs scenarios: one job for each architecture and accelerator."""
     from matrix.cli.pipelines import PipelineRequest, run_ci, system_named
 
-    request = PipelineRequest(
-        system=system_named(system),
-        scenarios=tuple(scenarios or ()),
-        shards=shards or 0,
-        native=tuple(native or ()),
-        baseline=baseline,
-        install=install,
-        arch=tuple(arch or ()),
-        require=require,
-        fail_on_skip=tuple(fail_on_skip or ()),
-        qemu=tuple(qemu or ()),
-        build=tuple(build or ()),
-        host=host,
+    run_ci(
+        PipelineRequest(
+            system=system_named(system),
+            selection=selection,
+            shards=shards or 0,
+            native=tuple(native or ()),
+            baseline=baseline,
+            install=install,
+        )
     )
-    run_ci(request)
 
 
 def schema(

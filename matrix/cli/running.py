@@ -3,15 +3,17 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from matrix.cli import reporting
-from matrix.cli.history import save_to_history
+from matrix.cli.arguments import Execution
+from matrix.cli.history import history_of_run, save_to_history
 from matrix.cli.output import Output, is_live, standard_output
 from matrix.cli.progress import PlainProgress
 from matrix.cli.requiring import required_of
 from matrix.cli.steps import Steps
-from matrix.errors import ExitCode
+from matrix.errors import ExitCode, UsageError
 from matrix.host.hostfile import load_host_file
 from matrix.host.installations import installations
 from matrix.inventory import Inventory
@@ -27,91 +29,84 @@ from matrix.run.progress import CompositeProgress, Progress
 from matrix.run.runner import execute
 
 
-def start_run(
-    selection: Selection,
-    *,
-    output: Path | None,
-    jobs: int | None,
-    strict: bool,
-    history: Database | None = None,
-    seed: int | None = None,
-    metrics: str = "",
-    tap: int = 13,
-) -> ExitCode:
+def start_run(selection: Selection, execution: Execution) -> ExitCode:
     """Plan, run, summarise and record; gives the command's exit code."""
+    history = history_of_run(execution.database, off=execution.no_history)
     required = required_of(selection)
     prepared = prepare(selection, Steps())
     names = [scenario.name for scenario in prepared.scenarios]
-    path = output or RunDirectory.default_path(names)
+    path = execution.output or RunDirectory.default_path(names)
     info = run_info(
         _sources(prepared),
         prepared.inventory,
         arguments=tuple(sys.argv[1:]),
         options={
-            "strict": strict,
-            "jobs": jobs,
+            "strict": execution.strict,
+            "jobs": execution.jobs,
             "qemu": list(selection.qemu),
-            "seed": seed,
-            "tap": tap,
+            "seed": execution.seed,
+            "tap": execution.tap,
             **required,
         },
     )
     with Recorder.start(path, info, prepared.decisions) as recorder:
-        return _carry_out(recorder, prepared.inventory, jobs, history, seed, metrics)
+        return _carry_out(recorder, prepared.inventory, execution, history)
 
 
-def resume_run(
-    path: Path,
-    *,
-    jobs: int | None,
-    qemu: tuple[str, ...],
-    host: Path | None,
-    fresh: bool,
-    history: Database | None = None,
-    metrics: str = "",
-) -> ExitCode:
-    """Run what is left of a run, and record it; gives the command's exit code."""
+def resume_run(path: Path, selection: Selection, execution: Execution) -> ExitCode:
+    """Run what is left of a run, and record it; gives the command's exit code.
+
+    Raises:
+        UsageError: an option was given that the run has settled.
+    """
+    history = history_of_run(execution.database, off=execution.no_history)
+    selected = replace(selection, qemu=(), host=None, fresh=False)
+    settled = replace(execution, jobs=None, database=None, no_history=False, metrics="")
+    if selected != Selection() or settled != Execution():
+        raise UsageError(
+            "--resume finishes a run as it was planned; beside it only -j, --qemu, --host,"
+            " --fresh, --metrics and the history's options are taken"
+        )
     with Recorder.resume(path) as recorder:
         options = recorder.record.info.options
-        kept_qemu, kept_jobs = options.get("qemu"), options.get("jobs")
+        kept_qemu, kept_jobs, seed = map(options.get, ("qemu", "jobs", "seed"))
+        qemu = selection.qemu
         if not qemu and isinstance(kept_qemu, list):
             qemu = tuple(str(option) for option in kept_qemu)
-        if jobs is None and isinstance(kept_jobs, int):
-            jobs = kept_jobs
-        seed = options.get("seed")
+        if execution.jobs is None and isinstance(kept_jobs, int):
+            execution = replace(execution, jobs=kept_jobs)
+        if isinstance(seed, int):
+            execution = replace(execution, seed=seed)
         left = [
             decision.case
             for decision in recorder.record.decisions
             if isinstance(decision, Run) and recorder.attempts_left(decision.case)
         ]
-        installed = installations(qemu, load_host_file(host))
-        inventory = look(left, installed, fresh=fresh, on_step=Steps())
-        kept_seed = seed if isinstance(seed, int) else None
-        return _carry_out(recorder, inventory, jobs, history, kept_seed, metrics)
+        installed = installations(qemu, load_host_file(selection.host))
+        inventory = look(left, installed, fresh=selection.fresh, on_step=Steps())
+        return _carry_out(recorder, inventory, execution, history)
 
 
 def _carry_out(
-    recorder: Recorder,
-    inventory: Inventory,
-    jobs: int | None,
-    history: Database | None,
-    seed: int | None,
-    metrics: str,
+    recorder: Recorder, inventory: Inventory, execution: Execution, history: Database | None
 ) -> ExitCode:
     output = standard_output()
-    few = too_few_files(recorder.record.decisions, inventory.host, jobs)
+    few = too_few_files(recorder.record.decisions, inventory.host, execution.jobs)
     if few is not None:
         print(f"matrix: {few}", file=sys.stderr)
-    capacity = capacity_of(inventory.host, jobs, few)
+    capacity = capacity_of(inventory.host, execution.jobs, few)
     try:
-        with _served(metrics, recorder) as served, _progress(output, recorder.run.given) as shown:
+        with (
+            _served(execution.metrics, recorder) as served,
+            _progress(output, recorder.run.given) as shown,
+        ):
             return execute(
                 recorder,
                 inventory,
                 capacity,
                 CompositeProgress(shown, served) if served is not None else shown,
                 history=history,
-                seed=seed,
+                seed=execution.seed,
                 later=reporting.LATER,
             )
     finally:

@@ -92,7 +92,7 @@ class MatrixSession:
             scenarios=scenarios,
             qemu=tuple(self._config.getoption("matrix_qemu")),
             build=tuple(self._config.getoption("matrix_build")),
-            assist=not self._config.getoption("matrix_no_assist"),
+            no_assist=self._config.getoption("matrix_no_assist"),
             host=None if host is None else Path(host),
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What ``matrix list`` and ``matrix run`` were told to select, as typed."""
+    """What commands were told to select, as typed: each takes some of these as options."""
 
     scenarios: tuple[Path, ...] = ()
     keyword: str = ""
@@ -19,8 +19,8 @@ class Selection:
     until_fail: bool = False
     retries: int | None = None
     timeout: str | None = None
-    assist: bool = True
-    """False: leave every guest alone, whatever the scenarios say."""
+    no_assist: bool = False
+    """Leave every guest alone, whatever the scenarios say."""
     expect: tuple[Path, ...] = ()
     """Files of known failures beside the scenarios' own."""
     include_all: bool = False

@@ -203,7 +203,7 @@ def _scenario(path: Path, selection: Selection) -> Scenario:
     given = (timeout, selection.hops, selection.duration, selection.repeat, selection.retries)
     axes = (selection.arch, selection.accel, selection.set_axis)
     as_it_is = not any(axes) and not selection.until_fail and all(one is None for one in given)
-    if as_it_is and selection.assist and scenario.migration is None:
+    if as_it_is and not selection.no_assist and scenario.migration is None:
         return scenario
     from matrix.scenario.narrow import narrow
 
@@ -215,7 +215,7 @@ def _scenario(path: Path, selection: Selection) -> Scenario:
         repeat=selection.repeat,
         until_fail=selection.until_fail,
         retries=selection.retries,
-        assist=selection.assist,
+        assist=not selection.no_assist,
         timeout=None if timeout is None else _duration("--timeout", timeout),
         hops=selection.hops,
         duration=None
