@@ -22,12 +22,13 @@ test: $(READY) qemu postgresql chromium ## run the test suite, on real QEMU
 ten-times: $(READY) qemu postgresql chromium ## run the test suite ten times; every other time beside busy loops
 	$(BIN)/python tests/ten_times.py
 
-check: $(READY) compilers ## ruff, mypy, import-linter, clang-format, and the guests' reproducibility
+check: $(READY) compilers ## ruff, mypy, import-linter, clang-format, tsc, eslint, and the guests' reproducibility
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy matrix tests benchmarks docs/reference
 	$(BIN)/lint-imports
 	find matrix/guests -name '*.[ch]' -exec $(BIN)/clang-format --dry-run --Werror {} +
+	.ci/javascript/check
 	$(MAKE) --no-print-directory -C matrix/guests check
 
 guests: compilers ## build the embedded guests' images anew
@@ -60,4 +61,4 @@ $(READY): pyproject.toml
 	touch $@
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .ci/javascript/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -15,7 +15,16 @@ from matrix.model import Architecture
 
 ROOT = Path(__file__).parents[2]
 IGNORED = shutil.ignore_patterns(
-    ".*cache", ".git", ".hypothesis", ".venv", "__pycache__", "build", "dist", "runs", "*.egg-info"
+    ".*cache",
+    ".git",
+    ".hypothesis",
+    ".venv",
+    "__pycache__",
+    "build",
+    "dist",
+    "runs",
+    "*.egg-info",
+    "node_modules",
 )
 SECONDS = 600
 
@@ -52,6 +61,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("build")  # a tool of development: make test has it
     place = tmp_path_factory.mktemp("built")
     shutil.copytree(ROOT, place / "source", ignore=IGNORED)
+    installed = place / "source/.ci/javascript/node_modules"
+    installed.mkdir()
+    (installed / "index.js").touch()
     run([sys.executable, "-m", "build", "-o", place, place / "source"], place)
     return place
 
@@ -102,9 +114,11 @@ def test_the_sdist_has_what_tests_and_guests_are_built_from(built: Path) -> None
         "matrix/guests/Makefile",
         "scenarios/smoke.yaml",
         "tests/fake_qemu.py",
+        ".ci/javascript/package-lock.json",
         "LICENSE",
     ):
         assert needed in names
+    assert not [name for name in names if "node_modules" in name]
 
 
 @pytest.mark.qemu

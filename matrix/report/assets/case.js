@@ -5,9 +5,17 @@ import { areasOf, axisName, detailsOf, index, axisValue, verdictOf } from "./dat
 import { badge, button, bytes, caseLink, copyButton, el, facts, link, plural, quantity, seconds, show, table } from "./dom.js";
 import { Filter } from "./filter.js";
 
+/** @import { AttemptDetails, Details } from "./data.js" */
+
+/** @typedef {{ name: string, size: number, head: string, tail: string, omitted: number }} TextFile */
+
 const FIRST = ["diagnosis/stack.txt", "diagnosis/registers.txt"]; // what tells most of a hung guest
 const SUBTESTS_AT_ONCE = 200;
 
+/**
+ * @param {HTMLElement} section
+ * @param {string} key RUN/ID, as in an address
+ */
 export async function drawCase(section, key) {
   const name = decoded(key);
   const i = index.numbers.get(name);
@@ -29,12 +37,16 @@ export async function drawCase(section, key) {
     ...(details ? caseDetails(i, details) : [el("p", {}, "The page had no room for what this case left; its files are in the run's folder.")]));
 }
 
+/** @param {number} i */
 function hopsLink(i) {
   const entry = index.migrations.findIndex((each) => each.case === i);
   return entry < 0 ? null : el("p", {}, link(`#migration?entry=${entry}`, {}, plural(index.migrations[entry].hops, "hop")), ", each with its downtime and what it came to.");
 }
 
-// What an address says, which anybody may have typed.
+/**
+ * What an address says, which anybody may have typed.
+ * @param {string} text
+ */
 function decoded(text) {
   try {
     return decodeURIComponent(text);
@@ -43,9 +55,11 @@ function decoded(text) {
   }
 }
 
+/** @param {number} i */
 function caseNavigation(i) {
   const listed = casesAround(i);
   const place = listed.indexOf(i);
+  /** @type {(other: number | undefined, label: string, key: string) => Node} */
   const to = (other, label, key) => (other === undefined ? el("span", { class: "faint" }, label)
     : link(caseLink(other), { "data-key": key }, label));
   return el("p", { class: "steps" },
@@ -53,6 +67,10 @@ function caseNavigation(i) {
     to(listed[place + 1], "next →", "j"));
 }
 
+/**
+ * @param {number} i
+ * @param {Details} details
+ */
 function caseDetails(i, details) {
   const several = details.attempts.length > 1;
   const parts = details.attempts.map((attempt, place) => {
@@ -68,17 +86,25 @@ function caseDetails(i, details) {
   return parts;
 }
 
+/** @param {Details} details */
 function worstOf(details) {
   return index.verdicts.find((verdict) => details.attempts.some((each) => each.verdict === verdict));
 }
 
+/**
+ * @param {number} i
+ * @param {AttemptDetails} attempt
+ */
 function attemptParts(i, attempt) {
+  /** @type {Map<string, TextFile>} */
   const files = new Map(attempt.texts.map(([name, size, head, tail, omitted]) => [name, { name, size, head, tail, omitted }]));
+  /** @type {Node[]} */
   const parts = [];
   if (attempt.accelerator) parts.push(el("p", { class: "about" }, `Ran under ${attempt.accelerator}: ${attempt.why || "no reason was given"}.`));
   if (attempt.assists) parts.push(el("p", { class: "about" }, `Done to its guest so that QEMU works faster: ${attempt.assists}. --no-assist leaves it alone.`));
   if (attempt.observed) parts.push(el("p", { class: "about" }, `By itself it was `, badge(attempt.observed), ", which is a known failure."));
   parts.push(...subtestParts(attempt));
+  /** @type {(name: string, heading: string, open: boolean) => void} */
   const showFile = (name, heading, open) => {
     const file = files.get(name);
     files.delete(name);
@@ -92,7 +118,7 @@ function attemptParts(i, attempt) {
     parts.push(el("h3", {}, "Run it by hand ", copyButton(command.head), fileLink(i, attempt, "command.sh")),
       el("pre", { class: "box", tabindex: "0" }, command.head));
   }
-  for (const name of [...files.keys()].sort((a, b) => FIRST.includes(b) - FIRST.includes(a))) {
+  for (const name of [...files.keys()].sort((a, b) => Number(FIRST.includes(b)) - Number(FIRST.includes(a)))) {
     showFile(name, name.replace("diagnosis/", "Diagnosis: "), FIRST.includes(name));
   }
   if (attempt.metrics.length) {
@@ -105,23 +131,29 @@ function attemptParts(i, attempt) {
   return parts;
 }
 
+/** @param {AttemptDetails} attempt */
 function subtestParts(attempt) {
   const total = attempt.counts.reduce((sum, [, count]) => sum + count, 0);
   if (!total) return [];
   const body = el("tbody", {});
   const rows = attempt.subtests.map(([verdict, name, message]) => el("tr", {}, el("td", {}, badge(verdict)), el("td", { class: "mono" }, name), el("td", {}, message)));
   body.append(...rows.slice(0, SUBTESTS_AT_ONCE));
-  const more = rows.length > SUBTESTS_AT_ONCE ? button(`show ${rows.length - SUBTESTS_AT_ONCE} more`, () => {
+  const more = button(`show ${rows.length - SUBTESTS_AT_ONCE} more`, () => {
     body.append(...rows.slice(SUBTESTS_AT_ONCE));
     more.remove();
-  }) : null;
+  });
   const bad = attempt.counts.some(([verdict]) => verdict !== "pass");
   const unseen = attempt.more > 0 ? el("p", { class: "about" }, `${plural(attempt.more, "subtest")} more in result.json.`) : null;
   return [el("details", { open: bad || total <= 30 },
     el("summary", {}, el("b", {}, plural(total, "subtest")), " ", attempt.counts.map(([verdict, count]) => [badge(verdict, count), " "])),
-    el("div", { class: "scroll" }, el("table", {}, body)), more, unseen)];
+    el("div", { class: "scroll" }, el("table", {}, body)), rows.length > SUBTESTS_AT_ONCE ? more : null, unseen)];
 }
 
+/**
+ * @param {number} i
+ * @param {AttemptDetails} attempt
+ * @param {string} name
+ */
 function fileLink(i, attempt, name) {
   const base = index.links[index.of_run[i]];
   if (!base || !attempt.artifacts) return null;
@@ -129,12 +161,20 @@ function fileLink(i, attempt, name) {
   return link(`${base}/${path}`, { class: "file" }, name.split("/").at(-1));
 }
 
-// A file's text with a search in it: Enter goes on, Shift+Enter goes back.
+/**
+ * A file's text with a search in it: Enter goes on, Shift+Enter goes back.
+ * @param {number} i
+ * @param {AttemptDetails} attempt
+ * @param {TextFile} file
+ * @param {string} heading
+ * @param {boolean} open
+ */
 function textBox(i, attempt, file, heading, open) {
   const box = el("pre", { class: "box", tabindex: "0" });
   const count = el("span", { class: "about", role: "status" });
   const search = el("input", { type: "search", placeholder: "search", "aria-label": `Search ${heading}`, spellcheck: "false", autocomplete: "off" });
   const gap = file.omitted ? `… ${bytes(file.omitted)} left out …` : "";
+  /** @type {HTMLElement[]} */
   let marks = [];
   let at = -1;
 
@@ -145,7 +185,7 @@ function textBox(i, attempt, file, heading, open) {
     count.textContent = search.value ? `${marks.length} found` : "";
     if (search.value) step(1);
   };
-  const step = (by) => {
+  const step = (/** @type {number} */ by) => {
     if (!marks.length) return;
     marks[at]?.classList.remove("current");
     at = (at + by + marks.length) % marks.length;
@@ -167,8 +207,14 @@ function textBox(i, attempt, file, heading, open) {
     nothing ?? [el("p", { class: "tools" }, search, " ", count, " ", fileLink(i, attempt, file.name)), box]);
 }
 
+/**
+ * @param {string} text
+ * @param {string} wanted
+ * @param {HTMLElement[]} marks those of what was found are added to it
+ */
 function pieces(text, wanted, marks) {
   if (!wanted) return [text];
+  /** @type {(Node | string)[]} */
   const found = [];
   const folded = text.toLowerCase();
   const word = wanted.toLowerCase();

@@ -5,20 +5,32 @@ import { badge, button, caseLink, el, link, plural, seconds } from "./dom.js";
 import { exactChips, Filter } from "./filter.js";
 import { VirtualTable } from "./table.js";
 
+/** @import { Column } from "./table.js" */
+
+/** @type {ReturnType<typeof makeCasesView> | null} */
 export let casesView = null;
+/** @type {number[]} */
 let listed = []; // the cases last listed, in order
 
-// Where "next" and "previous" of a case go: the list it was last in, else all that are as bad or good.
+/**
+ * Where "next" and "previous" of a case go: the list it was last in, else all that are as bad or good.
+ * @param {number} i
+ */
 export function casesAround(i) {
   if (!listed.includes(i)) listed = new Filter(BAD.has(verdictOf(i)) ? "v=bad" : "").cases();
   return listed;
 }
 
+/**
+ * @param {HTMLElement} section
+ * @param {string} query
+ */
 export function drawCases(section, query) {
   casesView ??= makeCasesView(section);
   casesView.show(new Filter(query));
 }
 
+/** @param {HTMLElement} section */
 function makeCasesView(section) {
   const search = el("input", {
     type: "search", id: "search", placeholder: "words, arch:aarch64, -timer, reason:\"no such\"",
@@ -29,7 +41,15 @@ function makeCasesView(section) {
   const count = el("span", { role: "status" });
   const matrix = link("#matrix", {}, "as a matrix");
   const list = new VirtualTable("Cases", (i) => { location.hash = caseLink(i); });
-  const sort = { name: "", down: false, by: null };
+  const sort = {
+    name: "",
+    down: false,
+    by: (/** @type {string} */ name) => {
+      sort.down = sort.name === name && !sort.down;
+      sort.name = name;
+      update();
+    },
+  };
   let filter = new Filter();
   section.replaceChildren(el("h2", {}, "Cases"), el("div", { class: "searching" }, search), verdicts, chips,
     el("p", { class: "about" }, count, " · ", matrix), list.scroller);
@@ -46,11 +66,6 @@ function makeCasesView(section) {
       event.preventDefault();
     }
   });
-  sort.by = (name) => {
-    sort.down = sort.name === name && !sort.down;
-    sort.name = name;
-    update();
-  };
 
   function update() {
     const matching = filter.cases({ anyVerdict: true });
@@ -70,7 +85,7 @@ function makeCasesView(section) {
   }
 
   return {
-    show(wanted) {
+    show(/** @type {Filter} */ wanted) {
       filter = wanted;
       if (search.value !== filter.text) search.value = filter.text;
       update();
@@ -79,6 +94,12 @@ function makeCasesView(section) {
   };
 }
 
+/**
+ * @param {HTMLElement} place
+ * @param {number[]} matching
+ * @param {Filter} filter
+ * @param {() => void} changed
+ */
 function drawVerdicts(place, matching, filter, changed) {
   const counts = new Map();
   for (const i of matching) counts.set(verdictOf(i), (counts.get(verdictOf(i)) ?? 0) + 1);
@@ -93,9 +114,14 @@ function drawVerdicts(place, matching, filter, changed) {
     { class: `chip badge v-${verdict}`, "aria-pressed": String(filter.verdicts.has(verdict)) })));
 }
 
+/**
+ * @param {number[]} items
+ * @returns {Column[]}
+ */
 function caseColumns(items) {
   const varying = new Set(varyingAxes(items.length ? items : [0]));
   const axes = rowAxes(varying);
+  /** @type {(name: string, axis: string, width: string) => Column} */
   const plain = (name, axis, width) => ({ name, width, kind: "mono", cell: (i) => axisValue(i, axis), key: (i) => axisValue(i, axis) });
   return [
     { name: "verdict", width: "5.5rem", cell: (i) => badge(verdictOf(i)), key: (i) => index.verdict[i] },
@@ -107,6 +133,7 @@ function caseColumns(items) {
   ];
 }
 
+/** @param {string} axis */
 function axisWidth(axis) {
   const longest = Math.max(axisName(axis).length, ...index.words[axis].slice(0, 1000).map((value) => value.length));
   return `${(Math.min(longest, 20) * 0.56 + 0.4).toFixed(1)}rem`;

@@ -3,21 +3,51 @@
 
 import { el, svg } from "./dom.js";
 
+/** @typedef {number | null | undefined} Value null and undefined: not measured */
+/** @typedef {{ name: string, values: Value[], line?: boolean }} Series */
+/** @typedef {{ name: string, value: number }} Limit */
+/** @typedef {{ name: string, from: number, to: number }} Band */
+/** @typedef {{ name: string, at: number, kind: string, key: string }} Mark */
+/** @typedef {[low: number, high: number]} Range */
+/** @typedef {(value: number) => number} Scale from a value to a place in the drawing */
+/** @typedef {{ x: Scale, y: Scale, low: number, high: number, left: number, right: number }} Scales */
+/** @typedef {Spec & { log?: boolean }} Drawn a chart of which the scale is known */
+/**
+ * What a chart shows, over x, which all series share.
+ * @typedef {object} Spec
+ * @property {string} label
+ * @property {number[]} x
+ * @property {string} xLabel
+ * @property {(value: number) => string} xFormat
+ * @property {(value: number) => string} yFormat
+ * @property {Series[]} series
+ * @property {boolean | "auto"} [log]
+ * @property {boolean} [xLog]
+ * @property {boolean} [binary] values are bytes
+ * @property {boolean} [whole] x has whole numbers only
+ * @property {number} [height]
+ * @property {Limit[]} [limits]
+ * @property {Band[]} [bands]
+ * @property {Mark[]} [marks]
+ * @property {(place: number) => string} [describe]
+ * @property {(place: number) => void} [pick]
+ */
+
 const SHAPES = ["circle", "triangle", "square", "diamond"];
 const DOTTED = 60; // up to so many points of a line are drawn as points too
 const MARGIN = { left: 68, right: 16, top: 18, bottom: 34 };
 
-// spec: {label, x: [numbers], xLabel, xFormat, yFormat, log (or "auto"), binary, whole, height, xLog,
-//        series: [{name, values, line, step}], limits: [{name, value}],
-//        bands: [{from, to, name}], marks: [{at, name, kind}], describe(place), pick(place)}
+/** @param {Spec} given */
 export function chart(given) {
+  /** @type {Drawn} */
   const spec = { ...given, log: given.log === "auto" ? isWide(given) : given.log };
   const holder = el("div", { class: "plot" });
   const words = el("p", { class: "cursor", role: "status" });
   let cursor = -1;
-  let scales = null;
+  /** @type {Scales} */
+  let scales;
 
-  const point = (place) => {
+  const point = (/** @type {number} */ place) => {
     cursor = Math.max(0, Math.min(spec.x.length - 1, place));
     const line = holder.querySelector(".at");
     line?.setAttribute("transform", `translate(${scales.x(spec.x[cursor])} 0)`);
@@ -34,7 +64,9 @@ export function chart(given) {
   const figure = el("figure", {
     class: "chart", tabindex: spec.x.length ? "0" : null, role: "group", "aria-label": spec.label,
     onkeydown: (event) => {
-      const step = { ArrowLeft: -1, ArrowRight: 1, Home: -spec.x.length, End: spec.x.length }[event.key];
+      /** @type {Record<string, number>} */
+      const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -spec.x.length, End: spec.x.length };
+      const step = steps[event.key];
       if (step) point(cursor + step);
       else if (event.key === "Enter" && spec.pick && cursor >= 0) spec.pick(cursor);
       else return;
@@ -56,13 +88,28 @@ export function chart(given) {
   return figure;
 }
 
-// Whether numbers differ so much that only a logarithmic scale shows them.
+/**
+ * @param {Value} value
+ * @returns {value is number}
+ */
+function isNumber(value) {
+  return Number.isFinite(value);
+}
+
+/**
+ * Whether numbers differ so much that only a logarithmic scale shows them.
+ * @param {Spec} spec
+ */
 function isWide(spec) {
-  const positive = spec.series.flatMap((each) => each.values.filter((value) => value > 0));
+  const positive = spec.series.flatMap((each) => each.values.filter(isNumber).filter((value) => value > 0));
   const [low, high] = extent(positive, [1, 1]);
   return high > 20 * low;
 }
 
+/**
+ * @param {number[]} values
+ * @param {(value: number) => number} distance
+ */
 function nearest(values, distance) {
   let best = 0;
   for (let place = 1; place < values.length; place++) {
@@ -71,14 +118,26 @@ function nearest(values, distance) {
   return best;
 }
 
+/**
+ * @param {Drawn} spec
+ * @param {number} place
+ */
 function describePoint(spec, place) {
-  const parts = spec.series.filter((each) => each.values[place] !== null && each.values[place] !== undefined)
-    .map((each) => `${each.name} ${spec.yFormat(each.values[place])}`);
+  const parts = spec.series.flatMap(({ name, values }) => {
+    const value = values[place];
+    return value === null || value === undefined ? [] : [`${name} ${spec.yFormat(value)}`];
+  });
   return `${spec.xFormat(spec.x[place])}: ${parts.join(", ") || "nothing was measured"}`;
 }
 
+/**
+ * @param {Drawn} spec
+ * @param {number} width
+ * @param {number} height
+ * @returns {Scales}
+ */
 function chartScales(spec, width, height) {
-  const known = (values) => values.filter((value) => Number.isFinite(value) && (!spec.log || value > 0));
+  const known = (/** @type {Value[]} */ values) => values.filter(isNumber).filter((value) => !spec.log || value > 0);
   const all = [...spec.series.flatMap((each) => known(each.values)), ...known((spec.limits ?? []).map((each) => each.value))];
   let [low, high] = extent(all, spec.log ? [1, 10] : [0, 1]);
   if (spec.log) {
@@ -96,24 +155,52 @@ function chartScales(spec, width, height) {
   return { x, y, low, high, left, right };
 }
 
-// Without spreading: a list may have 100,000 numbers.
+/**
+ * The least and the greatest. Without spreading: a list may have 100,000 numbers.
+ * @param {number[]} values
+ * @param {Range} otherwise
+ * @returns {Range}
+ */
 export function extent(values, otherwise) {
   if (!values.length) return otherwise;
-  return values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  return [low, high];
 }
 
+/**
+ * @param {boolean | undefined} log
+ * @param {number} low
+ * @param {number} high
+ * @param {number} from
+ * @param {number} to
+ * @returns {Scale}
+ */
 export function scale(log, low, high, from, to) {
+  /** @type {Scale} */
   const place = log ? Math.log10 : (value) => value;
   const [begin, length] = [place(low), place(high) - place(low) || 1];
   return (value) => from + ((place(log ? Math.max(value, low) : value) - begin) / length) * (to - from);
 }
 
-// Round numbers; in units of KiB, MiB, … where they are bytes.
+/**
+ * Round numbers; in units of KiB, MiB, … where they are bytes.
+ * @param {number} low
+ * @param {number} high
+ * @param {number} most
+ */
 function byteTicks(low, high, most) {
   const unit = 1024 ** Math.max(0, Math.floor(Math.log2(Math.max(high, 1)) / 10));
   return ticks(low / unit, high / unit, false, most).map((value) => value * unit);
 }
 
+/**
+ * @param {number} low
+ * @param {number} high
+ * @param {boolean | undefined} log
+ * @param {number} most
+ * @returns {number[]}
+ */
 export function ticks(low, high, log, most) {
   if (log) {
     const found = [];
@@ -123,12 +210,18 @@ export function ticks(low, high, log, most) {
   }
   const rough = (high - low) / most || 1;
   const unit = 10 ** Math.floor(Math.log10(rough));
-  const step = unit * [1, 2, 5, 10].find((each) => unit * each >= rough);
+  const step = unit * ([1, 2, 5].find((each) => unit * each >= rough) ?? 10);
   const found = [];
   for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-6; value += step) found.push(Math.abs(value) < step * 1e-6 ? 0 : value);
   return found;
 }
 
+/**
+ * @param {Drawn} spec
+ * @param {Scales} scales
+ * @param {number} width
+ * @param {number} height
+ */
 function drawChart(spec, scales, width, height) {
   const { x, y } = scales;
   const [bottom, right] = [height - MARGIN.bottom, width - MARGIN.right];
@@ -164,7 +257,14 @@ function drawChart(spec, scales, width, height) {
   return svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": spec.label }, parts);
 }
 
+/**
+ * @param {Drawn} spec
+ * @param {Series} series
+ * @param {number} place
+ * @param {Scales} scales
+ */
 function drawSeries(spec, series, place, { x, y }) {
+  /** @type {string[]} */
   const steps = [];
   let open = false;
   series.values.forEach((value, at) => {
@@ -184,6 +284,12 @@ function drawSeries(spec, series, place, { x, y }) {
   return [path, svg("path", { d: dots.join(""), class: `series s${place} points` })];
 }
 
+/**
+ * @param {string} shape
+ * @param {number} x
+ * @param {number} y
+ * @param {number} size
+ */
 export function shapePath(shape, x, y, size) {
   switch (shape) {
     case "triangle": return `M${x} ${y - size * 1.2}l${size * 1.15} ${size * 2}h${-size * 2.3}z`;
@@ -193,6 +299,7 @@ export function shapePath(shape, x, y, size) {
   }
 }
 
+/** @param {Drawn} spec */
 function chartLegend(spec) {
   return el("span", { class: "keys" }, spec.series.map((series, place) => el("span", { class: "key" },
     svg("svg", { width: 16, height: 12, "aria-hidden": "true" }, svg("path", {

@@ -4,12 +4,16 @@
 import { areasOf, axisName, BAD, haystack, index, axisValue, verdictOf } from "./data.js";
 import { link } from "./dom.js";
 
+/** @typedef {(i: number) => boolean} Matches whether a case is meant */
+
 export class Filter {
+  /** @param {string} query */
   constructor(query = "") {
     const parameters = new URLSearchParams(query);
     this.text = parameters.get("q") ?? "";
     this.verdicts = new Set(parameters.getAll("v"));
     if (this.verdicts.delete("bad")) for (const verdict of BAD) this.verdicts.add(verdict);
+    /** @type {Map<string, string[]>} */
     this.exact = new Map();
     for (const axis of [...index.axes, "area", "reason"]) {
       const values = parameters.getAll(axis);
@@ -29,18 +33,21 @@ export class Filter {
     return parameters.toString();
   }
 
+  /** @param {Record<string, string | null>} changes an axis to its value, or null for any; "tests" too */
   with(changes) {
     const filter = new Filter(this.query());
     for (const [axis, value] of Object.entries(changes)) {
-      if (axis === "tests") filter.tests = value;
-      else if (axis === "verdicts") filter.verdicts = new Set(value);
+      if (axis === "tests") filter.tests = value ?? "";
       else if (value === null) filter.exact.delete(axis);
       else filter.exact.set(axis, [value]);
     }
     return filter;
   }
 
-  // The cases that match, without regard to the verdicts where asked so.
+  /**
+   * The cases that match, without regard to the verdicts where asked so.
+   * @param {{ anyVerdict?: boolean }} options
+   */
   cases({ anyVerdict = false } = {}) {
     const tests = [...this.exactTests(), ...this.textTests()];
     if (!anyVerdict && this.verdicts.size) tests.push((i) => this.verdicts.has(verdictOf(i)));
@@ -49,6 +56,7 @@ export class Filter {
     return found;
   }
 
+  /** @returns {Generator<Matches>} */
   *exactTests() {
     for (const [axis, values] of this.exact) {
       if (axis === "area") {
@@ -68,13 +76,17 @@ export class Filter {
     }
   }
 
-  // Words are looked for everywhere, FIELD:WORD in one place; "-" before it: what must not be.
+  /**
+   * Words are looked for everywhere, FIELD:WORD in one place; "-" before it: what must not be.
+   * @returns {Generator<Matches>}
+   */
   *textTests() {
     for (const [, not, field, quoted, bare] of
       this.text.toLowerCase().matchAll(/(-?)(?:([a-z]+):)?(?:"([^"]*)"?|(\S+))/g)) {
       const word = quoted ?? bare;
       const known = field === "reason" || field === "verdict" || index.axes.includes(field);
       if (!field || known) {
+        /** @type {(i: number) => string} */
         const of = field === "verdict" ? verdictOf : field ? (i) => axisValue(i, field).toLowerCase() : haystack;
         yield (i) => of(i).includes(word) !== (not === "-");
       } else {
@@ -85,13 +97,17 @@ export class Filter {
   }
 }
 
-// Chips that say which values are filtered on, each of which takes its filter away.
+/**
+ * Chips that say which values are filtered on, each of which takes its filter away.
+ * @param {Filter} filter
+ * @param {string} view
+ */
 export function exactChips(filter, view) {
   const chips = [...filter.exact].map(([axis, values]) => link(
     `#${view}?${filter.with({ [axis]: null }).query()}`, { class: "chip", title: "take this filter away" },
     `${axisName(axis)}: ${values.map((value) => value || "none").join(", ")} ×`));
   if (filter.tests) {
-    const [first, last] = filter.tests.split("-").map((number) => index.words.test[number]);
+    const [first, last] = filter.tests.split("-").map((number) => index.words.test[Number(number)]);
     chips.push(link(`#${view}?${filter.with({ tests: "" }).query()}`, { class: "chip" },
       `tests: ${first} … ${last} ×`));
   }

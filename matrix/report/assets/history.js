@@ -4,7 +4,30 @@ import { chart } from "./chart.js";
 import { BAD, GLYPHS, index, unpack } from "./data.js";
 import { caseLink, choice, el, link, plural, quantity, round, seconds, show, table } from "./dom.js";
 
+/**
+ * What the history knows of the cases (matrix/report/past.py).
+ * @typedef {object} Past
+ * @property {PastRun[]} runs oldest first
+ * @property {PastCase[]} cases
+ * @property {boolean} all whether it has those, too, that did nothing but pass
+ */
+/** @typedef {{ started: string, host: string, counts: [verdict: string, count: number][] }} PastRun */
+/**
+ * @typedef {object} PastCase
+ * @property {number} case
+ * @property {(number | null)[]} verdicts of each run, null: not in it
+ * @property {(number | null)[]} seconds
+ * @property {{ good: string, bad: string, runs: number, changed: [what: string, a: string, b: string][] } | null} broke
+ * @property {number} flaky
+ * @property {[name: string, unit: string, medians: number[]][]} metrics
+ */
+
+/**
+ * @param {HTMLElement} section
+ * @param {string} query
+ */
 export async function drawHistory(section, query) {
+  /** @type {Past} */
   const past = await unpack("data-past");
   const parameters = new URLSearchParams(query);
   const wanted = past.cases.find((each) => String(each.case) === parameters.get("case")) ?? defaultCase(past);
@@ -15,15 +38,22 @@ export async function drawHistory(section, query) {
     trends(past, wanted));
 }
 
+/** @param {Past} past */
 function defaultCase(past) {
   return past.cases.find((each) => each.metrics.length) ?? past.cases[0];
 }
 
+/**
+ * @param {Past} past
+ * @param {number} place
+ */
 function pastRunName(past, place) {
   return past.runs[place]?.started ?? "";
 }
 
+/** @param {Past} past */
 function runsChart(past) {
+  /** @type {(run: PastRun, test: (verdict: string) => boolean) => number} */
   const count = (run, test) => run.counts.filter(([verdict]) => test(verdict)).reduce((sum, [, number]) => sum + number, 0);
   return chart({
     label: "Cases that did not pass, run by run", x: past.runs.map((_, place) => place), xLabel: "run, oldest first", whole: true,
@@ -33,18 +63,23 @@ function runsChart(past) {
   });
 }
 
+/** @param {Past} past */
 function brokenNow(past) {
-  const found = past.cases.filter((each) => each.broke);
+  const found = past.cases.flatMap(({ case: i, broke }) => (broke ? [{ i, ...broke }] : []));
   if (!found.length) return el("p", {}, past.all ? "No case is broken that was good before." : "");
   return el("div", {}, el("h3", {}, "Broken now, and good before"), table(
     [["case", "mono"], ["for", "number"], ["last good", ""], ["first bad", ""], ["what else changed then", ""]],
-    found.slice(0, 200).map((each) => [link(caseLink(each.case), {}, index.id[each.case]), plural(each.broke.runs, "run"), each.broke.good, each.broke.bad,
-      each.broke.changed.length ? each.broke.changed.map(([what, a, b]) => el("div", {}, `${what}: ${a || "none"} → ${b || "none"}`)) : "nothing that is known"])));
+    found.slice(0, 200).map(({ i, runs, good, bad, changed }) => [link(caseLink(i), {}, index.id[i]), plural(runs, "run"), good, bad,
+      changed.length ? changed.map(([what, a, b]) => el("div", {}, `${what}: ${a || "none"} → ${b || "none"}`)) : "nothing that is known"])));
 }
 
-// A line of signs per case, one for each run; those that did anything but pass come first.
+/**
+ * A line of signs per case, one for each run; those that did anything but pass come first.
+ * @param {Past} past
+ */
 function strips(past) {
-  const weight = (each) => each.verdicts.reduce((sum, verdict) => sum + (verdict !== null && BAD.has(index.verdicts[verdict])), 0);
+  /** @type {(each: PastCase) => number} */
+  const weight = (each) => each.verdicts.filter((verdict) => verdict !== null && BAD.has(index.verdicts[verdict])).length;
   const ordered = [...past.cases].sort((a, b) => weight(b) - weight(a)).slice(0, 200);
   return el("div", {}, el("h3", {}, "Run by run"), table([["case", "mono"], ["oldest to latest", ""], ["flaky", "number"]],
     ordered.map((each) => [link(caseLink(each.case), { class: "plain" }, index.id[each.case]),
@@ -57,6 +92,10 @@ function strips(past) {
     past.cases.length > ordered.length ? el("p", {}, `… and ${past.cases.length - ordered.length} more`) : null);
 }
 
+/**
+ * @param {Past} past
+ * @param {PastCase} wanted
+ */
 function trends(past, wanted) {
   const shared = { whole: true, xLabel: "run, oldest first", height: 170 };
   const charts = [chart({ ...shared, label: "Time", x: past.runs.map((_, place) => place), xFormat: (place) => pastRunName(past, place).slice(5, 16),

@@ -3,6 +3,47 @@
 import { chart } from "./chart.js";
 import { bytes, el, facts, plural, rate, seconds, table } from "./dom.js";
 
+/** @import { Band } from "./chart.js" */
+
+/**
+ * One hop with its time line (matrix/report/migrations.py); null: nobody said.
+ * @typedef {object} Hop
+ * @property {number} number
+ * @property {string} strategy
+ * @property {string} transport
+ * @property {string} source
+ * @property {string} destination
+ * @property {string} machine
+ * @property {string} outcome
+ * @property {boolean} good
+ * @property {string | null} fault
+ * @property {string} reason
+ * @property {number} seconds
+ * @property {number | null} total_time
+ * @property {number | null} downtime
+ * @property {number | null} stop_to_resume
+ * @property {number | null} blackout
+ * @property {number | null} silence
+ * @property {number | null} clock_jump
+ * @property {number | null} transferred
+ * @property {number | null} passes
+ * @property {number | null} throttle
+ * @property {[at: number, side: string, what: string][]} events
+ * @property {Samples} samples
+ */
+/**
+ * @typedef {object} Samples
+ * @property {number[]} at
+ * @property {string[]} status
+ * @property {number[]} remaining
+ * @property {number[]} transferred
+ * @property {number[]} passes
+ * @property {(number | null)[]} dirty_rate
+ * @property {(number | null)[]} throughput
+ * @property {number[]} throttle
+ */
+
+/** @param {Hop} hop */
 export function hopLine(hop) {
   const samples = hop.samples;
   const drawn = samples.at.length > 1;
@@ -30,15 +71,24 @@ export function hopLine(hop) {
       table([["at", "number"], ["side", ""], ["what", "mono"]], hop.events.map(([at, side, what]) => [seconds(at), side, what]))) : null);
 }
 
+/** @param {number | null} value */
 function optional(value) {
   return value === null || value === undefined ? "" : seconds(value);
 }
 
-// The phases as the source went through them: its MIGRATION events; else the samples' status.
+/**
+ * The phases as the source went through them: its MIGRATION events; else the samples' status.
+ * @param {Hop} hop
+ * @param {number} end in seconds
+ * @returns {Band[]}
+ */
 function phases(hop, end) {
+  /** @type {[at: number, name: string][]} */
   const changes = hop.events.filter(([, side, what]) => side === "source" && what.startsWith("MIGRATION "))
     .map(([at, , what]) => [at, what.slice("MIGRATION ".length)]);
+  /** @type {[at: number, name: string][]} */
   const seen = changes.length ? changes : hop.samples.at.map((at, place) => [at, hop.samples.status[place]]);
+  /** @type {Band[]} */
   const bands = [];
   for (const [at, name] of seen) {
     const last = bands.at(-1);

@@ -10,6 +10,7 @@ import { drawMeasurements } from "./measurements.js";
 import { drawMigration } from "./migration.js";
 import { dressSummary } from "./summary.js";
 
+/** @type {Record<string, (section: HTMLElement, query: string) => void | Promise<void>>} */
 const VIEWS = {
   matrix: drawMatrix, cases: drawCases, migration: drawMigration, measurements: drawMeasurements, history: drawHistory,
 };
@@ -20,16 +21,16 @@ async function route() {
   const [head, query] = split(hash, "?");
   const isCase = hash.startsWith("case=");
   const view = isCase ? "case" : head.startsWith("kvm") ? "kvm" : head in VIEWS ? head : "summary";
-  const section = document.querySelector(`[data-view="${view}"]`);
+  const section = all(`[data-view="${view}"]`)[0];
   shown.scrolls.set(shown.view, window.scrollY);
   if (isCase) await drawCase(section, hash.slice("case=".length));
   else if (view in VIEWS && document.querySelector(`[data-tab="${view}"]`)) await VIEWS[view](section, query);
-  for (const each of document.querySelectorAll("[data-view]")) each.hidden = each !== section;
-  for (const tab of document.querySelectorAll("[data-tab]")) {
+  for (const each of all("[data-view]")) each.hidden = each !== section;
+  for (const tab of all("[data-tab]")) {
     if (tab.dataset.tab === (isCase ? "cases" : view)) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
-  if (view === "cases") casesView.show(new Filter(query)); // now that it has a size
+  if (view === "cases") casesView?.show(new Filter(query)); // now that it has a size
   if (shown.view !== view || isCase) {
     const target = head.startsWith("kvm-") ? document.getElementById(head) : null;
     if (target) target.scrollIntoView();
@@ -39,32 +40,46 @@ async function route() {
   document.documentElement.dataset.ready = view;
 }
 
+/**
+ * @param {string} selector
+ * @returns {NodeListOf<HTMLElement>}
+ */
+function all(selector) {
+  return document.querySelectorAll(selector);
+}
+
+/**
+ * @param {string} text
+ * @param {string} separator
+ */
 function split(text, separator) {
   const at = text.indexOf(separator);
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
 }
 
+/** @param {KeyboardEvent} event */
 function keyPressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const typing = event.target.matches("input, select, textarea");
+  const target = /** @type {HTMLElement} */ (event.target);
+  const typing = target.matches("input, select, textarea");
   if (event.key === "Escape") {
-    if (typing) event.target.blur();
+    if (typing) target.blur();
     else if (shown.view === "case") history.back();
     else return;
   } else if (typing) {
     return;
   } else if (event.key === "/") {
-    const search = shown.view === "case" ? document.querySelector("#case input") : null;
+    const search = shown.view === "case" ? all("#case input")[0] : undefined;
     if (search) search.focus();
-    else if (shown.view === "cases") casesView.focus();
+    else if (shown.view === "cases") casesView?.focus();
     else {
       location.hash = "#cases";
-      addEventListener("hashchange", () => setTimeout(() => casesView.focus()), { once: true });
+      addEventListener("hashchange", () => setTimeout(() => casesView?.focus()), { once: true });
     }
   } else if (shown.view === "case" && (event.key === "j" || event.key === "k")) {
-    document.querySelector(`#case [data-key="${event.key}"]`)?.click();
+    all(`#case [data-key="${event.key}"]`)[0]?.click();
   } else if (shown.view === "cases" && (event.key === "j" || event.key === "k" || event.key === "ArrowDown")) {
-    document.querySelector("#cases .vscroll").focus();
+    all("#cases .vscroll")[0].focus();
   } else {
     return;
   }

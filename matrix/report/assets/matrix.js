@@ -4,10 +4,23 @@ import { axisName, BAD, GLYPHS, index, rowAxes, axisValue, varyingAxes, verdictO
 import { caseLink, el, link, plural, show } from "./dom.js";
 import { exactChips, Filter } from "./filter.js";
 
+/** @typedef {{ axes: string[], keys: string[], folded: string[] }} Rows keys: the row of each case */
+/**
+ * @typedef {object} Columns
+ * @property {"test" | "area" | "tests"} kind
+ * @property {[name: string, change: Record<string, string>][]} heads
+ * @property {(i: number) => number[]} of the columns of a case
+ */
+/** @typedef {Map<string, { first: number, cells: Map<number, number[]> }>} Grid cases by row and column */
+
 const MOST_ROWS = 80;
 const MOST_COLUMNS = 40;
 const WORDY_COLUMNS = 12; // up to so many columns a cell has its verdict as a word
 
+/**
+ * @param {HTMLElement} section
+ * @param {string} query
+ */
 export function drawMatrix(section, query) {
   const filter = new Filter(query);
   const cases = filter.cases();
@@ -23,10 +36,15 @@ export function drawMatrix(section, query) {
     legend(cases));
 }
 
-// The rows: as many axes as leave the rows few enough; the others are folded.
+/**
+ * The rows: as many axes as leave the rows few enough; the others are folded.
+ * @param {number[]} cases
+ * @returns {Rows}
+ */
 function matrixRows(cases) {
   const varying = new Set(varyingAxes(cases));
   const wanted = rowAxes(varying);
+  /** @type {string[]} */
   const axes = [];
   let keys = cases.map(() => "");
   for (const axis of wanted) {
@@ -39,7 +57,12 @@ function matrixRows(cases) {
   return { axes, keys, folded: wanted.filter((axis) => !axes.includes(axis)) };
 }
 
-// The columns: tests; their areas where they are too many; else stretches of them.
+/**
+ * The columns: tests; their areas where they are too many; else stretches of them.
+ * @param {number[]} cases
+ * @param {Filter} filter
+ * @returns {Columns}
+ */
 function matrixColumns(cases, filter) {
   const tests = [...new Set(cases.map((i) => index.columns.test[i]))].sort((a, b) => a - b);
   const names = index.words.test;
@@ -54,28 +77,41 @@ function matrixColumns(cases, filter) {
   }
   const size = Math.ceil(tests.length / MOST_COLUMNS);
   const places = new Map(tests.map((number, place) => [number, Math.floor(place / size)]));
+  /** @type {Columns["heads"]} */
   const heads = [];
   for (let start = 0; start < tests.length; start += size) {
     const [first, last] = [tests[start], tests[Math.min(start + size, tests.length) - 1]];
     heads.push([`${names[first]} … ${names[last]}`, { tests: `${first}-${last}` }]);
   }
-  return { kind: "tests", heads, of: (i) => [places.get(index.columns.test[i])] };
+  return { kind: "tests", heads, of: (i) => [places.get(index.columns.test[i]) ?? 0] };
 }
 
+/**
+ * @param {number[]} cases
+ * @param {Rows} rows
+ * @param {Columns} columns
+ */
 function matrixCells(cases, rows, columns) {
+  /** @type {Grid} */
   const grid = new Map();
   cases.forEach((i, place) => {
     const key = rows.keys[place];
-    if (!grid.has(key)) grid.set(key, { first: i, cells: new Map() });
-    const cells = grid.get(key).cells;
+    const row = grid.get(key) ?? { first: i, cells: new Map() };
+    grid.set(key, row);
     for (const column of columns.of(i)) {
-      if (!cells.has(column)) cells.set(column, []);
-      cells.get(column).push(i);
+      const cell = row.cells.get(column) ?? [];
+      row.cells.set(column, cell);
+      cell.push(i);
     }
   });
   return grid;
 }
 
+/**
+ * @param {number[]} cases
+ * @param {Rows} rows
+ * @param {Columns} columns
+ */
 function matrixWords(cases, rows, columns) {
   const folded = rows.folded.length ? ` Folded: ${rows.folded.map(axisName).join(", ")}; a row's name unfolds them.` : "";
   const across = { test: "", area: " Tests are folded into areas; an area's name unfolds it.",
@@ -83,12 +119,19 @@ function matrixWords(cases, rows, columns) {
   return `${plural(cases.length, "case")}. Every cell leads to its cases; of several it has what passed of what ran, and what was skipped.${across}${folded}`;
 }
 
+/**
+ * @param {Grid} grid
+ * @param {Rows} rows
+ * @param {Columns} columns
+ * @param {Filter} filter
+ */
 function heatMap(grid, rows, columns, filter) {
   const wordy = columns.heads.length <= WORDY_COLUMNS;
   const head = el("tr", {},
     rows.axes.map((axis) => el("th", { scope: "col", class: "axis" }, axisName(axis))),
     columns.heads.map(([name, change]) => el("th", { scope: "col", class: wordy ? "flat" : "tall" },
       link(`#${columns.kind === "test" ? "cases" : "matrix"}?${filter.with(change).query()}`, {}, el("span", {}, name)))));
+  /** @type {string[]} */
   let before = [];
   const ordered = [...grid.values()].sort((a, b) => {
     const axis = rows.axes.find((each) => index.columns[each][a.first] !== index.columns[each][b.first]);
@@ -112,6 +155,12 @@ function heatMap(grid, rows, columns, filter) {
   return map;
 }
 
+/**
+ * @param {number[] | undefined} cases
+ * @param {Filter} filter
+ * @param {boolean} wordy
+ * @param {string} where
+ */
 function heatCell(cases, filter, wordy, where) {
   if (!cases) return el("td", { class: "empty" });
   const counts = new Map();
@@ -121,32 +170,48 @@ function heatCell(cases, filter, wordy, where) {
   const one = cases.length === 1;
   const text = one ? (wordy ? worst : GLYPHS[worst]) : cellCount(counts, cases.length, worst, wordy);
   const title = `${where}: ${one ? worst : words}`;
-  const part = !one && BAD.has(worst) && counts.get(worst) * 2 < cases.length;
+  const part = !one && BAD.has(worst) && (counts.get(worst) ?? 0) * 2 < cases.length;
   return el("td", {}, link(one ? caseLink(cases[0]) : `#cases?${filter.query()}`,
     { class: `v-${worst}${part ? " part" : ""}`, title, "aria-label": title }, text));
 }
 
-// The worst verdict; but what was skipped does not hide what passed.
+/**
+ * The worst verdict; but what was skipped does not hide what passed.
+ * @param {Map<string, number>} counts
+ */
 function cellVerdict(counts) {
-  const worst = [...index.verdicts, "unfinished"].find((verdict) => counts.has(verdict));
+  const worst = [...index.verdicts, "unfinished"].find((verdict) => counts.has(verdict)) ?? "unfinished";
   return worst === "skip" && counts.has("pass") ? "pass" : worst;
 }
 
-// What passed of what ran, and what was skipped or has no result: numbers that add up.
+/**
+ * What passed of what ran, and what was skipped or has no result: numbers that add up.
+ * @param {Map<string, number>} counts
+ * @param {number} total
+ * @param {string} worst
+ * @param {boolean} wordy
+ */
 function cellCount(counts, total, worst, wordy) {
-  const count = (verdict) => counts.get(verdict) ?? 0;
+  const count = (/** @type {string} */ verdict) => counts.get(verdict) ?? 0;
   const ran = total - count("skip") - count("unfinished");
   const rest = ["skip", "unfinished"].filter(count)
     .map((verdict) => (wordy ? `${count(verdict)} ${verdict}` : `${GLYPHS[verdict]}${count(verdict)}`));
   return [ran ? `${GLYPHS[worst]} ${count("pass")}/${ran}` : "", ...rest].filter(Boolean).join(" ");
 }
 
-// Arrow keys go from cell to cell.
+/**
+ * Arrow keys go from cell to cell.
+ * @param {KeyboardEvent} event
+ * @param {HTMLTableElement} map
+ */
 function moveInTable(event, map) {
-  const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-  const cell = event.target.closest("td, th");
+  /** @type {Record<string, [down: number, right: number]>} */
+  const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  const step = steps[event.key];
+  /** @type {HTMLTableCellElement | null} */
+  const cell = /** @type {Element} */ (event.target).closest("td, th");
   if (!step || !cell) return;
-  let [row, column] = [cell.parentNode.rowIndex, cell.cellIndex];
+  let [row, column] = [/** @type {HTMLTableRowElement} */ (cell.parentNode).rowIndex, cell.cellIndex];
   for (;;) {
     row += step[0];
     column += step[1];
@@ -161,6 +226,7 @@ function moveInTable(event, map) {
   }
 }
 
+/** @param {number[]} cases */
 function legend(cases) {
   const seen = new Set(cases.map(verdictOf));
   return el("p", { class: "legend" }, [...index.verdicts, "unfinished"].filter((verdict) => seen.has(verdict))

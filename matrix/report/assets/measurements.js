@@ -4,9 +4,28 @@ import { chart, extent, scale, shapePath, ticks } from "./chart.js";
 import { compare, index, rowAxes, unpack, axisValue, variantWords, varyingAxes } from "./data.js";
 import { caseLink, choice, el, link, quantity, show, svg, table } from "./dom.js";
 
+/** @import { Child } from "./dom.js" */
+
+/**
+ * What guests measured (matrix/report/cases.py).
+ * @typedef {{ metrics: Metric[], histograms: Histogram[] }} Measurements
+ */
+/** @typedef {[i: number, attempt: number, name: string, value: number, unit: string]} Metric */
+/** @typedef {{ case: number, attempt: number, name: string, unit: string, buckets: Bucket[] }} Histogram */
+/** @typedef {[bound: number, count: number]} Bucket how many are below a bound, and not below the one before */
+/** @typedef {"min" | "median" | "p99" | "max"} Part */
+/** @typedef {{ i: number, attempt: number, name: string, unit: string } & Partial<Record<Part, number>>} Distribution */
+/** @typedef {Distribution & { min: number, max: number }} Whole */
+/** @typedef {Map<string, [i: number, value: number][]>} Groups by variant */
+
 const HISTOGRAMS_AT_ONCE = 24;
 
+/**
+ * @param {HTMLElement} section
+ * @param {string} query
+ */
 export async function drawMeasurements(section, query) {
+  /** @type {Measurements} */
   const data = await unpack("data-measurements");
   const parameters = new URLSearchParams(query);
   show(section, el("h2", {}, "Measurements"),
@@ -15,13 +34,19 @@ export async function drawMeasurements(section, query) {
     ...metricParts(data.metrics, parameters.get("metric")));
 }
 
+/** @param {number[]} cases */
 function labels(cases) {
   const varying = new Set(varyingAxes(cases));
   return rowAxes(varying);
 }
 
+/**
+ * @param {Histogram[]} all
+ * @returns {Child[]}
+ */
 function histogramParts(all) {
   if (!all.length) return [];
+  /** @type {Map<string, Histogram[]>} */
   const groups = new Map();
   for (const each of all) {
     const key = `${axisValue(each.case, "test")}: ${each.name}`;
@@ -41,7 +66,14 @@ function histogramParts(all) {
   return parts;
 }
 
-// Bars between powers of two, on a logarithmic scale of counts that begins below one.
+/**
+ * Bars between powers of two, on a logarithmic scale of counts that begins below one.
+ * @param {Histogram} found
+ * @param {string} label
+ * @param {number} from
+ * @param {number} to
+ * @param {number} most of the highest bar
+ */
 function histogram({ case: i, attempt, unit, buckets }, label, from, to, most) {
   const [width, height, left, bottom, top] = [300, 150, 34, 124, 8];
   const x = scale(true, from, to, left, width - 8);
@@ -63,23 +95,28 @@ function histogram({ case: i, attempt, unit, buckets }, label, from, to, most) {
       svg("title", {}, `${count} of ${total} below ${quantity(bound, unit)}`)));
   }
   parts.push(svg("line", { x1: left, x2: width - 8, y1: bottom, y2: bottom, class: "axis" }));
-  const worst = quantity(buckets.at(-1)[0], unit);
+  const worst = quantity(buckets.at(-1)?.[0], unit);
   const words = `${total}, the latest < ${worst}`;
   return el("figure", { class: "multiple" }, el("figcaption", {}, link(caseLink(i), { class: "mono plain" }, label), attempt > 1 ? ` attempt ${attempt}` : "", el("small", {}, ` ${words}`)),
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${label}: ${words}` }, parts));
 }
 
-// "NAME: min", "NAME: median", "NAME: p99" and "NAME: max" of one case are one distribution.
+/**
+ * "NAME: min", "NAME: median", "NAME: p99" and "NAME: max" of one case are one distribution.
+ * @param {Metric[]} metrics
+ * @returns {Child[]}
+ */
 function distributionParts(metrics) {
+  /** @type {Map<string, Distribution>} */
   const found = new Map();
   for (const [i, attempt, name, value, unit] of metrics) {
     const match = /^(.*): (min|median|p99|max)$/.exec(name);
     if (!match) continue;
     const key = `${i}\n${attempt}\n${match[1]}`;
-    if (!found.has(key)) found.set(key, { i, attempt, name: `${axisValue(i, "test")}: ${match[1]}`, unit });
-    found.get(key)[match[2]] = value;
+    const one = found.get(key) ?? { i, attempt, name: `${axisValue(i, "test")}: ${match[1]}`, unit };
+    found.set(key, { ...one, [match[2]]: value });
   }
-  const whole = [...found.values()].filter((each) => each.min !== undefined && each.max !== undefined);
+  const whole = [...found.values()].flatMap(({ min, max, ...more }) => (min === undefined || max === undefined ? [] : [{ ...more, min, max }]));
   if (!whole.length) return [];
   const axes = labels(whole.map((each) => each.i));
   const names = [...new Set(whole.map((each) => each.name))];
@@ -90,10 +127,15 @@ function distributionParts(metrics) {
     return [el("h4", { class: "mono" }, name), table(
       [["variant", "mono"], ["", "range"], ["min", "number"], ["median", "number"], ["p99", "number"], ["max", "number"]],
       rows.map((each) => [link(caseLink(each.i), { class: "plain" }, `${variantWords(each.i, axes)}${each.attempt > 1 ? ` #${each.attempt}` : ""}`), rangeBar(each, low, high),
-        ...["min", "median", "p99", "max"].map((field) => quantity(each[field] ?? null, each.unit))]))];
+        ...[each.min, each.median, each.p99, each.max].map((value) => quantity(value, each.unit))]))];
   })];
 }
 
+/**
+ * @param {Whole} found
+ * @param {number} low
+ * @param {number} high
+ */
 function rangeBar({ min, median, p99, max }, low, high) {
   const x = scale(true, low, high > low ? high : low * 10, 6, 234);
   return svg("svg", { viewBox: "0 0 240 20", width: 240, height: 20, "aria-hidden": "true" },
@@ -103,14 +145,20 @@ function rangeBar({ min, median, p99, max }, low, high) {
     svg("path", { d: shapePath("square", x(max), 10, 3), class: "series s2 points" }));
 }
 
-// One named number over the variants; over the runs as a trend, where there are several.
+/**
+ * One named number over the variants; over the runs as a trend, where there are several.
+ * @param {Metric[]} metrics
+ * @param {string | null} wanted
+ * @returns {Child[]}
+ */
 function metricParts(metrics, wanted) {
   const names = [...new Set(metrics.map(([i, , name]) => `${axisValue(i, "test")}: ${name}`))].sort(compare);
   if (!names.length) return [];
-  const chosen = names.includes(wanted) ? wanted : names[0];
+  const chosen = wanted !== null && names.includes(wanted) ? wanted : names[0];
   const rows = metrics.filter(([i, , name]) => `${axisValue(i, "test")}: ${name}` === chosen);
   const axes = labels(rows.map(([i]) => i)).filter((axis) => axis !== "run");
   const unit = rows[0][4];
+  /** @type {Groups} */
   const groups = new Map();
   for (const [i, , , value] of rows) {
     const label = variantWords(i, axes);
@@ -131,6 +179,11 @@ function metricParts(metrics, wanted) {
     }))];
 }
 
+/**
+ * @param {Groups} groups
+ * @param {string} unit
+ * @param {string} name
+ */
 function trend(groups, unit, name) {
   if (index.words.run.length < 2) return null;
   const runs = index.words.run;

@@ -5,14 +5,73 @@ import { compare, GLYPHS, index, unpack, verdictOf } from "./data.js";
 import { badge, bytes, caseLink, choice, el, link, plural, quantity, round, seconds, show, table } from "./dom.js";
 import { hopLine } from "./hopline.js";
 
+/**
+ * @import { Limit, Spec } from "./chart.js"
+ * @import { GridCell, MigrationEntry } from "./data.js"
+ * @import { Hop } from "./hopline.js"
+ */
+
+/** @typedef {(number | null)[]} Column */
+/**
+ * The hops of an attempt (matrix/report/migrations.py): those that are drawn, as columns.
+ * @typedef {object} Hops
+ * @property {Limits} limits
+ * @property {Summary | null} summary
+ * @property {number} total how many there were
+ * @property {number} unusable lines that could not be read
+ * @property {boolean} complete
+ * @property {boolean} folded whether only the last hops and the worst were kept
+ * @property {number[]} number
+ * @property {number[]} good 1 or 0
+ * @property {Column} downtime
+ * @property {Column} stop_to_resume
+ * @property {Column} blackout
+ * @property {Column} total_time
+ * @property {Column} transferred
+ * @property {Column} passes
+ * @property {number[]} strategy numbers into words, as those that follow
+ * @property {number[]} transport
+ * @property {number[]} source
+ * @property {number[]} destination
+ * @property {number[]} outcome
+ * @property {number[]} fault
+ * @property {Record<Word, string[]>} words
+ * @property {Hop[]} details
+ */
+/** @typedef {"downtime" | "stop_to_resume" | "blackout" | "total_time" | "transferred" | "passes"} Quantity */
+/** @typedef {"strategy" | "transport" | "source" | "destination" | "outcome" | "fault"} Word */
+/** @typedef {Record<"downtime_p99" | "downtime_max" | "blackout_max" | "total_time", number | null>} Limits */
+/**
+ * @typedef {object} Summary
+ * @property {number} hops
+ * @property {number} completed
+ * @property {number} as_expected
+ * @property {number} bad
+ * @property {number} seed
+ * @property {number} seconds
+ * @property {string[]} broken limits that did not hold
+ * @property {Statistic[]} statistics
+ */
+/**
+ * @typedef {{ name: string, unit: string, count: number, p50: number, max: number,
+ *   min: number | null, p90: number | null, p99: number | null }} Statistic
+ */
+
+/**
+ * @param {HTMLElement} section
+ * @param {string} query
+ */
 export async function drawMigration(section, query) {
   const entries = index.migrations;
   const parameters = new URLSearchParams(query);
   const wanted = Number(parameters.get("entry") ?? 0);
   const entry = entries[wanted] ?? entries[0];
+  /** @type {Hops} */
   const hops = (await unpack(`hops-${entry.chunk}`))[entry.place];
+  /** @type {(entry: MigrationEntry) => string} */
   const name = ({ case: i, attempt, hops: count }) => `${index.id[i]}${attempt > 1 ? ` attempt ${attempt}` : ""} (${plural(count, "hop")})`;
   const detail = el("div", {});
+  /** @type {(number: number | undefined) => void} */
   const pick = (number) => {
     const hop = hops.details.find((each) => each.number === number) ?? hops.details[0];
     if (hop) show(detail, hopPicker(hops, hop, pick), hopLine(hop));
@@ -32,11 +91,14 @@ export async function drawMigration(section, query) {
   pick(Number(parameters.get("hop") ?? first?.number));
 }
 
+/** @param {Hops} hops */
 function worstHop(hops) {
-  const worst = (name) => hops.details.reduce((best, hop) => ((hop[name] ?? -1) > (best?.[name] ?? -1) ? hop : best), null);
+  /** @type {(name: "blackout" | "downtime") => Hop | null} */
+  const worst = (name) => hops.details.reduce((/** @type {Hop | null} */ best, hop) => ((hop[name] ?? -1) > (best?.[name] ?? -1) ? hop : best), null);
   return worst("blackout") ?? worst("downtime");
 }
 
+/** @param {Hops} hops */
 function hopWords(hops) {
   const parts = [];
   const summary = hops.summary;
@@ -48,6 +110,7 @@ function hopWords(hops) {
   return parts.join(" ");
 }
 
+/** @param {Hops} hops */
 function statistics(hops) {
   const summary = hops.summary;
   if (!summary) return null;
@@ -58,17 +121,26 @@ function statistics(hops) {
     summary.statistics.map(({ name, unit, count, min, p50, p90, p99, max }) => [name, count.toLocaleString("en"), ...[min, p50, p90, p99, max].map((value) => quantity(value, unit))])));
 }
 
+/**
+ * @param {Hops} hops
+ * @param {(number: number) => void} pick
+ */
 function hopCharts(hops, pick) {
+  /** @type {Pick<Spec, "x" | "xLabel" | "whole" | "xFormat" | "pick">} */
   const shared = { x: hops.number, xLabel: "hop", whole: true, xFormat: (value) => value.toLocaleString("en"), pick: (place) => pick(hops.number[place]) };
-  const known = (name) => hops[name].some((value) => value !== null);
+  const known = (/** @type {Quantity} */ name) => hops[name].some((value) => value !== null);
+  /** @type {(name: string, value: number | null) => Limit[]} */
   const limit = (name, value) => (value === null ? [] : [{ name, value }]);
-  const say = (place) => {
-    const word = (name) => hops.words[name][hops[name][place]];
+  const say = (/** @type {number} */ place) => {
+    const word = (/** @type {Word} */ name) => hops.words[name][hops[name][place]];
     const fault = word("fault");
     return `Hop ${hops.number[place]} ${word("source")} → ${word("destination")}, ${word("strategy")} over ${word("transport")}${fault ? `, ${fault}` : ""}: ${word("outcome")}${hops.good[place] ? "" : ", not as it must"}`;
   };
+  /** @type {Node[]} */
   const charts = [];
-  const times = [["downtime", "downtime"], ["STOP → RESUME", "stop_to_resume"], ["guest's blackout", "blackout"]].filter(([, name]) => known(name));
+  /** @type {[name: string, field: Quantity][]} */
+  const all = [["downtime", "downtime"], ["STOP → RESUME", "stop_to_resume"], ["guest's blackout", "blackout"]];
+  const times = all.filter(([, name]) => known(name));
   if (times.length) {
     charts.push(chart({ ...shared, label: "How long the guest stood still", log: true, yFormat: seconds, height: 300,
       series: times.map(([name, field]) => ({ name, values: hops[field].map((value) => (value === null ? null : Math.max(value, 1e-4))) })),
@@ -88,8 +160,13 @@ function hopCharts(hops, pick) {
   return charts;
 }
 
+/**
+ * @param {Hops} hops
+ * @param {Hop} hop
+ * @param {(number: number) => void} pick
+ */
 function hopPicker(hops, hop, pick) {
-  const label = (each) => `${each.number}: ${each.outcome}${each.good ? "" : ", not as it must"}${each.fault ? `, ${each.fault}` : ""}, downtime ${seconds(each.downtime)}`;
+  const label = (/** @type {Hop} */ each) => `${each.number}: ${each.outcome}${each.good ? "" : ", not as it must"}${each.fault ? `, ${each.fault}` : ""}, downtime ${seconds(each.downtime)}`;
   return el("p", {}, choice("hop", hops.details.map((each) => [String(each.number), label(each)]), String(hop.number), (value) => pick(Number(value))),
     el("small", {}, " The first hops, the worst ones and those that are not good have a time line; a click on a point shows it."));
 }
@@ -97,6 +174,7 @@ function hopPicker(hops, hop, pick) {
 // Source down, destination across, for each architecture and machine.
 function versionGrid() {
   if (!index.grid.length) return null;
+  /** @type {Map<string, GridCell[]>} */
   const groups = new Map();
   for (const cell of index.grid) {
     const key = `${cell.arch} ${cell.machine}`;
@@ -113,6 +191,7 @@ function versionGrid() {
   })));
 }
 
+/** @param {GridCell | undefined} cell */
 function gridCell(cell) {
   if (!cell) return el("td", { class: "empty" });
   const verdict = cell.good === cell.hops ? "pass" : "fail";
