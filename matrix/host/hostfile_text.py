@@ -1,10 +1,13 @@
-"""The text of a host file → a HostFile, or everything that is wrong with it."""
+"""The text of a host file → what it says, or everything that is wrong with it.
+
+Apart from :mod:`matrix.host.hostfile`, as YAML takes a while to import and most hosts have no such
+file.
+"""
 
 from pathlib import Path
 
 from matrix.errors import HostFileError, Place, Problem
 from matrix.host.folders import build_directory, check_name, emulator_directory
-from matrix.host.hostfile import HostFile
 from matrix.model import Architecture
 from matrix.scenario import document
 from matrix.scenario.values import parse_arch
@@ -12,18 +15,21 @@ from matrix.scenario.wording import Refused, one_of, quoted
 
 KEYS = ("qemu", "builds")
 
+Folders = tuple[tuple[tuple[str, Path], ...], tuple[tuple[Architecture, Path], ...]]
+"""``qemu`` and ``builds``, as :class:`matrix.host.hostfile.HostFile` has them."""
 
-def read_host_file(path: Path, data: bytes) -> HostFile:
+
+def read_host_file(path: Path, data: bytes) -> Folders:
     """What ``data`` says, which was read from ``path``; folders are relative to that.
 
     Raises:
         HostFileError: it is wrong; all problems at once.
     """
     reader = _Reader(path)
-    host_file = reader.read(data)
+    folders = reader.read(data)
     if reader.problems:
         raise HostFileError(reader.problems)
-    return host_file
+    return folders
 
 
 class _Reader:
@@ -33,11 +39,11 @@ class _Reader:
         self._path = path
         self.problems: list[Problem] = []
 
-    def read(self, data: bytes) -> HostFile:
+    def read(self, data: bytes) -> Folders:
         root, problems = document.parse_document(data, str(self._path))
         self.problems += problems
         if root is None:
-            return HostFile()
+            return (), ()
         sections: dict[str, list[tuple[document.Scalar, Path]]] = {key: [] for key in KEYS}
         for key, node in self._entries(root, "a host file is a mapping of keys"):
             if key.text in sections:
@@ -45,10 +51,9 @@ class _Reader:
             else:
                 allowed = one_of(key.text, KEYS)
                 self._refuse(key.place, f"unknown key {quoted(key.text)}", allowed)
-        return HostFile(
-            path=str(self._path),
-            qemu=tuple(self._qemu(*entry) for entry in sections["qemu"]),
-            builds=tuple(self._build(*entry) for entry in sections["builds"]),
+        return (
+            tuple(self._qemu(*entry) for entry in sections["qemu"]),
+            tuple(self._build(*entry) for entry in sections["builds"]),
         )
 
     def _entries(

@@ -16,7 +16,7 @@ from matrix.host.answers import (
     properties_text,
 )
 from matrix.host.fingerprint import files_behind
-from matrix.host.surveyors import Probed
+from matrix.host.records import Probed
 from matrix.model import Architecture
 from matrix.vm.monitor import Monitor
 from matrix.vm.probe import bare_qemu

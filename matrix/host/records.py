@@ -13,6 +13,14 @@ from matrix.model import Architecture
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """What a binary said, and the files that make it up."""
+
+    binary: Binary
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KnownBinary:
     """A binary and the files that its answers depend on."""
 

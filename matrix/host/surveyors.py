@@ -7,16 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matrix.host.records import Probed
 from matrix.inventory import Binary, Firmware, KvmProof
 from matrix.model import Architecture
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """What a binary said, and the files that make it up."""
-
-    binary: Binary
-    files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

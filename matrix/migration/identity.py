@@ -4,13 +4,11 @@ Another CPU model under TCG, for one, migrates without a word, and the guest the
 processor with other features.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from matrix.errors import MonitorError
-
-if TYPE_CHECKING:
-    from matrix.migration.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +26,15 @@ class Identity:
     """Bytes, without what may be plugged."""
 
 
+class Asked(Protocol):
+    """A :class:`matrix.migration.endpoint.Endpoint`, as far as it is needed here."""
+
+    identity: Identity | None
+
+    async def execute(self, command: str, arguments: Mapping[str, object] | None = None, /) -> Any:
+        """Execute a QMP command."""
+
+
 WORDS = {
     "machine": "machine type",
     "vcpus": "number of vCPUs",
@@ -42,14 +49,14 @@ CHANGED_BY_GUESTS = {"1.0.EDX": 1 << 9}
 has that disabled (``cpu_clear_apic_feature`` in hw/intc/apic.c)."""
 
 
-async def identity_of(endpoint: "Endpoint") -> Identity:
+async def identity_of(endpoint: Asked) -> Identity:
     """What a QEMU presents, asked once in its life. What it does not answer is left empty."""
     if endpoint.identity is None:
         endpoint.identity = await _ask(endpoint)
     return endpoint.identity
 
 
-async def _ask(endpoint: "Endpoint") -> Identity:
+async def _ask(endpoint: Asked) -> Identity:
     machine = await _asked(endpoint, "qom-get", path="/machine", property="type")
     memory = await _asked(endpoint, "query-memory-size-summary")
     vcpus = await _asked(endpoint, "query-cpus-fast")
@@ -86,7 +93,7 @@ def difference(source: Identity, destination: Identity) -> str:
     return "; ".join(found)
 
 
-async def _asked(endpoint: "Endpoint", command: str, **arguments: object) -> Any:
+async def _asked(endpoint: Asked, command: str, **arguments: object) -> Any:
     try:
         return await endpoint.execute(command, arguments or None)
     except MonitorError:

@@ -11,7 +11,7 @@ from matrix.errors import MatrixError, NothingSelected
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.pytest_plugin.evidence import add_evidence
 from matrix.pytest_plugin.markers import add_marks
-from matrix.pytest_plugin.plugin import session_of
+from matrix.pytest_plugin.stash import session_of
 from matrix.results.outcome import CaseResult, unrun
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The hooks and fixtures that pytest loads (entry point ``pytest11``).
 
 pytest loads this module in every session of everybody who has the package installed, so it imports
-nothing of ours before a scenario is collected or a fixture is asked for.
+nothing heavy of ours before a scenario is collected or a fixture is asked for.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from matrix.pytest_plugin.stash import SESSION, session_of
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
     from matrix.pytest_plugin.fixtures import Machines, Migrate
-    from matrix.pytest_plugin.session import MatrixSession
 
 ARCHITECTURES = ("x86_64", "i386", "aarch64", "arm", "ppc64", "s390x", "riscv64", "mips64el")
 ACCELERATORS = ("auto", "kvm", "tcg")
@@ -38,8 +39,6 @@ STRATEGIES = (
 of this module; a test compares them."""
 
 SUFFIXES = (".yaml", ".yml")
-
-SESSION = pytest.StashKey["MatrixSession"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -163,15 +162,6 @@ def migrate(vm: Machines) -> Migrate:
     from matrix.pytest_plugin.fixtures import Migrate
 
     return Migrate(vm)
-
-
-def session_of(config: pytest.Config) -> MatrixSession:
-    """What is kept over the session; made when it is first needed."""
-    if SESSION not in config.stash:
-        from matrix.pytest_plugin.session import MatrixSession
-
-        config.stash[SESSION] = MatrixSession(config)
-    return config.stash[SESSION]
 
 
 class Keeper:

@@ -16,8 +16,8 @@ from matrix.model import Verdict
 from matrix.plan.decisions import Skip
 from matrix.pytest_plugin.collecting import CaseItem
 from matrix.pytest_plugin.keeping import case_text
-from matrix.pytest_plugin.plugin import session_of
 from matrix.pytest_plugin.session import run_path
+from matrix.pytest_plugin.stash import session_of
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.outcome import CaseResult
 from matrix.results.printable import printable, without_commands

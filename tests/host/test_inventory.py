@@ -16,7 +16,8 @@ from matrix.host.installations import Installation
 from matrix.host.inventory import take_inventory
 from matrix.host.kvm import KvmDevice
 from matrix.host.machine import HostState
-from matrix.host.surveyors import Probed, Surveyors, guest_files
+from matrix.host.records import Probed
+from matrix.host.surveyors import Surveyors, guest_files
 from matrix.host.wanted import Wanted
 from matrix.inventory import (
     Binary,

@@ -10,7 +10,7 @@ import pytest
 
 from matrix.errors import HostError, MonitorError, SpawnError
 from matrix.host.probe import probe_binary
-from matrix.host.surveyors import Probed
+from matrix.host.records import Probed
 from matrix.model import Architecture
 
 Scripted = Callable[[dict[str, Any]], Path]

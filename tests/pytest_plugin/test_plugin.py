@@ -25,6 +25,7 @@ def test_it_loads_nothing_of_ours_until_a_scenario_is_collected(project: Any) ->
                 "matrix.pytest_plugin",
                 "matrix.pytest_plugin.plugin",
                 "matrix.pytest_plugin.detecting",
+                "matrix.pytest_plugin.stash",
             }
             assert not {"yaml", "pydantic", "qemu"} & set(sys.modules)
         """
@@ -39,7 +40,10 @@ def test_importing_it_is_cheap_beside_pytest() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["matrix", "matrix.pytest_plugin", "matrix.pytest_plugin.plugin"]
+    assert done.stdout.split() == [
+        *("matrix", "matrix.pytest_plugin", "matrix.pytest_plugin.plugin"),
+        "matrix.pytest_plugin.stash",
+    ]
 
 
 def test_it_knows_the_words_of_the_model() -> None:

@@ -1,0 +1,32 @@
+"""No modules import each other in a circle, be it in functions or for types alone."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import matrix
+
+ROOT = Path(matrix.__file__).parent
+
+
+def imported(path: Path) -> set[str]:
+    """Whatever may be a module in the imports of a file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}:{node.lineno}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return found
+
+
+def test_no_modules_import_each_other() -> None:
+    names = {
+        ".".join(("matrix", *path.relative_to(ROOT).with_suffix("").parts)): path
+        for path in ROOT.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    graph = {name: imported(path) & names.keys() for name, path in names.items()}
+    assert graph["matrix.cli.guests"] >= {"matrix.cli.arguments", "matrix.cli.running"}
+    TopologicalSorter(graph).prepare()  # CycleError names the modules
