@@ -1,14 +1,12 @@
-"""Known failures: which of a case's hold on a host, and what they make of an attempt. Pure."""
+"""Known failures: what they make of an attempt. Pure."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from matrix.inventory import Binary, Host
-from matrix.model import KNOWABLE, Accelerator, Attempt, Build, Expectation, Verdict
+from matrix.model import KNOWABLE, Attempt, Expectation, Verdict
 from matrix.plan.assists import HINT
-from matrix.versions import VersionRange, version_of
 
 KNOWN = "known: "
 """With this the reasons of ``xfail`` and ``xpass`` begin."""
@@ -17,28 +15,6 @@ _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?")
 
 NAMES_SHOWN = 3
 """Failed subtests named that are not known."""
-
-
-def holding(
-    expected: tuple[Expectation, ...],
-    accelerator: Accelerator,
-    binary: Binary | None,
-    host: Host,
-    build: Build,
-) -> tuple[Expectation, ...]:
-    """Those of a case's known failures whose conditions hold where it runs.
-
-    Args:
-        expected: of the case, which its name and architecture match already.
-        accelerator: what it really runs under.
-        binary: the emulator that runs it; None where that is not QEMU.
-        host: the machine that it runs on.
-        build: what its image is of.
-    """
-    if not expected:
-        return expected
-    kept = tuple(each for each in expected if _holds(each, accelerator, binary, host, build))
-    return expected if len(kept) == len(expected) else kept
 
 
 def considered(attempt: Attempt, expected: Sequence[Expectation]) -> Attempt:
@@ -118,33 +94,6 @@ def covering(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expecta
             return whole
         together.setdefault(knowing)
     return tuple(together)
-
-
-def _holds(
-    expectation: Expectation,
-    accelerator: Accelerator,
-    binary: Binary | None,
-    host: Host,
-    build: Build,
-) -> bool:
-    kernel = expectation.host_kernel
-    qemu = None if binary is None else binary.version
-    return (
-        (not expectation.accel or accelerator in expectation.accel)
-        and (not expectation.firmware or build.boot_firmware in expectation.firmware)
-        and (not expectation.endian or build.endian in expectation.endian)
-        and (not expectation.cpu_vendor or host.cpu_vendor in expectation.cpu_vendor)
-        and (not expectation.qemu or _is_in(qemu, expectation.qemu))
-        and (not kernel or _is_in(version_of(host.kernel), kernel))
-    )
-
-
-def _is_in(version: tuple[int, ...] | None, ranges: tuple[VersionRange, ...]) -> bool:
-    """Whether a version, None for one that is not known, is in one of the ranges."""
-    if version is None:
-        return False
-    first, second, third, fourth, *_ = (*version, 0, 0, 0, 0)
-    return any((first, second, third, fourth) in each for each in ranges)
 
 
 def _passed(attempt: Attempt, expected: Sequence[Expectation]) -> Attempt:

@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from matrix.inventory import Inventory
 from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch, SkipCause
+from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
-from matrix.plan.known import holding
 
 TARGET = "kvmtool"
 """TARGET in the config.mak of such a build."""
@@ -49,7 +49,7 @@ def decide_kvmtool(case: Case, inventory: Inventory) -> Decision:
     if skip := _why_not(case, inventory):
         return skip
     vcpus = _vcpus(case)
-    expected = holding(case.expected, Accelerator.KVM, None, inventory.host, case.build)
+    expected = applicable(case.expected, Accelerator.KVM, None, inventory.host, case.build)
     return Run(
         case,
         Accelerator.KVM,

@@ -6,11 +6,11 @@ from dataclasses import replace
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Case, SkipCause
 from matrix.plan import efi
+from matrix.plan.applicable import applicable
 from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.plan.emulators import emulator_architecture, not_for_variant, refused
 from matrix.plan.firmware import choose_firmware
-from matrix.plan.known import holding
 from matrix.plan.kvmtool import TARGET, decide_kvmtool
 from matrix.plan.machines import FAMILIES
 from matrix.plan.memory import huge_pages_of, why_no_memory
@@ -61,7 +61,7 @@ def decide(case: Case, inventory: Inventory) -> Decision:
         return Skip(case, reason, SkipCause.HOST)
     # Both sides of a migration have all of the memory, but only one has running vCPUs.
     memory = needs.memory * (1 if case.migration is None else 2)
-    expected = holding(case.expected, accelerator, binary, inventory.host, case.build)
+    expected = applicable(case.expected, accelerator, binary, inventory.host, case.build)
     return Run(case, accelerator, why, needs.vcpus, memory, doubt, expected, notes, huge_pages)
 
 

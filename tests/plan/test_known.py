@@ -7,13 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.inventory import KvmState
 from matrix.model import (
     KNOWABLE,
-    Accelerator,
     Architecture,
     Attempt,
-    BootFirmware,
     Build,
     Endian,
     Expectation,
@@ -21,10 +18,7 @@ from matrix.model import (
     SubtestVerdict,
     Verdict,
 )
-from matrix.plan.decisions import Run
-from matrix.plan.known import considered, covering, holding, reason_of
-from matrix.plan.planner import decide
-from matrix.versions import parse_range
+from matrix.plan.known import considered, covering, reason_of
 
 FAILED = SubtestVerdict.FAIL
 BUILD = Build(Architecture.X86_64, "/b", "/b/x86", efi=True, endian=Endian.BIG)
@@ -208,55 +202,3 @@ def test_it_only_ever_excuses_what_is_known(before: Attempt, entries: list[Expec
         assert entries
     else:
         assert after.verdict is before.verdict
-
-
-class TestConditions:
-    @pytest.mark.parametrize(
-        ("conditions", "holds"),
-        [
-            ({}, True),
-            ({"accel": (Accelerator.TCG,)}, True),
-            ({"accel": (Accelerator.KVM,)}, False),
-            ({"accel": (Accelerator.KVM, Accelerator.TCG)}, True),
-            ({"qemu": (parse_range("==7.2"),)}, True),
-            ({"qemu": (parse_range(">=10"),)}, False),
-            ({"qemu": (parse_range(">=10"), parse_range("<8"))}, True),
-            ({"host_kernel": (parse_range("<6.2"),)}, True),
-            ({"host_kernel": (parse_range(">=6.2"),)}, False),
-            ({"cpu_vendor": ("AuthenticAMD", "GenuineIntel")}, True),
-            ({"cpu_vendor": ("AuthenticAMD",)}, False),
-            ({"firmware": (BootFirmware.UEFI,)}, True),
-            ({"firmware": (BootFirmware.DEFAULT,)}, False),
-            ({"firmware": tuple(BootFirmware), "endian": tuple(Endian)}, True),
-            ({"endian": (Endian.BIG,)}, True),
-            ({"endian": (Endian.LITTLE,)}, False),
-            ({"qemu": (parse_range("==7.2"),), "accel": (Accelerator.KVM,)}, False),
-        ],
-    )
-    def test_each(self, make: Any, conditions: dict[str, Any], holds: bool) -> None:
-        entry = known(**conditions)
-        host = replace(make.inventory().host, cpu_vendor="GenuineIntel", kernel="6.1.0-44-amd64")
-        kept = holding((entry,), Accelerator.TCG, make.binary(), host, BUILD)
-        assert kept == ((entry,) if holds else ())
-
-    def test_a_kernel_without_a_version_is_in_no_range(self, make: Any) -> None:
-        host = replace(make.inventory().host, kernel="custom")
-        entry = known(host_kernel=(parse_range(">=0"),))
-        assert holding((entry,), Accelerator.TCG, make.binary(), host, BUILD) == ()
-
-    def test_what_all_holds_is_shared(self, make: Any) -> None:
-        entries = (known(1), known(2))
-        host = make.inventory().host
-        assert holding(entries, Accelerator.TCG, make.binary(), host, BUILD) is entries
-
-    @pytest.mark.parametrize("accelerator", ["kvm", "tcg"])
-    def test_the_plan_decides_by_what_the_case_gets(self, make: Any, accelerator: str) -> None:
-        """``accel: auto``: the condition is on the accelerator that it comes to."""
-        state = KvmState.WORKS if accelerator == "kvm" else KvmState.BROKEN
-        arch = Architecture.X86_64
-        inventory = make.inventory(make.binary(arch), proofs=(make.proof(state),))
-        tcg, kvm = known(1, accel=(Accelerator.TCG,)), known(2, accel=(Accelerator.KVM,))
-        decision = decide(replace(make.case(arch), expected=(tcg, kvm)), inventory)
-        assert isinstance(decision, Run)
-        assert decision.expected == ((kvm,) if accelerator == "kvm" else (tcg,))
-        assert decision.case.expected == (tcg, kvm)

@@ -24,8 +24,9 @@ from matrix.model import (
     SubtestVerdict,
     Verdict,
 )
+from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
-from matrix.plan.known import considered, holding
+from matrix.plan.known import considered
 from matrix.results import expecting
 from matrix.results.expecting import expectation_lines, pattern_of
 from matrix.results.fingerprint import QemuFingerprint
@@ -96,7 +97,7 @@ def expected_by(known: tuple[KnownFailure, ...], decision: Decision) -> tuple[Ex
     )
     of_case = KnownFailures("smoke", known).of(case.id, case.test.name, case.variant.arch)
     host = SimpleNamespace(cpu_vendor="", kernel="6.1")
-    return holding(of_case, decision.accelerator, binary, host, case.build)  # type: ignore[arg-type]  # no more is asked for
+    return applicable(of_case, decision.accelerator, binary, host, case.build)  # type: ignore[arg-type]  # no more is asked for
 
 
 def attempt(make: Any, verdict: str, *failing: str, reason: str = "it broke") -> Attempt:

@@ -9,7 +9,7 @@ import pytest
 
 from matrix.inventory import Binary
 from matrix.model import Accelerator, Architecture, Build
-from matrix.plan.known import holding
+from matrix.plan.applicable import applicable
 from matrix.scenario.expectations import read_expectations
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.load import load_scenario
@@ -65,7 +65,7 @@ def test_efi_builds_have_known_failures_of_their_own(
     def known(test: str) -> bool:
         expected = failures.of(f"k.{test}.x86_64.tcg", test, Architecture.X86_64)
         host: Any = SimpleNamespace(cpu_vendor="", kernel="6.1")
-        return bool(holding(expected, Accelerator.TCG, binary, host, build))
+        return bool(applicable(expected, Accelerator.TCG, binary, host, build))
 
     assert [known(test) for test in ("smap", "pku", "pks")] == [efi] * 3
     assert known("ioapic") is (version[0] == 7 and not efi)
