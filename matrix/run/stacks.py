@@ -6,7 +6,6 @@ from pathlib import Path, PurePath
 
 from matrix.errors import HostError
 from matrix.model import Architecture, Build, Case
-from matrix.results.files import host_errors
 from matrix.suites.symbols import (
     Frame,
     GuestSymbols,
@@ -92,9 +91,11 @@ async def located(reason: str, case: Case, directory: Path, said: Sequence[str])
 
 def _write(directory: Path, text: str) -> None:
     path = directory / "diagnosis" / STACK_FILE
-    with host_errors("write", path):
+    try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.write_text(text)
+    except OSError as error:
+        raise HostError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _console(directory: Path) -> bytes:
