@@ -27,7 +27,7 @@ from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import read_tests
-from matrix.suites.verdict import Judgement, judge
+from matrix.verdict.judgement import Judgement, judge
 from matrix.vm.machine import Limits, run_guest
 
 GUESTS = ("boot", "smp", "exception")

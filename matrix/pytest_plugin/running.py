@@ -22,7 +22,7 @@ from matrix.results.command import command_script
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.files import host_errors
 from matrix.run.launch import make_launch
-from matrix.suites.verdict import Judgement, judge
+from matrix.verdict.judgement import Judgement, judge
 from matrix.vm.diagnosis import diagnose
 from matrix.vm.machine import HUNG, Limits, outcome_of, words
 from matrix.vm.session import Conclusion
@@ -267,7 +267,7 @@ class RunningGuest:
         )
         if judgement.verdict.good or outcome.ending is Ending.INTERRUPTED:
             return judgement
-        from matrix.run.stacks import located  # guests that pass need none of it
+        from matrix.verdict.symbolization import located  # guests that pass need none of it
 
         said = (*transcript.notes, outcome.doing)
         directory = self.planned.directory

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.model import AXIS_NAMES, Accelerator, Attempt, Case, Subtest, SubtestVerdict, Verdict
-from matrix.plan.assists import assist_words
 from matrix.plan.decisions import Decision
 from matrix.report.areas import areas_of
 from matrix.report.excerpts import SHORT, WHOLE, Text, texts_of
@@ -16,6 +15,7 @@ from matrix.results.labels import axis_texts
 from matrix.results.outcome import WORST_FIRST, CaseResult
 from matrix.results.printable import printable, shortened
 from matrix.results.record import RunRecord
+from matrix.verdict.assists import assist_words
 
 VERDICTS = tuple(verdict.value for verdict in WORST_FIRST)
 """In the order in which they are listed; a row has its verdict's number in it."""

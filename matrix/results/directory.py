@@ -10,10 +10,10 @@ from typing import Self
 
 from matrix.errors import UsageError
 from matrix.model import Assist, Launch
-from matrix.plan.assists import assist_words
 from matrix.results.command import command_script
 from matrix.results.files import host_errors, shown
 from matrix.results.fingerprint import read_run_info
+from matrix.verdict.assists import assist_words
 
 COMMAND_FILE = "command.sh"
 CONSOLE_FILE = "console.log"

@@ -19,13 +19,13 @@ from matrix.inventory import Inventory
 from matrix.model import KNOWABLE, Architecture, Attempt, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
-from matrix.plan.known import reason_of, without_numbers
 from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.planner import emulator_architecture
 from matrix.results.fingerprint import RunInfo
 from matrix.results.printable import printable
 from matrix.results.products import Point, Product, products
 from matrix.results.record import RunRecord
+from matrix.verdict.known_failures import reason_of, without_numbers
 from matrix.versions import series, version_of
 
 MOST_SUBTESTS = 20

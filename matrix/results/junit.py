@@ -25,13 +25,13 @@ from junitparser.junitparser import Error, Failure, FinalResult, Skipped
 from junitparser.xunit2 import TestCase
 
 from matrix.model import Attempt, Case, Subtest, Verdict
-from matrix.plan.known import KNOWN
 from matrix.results.directory import CONSOLE_FILE
 from matrix.results.files import read_tail, written_atomically
 from matrix.results.labels import axis_labels, variant_label
 from matrix.results.outcome import CaseResult, counts_as_failure
 from matrix.results.printable import decoded, printable
 from matrix.results.record import RunRecord
+from matrix.verdict.known_failures import KNOWN
 
 CONSOLE_TAIL = 8 * 2**10
 """Bytes of the console that go into ``system-out`` of a case that did not pass."""

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from matrix.migrating import MigrationSummary
 from matrix.model import Attempt, Case, Subtest, SubtestVerdict, Verdict
-from matrix.plan.assists import assist_words
 from matrix.results.counts import Counts
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.hops import hop_lines, running_summaries, summary_lines
@@ -21,6 +20,7 @@ from matrix.results.printable import printable
 from matrix.results.record import RunRecord
 from matrix.results.segments import BLANK, Line, Style, line, wrapped
 from matrix.results.tables import Overview
+from matrix.verdict.assists import assist_words
 
 MOST_SUBTESTS = 10
 """How many subtests that did not pass are named per case; its artifacts have all."""

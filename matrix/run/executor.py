@@ -24,21 +24,21 @@ from matrix.model import (
     Transcript,
     Verdict,
 )
-from matrix.plan.assists import with_hint
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
-from matrix.plan.known import considered
 from matrix.results.directory import RunDirectory
 from matrix.run.launch import UnstartableError, make_launch
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import refresh_test
+from matrix.verdict.assists import with_hint
+from matrix.verdict.known_failures import considered
 from matrix.vm.machine import Limits, run_guest
 from matrix.vm.tasks import in_thread
 
 if TYPE_CHECKING:
     from matrix.migration.chain import ChainResult
     from matrix.run.starting import Starting
-    from matrix.suites.verdict import Judgement
+    from matrix.verdict.judgement import Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class LocalExecutor:
             self._run.note_assists(command, outcome.assists)
         if outcome.ending is Ending.INTERRUPTED:
             return None
-        from matrix.suites.verdict import judge  # loaded while a guest starts
+        from matrix.verdict.judgement import judge  # loaded while a guest starts
 
         transcript = parser.finish()
         judgement = judge(
@@ -133,8 +133,8 @@ class LocalExecutor:
             program=launch.program,
         )
         if migrated is not None:
-            from matrix.plan.flaws import migration_flaw
             from matrix.run.migrating import judged
+            from matrix.verdict.qemu_bugs import migration_flaw
 
             flaw = migration_flaw(decision, self._inventory)
             judgement = judged(judgement, migrated, flaw, decision.expected)
@@ -145,7 +145,7 @@ class LocalExecutor:
             reason = f"{judgement.reason}; {note}" if judgement.reason else note
             judgement = replace(judgement, reason=reason)
         if not judgement.verdict.good:
-            from matrix.run.stacks import located  # guests that pass need none of it
+            from matrix.verdict.symbolization import located  # guests that pass need none of it
 
             reason = await located(
                 judgement.reason, decision.case, directory, (*transcript.notes, outcome.doing)

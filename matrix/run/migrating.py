@@ -14,12 +14,12 @@ from matrix.migration.live import Injector
 from matrix.migration.records import HOPS_FILE, write_summary
 from matrix.model import Ending, Expectation, Launch, Verdict
 from matrix.plan.decisions import Run
-from matrix.plan.known import KNOWN, known_hops
 from matrix.plan.planner import emulator_architecture
 from matrix.results.files import host_errors
 from matrix.run.launch import VanishedError, make_launch
 from matrix.scenario.compatibility import for_variant
-from matrix.suites.verdict import Judgement
+from matrix.verdict.judgement import Judgement
+from matrix.verdict.known_failures import KNOWN, known_hops
 from matrix.vm.machine import Limits
 
 PROOF = "migration-proof"
@@ -96,8 +96,8 @@ def judged(
 ) -> Judgement:
     """The case's verdict: the guest's own, unless hops or limits say otherwise.
 
-    ``flaw`` is what its QEMUs are known to lose (:func:`matrix.plan.flaws.migration_flaw`): a guest
-    that fails after it was migrated may do so through no fault of its own, and this is added.
+    ``flaw`` is what its QEMUs are known to lose (:func:`matrix.verdict.qemu_bugs.migration_flaw`):
+    a guest that fails after it was migrated may do so through no fault of its own, and this is added.
     Bad hops that ``expected`` knows leave the guest its own verdict; where that is a pass, or the
     guest was lost in one, the case has failed as expected.
     """

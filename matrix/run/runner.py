@@ -27,7 +27,7 @@ manager's word, the terminal gone."""
 
 LATER = (
     "matrix.vm.watch",
-    "matrix.suites.verdict",
+    "matrix.verdict.judgement",
     "junitparser.xunit2",
     "matrix.results.reports",
     "matrix.results.text",

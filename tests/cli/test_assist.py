@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from matrix.plan.assists import HINT
+from matrix.verdict.assists import HINT
 
 REGISTERS = [
     f"\nCPU#0\nEIP=0000{number:04x} EFL=00000246 HLT=0\nCS =f000 000f0000 0000ffff\n"

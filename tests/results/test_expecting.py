@@ -26,7 +26,6 @@ from matrix.model import (
 )
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
-from matrix.plan.known import considered
 from matrix.results import expecting
 from matrix.results.expecting import expectation_lines, pattern_of
 from matrix.results.fingerprint import QemuFingerprint
@@ -35,6 +34,7 @@ from matrix.scenario.expectations import read_expectations
 from matrix.scenario.identity import case_id, encode, variant_suffix
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.model import KnownFailure
+from matrix.verdict.known_failures import considered
 
 VERSIONS = {"system": (7, 2, 22), "10.0": (10, 0, 3)}
 BINARIES = [

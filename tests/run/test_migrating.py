@@ -37,7 +37,7 @@ from matrix.run.migrating import judged
 from matrix.suites.build import builtin_build
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import read_tests
-from matrix.suites.verdict import Judgement
+from matrix.verdict.judgement import Judgement
 
 PASSED = Judgement(Verdict.PASS, "6 tests")
 X86 = Architecture.X86_64

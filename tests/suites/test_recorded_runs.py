@@ -25,7 +25,7 @@ from matrix.model import Ending, ExitChannel, Outcome, Test, Transcript, Verdict
 from matrix.suites.build import read_build
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import read_tests
-from matrix.suites.verdict import Judgement, judge
+from matrix.verdict.judgement import Judgement, judge
 
 DATA = Path(__file__).parent / "data/recorded"
 

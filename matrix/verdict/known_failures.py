@@ -6,7 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from matrix.model import KNOWABLE, Attempt, Expectation, Verdict
-from matrix.plan.assists import HINT
+from matrix.verdict.assists import HINT
 
 KNOWN = "known: "
 """With this the reasons of ``xfail`` and ``xpass`` begin."""

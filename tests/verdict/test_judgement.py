@@ -18,7 +18,7 @@ from matrix.model import (
     Verdict,
 )
 from matrix.suites.console import ConsoleParser
-from matrix.suites.verdict import judge
+from matrix.verdict.judgement import judge
 
 DATA = Path(__file__).parent / "data"
 CASES = sorted(DATA.glob("*.case"))

@@ -9,9 +9,9 @@ import pytest
 
 import matrix.guests
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
-from matrix.run import stacks
-from matrix.run.stacks import located
 from matrix.suites.elf import Symbol, read_elf
+from matrix.verdict import symbolization
+from matrix.verdict.symbolization import located
 
 GUEST = Path(matrix.guests.__file__).parent / "images/x86_64/x86/guest.elf"
 
@@ -117,7 +117,7 @@ def test_a_vcpu_outside_of_the_guest(case: Case) -> None:
 def test_names_do_for_want_of_a_tool(
     case: Case, main: Symbol, script: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stacks, "TOOL_SECONDS", 0.3)
+    monkeypatch.setattr(symbolization, "TOOL_SECONDS", 0.3)
     path = Path(case.build.addr2line)
     path.write_text("#!/nonexistent/shell\n" if script is None else f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -145,7 +145,7 @@ def test_without_an_elf_file_there_are_only_addresses(case: Case) -> None:
 def test_a_wild_guest_is_not_followed_for_ever(case: Case, main: Symbol) -> None:
     traces = [f"STACK: {main.address + number:x}" for number in range(1, 100)]
     _, text = locate(case, "dead", *traces)
-    assert text.count("Stack trace") == stacks.CHAINS_RESOLVED
+    assert text.count("Stack trace") == symbolization.CHAINS_RESOLVED
 
 
 def test_an_efi_guest_is_found_where_it_says(case: Case, main: Symbol) -> None:

@@ -18,7 +18,7 @@ from matrix.model import (
     SubtestVerdict,
     Verdict,
 )
-from matrix.plan.known import considered, covering, reason_of
+from matrix.verdict.known_failures import considered, covering, reason_of
 
 FAILED = SubtestVerdict.FAIL
 BUILD = Build(Architecture.X86_64, "/b", "/b/x86", efi=True, endian=Endian.BIG)

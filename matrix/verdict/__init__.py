@@ -1,0 +1,1 @@
+"""The one place where the verdict of an attempt is decided."""
