@@ -482,7 +482,7 @@ class Attempt:
     artifacts: str = ""
     """Folder, relative to the run directory; empty where there is none."""
     observed: Verdict | None = None
-    """What it came to before known failures were considered; None where that is ``verdict``."""
+    """What it came to before known failures were applied; None where that is ``verdict``."""
     migration: MigrationSummary | None = None
     """What its hops came to, where its guest was migrated."""
     by_subtests: bool = False

@@ -52,8 +52,8 @@ class ChainResult:
     summary: MigrationSummary
     lost: str = ""
     """Why nobody runs the guest any more, where it was lost in a hop."""
-    lost_rightly: bool = False
-    """It had to be, by the fault that was injected."""
+    lost_as_expected: bool = False
+    """The fault that was injected had to lose it."""
     bad: tuple[str, ...] = ()
     """Hops that did not end as they had to: ``hop N (…): why``, the first few."""
     refused_by: str = ""
@@ -159,11 +159,11 @@ class Chain:
         outcome = replace(outcome_of(runner.current.session, conclusion, doing), seconds=seconds)
         if outcome.ending is Ending.EXITED and runner.tally.attempts:
             outcome = replace(outcome, stderr_tail=_of_the_guest(outcome.stderr_tail))
-        lost, rightly = runner.lost or ("", False)
+        lost, as_expected = runner.lost or ("", False)
         bad = [*runner.tally.bad, *([self._missed] if self._missed else [])]
         if late := runner.strays():
             bad.append(late)
-        return ChainResult(outcome, summary, lost, rightly, tuple(bad))
+        return ChainResult(outcome, summary, lost, as_expected, tuple(bad))
 
     # -- from the first QEMU to the last
 

@@ -71,8 +71,8 @@ class Guest:
     @property
     def reason(self) -> str:
         """Why it came to its verdict; empty before that, and where there is nothing to say."""
-        judgement = self._guest.judgement
-        return "" if judgement is None else judgement.reason
+        attempt = self._guest.attempt
+        return "" if attempt is None else attempt.reason
 
     def wait_for(self, wanted: str | re.Pattern[str], timeout: float = 60.0) -> str:
         """Wait for a line on its console, and return that line.
@@ -107,10 +107,10 @@ class Guest:
         limit = self._guest.time_limit + GRACE if timeout is None else timeout
         if not self._loop.call(self._guest.ended_within(limit)):
             raise GuestError(f"the guest runs on after {limit:g} s\n{self._tail()}")
-        judgement = self._guest.judgement
-        if judgement is None or self._guest.was_stopped:
+        attempt = self._guest.attempt
+        if attempt is None or self._guest.was_stopped:
             raise GuestError("the test stopped the guest, which has no verdict then")
-        return judgement.verdict
+        return attempt.verdict
 
     def qmp(
         self, command: str, arguments: Mapping[str, object] | None = None, timeout: float = 30.0
@@ -160,10 +160,10 @@ class Guest:
             raise GuestError(str(error)) from None
 
     def _why_not(self, timeout: float) -> str:
-        judgement = self._guest.judgement
-        if judgement is None:
+        attempt = self._guest.attempt
+        if attempt is None:
             return f"{timeout:g} s have passed"
-        return f"the guest ended ({judgement.verdict.value}: {judgement.reason})"
+        return f"the guest ended ({attempt.verdict.value}: {attempt.reason})"
 
     def _tail(self) -> str:
         lines = self.lines[-LINES_SHOWN:]

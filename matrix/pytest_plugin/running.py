@@ -11,10 +11,13 @@ from typing import Any
 
 from matrix.errors import HostError, MonitorError
 from matrix.inventory import Inventory
-from matrix.migrating import Hop
+from matrix.migrating import Hop, Migration
+from matrix.migrating import Limits as HopLimits
+from matrix.migration.chain import ChainResult
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.processes import NotStartedError, Processes
-from matrix.model import Ending, Launch, Outcome, Transcript, Verdict
+from matrix.migration.statistics import Statistics
+from matrix.model import Attempt, Ending, Launch, Outcome
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.pytest_plugin.transcript import Lines, Wanted
@@ -22,7 +25,8 @@ from matrix.results.command import command_script
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.files import host_errors
 from matrix.run.launch import make_launch
-from matrix.verdict.judgement import Judgement, judge
+from matrix.run.starting import Starting
+from matrix.verdict.deciding import Evidence, decide_attempt
 from matrix.vm.diagnosis import diagnose
 from matrix.vm.machine import HUNG, Limits, outcome_of, words
 from matrix.vm.session import Conclusion
@@ -69,8 +73,8 @@ class RunningGuest:
             planned.directory, self._limits.log_bytes, self._limits.start, self._heard
         )
         self.board = self.processes.board
-        self.judgement: Judgement | None = None
-        """Once the guest is over."""
+        self.attempt: Attempt | None = None
+        """Once the guest is over: what it came to."""
         self.outcome: Outcome | None = None
         self.hops: list[Hop] = []
         self.moving = asyncio.Lock()
@@ -78,6 +82,8 @@ class RunningGuest:
         self.lost = ""
         """Why nobody runs it any more, where a hop lost it."""
         self._current: Endpoint | None = None
+        self._destinations: dict[str, None] = {}
+        """Names of the QEMUs that it was migrated to."""
         self._moved = asyncio.Event()
         self._stopped = asyncio.Event()
         self._booted = False
@@ -101,7 +107,7 @@ class RunningGuest:
     @property
     def over(self) -> bool:
         """Whether the guest has ended, and was judged."""
-        return self.judgement is not None
+        return self.attempt is not None
 
     @property
     def current(self) -> Endpoint:
@@ -117,6 +123,7 @@ class RunningGuest:
     def move(self, endpoint: Endpoint) -> None:
         """The guest is in that process now."""
         self._current = endpoint
+        self._destinations.setdefault(endpoint.emulator.name)
         self._moved.set()
 
     async def wait_for(self, wanted: Wanted, seconds: float) -> str | None:
@@ -243,36 +250,37 @@ class RunningGuest:
         return found
 
     async def _judge(self, launch: Launch, conclusion: Conclusion, doing: str) -> None:
-        transcript = self.lines.finish()
         if self._current is not None:
             outcome = outcome_of(self._current.session, conclusion, doing)
         else:
             outcome = Outcome(conclusion.ending, 0.0, reason=conclusion.reason)
         self.outcome = outcome
-        self.judgement = await self._judged(launch, outcome, transcript)
+        planned, decision = self.planned, self.planned.decision
+        if self.hops:  # its QEMUs are those of a case that is migrated
+            migration = Migration(destinations=tuple(self._destinations))
+            decision = replace(decision, case=replace(decision.case, migration=migration))
+        evidence = Evidence(
+            decision=decision,
+            launch=launch,
+            outcome=outcome,
+            transcript=self.lines.finish(),
+            hops=self._hops(outcome),
+            inventory=planned.inventory,
+            directory=planned.directory,
+            starts_nothing=Starting(planned.inventory).why_never,
+        )
+        self.attempt = await decide_attempt(evidence, command=str(planned.directory / COMMAND_FILE))
         self.board.changed()
 
-    async def _judged(self, launch: Launch, outcome: Outcome, transcript: Transcript) -> Judgement:
-        if self.lost:
-            return Judgement(Verdict.FAIL, f"the guest was lost when it was migrated: {self.lost}")
-        decision = self.planned.decision
-        judgement = judge(
-            decision.case.test,
-            launch.channel,
-            outcome,
-            transcript,
-            accelerator=decision.accelerator.value,
-            kvm_doubt=decision.kvm_doubt,
-            program=launch.program,
-        )
-        if judgement.verdict.good or outcome.ending is Ending.INTERRUPTED:
-            return judgement
-        from matrix.verdict.symbolization import located  # guests that pass need none of it
-
-        said = (*transcript.notes, outcome.doing)
-        directory = self.planned.directory
-        reason = await located(judgement.reason, decision.case, directory, said)
-        return replace(judgement, reason=reason)
+    def _hops(self, outcome: Outcome) -> ChainResult | None:
+        """What its hops came to. The test was told of bad ones; only a lost guest fails of one."""
+        if not self.hops:
+            return None
+        statistics = Statistics(HopLimits())
+        for hop in self.hops:
+            statistics.add(hop)
+        lost = (f"hop {len(self.hops)}: {self.lost}",) if self.lost else ()
+        return ChainResult(outcome, statistics.summary(0, outcome.seconds), self.lost, bad=lost)
 
     def _heard(self, data: bytes, _at: float) -> None:
         self.lines.feed(data)

@@ -20,25 +20,20 @@ from matrix.model import (
     Ending,
     Launch,
     Outcome,
-    SkipCause,
-    Transcript,
     Verdict,
 )
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
 from matrix.run.launch import UnstartableError, make_launch
+from matrix.run.starting import Starting
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import refresh_test
-from matrix.verdict.assists import with_hint
-from matrix.verdict.known_failures import considered
 from matrix.vm.machine import Limits, run_guest
 from matrix.vm.tasks import in_thread
 
 if TYPE_CHECKING:
     from matrix.migration.chain import ChainResult
-    from matrix.run.starting import Starting
-    from matrix.verdict.judgement import Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +85,7 @@ class LocalExecutor:
         self._run = run
         self._seed = seed
         self._on_hop = on_hop
-        self._starting: Starting | None = None
+        self._starting = Starting(inventory)
 
     async def execute(
         self,
@@ -120,53 +115,23 @@ class LocalExecutor:
             self._run.note_assists(command, outcome.assists)
         if outcome.ending is Ending.INTERRUPTED:
             return None
-        from matrix.verdict.judgement import judge  # loaded while a guest starts
+        from matrix.verdict.deciding import Evidence, decide_attempt  # loaded while a guest starts
 
-        transcript = parser.finish()
-        judgement = judge(
-            decision.case.test,
-            launch.channel,
-            outcome,
-            transcript,
-            accelerator=decision.accelerator.value,
-            kvm_doubt=decision.kvm_doubt,
-            program=launch.program,
+        return await decide_attempt(
+            Evidence(
+                decision=decision,
+                launch=launch,
+                outcome=outcome,
+                transcript=parser.finish(),
+                hops=migrated,
+                inventory=self._inventory,
+                directory=directory,
+                starts_nothing=self._starting.why_never,
+            ),
+            number=assignment.attempt,
+            command=str(command),
+            artifacts=self._run.relative(directory),
         )
-        if migrated is not None:
-            from matrix.run.migrating import judged
-            from matrix.verdict.qemu_bugs import migration_flaw
-
-            flaw = migration_flaw(decision, self._inventory)
-            judgement = judged(judgement, migrated, flaw, decision.expected)
-        if judgement.skip_cause is SkipCause.REFUSED and launch.monitor:
-            judgement = await self._refused(decision, judgement)
-        if outcome.monitor_broken:
-            note = f"QEMU's monitor broke the protocol: {outcome.monitor_broken}"
-            reason = f"{judgement.reason}; {note}" if judgement.reason else note
-            judgement = replace(judgement, reason=reason)
-        if not judgement.verdict.good:
-            from matrix.verdict.symbolization import located  # guests that pass need none of it
-
-            reason = await located(
-                judgement.reason, decision.case, directory, (*transcript.notes, outcome.doing)
-            )
-            judgement = replace(judgement, reason=reason)
-        attempt = self._attempt(assignment, command, outcome, transcript, judgement)
-        if migrated is not None:
-            observed = Verdict.FAIL if attempt.verdict is Verdict.XFAIL else None
-            attempt = replace(attempt, migration=migrated.summary, observed=observed)
-        return with_hint(considered(attempt, decision.expected))
-
-    async def _refused(self, decision: Run, judgement: "Judgement") -> "Judgement":
-        """The judgement of a case that QEMU refused: an error where it refuses everything."""
-        from matrix.run.starting import Starting  # most QEMUs refuse nothing
-
-        if self._starting is None:
-            self._starting = Starting(self._inventory)
-        why = await self._starting.why_never(decision)
-        if not why:
-            return judgement
-        return replace(judgement, verdict=Verdict.ERROR, reason=why, skip_cause=None)
 
     async def _write_command(self, directory: Path, launch: Launch, case_id: str) -> Path:
         return self._run.write_command(directory, launch, case_id)
@@ -214,32 +179,6 @@ class LocalExecutor:
             interrupt=interrupt,
         )
         return result.outcome, result
-
-    def _attempt(
-        self,
-        assignment: Assignment,
-        command: Path,
-        outcome: Outcome,
-        transcript: Transcript,
-        judgement: "Judgement",
-    ) -> Attempt:
-        return Attempt(
-            number=assignment.attempt,
-            verdict=judgement.verdict,
-            reason=judgement.reason,
-            seconds=outcome.seconds,
-            accelerator=assignment.decision.accelerator.value,
-            accelerator_reason=assignment.decision.why,
-            subtests=transcript.subtests,
-            subtest_counts=transcript.counts,
-            subtests_dropped=transcript.dropped,
-            metrics=transcript.metrics,
-            command=str(command),
-            artifacts=self._run.relative(assignment.directory),
-            by_subtests=judgement.by_subtests,
-            assists=outcome.assists,
-            skip_cause=judgement.skip_cause,
-        )
 
 
 async def _refreshed(decision: Run) -> Run:

@@ -1,7 +1,7 @@
-"""A case whose guest is migrated: from its decision to a chain of hops, and what that comes to."""
+"""A case whose guest is migrated: from its decision to a chain of hops."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +12,12 @@ from matrix.migration.endpoint import Emulator
 from matrix.migration.hop_runner import Request
 from matrix.migration.live import Injector
 from matrix.migration.records import HOPS_FILE, write_summary
-from matrix.model import Ending, Expectation, Launch, Verdict
+from matrix.model import Ending, Launch
 from matrix.plan.decisions import Run
 from matrix.plan.planner import emulator_architecture
 from matrix.results.files import host_errors
 from matrix.run.launch import VanishedError, make_launch
 from matrix.scenario.compatibility import for_variant
-from matrix.verdict.judgement import Judgement
-from matrix.verdict.known_failures import KNOWN, known_hops
 from matrix.vm.machine import Limits
 
 PROOF = "migration-proof"
@@ -86,68 +84,6 @@ async def migrate_case(
         with host_errors("write", directory):
             write_summary(directory, migration, result.summary)
     return result
-
-
-def judged(
-    judgement: Judgement,
-    result: ChainResult,
-    flaw: str = "",
-    expected: Sequence[Expectation] = (),
-) -> Judgement:
-    """The case's verdict: the guest's own, unless hops or limits say otherwise.
-
-    ``flaw`` is what its QEMUs are known to lose (:func:`matrix.verdict.qemu_bugs.migration_flaw`):
-    a guest that fails after it was migrated may do so through no fault of its own, and this is added.
-    Bad hops that ``expected`` knows leave the guest its own verdict; where that is a pass, or the
-    guest was lost in one, the case has failed as expected.
-    """
-    if result.refused_by and not result.bad:
-        who = f"destination QEMU {result.refused_by}"
-        return replace(judgement, reason=f"{who}: {judgement.reason}")
-    told = result.summary.bad <= len(result.bad)  # of very many bad ones not all are
-    known = known_hops(result.bad, expected) if told else {}
-    unknown = tuple(bad for bad in result.bad if bad not in known)
-    if known and not unknown and not result.summary.broken:
-        if result.lost or judgement.verdict is Verdict.PASS:
-            why = "; ".join(dict.fromkeys(known.values()))
-            return Judgement(Verdict.XFAIL, f"{KNOWN}{why} ({_shown(result.bad)})")
-        result = replace(result, bad=())
-    found = _judged(judgement, result)
-    if found.verdict.good or found.verdict is Verdict.ERROR or not flaw:
-        return found
-    return replace(found, reason=f"{found.reason}; {flaw}") if result.summary.completed else found
-
-
-def _judged(judgement: Judgement, result: ChainResult) -> Judgement:
-    if result.lost_rightly:
-        return Judgement(Verdict.PASS, f"the guest was lost, as it had to be: {result.lost}")
-    if judgement.verdict is Verdict.ERROR:
-        return judgement
-    if result.lost:
-        return Judgement(Verdict.FAIL, f"the guest was lost: {_shown(result.bad)}")
-    wrong = (*result.bad, *result.summary.broken)
-    if wrong:
-        more = "" if judgement.verdict.good else f"; {judgement.reason}"
-        verdict = Verdict.FAIL if judgement.verdict.good else judgement.verdict
-        return Judgement(verdict, f"{_shown(wrong)}{more}")
-    if judgement.verdict is Verdict.PASS:
-        return replace(judgement, reason=_passed(judgement.reason, result))
-    return judgement
-
-
-def _passed(reason: str, result: ChainResult) -> str:
-    """A pass, and how often its guest was migrated: not at all must be seen."""
-    hops = result.summary.completed
-    if result.summary.hops == 0:
-        told = "ended before it was migrated"
-    else:
-        told = f"migrated {hops} time{'' if hops == 1 else 's'}"
-    return f"{reason}; {told}" if reason else told
-
-
-def _shown(wrong: tuple[str, ...]) -> str:
-    more = len(wrong) - BAD_SHOWN
-    return "; ".join((*wrong[:BAD_SHOWN], *((f"and {more} more",) if more > 0 else ())))
 
 
 def _emulator(decision: Run, name: str, launch: Launch, inventory: Inventory) -> Emulator:

@@ -28,6 +28,7 @@ manager's word, the terminal gone."""
 LATER = (
     "matrix.vm.watch",
     "matrix.verdict.judgement",
+    "matrix.verdict.deciding",
     "junitparser.xunit2",
     "matrix.results.reports",
     "matrix.results.text",

@@ -6,7 +6,7 @@ subtests has failed; and QEMU refusing a configuration is told from a guest that
 starting QEMU twice. Pure: no I/O, no clock.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from signal import Signals
 from typing import assert_never
 
@@ -66,6 +66,10 @@ class Judgement:
     """A fail for its failed subtests, all of which the transcript names, and for nothing else."""
     skip_cause: SkipCause | None = None
     """Of a skip."""
+
+    def adding(self, *pieces: str) -> "Judgement":
+        """The same verdict, with more to its reason; empty pieces are left out."""
+        return replace(self, reason=sentence(self.reason, *pieces))
 
 
 def judge(
@@ -128,18 +132,18 @@ class _End:
 
     def fail(self, *pieces: str) -> Judgement:
         """A failure; empty pieces are left out."""
-        return Judgement(Verdict.FAIL, _sentence(*pieces))
+        return Judgement(Verdict.FAIL, sentence(*pieces))
 
     def fail_by_subtests(self, *more: str) -> Judgement:
         """A failure that is nothing but the failures of subtests."""
         named = sum(subtest.verdict.failed for subtest in self.transcript.subtests)
-        reason = _sentence(self.failures(), *more)
+        reason = sentence(self.failures(), *more)
         return Judgement(Verdict.FAIL, reason, by_subtests=self.failed_count() == named)
 
     def crash(self, what: str, said: str = "") -> Judgement:
         """QEMU's or KVM's failure: what happened, what QEMU said of it, the doubt in KVM."""
         text = f"{what}: {_short(said)}" if said else what
-        return Judgement(Verdict.CRASH, _sentence(text, self.failures(), self.doubt_clause()))
+        return Judgement(Verdict.CRASH, sentence(text, self.failures(), self.doubt_clause()))
 
     def host_trouble(self) -> Judgement | None:
         """The host's failure, by what QEMU said at its end; None where it said nothing of it."""
@@ -235,7 +239,7 @@ def _hung(end: _End) -> Judgement:
         what += f", although it had reported STATUS={end.transcript.status}"
     return Judgement(
         verdict,
-        _sentence(what, _short(outcome.doing), end.last_line(), end.failures(), end.doubt_clause()),
+        sentence(what, _short(outcome.doing), end.last_line(), end.failures(), end.doubt_clause()),
     )
 
 
@@ -262,7 +266,7 @@ def _exited(end: _End) -> Judgement:
     if status == SUCCESS and not end.transcript.summary and error_lines(end.outcome.stderr_tail):
         return _qemu_failed(end, status)
     if status == TIMED_OUT:
-        return Judgement(Verdict.TIMEOUT, _sentence("timed out", end.last_line(), end.failures()))
+        return Judgement(Verdict.TIMEOUT, sentence("timed out", end.last_line(), end.failures()))
     if status > SIGNALLED and _is_signal(status - SIGNALLED):
         signal = _signal_name(status - SIGNALLED)
         what = f"{end.program} ended as if by {signal} (exit status {status})"
@@ -356,7 +360,8 @@ def _explains(note: str) -> bool:
     return not note.startswith(("STACK:", "the summary counts", "RECURSIVE STACK"))
 
 
-def _sentence(*pieces: str) -> str:
+def sentence(*pieces: str) -> str:
+    """The pieces of a reason as one; empty ones are left out."""
     return "; ".join(piece for piece in pieces if piece)
 
 

@@ -17,7 +17,7 @@ NAMES_SHOWN = 3
 """Failed subtests named that are not known."""
 
 
-def considered(attempt: Attempt, expected: Sequence[Expectation]) -> Attempt:
+def apply_known_failures(attempt: Attempt, expected: Sequence[Expectation]) -> Attempt:
     """``attempt`` with its verdict and reason as they are in the light of known failures.
 
     A failure of which everything is known is ``xfail``, and a pass where a failure is known
@@ -59,8 +59,8 @@ def without_numbers(reason: str) -> str:
 
 
 def reason_of(attempt: Attempt, expected: Sequence[Expectation]) -> str:
-    """Why an attempt that :func:`considered` has returned failed, in the words of those who know
-    the failure where it is known, else as it was seen."""
+    """Why an attempt failed to which known failures were applied: in their words where it is known,
+    else as it was seen."""
     if attempt.verdict is Verdict.XFAIL:
         return _reasons(covering(attempt, expected)) or attempt.reason
     expected = [each for each in expected if not each.hops]
@@ -75,7 +75,7 @@ def covering(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expecta
 
     Empty where something is left. The most telling come first: those that know every failed
     subtest, one alone or several together, then one that knows whatever failed. ``attempt`` may be
-    as it was before or after :func:`considered`.
+    as it was before or after :func:`apply_known_failures`.
     """
     fitting = _of_verdict(attempt, [each for each in expected if not each.hops])
     whole = next(((each,) for each in fitting if not each.subtests), ())

@@ -1,7 +1,7 @@
-"""What QEMUs are known to lose of a migrated guest, to be told where such a guest fails. Pure.
+"""Known QEMU bugs by which a migrated guest may have failed. Pure.
 
-Nothing in a binary tells of its faults, so these go by its version, and only ever explain: what a
-guest that is migrated fails of stays a failure.
+No binary reports its bugs, so these go by its version, and only explain: the failure of a migrated
+guest stays a failure.
 """
 
 from matrix.inventory import Binary, Inventory
@@ -10,16 +10,16 @@ from matrix.plan.command import needs_of
 from matrix.plan.decisions import Run
 from matrix.plan.emulators import emulator_architecture
 
-DIRTY_LOG_SOUND = (9, 0, 0)
+DIRTY_LOG_FIXED = (9, 0, 0)
 """QEMU's "physmem: Fix migration dirty bitmap coherency with TCG memory access"."""
 DIRTY_LOG_CHUNK = 256 << 10
 """Bytes of the dirty log that are cleared at a time; memory that is no multiple of it is looked at
 page by page, and nothing is lost (seen with 7.2)."""
-INTERRUPTS_SENT = (9, 2, 0)
+INTERRUPTS_FIXED = (9, 2, 0)
 """``migrate-all-state`` of QEMU's ``qemu-s390-flic``, which machines of 9.2 and later have."""
 
 
-def migration_flaw(decision: Run, inventory: Inventory) -> str:
+def known_qemu_bugs(decision: Run, inventory: Inventory) -> str:
     """What the QEMUs of a migrated case may have lost of its guest, in words; empty for nothing."""
     case = decision.case
     if case.migration is None or decision.accelerator is not Accelerator.TCG:
@@ -29,20 +29,20 @@ def migration_flaw(decision: Run, inventory: Inventory) -> str:
     binaries = [
         binary for name in names if (binary := inventory.binary(name, emulator)) is not None
     ]
-    flaws = []
+    bugs = []
     if case.variant.arch is Architecture.S390X:
-        flaws += _of(binaries, INTERRUPTS_SENT, "interrupts that are pending, so that it sleeps on")
+        bugs += _of(binaries, INTERRUPTS_FIXED, "interrupts that are pending, so that it sleeps on")
     if needs_of(case).guest_memory % DIRTY_LOG_CHUNK == 0:
-        flaws += _of(binaries, DIRTY_LOG_SOUND, "some of what it writes meanwhile")
-    return "; ".join(flaws)
+        bugs += _of(binaries, DIRTY_LOG_FIXED, "some of what it writes meanwhile")
+    return "; ".join(bugs)
 
 
-def _of(binaries: list[Binary], sound: tuple[int, int, int], what: str) -> list[str]:
-    flawed = [_name(binary) for binary in binaries if binary.version < sound]
-    if not flawed:
+def _of(binaries: list[Binary], fixed: tuple[int, int, int], what: str) -> list[str]:
+    affected = [_name(binary) for binary in binaries if binary.version < fixed]
+    if not affected:
         return []
-    since = ".".join(map(str, sound[:2]))
-    told = f"{' and '.join(flawed)}, as all before {since} under TCG, may have lost {what}"
+    since = ".".join(map(str, fixed[:2]))
+    told = f"{' and '.join(affected)}, as all before {since} under TCG, may have lost {what}"
     return [f"{told}: a known fault of QEMU's"]
 
 

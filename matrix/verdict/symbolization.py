@@ -1,4 +1,4 @@
-"""Says in which function of a guest that failed things went wrong: stacks, and where it hangs."""
+"""Backtrace symbolization: in which function a guest failed or hangs."""
 
 import shutil
 from collections.abc import Iterable, Sequence
@@ -49,7 +49,7 @@ REPORTING = frozenset(
 """Functions that tell of a failure elsewhere, or fail in telling of it."""
 
 
-async def located(reason: str, case: Case, directory: Path, said: Sequence[str]) -> str:
+async def symbolized(reason: str, case: Case, directory: Path, said: Sequence[str]) -> str:
     """``reason`` with the guest's functions in it, where addresses tell of them.
 
     Behind each address of code in it comes its name (``pc 0x400851d0 (its_migration+0x30)``), and

@@ -220,7 +220,7 @@ def test_a_source_that_dies_loses_the_guest(
     result = chains.run(Request(once, make_fake(**script)))
     assert result.outcome.ending is Ending.KILLED
     assert "killed by SIGABRT" in result.lost
-    assert not result.lost_rightly
+    assert not result.lost_as_expected
     assert chains.hops[0].outcome is HopOutcome.LOST
 
 

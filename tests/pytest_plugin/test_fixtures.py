@@ -31,6 +31,9 @@ def faked(project: Any, scripts: Any) -> Any:
         ever=scripts.endless(),
         crash={"cont": [["stdout", "begun\n"], ["abort"]]},
         refused={"start": [["stderr", "qemu: no such thing\n"], ["exit", 1]]},
+        garbled={
+            "cont": [["qmp", "garbage\n"], ["stdout", "FAIL: a\n"], ["sleep", 0.1], ["exit", 3]]
+        },
     )
     project.pytester.makeconftest(HELPER)
     return project
@@ -67,6 +70,7 @@ assert it.hops == ()
         ("bad", "fail", "1 of 1 subtest failed: timer: late"),
         ("crash", "crash", "QEMU was killed by SIGABRT"),
         ("refused", "skip", "QEMU refused: "),
+        ("garbled", "fail", "1 of 1 subtest failed: a; QEMU's monitor broke the protocol: "),
     ],
 )
 def test_other_ends_have_their_verdicts(faked: Any, test: str, verdict: str, reason: str) -> None:
@@ -247,6 +251,7 @@ def test_hops_of_a_guest_that_proves_its_memory(
             guest.type("q")
             assert guest.wait_for("SUMMARY:", 150)
             assert guest.verdict() == "pass", guest.reason
+            assert guest.reason.endswith("; migrated 2 times")
         """
     )
     plugin_session().assert_outcomes(passed=1)

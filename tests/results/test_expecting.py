@@ -34,7 +34,7 @@ from matrix.scenario.expectations import read_expectations
 from matrix.scenario.identity import case_id, encode, variant_suffix
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.model import KnownFailure
-from matrix.verdict.known_failures import considered
+from matrix.verdict.known_failures import apply_known_failures
 
 VERSIONS = {"system": (7, 2, 22), "10.0": (10, 0, 3)}
 BINARIES = [
@@ -146,19 +146,19 @@ def test_the_same_run_with_the_file_has_only_known_failures(
     for decision, all_of_it in finished:
         expected = expected_by(known, decision)
         for each in all_of_it:
-            after = considered(each, expected)
+            after = apply_known_failures(each, expected)
             wanted = Verdict.PASS if each.verdict is Verdict.PASS else Verdict.XFAIL
             assert after.verdict is wanted, (decision.case.id, each, expected)
     again = [
         (replace(d, expected=expected_by(known, d)), a) for d, a in finished if isinstance(d, Run)
     ]
-    now = [(d, [considered(each, d.expected) for each in a]) for d, a in again]
+    now = [(d, [apply_known_failures(each, d.expected) for each in a]) for d, a in again]
     once_more = read(written(make, *now))
     for decision, all_of_it in now:
         expected = expected_by(once_more, decision)
         for each in all_of_it:
             seen = replace(each, verdict=each.observed or each.verdict, observed=None)
-            assert considered(seen, expected).verdict is each.verdict
+            assert apply_known_failures(seen, expected).verdict is each.verdict
 
 
 def test_what_is_the_same_is_one_entry(make: Any) -> None:
@@ -276,8 +276,8 @@ def test_unexpected_passes_are_dropped_and_known_reasons_kept(make: Any) -> None
     failed = replace(failed, expected=(expectation,))
     text = written(
         make,
-        (passed, [considered(attempt(make, "pass"), (expectation,))]),
-        (failed, [considered(attempt(make, "fail"), (expectation,))]),
+        (passed, [apply_known_failures(attempt(make, "pass"), (expectation,))]),
+        (failed, [apply_known_failures(attempt(make, "fail"), (expectation,))]),
     )
     (known,) = read(text)
     assert known.expectation.cases == ("boot",)
@@ -287,7 +287,7 @@ def test_unexpected_passes_are_dropped_and_known_reasons_kept(make: Any) -> None
 def test_another_failure_than_the_known_one_is_told_as_it_was_seen(make: Any) -> None:
     expectation = Expectation("old.yaml:1", "tracked as bug 7", ("*",))
     decision = replace(make.run(), expected=(expectation,))
-    crashed = considered(attempt(make, "crash", reason="QEMU died"), (expectation,))
+    crashed = apply_known_failures(attempt(make, "crash", reason="QEMU died"), (expectation,))
     assert "old.yaml" in crashed.reason
     (known,) = read(written(make, (decision, [crashed])))
     assert known.expectation.reason == "QEMU died"

@@ -18,7 +18,7 @@ from matrix.model import (
     SubtestVerdict,
     Verdict,
 )
-from matrix.verdict.known_failures import considered, covering, reason_of
+from matrix.verdict.known_failures import apply_known_failures, covering, reason_of
 
 FAILED = SubtestVerdict.FAIL
 BUILD = Build(Architecture.X86_64, "/b", "/b/x86", efi=True, endian=Endian.BIG)
@@ -44,21 +44,21 @@ def attempt(verdict: Verdict, *failing: str, **more: Any) -> Attempt:
 
 def test_without_known_failures_nothing_changes() -> None:
     before = attempt(Verdict.FAIL, "x")
-    assert considered(before, ()) is before
+    assert apply_known_failures(before, ()) is before
 
 
 def test_what_is_known_of_hops_is_not_known_of_guests() -> None:
     hops = known(hops=("*",))
     for verdict in (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL):
         before = attempt(verdict)
-        assert considered(before, [hops]) is before
-    after = considered(attempt(Verdict.FAIL), [hops, known(2, "another bug")])
+        assert apply_known_failures(before, [hops]) is before
+    after = apply_known_failures(attempt(Verdict.FAIL), [hops, known(2, "another bug")])
     assert after.reason == "known: another bug (what happened)"
     assert covering(attempt(Verdict.FAIL), [hops]) == ()
 
 
 def test_a_known_failure_is_expected() -> None:
-    after = considered(attempt(Verdict.FAIL), [known()])
+    after = apply_known_failures(attempt(Verdict.FAIL), [known()])
     assert after.verdict is Verdict.XFAIL
     assert after.observed is Verdict.FAIL
     assert after.reason == "known: a bug (what happened)"
@@ -67,11 +67,11 @@ def test_a_known_failure_is_expected() -> None:
 def test_what_happened_is_not_said_twice() -> None:
     entry = known(reason="timed out after 90 s at 0xffe0")
     seen = attempt(Verdict.FAIL, reason="timed out after 4.5 s at 0x12")
-    assert considered(seen, [entry]).reason == "known: timed out after 90 s at 0xffe0"
+    assert apply_known_failures(seen, [entry]).reason == "known: timed out after 90 s at 0xffe0"
 
 
 def test_a_pass_names_what_should_be_removed() -> None:
-    after = considered(attempt(Verdict.PASS), [known(3), known(9, "another")])
+    after = apply_known_failures(attempt(Verdict.PASS), [known(3), known(9, "another")])
     assert after.verdict is Verdict.XPASS
     assert after.observed is Verdict.PASS
     assert after.reason == (
@@ -82,11 +82,13 @@ def test_a_pass_names_what_should_be_removed() -> None:
 @pytest.mark.parametrize("verdict", [Verdict.SKIP, Verdict.ERROR])
 def test_skips_and_errors_stay(verdict: Verdict) -> None:
     before = attempt(verdict)
-    assert considered(before, [known(verdicts=KNOWABLE)]) is before
+    assert apply_known_failures(before, [known(verdicts=KNOWABLE)]) is before
 
 
 def test_another_verdict_stays_and_says_what_was_expected() -> None:
-    after = considered(attempt(Verdict.CRASH), [known(3), known(4, verdicts=(Verdict.TIMEOUT,))])
+    after = apply_known_failures(
+        attempt(Verdict.CRASH), [known(3), known(4, verdicts=(Verdict.TIMEOUT,))]
+    )
     assert (after.verdict, after.observed) == (Verdict.CRASH, None)
     assert after.reason == (
         "what happened; expected otherwise, as fail or timeout (known.yaml:3 and known.yaml:4)"
@@ -97,32 +99,34 @@ def test_another_reason_is_a_failure() -> None:
     abort = known(verdicts=(Verdict.CRASH, Verdict.PASS), seen=("mutex*Assertion", "out of [a-c]"))
     for reason in ("QEMU: mutex_lock: Assertion failed", "out of b"):
         crash = attempt(Verdict.CRASH, reason=reason)
-        after = considered(crash, [abort])
+        after = apply_known_failures(crash, [abort])
         assert after.reason == f"known: a bug ({reason})"
         assert covering(after, [abort]) == (abort,)
         assert reason_of(after, [abort]) == "a bug"
-    other = considered(attempt(Verdict.CRASH, reason="Segmentation fault"), [abort])
+    other = apply_known_failures(attempt(Verdict.CRASH, reason="Segmentation fault"), [abort])
     assert other.verdict is Verdict.CRASH
     assert other.reason == "Segmentation fault; expected for another reason (known.yaml:1)"
     assert reason_of(other, [abort]) == "Segmentation fault"
-    assert considered(attempt(Verdict.PASS), [abort]).verdict is Verdict.PASS
+    assert apply_known_failures(attempt(Verdict.PASS), [abort]).verdict is Verdict.PASS
 
 
 def test_one_that_fails_only_sometimes_passes_plainly() -> None:
     sometimes = known(verdicts=(Verdict.FAIL, Verdict.PASS))
     passed = attempt(Verdict.PASS)
-    assert considered(passed, [sometimes]) is passed
-    assert considered(attempt(Verdict.FAIL), [sometimes]).verdict is Verdict.XFAIL
+    assert apply_known_failures(passed, [sometimes]) is passed
+    assert apply_known_failures(attempt(Verdict.FAIL), [sometimes]).verdict is Verdict.XFAIL
 
 
 class TestSubtests:
     def test_known_ones_are_expected(self) -> None:
-        after = considered(attempt(Verdict.FAIL, "pmu: a", "pmu: b"), [known(subtests=("pmu: *",))])
+        after = apply_known_failures(
+            attempt(Verdict.FAIL, "pmu: a", "pmu: b"), [known(subtests=("pmu: *",))]
+        )
         assert after.verdict is Verdict.XFAIL
 
     def test_another_one_is_a_failure_and_is_named(self) -> None:
         before = attempt(Verdict.FAIL, "pmu: a", *"bcde")
-        after = considered(before, [known(subtests=("pmu: *",))])
+        after = apply_known_failures(before, [known(subtests=("pmu: *",))])
         assert after.verdict is Verdict.FAIL
         assert after.reason == (
             "what happened; not all of it is expected (known.yaml:1): b; c; d; and 1 more"
@@ -130,10 +134,10 @@ class TestSubtests:
 
     def test_several_entries_together_may_account_for_all(self) -> None:
         entries = [known(1, "first", subtests=("a",)), known(2, "second", subtests=("b", "c"))]
-        after = considered(attempt(Verdict.FAIL, "c", "a"), entries)
+        after = apply_known_failures(attempt(Verdict.FAIL, "c", "a"), entries)
         assert after.verdict is Verdict.XFAIL
         assert after.reason.startswith("known: second; first (")
-        only = considered(attempt(Verdict.FAIL, "b"), entries)
+        only = apply_known_failures(attempt(Verdict.FAIL, "b"), entries)
         assert only.reason.startswith("known: second (")
 
     def test_an_entry_without_subtests_accounts_for_all(self) -> None:
@@ -150,32 +154,34 @@ class TestSubtests:
     def test_a_subtest_that_passed_unexpectedly_is_a_failure(self) -> None:
         surprise = (Subtest("odd", SubtestVerdict.XPASS),)
         before = attempt(Verdict.FAIL, subtests=surprise, by_subtests=True)
-        assert considered(before, [known(subtests=("x",))]).verdict is Verdict.FAIL
-        assert considered(before, [known(subtests=("odd",))]).verdict is Verdict.XFAIL
+        assert apply_known_failures(before, [known(subtests=("x",))]).verdict is Verdict.FAIL
+        assert apply_known_failures(before, [known(subtests=("odd",))]).verdict is Verdict.XFAIL
 
     def test_a_guest_that_died_besides_is_a_failure(self) -> None:
         """The known subtest failed, and then the guest aborted."""
         before = attempt(Verdict.FAIL, "a", by_subtests=False)
-        after = considered(before, [known(subtests=("a",))])
+        after = apply_known_failures(before, [known(subtests=("a",))])
         assert after.verdict is Verdict.FAIL
         assert "more went wrong than the subtests that are expected" in after.reason
 
     def test_a_hang_may_come_before_any_subtest_failed(self) -> None:
         entries = [known(verdicts=(Verdict.STALL,), subtests=("a",))]
-        assert considered(attempt(Verdict.STALL), entries).verdict is Verdict.XFAIL
-        assert considered(attempt(Verdict.STALL, "a"), entries).verdict is Verdict.XFAIL
-        assert considered(attempt(Verdict.STALL, "b"), entries).verdict is Verdict.STALL
+        assert apply_known_failures(attempt(Verdict.STALL), entries).verdict is Verdict.XFAIL
+        assert apply_known_failures(attempt(Verdict.STALL, "a"), entries).verdict is Verdict.XFAIL
+        assert apply_known_failures(attempt(Verdict.STALL, "b"), entries).verdict is Verdict.STALL
 
     def test_what_is_only_counted_is_not_known(self) -> None:
         entries = [known(verdicts=(Verdict.STALL,), subtests=("*",))]
         before = attempt(Verdict.STALL, "a", subtest_counts=((FAILED, 2),))
-        assert considered(before, entries).verdict is Verdict.STALL
+        assert apply_known_failures(before, entries).verdict is Verdict.STALL
 
 
 def test_what_covers_can_be_asked_again_afterwards() -> None:
     entries = [known(1, subtests=("a",)), known(2, verdicts=(Verdict.CRASH,))]
     before = attempt(Verdict.FAIL, "a")
-    assert covering(considered(before, entries), entries) == covering(before, entries) != ()
+    assert (
+        covering(apply_known_failures(before, entries), entries) == covering(before, entries) != ()
+    )
 
 
 _patterns = st.lists(st.sampled_from(["a", "b", "?", "[ab]"]), max_size=2).map(tuple)
@@ -191,7 +197,7 @@ _attempts = st.builds(
 
 @given(_attempts, _entries)
 def test_it_only_ever_excuses_what_is_known(before: Attempt, entries: list[Expectation]) -> None:
-    after = considered(before, entries)
+    after = apply_known_failures(before, entries)
     assert before.reason in after.reason or after.verdict is Verdict.XPASS
     assert (after.observed is None) == (after.verdict is before.verdict)
     if after.verdict is Verdict.XFAIL:

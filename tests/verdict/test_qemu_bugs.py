@@ -8,17 +8,17 @@ from matrix.inventory import Binary, Host, Inventory
 from matrix.migrating import Migration
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
 from matrix.plan.decisions import Run
-from matrix.verdict.qemu_bugs import migration_flaw
+from matrix.verdict.qemu_bugs import known_qemu_bugs
 
 WRITES = "may have lost some of what it writes meanwhile"
 INTERRUPTS = "may have lost interrupts that are pending"
 
 
 def binary(version: tuple[int, int, int], arch: Architecture, qemu: str = "system") -> Binary:
-    return Binary(qemu, arch, f"/usr/bin/qemu-system-{arch}", version)
+    return Binary(qemu, arch, f"/usr/bin/qemu-system-{arch}", version, "")
 
 
-def flaw(
+def bugs(
     *versions: tuple[int, int, int],
     arch: Architecture = Architecture.X86_64,
     accelerator: Accelerator = Accelerator.TCG,
@@ -33,23 +33,23 @@ def flaw(
     case = Case("s.boot", "s", "builtin", Test("boot", "/x"), variant, build, migration=migration)
     decision = Run(case, accelerator, "asked for", 1, 2 * memory)
     host = Host(architecture="x86_64", kernel="6.1.0", cpus=2, memory=8 * 2**30)
-    return migration_flaw(decision, Inventory(host, binaries=tuple(binaries)))
+    return known_qemu_bugs(decision, Inventory(host, binaries=tuple(binaries)))
 
 
 def test_an_old_tcg_loses_writes() -> None:
-    assert flaw((7, 2, 22)) == (
+    assert bugs((7, 2, 22)) == (
         f"QEMU 7.2.22, as all before 9.0 under TCG, {WRITES}: a known fault of QEMU's"
     )
 
 
 def test_each_side_counts_once() -> None:
-    found = flaw((7, 2, 22), (11, 1, 0), (8, 2, 0))
+    found = bugs((7, 2, 22), (11, 1, 0), (8, 2, 0))
     assert found.startswith("QEMU 7.2.22 and QEMU 8.2.0, as all before 9.0")
-    assert flaw((11, 1, 0), (7, 2, 0)).startswith("QEMU 7.2.0, as")
+    assert bugs((11, 1, 0), (7, 2, 0)).startswith("QEMU 7.2.0, as")
 
 
 @pytest.mark.parametrize(
-    "sound",
+    "fixed",
     [
         {"versions": [(9, 0, 0)]},
         {"versions": [(11, 1, 0), (10, 0, 0)]},
@@ -57,20 +57,20 @@ def test_each_side_counts_once() -> None:
         {"versions": [(7, 2, 0)], "memory": (64 << 20) + 8192},
     ],
 )
-def test_others_lose_nothing(sound: dict[str, Any]) -> None:
-    assert flaw(*sound.pop("versions"), **sound) == ""
+def test_others_lose_nothing(fixed: dict[str, Any]) -> None:
+    assert bugs(*fixed.pop("versions"), **fixed) == ""
 
 
 def test_interrupts_of_s390x() -> None:
     s390x = Architecture.S390X
-    both = flaw((7, 2, 0), arch=s390x)
+    both = bugs((7, 2, 0), arch=s390x)
     assert INTERRUPTS in both
     assert WRITES in both
-    between = flaw((9, 1, 0), arch=s390x)
+    between = bugs((9, 1, 0), arch=s390x)
     assert INTERRUPTS in between
     assert WRITES not in between
-    assert flaw((10, 0, 0), arch=s390x) == ""
+    assert bugs((10, 0, 0), arch=s390x) == ""
 
 
 def test_a_guest_that_stays_loses_nothing() -> None:
-    assert flaw((7, 2, 0), migrated=False) == ""
+    assert bugs((7, 2, 0), migrated=False) == ""

@@ -11,7 +11,7 @@ import matrix.guests
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
 from matrix.suites.elf import Symbol, read_elf
 from matrix.verdict import symbolization
-from matrix.verdict.symbolization import located
+from matrix.verdict.symbolization import symbolized
 
 GUEST = Path(matrix.guests.__file__).parent / "images/x86_64/x86/guest.elf"
 
@@ -49,7 +49,7 @@ def locate(case: Case, reason: str, *said: str) -> tuple[str, str]:
     """The new reason, and the text of stack.txt."""
     directory = Path(case.build.directory) / "case"
     directory.mkdir()
-    found = asyncio.run(located(reason, case, directory, said))
+    found = asyncio.run(symbolized(reason, case, directory, said))
     path = directory / "diagnosis/stack.txt"
     return found, path.read_text() if path.exists() else ""
 
@@ -159,5 +159,5 @@ def test_an_efi_guest_is_found_where_it_says(case: Case, main: Symbol) -> None:
     (root / "case").mkdir()
     (root / "case/console.log").write_bytes(b"\x1b[2JAddress of image is: 0xd70e000\r\n")
     counter = 0xD70E000 + main.address - elf.text + 8
-    reason = asyncio.run(located(f"at ip {counter:016x}", efi_case, root / "case", ()))
+    reason = asyncio.run(symbolized(f"at ip {counter:016x}", efi_case, root / "case", ()))
     assert reason == f"at ip {counter:016x} (guest_main+0x8)"

@@ -147,4 +147,4 @@ def test_a_destination_that_dies_having_completed_is_a_loss_and_bad(
     hop = chains.hops[0]
     assert (hop.outcome, hop.good) == (HopOutcome.LOST, False)
     assert result.lost
-    assert not result.lost_rightly
+    assert not result.lost_as_expected

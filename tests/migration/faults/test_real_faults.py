@@ -37,7 +37,7 @@ def check(ran: Ran, fault: Fault) -> None:
     assert first.outcome in rule.outcomes
     assert any(event.side == "matrix" for event in first.events)
     if rule.loses_guest:
-        assert ran.result.lost_rightly
+        assert ran.result.lost_as_expected
         assert [hop.outcome for hop in ran.hops] == [HopOutcome.LOST]
         return
     second = ran.hops[1]
