@@ -31,6 +31,7 @@ A step is a list, its name first:
     ["clock", PATH, SECONDS]    the host's clock is set so far ahead, which the file says
     ["state", STATUS]       query-status says so from here on
     ["reply", COMMAND, RETURN]  what that command returns from here on
+    ["refuse", COMMAND, CLASS, DESC, TIMES]  the next TIMES of that command are refused
     ["registers", TEXT, …]  what "info registers" says, in turn, again and again
     ["child"]               leaves a child process behind that ignores SIGTERM
     ["eat", BYTES]          takes so much memory, and keeps it
@@ -96,6 +97,7 @@ class Fake:
         self.registers: tuple[str, ...] = ("",)
         self.asked = 0
         self.ahead = 0.0
+        self.refusals: dict[str, list[tuple[str, str]]] = {}
 
     def run(self) -> None:
         if "TERM" in self.script.get("ignore", ()):
@@ -191,8 +193,9 @@ class Fake:
         self.steps(self.script.get("before", {}).get(name, ()))
         if name in self.script.get("silent", ()):
             return
-        if name in self.script.get("errors", {}):
-            kind, why = self.script["errors"][name]
+        refused = self.refused(name)
+        if refused is not None:
+            kind, why = refused
             error = dumps({"class": kind, "desc": why}).encode()
             self.send(b'{"error": %s%s}' % (error, number))
             return
@@ -210,6 +213,12 @@ class Fake:
             os._exit(PASSED)
         if name == "quit" and "quit" not in self.script.get("ignore", ()):
             os._exit(0)
+
+    def refused(self, name: str) -> "tuple[str, str] | None":
+        if self.refusals.get(name):
+            return self.refusals[name].pop()
+        refused: tuple[str, str] | None = self.script.get("errors", {}).get(name)
+        return refused
 
     def answer(self, name: str, message: bytes) -> bytes:
         if name in self.script.get("replies", {}):
@@ -248,6 +257,9 @@ class Fake:
         now = time.time() + self.ahead
         stamp = b'{"seconds": %d, "microseconds": %d}' % (now, now % 1 * 1e6)
         self.send(b'{"timestamp": %s, "event": "%s"%s}' % (stamp, name.encode(), text))
+
+    def do_refuse(self, name: str, kind: str, why: str, times: int) -> None:
+        self.refusals[name] = [(kind, why)] * times
 
     def do_qmp(self, text: str) -> None:
         self.put(text.encode("utf-8", "surrogateescape"))

@@ -72,7 +72,9 @@ def test_not_before_it_is_time() -> None:
 def test_a_qemu_that_does_not_help_is_not_asked_again(error_class: str) -> None:
     monitor = Monitor(MonitorError("calc-dirty-rate", "no", error_class))
     flushed(monitor, 1.0, 1.0, 100.0, 10_000.0)
-    assert [command for command, _ in monitor.told][1:] == ["stop", "cont"] * bool(error_class)
+    assert [command for command, _ in monitor.told][1:] == ["stop", "cont", "query-status"] * bool(
+        error_class
+    )
 
 
 def commands(private: Path) -> list[str]:
@@ -126,6 +128,20 @@ class TestStopped:
         assert times >= 2
         assert told[2:] == ([*self.FLUSH] * (times + 1))[: len(told) - 2]  # the last is cut short
         assert outcome.assists == ((Assist.MIGRATE_TO_NOBODY, told.count("stop")),)
+
+    def test_a_migration_that_was_through_is_waited_for(
+        self, run_fake: Callable[..., Outcome], private: Path
+    ) -> None:
+        """QEMU refuses "cont" until it has cleaned up: the guest must not stay stopped."""
+        refuse = ["refuse", "cont", "GenericError", "Migration is not finalized yet", 3]
+        before = {
+            "migrate": [*self.migrates("active", "completed"), ["state", "finish-migrate"], refuse]
+        }
+        work = [["registers", *NEW], ["work", 3]]
+        outcome = run_fake(limits=self.LIMITS, cont=work, errors=self.OLD, before=before)
+        assert outcome.ending is Ending.EXITED
+        told = commands(private)[2:]
+        assert told[: len(self.FLUSH) + 3] == [*self.FLUSH, "cont", "cont", "cont"]
 
     def test_one_that_cannot_migrate_goes_on_and_is_left_alone(
         self, run_fake: Callable[..., Outcome], private: Path
