@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from matrix.errors import SuiteError
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
-from matrix.model import (
-    Accelerator,
-    Attempt,
-    Ending,
-    Launch,
-    Outcome,
-    Verdict,
-)
+from matrix.model import Accelerator, Attempt, Ending, Launch, Outcome, Verdict
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory

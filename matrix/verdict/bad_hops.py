@@ -28,16 +28,11 @@ def apply_hops(
         return replace(judgement, reason=f"{who}: {judgement.reason}")
     told = result.summary.bad <= len(result.bad)  # of very many bad ones not all are
     known = known_hops(result.bad, expected) if told else {}
-    unknown = tuple(bad for bad in result.bad if bad not in known)
-    if known and not unknown and not result.summary.broken:
+    if known and len(known) == len(set(result.bad)) and not result.summary.broken:
         if result.lost or judgement.verdict is Verdict.PASS:
             why = "; ".join(dict.fromkeys(known.values()))
             return Judgement(Verdict.XFAIL, f"{KNOWN}{why} ({_shown(result.bad)})")
         result = replace(result, bad=())
-    return _unless_bad(judgement, result)
-
-
-def _unless_bad(judgement: Judgement, result: "ChainResult") -> Judgement:
     if result.lost_as_expected:
         return Judgement(Verdict.PASS, f"the guest was lost, as it had to be: {result.lost}")
     if judgement.verdict is Verdict.ERROR:
@@ -50,8 +45,8 @@ def _unless_bad(judgement: Judgement, result: "ChainResult") -> Judgement:
         return Judgement(judgement.verdict, sentence(_shown(wrong), judgement.reason))
     if judgement.verdict is Verdict.PASS:  # that it was not migrated at all must be seen
         hops, times = result.summary.hops, result.summary.completed
-        told = f"migrated {times} time{'' if times == 1 else 's'}"
-        return judgement.adding(told if hops else "ended before it was migrated")
+        count = f"migrated {times} time{'' if times == 1 else 's'}"
+        return judgement.adding(count if hops else "ended before it was migrated")
     return judgement
 
 

@@ -6,14 +6,7 @@ from typing import Any
 import pytest
 
 from matrix.inventory import KvmState
-from matrix.model import (
-    Accelerator,
-    Architecture,
-    BootFirmware,
-    Build,
-    Endian,
-    Expectation,
-)
+from matrix.model import Accelerator, Architecture, BootFirmware, Build, Endian, Expectation
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Run
 from matrix.plan.planner import decide
