@@ -279,8 +279,8 @@ class RunningGuest:
         statistics = Statistics(HopLimits())
         for hop in self.hops:
             statistics.add(hop)
-        lost = (f"hop {len(self.hops)}: {self.lost}",) if self.lost else ()
-        return ChainResult(outcome, statistics.summary(0, outcome.seconds), self.lost, bad=lost)
+        bad = (f"hop {hop.number}: {hop.reason}",) if self.lost else ()
+        return ChainResult(outcome, statistics.summary(0, outcome.seconds), self.lost, bad=bad)
 
     def _heard(self, data: bytes, _at: float) -> None:
         self.lines.feed(data)

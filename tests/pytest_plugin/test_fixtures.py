@@ -82,6 +82,35 @@ assert "{reason}" in it.reason
     run(faked, body).assert_outcomes(passed=1)
 
 
+def test_a_guest_that_a_hop_loses_fails_of_it(project: Any) -> None:
+    """In the words of a case."""
+    active = ["event", "MIGRATION", {"status": "active"}]
+    project.suite(
+        lost={
+            "cont": [["stdout", "begun\n"], ["serve", None]],
+            "replies": {
+                "query-migrate-capabilities": [{"capability": "events", "state": False}],
+                "query-migrate-parameters": {"max-bandwidth": 1 << 27, "downtime-limit": 300},
+            },
+            "before": {"migrate": [active, ["abort"]], "migrate-incoming": []},
+        }
+    )
+    project.pytester.makeconftest(HELPER)
+    project.pytester.makepyfile(
+        """
+        import pytest
+
+        def test_it(guest, migrate):
+            it = guest("lost")
+            with pytest.raises(AssertionError, match="hop 1, precopy to QEMU fake 10.0.0, lost: "):
+                migrate(it)
+            assert it.verdict() == "fail"
+            assert it.reason == f"the guest was lost: hop 1: {it.hops[0].reason}"
+        """
+    )
+    project.run().assert_outcomes(passed=1)
+
+
 def test_time_limits_end_guests(faked: Any) -> None:
     body = """
 it = guest("ever", timeout=0.5)
