@@ -285,6 +285,14 @@ def test_several_runs_have_trends(calm: Any, make: Any, recorded: Any, tmp_path:
     assert shown(page) == "1 case of 2"
 
 
+@pytest.mark.parametrize("view", ["history", "migration", "constructor", '"]'])
+def test_a_view_that_the_page_does_not_have_is_the_summary(
+    calm: Any, report: Path, view: str
+) -> None:
+    page = calm.open(report, f"#{view}")
+    expect(page.locator("#summary")).to_be_visible()
+
+
 def test_without_scripts_the_answer_is_there(browser: Any, report: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

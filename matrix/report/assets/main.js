@@ -20,11 +20,11 @@ async function route() {
   const hash = location.hash.slice(1);
   const [head, query] = split(hash, "?");
   const isCase = hash.startsWith("case=");
-  const view = isCase ? "case" : head.startsWith("kvm") ? "kvm" : head in VIEWS ? head : "summary";
+  const view = isCase ? "case" : head.startsWith("kvm") ? "kvm" : has(head) ? head : "summary";
   const section = all(`[data-view="${view}"]`)[0];
   shown.scrolls.set(shown.view, window.scrollY);
   if (isCase) await drawCase(section, hash.slice("case=".length));
-  else if (view in VIEWS && document.querySelector(`[data-tab="${view}"]`)) await VIEWS[view](section, query);
+  else if (has(view)) await VIEWS[view](section, query);
   for (const each of all("[data-view]")) each.hidden = each !== section;
   for (const tab of all("[data-tab]")) {
     if (tab.dataset.tab === (isCase ? "cases" : view)) tab.setAttribute("aria-current", "page");
@@ -38,6 +38,14 @@ async function route() {
   }
   shown.view = view;
   document.documentElement.dataset.ready = view;
+}
+
+/**
+ * Whether the page has a view that is drawn: only those that there is something to see in have a tab.
+ * @param {string} view what an address says, which anybody may have typed
+ */
+function has(view) {
+  return Object.hasOwn(VIEWS, view) && all(`[data-tab="${view}"]`).length > 0;
 }
 
 /**
