@@ -1,0 +1,55 @@
+"""The types that the page's scripts are checked with are those of the data that Python packs."""
+
+import base64
+import gzip
+import json
+import re
+from importlib import resources
+from typing import Any
+
+from matrix.report.gather import gather
+
+TYPEDEF = re.compile(r"@typedef \{object\} (\w+)\n((?: \* @property .*\n)+)")
+PROPERTY = re.compile(r"@property \{.*\} (\w+)")
+
+ADDED = {"size", "numbers"}
+"""What the script itself adds to the index."""
+
+
+def properties() -> dict[str, set[str]]:
+    """The names of the properties that are never missing, by the type's name."""
+    assets = resources.files("matrix.report") / "assets"
+    texts = (each.read_text("utf-8") for each in assets.iterdir() if each.name.endswith(".js"))
+    return {
+        name: set(PROPERTY.findall(lines))
+        for text in texts
+        for name, lines in TYPEDEF.findall(text)
+    }
+
+
+def unpacked(chunk: str) -> Any:
+    return json.loads(gzip.decompress(base64.b64decode(chunk)))
+
+
+def test_what_the_scripts_take_is_what_the_page_has(
+    make: Any, recorded: Any, write_hops: Any, summary: Any, tmp_path: Any
+) -> None:
+    hops = {"hops.jsonl": write_hops(20, bad=[7]).read_bytes(), "console.log": "a word\n"}
+    attempt = make.attempt("fail", "1 of 20 hops failed", migration=summary)
+    record = recorded([(make.run(make.case("boot")), attempt, hops)])
+    found = gather([record], tmp_path / "run/report.html")
+    index: Any = found.index()
+    (details,) = unpacked(found.details.packer.chunks[0])
+    (migrated,) = unpacked(found.migrations.packer.chunks[0])
+    types = properties()
+    for name, value in {
+        "Index": index,
+        "GridCell": index["grid"][0],
+        "Details": details,
+        "AttemptDetails": details["attempts"][0],
+        "Hops": migrated,
+        "Summary": migrated["summary"],
+        "Hop": migrated["details"][0],
+        "Samples": migrated["details"][0]["samples"],
+    }.items():
+        assert types[name] - ADDED <= set(value), name
