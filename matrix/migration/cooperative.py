@@ -21,8 +21,6 @@ from matrix.migration.hop_runner import HopRunner
 
 KEY = b"\n"
 LINE_LIMIT = 4096
-GROUP = "migration"
-"""The group of kvm-unit-tests' tests that speak the protocol."""
 
 
 class Word(StrEnum):

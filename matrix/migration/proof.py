@@ -26,8 +26,6 @@ class Beat:
     """Seconds on the guest's clock."""
     gap: float
     """Seconds: the largest gap that the guest saw on its clock since the beat before."""
-    verified: int
-    """Pages verified since the start."""
     passes: int
     at: float
     """Unix time at which it reached us."""
@@ -111,7 +109,6 @@ class Proof:
                 number=int(values["n"]),
                 clock=int(values["clock"]) * NANOSECOND,
                 gap=int(values["gap"]) * NANOSECOND,
-                verified=int(values.get("verified", "0")),
                 passes=int(values.get("passes", "0")),
                 at=at,
             )

@@ -24,7 +24,6 @@ WORST_TOLD = 10
 """Hops that are told apart from the others for each quantity."""
 BAD_TOLD = 500
 """Bad hops that are."""
-KIND = ("strategy", "transport", "outcome", "fault", "good")
 SERVED = ("downtime", "blackout", "total_time")
 """Attributes of a hop that Prometheus has histograms of."""
 COUNTS = ("hops", "completed", "as_expected", "bad")
@@ -117,7 +116,7 @@ class Statistics:
         self._largest: dict[str, list[tuple[float, int]]] = {name: [] for name, _, _ in QUANTITIES}
         """Per quantity the largest few, each with the number of its hop; heaps."""
         self.kinds: Counter[tuple[str, ...]] = Counter()
-        """How many hops there were by :data:`KIND`."""
+        """How many hops there were by strategy, transport, outcome, fault and being good."""
         self.by_strategy: dict[str, dict[str, Distribution]] = {}
         """Of all hops, by strategy and :data:`SERVED`."""
         self._bad: list[int] = []

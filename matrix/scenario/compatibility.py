@@ -107,11 +107,6 @@ def _routes(migration: Migration) -> Iterator[Route]:
                 yield Route(strategy, transport)
 
 
-def faults_for(migration: Migration, route: Route) -> tuple[Fault, ...]:
-    """The faults of the pool that can be injected into a hop on that route, in order."""
-    return tuple(fault for fault in migration.faults if not senseless_fault(fault, route))
-
-
 def parameters_for(
     migration: Migration, strategy: Strategy
 ) -> tuple[tuple[str, int | bool | str], ...]:

@@ -60,7 +60,6 @@ class _Parser:
     """Recursive descent, one method for each level of the grammar."""
 
     def __init__(self, expression: str) -> None:
-        self._expression = expression
         self._tokens = _tokens(expression)
         self._next = next(self._tokens)
         self._depth = 0

@@ -88,11 +88,6 @@ def format_size(size: int) -> str:
     return f"{size}B"
 
 
-def format_rate(rate: int) -> str:
-    """``rate`` bytes per second, as :func:`format_size`."""
-    return f"{format_size(rate)}/s"
-
-
 def format_duration(seconds: float) -> str:
     """``seconds`` in the largest unit that gives a whole number, rounded to milliseconds."""
     milliseconds = round(seconds * 1000)

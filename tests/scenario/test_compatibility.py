@@ -8,7 +8,6 @@ from matrix.migrating import Fault, Migration, Strategy, Transport
 from matrix.model import Architecture, Variant
 from matrix.scenario.compatibility import (
     Route,
-    faults_for,
     for_variant,
     parameters_for,
     routes,
@@ -45,7 +44,8 @@ def test_every_strategy_has_a_route_and_every_fault_can_happen_somewhere() -> No
     drawn = routes(EVERYTHING)
     assert {route.strategy for route in drawn} == set(Strategy)
     assert {route.transport for route in drawn} == {None, *Transport}
-    assert {fault for route in drawn for fault in faults_for(EVERYTHING, route)} == set(Fault)
+    for fault in Fault:
+        assert any(not senseless_fault(fault, route) for route in drawn)
 
 
 def test_faults_need_what_they_are_named_after() -> None:

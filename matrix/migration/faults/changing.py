@@ -98,14 +98,11 @@ class PauseSource(_Changing):
 class StopDestination(_Changing):
     """SIGSTOP to the destination's process, and SIGCONT after a while."""
 
-    _pid: int | None = None
-
     async def change(self, hop: LiveHop) -> None:
         """See :class:`_Changing`."""
         process = hop.destination.session.process
         if process is None or process.status is not None:
             return
-        self._pid = process.pid
         self.deed(hop, "SIGSTOP to the destination")
         os.kill(process.pid, signal.SIGSTOP)
         try:

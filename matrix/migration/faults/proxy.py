@@ -48,7 +48,6 @@ class Proxy:
         self._rate: float | None = None
         self._busy_until = 0.0
         self._connections: dict[asyncio.Task[None], _Connection] = {}
-        self._marks: list[tuple[int, asyncio.Future[None]]] = []
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -94,30 +93,15 @@ class Proxy:
         if dropped:
             await asyncio.wait(dropped)
 
-    async def carried(self, count: int) -> None:
-        """Wait until ``count`` bytes were handed to the destination, all in all.
-
-        It ends with the proxy at the latest: race it against whatever else may happen.
-        """
-        if self.to_destination >= count:
-            return
-        mark = self._loop.create_future()
-        self._marks.append((count, mark))
-        await mark
-
     async def serve(self) -> None:
         """Take connections and carry them, until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    source, _ = await self._loop.sock_accept(self._listener)
-                    connection = _Connection(self, source)
-                    task = group.create_task(connection.carry())
-                    self._connections[task] = connection
-                    task.add_done_callback(self._ended)
-        finally:
-            for _, mark in self._marks:
-                mark.cancel()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                source, _ = await self._loop.sock_accept(self._listener)
+                connection = _Connection(self, source)
+                task = group.create_task(connection.carry())
+                self._connections[task] = connection
+                task.add_done_callback(self._ended)
 
     async def reach(self, destination: socket.socket) -> bool:
         """Connect a socket to the destination; False where the link is cut.
@@ -140,7 +124,10 @@ class Proxy:
             await self._flowing.wait()
             await self._loop.sock_sendall(to, piece)
             chunk = chunk[len(piece) :]
-            self._count(len(piece), forward=forward)
+            if forward:
+                self.to_destination += len(piece)
+            else:
+                self.to_source += len(piece)
 
     def _piece(self) -> int:
         if self._rate is None:
@@ -154,17 +141,6 @@ class Proxy:
         now = self._loop.time()
         self._busy_until = max(now, self._busy_until) + size / self._rate
         await asyncio.sleep(self._busy_until - now)
-
-    def _count(self, size: int, *, forward: bool) -> None:
-        if not forward:
-            self.to_source += size
-            return
-        self.to_destination += size
-        reached = [mark for mark in self._marks if mark[0] <= self.to_destination]
-        for mark in reached:
-            self._marks.remove(mark)
-            if not mark[1].done():
-                mark[1].set_result(None)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._connections.pop(task).close()
