@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from matrix.errors import MonitorError
-from matrix.migration import corrupt as module
-from matrix.migration.corrupt import CHANGED_BITS, corrupt
 from matrix.vm.monitor import Monitor
+from tests.migration import corrupt as module
+from tests.migration.corrupt import CHANGED_BITS, corrupt
 
 ADDRESS = 0x41234567
 Answer = Callable[[str], str | None]
