@@ -12,8 +12,8 @@ void secondary_start(void);
 extern uint64_t page_table[];
 void fault_probe(uintptr_t address);
 
-/* machine.c: the vCPUs' stacks, the id of the first hart and of all by vCPU, what start.S calls on the
- * other ones. */
+/* machine.c: the vCPUs' stacks, the id of the first hart and of all by vCPU, what start.S calls on
+ * the other ones. */
 extern uint8_t cpu_stacks[MAX_CPUS][STACK_SIZE];
 extern uint64_t boot_hart, hart_ids[MAX_CPUS];
 _Noreturn void secondary_main(unsigned cpu);
