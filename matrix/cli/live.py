@@ -9,10 +9,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from matrix.attempt import Attempt
 from matrix.cli.progress import HopCounts, bad_hop, failure, interruption, opening
 from matrix.cli.style import VERDICT_STYLES, ColourOutput, duration
 from matrix.migrating import Hop
-from matrix.model import Attempt, Case
+from matrix.model import Case
 from matrix.plan.decisions import Decision
 from matrix.results.counts import Counts
 from matrix.run.progress import Running

@@ -3,9 +3,10 @@
 import time
 from pathlib import Path
 
+from matrix.attempt import Attempt
 from matrix.cli.output import Output
 from matrix.migrating import Hop
-from matrix.model import Attempt, Case, Verdict
+from matrix.model import Case, Verdict
 from matrix.plan.attempts import most_attempts
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results.outcome import merge

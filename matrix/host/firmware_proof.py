@@ -8,19 +8,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
 from matrix.host.proof import LOG_BYTES, GuestRunner
 from matrix.inventory import Binary, Firmware, KvmProof, KvmState
-from matrix.model import (
-    Accelerator,
-    Architecture,
-    Case,
-    Ending,
-    Launch,
-    Outcome,
-    Test,
-    Variant,
-)
+from matrix.model import Accelerator, Architecture, Case, Launch, Test, Variant
 from matrix.plan.command import EfiBoot, launch_for
 from matrix.plan.efi import SCRIPT_NAME
 from matrix.suites.build import builtin_build

@@ -9,20 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
 from matrix.inventory import Binary, KvmProof, KvmState
-from matrix.model import (
-    Accelerator,
-    Architecture,
-    Build,
-    Case,
-    Ending,
-    Launch,
-    Outcome,
-    Test,
-    Variant,
-    Verdict,
-)
+from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, Variant, Verdict
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build
 from matrix.suites.console import ConsoleParser

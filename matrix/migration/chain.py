@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
 from matrix.migrating import MigrationMode, MigrationSummary
 from matrix.migration.cooperative import Cooperation, cooperate
@@ -20,7 +21,6 @@ from matrix.migration.host_driven import STOP_KEY, hop_on
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
 from matrix.migration.records import Earlier, Records
-from matrix.model import Ending, Outcome
 from matrix.vm.diagnosis import diagnose
 from matrix.vm.machine import HUNG, Limits, outcome_of, words
 from matrix.vm.session import Conclusion

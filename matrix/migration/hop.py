@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
+from matrix.attempt import Ending
 from matrix.errors import MonitorError
 from matrix.migrating import HopOutcome
 from matrix.migration.endpoint import Endpoint
@@ -20,7 +21,6 @@ from matrix.migration.strategies import (
     capability_settings,
     parameter_settings,
 )
-from matrix.model import Ending
 from matrix.plan.strategy_settings import RECIPES
 from matrix.suites.stderr import complaint, refusal
 from matrix.vm.session import signal_name

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from matrix.attempt import Ending
 from matrix.errors import HostError, MonitorError
 from matrix.migration.board import Board
 from matrix.migration.clock import HostClock
@@ -16,7 +17,7 @@ from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.folder import PrivateFolder
 from matrix.migration.identity import identity_of
 from matrix.migration.strategies import Abilities, abilities
-from matrix.model import Ending, Launch
+from matrix.model import Launch
 from matrix.vm.logs import Logs
 from matrix.vm.session import LAST_WORDS, Conclusion, Session
 from matrix.vm.tasks import put_off_cancellation

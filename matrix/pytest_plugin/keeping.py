@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from matrix.attempt import Attempt
 from matrix.errors import MatrixError
-from matrix.model import Attempt
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors

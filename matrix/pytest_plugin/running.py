@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from matrix.attempt import Attempt, Ending, Outcome
 from matrix.errors import HostError, MonitorError
 from matrix.inventory import Inventory
 from matrix.migrating import Hop, Migration
@@ -17,7 +18,7 @@ from matrix.migration.chain import ChainResult
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.statistics import Statistics
-from matrix.model import Attempt, Ending, Launch, Outcome
+from matrix.model import Launch
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.pytest_plugin.transcript import Lines, Wanted

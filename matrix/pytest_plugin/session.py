@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from matrix.attempt import Attempt
 from matrix.errors import UsageError
-from matrix.model import Attempt
 from matrix.plan.attempts import most_attempts
 from matrix.plan.decisions import Decision, Run
 from matrix.results.directory import RunDirectory

@@ -4,7 +4,7 @@ import re
 from collections import deque
 from itertools import islice
 
-from matrix.model import Transcript
+from matrix.attempt import Transcript
 from matrix.results.printable import decoded
 from matrix.suites.console import ConsoleParser
 

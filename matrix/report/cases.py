@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matrix.model import AXIS_NAMES, Accelerator, Attempt, Case, Subtest, SubtestVerdict, Verdict
+from matrix.attempt import Attempt
+from matrix.model import AXIS_NAMES, Accelerator, Case, Subtest, SubtestVerdict, Verdict
 from matrix.plan.decisions import Decision
 from matrix.report.areas import areas_of
 from matrix.report.excerpts import SHORT, WHOLE, Text, texts_of

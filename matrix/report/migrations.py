@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from matrix.attempt import Attempt
 from matrix.migrating import Hop, Limits, Sample
-from matrix.model import Attempt, Case
+from matrix.model import Case
 from matrix.report.hops import (
     HOPS_FILE,
     QUANTITIES,

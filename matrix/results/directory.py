@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Self
 
+from matrix.attempt import Assist
 from matrix.errors import UsageError
-from matrix.model import Assist, Launch
+from matrix.model import Launch
 from matrix.results.command import command_script
 from matrix.results.files import host_errors, shown
 from matrix.results.fingerprint import read_run_info

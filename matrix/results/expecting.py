@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from matrix import __version__
+from matrix.attempt import Attempt
 from matrix.errors import UsageError
 from matrix.inventory import Inventory
-from matrix.model import KNOWABLE, Architecture, Attempt, Variant, Verdict
+from matrix.model import KNOWABLE, Architecture, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
 from matrix.plan.kvmtool import TARGET as KVMTOOL

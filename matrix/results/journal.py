@@ -5,7 +5,7 @@ One JSON object per line, each with its ``event`` and the ``time`` (UTC, ISO 860
 =====================  ==================================================================
 ``run-started``        the first line
 ``attempt-started``    ``case``, ``attempt`` (number from 1)
-``attempt-finished``   ``case``, ``attempt`` (a whole :class:`matrix.model.Attempt`)
+``attempt-finished``   ``case``, ``attempt`` (a whole :class:`matrix.attempt.Attempt`)
 ``run-interrupted``    the user ended the run; ``unfinished``: how many attempts remain
 ``run-resumed``        another process goes on
 ``run-finished``       nothing remains; ``exit_code``

@@ -24,7 +24,8 @@ from xml.sax.saxutils import quoteattr
 from junitparser.junitparser import Error, Failure, FinalResult, Skipped
 from junitparser.xunit2 import TestCase
 
-from matrix.model import Attempt, Case, Subtest, Verdict
+from matrix.attempt import Attempt
+from matrix.model import Case, Subtest, Verdict
 from matrix.results.directory import CONSOLE_FILE
 from matrix.results.files import read_tail, written_atomically
 from matrix.results.labels import axis_labels, variant_label

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from matrix.attempt import Attempt
 from matrix.errors import ExitCode
-from matrix.model import Attempt, Case, SkipCause, Subtest, SubtestVerdict, Verdict
+from matrix.model import Case, SkipCause, Subtest, SubtestVerdict, Verdict
 from matrix.plan.decisions import Broken, Skip
 
 WORST_FIRST = (

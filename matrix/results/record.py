@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import ValidationError
 
+from matrix.attempt import Attempt
 from matrix.errors import ExitCode, Place, Problem, UsageError
-from matrix.model import Attempt, SkipCause, Verdict
+from matrix.model import SkipCause, Verdict
 from matrix.plan.attempts import Expected, expected_attempts, most_attempts
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results.coverage import Covered, shortfalls

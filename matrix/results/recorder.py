@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from matrix.attempt import Attempt
 from matrix.errors import ExitCode
-from matrix.model import Attempt, Case
+from matrix.model import Case
 from matrix.plan.attempts import Expected, most_attempts
 from matrix.plan.decisions import Decision
 from matrix.results.directory import RunDirectory

@@ -33,8 +33,9 @@ A case of it has
     each attempt.
 """
 
+from matrix.attempt import Attempt
 from matrix.errors import ExitCode
-from matrix.model import Attempt, Subtest
+from matrix.model import Subtest
 from matrix.results.files import written_atomically
 from matrix.results.json_text import json_bytes
 from matrix.results.outcome import CaseResult

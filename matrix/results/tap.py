@@ -18,7 +18,8 @@ import re
 from collections.abc import Iterator
 from typing import assert_never
 
-from matrix.model import Attempt, Subtest, SubtestVerdict, Verdict
+from matrix.attempt import Attempt
+from matrix.model import Subtest, SubtestVerdict, Verdict
 from matrix.results.files import written_atomically
 from matrix.results.outcome import CaseResult, counts_as_failure
 from matrix.results.printable import printable

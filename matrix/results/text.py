@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from matrix.attempt import Attempt
 from matrix.migrating import MigrationSummary
-from matrix.model import Attempt, Case, Subtest, SubtestVerdict, Verdict
+from matrix.model import Case, Subtest, SubtestVerdict, Verdict
 from matrix.results.counts import Counts
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.hops import hop_lines, running_summaries, summary_lines

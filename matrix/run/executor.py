@@ -1,6 +1,6 @@
 """Where a case runs: the interface of an executor, and the one for this machine.
 
-An assignment goes in and an :class:`matrix.model.Attempt` comes out, both plain data, so that
+An assignment goes in and an :class:`matrix.attempt.Attempt` comes out, both plain data, so that
 nothing above this module knows where a case ran.
 """
 
@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from matrix.attempt import Attempt, Ending, Outcome
 from matrix.errors import SuiteError
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
-from matrix.model import Accelerator, Attempt, Ending, Launch, Outcome, Verdict
+from matrix.model import Accelerator, Launch, Verdict
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory

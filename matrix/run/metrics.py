@@ -23,11 +23,11 @@ from prometheus_client import (
     start_http_server,
 )
 
+from matrix.attempt import Attempt
 from matrix.errors import HostError, UsageError
 from matrix.migrating import Hop, Limits
 from matrix.migration.records import HOPS_FILE, read_statistics
 from matrix.migration.statistics import SERVED, Statistics
-from matrix.model import Attempt
 from matrix.results.record import RunRecord
 from matrix.run.progress import NullProgress, Running
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from matrix.attempt import Ending
 from matrix.inventory import Inventory
 from matrix.migrating import Fault, Hop, seed_of
 from matrix.migration.chain import ChainResult, run_chain
@@ -12,7 +13,7 @@ from matrix.migration.endpoint import Emulator
 from matrix.migration.hop_runner import Request
 from matrix.migration.live import Injector
 from matrix.migration.records import HOPS_FILE, write_summary
-from matrix.model import Ending, Launch
+from matrix.model import Launch
 from matrix.plan.decisions import Run
 from matrix.plan.planner import emulator_architecture
 from matrix.results.files import host_errors

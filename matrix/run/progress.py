@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from matrix.attempt import Attempt
 from matrix.migrating import Hop
-from matrix.model import Attempt, Case
+from matrix.model import Case
 from matrix.plan.decisions import Decision, Run
 from matrix.suites.console import ConsoleParser
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matrix.model import Attempt, Case, Verdict
+from matrix.attempt import Attempt
+from matrix.model import Case, Verdict
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.forecast import Forecast
 from matrix.plan.prelaunch import can_wait_started

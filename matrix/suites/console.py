@@ -8,7 +8,8 @@ which only measurements and what explains a failure are kept.
 
 import re
 
-from matrix.model import Subtest, SubtestVerdict, Transcript
+from matrix.attempt import Transcript
+from matrix.model import Subtest, SubtestVerdict
 from matrix.suites.measurements import Metric, measurements
 
 LINE_LIMIT = 4096

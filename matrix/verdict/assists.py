@@ -6,7 +6,7 @@ Those who look for bugs must know: a bug may come of it, or hide behind it.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from matrix.model import Assist, Attempt
+from matrix.attempt import Assist, Attempt
 
 HINT = "; QEMU was told to flush its translated addresses meanwhile: repeat it with --no-assist"
 """At the end of the reason of an attempt that did not pass."""

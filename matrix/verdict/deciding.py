@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matrix.attempt import Attempt, Ending, Outcome, Transcript
 from matrix.inventory import Inventory
-from matrix.model import Attempt, Ending, Launch, Outcome, SkipCause, Transcript, Verdict
+from matrix.model import Launch, SkipCause, Verdict
 from matrix.plan.decisions import Run
 from matrix.verdict.assists import with_hint
 from matrix.verdict.bad_hops import apply_hops

@@ -10,16 +10,8 @@ from dataclasses import dataclass, replace
 from signal import Signals
 from typing import assert_never
 
-from matrix.model import (
-    Ending,
-    ExitChannel,
-    Outcome,
-    SkipCause,
-    SubtestVerdict,
-    Test,
-    Transcript,
-    Verdict,
-)
+from matrix.attempt import Ending, Outcome, Transcript
+from matrix.model import ExitChannel, SkipCause, SubtestVerdict, Test, Verdict
 from matrix.patterns import late
 from matrix.suites.stderr import (
     complaint,

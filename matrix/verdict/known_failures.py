@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from matrix.model import KNOWABLE, Attempt, Expectation, Verdict
+from matrix.attempt import Attempt
+from matrix.model import KNOWABLE, Expectation, Verdict
 from matrix.verdict.assists import HINT
 
 KNOWN = "known: "

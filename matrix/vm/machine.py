@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from matrix.attempt import Assist, Ending, Outcome
 from matrix.errors import HostError
-from matrix.model import Assist, Ending, Launch, Outcome
+from matrix.model import Launch
 from matrix.vm.session import Conclusion, Session, open_session
 from matrix.vm.tasks import first_of
 
@@ -59,7 +60,7 @@ async def run_guest(
             time.
 
     Nothing that QEMU, its guest or the host does raises: a host that fails (no program, no space,
-    no descriptors) is :attr:`~matrix.model.Ending.ERROR` with the reason. An ``exit_status`` is
+    no descriptors) is :attr:`~matrix.attempt.Ending.ERROR` with the reason. An ``exit_status`` is
     told only of a QEMU that exited by itself, and None where it had to be ended because its guest
     was over (paused after a panic or a shutdown); ``kvm_enabled`` only where the command line
     names KVM.

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matrix.attempt import Assist, Ending
 from matrix.errors import MonitorError
-from matrix.model import Assist, Ending, Launch
+from matrix.model import Launch
 from matrix.suites.stderr import complaint, host_complaint
 from matrix.vm.cgroups import oom_kills
 from matrix.vm.console import OutputReader, Tail

@@ -20,8 +20,8 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from matrix.attempt import Assist
 from matrix.errors import MonitorError
-from matrix.model import Assist
 from matrix.vm.monitor import Monitor
 from matrix.vm.session import Session
 

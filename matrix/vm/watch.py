@@ -8,8 +8,8 @@ evenly over the stall period, as long as they are what they were before.
 
 import asyncio
 
+from matrix.attempt import Ending
 from matrix.errors import MonitorError
-from matrix.model import Ending
 from matrix.suites.stderr import complaint
 from matrix.vm import cputime, registers
 from matrix.vm.session import Conclusion, Session

@@ -137,8 +137,9 @@ def test_wrong_usage_exits_2(shared_runs: Any, arguments: tuple[str, ...], messa
 @pytest.fixture(scope="module")
 def run_directory(tmp_path_factory: Any) -> Path:
     """Two runs for tests that only read them."""
+    from matrix.attempt import Attempt
     from matrix.inventory import Host
-    from matrix.model import Accelerator, Architecture, Attempt, Build, Case, Test, Variant, Verdict
+    from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, Verdict
     from matrix.plan.decisions import Run
     from matrix.results.fingerprint import RunInfo
     from matrix.results.recorder import Recorder

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
 from matrix.host.firmware_proof import SCRIPT, prove_firmware
 from matrix.inventory import Binary, Firmware, FirmwareDevice, KvmProof, KvmState
-from matrix.model import Architecture, Build, Ending, Launch, Outcome
+from matrix.model import Architecture, Build, Launch
 from matrix.vm.machine import Limits
 
 X86 = Architecture.X86_64

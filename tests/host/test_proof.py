@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
 from matrix.host.kvm import read_device
 from matrix.host.probe import probe_binary
 from matrix.host.proof import GUESTS, PATIENCE, prove_kvm
 from matrix.inventory import Binary, KvmProof, KvmState
-from matrix.model import Architecture, Build, Ending, ExitChannel, Launch, Outcome, Test
+from matrix.model import Architecture, Build, ExitChannel, Launch, Test
 from matrix.vm.machine import Limits
 
 X86 = Architecture.X86_64

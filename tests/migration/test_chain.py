@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from matrix.attempt import Ending
 from matrix.migrating import Fault, Hop, HopOutcome, Migration, MigrationMode
 from matrix.migrating import Limits as HopLimits
 from matrix.migration import hop as hop_module
@@ -16,7 +17,6 @@ from matrix.migration.endpoint import Emulator
 from matrix.migration.hop_runner import Request
 from matrix.migration.live import Bystander, LiveHop
 from matrix.migration.records import HOPS_FILE
-from matrix.model import Ending
 from matrix.vm.machine import Limits
 
 MakeFake = Callable[..., Emulator]

@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 
+from matrix.attempt import Ending
 from matrix.migrating import Hop, Limits, Migration, MigrationMode, Strategy, Transport
 from matrix.migration.chain import ChainResult, run_chain
 from matrix.migration.endpoint import Emulator
@@ -32,7 +33,7 @@ from matrix.migration.hop_runner import Request
 from matrix.migration.processes import ENDING_AT_ONCE
 from matrix.migration.records import HOPS_FILE
 from matrix.migration.statistics import QUANTITIES, WORST_TOLD
-from matrix.model import Ending, ExitChannel, Launch
+from matrix.model import ExitChannel, Launch
 from matrix.vm import machine, session
 from matrix.vm.logs import TRANSCRIPT_BYTES
 

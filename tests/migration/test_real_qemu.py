@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from matrix.attempt import Ending
 from matrix.migrating import HopOutcome, Migration, MigrationMode, Strategy, Transport
 from matrix.migration.endpoint import Emulator
-from matrix.model import Accelerator, Architecture, Ending
+from matrix.model import Accelerator, Architecture
 from matrix.vm.machine import Limits, run_guest
 
 pytestmark = pytest.mark.qemu

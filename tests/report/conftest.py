@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pydantic_core import to_json
 
+from matrix.attempt import Attempt
 from matrix.inventory import Host
 from matrix.migrating import (
     Hop,
@@ -28,7 +29,6 @@ from matrix.migrating import (
 from matrix.model import (
     Accelerator,
     Architecture,
-    Attempt,
     Build,
     Case,
     Subtest,

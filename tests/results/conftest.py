@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from matrix.attempt import Attempt
 from matrix.inventory import Host
 from matrix.model import (
     Accelerator,
     Architecture,
-    Attempt,
     Build,
     Case,
     RunSettings,

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matrix import __version__
+from matrix.attempt import Attempt
 from matrix.errors import UsageError
 from matrix.inventory import Binary
 from matrix.model import (
     Accelerator,
     Architecture,
-    Attempt,
     Endian,
     Expectation,
     Subtest,

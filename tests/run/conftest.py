@@ -8,19 +8,10 @@ from typing import Any
 
 import pytest
 
+from matrix.attempt import Attempt
 from matrix.errors import HostError
 from matrix.inventory import Binary, Host, Inventory
-from matrix.model import (
-    Accelerator,
-    Architecture,
-    Attempt,
-    Build,
-    Case,
-    RunSettings,
-    Test,
-    Variant,
-    Verdict,
-)
+from matrix.model import Accelerator, Architecture, Build, Case, RunSettings, Test, Variant, Verdict
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results.fingerprint import run_info
 from matrix.results.recorder import Recorder

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from matrix.model import Attempt, Verdict
+from matrix.attempt import Attempt
+from matrix.model import Verdict
 from matrix.results.history.place import Database
 from matrix.results.history.record import record_run
 from matrix.results.recorder import Recorder

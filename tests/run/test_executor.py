@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from matrix.attempt import Attempt
 from matrix.inventory import Host, Inventory
-from matrix.model import Accelerator, Architecture, Attempt, Build, Case, Test, Variant, Verdict
+from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.planner import decide
 from matrix.results.recorder import Recorder

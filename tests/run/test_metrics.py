@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from matrix.attempt import Attempt
 from matrix.errors import HostError, UsageError
 from matrix.inventory import Host
 from matrix.migrating import Hop, HopOutcome, Limits, Strategy
 from matrix.migration.records import Records
-from matrix.model import Accelerator, Architecture, Attempt, Build, Case, Test, Variant, Verdict
+from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
 from matrix.results.fingerprint import RunInfo

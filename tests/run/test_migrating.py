@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from matrix.attempt import Attempt
 from matrix.inventory import Binary, Host, Inventory
 from matrix.migrating import Hop, Migration, MigrationMode, Strategy
 from matrix.migration.records import HOPS_FILE, read_hops
-from matrix.model import Accelerator, Architecture, Attempt, Case, Variant, Verdict
+from matrix.model import Accelerator, Architecture, Case, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.results.recorder import Recorder
 from matrix.run.executor import Assignment, LocalExecutor

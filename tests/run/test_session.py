@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from matrix.attempt import Attempt
 from matrix.errors import HostError
-from matrix.model import Attempt, Case, Expectation, Verdict
+from matrix.model import Case, Expectation, Verdict
 from matrix.plan.decisions import Decision
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from matrix.attempt import Attempt
 from matrix.host.hostfile import HostFile
 from matrix.inventory import Host
-from matrix.model import Accelerator, Architecture, Attempt, Case, Verdict
+from matrix.model import Accelerator, Architecture, Case, Verdict
 from matrix.plan.decisions import Run
 from matrix.pytest_plugin.asking import Wish
 from matrix.pytest_plugin.evidence import _properties

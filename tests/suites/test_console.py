@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from matrix.model import Subtest, SubtestVerdict, Transcript
+from matrix.attempt import Transcript
+from matrix.model import Subtest, SubtestVerdict
 from matrix.suites import console
 from matrix.suites.console import ConsoleParser
 

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from matrix.model import Ending, ExitChannel, Outcome, Test, Transcript, Verdict
+from matrix.attempt import Ending, Outcome, Transcript
+from matrix.model import ExitChannel, Test, Verdict
 from matrix.suites.build import read_build
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import read_tests

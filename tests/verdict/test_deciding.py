@@ -8,26 +8,22 @@ from typing import TypedDict, Unpack
 import pytest
 
 import matrix.guests
+from matrix.attempt import Assist, Attempt, Ending, Outcome, Transcript
 from matrix.inventory import Binary, Host, Inventory
 from matrix.migrating import Migration, MigrationSummary
 from matrix.migration.chain import ChainResult
 from matrix.model import (
     Accelerator,
     Architecture,
-    Assist,
-    Attempt,
     Build,
     Case,
-    Ending,
     ExitChannel,
     Expectation,
     Launch,
-    Outcome,
     SkipCause,
     Subtest,
     SubtestVerdict,
     Test,
-    Transcript,
     Variant,
     Verdict,
 )

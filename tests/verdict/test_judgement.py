@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.model import (
-    Ending,
-    ExitChannel,
-    Outcome,
-    Subtest,
-    SubtestVerdict,
-    Test,
-    Transcript,
-    Verdict,
-)
+from matrix.attempt import Ending, Outcome, Transcript
+from matrix.model import ExitChannel, Subtest, SubtestVerdict, Test, Verdict
 from matrix.suites.console import ConsoleParser
 from matrix.verdict.judgement import judge
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matrix.attempt import Attempt
 from matrix.model import (
     KNOWABLE,
     Architecture,
-    Attempt,
     Build,
     Endian,
     Expectation,

@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from matrix.model import ExitChannel, Launch, Outcome
+from matrix.attempt import Outcome
+from matrix.model import ExitChannel, Launch
 from matrix.vm.machine import Limits, run_guest
 
 FAKE = Path(__file__).parents[1] / "fake_qemu.py"

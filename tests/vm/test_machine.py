@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from matrix.model import Ending, ExitChannel, Launch, Outcome
+from matrix.attempt import Ending, Outcome
+from matrix.model import ExitChannel, Launch
 from matrix.vm.machine import Limits, run_guest
 
 RunFake = Callable[..., Outcome]

@@ -13,19 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from matrix.attempt import Ending, Outcome
 from matrix.inventory import Binary
-from matrix.model import (
-    Accelerator,
-    Architecture,
-    Build,
-    Case,
-    Ending,
-    ExitChannel,
-    Launch,
-    Outcome,
-    Test,
-    Variant,
-)
+from matrix.model import Accelerator, Architecture, Build, Case, ExitChannel, Launch, Test, Variant
 from matrix.plan.command import launch_for
 from matrix.vm.machine import Limits, run_guest
 

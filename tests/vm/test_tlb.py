@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from matrix.attempt import Assist, Ending, Outcome
 from matrix.errors import MonitorError
-from matrix.model import Assist, Ending, ExitChannel, Launch, Outcome
+from matrix.model import ExitChannel, Launch
 from matrix.vm import tlb
 from matrix.vm.machine import Limits
 from matrix.vm.session import open_session

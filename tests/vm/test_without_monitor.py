@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from matrix.model import Ending, ExitChannel, Launch, Outcome
+from matrix.attempt import Ending, Outcome
+from matrix.model import ExitChannel, Launch
 from matrix.vm.machine import Limits, run_guest
 
 LIMITS = Limits(timeout=60, stall=60)

@@ -21,8 +21,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from matrix.attempt import Attempt
 from matrix.migrating import FEWEST
-from matrix.model import Attempt, Verdict
+from matrix.model import Verdict
 from matrix.results.compare.changes import MeasuredChange, Sample
 from matrix.results.outcome import CaseResult
 

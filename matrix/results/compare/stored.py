@@ -8,12 +8,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import from_json
 
+from matrix.attempt import Attempt
 from matrix.errors import UsageError
 from matrix.inventory import Host
 from matrix.migrating import MigrationSummary
 from matrix.model import (
     Accelerator,
-    Attempt,
     Build,
     Case,
     RunSettings,

@@ -8,18 +8,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, Row, select
 
+from matrix.attempt import Attempt
 from matrix.errors import HostError, UsageError
 from matrix.inventory import Host, KvmProof, KvmState
 from matrix.migrating import MigrationSummary, Statistic
-from matrix.model import (
-    Architecture,
-    Attempt,
-    SkipCause,
-    Subtest,
-    SubtestVerdict,
-    Variant,
-    Verdict,
-)
+from matrix.model import Architecture, SkipCause, Subtest, SubtestVerdict, Variant, Verdict
 from matrix.plan.decisions import Decision
 from matrix.results.compare.sides import StoredRun
 from matrix.results.compare.stored import stored_case, stored_result

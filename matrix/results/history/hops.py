@@ -11,9 +11,9 @@ from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
+from matrix.attempt import Attempt
 from matrix.errors import HostError, UsageError
 from matrix.migrating import Hop
-from matrix.model import Attempt
 from matrix.results.directory import RunDirectory
 from matrix.results.files import open_regular
 

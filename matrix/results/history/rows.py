@@ -9,8 +9,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 
+from matrix.attempt import Attempt
 from matrix.migrating import Hop, MigrationSummary
-from matrix.model import Attempt, Case, SubtestVerdict
+from matrix.model import Case, SubtestVerdict
 from matrix.results.fingerprint import RunInfo, utc_now
 from matrix.results.history.hops import kept_hops
 from matrix.results.history.key import run_key, sortable, started

@@ -2,9 +2,9 @@
 
 import pytest
 
+from matrix.attempt import Ending
 from matrix.migrating import Fault, HopOutcome, Strategy, Transport
 from matrix.migration.faults.table import RULES
-from matrix.model import Ending
 
 from .conftest import Ran, RunFault
 
