@@ -11,14 +11,14 @@ def required_of(selection: Selection) -> dict[str, object]:
     Raises:
         UsageError: they cannot be met.
     """
-    if not selection.require and not selection.fail_on_skip:
+    if selection.require is None and not selection.fail_on_skip:
         return {}
     from matrix.scenario.values import parse_require, parse_skip_pattern
     from matrix.scenario.wording import Refused
 
     option = "--require"
     try:
-        require = parse_require(selection.require) if selection.require else ""
+        require = "" if selection.require is None else parse_require(selection.require)
         option = FAIL_ON_SKIP
         patterns = [parse_skip_pattern(each) for each in selection.fail_on_skip]
     except Refused as refused:

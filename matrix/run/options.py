@@ -28,7 +28,7 @@ class Selection:
     """``I/N``: only that part of the cases."""
     durations: Path | None = None
     """What the parts are balanced by."""
-    require: str = ""
+    require: str | None = None
     """How many cases have to run, as typed; see :mod:`matrix.results.coverage`."""
     fail_on_skip: tuple[str, ...] = ()
     hops: int | None = None
