@@ -1,6 +1,6 @@
 """What a host can run: plain data, filled by :mod:`matrix.host`, read by :mod:`matrix.plan`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from matrix.model import Architecture
@@ -34,10 +34,12 @@ class Binary:
     """With the packager's suffix: ``7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)``."""
     accelerators: tuple[str, ...] = ("tcg",)
     """Those built in: ``tcg``, ``kvm``."""
-    machines: tuple[Machine, ...] = ()
+    machines: tuple[Machine, ...] = field(default=(), repr=False)
+    """Left out of the repr, which asyncio.run makes of its task's result (Python 3.11's
+    ``signal.getsignal``): it was a tenth of ``matrix list``."""
     cpus: tuple[str, ...] = ()
     """Names that ``-cpu`` takes."""
-    cpu_properties: tuple[str, ...] = ()
+    cpu_properties: tuple[str, ...] = field(default=(), repr=False)
     """The properties of each of ``cpus``, as those of a machine; empty where none are known."""
     devices: tuple[str, ...] = ()
     """Names that ``-device`` takes."""

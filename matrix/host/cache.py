@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import stat
 import weakref
 from collections.abc import Callable, Mapping
@@ -95,7 +94,7 @@ class Cache:
     def _replace(self, name: str, content: bytes) -> None:
         _make(self.directory)
         folder = self._folder()
-        temporary = f".writing-{secrets.token_hex(8)}"
+        temporary = f".writing-{os.urandom(8).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
         try:

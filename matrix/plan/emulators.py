@@ -78,8 +78,9 @@ def _missing_device(case: Case, binary: Binary) -> str:
     that they stand for (``e1000``, ``virtio-net``; ``qdev_alias_table`` in its qdev-monitor.c), so
     only a name that is part of none is known to be missing.
     """
-    known = [name.lower() for name in binary.devices]
-    for value in option_values(case.test.qemu_params, "-device"):
+    values = option_values(case.test.qemu_params, "-device")
+    known = [name.lower() for name in binary.devices] if values else []
+    for value in values:
         device = value.partition(",")[0].removeprefix("driver=")
         plain = _DEVICE.fullmatch(device) is not None
         if known and plain and not any(device.lower() in name for name in known):

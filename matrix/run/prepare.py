@@ -24,7 +24,6 @@ from matrix.run.options import Selection
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.model import Scenario
 from matrix.suites.build import builtin_build, read_build
-from matrix.suites.standalone import is_standalone, read_standalone
 from matrix.suites.unittests import read_tests
 
 log = logging.getLogger(__name__)
@@ -328,6 +327,8 @@ class _Builds:
 
 
 def _read_build(path: Path, architecture: Architecture) -> Build:
+    from matrix.suites.standalone import is_standalone, read_standalone
+
     if is_standalone(path):
         return read_standalone(path, architecture, cache_directory().parent / "standalone")
     return read_build(path, architecture)

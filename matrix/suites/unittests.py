@@ -25,7 +25,6 @@ from matrix.suites.shell import (
     ShellRequest,
     evaluate,
 )
-from matrix.suites.standalone import read_scripts, script_variables
 from matrix.suites.words import WordsError, needs_shell, split_words
 
 NO_TIMEOUT = 7 * 86400.0
@@ -121,6 +120,8 @@ def _parsed(build: Build, config: Config, only: str | None) -> tuple[Parsed, lis
     if not build.standalone:
         path = unittests_file(build, config)
         return parse_sections(read_text(path), str(path)), []
+    from matrix.suites.standalone import read_scripts
+
     found = list(read_scripts(build, only))
     sections = tuple(each for each in found if isinstance(each, Section))
     problems = [each for each in found if isinstance(each, Problem)]
@@ -134,6 +135,8 @@ def _parsed(build: Build, config: Config, only: str | None) -> tuple[Parsed, lis
 
 def _config(build: Build) -> Config:
     if build.standalone:
+        from matrix.suites.standalone import script_variables
+
         return script_variables(build)
     directory = Path(build.directory)
     if build.builtin and not is_file(directory / CONFIG_NAME):
