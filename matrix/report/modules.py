@@ -37,17 +37,18 @@ _DECLARATION = re.compile(
     r"^(export )?((?:async )?function\*? ?|class |const |let |var )([\w$]+)", re.MULTILINE
 )
 _REFUSED = (
-    (r"^export default\b.*", "has a default export; export it by its name"),
+    ("export default", r"^export default\b.*", "has a default export; export it by its name"),
     (
-        r"^\s*export (?!(?:async |function|class |const |let |var )).*",
+        "export",
+        r"^\s*export\b(?! (?:const|let|var) [\[{]).*",
         "has an export that is no declaration",
     ),
-    (r"^(?:export )?(?:const|let|var) [\[{].*", "takes a value apart at the top level"),
-    (r"^\s*import\b.*", 'has an import that is not import { a, b } from "./module.js";'),
-    (r".*\bimport\s*[(.].*", "imports while it runs"),
-    (r"^[^`\n]*`(?:[^`\n]*`[^`\n]*`)*[^`\n]*$", "has a template of several lines"),
+    ("", r"^(?:export )?(?:const|let|var) [\[{].*", "takes a value apart at the top level"),
+    ("import", r"^\s*import\b.*", 'has an import that is not import { a, b } from "./module.js";'),
+    ("import", r"\bimport\s*[(.].*", "imports while it runs"),
 )
-"""(line, why not) of what is left once the imports that can be joined are gone."""
+"""(word in it, line, why not) of what is left of a module without what can be joined. The word is
+looked for first: this goes on while the first guests start."""
 
 
 def join_modules(read: Callable[[str], str], entry: str) -> tuple[tuple[str, ...], str]:
@@ -103,11 +104,14 @@ def _parsed(name: str, text: str) -> _Module:
                 raise JoinError(name, f"renames what it imports: {each}")
         imports[source] = imports.get(source, ()) + found
     code = _IMPORT.sub("", code)
-    for pattern, problem in _REFUSED:
-        if refused := re.search(pattern, code, re.MULTILINE):
-            raise JoinError(name, f"{problem}: {refused[0].strip()}")
     declared = _DECLARATION.findall(code)
     body = _DECLARATION.sub(r"\2\3", code)
+    for word, line, problem in _REFUSED:
+        if word in body and (refused := re.search(line, body, re.MULTILINE)):
+            raise JoinError(name, f"{problem}: {refused[0].strip()}")
+    for each in body.splitlines():
+        if each.count("`") % 2:
+            raise JoinError(name, f"has a template of several lines: {each.strip()}")
     return _Module(
         name,
         imports,
