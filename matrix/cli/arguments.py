@@ -109,6 +109,7 @@ HistoryDatabase = Annotated[str | None, OPTIONS["database"]]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+@functools.cache
 def _parameters(kind: type[Selection | Execution]) -> dict[str, inspect.Parameter]:
     """The fields of ``kind`` as typer reads parameters: what may be repeated is a list."""
     found = {}
