@@ -73,7 +73,7 @@ def case_text(decision: Decision, attempts: Sequence[Attempt], news: tuple[RunIn
     return json_bytes(_Kept(decision, tuple(attempts), utc_now(), news)).decode()
 
 
-def write_run(path: Path, cases: Iterable[str], closing: Closing) -> None:
+def write_run(path: Path, cases: Iterable[str], closing: Closing) -> tuple[str, ...]:
     """Write what makes the session's folder a run directory.
 
     Args:
@@ -81,6 +81,9 @@ def write_run(path: Path, cases: Iterable[str], closing: Closing) -> None:
         cases: what :func:`case_text` gave, one at least, in the order in which they ended. Of a
             case that was run again, by a plugin that does so, the last one counts.
         closing: what the session says of itself.
+
+    Returns:
+        What scenarios require to run and did not, in sentences.
 
     Raises:
         HostError: it cannot be written.
@@ -106,6 +109,7 @@ def write_run(path: Path, cases: Iterable[str], closing: Closing) -> None:
                 recorder.finish(each.decision.case, attempt)
         clock.time = utc_now()
         recorder.end()
+    return record.shortfalls()
 
 
 def record(path: Path) -> str:

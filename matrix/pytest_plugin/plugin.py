@@ -173,6 +173,7 @@ class Keeper:
         self._cases: list[str] = []
         self._unrecorded = ""
         """Why the session is not in the history, where it should be."""
+        self._shortfalls: tuple[str, ...] = ()
         self._begun = time.monotonic()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -189,8 +190,11 @@ class Keeper:
         getattr(node, "workerinput")["matrix_run"] = str(run_path(self._config))  # noqa: B009 - xdist has no types
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        """Leave a complete run directory behind, or none where no case ended."""
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Leave a complete run directory behind, or none where no case ended.
+
+        Of a session in which less ran than its scenarios require, the tests have failed.
+        """
         if not self._cases:
             if SESSION in self._config.stash:
                 self._config.stash[SESSION].discard()
@@ -204,7 +208,9 @@ class Keeper:
             seconds=time.monotonic() - self._begun,
             strict=bool(config.getini("xfail_strict")),
         )
-        write_run(run_path(config), self._cases, closing)
+        self._shortfalls = write_run(run_path(config), self._cases, closing)
+        if self._shortfalls and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if config.getini("matrix_history"):
             from matrix.pytest_plugin.keeping import record
 
@@ -215,6 +221,8 @@ class Keeper:
         if self._cases:
             from matrix.pytest_plugin.session import run_path
 
+            for sentence in self._shortfalls:
+                terminalreporter.write_line(f"matrix: too little ran: {sentence}")
             terminalreporter.write_line(f"matrix: results in {run_path(self._config)}")
             if self._unrecorded:
                 terminalreporter.write_line(f"matrix: not in the history: {self._unrecorded}")

@@ -58,6 +58,24 @@ def test_a_session_leaves_a_whole_run(mixed: Any, workers: int) -> None:
     assert (mixed.root / "out/cases/fake.bad.x86_64.tcg.qemu=fake/result.json").exists()
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_session_in_which_too_little_ran_has_failed(
+    project: Any, scripts: Any, workers: int
+) -> None:
+    project.suite(good=scripts.passing(), skipped=scripts.skipping("no such device"))
+    path = project.scenario()
+    more = ["-p", "xdist", "-n", str(workers)] if workers else []
+    assert project.run_apart("scenario.yaml", *more).ret == pytest.ExitCode.OK
+
+    path.write_text(path.read_text().replace("run: {", "run: {require: 100%, "))
+    result = project.run_apart("scenario.yaml", *more)
+    result.assert_outcomes(passed=1, skipped=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = "matrix: too little ran: 1 of 2 cases ran, but scenario fake requires 100%, which is 2"
+    result.stdout.fnmatch_lines([said])
+    assert project.run_apart("scenario.yaml", "-k", "good", *more).ret == pytest.ExitCode.OK
+
+
 def test_a_session_is_in_the_history_where_the_setting_says_so(
     mixed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
