@@ -28,9 +28,9 @@ class ExitCode(IntEnum):
     NOT_PASSED = 1
     """At least one case did not pass, or fewer ran than were required to."""
     USAGE = 2
-    """Wrong usage, or an invalid scenario."""
+    """Wrong usage, an invalid scenario, or something named that is not there."""
     ERROR = 3
-    """An ``error`` verdict, or an internal error."""
+    """An ``error`` verdict, output that cannot be written, or another error of host or program."""
     NOTHING_SELECTED = 5
     """No case was selected (pytest's number for the same), or all were skipped."""
     INTERRUPTED = 130

@@ -78,9 +78,7 @@ class Cache:
             self._replace(_file_name(name), content)
         except OSError as error:
             self._writable = False
-            log.warning(
-                "cannot keep what QEMU said in %s: %s", self.directory, error.strerror or error
-            )
+            log.warning("nothing can be kept in %s: %s", self.directory, error.strerror or error)
 
     def _content(self, name: str) -> bytes:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -27,7 +27,9 @@ BUILTIN = "builtin"
 """The ``build`` that stands for the embedded guests."""
 
 _RELATIVE = "give a path relative to this file"
-_OUTSIDE = "such a build is named with --build, in the host file, or by a ${VARIABLE} that you set"
+_OUTSIDE = (
+    "leave it out and name it with --build or in the host file, or use a ${VARIABLE} that you set"
+)
 _EXPECTATIONS = re.compile(rb"""^[\s{]*["']?expect["']?\s*:""", re.MULTILINE)
 """What a file of known failures has, and files of another kind have not."""
 

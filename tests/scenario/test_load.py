@@ -119,7 +119,7 @@ def test_no_build_is_outside_of_the_scenario_s_tree(
 ) -> None:
     text = f"name: s\nsuite: {{kind: kvm-unit-tests, build: {build}}}\nmatrix: {{arch: [arm]}}\n"
     (message,) = refusals(text, {"DIR": "/from/env"})
-    assert "leads out of the scenario's folder; such a build is named with --build" in message
+    assert "leads out of the scenario's folder; leave it out and name it with --build" in message
     assert "/from/env" not in message
 
 
