@@ -10,7 +10,7 @@ from matrix.migrating import Hop
 from matrix.model import Verdict
 from matrix.pytest_plugin.looping import LoopThread
 from matrix.pytest_plugin.moving import Way, migrate
-from matrix.pytest_plugin.running import Planned, RunningGuest, emulator_of
+from matrix.pytest_plugin.running import Planned, RunningGuest
 from matrix.pytest_plugin.transcript import Wanted
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.printable import printable
@@ -149,7 +149,7 @@ class Guest:
         return hop
 
     async def _hop(self, planned: Planned | None, way: Way) -> Hop:
-        emulator = self._guest.current.emulator if planned is None else await emulator_of(planned)
+        emulator = self._guest.current.emulator if planned is None else await planned.emulator()
         return await migrate(self._guest, emulator, way)
 
     def _have_done(self, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -26,6 +26,7 @@ from matrix.results.command import command_script
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.files import host_errors
 from matrix.run.launch import make_launch
+from matrix.run.migrating import emulator_of
 from matrix.run.starting import Starting
 from matrix.verdict.deciding import Evidence, decide_attempt
 from matrix.vm.diagnosis import diagnose
@@ -47,19 +48,14 @@ class Planned:
     directory: Path
     """Exists; private to this guest."""
 
+    async def emulator(self) -> Emulator:
+        """What is started: the QEMU of the plan with its command line.
 
-async def emulator_of(planned: Planned) -> Emulator:
-    """What is started: the QEMU of the plan with its command line.
-
-    Raises:
-        SuiteError, HostError: it cannot be worked out any more.
-    """
-    decision = planned.decision
-    launch = await make_launch(decision, planned.inventory, planned.directory)
-    variant = decision.case.variant
-    binary = planned.inventory.binary(variant.qemu, variant.arch)
-    version = ".".join(map(str, binary.version)) if binary is not None else ""
-    return Emulator(variant.qemu, version, launch)
+        Raises:
+            SuiteError, HostError: it cannot be worked out any more.
+        """
+        launch = await make_launch(self.decision, self.inventory, self.directory)
+        return emulator_of(self.decision, launch, self.inventory)
 
 
 class RunningGuest:
@@ -96,7 +92,7 @@ class RunningGuest:
         Raises:
             SuiteError, HostError: it cannot be started.
         """
-        emulator = await emulator_of(self.planned)
+        emulator = await self.planned.emulator()
         path = self.planned.directory / COMMAND_FILE
         script = command_script(emulator.launch, self.planned.decision.case.id)
         with host_errors("write", path):

@@ -52,7 +52,7 @@ async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> L
         raise UnstartableError(why)
     if case.build.target == KVMTOOL:
         return _kvmtool(decision, inventory, directory)
-    binary = _binary(decision, inventory)
+    binary = binary_of(decision, inventory)
     efi_boot = await _efi_boot(decision, binary, inventory, directory)
     initrd = ""
     if efi_boot is None or is_direct(case.build):
@@ -87,7 +87,12 @@ def _kvmtool(decision: Run, inventory: Inventory, directory: Path) -> Launch:
     return launch_kvmtool(case, inventory.kvmtool, inventory.host.architecture, initrd=initrd)
 
 
-def _binary(decision: Run, inventory: Inventory) -> Binary:
+def binary_of(decision: Run, inventory: Inventory) -> Binary:
+    """The emulator that runs a case.
+
+    Raises:
+        VanishedError: it is gone.
+    """
     variant = decision.case.variant
     emulator = emulator_architecture(variant.arch, decision.accelerator, inventory)
     binary = inventory.binary(variant.qemu, emulator)

@@ -15,9 +15,8 @@ from matrix.migration.live import Injector
 from matrix.migration.records import HOPS_FILE, write_summary
 from matrix.model import Launch
 from matrix.plan.decisions import Run
-from matrix.plan.planner import emulator_architecture
 from matrix.results.files import host_errors
-from matrix.run.launch import VanishedError, make_launch
+from matrix.run.launch import binary_of, make_launch
 from matrix.scenario.compatibility import for_variant
 from matrix.vm.machine import Limits
 
@@ -60,11 +59,9 @@ async def migrate_case(
     case = decision.case
     assert case.migration is not None  # noqa: S101 - or it is no case of this kind
     migration = for_variant(case.migration, case.variant)
-    source = _emulator(decision, case.variant.qemu, launch, inventory)
+    source = emulator_of(decision, launch, inventory)
     destinations = [
-        _emulator(
-            decision, name, await _destination(decision, name, inventory, directory), inventory
-        )
+        await _destination(decision, name, inventory, directory)
         for name in migration.destinations
         if name != case.variant.qemu
     ]
@@ -87,30 +84,29 @@ async def migrate_case(
     return result
 
 
-def _emulator(decision: Run, name: str, launch: Launch, inventory: Inventory) -> Emulator:
-    architecture = emulator_architecture(
-        decision.case.variant.arch, decision.accelerator, inventory
-    )
-    binary = inventory.binary(name, architecture)
-    if binary is None:
-        why = inventory.why_missing(name, architecture)
-        raise VanishedError(f"the QEMU that the case was planned for is gone: {why}")
+def emulator_of(decision: Run, launch: Launch, inventory: Inventory) -> Emulator:
+    """The QEMU that a case was planned for, with that command line.
+
+    Raises:
+        VanishedError: it is gone.
+    """
+    binary = binary_of(decision, inventory)
     return Emulator(
-        name,
+        binary.qemu,
         ".".join(map(str, binary.version)),
         launch,
         binary.migration_modes if binary.migration_parameters else None,
     )
 
 
-async def _destination(decision: Run, name: str, inventory: Inventory, directory: Path) -> Launch:
-    """The command line of the same case under another installation, its files in a subfolder."""
+async def _destination(decision: Run, name: str, inventory: Inventory, directory: Path) -> Emulator:
+    """The same case under another installation, its files in a subfolder."""
     folder = directory / f"to-{name}"
     with host_errors("create", folder):
         folder.mkdir(mode=0o700)
     variant = replace(decision.case.variant, qemu=name)
     other = replace(decision, case=replace(decision.case, variant=variant))
-    return await make_launch(other, inventory, folder)
+    return emulator_of(other, await make_launch(other, inventory, folder), inventory)
 
 
 def _injector(fault: Fault) -> Injector:
