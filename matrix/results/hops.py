@@ -114,12 +114,13 @@ def _row(statistic: Statistic) -> Line:
 
 
 def quantity(value: float, unit: str) -> str:
-    """``3.2 ms``, ``64.1 MB/s``, ``7``: three digits that matter."""
+    """``3.2 ms``, ``64.1 MB/s``, ``240 MB/s``, ``7``: three digits that matter, in nine columns."""
     if unit == "s":
         if value and value < 1e-3:
             return f"{value * 1e6:.0f} us"
         return f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.2f} s"
     for factor, prefix in _PREFIXES if unit.startswith("B") else ():
         if value >= factor:
-            return f"{value / factor:.1f} {prefix}{unit}"
+            scaled = value / factor
+            return f"{scaled:.{0 if scaled >= 100 else 1}f} {prefix}{unit}"
     return f"{value:.0f} {unit}".rstrip()
