@@ -3,6 +3,7 @@
 Typer reads them off the functions. What a command needs is imported when it runs.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -172,15 +173,31 @@ def ci(
     )
 
 
+class Format(StrEnum):
+    """What ``matrix schema`` knows."""
+
+    SCENARIO = "scenario"
+    EXPECTATIONS = "expectations"
+    RESULTS = "results"
+
+
 def schema(
+    of: Annotated[Format, typer.Argument(help="Of which files.")] = Format.SCENARIO,
     expectations: Annotated[
         bool, typer.Option("--expectations", help="Of files of known failures.")
     ] = False,
 ) -> None:
-    """Print the JSON Schema of the scenario format, for editors."""
+    """Print the JSON Schema of scenarios, of known failures or of results.json."""
     import json
 
+    from matrix.results.case_record import results_schema
     from matrix.scenario.expectation_schema import expectations_schema
     from matrix.scenario.schema import json_schema
 
-    typer.echo(json.dumps(expectations_schema() if expectations else json_schema(), indent=2))
+    schemas = {
+        Format.SCENARIO: json_schema,
+        Format.EXPECTATIONS: expectations_schema,
+        Format.RESULTS: results_schema,
+    }
+    made = schemas[Format.EXPECTATIONS if expectations else of]()
+    typer.echo(json.dumps(made, indent=2))

@@ -171,15 +171,25 @@ def read_run_info(path: Path) -> RunInfo:
         raise UsageError(
             f"{shown(path)} is no run.json of a run directory: it has no format number"
         )
-    if number > FORMAT:
-        raise UsageError(
-            f"{shown(path)} has format {number}: it was written by a newer version of this "
-            f"program, which reads formats up to {FORMAT}"
-        )
+    refuse_newer(path, document, FORMAT)
     try:
         return _adapter().validate_python(document)
     except ValidationError as error:
         raise UsageError(f"{shown(path)}: {first_complaint(error)}") from error
+
+
+def refuse_newer(path: Path, document: object, known: int) -> None:
+    """Refuse a file whose ``format`` is above the newest that we know.
+
+    Raises:
+        UsageError: it is.
+    """
+    number = document.get("format") if isinstance(document, dict) else None
+    if isinstance(number, int) and number > known:
+        raise UsageError(
+            f"{shown(path)} has format {number}: it was written by a newer version of this "
+            f"program, which reads formats up to {known}"
+        )
 
 
 @cache

@@ -1,8 +1,9 @@
 """``results.json`` and each case's ``result.json``: the contract with other programs.
 
-``results.json`` is ``{"cases": […], "counts": {VERDICT: N}, "exit_code": N, "shortfalls": […],
-"unfinished": […]}``; ``shortfalls`` says in words what had to run and did not.
-A case of it has
+``results.json`` is ``{"format": 1, "run": {…}, "cases": […], "counts": {VERDICT: N}, "exit_code":
+N, "shortfalls": […], "unfinished": […]}``; ``matrix schema results`` prints its schema. ``run``
+says when and where the cases were run, with which QEMUs, by which command; ``shortfalls`` says in
+words what had to run and did not. Paths are relative to the run directory. A case has
 
 ``id``, ``scenario``, ``suite``, ``test``, ``axes``
     what was run; ``axes`` are those that the matrix gives, sizes in bytes.
@@ -36,7 +37,16 @@ A case of it has
 from matrix.attempt import Attempt
 from matrix.errors import ExitCode
 from matrix.model import Subtest
+from matrix.results.case_record import (
+    FORMAT,
+    AttemptRecord,
+    CaseRecord,
+    MetricRecord,
+    RunData,
+)
+from matrix.results.directory import COMMAND_FILE
 from matrix.results.files import written_atomically
+from matrix.results.fingerprint import RunInfo
 from matrix.results.json_text import json_bytes
 from matrix.results.outcome import CaseResult
 from matrix.results.record import RunRecord
@@ -53,7 +63,8 @@ def write_results(record: RunRecord) -> ExitCode:
     """
     code = record.exit_code()
     with written_atomically(record.run.path / "results.json", durable=True) as file:
-        file.write(b'{"cases": [')
+        file.write(b'{"format": %d,\n"run": %s' % (FORMAT, json_bytes(_run_data(record.info))))
+        file.write(b',\n"cases": [')
         separator = b"\n"
         for result in record.results():
             file.write(separator + json_bytes(case_document(result), nonfinite="null"))
@@ -67,7 +78,7 @@ def write_results(record: RunRecord) -> ExitCode:
     return code
 
 
-def case_document(result: CaseResult, *, all_subtests: bool = False) -> dict[str, object]:
+def case_document(result: CaseResult, *, all_subtests: bool = False) -> CaseRecord:
     """A case as it stands in ``results.json``, or with all its subtests in ``result.json``."""
     case, telling = result.case, result.telling
     subtests: tuple[Subtest, ...] = result.not_passed
@@ -85,19 +96,30 @@ def case_document(result: CaseResult, *, all_subtests: bool = False) -> dict[str
         "seconds": round(result.seconds, 6),
         "accelerator": result.accelerator,
         "accelerator_reason": telling.accelerator_reason if telling else "",
-        "subtest_counts": {v.value: n for v, n in telling.subtest_counts} if telling else {},
+        "subtest_counts": dict(telling.subtest_counts) if telling else {},
         "subtests_dropped": telling.subtests_dropped if telling else 0,
         "subtests": subtests,
         "metrics": _metrics(telling) if telling else [],
         "assists": dict(telling.assists) if telling else {},
         "hops": telling.migration if telling else None,
-        "command": telling.command if telling else "",
+        "command": f"{telling.artifacts}/{COMMAND_FILE}" if telling and telling.command else "",
         "artifacts": telling.artifacts if telling else "",
         "attempts": [_attempt_document(each) for each in result.attempts],
     }
 
 
-def _attempt_document(attempt: Attempt) -> dict[str, object]:
+def _run_data(info: RunInfo) -> RunData:
+    return {
+        "started": info.started,
+        "tool_version": info.tool_version,
+        "hostname": info.hostname,
+        "host": info.host,
+        "binaries": info.binaries,
+        "arguments": info.arguments,
+    }
+
+
+def _attempt_document(attempt: Attempt) -> AttemptRecord:
     return {
         "number": attempt.number,
         "verdict": attempt.verdict,
@@ -110,5 +132,5 @@ def _attempt_document(attempt: Attempt) -> dict[str, object]:
     }
 
 
-def _metrics(attempt: Attempt) -> list[dict[str, object]]:
+def _metrics(attempt: Attempt) -> list[MetricRecord]:
     return [{"name": name, "value": value, "unit": unit} for name, value, unit in attempt.metrics]

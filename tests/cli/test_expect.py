@@ -221,4 +221,6 @@ def test_no_run_directory(world: Any) -> None:
 
 def test_the_schema_of_such_files(world: Any) -> None:
     schema = json.loads(world.run("schema", "--expectations").stdout)
+    assert json.loads(world.run("schema", "expectations").stdout) == schema
+    assert "cases" in json.loads(world.run("schema", "results").stdout)["properties"]
     assert list(schema["properties"]) == ["suite_revision", "expect"]

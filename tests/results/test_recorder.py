@@ -229,7 +229,8 @@ def test_reports_that_do_not_fit_leave_the_former_ones(make: Any, tmp_path: Path
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from matrix.model import Attempt, Verdict
+from matrix.attempt import Attempt
+from matrix.model import Verdict
 from matrix.results.recorder import Recorder
 
 with Recorder.resume(Path(sys.argv[1])) as recorder:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from matrix.errors import HostError
 from matrix.model import SubtestVerdict, Verdict
+from matrix.results.case_record import FORMAT, results_schema
 from matrix.results.summary import write_results
 
 CONTRACT = {
@@ -18,11 +20,22 @@ CONTRACT = {
 """The keys of a case that other programs rely on."""
 
 
+SCHEMA = Draft202012Validator(results_schema())
+
+
 def results(recorder: Any) -> dict[str, Any]:
     write_results(recorder.record)
     document = json.loads((recorder.run.path / "results.json").read_text())
     assert isinstance(document, dict)
+    assert [error.message for error in SCHEMA.iter_errors(document)] == []
     return document
+
+
+def test_the_schema_refuses_what_is_no_results_json(make: Any, recorded: Any) -> None:
+    document = results(recorded([(make.run(make.case("a")), [make.attempt("pass")])]))
+    del document["cases"][0]["verdict"]
+    assert not SCHEMA.is_valid(document)
+    assert not SCHEMA.is_valid({"cases": []})
 
 
 def test_a_case_has_what_the_contract_says(make: Any, recorded: Any) -> None:
@@ -36,7 +49,11 @@ def test_a_case_has_what_the_contract_says(make: Any, recorded: Any) -> None:
         command="runs/x/cases/y/command.sh",
         artifacts="cases/y",
     )
-    document = results(recorded([(make.run(case), [attempt])]))
+    record = recorded([(make.run(case), [attempt])])
+    document = results(record)
+    assert document["format"] == FORMAT
+    assert document["run"]["hostname"] == record.record.info.hostname
+    assert document["run"]["started"] == record.record.info.started
     (found,) = document["cases"]
     assert found.keys() >= CONTRACT
     assert found == {
@@ -60,7 +77,7 @@ def test_a_case_has_what_the_contract_says(make: Any, recorded: Any) -> None:
         "metrics": [{"name": "latency p99", "value": 1250.0, "unit": "ns"}],
         "assists": {},
         "hops": None,
-        "command": "runs/x/cases/y/command.sh",
+        "command": "cases/y/command.sh",
         "artifacts": "cases/y",
         "attempts": [
             {

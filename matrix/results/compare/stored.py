@@ -25,9 +25,10 @@ from matrix.model import (
     Verdict,
 )
 from matrix.plan.decisions import Broken, Decision, Run, Skip
+from matrix.results.case_record import FORMAT
 from matrix.results.compare.sides import StoredRun
 from matrix.results.files import read_bounded, shown
-from matrix.results.fingerprint import RunInfo
+from matrix.results.fingerprint import RunInfo, refuse_newer
 from matrix.results.json_text import first_complaint
 from matrix.results.outcome import CaseResult
 from matrix.results.printable import printable
@@ -73,9 +74,14 @@ class _Case:
     attempts: tuple[_Attempt, ...] = ()
 
 
+NOTHING_KNOWN = RunInfo(started="", host=Host("", "", 0, 0), tool_version="")
+"""Of the run, in files of versions that did not write it."""
+
+
 @dataclass(frozen=True)
 class _Results:
     cases: tuple[_Case, ...]
+    run: RunInfo = NOTHING_KNOWN
     unfinished: tuple[str, ...] = ()
     shortfalls: tuple[str, ...] = ()
 
@@ -89,14 +95,16 @@ def load_results(path: Path) -> StoredRun:
     """
     data = read_bounded(path, LARGEST_RESULTS)
     try:
-        document = _adapter().validate_python(from_json(data))
+        plain = from_json(data)
+        refuse_newer(path, plain, FORMAT)
+        document = _adapter().validate_python(plain)
     except ValidationError as error:
         raise UsageError(f"{shown(path)} is no results.json: {first_complaint(error)}") from error
     except ValueError as error:
         raise UsageError(f"{shown(path)} is not JSON: {printable(str(error))}") from error
     return StoredRun(
         str(path),
-        RunInfo(started="", host=Host("", "", 0, 0), tool_version=""),
+        document.run,
         map(_result, document.cases),
         document.unfinished,
         document.shortfalls,

@@ -108,6 +108,8 @@ def test_hops_are_measured(make: Any, recorded: Any) -> None:
         ("{}", "cases: Field required"),
         ('{"cases": [{"id": 3}]}', "cases.0.id"),
         ('{"cases": 1}', "cases"),
+        ('{"cases": [], "format": 99}', "format 99: it was written by a newer version"),
+        ('{"cases": [], "run": {"host": 1}}', "run"),
     ],
 )
 def test_what_is_none(tmp_path: Path, text: str, message: str) -> None:
