@@ -101,7 +101,6 @@ class Chain:
     ) -> None:
         request = request.fitted()
         self._request = request
-        self._directory = directory
         self._limits = limits
         self._on_console = on_console
         self._processes = Processes(
@@ -190,7 +189,6 @@ class Chain:
             first = await processes.start(request.source, incoming=False)
             runner = HopRunner(
                 request,
-                self._directory,
                 processes,
                 self._proof,
                 self._records,

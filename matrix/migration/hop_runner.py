@@ -6,24 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from matrix.errors import MonitorError
 from matrix.migrating import Fault, Hop, HopOutcome, Migration, Strategy, Transport
 from matrix.migration.clock import HostClock
-from matrix.migration.cpr_hop import descriptors, run_cpr_hop, with_channel
+from matrix.migration.cpr_hop import descriptors, with_channel
 from matrix.migration.draws import Lot
 from matrix.migration.endpoint import Emulator, Endpoint
-from matrix.migration.file_hop import run_file_hop
-from matrix.migration.hop import GIVING_UP, ended_by_itself, explain_end, run_hop, why_ended
-from matrix.migration.identity import difference, identity_of
+from matrix.migration.hop import ended_by_itself, why_ended
 from matrix.migration.launching import fitted
 from matrix.migration.live import Bystander, HopEnd, Injector, LiveHop
-from matrix.migration.processes import NotStartedError, Processes
+from matrix.migration.processes import Processes
 from matrix.migration.proof import Proof
 from matrix.migration.records import Earlier, Records, hop_record
-from matrix.migration.routes import route_for
 from matrix.migration.samples import Sampler
+from matrix.migration.whole_hop import make_hop, why_not_running
 from matrix.scenario.compatibility import Route, parameters_for
-from matrix.vm.tasks import put_off_cancellation
 
 HOP_SECONDS = 60.0
 """Long for a guest of 128 MiB at QEMU's default bandwidth, which takes 1 s."""
@@ -115,7 +111,6 @@ class HopRunner:
     def __init__(
         self,
         request: Request,
-        directory: Path,
         processes: Processes,
         proof: Proof,
         records: Records,
@@ -136,7 +131,6 @@ class HopRunner:
         """Why nobody runs the guest any more, and whether it had to come to that."""
         self._stall = self._rest_at = stall
         """``_rest_at``: seconds of silence at which the guest is left alone next."""
-        self._directory = directory
         self._records = records
         self._strays = self._problems = 0
         self._ended_there = False
@@ -285,18 +279,19 @@ class HopRunner:
             prepared.destination,
             max(request.hop_seconds, 2 * (request.migration.limits.total_time or 0.0)),
         )
-        live.note("begin")
         live.parameters.update(parameters_for(request.migration, live.strategy))
         self.proof.begin()
         self._beats = self.proof.beats
         sampler = Sampler(self.current, lambda: live.elapsed)
-        try:
-            end = await self._made(live, injector, sampler)
-        finally:
-            await put_off_cancellation(injector.close())
-        live.stop_listening()
-        explain_end(live, end)
-        self._after(live, end)
+        end = await make_hop(live, injector, sampler, self.processes)
+        if end.outcome is HopOutcome.COMPLETED:
+            self._ended_there = end.guest_ended
+            self.current = live.destination
+            self.moved.set()
+        else:
+            # 11.1's source runs the guest again where a destination that ran it has died.
+            self._ended_there = ended_by_itself(live.destination)
+            self._beats = self.proof.beats
         why_bad = gave_up = "the guest was given up before it had shown that it lives"
         try:
             why_bad = injector.judge(live, end) or await self._unproven(end)
@@ -319,59 +314,6 @@ class HopRunner:
                 self.request.on_hop(record)
         self._count(record, end)
 
-    async def _made(self, live: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
-        processes = self.processes
-        live.abilities = processes.known_abilities
-        processes.expect(live.destination)
-        try:
-            if live.strategy is Strategy.CPR_TRANSFER:
-                return await self._by_cpr(live, injector, sampler)
-            if injector.compares and (why := await self._refused(live)):
-                return HopEnd(HopOutcome.FAILED, why)
-            if live.transport is None:
-                live.file = self._directory / f"hop-{live.number}.state"
-                return await run_file_hop(live, injector, sampler, processes.joined)
-            live.route = route_for(
-                live.transport, processes.folder, live.number, processes.credentials
-            )
-            return await run_hop(live, injector, sampler)
-        except MonitorError as error:
-            return HopEnd(HopOutcome.FAILED, str(error))
-        finally:
-            if live.route is not None:
-                live.route.close()
-
-    async def _by_cpr(self, live: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
-        async def connected() -> str:
-            try:
-                await self.processes.connect(live.destination)
-            except NotStartedError as error:
-                return str(error)
-            return await self._refused(live) if injector.compares else ""
-
-        return await run_cpr_hop(live, injector, sampler, self.processes.folder, connected)
-
-    async def _refused(self, live: LiveHop) -> str:
-        ours = await identity_of(live.source)
-        live.machine = ours.machine
-        return difference(ours, await identity_of(live.destination))
-
-    def _after(self, live: LiveHop, end: HopEnd) -> None:
-        """Who runs the guest from here on."""
-        processes = self.processes
-        if end.outcome is HopOutcome.COMPLETED:
-            processes.joined.hand_over()
-            self._ended_there = end.guest_ended
-            self.current = live.destination
-            self.moved.set()
-            processes.retire(live.source)
-            return
-        processes.keep(live.source)
-        # 11.1's source runs the guest again where a destination that ran it has died.
-        self._ended_there = ended_by_itself(live.destination)
-        self._beats = self.proof.beats
-        processes.retire(live.destination)
-
     def strays(self) -> str:
         """That someone has printed who did not run the guest, if so since this was asked last."""
         seen, self._strays = self._strays, self.processes.joined.strays
@@ -385,15 +327,8 @@ class HopRunner:
         """Why the guest has not shown that it lives after the hop; empty where it has."""
         if end.outcome is HopOutcome.LOST or end.guest_ended or not self.current.alive:
             return ""
-        try:
-            running = await self.current.running()
-        except MonitorError as error:
-            ended = await self.over_within(GIVING_UP)
-            return "" if ended else str(error)
-        if self.current.session.run_state == "shutdown":  # it ends now
-            await self.over_within(GIVING_UP)
-        if not running and self.current.alive:
-            return f"the guest does not run after the hop: {self.current.session.run_state}"
+        if why := await why_not_running(self.current):
+            return why
         if self.proof.present and not self.proof.ended:
             then = self._beats
             await self.processes.board.until(

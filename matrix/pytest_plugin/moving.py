@@ -1,25 +1,18 @@
 """One hop of a guest that a test holds: the test says when, and how."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from matrix.errors import MonitorError
 from matrix.migrating import Hop, HopOutcome, Strategy, Transport
-from matrix.migration.endpoint import Emulator, Endpoint
-from matrix.migration.file_hop import run_file_hop
-from matrix.migration.hop import explain_end, run_hop
-from matrix.migration.identity import difference, identity_of
-from matrix.migration.live import Bystander, HopEnd, LiveHop
+from matrix.migration.endpoint import Emulator
+from matrix.migration.live import Bystander, LiveHop
 from matrix.migration.records import hop_record
-from matrix.migration.routes import route_for
 from matrix.migration.samples import Sampler
-from matrix.migration.strategies import why_not
+from matrix.migration.whole_hop import make_hop, why_not_running
 from matrix.pytest_plugin.running import RunningGuest
 
-ENDING = 1.0
-"""Seconds for a QEMU whose guest does not run to exit, where that is because it is over."""
 UNABLE: Mapping[Strategy | Transport, str] = {
     Strategy.CPR_TRANSFER: "needs a guest whose memory was shared from its start",
     Strategy.DIRTY_LIMIT: "needs a guest that was started with dirty rings",
@@ -96,69 +89,14 @@ async def migrate(guest: RunningGuest, emulator: Emulator, way: Way) -> Hop:
         live = LiveHop(number, way.strategy, way.transport, source, destination, way.seconds)
         live.parameters.update(way.parameters)
         sampler = Sampler(source, lambda: live.elapsed)
-        end = await _made(guest, live, sampler)
-        explain_end(live, end)
-        _settle(guest, live, end)
-        why_bad = Bystander().judge(live, end) or await _not_running(guest, end)
+        end = await make_hop(live, Bystander(), sampler, processes)
+        if end.outcome is HopOutcome.COMPLETED:
+            guest.move(destination)
+        elif end.outcome is HopOutcome.LOST:
+            guest.lost = end.reason or "nobody runs it"
+        why_bad = Bystander().judge(live, end)
+        if not why_bad and not end.guest_ended:
+            why_bad = await why_not_running(guest.current)
         hop = hop_record(live, end, sampler, None, fault=None, why_bad=why_bad)
         guest.hops.append(hop)
         return hop
-
-
-async def _made(guest: RunningGuest, live: LiveHop, sampler: Sampler) -> HopEnd:
-    processes = guest.processes
-    live.abilities = processes.known_abilities
-    try:
-        if why := await _refused(live):
-            return HopEnd(HopOutcome.FAILED, why)
-        processes.expect(live.destination)
-        if live.transport is None:
-            live.file = guest.planned.directory / f"hop-{live.number}.state"
-            return await run_file_hop(live, Bystander(), sampler, processes.joined)
-        live.route = route_for(live.transport, processes.folder, live.number, processes.credentials)
-        return await run_hop(live, Bystander(), sampler)
-    except MonitorError as error:
-        return HopEnd(HopOutcome.FAILED, str(error))
-    finally:
-        if live.route is not None:
-            live.route.close()
-
-
-async def _refused(live: LiveHop) -> str:
-    """Why the two processes cannot be migrated between, in words."""
-    for side in (live.source, live.destination):
-        if why := why_not(live.strategy, live.abilities[side.emulator.name]):
-            return f"QEMU {side.label} cannot: {why}"
-    ours, theirs = await asyncio.gather(identity_of(live.source), identity_of(live.destination))
-    live.machine = ours.machine
-    return difference(ours, theirs)
-
-
-def _settle(guest: RunningGuest, live: LiveHop, end: HopEnd) -> None:
-    """Who runs the guest from here on."""
-    processes = guest.processes
-    if end.outcome is HopOutcome.COMPLETED:
-        processes.joined.hand_over()
-        guest.move(live.destination)
-        processes.retire(live.source)
-        return
-    processes.keep(live.source)
-    processes.retire(live.destination)
-    if end.outcome is HopOutcome.LOST:
-        guest.lost = end.reason or "nobody runs it"
-
-
-async def _not_running(guest: RunningGuest, end: HopEnd) -> str:
-    """Why the guest does not run after a hop; empty where it does, or has come to its end."""
-    current: Endpoint = guest.current
-    if end.outcome is HopOutcome.LOST or not current.alive:
-        return ""
-    try:
-        running = await current.running()
-    except MonitorError as error:
-        return "" if current.session.ended.done() else str(error)
-    if running:
-        return ""
-    if await guest.board.until(lambda: current.session.ended.done(), ENDING):
-        return ""
-    return f"the guest does not run after the hop: {current.session.run_state}"

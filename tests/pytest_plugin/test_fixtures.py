@@ -82,33 +82,58 @@ assert "{reason}" in it.reason
     run(faked, body).assert_outcomes(passed=1)
 
 
-def test_a_guest_that_a_hop_loses_fails_of_it(project: Any) -> None:
-    """In the words of a case."""
-    active = ["event", "MIGRATION", {"status": "active"}]
-    project.suite(
-        lost={
-            "cont": [["stdout", "begun\n"], ["serve", None]],
-            "replies": {
-                "query-migrate-capabilities": [{"capability": "events", "state": False}],
-                "query-migrate-parameters": {"max-bandwidth": 1 << 27, "downtime-limit": 300},
-            },
-            "before": {"migrate": [active, ["abort"]], "migrate-incoming": []},
-        }
-    )
-    project.pytester.makeconftest(HELPER)
-    project.pytester.makepyfile(
-        """
-        import pytest
+def event(status: str) -> list[Any]:
+    return ["event", "MIGRATION", {"status": status}]
 
-        def test_it(guest, migrate):
-            it = guest("lost")
-            with pytest.raises(AssertionError, match="hop 1, precopy to QEMU fake 10.0.0, lost: "):
-                migrate(it)
-            assert it.verdict() == "fail"
-            assert it.reason == f"the guest was lost: hop 1: {it.hops[0].reason}"
-        """
+
+def migratable(before: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A guest that runs for ever and can be sent and taken in."""
+    takes = [event("active"), ["event", "RESUME"], ["state", "running"], event("completed")]
+    sends = [event("active"), event("completed")]  # no STOP, at which the watch asks for its reason
+    return {
+        "cont": [["stdout", "begun\n"], ["serve", None]],
+        "replies": {
+            "query-migrate-capabilities": [{"capability": "events", "state": False}],
+            "query-migrate-parameters": {"max-bandwidth": 1 << 27, "downtime-limit": 300},
+            "query-migrate": {"status": "completed", "total-time": 20, "ram": {"transferred": 1}},
+        },
+        "before": {"migrate": sends, "migrate-incoming": takes, **before},
+        **more,
+    }
+
+
+def migrated(project: Any, script: dict[str, Any], body: str) -> None:
+    """A test with that body passes; its guest ``it`` does as the script says."""
+    project.suite(it=script)
+    project.pytester.makeconftest(HELPER)
+    lines = "".join(f"    {line}\n" for line in body.strip().splitlines())
+    project.pytester.makepyfile(
+        f'import pytest\n\ndef test_it(guest, migrate):\n    it = guest("it")\n{lines}'
     )
     project.run().assert_outcomes(passed=1)
+
+
+def test_a_guest_that_a_hop_loses_fails_of_it(project: Any) -> None:
+    """In the words of a case."""
+    before = {"migrate": [event("active"), ["abort"]], "migrate-incoming": []}
+    body = """
+with pytest.raises(AssertionError, match="hop 1, precopy to QEMU fake 10.0.0, lost: "):
+    migrate(it)
+assert it.verdict() == "fail"
+assert it.reason == f"the guest was lost: hop 1: {it.hops[0].reason}"
+"""
+    migrated(project, migratable(before), body)
+
+
+def test_what_comes_after_a_hop_is_not_of_it(project: Any) -> None:
+    """The guest is looked at once the hop is over, and may do anything then."""
+    body = """
+events = [event.what for event in migrate(it).events]
+assert "MIGRATION completed" in events
+assert "MIGRATION_PASS 9" not in events
+"""
+    late = {"query-status": [["event", "MIGRATION_PASS", {"pass": 9}]]}
+    migrated(project, migratable(late), body)
 
 
 def test_time_limits_end_guests(faked: Any) -> None:
