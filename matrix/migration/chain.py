@@ -5,10 +5,9 @@ waits for a QEMU to come up. What the guest says at its end is its verdict, as w
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.attempt import Ending, Outcome
@@ -18,29 +17,19 @@ from matrix.migration.cooperative import Cooperation, cooperate
 from matrix.migration.endpoint import Endpoint
 from matrix.migration.hop_runner import HopRunner, NoHopError, Request
 from matrix.migration.host_driven import STOP_KEY, hop_on
+from matrix.migration.migrated import extended, migrated_outcome, watch_there
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
 from matrix.migration.records import Earlier, Records
-from matrix.vm.diagnosis import diagnose
-from matrix.vm.machine import HUNG, Limits, outcome_of, words
+from matrix.vm.machine import Limits, end_session, words
 from matrix.vm.session import Conclusion
-from matrix.vm.tasks import first_of, put_off_cancellation
-from matrix.vm.watch import Watch
+from matrix.vm.tasks import first_of
 
-POLITE = (Ending.EXITED, Ending.INTERRUPTED)
-"""Endings after which QEMU is asked to quit, as it listens."""
 FIRST_OUTPUT = 0.5
 """Seconds that are waited for a guest's first output before its first hop."""
 A_MOMENT = 0.05
 """Seconds in which a guest that prints all it has at once ends: a QEMU that is told of a migration
 then may abort (11.1), and there is nothing left to be migrated."""
-SLOWED_BY = 0.5
-"""Share of the time in hops that does not count towards the guest's timeout."""
-_OF_A_HOP = re.compile(
-    r"migration|SaveStateEntry|savevm|vmstate|Unable to (?:read|write|shutdown)|section footer"
-)
-FOREVER = 1e9
-"""Seconds; the chain has its own idea of when a guest's time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +117,7 @@ class Chain:
             async with self._processes:
                 conclusion = await self._conclude(interrupt)
                 if self._runner is not None:
-                    session = self._runner.current.session
-                    if conclusion.ending in HUNG:
-                        doing = await diagnose(session)
-                    await session.stop(politely=conclusion.ending in POLITE)
+                    doing = await end_session(self._runner.current.session, conclusion)
         except (OSError, HostError) as error:
             conclusion = Conclusion(Ending.ERROR, words(error))
         except ValueError as error:  # an earlier hops.jsonl that is none
@@ -153,11 +139,10 @@ class Chain:
             outcome = Outcome(Ending.REFUSED, seconds, stderr_tail=tail, reason=reason)
             return ChainResult(outcome, summary, refused_by=refusal.emulator.label)
         if runner is None:
-            outcome = Outcome(conclusion.ending, seconds, reason=conclusion.reason)
+            outcome = migrated_outcome(None, conclusion, doing, seconds, 0)
             return ChainResult(outcome, summary)
-        outcome = replace(outcome_of(runner.current.session, conclusion, doing), seconds=seconds)
-        if outcome.ending is Ending.EXITED and runner.tally.attempts:
-            outcome = replace(outcome, stderr_tail=_of_the_guest(outcome.stderr_tail))
+        last, hops = runner.current.session, runner.tally.attempts
+        outcome = migrated_outcome(last, conclusion, doing, seconds, hops)
         lost, as_expected = runner.lost or ("", False)
         bad = [*runner.tally.bad, *([self._missed] if self._missed else [])]
         if late := runner.strays():
@@ -266,17 +251,10 @@ class Chain:
             runner = self._runner
             assert runner is not None  # noqa: S101 - it runs
             runner.moved.clear()
-            watch = Watch(runner.current.session, FOREVER, self._limits.stall)
-            watching = asyncio.create_task(watch.run())
-            moved = asyncio.create_task(runner.moved.wait())
-            try:
-                await asyncio.wait((watching, moved), return_when=asyncio.FIRST_COMPLETED)
-                if watching.done():
-                    return watching.result()
-            finally:
-                watching.cancel()
-                moved.cancel()
-                await put_off_cancellation(asyncio.wait((watching, moved)))
+            current = runner.current.session
+            conclusion = await watch_there(current, self._limits.stall, runner.moved)
+            if conclusion is not None:
+                return conclusion
 
     async def _time_limit(self) -> Conclusion:
         """The guest's own time, of which hops take a part, is over."""
@@ -301,8 +279,7 @@ class Chain:
             if self._soaked is None:
                 return None
             begun = self._soaked
-        more = SLOWED_BY * runner.tally.hop_seconds
-        return self._limits.timeout + more - (time.monotonic() - begun)
+        return begun + extended(self._limits.timeout, runner.tally.hop_seconds) - time.monotonic()
 
     async def _host_trouble(self) -> Conclusion:
         """Something failed that had no caller to raise it to."""
@@ -313,8 +290,3 @@ class Chain:
         if self._processes.failure is not None or self._runner is None:
             return self._processes.failure
         return self._runner.current.session.failure
-
-
-def _of_the_guest(stderr: tuple[str, ...]) -> tuple[str, ...]:
-    """Without what QEMU says of hops: their records have it, and no guest ended of that."""
-    return tuple(line for line in stderr if _OF_A_HOP.search(line) is None)

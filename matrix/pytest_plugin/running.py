@@ -4,6 +4,7 @@ All of it runs in the event loop; :mod:`matrix.pytest_plugin.guest` is the synch
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from matrix.migrating import Hop, Migration
 from matrix.migrating import Limits as HopLimits
 from matrix.migration.chain import ChainResult
 from matrix.migration.endpoint import Emulator, Endpoint
+from matrix.migration.migrated import extended, migrated_outcome, watch_there
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.statistics import Statistics
 from matrix.model import Launch
@@ -29,14 +31,9 @@ from matrix.run.launch import make_launch
 from matrix.run.migrating import emulator_of
 from matrix.run.starting import Starting
 from matrix.verdict.deciding import Evidence, decide_attempt
-from matrix.vm.diagnosis import diagnose
-from matrix.vm.machine import HUNG, Limits, outcome_of, words
+from matrix.vm.machine import Limits, end_session, words
 from matrix.vm.session import Conclusion
 from matrix.vm.tasks import first_of, put_off_cancellation
-from matrix.vm.watch import Watch
-
-FOREVER = 1e9
-"""Seconds: the guest's time limit is kept here, as it passes through several processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +81,8 @@ class RunningGuest:
         self._moved = asyncio.Event()
         self._stopped = asyncio.Event()
         self._booted = False
+        self._begun = time.monotonic()
+        """When it was let run."""
         self._life: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -142,8 +141,8 @@ class RunningGuest:
 
     @property
     def time_limit(self) -> float:
-        """Seconds that the guest may take."""
-        return self._limits.timeout
+        """Seconds that the guest may take, with the hops that it has made."""
+        return extended(self._limits.timeout, sum(hop.seconds for hop in self.hops))
 
     @property
     def was_stopped(self) -> bool:
@@ -185,10 +184,7 @@ class RunningGuest:
             async with self.processes:
                 conclusion = await self._conclude(emulator)
                 if self._current is not None:
-                    if conclusion.ending in HUNG:
-                        doing = await diagnose(self._current.session)
-                    politely = conclusion.ending in (Ending.EXITED, Ending.INTERRUPTED)
-                    await self._current.session.stop(politely=politely)
+                    doing = await end_session(self._current.session, conclusion)
         except (OSError, HostError) as error:
             conclusion = Conclusion(Ending.ERROR, words(error))
         finally:
@@ -200,8 +196,12 @@ class RunningGuest:
             return Conclusion(Ending.INTERRUPTED, "the test ended it")
 
         async def late() -> Conclusion:
-            await asyncio.sleep(self._limits.timeout)
-            return Conclusion(Ending.TIMEOUT, f"no end within {self._limits.timeout:g} s")
+            await self.board.until(lambda: self._booted, None)
+            while True:
+                left = self._begun + self.time_limit - time.monotonic()
+                if left <= 0:
+                    return Conclusion(Ending.TIMEOUT, f"no end within {self._limits.timeout:g} s")
+                await asyncio.sleep(left)
 
         never: asyncio.Future[Conclusion] = asyncio.get_running_loop().create_future()
         return await first_of(never, self._drive(emulator), stopped(), late())
@@ -210,6 +210,7 @@ class RunningGuest:
         """Start the guest, and watch whichever process runs it."""
         try:
             self._current = await self.processes.start(emulator, incoming=False)
+            self._begun = time.monotonic()
             await self.processes.boot(self._current)
         except NotStartedError as error:
             return error.conclusion
@@ -224,18 +225,12 @@ class RunningGuest:
     async def _watched(self, endpoint: Endpoint) -> Conclusion | None:
         """How the guest ends in that process; None once it is in another."""
 
-        async def moved() -> Conclusion | None:
-            await self._moved.wait()
-            return None
-
         async def over() -> Conclusion | None:
             return await asyncio.shield(endpoint.session.ended)
 
-        async def watched() -> Conclusion | None:
-            return await Watch(endpoint.session, FOREVER, self._limits.stall).run()
-
         never: asyncio.Future[Conclusion | None] = asyncio.get_running_loop().create_future()
-        found = await first_of(never, over(), watched(), moved())
+        watched = watch_there(endpoint.session, self._limits.stall, self._moved)
+        found = await first_of(never, over(), watched)
         if self.moving.locked() and found is not None:
             # Whose end it was, that of the guest or that of its last process, the hop will say.
             async with self.moving:
@@ -247,10 +242,9 @@ class RunningGuest:
         return found
 
     async def _judge(self, launch: Launch, conclusion: Conclusion, doing: str) -> None:
-        if self._current is not None:
-            outcome = outcome_of(self._current.session, conclusion, doing)
-        else:
-            outcome = Outcome(conclusion.ending, 0.0, reason=conclusion.reason)
+        session = None if self._current is None else self._current.session
+        seconds = time.monotonic() - self._begun
+        outcome = migrated_outcome(session, conclusion, doing, seconds, len(self.hops))
         self.outcome = outcome
         planned, decision = self.planned, self.planned.decision
         if self.hops:  # its QEMUs are those of a case that is migrated

@@ -74,11 +74,7 @@ async def run_guest(
     try:
         async with open_session(launch, directory, limits.log_bytes, on_console) as session:
             conclusion = await _conclude(session, limits, interrupt, turn)
-            if conclusion.ending in HUNG:
-                from matrix.vm.diagnosis import diagnose  # most guests never hang
-
-                doing = await diagnose(session)
-            await _end(session, conclusion)
+            doing = await end_session(session, conclusion)
     except (OSError, HostError) as error:
         conclusion = Conclusion(Ending.ERROR, words(error))
         if session is None:
@@ -119,13 +115,23 @@ async def _conclude(
     return await first_of(session.ended, *waits)
 
 
-async def _end(session: Session, conclusion: Conclusion) -> None:
-    """End QEMU in the way that suits: a hung one will not listen to its monitor."""
-    match conclusion.ending:
-        case Ending.EXITED | Ending.INTERRUPTED:
-            await session.stop(politely=True)
-        case _:
-            await session.stop(politely=False)
+async def end_session(session: Session, conclusion: Conclusion) -> str:
+    """End QEMU in the way that suits: a hung one will not listen to its monitor.
+
+    Returns:
+        What a guest that hangs was last doing; empty for others.
+
+    Raises:
+        HostError: it survives SIGKILL.
+        OSError: what is looked at of a guest that hangs cannot be written.
+    """
+    doing = ""
+    if conclusion.ending in HUNG:
+        from matrix.vm.diagnosis import diagnose  # most guests never hang
+
+        doing = await diagnose(session)
+    await session.stop(politely=conclusion.ending in (Ending.EXITED, Ending.INTERRUPTED))
+    return doing
 
 
 def outcome_of(session: Session, conclusion: Conclusion, doing: str) -> Outcome:

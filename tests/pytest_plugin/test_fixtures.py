@@ -136,6 +136,16 @@ assert "MIGRATION_PASS 9" not in events
     migrated(project, migratable(late), body)
 
 
+def test_what_qemu_says_of_a_hop_is_not_what_its_guest_ended_of(project: Any) -> None:
+    said = "qemu: failed to save SaveStateEntry with id(name): 1(ram): -5\n"
+    body = """
+assert migrate(it).good
+assert it.verdict() == "pass", it.reason
+"""
+    script = migratable({}, after={"query-status": [["stderr", said], ["exit", 1]]})
+    migrated(project, script, body)
+
+
 def test_time_limits_end_guests(faked: Any) -> None:
     body = """
 it = guest("ever", timeout=0.5)
