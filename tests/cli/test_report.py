@@ -18,7 +18,7 @@ def test_runs_are_put_together(world: Any) -> None:
     world.matrix_run()
     done = world.run("report", "out", "-o", "pages")
     assert (done.returncode, done.stdout) == (0, "pages/index.html\n")
-    assert "Nothing broke in 1 case." in (world.root / "pages/index.html").read_text()
+    assert "Nothing broke: 1 of 1 case passed." in (world.root / "pages/index.html").read_text()
     again = world.run("report", "out")
     assert again.stdout.endswith("/out/report.html\n")
 
