@@ -176,4 +176,4 @@ def test_standalone_tests(world: Any, scripts: Any) -> None:
     (case,) = [case for case in world.results()["cases"] if case["test"] == "one"]
     (kernel,) = (world.root / "cache").glob("standalone/*/one.*")
     assert kernel.read_bytes() == GUEST.read_bytes()
-    assert str(kernel) in Path(case["command"]).read_text()
+    assert str(kernel) in (world.root / "out" / case["command"]).read_text()
