@@ -76,7 +76,7 @@ def decode_binary(value: Any, qemu: str) -> KnownBinary:
         version_text=value["version_text"],
         accelerators=tuple(value["accelerators"]),
         machines=tuple(
-            Machine(*entry, properties=texts[number])  # type: ignore[misc]
+            Machine(*entry, properties=texts[number])  # type: ignore[misc]  # JSON has no types
             for *entry, number in value["machines"]
         ),
         cpus=tuple(value["cpus"]),
