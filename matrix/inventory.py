@@ -1,4 +1,4 @@
-"""What a host can run: plain data, filled by :mod:`matrix.host`, read by :mod:`matrix.plan`."""
+"""What a host can run: plain data, filled by :mod:`matrix.hosts`, read by :mod:`matrix.plan`."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from matrix.errors import UsageError
-from matrix.host.packages import DEBIAN
+from matrix.hosts.packages import DEBIAN
 from matrix.model import Accelerator, Architecture, Case, SkipCause
 
 RUN = "run"

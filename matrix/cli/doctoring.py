@@ -7,10 +7,10 @@ from rich.console import Console
 
 from matrix.cli.doctor import doctor_json, doctor_text
 from matrix.cli.steps import Steps
-from matrix.host.hostfile import load_host_file
-from matrix.host.installations import installations
-from matrix.host.inventory import take_inventory
-from matrix.host.wanted import everything
+from matrix.hosts.hostfile import load_host_file
+from matrix.hosts.installations import installations
+from matrix.hosts.inventory import take_inventory
+from matrix.hosts.wanted import everything
 from matrix.results.printable import shown_json
 from matrix.run.options import Selection
 

@@ -13,7 +13,7 @@ from matrix.ci.jobs import Wishes, plan_jobs
 from matrix.cli.arguments import FAIL_ON_SKIP
 from matrix.cli.requiring import required_of
 from matrix.errors import UsageError
-from matrix.host.hostfile import load_host_file
+from matrix.hosts.hostfile import load_host_file
 from matrix.model import SkipCause
 from matrix.run.options import Selection
 from matrix.run.prepare import architecture_named, chosen

@@ -14,8 +14,8 @@ from matrix.cli.progress import PlainProgress
 from matrix.cli.requiring import required_of
 from matrix.cli.steps import Steps
 from matrix.errors import ExitCode, UsageError
-from matrix.host.hostfile import load_host_file
-from matrix.host.installations import installations
+from matrix.hosts.hostfile import load_host_file
+from matrix.hosts.installations import installations
 from matrix.inventory import Inventory
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory

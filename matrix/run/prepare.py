@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matrix.errors import NothingSelected, Problem, ScenarioError, UsageError
-from matrix.host.cache import cache_directory
-from matrix.host.hostfile import HostFile, load_host_file
-from matrix.host.installations import Installation, installations
-from matrix.host.inventory import take_inventory, unheard
-from matrix.host.wanted import files_wanted_by, wanted_by
+from matrix.hosts.cache import cache_directory
+from matrix.hosts.hostfile import HostFile, load_host_file
+from matrix.hosts.installations import Installation, installations
+from matrix.hosts.inventory import take_inventory, unheard
+from matrix.hosts.wanted import files_wanted_by, wanted_by
 from matrix.inventory import Inventory
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case
 from matrix.places import expanded
@@ -166,7 +166,7 @@ def build_options(options: Iterable[str]) -> dict[Architecture, Path]:
 
 
 def _build_directory(option: str, directory: str) -> Path:
-    from matrix.host.folders import build_directory
+    from matrix.hosts.folders import build_directory
     from matrix.scenario.wording import Refused
 
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matrix
-from matrix.host.cache import Cache, cache_directory
+from matrix.hosts.cache import Cache, cache_directory
 from matrix.run import scenario_json
 from matrix.scenario.files import GivenFile, read_given
 from matrix.scenario.model import Scenario

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.host.cache import cache_directory
+from matrix.hosts.cache import cache_directory
 from matrix.model import Architecture
 from matrix.suites.build import builtin_build
 

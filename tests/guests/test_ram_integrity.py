@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.host.probe import probe_binary
+from matrix.hosts.probe import probe_binary
 from matrix.model import Accelerator, Architecture, Case, Test, Variant
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build

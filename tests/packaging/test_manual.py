@@ -11,7 +11,7 @@ import typer
 from matrix.cli.main import app
 from matrix.cli.manual import ENVIRONMENT, EXIT_CODES, manual
 from matrix.errors import ExitCode
-from matrix.host import cache, hostfile
+from matrix.hosts import cache, hostfile
 from matrix.results.history import place
 from matrix.run.prepare import BUILDS_VARIABLE
 

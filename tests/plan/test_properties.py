@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from matrix.host.probe import probe_binary
+from matrix.hosts.probe import probe_binary
 from matrix.inventory import Binary, Machine, typed
 from matrix.model import Architecture
 from matrix.plan.planner import decide

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.host.hostfile import HostFile
+from matrix.hosts.hostfile import HostFile
 from matrix.run.options import Selection
 from matrix.run.prepare import chosen
 

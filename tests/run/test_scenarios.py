@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matrix.errors import ScenarioError
-from matrix.host.cache import Cache
+from matrix.hosts.cache import Cache
 from matrix.run import scenario_json, scenarios
 from matrix.scenario import load as reading
 from matrix.scenario.load import load_scenario, read_scenario

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from matrix.errors import UsageError
-from matrix.host.hostfile import HostFile
-from matrix.host.installations import Installation, installations
+from matrix.hosts.hostfile import HostFile
+from matrix.hosts.installations import Installation, installations
 from matrix.model import Architecture
 
 Emulators = Callable[..., Path]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from matrix.host.kvm import KvmDevice
-from matrix.host.machine import (
+from matrix.hosts.kvm import KvmDevice
+from matrix.hosts.machine import (
     CPUINFO_BYTES,
     read_cpuinfo,
     read_host,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.host.packages import Distribution, install_command, read_distribution
+from matrix.hosts.packages import Distribution, install_command, read_distribution
 from matrix.model import Architecture
 
 DEBIAN_12 = 'ID=debian\nVERSION_ID="12"\nNAME="x"\nnonsense\n'

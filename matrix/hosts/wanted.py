@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from matrix.host.installations import Installation
+from matrix.hosts.installations import Installation
 from matrix.model import Accelerator, Architecture, Case
 from matrix.plan.command import cpu_of, machine_of, only_accelerator
 from matrix.plan.kvmtool import TARGET as KVMTOOL

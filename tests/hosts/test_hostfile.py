@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from matrix.errors import ExitCode, HostFileError, UsageError
-from matrix.host.hostfile import HostFile, load_host_file
+from matrix.hosts.hostfile import HostFile, load_host_file
 from matrix.model import Architecture
 
 Emulators = Callable[..., Path]

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from matrix.errors import HostError, MonitorError, Place, Problem, SpawnError, SuiteError
-from matrix.host.cache import Cache
-from matrix.host.installations import Installation
-from matrix.host.inventory import take_inventory
-from matrix.host.kvm import KvmDevice
-from matrix.host.machine import HostState
-from matrix.host.records import Probed
-from matrix.host.surveyors import Surveyors, guest_files
-from matrix.host.wanted import Wanted
+from matrix.hosts.cache import Cache
+from matrix.hosts.installations import Installation
+from matrix.hosts.inventory import take_inventory
+from matrix.hosts.kvm import KvmDevice
+from matrix.hosts.machine import HostState
+from matrix.hosts.records import Probed
+from matrix.hosts.surveyors import Surveyors, guest_files
+from matrix.hosts.wanted import Wanted
 from matrix.inventory import (
     Binary,
     Firmware,

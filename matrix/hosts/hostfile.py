@@ -71,6 +71,6 @@ def _load(path: Path, origin: str) -> HostFile:
         raise UsageError(f"{origin}: cannot be read: {error.strerror}") from None
     if all(not line.strip() or line.lstrip().startswith(b"#") for line in data.splitlines()):
         return HostFile(str(path))
-    from matrix.host.hostfile_text import read_host_file
+    from matrix.hosts.hostfile_text import read_host_file
 
     return HostFile(str(path), *read_host_file(path, data))

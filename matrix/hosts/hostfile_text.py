@@ -1,13 +1,13 @@
 """The text of a host file → what it says, or everything that is wrong with it.
 
-Apart from :mod:`matrix.host.hostfile`, as YAML takes a while to import and most hosts have no such
+Apart from :mod:`matrix.hosts.hostfile`, as YAML takes a while to import and most hosts have no such
 file.
 """
 
 from pathlib import Path
 
 from matrix.errors import HostFileError, Place, Problem
-from matrix.host.folders import build_directory, check_name, emulator_directory
+from matrix.hosts.folders import build_directory, check_name, emulator_directory
 from matrix.model import Architecture
 from matrix.scenario import document
 from matrix.scenario.values import parse_arch
@@ -16,7 +16,7 @@ from matrix.scenario.wording import Refused, one_of, quoted
 KEYS = ("qemu", "builds")
 
 Folders = tuple[tuple[tuple[str, Path], ...], tuple[tuple[Architecture, Path], ...]]
-"""``qemu`` and ``builds``, as :class:`matrix.host.hostfile.HostFile` has them."""
+"""``qemu`` and ``builds``, as :class:`matrix.hosts.hostfile.HostFile` has them."""
 
 
 def read_host_file(path: Path, data: bytes) -> Folders:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from matrix.host.installations import Installation
-from matrix.host.wanted import DOCTOR_MODELS, Wanted, everything, files_wanted_by, wanted_by
+from matrix.hosts.installations import Installation
+from matrix.hosts.wanted import DOCTOR_MODELS, Wanted, everything, files_wanted_by, wanted_by
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
 
 X86 = Architecture.X86_64

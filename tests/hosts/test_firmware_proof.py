@@ -8,7 +8,7 @@ import pytest
 
 from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
-from matrix.host.firmware_proof import SCRIPT, prove_firmware
+from matrix.hosts.firmware_proof import SCRIPT, prove_firmware
 from matrix.inventory import Binary, Firmware, FirmwareDevice, KvmProof, KvmState
 from matrix.model import Architecture, Build, Launch
 from matrix.vm.machine import Limits
@@ -50,7 +50,7 @@ class Runner:
 def build(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with a known configuration, whatever is built here."""
     build = Build(X86, "/build", "/build/x86", builtin=True)
-    monkeypatch.setattr("matrix.host.firmware_proof.builtin_build", lambda architecture: build)
+    monkeypatch.setattr("matrix.hosts.firmware_proof.builtin_build", lambda architecture: build)
 
 
 def prove(runner: Runner, machine: str = "") -> KvmProof:

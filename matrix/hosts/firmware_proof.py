@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
-from matrix.host.proof import LOG_BYTES, GuestRunner
+from matrix.hosts.proof import LOG_BYTES, GuestRunner
 from matrix.inventory import Binary, Firmware, KvmProof, KvmState
 from matrix.model import Accelerator, Architecture, Case, Launch, Test, Variant
 from matrix.plan.command import EfiBoot, launch_for

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.host.folders import check_name, emulator_directory
+from matrix.hosts.folders import check_name, emulator_directory
 from matrix.scenario.wording import Refused
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.errors import UsageError
-from matrix.host.folders import EMULATORS, SYSTEM, check_name, emulator_directory
-from matrix.host.hostfile import HostFile
+from matrix.hosts.folders import EMULATORS, SYSTEM, check_name, emulator_directory
+from matrix.hosts.hostfile import HostFile
 from matrix.model import Architecture
 from matrix.places import expanded
 from matrix.scenario.wording import Refused

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from matrix.host.answers import Answers, binary_of
+from matrix.hosts.answers import Answers, binary_of
 from matrix.inventory import Binary, Machine
 from matrix.model import Architecture
 

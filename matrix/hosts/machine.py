@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.host.kvm import KvmDevice, read_device
+from matrix.hosts.kvm import KvmDevice, read_device
 from matrix.inventory import Host
 from matrix.vm.cgroups import read_limits
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matrix.host.fingerprint import Stamp
+from matrix.hosts.fingerprint import Stamp
 from matrix.inventory import Binary, KvmProof, KvmState, Machine
 from matrix.model import Architecture
 

@@ -13,9 +13,9 @@ import pytest
 
 from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
-from matrix.host.kvm import read_device
-from matrix.host.probe import probe_binary
-from matrix.host.proof import GUESTS, PATIENCE, prove_kvm
+from matrix.hosts.kvm import read_device
+from matrix.hosts.probe import probe_binary
+from matrix.hosts.proof import GUESTS, PATIENCE, prove_kvm
 from matrix.inventory import Binary, KvmProof, KvmState
 from matrix.model import Architecture, Build, ExitChannel, Launch, Test
 from matrix.vm.machine import Limits
@@ -84,8 +84,8 @@ def build(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
     tests = [
         Test(name, f"/build/x86/{name}.flat") for name in ("smp", "panic", "boot", "exception")
     ]
-    monkeypatch.setattr("matrix.host.proof.builtin_build", lambda architecture: build)
-    monkeypatch.setattr("matrix.host.proof.read_tests", lambda build, max_smp: tests)
+    monkeypatch.setattr("matrix.hosts.proof.builtin_build", lambda architecture: build)
+    monkeypatch.setattr("matrix.hosts.proof.read_tests", lambda build, max_smp: tests)
 
 
 def prove(runner: Runner, cpu: str = "", **changes: Any) -> KvmProof:
@@ -173,7 +173,7 @@ def test_a_qemu_that_does_not_use_kvm_proves_nothing() -> None:
 
 
 def test_no_guests_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matrix.host.proof.read_tests", lambda build, max_smp: [])
+    monkeypatch.setattr("matrix.hosts.proof.read_tests", lambda build, max_smp: [])
     with pytest.raises(HostError, match="no embedded guest for x86_64"):
         prove(Runner())
 

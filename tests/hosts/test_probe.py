@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from matrix.errors import HostError, MonitorError, SpawnError
-from matrix.host.probe import probe_binary
-from matrix.host.records import Probed
+from matrix.hosts.probe import probe_binary
+from matrix.hosts.records import Probed
 from matrix.model import Architecture
 
 Scripted = Callable[[dict[str, Any]], Path]

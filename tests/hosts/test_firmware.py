@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from matrix.host.firmware import FoundFirmware, find_firmware, firmware_directories
+from matrix.hosts.firmware import FoundFirmware, find_firmware, firmware_directories
 from matrix.inventory import Firmware, FirmwareDevice
 
 

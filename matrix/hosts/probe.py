@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matrix.errors import HostError, MonitorError
-from matrix.host.answers import (
+from matrix.hosts.answers import (
     Answers,
     Reply,
     binary_of,
@@ -15,8 +15,8 @@ from matrix.host.answers import (
     machine_type,
     properties_text,
 )
-from matrix.host.fingerprint import files_behind
-from matrix.host.records import Probed
+from matrix.hosts.fingerprint import files_behind
+from matrix.hosts.records import Probed
 from matrix.model import Architecture
 from matrix.vm.monitor import Monitor
 from matrix.vm.probe import bare_qemu

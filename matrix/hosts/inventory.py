@@ -11,15 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from matrix.errors import HostError, MatrixError, MonitorError, SuiteError
-from matrix.host.cache import Cache, cache_directory
-from matrix.host.fingerprint import Stamper
-from matrix.host.firmware import find_firmware
-from matrix.host.installations import Installation
-from matrix.host.kvm import why_no_kvm
-from matrix.host.kvmtool import find_kvmtool
-from matrix.host.machine import HostState, read_host
-from matrix.host.packages import install_command, read_distribution
-from matrix.host.records import (
+from matrix.hosts.cache import Cache, cache_directory
+from matrix.hosts.fingerprint import Stamper
+from matrix.hosts.firmware import find_firmware
+from matrix.hosts.installations import Installation
+from matrix.hosts.kvm import why_no_kvm
+from matrix.hosts.kvmtool import find_kvmtool
+from matrix.hosts.machine import HostState, read_host
+from matrix.hosts.packages import install_command, read_distribution
+from matrix.hosts.records import (
     KnownBinary,
     decode_binary,
     decode_proof,
@@ -27,8 +27,8 @@ from matrix.host.records import (
     encode_proof,
     stamps_text,
 )
-from matrix.host.surveyors import Surveyors, real_surveyors
-from matrix.host.wanted import Wanted
+from matrix.hosts.surveyors import Surveyors, real_surveyors
+from matrix.hosts.wanted import Wanted
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Architecture
 from matrix.plan.firmware import choose_firmware

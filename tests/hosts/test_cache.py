@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from matrix.host.cache import Cache, cache_directory
+from matrix.hosts.cache import Cache, cache_directory
 
 
 def identity(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from matrix.host.kvm import (
+from matrix.hosts.kvm import (
     DIRTY_RING_EXTENSIONS,
     KVM_CHECK_EXTENSION,
     KVM_GET_API_VERSION,

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from matrix.host.fingerprint import (
+from matrix.hosts.fingerprint import (
     Stamp,
     Stamper,
     files_behind,
