@@ -9,7 +9,8 @@
      ├── SuiteError             exit 2: a suite's build cannot be read; Problems, as above
      ├── NothingSelected        exit 5: the selection leaves no case
      ├── HostError              exit 3: the host fails us (no space, no permission, no such file)
-     │    └── SpawnError        exit 3: a process could not be started
+     │    ├── SpawnError        exit 3: a process could not be started
+     │    └── HostLostError     one of a run's hosts is gone: its cases are errors, the run goes on
      └── MonitorError           exit 3: QMP was refused, broke, or did not answer in time
 
 Only :mod:`matrix.cli` catches the tree and turns it into an exit code (DESIGN: exit codes).
@@ -120,6 +121,10 @@ class SpawnError(HostError):
         self.argv = argv
         self.why = why
         super().__init__(f"cannot start {argv[0]}: {why}")
+
+
+class HostLostError(HostError):
+    """A host that cases were to run on cannot run any more, which says nothing of other hosts."""
 
 
 class MonitorError(MatrixError):

@@ -1,0 +1,104 @@
+"""The files that cases need, named by what is in them instead of where they are on this machine.
+
+In the decision of a case that goes to a host a :attr:`CaseFile.name` stands for each path, and the
+assignment has the digest behind it: the host has such a file already, or gets it by its digest.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from matrix.errors import HostError
+from matrix.plan.decisions import Run
+
+PREFIX = "file:"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """A file by its content."""
+
+    name: str
+    """What stands for its path: ``file:NUMBER/BASENAME``, unique in a run. QEMU and EFI guests see
+    the basename, so that has to stay the file's own."""
+    sha256: str
+    """Hexadecimal."""
+    size: int
+    """Bytes."""
+
+
+_Stamp = tuple[int, int, int, int]
+
+
+@dataclass(slots=True)
+class Contents:
+    """The files of this machine that cases name. Each is read once, as long as it is unchanged."""
+
+    _files: dict[str, tuple[_Stamp, CaseFile]] = field(default_factory=dict)
+    _paths: dict[str, Path] = field(default_factory=dict)
+
+    def name(self, path: str) -> CaseFile:
+        """The file at a path of this machine.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        status = os.stat(path)  # noqa: PTH116 - once for each attempt
+        stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        known = self._files.get(path)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        named = CaseFile(f"{PREFIX}{len(self._paths)}/{Path(path).name}", digest, status.st_size)
+        self._files[path] = (stamp, named)
+        self._paths[named.name] = Path(path)
+        return named
+
+    def path(self, name: str) -> Path:
+        """Where on this machine the file of that :attr:`CaseFile.name` is.
+
+        Raises:
+            HostError: nothing was named so here.
+        """
+        try:
+            return self._paths[name]
+        except KeyError:
+            raise HostError(f"{name} is no file of this run") from None
+
+
+def with_names(decision: Run, contents: Contents) -> tuple[Run, tuple[CaseFile, ...]]:
+    """``decision`` as it crosses to a host, with names for paths, and the files that they name.
+
+    A file that cannot be read keeps its path: who starts the case says what is wrong with it.
+    """
+    found: dict[CaseFile, None] = {}
+
+    def name(path: str) -> str:
+        try:
+            file = contents.name(path)
+        except (OSError, ValueError):  # a NUL byte is in it
+            return path
+        found[file] = None
+        return file.name
+
+    return _mapped(decision, name), tuple(found)
+
+
+def with_paths(decision: Run, path_of: Callable[[str], Path]) -> Run:
+    """``decision`` with the paths that ``path_of`` gives for names: undoes :func:`with_names`."""
+    return _mapped(decision, lambda name: str(path_of(name)) if name.startswith(PREFIX) else name)
+
+
+def _mapped(decision: Run, change: Callable[[str], str]) -> Run:
+    """``decision`` with each path of a file in it changed; it has none of a folder any more."""
+    case = decision.case
+    test, build = case.test, case.build
+    if test.image:
+        test = replace(test, image=change(test.image))
+    firmware = build.firmware and change(build.firmware)
+    errata = build.errata_file and change(build.errata_file)
+    build = replace(build, directory="", images="", firmware=firmware, errata_file=errata)
+    return replace(decision, case=replace(case, test=test, build=build))
