@@ -31,8 +31,8 @@ from matrix.hosts.surveyors import Surveyors, real_surveyors
 from matrix.hosts.wanted import Wanted
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Architecture
+from matrix.plan.emulators import emulator_architecture
 from matrix.plan.firmware import choose_firmware
-from matrix.plan.planner import emulator_architecture
 from matrix.plan.properties import cpu_flaw
 from matrix.suites.stderr import host_complaint
 

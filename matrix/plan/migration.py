@@ -14,7 +14,7 @@ from matrix.migrating import Migration, Strategy, Transport
 from matrix.model import Accelerator, Case, MemoryBackend
 from matrix.plan.strategy_settings import RECIPES, lacking_parameter
 from matrix.plan.strategy_settings import lacking as lacking_in
-from matrix.scenario.compatibility import for_variant, senseless_route, why_senseless
+from matrix.scenario.compatibility import clash_of, for_variant, senseless_route
 
 SHARED_BACKENDS = (MemoryBackend.MEMFD, MemoryBackend.HUGEPAGES)
 """Memory that another process can map; without a backend given, it is what a case gets that needs
@@ -94,9 +94,9 @@ def plan_migration(
         strategies=kept,
         destinations=tuple(dict.fromkeys(binary.qemu for binary in destinations)),
     )
-    if reason := why_senseless(left, case.variant):
-        return "; ".join((*lost, reason))
-    fitting = for_variant(left, case.variant)
+    fitting = for_variant(left, case.variant)  # what the lost ones alone went with is lost, too
+    if not fitting.strategies:
+        return "; ".join((*lost, clash_of(left, case.variant).message))
     for name, _ in fitting.parameters:
         for binary in binaries:
             if reason := lacking_parameter(name, binary):

@@ -1,10 +1,10 @@
 """(case, inventory) → run, or why not. Pure: everything it knows is passed in."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
-from matrix.model import Accelerator, Case, SkipCause
+from matrix.model import Accelerator, Build, Case, SkipCause, Test
 from matrix.plan import efi
 from matrix.plan.applicable import applicable
 from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator
@@ -15,17 +15,34 @@ from matrix.plan.kvmtool import TARGET, decide_kvmtool
 from matrix.plan.machines import FAMILIES
 from matrix.plan.memory import huge_pages_of, why_no_memory
 
-__all__ = ["decide", "emulator_architecture", "firmware_for", "plan"]
+NativeTests = Mapping[tuple[Build, int], Mapping[str, Test]]
+"""(build, CPUs of a host) → name → the test as it is under KVM there, where that differs: tests
+that take as many vCPUs as there are (``$MAX_SMP``) were read for TCG, which no CPU count binds."""
 
 
-def plan(cases: Iterable[Case], inventory: Inventory) -> Iterator[Decision]:
+def plan(
+    cases: Iterable[Case], inventory: Inventory, native: NativeTests | None = None
+) -> Iterator[Decision]:
     """Decide every case, in order."""
     for case in cases:
-        yield decide(case, inventory)
+        yield decide(case, inventory, native)
 
 
-def decide(case: Case, inventory: Inventory) -> Decision:
+def decide(case: Case, inventory: Inventory, native: NativeTests | None = None) -> Decision:
     """Decide one case: the first reason against running it wins."""
+    cpus = inventory.host.cpus
+    test = native.get((case.build, cpus), {}).get(case.test.name) if native else None
+    if test is not None:
+        under_kvm = replace(case, test=test, build=replace(case.build, max_smp=cpus))
+        decision = _decide(under_kvm, inventory)
+        # Under TCG, and on a machine that takes fewer vCPUs than the host has CPUs, it stays as it
+        # was read.
+        if isinstance(decision, Run) and decision.accelerator is Accelerator.KVM:
+            return decision
+    return _decide(case, inventory)
+
+
+def _decide(case: Case, inventory: Inventory) -> Decision:
     if skip := _on_any_host(case):
         return skip
     if case.build.target == TARGET:

@@ -20,8 +20,8 @@ from matrix.inventory import Inventory
 from matrix.model import KNOWABLE, Architecture, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
+from matrix.plan.emulators import emulator_architecture
 from matrix.plan.kvmtool import TARGET as KVMTOOL
-from matrix.plan.planner import emulator_architecture
 from matrix.results.fingerprint import RunInfo
 from matrix.results.printable import printable
 from matrix.results.products import Point, Product, products

@@ -15,10 +15,11 @@ from matrix.plan.command import (
 )
 from matrix.plan.decisions import Run
 from matrix.plan.efi import DEVICE_TREE_NAME, SCRIPT_NAME, is_direct, partition_of
+from matrix.plan.emulators import emulator_architecture
 from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.kvmtool import launch_kvmtool
 from matrix.plan.memory import MIB
-from matrix.plan.planner import emulator_architecture, firmware_for
+from matrix.plan.planner import firmware_for
 from matrix.results.files import host_errors
 from matrix.suites.files import read_text
 

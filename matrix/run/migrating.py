@@ -17,7 +17,6 @@ from matrix.model import Launch
 from matrix.plan.decisions import Run
 from matrix.results.files import host_errors
 from matrix.run.launch import binary_of, make_launch
-from matrix.scenario.compatibility import for_variant
 from matrix.vm.machine import Limits
 
 PROOF = "migration-proof"
@@ -58,7 +57,7 @@ async def migrate_case(
     """
     case = decision.case
     assert case.migration is not None  # noqa: S101 - or it is no case of this kind
-    migration = for_variant(case.migration, case.variant)
+    migration = case.migration
     source = emulator_of(decision, launch, inventory)
     destinations = [
         await _destination(decision, name, inventory, directory)

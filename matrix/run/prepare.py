@@ -13,13 +13,13 @@ from matrix.hosts.hostfile import HostFile, load_host_file
 from matrix.hosts.installations import Installation, installations
 from matrix.hosts.inventory import take_inventory, unheard
 from matrix.hosts.wanted import files_wanted_by, wanted_by
-from matrix.inventory import Inventory
-from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case
+from matrix.inventory import Inventory, KvmState
+from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case, Test
 from matrix.places import expanded
 from matrix.plan.decisions import Decision
-from matrix.plan.planner import plan
+from matrix.plan.kvmtool import TARGET as KVMTOOL
+from matrix.plan.planner import NativeTests, plan
 from matrix.run import scenarios as scenario_files
-from matrix.run.max_smp import TCG_MAX_SMP, with_host_smp
 from matrix.run.options import Selection
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.model import Scenario
@@ -33,6 +33,10 @@ BUILTIN = "builtin"
 
 BUILDS_VARIABLE = "KVM_UNIT_TESTS"
 """Names a folder with a build per architecture, for scenarios that name none."""
+
+TCG_MAX_SMP = 8
+"""What ``$MAX_SMP`` stands for under TCG where the scenario does not say, as in kvm-unit-tests' own
+CI; under KVM it is the number of the host's CPUs."""
 
 HOW_TO_BUILD = (
     f"name one with --build ARCH=DIR, suite.build, the host file's builds, or {BUILDS_VARIABLE}"
@@ -67,8 +71,42 @@ def prepare(selection: Selection, on_step: Callable[[str], None] = unheard) -> P
     _check_values(scenarios, cases, inventory)
     texts = tuple(scenario.text for scenario in scenarios)
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
-    decisions = with_host_smp(plan(cases, inventory), inventory, ours)
+    native = native_tests((case for case in cases if case.scenario in ours), inventory)
+    decisions = list(plan(cases, inventory, native))
     return Prepared(scenarios, texts, decisions, inventory)
+
+
+def native_tests(cases: Iterable[Case], inventory: Inventory) -> NativeTests:
+    """The tests of ``cases``, all of which leave ``$MAX_SMP`` to us, as they are under KVM.
+
+    Raises:
+        SuiteError: a build is no longer readable.
+    """
+    cpus = inventory.host.cpus
+    found: dict[tuple[Build, int], dict[str, Test]] = {}
+    read: dict[tuple[Build, int], dict[str, Test]] = {}
+    for case in cases:
+        build, key = case.build, (case.build, cpus)
+        if case.excluded or case.test.unsupported or build.builtin or cpus == build.max_smp:
+            continue
+        if key not in read:
+            may_run = _may_have_kvm(build, inventory)
+            tests = read_tests(build, max_smp=cpus) if may_run else ()
+            read[key] = {test.name: test for test in tests}
+        test = read[key].get(case.test.name, case.test)
+        if test != case.test:
+            found.setdefault(key, {})[test.name] = test
+    return found
+
+
+def _may_have_kvm(build: Build, inventory: Inventory) -> bool:
+    """Whether a case of that build may come to run under KVM."""
+    if build.target == KVMTOOL:
+        return not inventory.host.kvm_device
+    return any(
+        proof.architecture is build.architecture and proof.state is not KvmState.UNAVAILABLE
+        for proof in inventory.proofs
+    )
 
 
 def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, ...], list[Case]]:

@@ -8,7 +8,8 @@ import pytest
 from matrix.inventory import Firmware, FirmwareDevice, Host, Inventory, KvmState, Machine
 from matrix.model import Accelerator, Architecture, SkipCause
 from matrix.plan.decisions import Broken, Decision, Run, Skip
-from matrix.plan.planner import decide, emulator_architecture
+from matrix.plan.emulators import emulator_architecture
+from matrix.plan.planner import decide
 
 X86 = Architecture.X86_64
 ARM64 = Architecture.AARCH64

@@ -16,6 +16,7 @@ from matrix.model import Accelerator, Architecture, Case, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.results.recorder import Recorder
 from matrix.run.executor import Assignment, LocalExecutor
+from matrix.scenario.compatibility import for_variant
 from matrix.suites.build import builtin_build
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import read_tests
@@ -66,7 +67,7 @@ def test_an_attempt_has_its_hops(start: Callable[..., Recorder]) -> None:
     assert attempt.migration.completed >= 1
     assert "; migrated " in attempt.reason
     heard.clear()
-    elsewhere = replace(case, variant=replace(variant, destination="other"))
-    run(elsewhere)
+    moved = replace(variant, destination="other")
+    run(replace(case, variant=moved, migration=for_variant(migration, moved)))
     assert heard[0][1].source == "system 7.2.0"
     assert heard[0][1].destination == "other 7.2.0"

@@ -7,9 +7,9 @@ import pytest
 
 from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState, Machine
 from matrix.model import Accelerator, Architecture, Case, Variant
-from matrix.plan.decisions import Run
+from matrix.plan.decisions import Decision, Run
 from matrix.plan.planner import plan
-from matrix.run.max_smp import TCG_MAX_SMP, with_host_smp
+from matrix.run.prepare import TCG_MAX_SMP, native_tests
 from matrix.suites.build import read_build
 from matrix.suites.unittests import read_tests
 
@@ -52,10 +52,13 @@ def cases(directory: Path, accel: Accelerator) -> list[Case]:
     ]
 
 
-def vcpus(
-    directory: Path, accel: Accelerator, host: Inventory, scenarios: tuple[str, ...] = ("s",)
-) -> dict[str, int]:
-    decisions = with_host_smp(plan(cases(directory, accel), host), host, scenarios)
+def planned(directory: Path, accel: Accelerator, host: Inventory) -> list[Decision]:
+    of_build = cases(directory, accel)
+    return list(plan(of_build, host, native_tests(of_build, host)))
+
+
+def vcpus(directory: Path, accel: Accelerator, host: Inventory) -> dict[str, int]:
+    decisions = planned(directory, accel, host)
     for decision in decisions:
         assert isinstance(decision, Run)
         assert decision.case.test.smp == decision.vcpus
@@ -71,17 +74,24 @@ def test_under_tcg_they_take_eight(directory: Path) -> None:
     assert vcpus(directory, Accelerator.TCG, inventory(16)) == {"s.all": 8, "s.two": 2}
 
 
-def test_what_the_scenario_says_stays(directory: Path) -> None:
-    found = vcpus(directory, Accelerator.KVM, inventory(16), scenarios=())
-    assert found == {"s.all": 8, "s.two": 2}
-
-
 def test_a_machine_that_takes_fewer_gets_fewer(directory: Path) -> None:
     found = vcpus(directory, Accelerator.KVM, inventory(64, cpu_max=32))
     assert found == {"s.all": 8, "s.two": 2}
 
 
 def test_the_build_remembers_for_what_is_evaluated_right_before_the_run(directory: Path) -> None:
-    host = inventory(16)
-    decisions = with_host_smp(plan(cases(directory, Accelerator.KVM), host), host, ("s",))
+    decisions = planned(directory, Accelerator.KVM, inventory(16))
     assert [decision.case.build.max_smp for decision in decisions] == [16, 8]
+
+
+def test_where_there_is_no_kvm_nothing_is_read_twice(directory: Path) -> None:
+    of_build = cases(directory, Accelerator.AUTO)
+    (directory / "x86/unittests.cfg").unlink()
+    unproven = replace(inventory(16), proofs=())
+    assert native_tests(of_build, unproven) == {}
+    assert all(isinstance(each, Run) for each in plan(of_build, unproven, {}))
+
+
+def test_only_tests_that_differ_are_kept(directory: Path) -> None:
+    (found,) = native_tests(cases(directory, Accelerator.AUTO), inventory(16)).values()
+    assert list(found) == ["all"]
