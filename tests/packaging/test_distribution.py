@@ -29,7 +29,7 @@ IGNORED = shutil.ignore_patterns(
 SECONDS = 600
 
 pytestmark = pytest.mark.slow(
-    reason="builds the package, installs it with all it needs, runs all guests"
+    reason="builds the package, installs it with all it needs, boots a guest of each architecture"
 )
 
 
@@ -128,8 +128,9 @@ def test_it_runs_the_smoke_scenario_from_an_empty_environment(wheel: Path, tmp_p
     matrix = tmp_path / "empty/bin/matrix"
     assert run([matrix, "--version"], tmp_path).startswith("matrix ")
     smoke = tmp_path / "empty/share/qemu-matrix/scenarios/smoke.yaml"
-    # Without KVM, which tests/guests runs: nested, and proven anew, it takes most of a minute.
-    said = run([matrix, "run", smoke, "-k", "tcg", "-o", "out", "--no-history"], tmp_path)
+    # One guest of each architecture shows that the images are there; tests/guests runs them all.
+    # Without KVM: nested, and proven anew, it takes most of a minute.
+    said = run([matrix, "run", smoke, "-k", "boot and tcg", "-o", "out", "--no-history"], tmp_path)
     assert " pass" in said.splitlines()[-2]
     for name in ("results.json", "junit.xml", "report.html"):
         assert (tmp_path / "out" / name).stat().st_size > 0
