@@ -12,6 +12,9 @@ from typing import Any
 
 from matrix.attempt import Attempt, Ending, Outcome
 from matrix.errors import HostError, MonitorError
+from matrix.hosts.local.launch import make_launch
+from matrix.hosts.local.migrating import emulator_of
+from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
 from matrix.migrating import Hop, Migration
 from matrix.migrating import Limits as HopLimits
@@ -27,9 +30,6 @@ from matrix.pytest_plugin.transcript import Lines, Wanted
 from matrix.results.command import command_script
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.files import host_errors
-from matrix.run.launch import make_launch
-from matrix.run.migrating import emulator_of
-from matrix.run.starting import Starting
 from matrix.verdict.deciding import Evidence, decide_attempt
 from matrix.vm.machine import Limits, end_session, words
 from matrix.vm.session import Conclusion

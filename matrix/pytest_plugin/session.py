@@ -16,6 +16,7 @@ import pytest
 
 from matrix.attempt import Attempt
 from matrix.errors import UsageError
+from matrix.hosts.local.executor import Assignment, LocalExecutor
 from matrix.plan.attempts import most_attempts
 from matrix.plan.decisions import Decision, Run
 from matrix.results.directory import RunDirectory
@@ -24,7 +25,6 @@ from matrix.results.fingerprint import RunInfo, ScenarioSource, run_info
 from matrix.results.journal import Span
 from matrix.results.outcome import CaseResult, merge
 from matrix.results.record import RunRecord
-from matrix.run.executor import Assignment, LocalExecutor
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, prepare
 from matrix.suites.console import ConsoleParser

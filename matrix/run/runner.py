@@ -10,13 +10,13 @@ from importlib import import_module
 from itertools import chain
 
 from matrix.errors import ExitCode, HostError
+from matrix.hosts.local.executor import Executor, LocalExecutor
 from matrix.inventory import Inventory
 from matrix.plan.decisions import Decision
 from matrix.plan.schedule import Capacity
 from matrix.results.history.place import Database
 from matrix.results.recorder import Recorder
 from matrix.run.durations import known_seconds, load_writer
-from matrix.run.executor import Executor, LocalExecutor
 from matrix.run.progress import Progress
 from matrix.run.session import Session, Stop
 

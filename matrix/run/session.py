@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.attempt import Attempt
+from matrix.hosts.local.executor import Assignment, Executor
 from matrix.model import Case, Verdict
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.forecast import Forecast
 from matrix.plan.prelaunch import can_wait_started
 from matrix.plan.schedule import Capacity, Job, Scheduler
 from matrix.results.recorder import Recorder
-from matrix.run.executor import Assignment, Executor
 from matrix.run.progress import Progress, Running
 from matrix.suites.console import ConsoleParser
 

@@ -10,12 +10,12 @@ import pytest
 
 from matrix.attempt import Attempt
 from matrix.errors import HostError
+from matrix.hosts.local.executor import Assignment
 from matrix.inventory import Binary, Host, Inventory
 from matrix.model import Accelerator, Architecture, Build, Case, RunSettings, Test, Variant, Verdict
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results.fingerprint import run_info
 from matrix.results.recorder import Recorder
-from matrix.run.executor import Assignment
 from matrix.suites.console import ConsoleParser
 
 X86 = Architecture.X86_64

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from matrix.hosts.local.starting import Starting
 from matrix.inventory import Binary, Host, Inventory, Machine
 from matrix.migrating import Migration
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
 from matrix.plan.decisions import Run
-from matrix.run.starting import Starting
 
 X86 = Architecture.X86_64
 CASE = Case("s.t", "s", "builtin", Test("t", "/t"), Variant(X86), Build(X86, "/b", "/b"))

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from matrix.attempt import Attempt, Ending, Outcome
 from matrix.errors import SuiteError
+from matrix.hosts.local.launch import UnstartableError, make_launch
+from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
 from matrix.model import Accelerator, Launch, Verdict
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
-from matrix.run.launch import UnstartableError, make_launch
-from matrix.run.starting import Starting
 from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import refresh_test
 from matrix.vm.machine import Limits, run_guest
@@ -155,7 +155,7 @@ class LocalExecutor:
                 launch, directory, limits, on_console=parser.feed, interrupt=interrupt, turn=turn
             )
             return outcome, None
-        from matrix.run.migrating import migrate_case  # most runs migrate nothing
+        from matrix.hosts.local.migrating import migrate_case  # most runs migrate nothing
 
         if turn is not None:
             await turn.wait()

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 
 from matrix.attempt import Attempt
+from matrix.hosts.local.executor import Assignment, LocalExecutor
 from matrix.inventory import Binary, Host, Inventory
 from matrix.migrating import Hop, Migration, MigrationMode, Strategy
 from matrix.migration.records import HOPS_FILE, read_hops
 from matrix.model import Accelerator, Architecture, Case, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.results.recorder import Recorder
-from matrix.run.executor import Assignment, LocalExecutor
 from matrix.scenario.compatibility import for_variant
 from matrix.suites.build import builtin_build
 from matrix.suites.console import ConsoleParser

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from matrix.errors import HostError
+from matrix.hosts.local.launch import UnstartableError, VanishedError, make_launch
 from matrix.inventory import Binary, Firmware, FirmwareDevice, Host, Inventory
 from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, Variant
 from matrix.plan.decisions import Run
-from matrix.run.launch import UnstartableError, VanishedError, make_launch
 
 ARM64, X86 = Architecture.AARCH64, Architecture.X86_64
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Attempt
+from matrix.hosts.local.executor import Assignment, LocalExecutor
 from matrix.inventory import Host, Inventory
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.planner import decide
 from matrix.results.recorder import Recorder
-from matrix.run.executor import Assignment, LocalExecutor
 from matrix.suites.console import ConsoleParser
 
 ARM64 = Architecture.AARCH64

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from matrix.attempt import Ending
+from matrix.hosts.local.launch import binary_of, make_launch
 from matrix.inventory import Inventory
 from matrix.migrating import Fault, Hop, seed_of
 from matrix.migration.chain import ChainResult, run_chain
@@ -16,7 +17,6 @@ from matrix.migration.records import HOPS_FILE, write_summary
 from matrix.model import Launch
 from matrix.plan.decisions import Run
 from matrix.results.files import host_errors
-from matrix.run.launch import binary_of, make_launch
 from matrix.vm.machine import Limits
 
 PROOF = "migration-proof"

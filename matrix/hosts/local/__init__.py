@@ -1,0 +1,1 @@
+"""This machine as a host: how it runs cases."""
