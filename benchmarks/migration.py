@@ -18,9 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measure import report
+from matrix.attempt import ChainResult
 from matrix.inventory import Binary
 from matrix.migrating import Hop, Migration, MigrationMode
-from matrix.migration.chain import ChainResult, run_chain
+from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.hop_runner import Request
 from matrix.migration.records import HOPS_FILE, read_hops

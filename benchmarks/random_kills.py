@@ -20,9 +20,10 @@ from pathlib import Path
 
 import psutil
 
+from matrix.attempt import ChainResult
 from matrix.inventory import Binary
 from matrix.migrating import Hop, Migration, MigrationMode, Strategy
-from matrix.migration.chain import ChainResult, run_chain
+from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.hop_runner import Request
 from matrix.model import Accelerator, Architecture, Case, Launch, Variant

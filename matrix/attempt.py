@@ -87,6 +87,23 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainResult:
+    """What became of a guest that is migrated, and of its hops."""
+
+    outcome: Outcome
+    """Of the last QEMU, as of a guest that was never migrated."""
+    summary: MigrationSummary
+    lost: str = ""
+    """Why nobody runs the guest any more, where it was lost in a hop."""
+    lost_as_expected: bool = False
+    """The fault that was injected had to lose it."""
+    bad: tuple[str, ...] = ()
+    """Hops that did not end as they had to: ``hop N (…): why``, the first few."""
+    refused_by: str = ""
+    """The QEMU that ``outcome`` is of, where that is a destination that refused to start."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One execution of a case (cases repeated N times have N)."""
 

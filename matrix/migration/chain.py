@@ -7,10 +7,9 @@ waits for a QEMU to come up. What the guest says at its end is its verdict, as w
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.attempt import Ending, Outcome
+from matrix.attempt import ChainResult, Ending, Outcome
 from matrix.errors import HostError
 from matrix.migrating import MigrationMode, MigrationSummary
 from matrix.migration.cooperative import Cooperation, cooperate
@@ -30,23 +29,6 @@ FIRST_OUTPUT = 0.5
 A_MOMENT = 0.05
 """Seconds in which a guest that prints all it has at once ends: a QEMU that is told of a migration
 then may abort (11.1), and there is nothing left to be migrated."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChainResult:
-    """What became of the guest and of its hops."""
-
-    outcome: Outcome
-    """Of the last QEMU, as of a guest that was never migrated."""
-    summary: MigrationSummary
-    lost: str = ""
-    """Why nobody runs the guest any more, where it was lost in a hop."""
-    lost_as_expected: bool = False
-    """The fault that was injected had to lose it."""
-    bad: tuple[str, ...] = ()
-    """Hops that did not end as they had to: ``hop N (…): why``, the first few."""
-    refused_by: str = ""
-    """The QEMU that ``outcome`` is of, where that is a destination that refused to start."""
 
 
 async def run_chain(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from matrix.attempt import Attempt, Ending, Outcome
+from matrix.attempt import Attempt, ChainResult, Ending, Outcome
 from matrix.errors import HostError, MonitorError
 from matrix.hosts.local.launch import make_launch
 from matrix.hosts.local.migrating import emulator_of
@@ -18,7 +18,6 @@ from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
 from matrix.migrating import Hop, Migration
 from matrix.migrating import Limits as HopLimits
-from matrix.migration.chain import ChainResult
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.migrated import extended, migrated_outcome, watch_there
 from matrix.migration.processes import NotStartedError, Processes

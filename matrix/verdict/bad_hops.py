@@ -2,21 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from matrix.attempt import ChainResult
 from matrix.model import Expectation, Verdict
 from matrix.verdict.judgement import Judgement, sentence
 from matrix.verdict.known_failures import KNOWN, known_hops
-
-if TYPE_CHECKING:
-    from matrix.migration.chain import ChainResult
 
 BAD_SHOWN = 2
 """Hops, and limits, that a reason names; all of them are in hops.jsonl and migration.json."""
 
 
 def apply_hops(
-    judgement: Judgement, result: "ChainResult", expected: Sequence[Expectation] = ()
+    judgement: Judgement, result: ChainResult, expected: Sequence[Expectation] = ()
 ) -> Judgement:
     """The guest's own verdict, unless hops or limits say otherwise.
 

@@ -8,9 +8,8 @@ named in all that the reason says by then, and known failures are matched with t
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from matrix.attempt import Attempt, Ending, Outcome, Transcript
+from matrix.attempt import Attempt, ChainResult, Ending, Outcome, Transcript
 from matrix.inventory import Inventory
 from matrix.model import Launch, SkipCause, Verdict
 from matrix.plan.decisions import Run
@@ -19,9 +18,6 @@ from matrix.verdict.bad_hops import apply_hops
 from matrix.verdict.judgement import Judgement, judge
 from matrix.verdict.known_failures import apply_known_failures
 from matrix.verdict.qemu_bugs import known_qemu_bugs
-
-if TYPE_CHECKING:
-    from matrix.migration.chain import ChainResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +29,7 @@ class Evidence:
     outcome: Outcome
     """Of the QEMU that had the guest last."""
     transcript: Transcript
-    hops: "ChainResult | None"
+    hops: ChainResult | None
     """Of a guest that was migrated, or was to be."""
     inventory: Inventory
     """Of the host that it ran on."""

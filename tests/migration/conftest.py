@@ -13,9 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
+from matrix.attempt import ChainResult
 from matrix.inventory import Binary
 from matrix.migrating import Hop, Migration, MigrationMode
-from matrix.migration.chain import ChainResult, run_chain
+from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.hop_runner import Request
 from matrix.migration.records import HOPS_FILE, read_hops

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from matrix.attempt import Ending
+from matrix.attempt import ChainResult, Ending
 from matrix.migrating import Fault, Hop, HopOutcome, Migration, MigrationMode
 from matrix.migrating import Limits as HopLimits
 from matrix.migration import hop as hop_module
-from matrix.migration.chain import ChainResult, run_chain
+from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.hop_runner import Request
 from matrix.migration.live import Bystander, LiveHop

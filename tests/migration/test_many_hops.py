@@ -24,9 +24,9 @@ from typing import Any
 
 import pytest
 
-from matrix.attempt import Ending
+from matrix.attempt import ChainResult, Ending
 from matrix.migrating import Hop, Limits, Migration, MigrationMode, Strategy, Transport
-from matrix.migration.chain import ChainResult, run_chain
+from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.folding import FOLDED_AT
 from matrix.migration.hop_runner import Request

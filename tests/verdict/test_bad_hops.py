@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from matrix.attempt import Ending, Outcome
+from matrix.attempt import ChainResult, Ending, Outcome
 from matrix.migrating import MigrationSummary
-from matrix.migration.chain import ChainResult
 from matrix.model import Expectation, Verdict
 from matrix.verdict.bad_hops import apply_hops
 from matrix.verdict.judgement import Judgement

@@ -8,10 +8,9 @@ from typing import TypedDict, Unpack
 import pytest
 
 import matrix.guests
-from matrix.attempt import Assist, Attempt, Ending, Outcome, Transcript
+from matrix.attempt import Assist, Attempt, ChainResult, Ending, Outcome, Transcript
 from matrix.inventory import Binary, Host, Inventory
 from matrix.migrating import Migration, MigrationSummary
-from matrix.migration.chain import ChainResult
 from matrix.model import (
     Accelerator,
     Architecture,

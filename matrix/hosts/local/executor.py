@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from matrix.attempt import Attempt, Ending, Outcome
+from matrix.attempt import Attempt, ChainResult, Ending, Outcome
 from matrix.errors import SuiteError
 from matrix.hosts.local.launch import UnstartableError, make_launch
 from matrix.hosts.local.starting import Starting
@@ -25,9 +25,6 @@ from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import refresh_test
 from matrix.vm.machine import Limits, run_guest
 from matrix.vm.tasks import in_thread
-
-if TYPE_CHECKING:
-    from matrix.migration.chain import ChainResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +135,7 @@ class LocalExecutor:
         parser: ConsoleParser,
         interrupt: asyncio.Event,
         turn: asyncio.Event | None,
-    ) -> "tuple[Outcome, ChainResult | None]":
+    ) -> tuple[Outcome, ChainResult | None]:
         """How its QEMU ended and, of a guest that is migrated, what its hops came to.
 
         Raises:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from matrix.attempt import Ending
+from matrix.attempt import ChainResult, Ending
 from matrix.hosts.local.launch import binary_of, make_launch
 from matrix.inventory import Inventory
 from matrix.migrating import Fault, Hop, seed_of
-from matrix.migration.chain import ChainResult, run_chain
+from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.hop_runner import Request
 from matrix.migration.live import Injector

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from matrix.attempt import ChainResult
 from matrix.migrating import Fault, Hop, Migration, MigrationMode, Strategy, Transport
-from matrix.migration.chain import ChainResult, run_chain
+from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.faults.registry import injector_for
 from matrix.migration.hop_runner import Request

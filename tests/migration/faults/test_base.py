@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from matrix.attempt import ChainResult
 from matrix.migrating import Fault, HopOutcome, Migration, MigrationMode, Strategy, Transport
-from matrix.migration.chain import ChainResult
 from matrix.migration.endpoint import Emulator
 from matrix.migration.faults.registry import injector_for
 from matrix.migration.hop_runner import Request
