@@ -1,38 +1,34 @@
-"""One QMP connection over a socketpair: qemu.qmp with deadlines, bounds and one kind of error.
+"""One QMP connection over a socketpair: a client with deadlines, bounds and one kind of error.
 
-What is added to the library: every wait has a deadline; whatever the peer sends (nothing, garbage,
-endless lines, deep nesting, floods of events, an early end) comes out as
-:class:`~matrix.errors.MonitorError`; events go to a callback and are stored nowhere, whereas the
-library's own queue grows for ever; and every message can be recorded.
+Whatever the peer sends (nothing, garbage, endless lines, deep nesting, floods of events, an early
+end) comes out as :class:`~matrix.errors.MonitorError`, and every wait has a deadline. Events go to
+a callback and are stored nowhere; every message can be recorded.
+
+There are no tasks: the event loop calls us when the socket is readable, and a reply sets the future
+that :meth:`Monitor.execute` waits for. Most cases send three commands: a fifth of their CPU time
+went into the reader, the writer and the queues of qemu.qmp, which wake one another.
+
+The protocol is QEMU's docs/interop/qmp-spec.rst.
 """
 
 import asyncio
-import contextlib
-import logging
+import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qemu.qmp import (
-    ExecInterruptedError,
-    ExecuteError,
-    Message,
-    QMPClient,
-    QMPError,
-    Runstate,
-    StateError,
-)
-
 from matrix.errors import MonitorError
-from matrix.vm.tasks import put_off_cancellation
 
 MESSAGE_LIMIT = 8 << 20
 """Bytes of one message: ``query-qmp-schema``, the longest that QEMU 11.1 sends, has 0.3 MiB."""
+CHUNK = 1 << 16
+"""Bytes per read."""
 COMMAND_TIMEOUT = 20.0
 """Seconds that a command may take where the caller names no time: a loaded host is slow."""
-CLOSE_TIMEOUT = 2.0
+LATEST = 1 << 40
+"""Unix time up to which an event's stamp is one."""
 YIELD_EVERY = 32
 """Messages after which a peer that never pauses lets the other guests have their turn."""
 
@@ -41,35 +37,10 @@ EventCallback = Callable[[str, Mapping[str, Any], float], None]
 order in which QEMU sent them."""
 Recorder = Callable[[str, bytes], None]
 """Gets ``>`` (to QEMU) or ``<`` (from QEMU) and one message as it goes over the wire."""
-
-_LOGGER = "matrix"
-# The library logs every failure that it also raises, and with no logging configured Python prints
-# that on stderr, in the middle of the progress display.
-logging.getLogger("qemu.qmp.protocol").getChild(_LOGGER).disabled = True
-
-_BROKEN = (
-    QMPError,
-    OSError,
-    EOFError,
-    ValueError,  # not UTF-8, a line over the limit, a number of too many digits
-    TypeError,  # JSON of another shape than QMP's
-    KeyError,
-    RecursionError,  # nesting too deep for the JSON parser
-    asyncio.QueueFull,  # two replies to one command
-    AssertionError,  # qemu.qmp on a refused qmp_capabilities or on a command broken off
-)
-"""What qemu.qmp lets through, by reading and by feeding it garbage, when the peer misbehaves."""
+_Message = dict[str, Any]
 
 
-LOST = (EOFError, OSError, StateError, ExecInterruptedError)
-"""Of these, what says no more than that the connection is gone, as it is when QEMU ends."""
-
-
-def _nothing() -> None:
-    pass
-
-
-def _ignore_reply(_value: object) -> None:
+def _ignore(*_arguments: object) -> None:
     pass
 
 
@@ -78,26 +49,58 @@ class Ahead:
     """A command without arguments that is sent before QEMU has answered anything."""
 
     command: str
-    sent: Callable[[], None] = _nothing
+    sent: Callable[[], None] = _ignore
     """Called as it is sent."""
-    answered: Callable[[object], None] = _ignore_reply
+    answered: Callable[[object], None] = _ignore
     """Gets what it returned as QEMU's reply comes, which may be before :meth:`Monitor.connect` is
-    over, and all that ever comes; not called of a refusal."""
+    over; not called of a refusal."""
 
 
-def _ignore_event(_name: str, _data: Mapping[str, Any], _at: float) -> None:
-    pass
+class _BrokenError(Exception):
+    """The peer breaks the protocol; the message says how."""
 
 
 class Monitor:
     """An open QMP session. Made by :meth:`connect`, ended by :meth:`close`."""
 
-    def __init__(self, client: "_Client") -> None:
-        self._client = client
+    def __init__(
+        self,
+        sock: socket.socket,
+        on_event: EventCallback,
+        record: Recorder,
+        ahead: Sequence[Ahead],
+    ) -> None:
+        self.version = (0, 0, 0)
+        """QEMU's, from its greeting; zeros where the greeting has none."""
         self.broken = ""
-        """How the peer broke the protocol, where it did; complete after :meth:`close`."""
-        self._lost = ""
-        """Why the connection was, where that was found out before :meth:`close`."""
+        """How the peer broke the protocol, where it did."""
+        self.ended = ""
+        """Why the session is over; empty while it stands."""
+        self._socket = sock
+        self._on_event = on_event
+        self._record = record
+        self._ahead = ahead
+        self._unread = bytearray()
+        self._scanned = 0
+        """Bytes of it that hold no end of a line."""
+        self._unsent = bytearray()
+        self._take: Callable[[_Message], None] = self._greeted
+        """Takes the next message."""
+        self._sent = 0
+        self._pending: dict[str, asyncio.Future[_Message]] = {}
+        """By id, who waits for the reply; cancelled where the session ends before."""
+        self._samples: dict[str, Callable[[object], None]] = {}
+        """By id, who gets the reply to a sample."""
+        self._unanswered: dict[str, Ahead] = {}
+        """By id, what was sent ahead and is not answered yet."""
+        self._refusals: dict[str, _Message] = {}
+        """By command, the replies to those sent ahead that were refused, until someone asks."""
+        self._loop = asyncio.get_running_loop()
+        self._stood: asyncio.Future[bool] = self._loop.create_future()
+        """Whether the peer greeted and negotiated, once that is decided."""
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        sock.setblocking(False)
+        self._loop.add_reader(sock, self._readable)
 
     @classmethod
     async def connect(
@@ -105,8 +108,8 @@ class Monitor:
         sock: socket.socket,
         timeout: float,  # noqa: ASYNC109 - expiry is reported as MonitorError, with what was missing
         *,
-        on_event: EventCallback = _ignore_event,
-        record: Recorder | None = None,
+        on_event: EventCallback = _ignore,
+        record: Recorder = _ignore,
         ahead: Sequence[Ahead] = (),
     ) -> "Monitor":
         """Greet and negotiate (``oob`` where offered) within ``timeout`` seconds.
@@ -122,42 +125,25 @@ class Monitor:
         Raises:
             MonitorError: no greeting in time, no QMP, or the peer hung up.
         """
-        client = _Client(on_event, record, ahead)
+        monitor = cls(sock, on_event, record, ahead)
+        await monitor._established(timeout)
+        return monitor
+
+    async def _established(self, seconds: float) -> None:
         try:
-            async with _deadline("connect", timeout, "QEMU did not greet"):
-                await client.connect(sock)
-        except _BROKEN as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                # Broken off while it negotiates, the library trips over itself (AssertionError).
-                sock.close()
-                raise asyncio.CancelledError from error
-            # The library insists on a session that goes on. One that was over within this very
-            # moment stood all the same: what was sent ahead may have ended QEMU.
-            if client.runstate is not Runstate.DISCONNECTING:
-                sock.close()
-                raise MonitorError("connect", _describe(error)) from error
-        except BaseException:  # a cancellation too: the socket is ours to close
-            sock.close()
-            raise
-        return cls(client)
+            await asyncio.wait((self._stood,), timeout=seconds)
+        finally:
+            if not self._stood.done():  # it took too long, or we are cancelled
+                self._end(f"QEMU did not greet within {seconds:g} s")
+        # A session that stood and is over by now is one all the same: what was sent ahead may have
+        # ended QEMU.
+        if not self._stood.result():
+            raise MonitorError("connect", self.ended)
 
     @property
     def alive(self) -> bool:
         """Whether the connection stands: QEMU has neither closed it nor broken the protocol."""
-        return self._client.runstate is Runstate.RUNNING
-
-    @property
-    def version(self) -> tuple[int, int, int]:
-        """QEMU's version, from its greeting; zeros where the greeting has none."""
-        greeting = self._client.greeting
-        qemu = greeting.QMP.version.get("qemu") if greeting else None
-        if not isinstance(qemu, Mapping):
-            return (0, 0, 0)
-        major, minor, micro = (qemu.get(key) for key in ("major", "minor", "micro"))
-        if not (isinstance(major, int) and isinstance(minor, int) and isinstance(micro, int)):
-            return (0, 0, 0)
-        return (major, minor, micro)
+        return not self.ended
 
     async def execute(
         self,
@@ -178,34 +164,48 @@ class Monitor:
         Raises:
             MonitorError: refused (``error_class`` is set), connection lost, or no answer in time.
         """
-        try:
-            if timeout is None:
-                return await self._client.execute(command, arguments, oob)
-            async with _deadline(command, timeout, "no answer"):
-                return await self._client.execute(command, arguments, oob)
-        except ExecuteError as error:
-            raise MonitorError(command, str(error), error.error_class) from error
-        except StateError as error:  # it was lost before, and the client knows why
-            self._lost = await self.close()
-            why = self._lost or _describe(error)
-            raise MonitorError(command, f"connection lost ({why})") from error
-        except _BROKEN as error:
-            self._blame(error)
-            raise MonitorError(command, f"connection lost ({_describe(error)})") from error
+        reply = self._refusals.pop(command, None)
+        if reply is None:
+            self._check(command)
+            number = self._sent_ahead(command) or self._send(command, arguments, oob=oob)
+            reply = await self._reply(number, command, timeout)
+        if (error := reply.get("error")) is not None:
+            raise MonitorError(command, error["desc"], error["class"])
+        return reply["return"]
 
-    def _blame(self, error: BaseException) -> None:
-        """Note an end of the connection that is no mere loss of it."""
-        if not isinstance(_cause(error), (*LOST, MonitorError)):
-            self.broken = self.broken or _describe(error)
+    def _check(self, command: str) -> None:
+        if self.ended:
+            raise MonitorError(command, f"connection lost ({self.ended})")
+
+    def _sent_ahead(self, command: str) -> str | None:
+        """The id under which it was sent ahead, if its reply has not come and nobody waits."""
+        for number, each in self._unanswered.items():
+            if each.command == command and number not in self._pending:
+                return number
+        return None
+
+    async def _reply(self, number: str, command: str, seconds: float | None) -> _Message:
+        reply: asyncio.Future[_Message] = self._loop.create_future()
+        self._pending[number] = reply
+        try:
+            await asyncio.wait((reply,), timeout=seconds)
+        finally:
+            self._pending.pop(number, None)
+        if reply.done() and not reply.cancelled():
+            return reply.result()
+        self._check(command)
+        raise MonitorError(command, f"no answer within {seconds:g} s")
 
     def sample(self, command: str, answered: Callable[[object], None]) -> None:
         """Send a command that is asked again and again, and return at once.
 
         ``answered`` gets what it returns as that comes: None where it is refused, and nothing where
-        the connection is lost. Neither is recorded. That takes a fraction of the CPU time of
-        :meth:`execute`, most of which are tasks that wake one another.
+        the connection is lost. Neither is recorded.
         """
-        self._client.sample(command, answered)
+        if not self.ended:
+            number = self._next_id()
+            self._samples[number] = answered
+            self._write(b'{"execute":"%s","id":"%s"}' % (command.encode(), number.encode()))
 
     async def send_descriptor(self, name: str, descriptor: int) -> None:
         """Give QEMU a copy of ``descriptor`` under ``name`` (``getfd``); ours stays open.
@@ -213,10 +213,13 @@ class Monitor:
         Raises:
             MonitorError: as :meth:`execute`.
         """
+        self._check("getfd")
+        if self._unsent:  # it would overtake them
+            raise MonitorError("getfd", "QEMU does not take in what it was sent before")
         try:
-            self._client.send_fd_scm(descriptor)
-        except _BROKEN as error:
-            raise MonitorError("getfd", f"connection lost ({_describe(error)})") from error
+            socket.send_fds(self._socket, [b" "], [descriptor])  # blanks are no message
+        except OSError as error:
+            raise MonitorError("getfd", f"connection lost ({error.strerror})") from error
         await self.execute("getfd", {"fdname": name})
 
     async def human(self, command_line: str, timeout: float = COMMAND_TIMEOUT) -> str:  # noqa: ASYNC109 - as execute
@@ -233,177 +236,203 @@ class Monitor:
     async def wait_closed(self, seconds: float) -> None:
         """Wait until the peer has hung up and all that it said before was taken in, at most so
         long."""
-        with contextlib.suppress(TimeoutError):  # so long it was
-            async with asyncio.timeout(seconds):
-                while self._client.runstate is Runstate.RUNNING:
-                    await self._client.runstate_changed()
+        await asyncio.wait((self._over,), timeout=seconds)
 
-    async def close(self) -> str:
-        """End the session and return why it had ended before, or empty; never raises for that."""
-        why, self._lost = self._lost, ""
-        if self._client.runstate is Runstate.IDLE:
-            return why
+    def close(self) -> None:
+        """End the session; idempotent."""
+        self._end("it was closed")
+
+    def _end(self, why: str) -> None:
+        if self.ended:
+            return
+        self.ended = why
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        self._socket.close()
+        for reply in self._pending.values():
+            reply.cancel()
+        if not self._stood.done():
+            self._stood.set_result(False)
+        self._over.set_result(None)
+
+    # -- to QEMU
+
+    def _next_id(self) -> str:
+        self._sent += 1
+        return str(self._sent)
+
+    def _send(
+        self, command: str, arguments: Mapping[str, object] | None = None, *, oob: bool = False
+    ) -> str:
+        """Send a command and return its id."""
+        number = self._next_id()
+        message: _Message = {"exec-oob" if oob else "execute": command}
+        if arguments is not None:
+            message["arguments"] = arguments
+        message["id"] = number
+        data = json.dumps(message, separators=(",", ":")).encode()
+        self._record(">", data)
+        self._write(data)
+        return number
+
+    def _write(self, data: bytes) -> None:
+        if not self._unsent:
+            try:
+                data = data[self._socket.send(data) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                return  # it has hung up: reading tells, after what it said last
+        if data:
+            self._unsent += data
+            self._loop.add_writer(self._socket, self._writable)
+
+    def _writable(self) -> None:
+        self._loop.remove_writer(self._socket)
+        data, self._unsent = bytes(self._unsent), bytearray()
+        self._write(data)
+
+    # -- from QEMU
+
+    def _readable(self) -> None:
         try:
-            async with _deadline("close", CLOSE_TIMEOUT, "cannot flush"):
-                await self._client.disconnect()
-        except (MonitorError, *_BROKEN) as error:
-            self._blame(error)
-            return _describe(error)
-        return ""
+            data = self._socket.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:  # reset: it hung up with commands of ours unread
+            data = b""
+        self._unread += data
+        if not data:
+            if self._unread:
+                self._take_in(bytes(self._unread))
+            self._end("QEMU closed the monitor")
+        elif not self._worked_off():
+            # There may be more for as long as the peer likes: others come first.
+            self._loop.remove_reader(self._socket)
+            self._loop.call_soon(self._go_on)
 
+    def _go_on(self) -> None:
+        if self.ended:
+            return
+        if not self._worked_off():
+            self._loop.call_soon(self._go_on)
+        elif not self.ended:
+            self._loop.add_reader(self._socket, self._readable)
 
-class _Client(QMPClient):
-    """qemu.qmp's client with our hooks, all at the places that it documents for the purpose."""
-
-    def __init__(
-        self,
-        on_event: EventCallback,
-        record: Recorder | None,
-        ahead: Sequence[Ahead],
-    ) -> None:
-        super().__init__(_LOGGER, readbuflen=MESSAGE_LIMIT)
-        self._ahead = ahead
-        self._sent: dict[object, str] = {}
-        """By command, the id of one that was sent ahead and whose reply nobody has asked for."""
-        self._awaited: dict[object, Ahead] = {}
-        """By id, what was sent ahead and not answered yet."""
-        self._on_event = on_event
-        self._record = record
-        self._received = 0
-        self._samples: dict[str, Callable[[object], None]] = {}
-        """By id, who is told of the reply to a sample."""
-        self._ending: asyncio.Task[None] | None = None
-        """Waits until the library has disconnected."""
-        # The default listener keeps every event it accepts for ever: let it accept none.
-        self.events.event_filter = self._hear
-
-    async def disconnect(self) -> None:
-        try:
-            await super().disconnect()
-        finally:
-            if self._ending is not None and not self._ending.done():
-                # Cut off: what the peer has not read by now it never will.
-                if self._writer is not None:
-                    # Python 3.11 forgets the loop of a transport that flushed while it closed.
-                    with contextlib.suppress(AttributeError):
-                        self._writer.transport.abort()
-                await put_off_cancellation(asyncio.wait((self._ending,)))
-
-    async def _wait_disconnect(self) -> None:
-        # Cut off within, the library leaves the error that ended the session in a future that
-        # nobody looks at, and asyncio prints it (qemu.qmp 0.0.6, protocol.py). Of two callers, the
-        # later one would fail an assertion, as the earlier has cleaned up.
-        if self._ending is None:
-            self._ending = asyncio.create_task(super()._wait_disconnect())
-            self._ending.add_done_callback(_look_at)
-        await asyncio.shield(self._ending)
-
-    def _cleanup(self) -> None:
-        # It asserts that every command was waited for. Those that were sent ahead need not be.
-        for number in self._sent.values():
-            self._pending.pop(number, None)
-        super()._cleanup()
-
-    def _hear(self, event: Message) -> bool:
-        name, data = event["event"], event.get("data")
-        self._on_event(str(name), data if isinstance(data, dict) else {}, _stamp(event))
+    def _worked_off(self) -> bool:
+        """Take in :data:`YIELD_EVERY` messages at most; whether there is no other."""
+        for _ in range(YIELD_EVERY):
+            end = self._unread.find(b"\n", self._scanned) + 1
+            if not end:
+                self._scanned = len(self._unread)
+                if self._scanned > MESSAGE_LIMIT:
+                    self._break(f"a message of more than {MESSAGE_LIMIT} bytes")
+                return True
+            line = bytes(self._unread[:end])
+            del self._unread[:end]
+            self._scanned = 0
+            self._take_in(line)
+            if self.ended:
+                return True
         return False
 
-    # The library's own hooks render each message with indentation, for a log that nobody reads.
-    def _cb_outbound(self, msg: Message) -> Message:
-        if self._record is not None:
-            self._record(">", bytes(msg))
-        return msg
+    def _take_in(self, line: bytes) -> None:
+        try:
+            message = _parse(line)
+            number = message.get("id")
+            if isinstance(number, str) and (answered := self._samples.pop(number, None)):
+                answered(message.get("return"))
+                return
+            self._record("<", line)
+            self._take(message)
+        except _BrokenError as error:
+            self._break(str(error))
 
-    def _cb_inbound(self, msg: Message) -> Message:
-        if self._record is not None:
-            number = msg.get("id")
-            if not isinstance(number, str) or number not in self._samples:
-                self._record("<", bytes(msg))
-        return msg
+    def _break(self, how: str) -> None:
+        if not self.ended:
+            self.broken = how
+        self._end(how)
 
-    async def _send(self, msg: Message) -> None:
-        await super()._send(msg)
-        if msg.get("execute") != "qmp_capabilities":
-            return
+    def _greeted(self, message: _Message) -> None:
+        if "QMP" not in message:
+            raise _BrokenError("a greeting requires 'QMP' member")
+        greeting = message["QMP"]
+        if not isinstance(greeting, dict):
+            raise _BrokenError("'QMP' of a greeting must be a JSON object")
+        self.version = _version(greeting)
+        offered = greeting.get("capabilities")
+        oob = isinstance(offered, list) and "oob" in offered
+        self._take = self._negotiated
+        self._send("qmp_capabilities", {"enable": ["oob"]} if oob else {})
         for each in self._ahead:
-            message = self.make_execute_msg(each.command)
-            message["id"] = number = self._get_exec_id()
-            # The reply, and that the connection has ended, may both come before anyone asks.
-            self._pending[number] = asyncio.Queue(maxsize=2)
-            self._sent[each.command], self._awaited[number] = number, each
-            await super()._send(message)
+            self._unanswered[self._send(each.command)] = each
             each.sent()
 
-    async def _issue(self, msg: Message) -> str | None:
-        return self._sent.pop(msg.get("execute"), None) or await super()._issue(msg)
+    def _negotiated(self, message: _Message) -> None:
+        if "return" not in message:
+            raise _BrokenError(f"QEMU refuses to negotiate: {message.get('error')}"[:200])
+        self._take = self._heard
+        self._stood.set_result(True)
 
-    def sample(self, command: str, answered: Callable[[object], None]) -> None:
-        if self.runstate is not Runstate.RUNNING or self._writer is None:
+    def _heard(self, message: _Message) -> None:
+        if (event := message.get("event")) is not None:
+            data = message.get("data")
+            self._on_event(str(event), data if isinstance(data, dict) else {}, _stamp(message))
             return
-        number = self._get_exec_id()
-        self._samples[number] = answered
-        self._writer.write(b'{"execute":"%s","id":"%s"}' % (command.encode(), number.encode()))
-
-    async def _on_message(self, msg: Message) -> None:
-        number = msg.get("id")
-        if isinstance(number, str) and (answered := self._samples.pop(number, None)) is not None:
-            answered(msg.get("return"))
+        number = message.get("id")
+        if not isinstance(number, str):
+            if "error" in message:  # of no command: it could not be parsed
+                raise _BrokenError(f"QEMU reports an error of no command: {message['error']}"[:200])
             return
-        if self._awaited and isinstance(number, str) and "event" not in msg:
-            each = self._awaited.pop(number, None)
-            if each is not None and "return" in msg:
-                each.answered(msg["return"])
-                # Who executes it from here on means it to be executed once more.
-                if self._sent.pop(each.command, None) is not None:
-                    del self._pending[number]
-                    return
-        await super()._on_message(msg)
-        self._received += 1
-        if self._received % YIELD_EVERY == 0:
-            await asyncio.sleep(0)
+        ahead = self._unanswered.pop(number, None)
+        waiting = self._pending.pop(number, None)
+        if ahead is None and waiting is None:
+            return  # late: nobody waits any more
+        _check_reply(message)
+        if ahead is not None and "return" in message:
+            ahead.answered(message["return"])
+        if waiting is not None:
+            waiting.set_result(message)
+        elif ahead is not None and "error" in message:
+            self._refusals[ahead.command] = message
 
 
-def _look_at(task: asyncio.Task[None]) -> None:
-    """Take note of a task's error, which asyncio prints where nobody does."""
-    if not task.cancelled():
-        task.exception()
-
-
-def _stamp(event: Message) -> float:
-    """When an event happened by QEMU's clock, which is the host's; now where it does not say."""
-    stamp = event.get("timestamp")
-    if isinstance(stamp, dict):
-        seconds, micro = stamp.get("seconds"), stamp.get("microseconds")
-        if isinstance(seconds, int) and isinstance(micro, int) and seconds > 0:
-            return seconds + micro / 1e6
-    return time.time()
-
-
-@contextlib.asynccontextmanager
-async def _deadline(command: str, seconds: float, what: str) -> AsyncIterator[None]:
-    """Turn the expiry of this very deadline, and no other, into a MonitorError."""
-    timer = asyncio.timeout(seconds)
+def _parse(line: bytes) -> _Message:
     try:
-        async with timer:
-            yield
-    except TimeoutError as error:
-        if not timer.expired():
-            raise
-        raise MonitorError(command, f"{what} within {seconds:g} s") from error
+        message = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too long a number, too deep
+        raise _BrokenError(f"cannot deserialize a message: {error}") from error
+    if not isinstance(message, dict):
+        raise _BrokenError("a message is not a JSON object")
+    return message
 
 
-def _cause(error: BaseException) -> BaseException:
-    """What qemu.qmp wraps."""
-    while isinstance(inner := getattr(error, "exc", None), BaseException):
-        error = inner
-    return error
+def _check_reply(message: _Message) -> None:
+    match message:
+        case {"error": {"class": str(), "desc": str()}}:
+            pass
+        case {"error": _}:
+            raise _BrokenError("an error has no 'class' or no 'desc'")
+        case {"return": _}:
+            pass
+        case _:
+            raise _BrokenError("a reply has neither 'return' nor 'error'")
 
 
-def _describe(error: BaseException) -> str:
-    """The root cause in a few words: qemu.qmp wraps errors and quotes whole messages."""
-    cause = _cause(error)
-    if isinstance(cause, EOFError):
-        return "QEMU closed the monitor"
-    lines = str(cause).splitlines()
-    return (lines[0] if lines else type(cause).__name__)[:200]
+def _version(greeting: _Message) -> tuple[int, int, int]:
+    match greeting.get("version"):
+        case {"qemu": {"major": int(major), "minor": int(minor), "micro": int(micro)}}:
+            return (major, minor, micro)
+        case _:
+            return (0, 0, 0)
+
+
+def _stamp(event: _Message) -> float:
+    """When an event happened by QEMU's clock, which is the host's; now where it does not say."""
+    match event.get("timestamp"):
+        case {"seconds": int(seconds), "microseconds": int(micro)}:
+            if 0 < seconds < LATEST and 0 <= micro < 10**6:
+                return seconds + micro / 1e6
+        case _:
+            pass
+    return time.time()

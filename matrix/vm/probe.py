@@ -11,7 +11,6 @@ from matrix.vm.console import OutputReader, Tail
 from matrix.vm.monitor import Monitor
 from matrix.vm.process import Process, spawn
 from matrix.vm.session import EXIT_GRACE, monitor_arguments
-from matrix.vm.tasks import put_off_cancellation
 
 
 @contextlib.asynccontextmanager
@@ -55,7 +54,7 @@ async def bare_qemu(
                 await process.destroy()
             finally:
                 if monitor is not None:
-                    await put_off_cancellation(monitor.close())
+                    monitor.close()
 
 
 async def _start(

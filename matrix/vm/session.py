@@ -274,7 +274,7 @@ class Session:
                 os.close(self._input)
                 self._input = -1
             if self.monitor is not None:
-                await put_off_cancellation(self.monitor.close())
+                self.monitor.close()
             if self._logs is not None and self._logs_are_ours:
                 self._logs.close()
 

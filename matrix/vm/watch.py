@@ -272,8 +272,9 @@ class Watch:
                 return Conclusion(Ending.INTERNAL_ERROR, reason)
             case "guest-panicked" | "shutdown":
                 # Mostly QEMU is on its way out; with -action …=pause or -no-shutdown it stays.
-                if session.panic_action != "pause":
-                    await session.exits_within(HALT_GRACE)
+                if session.panic_action != "pause" and await session.exits_within(HALT_GRACE):
+                    # Its end is concluded once its last words are in, a moment after its exit.
+                    return await asyncio.shield(session.ended)
                 return Conclusion(Ending.EXITED, f"QEMU's run state is {session.run_state}")
             case _:
                 return None

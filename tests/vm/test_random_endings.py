@@ -21,7 +21,6 @@ import pytest
 
 from matrix.errors import MonitorError
 from matrix.model import ExitChannel, Launch
-from matrix.vm import monitor as monitor_module
 from matrix.vm.machine import Limits, run_guest
 from matrix.vm.monitor import Ahead, Monitor
 from matrix.vm.tasks import put_off_cancellation
@@ -86,28 +85,31 @@ async def some_turns(draw: random.Random) -> None:
         await asyncio.sleep(0)
 
 
+async def use_once(monitor: Monitor, draw: random.Random) -> None:
+    match draw.randrange(5):
+        case 0:
+            monitor.close()
+        case 1:
+            await monitor.wait_closed(0.01)
+        case 2:
+            await monitor.execute("device_add", {"id": "x" * 400_000}, 0.01)
+        case 3:
+            monitor.sample("query-migrate", lambda _: None)
+        case _:
+            await monitor.execute("query-status", None, 0.01)
+
+
 async def use(ours: socket.socket, draw: random.Random) -> None:
     """Connect, execute and close from several tasks, each of which may be cut off."""
     ahead = [Ahead("query-kvm")] if draw.random() < 0.3 else []
     timeout = draw.choice((0.0, 0.002, 0.05))
     monitor = await Monitor.connect(ours, timeout, ahead=ahead)
 
-    def one() -> Coroutine[Any, Any, object]:
-        match draw.randrange(4):
-            case 0:
-                return monitor.close()
-            case 1:
-                return monitor.wait_closed(0.01)
-            case 2:
-                return monitor.execute("device_add", {"id": "x" * 400_000}, 0.01)
-            case _:
-                return monitor.execute("query-status", None, 0.01)
-
     async def several() -> None:
         for _ in range(draw.randrange(4)):
             await some_turns(draw)
             with contextlib.suppress(MonitorError):
-                await one()
+                await use_once(monitor, draw)
 
     tasks = [asyncio.create_task(several()) for _ in range(3)]
     try:
@@ -125,19 +127,7 @@ async def use(ours: socket.socket, draw: random.Random) -> None:
         try:
             await put_off_cancellation(asyncio.wait(tasks))
         finally:
-            await close(monitor, draw)
-
-
-async def close(monitor: Monitor, draw: random.Random) -> None:
-    """As whoever owns it does, but cut off now and then."""
-    closing = asyncio.create_task(monitor.close())
-    for _ in range(draw.randrange(3)):
-        with contextlib.suppress(asyncio.CancelledError):
-            await put_off_cancellation(some_turns(draw))
-        closing.cancel()
-    await put_off_cancellation(asyncio.wait((closing,)))
-    if not closing.cancelled():
-        assert closing.result() != "AssertionError"
+            monitor.close()
 
 
 async def ending(draw: random.Random) -> None:
@@ -154,7 +144,7 @@ async def ending(draw: random.Random) -> None:
     await asyncio.wait((using,))
     if not using.cancelled() and not isinstance(using.exception(), MonitorError):
         using.result()
-    with contextlib.suppress(AttributeError):  # as in Monitor
+    with contextlib.suppress(AttributeError):  # 3.11 forgets the loop of one that has flushed
         transport.abort()
     await asyncio.sleep(0)
 
@@ -218,5 +208,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "guests":
         asyncio.run(endings(guest, GUESTS, 30))
     else:
-        monitor_module.CLOSE_TIMEOUT = 0.02  # many peers neither read nor hang up
         asyncio.run(endings(ending, MONITORS, 1))
