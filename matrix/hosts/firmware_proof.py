@@ -17,7 +17,7 @@ from matrix.plan.command import EfiBoot, launch_for
 from matrix.plan.efi import SCRIPT_NAME
 from matrix.suites.build import builtin_build
 from matrix.suites.console import ConsoleParser
-from matrix.verdict.judgement import judge
+from matrix.suites.judgement import judge
 from matrix.vm.machine import Limits, run_guest
 
 TIMEOUT = 60.0

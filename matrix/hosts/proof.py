@@ -16,8 +16,8 @@ from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, V
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build
 from matrix.suites.console import ConsoleParser
+from matrix.suites.judgement import Judgement, judge
 from matrix.suites.unittests import read_tests
-from matrix.verdict.judgement import Judgement, judge
 from matrix.vm.machine import Limits, run_guest
 
 GUESTS = ("boot", "smp", "exception")

@@ -27,7 +27,7 @@ manager's word, the terminal gone."""
 
 LATER = (
     "matrix.vm.watch",
-    "matrix.verdict.judgement",
+    "matrix.suites.judgement",
     "matrix.verdict.deciding",
     "junitparser.xunit2",
     "matrix.results.reports",

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from matrix.attempt import ChainResult
 from matrix.model import Expectation, Verdict
-from matrix.verdict.judgement import Judgement, sentence
+from matrix.suites.judgement import Judgement, sentence
 from matrix.verdict.known_failures import KNOWN, known_hops
 
 BAD_SHOWN = 2

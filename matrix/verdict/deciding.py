@@ -13,9 +13,9 @@ from matrix.attempt import Attempt, ChainResult, Ending, Outcome, Transcript
 from matrix.inventory import Inventory
 from matrix.model import Launch, SkipCause, Verdict
 from matrix.plan.decisions import Run
+from matrix.suites.judgement import Judgement, judge
 from matrix.verdict.assists import with_hint
 from matrix.verdict.bad_hops import apply_hops
-from matrix.verdict.judgement import Judgement, judge
 from matrix.verdict.known_failures import apply_known_failures
 from matrix.verdict.qemu_bugs import known_qemu_bugs
 

@@ -25,8 +25,8 @@ from matrix.attempt import Ending, Outcome, Transcript
 from matrix.model import ExitChannel, Test, Verdict
 from matrix.suites.build import read_build
 from matrix.suites.console import ConsoleParser
+from matrix.suites.judgement import Judgement, judge
 from matrix.suites.unittests import read_tests
-from matrix.verdict.judgement import Judgement, judge
 
 DATA = Path(__file__).parent / "data/recorded"
 

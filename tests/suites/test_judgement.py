@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from matrix.attempt import Ending, Outcome, Transcript
 from matrix.model import ExitChannel, Subtest, SubtestVerdict, Test, Verdict
 from matrix.suites.console import ConsoleParser
-from matrix.verdict.judgement import judge
+from matrix.suites.judgement import judge
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data/verdicts"
 CASES = sorted(DATA.glob("*.case"))
 KEYS = {
     "about", "channel", "ending", "exit", "signal", "seconds", "shutdown", "panicked", "stderr",
