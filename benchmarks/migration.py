@@ -51,7 +51,7 @@ def emulator(test: str, accelerator: Accelerator, migration: Migration) -> Emula
     path = shutil.which("qemu-system-x86_64") or sys.exit("qemu-system-x86_64 is not installed")
     binary = Binary("system", Architecture.X86_64, path, (0, 0, 0), "", sandbox=True)
     variant = Variant(Architecture.X86_64, accelerator, memory=128 * MIB)
-    case = Case("b.t", "b", "builtin", tests[test], variant, build, migration=migration)
+    case = Case("b.t", "b", "kvm-unit-tests", tests[test], variant, build, migration=migration)
     return Emulator("system", "", launch_for(case, binary, accelerator))
 
 

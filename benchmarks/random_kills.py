@@ -60,7 +60,7 @@ def launch(migration: Migration, folder: str | None) -> Launch:
     path = "qemu-system-x86_64"
     binary = Binary("killed", Architecture.X86_64, path, (7, 2, 0), "7.2.0", sandbox=True)
     variant = Variant(Architecture.X86_64, Accelerator.TCG)
-    case = Case("s.t", "s", "builtin", test, variant, build, migration=migration)
+    case = Case("s.t", "s", "kvm-unit-tests", test, variant, build, migration=migration)
     made = launch_for(case, binary, Accelerator.TCG)
     program = f"{folder}/{path}" if folder else path
     return replace(made, argv=(program, *made.argv[1:]))

@@ -7,6 +7,7 @@
      │    ├── ScenarioError     exit 2: one or more Problems, each at file:line:column
      │    └── HostFileError     exit 2: the file that names QEMU installations; Problems, as above
      ├── SuiteError             exit 2: a suite's build cannot be read; Problems, as above
+     │    └── NoBuildError      never shown: the cases of an architecture are skipped
      ├── NothingSelected        exit 5: the selection leaves no case
      ├── HostError              exit 3: the host fails us (no space, no permission, no such file)
      │    ├── SpawnError        exit 3: a process could not be started
@@ -101,7 +102,11 @@ class HostFileError(_ProblemsError, UsageError):
 
 
 class SuiteError(_ProblemsError):
-    """A suite's build or its ``unittests.cfg`` cannot be read."""
+    """A suite's build cannot be read."""
+
+
+class NoBuildError(SuiteError):
+    """A folder has builds, but none for the architecture that is wanted."""
 
 
 class NothingSelected(MatrixError):

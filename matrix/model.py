@@ -189,7 +189,7 @@ class Endian(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One suite build for one architecture: what ``config.mak`` says.
+    """One suite build for one architecture.
 
     ``directory`` is absolute; ``images`` is where the images lie; ``firmware`` is an absolute path
     or empty for the machine's own.
@@ -207,18 +207,16 @@ class Build:
     efi: bool = False
     efi_direct: bool = False
     """EFI images that QEMU starts with ``-kernel`` (EFI_DIRECT=y)."""
-    environment: bool = False
-    """Whether the guest expects the environment initrd (ENVIRON_DEFAULT=yes)."""
-    se_header: bool = False
-    errata_file: str = ""
     revision: str = ""
     max_smp: int = 8
     """vCPUs that ``$MAX_SMP`` stood for when its tests were read."""
-    standalone: bool = False
-    """A folder of standalone tests; ``images`` is where what they carry is unpacked."""
     addr2line: str = ""
     """Program of the build's toolchain that resolves addresses (ADDR2LINE), empty for unknown."""
     endian: Endian = Endian.LITTLE
+    own: tuple[str, ...] = ()
+    """What only the kind of its suite knows of it, in words of its own."""
+    files: tuple[tuple[str, str], ...] = ()
+    """Further files that its cases need, absolute, by names that its kind gives them."""
 
     @property
     def boot_firmware(self) -> BootFirmware:
@@ -243,7 +241,9 @@ class Test:
     groups: tuple[str, ...] = ()
     machine: str = ""
     accelerator: str = ""
-    """``tcg,thread=single`` restricts the test to that accelerator with that property."""
+    """The only one that the test is for; empty for any."""
+    accelerator_properties: str = ""
+    """``thread=single``: what follows it on the command line."""
     checks: tuple[tuple[str, str], ...] = ()
     """Files of the host that must hold exactly that value, else skip."""
     timeout: float | None = None
@@ -252,8 +252,7 @@ class Test:
     """A reason known from the suite's configuration why the test cannot run, else empty."""
     kvmtool_params: tuple[str, ...] = ()
     dynamic: bool = False
-    """Values came from commands (``date +%s``): evaluate them again right before the run, with
-    :func:`matrix.suites.unittests.refresh_test`."""
+    """Values came from commands (``date +%s``): evaluate them again right before the run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,6 @@ def _mapped(decision: Run, change: Callable[[str], str]) -> Run:
     if test.image:
         test = replace(test, image=change(test.image))
     firmware = build.firmware and change(build.firmware)
-    errata = build.errata_file and change(build.errata_file)
-    build = replace(build, directory="", images="", firmware=firmware, errata_file=errata)
+    files = tuple((name, change(path)) for name, path in build.files)
+    build = replace(build, directory="", images="", firmware=firmware, files=files)
     return replace(decision, case=replace(case, test=test, build=build))

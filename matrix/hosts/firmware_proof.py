@@ -17,7 +17,8 @@ from matrix.plan.command import EfiBoot, launch_for
 from matrix.plan.efi import SCRIPT_NAME
 from matrix.suites.build import builtin_build
 from matrix.suites.console import ConsoleParser
-from matrix.suites.judgement import judge
+from matrix.suites.judgement import End
+from matrix.suites.unit_tests_judge import judge
 from matrix.vm.machine import Limits, run_guest
 
 TIMEOUT = 60.0
@@ -99,7 +100,7 @@ def _launch(
         architecture, Accelerator.KVM, qemu=binary.qemu, machine=machine or None, cpu=cpu or None
     )
     test = Test("firmware", image="")
-    case = Case("firmware-proof", "firmware-proof", "builtin", test, variant, build)
+    case = Case("firmware-proof", "firmware-proof", "kvm-unit-tests", test, variant, build)
     return launch_for(case, binary, Accelerator.KVM, efi_boot=EfiBoot(firmware, str(partition)))
 
 
@@ -115,4 +116,4 @@ def _came_up(outcome: Outcome, said: bytes) -> bool:
 def _why(launch: Launch, outcome: Outcome) -> str:
     """The words in which a guest that ends so is told of."""
     test, nothing = Test("firmware", image=""), ConsoleParser().finish()
-    return judge(test, launch.channel, outcome, nothing, accelerator=Accelerator.KVM.value).reason
+    return judge(End(test, launch.channel, outcome, nothing, Accelerator.KVM.value)).reason

@@ -16,7 +16,8 @@ from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, V
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build
 from matrix.suites.console import ConsoleParser
-from matrix.suites.judgement import Judgement, judge
+from matrix.suites.judgement import End, Judgement
+from matrix.suites.unit_tests_judge import judge
 from matrix.suites.unittests import read_tests
 from matrix.vm.machine import Limits, run_guest
 
@@ -101,7 +102,7 @@ async def _try(
 ) -> Trial:
     """Run one guest; once more and for longer if it hangs."""
     variant = Variant(build.architecture, Accelerator.KVM, qemu=binary.qemu, cpu=cpu or None)
-    case = Case("kvm-proof", "kvm-proof", "builtin", test, variant, build)
+    case = Case("kvm-proof", "kvm-proof", "kvm-unit-tests", test, variant, build)
     launch = launch_for(case, binary, Accelerator.KVM)
     trial = await _run(launch, test, runner, seconds)
     if trial.judgement.verdict in (Verdict.TIMEOUT, Verdict.STALL):
@@ -121,10 +122,8 @@ async def _run(launch: Launch, test: Test, runner: GuestRunner, seconds: float) 
         raise HostError(outcome.reason)
     if outcome.kvm_enabled is False:
         raise HostError("QEMU was told to use KVM and does not")
-    judgement = judge(
-        test, launch.channel, outcome, parser.finish(), accelerator=Accelerator.KVM.value
-    )
-    return Trial(test.name, outcome, judgement)
+    end = End(test, launch.channel, outcome, parser.finish(), Accelerator.KVM.value)
+    return Trial(test.name, outcome, judge(end))
 
 
 def _proof(qemu: str, architecture: Architecture, cpu: str, trials: Sequence[Trial]) -> KvmProof:

@@ -53,8 +53,7 @@ def cpu_of(case: Case) -> str:
 
 def only_accelerator(test: Test) -> str:
     """The accelerator that a test is for alone, as it says or as its parameters ask; else empty."""
-    named = test.accelerator.partition(",")[0]
-    return named or ("kvm" if has_flag(test.qemu_params, "-enable-kvm") else "")
+    return test.accelerator or ("kvm" if has_flag(test.qemu_params, "-enable-kvm") else "")
 
 
 def machine_of(case: Case) -> str:
@@ -137,7 +136,7 @@ def machine_arguments(case: Case, binary: Binary, accelerator: Accelerator) -> l
     """The program and the options that make up its machine."""
     test, variant = case.test, case.variant
     family = FAMILIES[variant.arch]
-    properties = ",".join(["", *test.accelerator.split(",")[1:]])
+    properties = test.accelerator_properties and f",{test.accelerator_properties}"
     request = MachineRequest(
         build=case.build,
         binary=binary,

@@ -105,8 +105,7 @@ def _not_for_kvmtool(case: Case) -> str:
     """What kvmtool cannot do of the case on any host, in words that follow its name; or empty."""
     if case.build.efi:
         return " and UEFI, which kvmtool does not have"
-    only = case.test.accelerator.partition(",")[0]
-    if Accelerator.TCG in (case.variant.accel, only):
+    if Accelerator.TCG in (case.variant.accel, case.test.accelerator):
         return ", which has KVM only, but the accelerator is tcg"
     if case.migration is not None:
         return ", which cannot migrate guests"

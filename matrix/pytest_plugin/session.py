@@ -27,7 +27,7 @@ from matrix.results.outcome import CaseResult, merge
 from matrix.results.record import RunRecord
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, prepare
-from matrix.suites.console import ConsoleParser
+from matrix.suites.registry import suite_of
 
 FOLDER = "matrix"
 """Name, in pytest's temporary folder, of the run directory."""
@@ -153,13 +153,14 @@ async def _attempts(prepared: Prepared, decision: Run, run: RunDirectory) -> Cas
     """The attempts of a case, as many as a record of it says are left."""
     case = decision.case
     executor = LocalExecutor(prepared.inventory, run)
+    suite = suite_of(case.suite)
     record = RunRecord(run, run_info((), prepared.inventory), [decision])
     attempts: list[Attempt] = []
     while left := record.attempts_left(case.id):
         number = left[0]
         folder = run.begin_attempt(case.id, number, most_attempts(case.settings))
         attempt = await executor.execute(
-            Assignment(decision, number, folder), ConsoleParser(), asyncio.Event()
+            Assignment(decision, number, folder), suite.parser(), asyncio.Event()
         )
         if attempt is None:
             raise RuntimeError(f"{case.id} was interrupted, and nobody asked for it")

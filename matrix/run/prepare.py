@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from matrix.errors import NothingSelected, Problem, ScenarioError, UsageError
+from matrix.errors import NoBuildError, NothingSelected, Problem, ScenarioError, UsageError
 from matrix.hosts.cache import cache_directory
 from matrix.hosts.hostfile import HostFile, load_host_file
 from matrix.hosts.installations import Installation, installations
@@ -23,24 +23,16 @@ from matrix.run import scenarios as scenario_files
 from matrix.run.options import Selection
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.model import Scenario
-from matrix.suites.build import builtin_build, read_build
-from matrix.suites.unittests import read_tests
+from matrix.suites.registry import KINDS, Kind, suite_of
 
 log = logging.getLogger(__name__)
 
 BUILTIN = "builtin"
 """The value of ``suite.build`` that means the embedded guests."""
 
-BUILDS_VARIABLE = "KVM_UNIT_TESTS"
-"""Names a folder with a build per architecture, for scenarios that name none."""
-
 TCG_MAX_SMP = 8
 """What ``$MAX_SMP`` stands for under TCG where the scenario does not say, as in kvm-unit-tests' own
 CI; under KVM it is the number of the host's CPUs."""
-
-HOW_TO_BUILD = (
-    f"name one with --build ARCH=DIR, suite.build, the host file's builds, or {BUILDS_VARIABLE}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +83,8 @@ def native_tests(cases: Iterable[Case], inventory: Inventory) -> NativeTests:
             continue
         if key not in read:
             may_run = _may_have_kvm(build, inventory)
-            tests = read_tests(build, max_smp=cpus) if may_run else ()
+            again = replace(build, max_smp=cpus)
+            tests = suite_of(case.suite).tests(again) if may_run else ()
             read[key] = {test.name: test for test in tests}
         test = read[key].get(case.test.name, case.test)
         if test != case.test:
@@ -313,7 +306,7 @@ class _Builds:
     """Finds and reads the builds of scenarios' suites; what they warn of is said once.
 
     ``--build`` wins; ``builtin`` or a path is what the scenario says; where it says nothing, the
-    build is the host's: its host file's, else ``$KVM_UNIT_TESTS/ARCH``.
+    build is the host's: its host file's, else that of the suite's variable (``$KVM_UNIT_TESTS``).
     """
 
     def __init__(
@@ -325,34 +318,39 @@ class _Builds:
 
     def suite(self, scenario: Scenario) -> Callable[[Architecture], SuiteTests]:
         """How the scenario's suite is read for one architecture."""
+        kind, suite = KINDS[scenario.suite.kind], suite_of(scenario.suite.kind)
         max_smp = scenario.suite.max_smp or TCG_MAX_SMP
+        cache = cache_directory().parent
 
         def read(architecture: Architecture) -> SuiteTests:
-            if scenario.suite.build == BUILTIN and architecture not in self._given:
-                build = builtin_build(architecture)
-            else:
+            path: Path | None = None
+            if scenario.suite.build != BUILTIN or architecture in self._given:
                 path = self._directory(scenario, architecture)
                 if path is None:
-                    why = f"no build for {architecture.value}; {HOW_TO_BUILD}"
+                    why = f"no build for {architecture.value}; {_how_to_name(kind)}"
                     return SuiteTests(Build(architecture, "", ""), unavailable=why)
+                shown = scenario.suite.written if "${" in scenario.suite.written else str(path)
+                where = Build(architecture, shown, shown)
                 if not path.exists():
-                    shown = scenario.suite.written if "${" in scenario.suite.written else str(path)
-                    where = Build(architecture, shown, shown)
                     return SuiteTests(where, unavailable=f"no build at {shown}")
-                build = _read_build(path, architecture)
+            try:
+                build = suite.build(path, architecture, cache=cache)
+            except NoBuildError as error:
+                return SuiteTests(where, unavailable=error.problems[0].message)
             build = replace(build, max_smp=max_smp)
-            return SuiteTests(build, read_tests(build, max_smp=max_smp, on_warning=self._warn))
+            return SuiteTests(build, suite.tests(build, self._warn))
 
         return read
 
     def _directory(self, scenario: Scenario, architecture: Architecture) -> Path | None:
         if architecture in self._given:
             return self._given[architecture]
+        kind = KINDS[scenario.suite.kind]
         if scenario.suite.build:
             pattern = scenario.suite.build
-        elif architecture in self._host_builds:
+        elif kind.host_builds and architecture in self._host_builds:
             return self._host_builds[architecture]
-        elif base := os.environ.get(BUILDS_VARIABLE):
+        elif base := os.environ.get(kind.variable):
             pattern = f"{base}/{{arch}}"
         else:
             return None
@@ -364,12 +362,9 @@ class _Builds:
             log.warning("warning: %s", warning)
 
 
-def _read_build(path: Path, architecture: Architecture) -> Build:
-    from matrix.suites.standalone import is_standalone, read_standalone
-
-    if is_standalone(path):
-        return read_standalone(path, architecture, cache_directory().parent / "standalone")
-    return read_build(path, architecture)
+def _how_to_name(kind: Kind) -> str:
+    host_file = ", the host file's builds" if kind.host_builds else ""
+    return f"name one with --build ARCH=DIR, suite.build{host_file}, or {kind.variable}"
 
 
 def names(architecture: Architecture) -> tuple[str, ...]:

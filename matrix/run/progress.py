@@ -7,7 +7,7 @@ from matrix.attempt import Attempt
 from matrix.migrating import Hop
 from matrix.model import Case
 from matrix.plan.decisions import Decision, Run
-from matrix.suites.console import ConsoleParser
+from matrix.suites.suite import Parser
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Running:
     attempt: int
     since: float
     """``time.monotonic()`` at its start."""
-    console: ConsoleParser
+    console: Parser
     """Its ``last_line`` is what the guest said last."""
 
 

@@ -27,7 +27,7 @@ manager's word, the terminal gone."""
 
 LATER = (
     "matrix.vm.watch",
-    "matrix.suites.judgement",
+    "matrix.suites.unit_tests_judge",
     "matrix.verdict.deciding",
     "junitparser.xunit2",
     "matrix.results.reports",

@@ -21,7 +21,8 @@ from matrix.plan.prelaunch import can_wait_started
 from matrix.plan.schedule import Capacity, Job, Scheduler
 from matrix.results.recorder import Recorder
 from matrix.run.progress import Progress, Running
-from matrix.suites.console import ConsoleParser
+from matrix.suites.registry import suite_of
+from matrix.suites.suite import Parser
 
 HANGING = {Verdict.STALL, Verdict.TIMEOUT}
 UNLIKELY = 0.5
@@ -52,8 +53,8 @@ class _Prepared:
 
     job: Job
     folder: Path
+    console: Parser
     task: asyncio.Task[None] | None = None
-    console: ConsoleParser = field(default_factory=ConsoleParser)
     turn: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its guest may run."""
 
@@ -148,7 +149,9 @@ class Session:
 
     def _prepare(self, tasks: asyncio.TaskGroup, job: Job, stop: Stop) -> _Prepared:
         case, number = self._run(job).case, job.key[1]
-        prepared = _Prepared(job, self._recorder.prepare(case, number))
+        prepared = _Prepared(
+            job, self._recorder.prepare(case, number), suite_of(case.suite).parser()
+        )
         prepared.task = tasks.create_task(self._execute(prepared, stop))
         return prepared
 

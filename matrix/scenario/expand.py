@@ -93,7 +93,7 @@ def _cases_of(
         from matrix.scenario.compatibility import for_variant  # most scenarios migrate nothing
 
         migration = for_variant(migration, variant)
-    suite = scenario.suite.kind.value
+    suite = scenario.suite.kind
     by_groups: dict[tuple[str, ...], tuple[Migration | None, str]] = {}
     for one in chosen.tests:
         name = case_id(scenario.name, one.encoded_name, suffix)

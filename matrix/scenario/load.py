@@ -22,6 +22,7 @@ from matrix.scenario.migration_schema import MigrationSection
 from matrix.scenario.model import Entry, KnownFailure, Matrix, Scenario, SuiteSelection
 from matrix.scenario.variants import MAX_VARIANTS, Resolution, count_combinations, resolve
 from matrix.scenario.wording import Refused, quoted
+from matrix.suites.registry import KINDS
 
 BUILTIN = "builtin"
 """The ``build`` that stands for the embedded guests."""
@@ -178,6 +179,11 @@ def _build(
         ]
         return ""
     if node.text == BUILTIN:
+        name = node_at(root, ("suite", "kind"))
+        kind = KINDS.get(name.text) if isinstance(name, Scalar) else None
+        if kind is not None and not kind.embedded:
+            message = f"build: no build of kind {quoted(kind.name)} comes with this program"
+            problems.append(Problem(node.place, message, "give the path of one"))
         return node.text
     filled = template.fill(node.text, variables)
     return os.path.abspath(directory / filled)  # noqa: PTH100  # absolute() keeps "..", resolve() follows links

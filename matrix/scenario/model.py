@@ -1,7 +1,6 @@
 """A scenario once it is read: frozen, validated, with its variants in order."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from matrix.errors import Place
 from matrix.migrating import Migration
@@ -9,17 +8,12 @@ from matrix.model import Architecture, Build, Expectation, RunSettings, Test, Va
 from matrix.scenario.values import AxisValue
 
 
-class SuiteKind(StrEnum):
-    """How a suite is laid out and read."""
-
-    KVM_UNIT_TESTS = "kvm-unit-tests"
-
-
 @dataclass(frozen=True, slots=True)
 class SuiteSelection:
     """Where the tests come from, and which of them. Empty tuples do not restrict."""
 
-    kind: SuiteKind
+    kind: str
+    """A name of :data:`matrix.suites.registry.KINDS`."""
     build: str
     """``builtin``, an absolute path in which ``{arch}`` may still stand, or empty: the host's."""
     tests: tuple[str, ...] = ()

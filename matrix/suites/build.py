@@ -139,13 +139,31 @@ def _build(directory: Path, expected: Architecture | None, *, builtin: bool = Fa
         # TARGET_EFI is its name in v2022-03-08.
         efi=config.enabled("CONFIG_EFI") or config.enabled("TARGET_EFI"),
         efi_direct=config.enabled("EFI_DIRECT"),
-        environment=config.enabled("ENVIRON_DEFAULT"),
-        se_header=bool(config.get("GEN_SE_HEADER")),
-        errata_file=_joined(directory, config.get("ERRATATXT")),
         revision="" if builtin else revision(source),
         addr2line=config.get("ADDR2LINE"),
         endian=_endian(config, architecture),
+        own=own(
+            environment=config.enabled("ENVIRON_DEFAULT"),
+            se_header=bool(config.get("GEN_SE_HEADER")),
+        ),
+        files=files(errata=_joined(directory, config.get("ERRATATXT"))),
     )
+
+
+def own(*, environment: bool, se_header: bool = False, standalone: bool = False) -> tuple[str, ...]:
+    """:attr:`matrix.model.Build.own` of a build of kvm-unit-tests: the names of what is true of it.
+
+    ``environment``: its guests expect the environment in their initrd; ``se_header``: it can make
+    protected guests of s390x; ``standalone``: it is a folder of standalone tests, and ``images`` is
+    where what they carry is unpacked.
+    """
+    true = {"environment": environment, "se_header": se_header, "standalone": standalone}
+    return tuple(name for name, value in true.items() if value)
+
+
+def files(*, errata: str) -> tuple[tuple[str, str], ...]:
+    """:attr:`matrix.model.Build.files` of a build of kvm-unit-tests; ``errata`` may be empty."""
+    return (("errata", errata),) if errata else ()
 
 
 def default_cpu(config: Config, architecture: Architecture) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from matrix.errors import Place, Problem, SuiteError
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Endian
 from matrix.places import expanded
-from matrix.suites.build import TARGETS, default_cpu
+from matrix.suites.build import TARGETS, default_cpu, files, own
 from matrix.suites.cfg import Entry, Section, is_name
 from matrix.suites.config import CONFIG_NAME, Config
 from matrix.suites.files import is_file
@@ -215,12 +215,11 @@ def _build(directory: Path, architecture: Architecture, script: Script, unpacked
         firmware=_unpack(unpacked, script, "FIRMWARE", "firmware.bin"),
         default_cpu=default_cpu(config, architecture),
         target_cpu=config.get("TARGET_CPU"),
-        environment=config.enabled("ENVIRON_DEFAULT"),
-        errata_file=_unpack(unpacked, script, "ERRATATXT", "errata.txt"),
         revision=script.revision,
-        standalone=True,
         # ENDIAN is not among what scripts export; EI_DATA of an image says it (elf(5)).
         endian=Endian.BIG if script.files.get("bin", b"")[:6] in _BIG_ELF else Endian.LITTLE,
+        own=own(environment=config.enabled("ENVIRON_DEFAULT"), standalone=True),
+        files=files(errata=_unpack(unpacked, script, "ERRATATXT", "errata.txt")),
     )
 
 

@@ -76,7 +76,7 @@ def refresh_test(build: Build, test: Test, *, max_smp: int) -> Test:
     Raises:
         SuiteError: the file is no longer readable, or no longer has the test.
     """
-    section = test.name if build.standalone else test.name.removesuffix("_PV")
+    section = test.name if "standalone" in build.own else test.name.removesuffix("_PV")
     for fresh in _read(build, max_smp, section, _unheard):
         if fresh.name == test.name:
             return fresh
@@ -101,7 +101,7 @@ def _read(
     for section in sections:
         own: list[Problem] = []
         test = _Reader(build, section, values, own).test()
-        if own and build.standalone:  # a file of its own: it takes no other test away
+        if own and "standalone" in build.own:  # a file of its own: it takes no other test away
             test = replace(test, unsupported=f"its script cannot be read: {own[0].message}")
             ignored += own
         else:
@@ -117,7 +117,7 @@ def _read(
 
 def _parsed(build: Build, config: Config, only: str | None) -> tuple[Parsed, list[Test]]:
     """The sections, and tests of which nothing but their names can be read."""
-    if not build.standalone:
+    if "standalone" not in build.own:
         path = unittests_file(build, config)
         return parse_sections(read_text(path), str(path)), []
     from matrix.suites.standalone import read_scripts
@@ -134,7 +134,7 @@ def _parsed(build: Build, config: Config, only: str | None) -> tuple[Parsed, lis
 
 
 def _config(build: Build) -> Config:
-    if build.standalone:
+    if "standalone" in build.own:
         from matrix.suites.standalone import script_variables
 
         return script_variables(build)
@@ -171,7 +171,7 @@ def _evaluate(
         if entry.key == "disabled_if" and _COMMENT.sub("", entry.value).strip():
             pending.append((entry, ShellKind.CONDITION))
         elif entry.key in _WORD_KEYS:
-            if build.standalone or (needs_shell(entry.value) and not build.builtin):
+            if "standalone" in build.own or (needs_shell(entry.value) and not build.builtin):
                 pending.append((entry, ShellKind.WORDS))
             else:
                 values[entry.place] = _split(entry, problems)
@@ -181,7 +181,7 @@ def _evaluate(
         ]
         return values
     variables = {**config.values, "MAX_SMP": str(max_smp)}
-    if build.standalone:
+    if "standalone" in build.own:
         return values | {entry.place: _expanded(entry, kind, variables) for entry, kind in pending}
     requests = [ShellRequest(kind, entry.value) for entry, kind in pending]
     try:
@@ -245,6 +245,7 @@ class _Reader:
     def test(self) -> Test:
         """The test as the section describes it."""
         smp, topology = self._checked("smp", _parse_smp, (1, ""))
+        accelerator = self._checked("accel", _parse_accelerator, "").partition(",")
         qemu_params, appended = _without_arguments(self._words("qemu_params"))
         return Test(
             name=self.section.name,
@@ -255,7 +256,8 @@ class _Reader:
             qemu_params=qemu_params,
             groups=tuple(self._text("groups").split()),
             machine=self._text("machine"),
-            accelerator=self._checked("accel", _parse_accelerator, ""),
+            accelerator=accelerator[0],
+            accelerator_properties=accelerator[2],
             checks=self._checked("check", _parse_checks, ()),
             timeout=self._checked("timeout", _parse_timeout, None),
             unsupported=self._unsupported(),
@@ -314,7 +316,7 @@ class _Reader:
 
     def _unsupported(self) -> str:
         """Why this build does not run the test, in the order in which its own runner looks."""
-        if "pv-host" in self._text("groups").split() and not self.build.se_header:
+        if "pv-host" in self._text("groups").split() and "se_header" not in self.build.own:
             return "no gen-se-header available for pv-host test"
         wanted = self._text("arch")
         names = {self.build.architecture.value, CONFIGURE_NAMES[self.build.architecture]}
@@ -390,7 +392,7 @@ def _protected(build: Build, config: Config, test: Test) -> tuple[Test, ...]:
     kvm-unit-tests derives them: ``NAME_PV`` from the image ``.pv.bin`` beside ``.elf``; not for
     tests that are TCG only or migrate.
     """
-    if build.architecture is not Architecture.S390X or build.builtin or build.standalone:
+    if build.architecture is not Architecture.S390X or build.builtin or "standalone" in build.own:
         return ()
     if test.accelerator == "tcg" or any("migration" in group for group in test.groups):
         return ()

@@ -13,7 +13,8 @@ from matrix.attempt import Attempt, ChainResult, Ending, Outcome, Transcript
 from matrix.inventory import Inventory
 from matrix.model import Launch, SkipCause, Verdict
 from matrix.plan.decisions import Run
-from matrix.suites.judgement import Judgement, judge
+from matrix.suites.judgement import End, Judgement
+from matrix.suites.registry import suite_of
 from matrix.verdict.assists import with_hint
 from matrix.verdict.bad_hops import apply_hops
 from matrix.verdict.known_failures import apply_known_failures
@@ -80,7 +81,7 @@ async def decide_attempt(
 def _judge_guest(evidence: Evidence) -> Judgement:
     """The suite's verdict: what the guest said, and how its QEMU ended."""
     decision, launch = evidence.decision, evidence.launch
-    return judge(
+    end = End(
         decision.case.test,
         launch.channel,
         evidence.outcome,
@@ -89,6 +90,7 @@ def _judge_guest(evidence: Evidence) -> Judgement:
         kvm_doubt=decision.kvm_doubt,
         program=launch.program,
     )
+    return suite_of(decision.case.suite).judge(end)
 
 
 def _judge_hops(evidence: Evidence, judgement: Judgement) -> Judgement:

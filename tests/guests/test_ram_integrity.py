@@ -148,7 +148,7 @@ async def running(
     case = Case(
         id="integrity",
         scenario="integrity",
-        suite="builtin",
+        suite="kvm-unit-tests",
         test=test,
         variant=Variant(arch=architecture, smp=smp),
         build=builtin_build(architecture),

@@ -14,7 +14,8 @@ X86 = Architecture.X86_64
 
 
 def decision(folder: Path, errata: str = "") -> Run:
-    build = Build(X86, str(folder), str(folder), firmware=str(folder / "rom"), errata_file=errata)
+    files = (("errata", errata),) if errata else ()
+    build = Build(X86, str(folder), str(folder), firmware=str(folder / "rom"), files=files)
     test = Test("a", str(folder / "a.flat"))
     case = Case("s.a", "s", "kvm-unit-tests", test, Variant(X86), build)
     return Run(case, Accelerator.TCG, "asked for", 1, 2**20)
@@ -70,7 +71,7 @@ def test_what_cannot_be_read_keeps_its_path(build: Path) -> None:
     (build / "a.flat").unlink()
     crossing, files = with_names(decision(build, errata="/no/such\0file"), Contents())
     assert crossing.case.test.image == str(build / "a.flat")
-    assert crossing.case.build.errata_file == "/no/such\0file"
+    assert crossing.case.build.files == (("errata", "/no/such\0file"),)
     assert [Path(file.name).name for file in files] == ["rom"]
 
 

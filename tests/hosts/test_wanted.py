@@ -36,7 +36,7 @@ def test_each_emulator_once_with_its_models() -> None:
 
 @pytest.mark.parametrize(
     "only_tcg",
-    [case(accel=Accelerator.TCG), case(test=Test("t", "i", accelerator="tcg,thread=single"))],
+    [case(accel=Accelerator.TCG), case(test=Test("t", "i", accelerator="tcg"))],
 )
 def test_no_proof_for_tcg(only_tcg: Case) -> None:
     assert wanted_by([only_tcg]) == (Wanted("system", X86, ()),)

@@ -13,7 +13,7 @@ from matrix.cli.manual import ENVIRONMENT, EXIT_CODES, manual
 from matrix.errors import ExitCode
 from matrix.hosts import cache, hostfile
 from matrix.results.history import place
-from matrix.run.prepare import BUILDS_VARIABLE
+from matrix.suites.registry import KINDS
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_every_exit_code_and_variable_is_in_it(plain: str) -> None:
         hostfile.ENVIRONMENT_VARIABLE,
         place.DATABASE_VARIABLE,
         place.STATE_VARIABLE,
-        BUILDS_VARIABLE,
+        *(kind.variable for kind in KINDS.values()),
     }
     assert variables <= ENVIRONMENT.keys()
     for text in (*EXIT_CODES.values(), *ENVIRONMENT):

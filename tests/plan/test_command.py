@@ -116,7 +116,7 @@ def test_topology_goes_with_the_count(make: Any) -> None:
 
 
 def test_accelerator_properties(make: Any) -> None:
-    case = make.case(test=make.test(accelerator="tcg,thread=single"))
+    case = make.case(test=make.test(accelerator="tcg", accelerator_properties="thread=single"))
     assert pairs(argv(make, case), "-accel") == ["tcg,thread=single"]
 
 
@@ -132,7 +132,7 @@ def test_properties_of_the_accelerator_are_not_the_machines(
     make: Any, architecture: Architecture, machine: str | None, said: list[str]
 ) -> None:
     """QEMU refuses ``-machine accel=tcg,thread=single``: a machine has no such property."""
-    test = make.test(accelerator="tcg,thread=single")
+    test = make.test(accelerator="tcg", accelerator_properties="thread=single")
     arguments = argv(make, make.case(architecture, test=test, machine=machine))
     assert pairs(arguments, "-accel") == ["tcg,thread=single"]
     assert pairs(arguments, "-machine") == said

@@ -114,7 +114,7 @@ class TestAuto:
 
     def test_is_tcg_for_a_test_that_is_for_tcg_only(self, make: Any) -> None:
         inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
-        case = make.case(X86, test=make.test(accelerator="tcg,thread=single"))
+        case = make.case(X86, test=make.test(accelerator="tcg"))
         assert ran(decide(case, inventory)).accelerator is Accelerator.TCG
 
     def test_never_falls_back_for_a_test_that_is_for_kvm_only(self, make: Any) -> None:

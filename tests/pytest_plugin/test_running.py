@@ -25,7 +25,7 @@ def test_an_arm_guest_under_kvm_has_the_version_and_modes_of_the_hosts_emulator(
         migration_modes=("normal", "cpr-reboot"),
     )
     case = Case(
-        *("s.timer", "s", "suite", Test("timer", "/build/arm/timer.flat")),
+        *("s.timer", "s", "kvm-unit-tests", Test("timer", "/build/arm/timer.flat")),
         Variant(ARM, Accelerator.KVM),
         Build(ARM, "/build", "/build/arm"),
     )
@@ -43,7 +43,7 @@ def test_half_of_the_time_in_hops_is_not_the_guests(tmp_path: Path) -> None:
     host = Host(architecture="x86_64", kernel="6.1.0", cpus=2, memory=2**33)
     binary = Binary("fake", X86, str(program), (10, 0, 0), "10.0.0")
     case = Case(
-        *("s.ever", "s", "suite", Test("ever", "/build/ever.flat")),
+        *("s.ever", "s", "kvm-unit-tests", Test("ever", "/build/ever.flat")),
         Variant(X86, Accelerator.TCG, qemu="fake"),
         Build(X86, "/build", "/build"),
         settings=RunSettings(timeout=0.2, stall=60.0),

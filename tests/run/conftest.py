@@ -79,7 +79,7 @@ class Make:
         return Case(
             id=f"scenario.{name}",
             scenario="scenario",
-            suite="builtin",
+            suite="kvm-unit-tests",
             test=Test(name=name, image="/guest", timeout=timeout),
             variant=Variant(X86, Accelerator.TCG),
             build=Build(X86, "/build", "/build/x86"),

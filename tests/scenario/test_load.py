@@ -10,7 +10,7 @@ import pytest
 from matrix.errors import ExitCode, Place, ScenarioError
 from matrix.model import Accelerator, Architecture, RunSettings, Variant
 from matrix.scenario.load import load_scenario
-from matrix.scenario.model import Exclusion, Scenario, SuiteKind, SuiteSelection
+from matrix.scenario.model import Exclusion, Scenario, SuiteSelection
 
 Load = Callable[..., Scenario]
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def test_everything(load: Load) -> None:
     assert scenario.name == "full-1.0"
     assert scenario.description == "Two lines\nof text.\n"
     assert scenario.suite == SuiteSelection(
-        kind=SuiteKind.KVM_UNIT_TESTS,
+        kind="kvm-unit-tests",
         build="/scenarios/builds/{arch}/r1",
         tests=("boot", "smp*"),
         groups=("quick",),
@@ -82,7 +82,7 @@ def test_the_least(load: Load) -> None:
         "name: 1.10\nsuite: {kind: kvm-unit-tests, build: builtin}\nmatrix: {arch: [arm]}"
     )
     assert scenario.name == "1.10"
-    assert scenario.suite == SuiteSelection(SuiteKind.KVM_UNIT_TESTS, "builtin")
+    assert scenario.suite == SuiteSelection("kvm-unit-tests", "builtin")
     assert scenario.variants == (Variant(Architecture.ARM),)
     assert scenario.settings == RunSettings()
 

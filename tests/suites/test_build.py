@@ -46,9 +46,8 @@ def test_a_full_configuration(tmp_path: Path) -> None:
         target_cpu="power9",
         efi=True,
         efi_direct=True,
-        environment=True,
-        se_header=True,
-        errata_file=str(tmp_path / "errata.txt"),
+        own=("environment", "se_header"),
+        files=(("errata", str(tmp_path / "errata.txt")),),
     )
 
 
@@ -58,9 +57,9 @@ def test_every_architecture(architecture: Architecture, tmp_path: Path) -> None:
     assert build.architecture is architecture
     assert build.images == str(tmp_path / TEST_DIRECTORIES[architecture])
     assert build == read_build(tmp_path, architecture)
-    assert (build.target, build.environment, build.efi, build.firmware) == (
+    assert (build.target, build.own, build.efi, build.firmware) == (
         "qemu",
-        False,
+        (),
         False,
         "",
     )
@@ -234,7 +233,7 @@ def test_embedded_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     directory = tmp_path / "images/aarch64"
     directory.mkdir(parents=True)
     plain = builtin_build(Architecture.AARCH64)
-    assert (plain.builtin, plain.images, plain.environment) == (True, str(directory), False)
+    assert (plain.builtin, plain.images, plain.own) == (True, str(directory), ())
     configured(directory, "ARCH=arm64\nTEST_DIR=.\nDEFAULT_QEMU_CPU=max\n")
     build = builtin_build(Architecture.AARCH64)
     assert (build.builtin, build.images, build.default_cpu) == (True, str(directory), "max")

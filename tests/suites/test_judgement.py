@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from matrix.attempt import Ending, Outcome, Transcript
 from matrix.model import ExitChannel, Subtest, SubtestVerdict, Test, Verdict
 from matrix.suites.console import ConsoleParser
-from matrix.suites.judgement import judge
+from matrix.suites.judgement import End
+from matrix.suites.unit_tests_judge import judge
 
 DATA = Path(__file__).parent / "data/verdicts"
 CASES = sorted(DATA.glob("*.case"))
@@ -55,12 +56,14 @@ def test_each_rule(path: Path) -> None:
         reason=field("because"),
     )
     judgement = judge(
-        Test("t", "/t.flat", groups=tuple(field("groups").split())),
-        ExitChannel(field("channel", "qemu-exit")),
-        outcome,
-        transcript,
-        accelerator=field("accelerator", "tcg"),
-        kvm_doubt=field("doubt"),
+        End(
+            Test("t", "/t.flat", groups=tuple(field("groups").split())),
+            ExitChannel(field("channel", "qemu-exit")),
+            outcome,
+            transcript,
+            accelerator=field("accelerator", "tcg"),
+            kvm_doubt=field("doubt"),
+        )
     )
     assert (judgement.verdict.value, judgement.reason) == (field("verdict"), field("reason"))
 
@@ -108,7 +111,7 @@ def test_never_raises_and_never_passes_a_failure(
         tuple(subtests), counts=counts, status=console_status, summary=summary, notes=(summary,)
     )
     judgement = judge(
-        Test("t", "/t"), channel, outcome, transcript, accelerator=accelerator, kvm_doubt=doubt
+        End(Test("t", "/t"), channel, outcome, transcript, accelerator=accelerator, kvm_doubt=doubt)
     )
     assert "\n" not in judgement.reason
     assert judgement.verdict is Verdict.PASS or judgement.reason
@@ -123,12 +126,14 @@ def test_only_a_doubtful_kvm_turns_an_end_without_verdict_into_a_crash() -> None
 
     def verdict(accelerator: str, doubt: str) -> Verdict:
         return judge(
-            Test("t", "/t"),
-            ExitChannel.QEMU_EXIT,
-            outcome,
-            Transcript(),
-            accelerator=accelerator,
-            kvm_doubt=doubt,
+            End(
+                Test("t", "/t"),
+                ExitChannel.QEMU_EXIT,
+                outcome,
+                Transcript(),
+                accelerator=accelerator,
+                kvm_doubt=doubt,
+            )
         ).verdict
 
     assert verdict("kvm", "it failed") is Verdict.CRASH
@@ -142,11 +147,13 @@ def test_long_texts_of_the_guest_are_shortened() -> None:
     )
     outcome = Outcome(Ending.EXITED, 1.0, exit_status=3, last_line="y" * 5000)
     judgement = judge(
-        Test("t", "/t"), ExitChannel.QEMU_EXIT, outcome, transcript, accelerator="tcg"
+        End(Test("t", "/t"), ExitChannel.QEMU_EXIT, outcome, transcript, accelerator="tcg")
     )
     assert len(judgement.reason) < 250
     hung = replace(outcome, ending=Ending.TIMEOUT)
-    judgement = judge(Test("t", "/t"), ExitChannel.QEMU_EXIT, hung, transcript, accelerator="tcg")
+    judgement = judge(
+        End(Test("t", "/t"), ExitChannel.QEMU_EXIT, hung, transcript, accelerator="tcg")
+    )
     assert len(judgement.reason) < 500
 
 
@@ -173,15 +180,17 @@ def test_failures_of_subtests_alone_are_told_from_others(
     )
     outcome = Outcome(Ending.EXITED, 1.0, exit_status=status)
     judgement = judge(
-        Test("t", "/t"), ExitChannel.QEMU_EXIT, outcome, transcript, accelerator="tcg"
+        End(Test("t", "/t"), ExitChannel.QEMU_EXIT, outcome, transcript, accelerator="tcg")
     )
     assert judgement.verdict is Verdict.FAIL
     assert judgement.by_subtests == by_subtests
     hung = judge(
-        Test("t", "/t"),
-        ExitChannel.QEMU_EXIT,
-        replace(outcome, ending=Ending.STALL),
-        transcript,
-        accelerator="tcg",
+        End(
+            Test("t", "/t"),
+            ExitChannel.QEMU_EXIT,
+            replace(outcome, ending=Ending.STALL),
+            transcript,
+            accelerator="tcg",
+        )
     )
     assert not hung.by_subtests

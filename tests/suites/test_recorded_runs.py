@@ -25,7 +25,8 @@ from matrix.attempt import Ending, Outcome, Transcript
 from matrix.model import ExitChannel, Test, Verdict
 from matrix.suites.build import read_build
 from matrix.suites.console import ConsoleParser
-from matrix.suites.judgement import Judgement, judge
+from matrix.suites.judgement import End, Judgement
+from matrix.suites.unit_tests_judge import judge
 from matrix.suites.unittests import read_tests
 
 DATA = Path(__file__).parent / "data/recorded"
@@ -120,7 +121,7 @@ def judged(recording: Recording) -> tuple[Transcript, Judgement]:
         )
     test = Test(recording.name, "/image")
     channel = BUILDS[recording.build]
-    return transcript, judge(test, channel, outcome, transcript, accelerator="tcg")
+    return transcript, judge(End(test, channel, outcome, transcript, accelerator="tcg"))
 
 
 @pytest.mark.parametrize("build", BUILDS)

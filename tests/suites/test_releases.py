@@ -105,11 +105,10 @@ def test_builds(release: Release, architecture: Architecture, tmp_path: Path) ->
         Architecture.RISCV64: "max",
     }
     assert (build.default_cpu, build.target_cpu) == (known.get(architecture, ""), "")
-    assert (build.target, build.efi, build.environment, build.se_header) == (
+    assert (build.target, build.efi, build.own) == (
         "qemu",
         False,
-        True,
-        False,
+        ("environment",),
     )
     rom = str(tmp_path / "powerpc/boot_rom.bin") if architecture is Architecture.PPC64 else ""
     assert build.firmware == rom

@@ -70,8 +70,8 @@ def test_a_build(tmp_path: Path) -> None:
         "qemu",
         "cortex-a57",
     )
-    assert (build.environment, build.revision, build.standalone) == (True, "1234abcd", True)
-    assert Path(build.errata_file).read_bytes() == b"# errata\n"
+    assert (build.own, build.revision) == (("environment", "standalone"), "1234abcd")
+    assert Path(dict(build.files)["errata"]).read_bytes() == b"# errata\n"
     assert Path(build.firmware).read_bytes() == b"rom"
 
 
@@ -159,7 +159,7 @@ def test_a_build_is_told_by_a_script_with_an_image(tmp_path: Path) -> None:
     cut += 'echo "skip a (test kernel not present)"\nexit 2\n'
     build = read(folder(tmp_path, a=cut, one=whole))
     assert Path(build.firmware).read_bytes() == b"rom"
-    assert Path(build.errata_file).name == "errata.txt"
+    assert Path(dict(build.files)["errata"]).name == "errata.txt"
 
 
 def test_protected_guests_and_elf_images_by_their_names(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def evidence(tmp_path: Path) -> Evidence:
     variant = Variant(X86, Accelerator.TCG, memory=64 << 20)
     build = Build(X86, str(IMAGES), str(IMAGES))
     test = Test("t", str(IMAGES / "guest.flat"))
-    case = Case("s.t", "s", "builtin", test, variant, build, migration=Migration())
+    case = Case("s.t", "s", "kvm-unit-tests", test, variant, build, migration=Migration())
     host = Host(architecture="x86_64", kernel="6.1.0", cpus=2, memory=2**33)
     qemu = Binary("system", X86, "/usr/bin/qemu-system-x86_64", (7, 2, 0), "7.2.0")
     return Evidence(

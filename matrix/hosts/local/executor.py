@@ -21,8 +21,8 @@ from matrix.model import Accelerator, Launch, Verdict
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
-from matrix.suites.console import ConsoleParser
-from matrix.suites.unittests import refresh_test
+from matrix.suites.registry import suite_of
+from matrix.suites.suite import Parser
 from matrix.vm.machine import Limits, run_guest
 from matrix.vm.tasks import in_thread
 
@@ -42,7 +42,7 @@ class Executor(Protocol):
     async def execute(
         self,
         assignment: Assignment,
-        parser: ConsoleParser,
+        parser: Parser,
         interrupt: asyncio.Event,
         turn: asyncio.Event | None = None,
     ) -> Attempt | None:
@@ -81,7 +81,7 @@ class LocalExecutor:
     async def execute(
         self,
         assignment: Assignment,
-        parser: ConsoleParser,
+        parser: Parser,
         interrupt: asyncio.Event,
         turn: asyncio.Event | None = None,
     ) -> Attempt | None:
@@ -132,7 +132,7 @@ class LocalExecutor:
         assignment: Assignment,
         decision: Run,
         launch: Launch,
-        parser: ConsoleParser,
+        parser: Parser,
         interrupt: asyncio.Event,
         turn: asyncio.Event | None,
     ) -> tuple[Outcome, ChainResult | None]:
@@ -181,8 +181,7 @@ async def _refreshed(decision: Run) -> Run:
     case = decision.case
     if not case.test.dynamic:
         return decision
-    refresh = partial(refresh_test, case.build, case.test, max_smp=case.build.max_smp)
-    test = await in_thread(refresh)
+    test = await in_thread(partial(suite_of(case.suite).refreshed, case.build, case.test))
     return replace(decision, case=replace(case, test=test))
 
 

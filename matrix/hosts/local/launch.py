@@ -1,5 +1,6 @@
 """From a decision to what is started: the files that its guest needs, and the command line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from matrix.errors import HostError, SpawnError
@@ -21,7 +22,8 @@ from matrix.plan.kvmtool import launch_kvmtool
 from matrix.plan.memory import MIB
 from matrix.plan.planner import firmware_for
 from matrix.results.files import host_errors
-from matrix.suites.files import read_text
+from matrix.suites.registry import suite_of
+from matrix.suites.suite import HostFacts
 
 ENVIRONMENT_FILE = "environment"
 """Name, in the attempt's folder, of the initrd that tells a guest of its host."""
@@ -155,19 +157,8 @@ def _environment(
     Raises:
         SuiteError: the build's file of host kernels' faults is unreadable or malformed.
     """
-    build = decision.case.build
-    if not build.environment:
-        return ""
-    from matrix.suites.environment import environment_text, parse_errata
-
-    path = Path(build.errata_file)
-    known = build.errata_file and path.exists()
-    text = environment_text(
-        target=build.target,
-        accelerator=decision.accelerator.value,
-        qemu_version=binary.version if binary else (0, 0, 0),  # not told of kvmtool
-        qemu_version_text=binary.version_text if binary else "",
-        kernel=inventory.host.kernel,
-        errata=parse_errata(read_text(path), str(path)) if known else (),
-    )
-    return _written(directory / ENVIRONMENT_FILE, text)
+    facts = HostFacts(decision.accelerator.value, inventory.host.kernel)
+    if binary is not None:
+        facts = replace(facts, qemu_version=binary.version, qemu_version_text=binary.version_text)
+    text = suite_of(decision.case.suite).initrd(decision.case.build, facts)
+    return _written(directory / ENVIRONMENT_FILE, text) if text else ""

@@ -59,7 +59,7 @@ async def _why_never(binary: Binary, architecture: Architecture, accelerator: Ac
     except SuiteError:
         return ""
     variant = Variant(architecture, accelerator, qemu=binary.qemu)
-    case = Case("start", "start", "builtin", test, variant, build)
+    case = Case("start", "start", "kvm-unit-tests", test, variant, build)
     machine = machine_of(case).partition(",")[0] or FAMILIES[architecture].default
     usual = binary.machine(machine) if machine else any(m.is_default for m in binary.machines)
     if binary.machines and not usual:

@@ -47,10 +47,11 @@ class World:
     def launch(self, architecture: Architecture, arguments: str = "", **build: Any) -> Launch:
         suffix = "efi" if build.get("efi") else "flat"
         test = Test("timer", str(self.root / f"timer.{suffix}"), arguments)
+        own = ("environment",)
         case = Case(
-            *("s.timer", "s", "suite", test),
+            *("s.timer", "s", "kvm-unit-tests", test),
             Variant(architecture, Accelerator.TCG),
-            Build(architecture, str(self.root), str(self.root), environment=True, **build),
+            Build(architecture, str(self.root), str(self.root), own=own, **build),
         )
         accelerator = Accelerator.KVM if build.get("target") else Accelerator.TCG
         decision = Run(case, accelerator, "asked for", 1, 2**28)

@@ -37,7 +37,7 @@ def test_an_attempt_has_its_hops(start: Callable[..., Recorder]) -> None:
         mode=MigrationMode.CONTINUOUS, strategies=(Strategy.POSTCOPY,), hops=2, pace=0.0
     )
     variant = Variant(X86, Accelerator.TCG)
-    case = Case("s.ram-integrity", "s", "builtin", test, variant, build, migration=migration)
+    case = Case("s.ram-integrity", "s", "kvm-unit-tests", test, variant, build, migration=migration)
     binaries = [
         Binary(name, X86, path, (7, 2, 0), "7.2.0", sandbox=True) for name in ("system", "other")
     ]

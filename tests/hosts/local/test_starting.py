@@ -13,7 +13,7 @@ from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
 from matrix.plan.decisions import Run
 
 X86 = Architecture.X86_64
-CASE = Case("s.t", "s", "builtin", Test("t", "/t"), Variant(X86), Build(X86, "/b", "/b"))
+CASE = Case("s.t", "s", "kvm-unit-tests", Test("t", "/t"), Variant(X86), Build(X86, "/b", "/b"))
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""kvm-unit-tests as a kind of suite, and the embedded guests, which are laid out as it is."""
+
+from pathlib import Path
+
+from matrix.model import Architecture, Build, Test
+from matrix.suites.build import builtin_build, read_build
+from matrix.suites.console import ConsoleParser
+from matrix.suites.files import read_text
+from matrix.suites.judgement import End, Judgement
+from matrix.suites.suite import HostFacts, Suite, Warn, unheard
+from matrix.suites.unittests import read_tests, refresh_test
+
+
+class KvmUnitTests:
+    """See :class:`matrix.suites.suite.Suite`."""
+
+    def build(self, directory: Path | None, architecture: Architecture, *, cache: Path) -> Build:
+        """A configured build, a folder of standalone tests, or for None the embedded guests."""
+        if directory is None:
+            return builtin_build(architecture)
+        from matrix.suites.standalone import is_standalone, read_standalone  # few have those
+
+        if is_standalone(directory):
+            return read_standalone(directory, architecture, cache / "standalone")
+        return read_build(directory, architecture)
+
+    def tests(self, build: Build, on_warning: Warn = unheard) -> tuple[Test, ...]:
+        """Those of ``unittests.cfg``, or the standalone ones."""
+        return read_tests(build, max_smp=build.max_smp, on_warning=on_warning)
+
+    def refreshed(self, build: Build, test: Test) -> Test:
+        """With what its values' commands print now."""
+        return refresh_test(build, test, max_smp=build.max_smp)
+
+    def initrd(self, build: Build, host: HostFacts) -> str:
+        """The environment, where the build is configured for it."""
+        if "environment" not in build.own:
+            return ""
+        from matrix.suites.environment import environment_text, parse_errata
+
+        path = Path(dict(build.files).get("errata", ""))
+        known = path.name and path.exists()
+        return environment_text(
+            target=build.target,
+            accelerator=host.accelerator,
+            qemu_version=host.qemu_version,
+            qemu_version_text=host.qemu_version_text,
+            kernel=host.kernel,
+            errata=parse_errata(read_text(path), str(path)) if known else (),
+        )
+
+    def parser(self) -> ConsoleParser:
+        """Of the console protocol."""
+        return ConsoleParser()
+
+    def judge(self, end: End) -> Judgement:
+        """As its own runner does."""
+        from matrix.suites.unit_tests_judge import judge  # needed only once a guest has ended
+
+        return judge(end)
+
+
+SUITE: Suite = KvmUnitTests()
