@@ -134,3 +134,5 @@ class Attempt:
     alone."""
     skip_cause: SkipCause | None = None
     """Of a skip."""
+    host: str = ""
+    """The name of the host that it ran on; empty in runs of versions that knew of one only."""

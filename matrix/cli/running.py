@@ -16,6 +16,7 @@ from matrix.cli.steps import Steps
 from matrix.errors import ExitCode, UsageError
 from matrix.hosts.hostfile import load_host_file
 from matrix.hosts.installations import installations
+from matrix.hosts.local.executor import LocalHost
 from matrix.inventory import Inventory
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
@@ -102,8 +103,7 @@ def _carry_out(
         ):
             return execute(
                 recorder,
-                inventory,
-                capacity,
+                [LocalHost(inventory, capacity)],
                 CompositeProgress(shown, served) if served is not None else shown,
                 history=history,
                 seed=execution.seed,

@@ -66,7 +66,8 @@ class Ended:
     """The attempt is over, its processes are gone, and its artifacts are complete."""
 
     attempt: Attempt | None
-    """What it came to, as the host judges it; None where it was cancelled."""
+    """What it came to, as the host judges it; None where it was cancelled. Its ``command`` is
+    relative to the run directory, as its ``artifacts`` are; ``host`` is filled in by the caller."""
 
 
 Event = Console | HopDone | Ended

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from matrix.model import Accelerator, Case, Expectation, SkipCause
 
+LOCAL = "local"
+"""The name of the host that the run was started on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -28,6 +31,8 @@ class Run:
     """What of a migration's pools this host lacks, and what else is to be minded, in words."""
     huge_pages: int = 0
     """Bytes in huge pages that QEMU will take, or its QEMUs while the guest migrates."""
+    host: str = LOCAL
+    """The name of the host that it runs on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,17 @@
 
 Events in (:meth:`Scheduler.finished`, :meth:`Scheduler.add`), instructions out
 (:meth:`Scheduler.start`). Longest first, by the last known duration, because the longest case
-bounds the run from below (Graham's LPT rule); within what the host has of vCPUs and memory, or up
-to a fixed number of jobs; within its huge pages; one at a time where a job is to be alone.
+bounds the run from below (Graham's LPT rule); within what its host has of vCPUs and memory, or up
+to a fixed number of jobs; within its huge pages; one at a time where a job is to be alone. Hosts do
+not wait for each other.
 """
 
 from bisect import insort
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from matrix.plan.decisions import LOCAL
 
 PATIENCE = 8
 """How often a job that does not fit may be passed by smaller ones before it gets the host alone:
@@ -46,6 +49,7 @@ class Job:
     """Nothing else may run meanwhile."""
     huge_pages: int = 0
     """Bytes."""
+    host: str = LOCAL
 
 
 def _longest_first(job: Job) -> float:
@@ -65,7 +69,42 @@ class _Queue:
 
 
 class Scheduler:
-    """Jobs waiting and running; ``used + free == capacity`` holds at every step."""
+    """Jobs waiting and running on all hosts of a run."""
+
+    def __init__(self, jobs: Iterable[Job], capacities: Mapping[str, Capacity]) -> None:
+        """``capacities`` has every host of ``jobs``, by its name."""
+        by_host: dict[str, list[Job]] = {host: [] for host in capacities}
+        for job in jobs:
+            by_host[job.host].append(job)
+        self._hosts = {
+            host: HostScheduler(of_host, capacities[host]) for host, of_host in by_host.items()
+        }
+
+    @property
+    def running(self) -> int:
+        """How many jobs have been started and have not finished."""
+        return sum(host.running for host in self._hosts.values())
+
+    def add(self, job: Job) -> None:
+        """One more job, which is as the others from here on."""
+        self._hosts[job.host].add(job)
+
+    def start(self) -> list[Job]:
+        """The jobs to start now, on each host; they count as running from here on."""
+        return [job for host in self._hosts.values() for job in host.start()]
+
+    def upcoming(self) -> list[Job]:
+        """Of each host that has something left, the job that will likely start next there."""
+        jobs = (host.upcoming() for host in self._hosts.values())
+        return [job for job in jobs if job is not None]
+
+    def finished(self, job: Job) -> None:
+        """A running job has ended. Raises KeyError for one that is not running."""
+        self._hosts[job.host].finished(job.key)
+
+
+class HostScheduler:
+    """Jobs waiting and running on one host; ``used + free == capacity`` holds at every step."""
 
     def __init__(self, jobs: Iterable[Job], capacity: Capacity) -> None:
         self._capacity = capacity

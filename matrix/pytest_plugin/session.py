@@ -16,7 +16,7 @@ import pytest
 
 from matrix.attempt import Attempt
 from matrix.errors import UsageError
-from matrix.hosts.local.executor import Assignment, LocalExecutor
+from matrix.hosts.local.executor import LocalHost
 from matrix.plan.attempts import most_attempts
 from matrix.plan.decisions import Decision, Run
 from matrix.results.directory import RunDirectory
@@ -25,9 +25,10 @@ from matrix.results.fingerprint import RunInfo, ScenarioSource, run_info
 from matrix.results.journal import Span
 from matrix.results.outcome import CaseResult, merge
 from matrix.results.record import RunRecord
+from matrix.run.capacity import capacity_of
+from matrix.run.dispatch import Dispatcher, unheard
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, prepare
-from matrix.suites.registry import suite_of
 
 FOLDER = "matrix"
 """Name, in pytest's temporary folder, of the run directory."""
@@ -152,20 +153,20 @@ class MatrixSession:
 async def _attempts(prepared: Prepared, decision: Run, run: RunDirectory) -> CaseResult:
     """The attempts of a case, as many as a record of it says are left."""
     case = decision.case
-    executor = LocalExecutor(prepared.inventory, run)
-    suite = suite_of(case.suite)
+    dispatcher = Dispatcher(run)
+    host = LocalHost(prepared.inventory, capacity_of(prepared.inventory.host, 1))
     record = RunRecord(run, run_info((), prepared.inventory), [decision])
     attempts: list[Attempt] = []
-    while left := record.attempts_left(case.id):
-        number = left[0]
-        folder = run.begin_attempt(case.id, number, most_attempts(case.settings))
-        attempt = await executor.execute(
-            Assignment(decision, number, folder), suite.parser(), asyncio.Event()
-        )
-        if attempt is None:
-            raise RuntimeError(f"{case.id} was interrupted, and nobody asked for it")
-        record.finish(case.id, attempt, NOWHERE)
-        attempts.append(attempt)
+    async with host.open(run.path, dispatcher.contents) as executor:
+        dispatcher.executors[host.name] = executor
+        while left := record.attempts_left(case.id):
+            number = left[0]
+            folder = run.begin_attempt(case.id, number, most_attempts(case.settings))
+            attempt = await dispatcher.execute(decision, number, folder, unheard)
+            if attempt is None:
+                raise RuntimeError(f"{case.id} was interrupted, and nobody asked for it")
+            record.finish(case.id, attempt, NOWHERE)
+            attempts.append(attempt)
     return merge(case, attempts)
 
 

@@ -7,7 +7,31 @@ from matrix.attempt import Attempt
 from matrix.migrating import Hop
 from matrix.model import Case
 from matrix.plan.decisions import Decision, Run
-from matrix.suites.suite import Parser
+from matrix.suites.console import LINE_LIMIT, ConsoleParser
+
+TAIL = 2 * LINE_LIMIT
+"""Characters of a console that are kept: whole its last line, of which not more is looked at."""
+
+
+class ConsoleTail:
+    """The end of what a guest has printed."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def write(self, text: str) -> None:
+        """The guest has printed that (see :class:`matrix.hosts.interface.Console`)."""
+        self._text = text[-TAIL:] if len(text) >= TAIL else (self._text + text)[-TAIL:]
+
+    @property
+    def last_line(self) -> str:
+        """The last line that is not blank, unfinished or not, printable characters only."""
+        for raw in reversed(self._text.replace("\r", "\n").split("\n")):
+            parser = ConsoleParser()
+            parser.feed(raw.encode("latin-1"))
+            if line := parser.last_line:
+                return line
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +42,7 @@ class Running:
     attempt: int
     since: float
     """``time.monotonic()`` at its start."""
-    console: Parser
+    console: ConsoleTail
     """Its ``last_line`` is what the guest said last."""
 
 

@@ -4,16 +4,14 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import chain
 
 from matrix.errors import ExitCode, HostError
-from matrix.hosts.local.executor import Executor, LocalExecutor
-from matrix.inventory import Inventory
+from matrix.hosts.interface import Host
 from matrix.plan.decisions import Decision
-from matrix.plan.schedule import Capacity
 from matrix.results.history.place import Database
 from matrix.results.recorder import Recorder
 from matrix.run.durations import known_seconds, load_writer
@@ -39,10 +37,8 @@ which is another process's work, so that a short run does not wait for it."""
 
 def execute(
     recorder: Recorder,
-    inventory: Inventory,
-    capacity: Capacity,
+    hosts: Sequence[Host],
     progress: Progress,
-    executor: Executor | None = None,
     *,
     history: Database | None = None,
     seed: int | None = None,
@@ -52,20 +48,18 @@ def execute(
 
     Args:
         recorder: of a new or a resumed run; stays open.
-        inventory: of this host, with what the plan's cases need.
-        capacity: how much runs at a time.
+        hosts: where its cases run.
         progress: who is told.
-        executor: where the cases run; this machine where None.
-        seed: of the hops of guests that are migrated, None for one that depends on the case.
         history: says how long cases took last, so that the longest start first. It is not
             written here.
+        seed: of the hops of guests that are migrated, None for one that depends on the case.
         later: modules that the caller needs when the run is over: see :data:`LATER`.
 
     Returns:
         What the command ends with.
 
     Raises:
-        HostError: this host cannot go on; what was finished is on disk, and reports were written
+        HostError: the run cannot go on; what was finished is on disk, and reports were written
             as far as the disk let us.
     """
     gc.freeze()  # what is loaded stays; only what the run makes is worth looking through
@@ -73,12 +67,24 @@ def execute(
     cases = [decision.case for decision in recorder.record.decisions]
     session = Session(
         recorder,
-        executor or LocalExecutor(inventory, recorder.run, seed=seed, on_hop=progress.hopped),
-        capacity,
+        hosts,
         progress,
         known_seconds(cases, history),
+        seed=seed,
         meanwhile=chain(map(import_module, (*LATER, *later)), load_writer(history)),
     )
+    failure = _run_session(session, recorder)
+    try:
+        code = recorder.end()
+    except HostError as error:
+        failure = failure or error
+    if failure is not None:
+        raise failure
+    return code
+
+
+def _run_session(session: Session, recorder: Recorder) -> HostError | None:
+    """Run it; gives why it could not go on, if it could not."""
     failure: HostError | None = None
     begun = time.monotonic()
     try:
@@ -88,13 +94,7 @@ def execute(
     except* asyncio.CancelledError:
         pass  # ended at once, by the second signal; the record says what is unfinished
     recorder.record.elapsed += time.monotonic() - begun
-    try:
-        code = recorder.end()
-    except HostError as error:
-        failure = failure or error
-    if failure is not None:
-        raise failure
-    return code
+    return failure
 
 
 async def _interruptible(session: Session, decisions: list[Decision]) -> None:
@@ -111,7 +111,7 @@ def _handled(stop: Stop, task: "asyncio.Task[None] | None") -> Iterator[None]:
     def end() -> None:
         if stop.requested and task is not None:
             task.cancel()
-        stop.event.set()
+        stop.request()
 
     # What was ignored when we started stays so: nohup, trap '' HUP, a job of a shell's background.
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -8,21 +8,23 @@ its guest kept stopped: it has not begun by that, and is none that was interrupt
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from matrix.attempt import Attempt
-from matrix.hosts.local.executor import Assignment, Executor
+from matrix.errors import HostLostError
+from matrix.hosts.interface import Console, HopDone, Host
 from matrix.model import Case, Verdict
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.forecast import Forecast
 from matrix.plan.prelaunch import can_wait_started
 from matrix.plan.schedule import Capacity, Job, Scheduler
 from matrix.results.recorder import Recorder
-from matrix.run.progress import Progress, Running
-from matrix.suites.registry import suite_of
-from matrix.suites.suite import Parser
+from matrix.run.dispatch import Dispatcher
+from matrix.run.progress import ConsoleTail, Progress, Running
 
 HANGING = {Verdict.STALL, Verdict.TIMEOUT}
 UNLIKELY = 0.5
@@ -39,12 +41,14 @@ GREETING = 0.012
 class Stop:
     """How the user ends a run: once to finish cleanly, twice to end at once."""
 
-    event: asyncio.Event = field(default_factory=asyncio.Event)
+    requested: bool = False
+    """Whether the run was asked to end."""
+    on_request: Callable[[], None] = lambda: None
 
-    @property
-    def requested(self) -> bool:
-        """Whether the run was asked to end."""
-        return self.event.is_set()
+    def request(self) -> None:
+        """Ask the run to end."""
+        self.requested = True
+        self.on_request()
 
 
 @dataclass(slots=True)
@@ -53,8 +57,10 @@ class _Prepared:
 
     job: Job
     folder: Path
-    console: Parser
+    held: bool
+    """It was started before its turn."""
     task: asyncio.Task[None] | None = None
+    console: ConsoleTail = field(default_factory=ConsoleTail)
     turn: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its guest may run."""
 
@@ -65,28 +71,30 @@ class Session:
     def __init__(
         self,
         recorder: Recorder,
-        executor: Executor,
-        capacity: Capacity,
+        hosts: Sequence[Host],
         progress: Progress,
         durations: Mapping[str, float],
         *,
+        seed: int | None = None,
         meanwhile: Iterable[object] = (),
     ) -> None:
-        """Steps of ``meanwhile`` are taken whenever a guest has been started and is not ready yet;
-        they must be short, and need not all be taken."""
+        """``seed`` is that of hops, None for one that depends on case and attempt. Steps of
+        ``meanwhile`` are taken whenever a guest has been started and is not ready yet; they must be
+        short, and need not all be taken."""
         self._meanwhile = iter(meanwhile)
         self._recorder = recorder
-        self._executor = executor
-        self._capacity = capacity
+        self._hosts = {host.name: host for host in hosts}
+        self._dispatcher = Dispatcher(recorder.run)
         self._progress = progress
         self._durations = durations
+        self._seed = seed
         self._running: dict[tuple[int, int], Running] = {}
-        self._prepared: _Prepared | None = None
-        """The attempt that waits for its turn with its QEMU started."""
+        self._prepared: dict[str, _Prepared] = {}
+        """By host, the attempt that waits for its turn with its QEMU started."""
         self._ended: asyncio.Queue[tuple[Job, Attempt | None]] = asyncio.Queue()
         self._interrupted: list[Case] = []
         self._decisions: list[Decision] = []
-        self._scheduler = Scheduler([], capacity)
+        self._scheduler = Scheduler([], {})
         self._asked: set[tuple[int, int]] = set()
         """Attempts that the scheduler has been given."""
         self._later: dict[int, int] = {}
@@ -98,32 +106,60 @@ class Session:
     async def run(self, decisions: list[Decision], stop: Stop) -> tuple[Case, ...]:
         """Run what is left of ``decisions``; gives the cases that an interrupt cut short.
 
-        Raises HostError (in an ExceptionGroup of one) where the host cannot go on.
+        Raises HostError (in an ExceptionGroup of one) where the run cannot go on.
         """
         self._decisions = decisions
+        stop.on_request = self._dispatcher.cancel_all
         jobs = [job for index in range(len(decisions)) for job in self._startable(index)]
-        scheduler = self._scheduler = Scheduler(jobs, self._capacity)
+        needed = dict.fromkeys(job.host for job in jobs)
+        self._scheduler = Scheduler(jobs, {name: self._capacity(name) for name in needed})
         self._since = time.monotonic()
         self._progress.planned(decisions, self._total)
-        async with asyncio.TaskGroup() as tasks:
-            try:
-                while self._start(tasks, stop) or scheduler.running:
-                    ended = await self._ended.get()
-                    scheduler.finished(ended[0].key)
-                    try:
-                        if self._start(tasks, stop):
-                            await asyncio.sleep(0)  # until their QEMUs are spawned
-                    finally:
-                        self._end(*ended)
-            except asyncio.CancelledError:
-                while not self._ended.empty():
-                    self._end(*self._ended.get_nowait())
-                raise
-            if self._prepared is not None and self._prepared.task is not None:
-                self._prepared.task.cancel()  # asked to stop before its turn came
+        async with AsyncExitStack() as stack:
+            for name in needed:
+                await self._open(name, stack)
+            async with asyncio.TaskGroup() as tasks:
+                await self._carry_out(tasks, stop)
+                for prepared in self._prepared.values():
+                    if prepared.task is not None:
+                        prepared.task.cancel()  # asked to stop before its turn came
         if self._interrupted:
             self._progress.interrupted(tuple(self._interrupted))
         return tuple(self._interrupted)
+
+    def _capacity(self, name: str) -> Capacity:
+        """Of a host; one that is not there gets its cases one by one, to say so of each."""
+        host = self._hosts.get(name)
+        return Capacity(1, 1) if host is None else host.capacity
+
+    async def _open(self, name: str, stack: AsyncExitStack) -> None:
+        """Have a host ready; one that cannot be is as one that was lost."""
+        host, dispatcher = self._hosts.get(name), self._dispatcher
+        if host is None:
+            dispatcher.lost[name] = "the run has no host of this name"
+            return
+        opening = host.open(self._recorder.run.path, dispatcher.contents)
+        try:
+            dispatcher.executors[name] = await stack.enter_async_context(opening)
+        except HostLostError as error:
+            dispatcher.lost[name] = str(error)
+
+    async def _carry_out(self, tasks: asyncio.TaskGroup, stop: Stop) -> None:
+        """Start and end attempts until there are none, or those are over that ran at a stop."""
+        scheduler = self._scheduler
+        try:
+            while self._start(tasks, stop) or scheduler.running:
+                ended = await self._ended.get()
+                scheduler.finished(ended[0])
+                try:
+                    if self._start(tasks, stop):
+                        await asyncio.sleep(0)  # until their QEMUs are spawned
+                finally:
+                    self._end(*ended)
+        except asyncio.CancelledError:
+            while not self._ended.empty():
+                self._end(*self._ended.get_nowait())
+            raise
 
     def _start(self, tasks: asyncio.TaskGroup, stop: Stop) -> bool:
         """Start what there is room for, unless we are to stop; whether there was anything."""
@@ -131,28 +167,26 @@ class Session:
             return False
         jobs = self._scheduler.start()
         for job in jobs:
-            prepared, decision = self._prepared, self._run(job)
+            prepared, decision = self._prepared.get(job.host), self._run(job)
             if prepared is not None and prepared.job.key == job.key:
-                self._prepared = None
+                del self._prepared[job.host]
+                self._dispatcher.release(decision, job.key[1])
             else:
-                prepared = self._prepare(tasks, job, stop)
+                prepared = self._prepare(tasks, job)
             self._recorder.begin(decision.case, job.key[1])
             running = Running(decision, job.key[1], time.monotonic(), prepared.console)
             self._running[job.key] = running
             self._progress.started(running)
             prepared.turn.set()
-        if self._prepared is None:
-            upcoming = self._scheduler.upcoming()
-            if upcoming is not None and can_wait_started(self._run(upcoming)):
-                self._prepared = self._prepare(tasks, upcoming, stop)
+        for upcoming in self._scheduler.upcoming():
+            if upcoming.host not in self._prepared and can_wait_started(self._run(upcoming)):
+                self._prepared[upcoming.host] = self._prepare(tasks, upcoming, held=True)
         return bool(jobs)
 
-    def _prepare(self, tasks: asyncio.TaskGroup, job: Job, stop: Stop) -> _Prepared:
+    def _prepare(self, tasks: asyncio.TaskGroup, job: Job, *, held: bool = False) -> _Prepared:
         case, number = self._run(job).case, job.key[1]
-        prepared = _Prepared(
-            job, self._recorder.prepare(case, number), suite_of(case.suite).parser()
-        )
-        prepared.task = tasks.create_task(self._execute(prepared, stop))
+        prepared = _Prepared(job, self._recorder.prepare(case, number), held)
+        prepared.task = tasks.create_task(self._execute(prepared))
         return prepared
 
     def _run(self, job: Job) -> Run:
@@ -190,6 +224,7 @@ class Session:
                 estimate,
                 decision.case.settings.alone,
                 decision.huge_pages,
+                decision.host,
             )
             for number in numbers
         ]
@@ -198,15 +233,26 @@ class Session:
         """Seconds that the case took last time."""
         return self._durations.get(case.id)
 
-    async def _execute(self, prepared: _Prepared, stop: Stop) -> None:
+    async def _execute(self, prepared: _Prepared) -> None:
         job = prepared.job
-        assignment = Assignment(self._run(job), job.key[1], prepared.folder)
         asyncio.get_running_loop().call_later(STARTING, self._work_ahead)
-        attempt = await self._executor.execute(
-            assignment, prepared.console, stop.event, prepared.turn
+        attempt = await self._dispatcher.execute(
+            self._run(job),
+            job.key[1],
+            prepared.folder,
+            partial(self._happened, prepared),
+            held=prepared.held,
+            seed=self._seed,
         )
         await prepared.turn.wait()  # what QEMU refuses may be over before its turn
         self._ended.put_nowait((job, attempt))
+
+    def _happened(self, prepared: _Prepared, event: Console | HopDone) -> None:
+        match event:
+            case Console(text):
+                prepared.console.write(text)
+            case HopDone(hop):
+                self._progress.hopped(self._run(prepared.job).case.id, hop)
 
     def _work_ahead(self) -> None:
         """Take steps of what is to be done meanwhile, for as long as QEMU has nothing to say."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.plan.schedule import PATIENCE, Capacity, Job, Scheduler
+from matrix.plan.schedule import PATIENCE, Capacity, HostScheduler, Job
 
 GIB, MIB = 2**30, 2**20
 
@@ -18,7 +18,7 @@ def job(index: int, vcpus: int = 1, memory: int = GIB, estimate: float = 1.0) ->
 
 def test_longest_first() -> None:
     jobs = [job(0, estimate=1), job(1, estimate=9), job(2, estimate=5)]
-    scheduler = Scheduler(jobs, Capacity(1, 8 * GIB))
+    scheduler = HostScheduler(jobs, Capacity(1, 8 * GIB))
     order = []
     while started := scheduler.start():
         order += [j.key[0] for j in started]
@@ -28,31 +28,31 @@ def test_longest_first() -> None:
 
 
 def test_vcpus_limit() -> None:
-    scheduler = Scheduler([job(i, vcpus=2) for i in range(4)], Capacity(4, 8 * GIB))
+    scheduler = HostScheduler([job(i, vcpus=2) for i in range(4)], Capacity(4, 8 * GIB))
     assert len(scheduler.start()) == 2
     assert scheduler.start() == []
     assert (scheduler.running, scheduler.waiting, scheduler.vcpus_used) == (2, 2, 4)
 
 
 def test_memory_limit() -> None:
-    scheduler = Scheduler([job(i, memory=3 * GIB) for i in range(4)], Capacity(64, 8 * GIB))
+    scheduler = HostScheduler([job(i, memory=3 * GIB) for i in range(4)], Capacity(64, 8 * GIB))
     assert len(scheduler.start()) == 2
     assert scheduler.memory_used == 6 * GIB
 
 
 def test_a_fixed_number_of_jobs_overrides_both() -> None:
-    scheduler = Scheduler([job(i, 8, 64 * GIB) for i in range(5)], Capacity(2, GIB, jobs=3))
+    scheduler = HostScheduler([job(i, 8, 64 * GIB) for i in range(5)], Capacity(2, GIB, jobs=3))
     assert len(scheduler.start()) == 3
 
 
 @pytest.mark.parametrize("jobs", [None, 4])
 def test_some_limits_hold_in_any_case(jobs: int | None) -> None:
-    scheduler = Scheduler([job(i) for i in range(5)], Capacity(4, 8 * GIB, jobs=jobs, most=2))
+    scheduler = HostScheduler([job(i) for i in range(5)], Capacity(4, 8 * GIB, jobs=jobs, most=2))
     assert len(scheduler.start()) == 2
 
 
 def test_a_job_larger_than_the_host_runs_alone() -> None:
-    scheduler = Scheduler([job(0, vcpus=16, estimate=9), job(1)], Capacity(2, GIB))
+    scheduler = HostScheduler([job(0, vcpus=16, estimate=9), job(1)], Capacity(2, GIB))
     assert [j.key[0] for j in scheduler.start()] == [0]
     scheduler.finished((0, 1))
     assert [j.key[0] for j in scheduler.start()] == [1]
@@ -60,7 +60,7 @@ def test_a_job_larger_than_the_host_runs_alone() -> None:
 
 def test_what_comes_next_is_known_while_the_host_has_something_left() -> None:
     jobs = [job(0, estimate=9), job(1, estimate=1), job(2, estimate=5)]
-    scheduler = Scheduler(jobs, Capacity(2, 8 * GIB, jobs=1))
+    scheduler = HostScheduler(jobs, Capacity(2, 8 * GIB, jobs=1))
     assert scheduler.upcoming() is None  # nothing runs: what there is can be started
     order = []
     while started := scheduler.start():
@@ -83,14 +83,14 @@ def test_what_comes_next_is_known_while_the_host_has_something_left() -> None:
 def test_nothing_comes_next_on_a_host_that_is_full(
     running: Job, waiting: Job, capacity: Capacity
 ) -> None:
-    scheduler = Scheduler([running, waiting], capacity)
+    scheduler = HostScheduler([running, waiting], capacity)
     assert scheduler.start() == [running]
     assert scheduler.upcoming() is None
 
 
 def test_a_job_that_is_to_be_alone_is() -> None:
     jobs = [job(0, estimate=9), replace(job(1, estimate=5), alone=True), job(2, estimate=1)]
-    scheduler = Scheduler(jobs, Capacity(4, 8 * GIB, jobs=4))
+    scheduler = HostScheduler(jobs, Capacity(4, 8 * GIB, jobs=4))
     assert [j.key[0] for j in scheduler.start()] == [0, 2]  # what fits beside the first one
     assert scheduler.upcoming() == jobs[1]
     scheduler.finished((0, 1))
@@ -106,14 +106,14 @@ def test_a_job_that_is_to_be_alone_is() -> None:
 
 def test_a_smaller_job_passes_one_that_does_not_fit() -> None:
     jobs = [job(0, 1, estimate=9), job(1, 2, estimate=8), job(2, 1, estimate=1)]
-    scheduler = Scheduler(jobs, Capacity(2, 8 * GIB))
+    scheduler = HostScheduler(jobs, Capacity(2, 8 * GIB))
     assert [j.key[0] for j in scheduler.start()] == [0, 2]
 
 
 def test_a_big_job_is_not_starved() -> None:
     """Without patience a stream of small jobs would keep the big one out to the end."""
     small = [job(i, 1, estimate=5 if i == 1 else 3) for i in range(1, 60)]
-    scheduler = Scheduler([job(0, 2, estimate=4), *small], Capacity(2, 64 * GIB))
+    scheduler = HostScheduler([job(0, 2, estimate=4), *small], Capacity(2, 64 * GIB))
     running = [j.key for j in scheduler.start()]
     position = 0
     while (0, 1) not in running:
@@ -125,7 +125,7 @@ def test_a_big_job_is_not_starved() -> None:
 
 def test_huge_pages_are_a_limit_even_beside_a_number_of_jobs() -> None:
     jobs = [replace(job(i), huge_pages=2 * MIB) for i in range(3)] + [job(3)]
-    scheduler = Scheduler(jobs, Capacity(8, 8 * GIB, jobs=4, huge_pages=4 * MIB))
+    scheduler = HostScheduler(jobs, Capacity(8, 8 * GIB, jobs=4, huge_pages=4 * MIB))
     assert [each.key[0] for each in scheduler.start()] == [0, 1, 3]
     scheduler.finished((3, 1))
     assert scheduler.start() == []
@@ -135,7 +135,7 @@ def test_huge_pages_are_a_limit_even_beside_a_number_of_jobs() -> None:
 
 def test_finishing_what_does_not_run_is_an_error() -> None:
     with pytest.raises(KeyError):
-        Scheduler([job(0)], Capacity(1, GIB)).finished((0, 1))
+        HostScheduler([job(0)], Capacity(1, GIB)).finished((0, 1))
 
 
 jobs_strategy = st.lists(
@@ -159,7 +159,7 @@ jobs_strategy = st.lists(
 def test_every_job_runs_once_within_the_limits(
     jobs: list[Job], vcpus: int, memory: int, fixed: int | None
 ) -> None:
-    scheduler = Scheduler(jobs, Capacity(vcpus, memory * GIB, fixed, 4 * MIB))
+    scheduler = HostScheduler(jobs, Capacity(vcpus, memory * GIB, fixed, 4 * MIB))
     seen: list[tuple[int, int]] = []
     running: list[tuple[float, tuple[int, int]]] = []
     now = 0.0

@@ -1,7 +1,8 @@
 """Plans to run, and an executor that runs nothing."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,67 +10,103 @@ from typing import Any
 import pytest
 
 from matrix.attempt import Attempt
-from matrix.errors import HostError
-from matrix.hosts.local.executor import Assignment
+from matrix.errors import HostError, HostLostError
+from matrix.hosts.contents import Contents
+from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.inventory import Binary, Host, Inventory
 from matrix.model import Accelerator, Architecture, Build, Case, RunSettings, Test, Variant, Verdict
-from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.decisions import LOCAL, Decision, Run, Skip
+from matrix.plan.schedule import Capacity
 from matrix.results.fingerprint import run_info
 from matrix.results.recorder import Recorder
-from matrix.suites.console import ConsoleParser
 
 X86 = Architecture.X86_64
 
 
+INVENTORY = Inventory(Host("x86_64", "6.1.0", 2, 2**33))
+
+
 @dataclass
 class FakeExecutor:
-    """Ends each attempt as ``verdicts`` says, once ``gate`` lets it."""
+    """Ends each attempt as ``verdicts`` says, once it is released, after ``seconds``."""
 
-    run: Path
     verdicts: Callable[[str, int], Verdict] = lambda _name, _attempt: Verdict.PASS
     seconds: Callable[[str], float] = lambda _name: 0.0
     broken: frozenset[str] = frozenset()
+    """With these the run cannot go on."""
+    lost: frozenset[str] = frozenset()
+    """With these the host cannot go on."""
     refused: frozenset[str] = frozenset()
     """Over before their guests run."""
     prepared: list[str] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     at_once: int = 0
     running: int = 0
+    cancelled: dict[str, asyncio.Event] = field(default_factory=dict)
+    turns: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    def release(self, token: str) -> None:
+        self.turns[token].set()
+
+    def cancel(self, token: str) -> None:
+        self.cancelled[token].set()
 
     async def execute(
-        self,
-        assignment: Assignment,
-        parser: ConsoleParser,
-        interrupt: asyncio.Event,
-        turn: asyncio.Event | None = None,
-    ) -> Attempt | None:
-        name = assignment.decision.case.test.name
+        self, assignment: Assignment, emit: Callable[[Console | HopDone], None]
+    ) -> Ended:
+        name, token = assignment.decision.case.test.name, assignment.token
         self.prepared.append(name)
-        if turn is not None and name not in self.refused:
+        cancelled = self.cancelled[token] = asyncio.Event()
+        turn = self.turns[token] = asyncio.Event()
+        if not assignment.held:
+            turn.set()
+        if name not in self.refused:
             await turn.wait()
             self.order.append(name)
         self.running += 1
         self.at_once = max(self.at_once, self.running)
         try:
-            parser.feed(f"{name} speaks\n".encode())
+            emit(Console(f"{name} speaks\n"))
             if name in self.broken:
                 raise HostError("no space left on device")
+            if name in self.lost:
+                raise HostLostError("its kernel panicked")
             try:
-                await asyncio.wait_for(interrupt.wait(), self.seconds(name))
+                await asyncio.wait_for(cancelled.wait(), self.seconds(name))
             except TimeoutError:
                 pass
             else:
-                return None
+                return Ended(None)
         finally:
             self.running -= 1
-        return Attempt(
+        attempt = Attempt(
             number=assignment.attempt,
             verdict=self.verdicts(name, assignment.attempt),
             reason="",
             seconds=self.seconds(name),
             accelerator="tcg",
-            artifacts=assignment.directory.relative_to(self.run).as_posix(),
+            artifacts=assignment.folder,
         )
+        return Ended(attempt)
+
+
+@dataclass
+class FakeHost:
+    """A host whose cases run nothing."""
+
+    executor: FakeExecutor
+    capacity: Capacity
+    name: str = LOCAL
+    inventory: Inventory = INVENTORY
+    unusable: str = ""
+    closed: bool = False
+
+    @asynccontextmanager
+    async def open(self, run: Path, contents: Contents) -> AsyncIterator[FakeExecutor]:
+        if self.unusable:
+            raise HostLostError(self.unusable)
+        yield self.executor
+        self.closed = True
 
 
 class Make:
@@ -92,8 +129,8 @@ class Make:
     def skip(self, name: str) -> Skip:
         return Skip(self.case(name), "no reason but this")
 
-    def executor(self, recorder: Recorder, **behaviour: Any) -> FakeExecutor:
-        return FakeExecutor(recorder.run.path, **behaviour)
+    def executor(self, **behaviour: Any) -> FakeExecutor:
+        return FakeExecutor(**behaviour)
 
 
 @pytest.fixture(scope="session")

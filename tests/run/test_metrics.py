@@ -18,8 +18,7 @@ from matrix.results.directory import RunDirectory
 from matrix.results.fingerprint import RunInfo
 from matrix.results.record import RunRecord
 from matrix.run.metrics import Metrics, parse_address
-from matrix.run.progress import Running
-from matrix.suites.console import ConsoleParser
+from matrix.run.progress import ConsoleTail, Running
 
 HOP = Hop(
     number=1,
@@ -83,7 +82,7 @@ def test_hops_and_attempts_are_served() -> None:
     test, variant = Test("t", "/image"), Variant(Architecture.X86_64)
     case = Case("soak.x", "soak", "s", test, variant, Build(Architecture.X86_64, "/", "/"))
     decision = Run(case, Accelerator.TCG, "", 1, 1)
-    running = Running(decision, 1, 0.0, ConsoleParser())
+    running = Running(decision, 1, 0.0, ConsoleTail())
     with Metrics(":0") as metrics:
         metrics.hopped("soak.x", HOP)
         metrics.hopped("soak.x", HOP)

@@ -17,6 +17,7 @@ from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
 from matrix.run.progress import NullProgress, Progress, Running
 from matrix.run.session import Session, Stop
+from tests.run.conftest import FakeExecutor, FakeHost
 
 ONE = Capacity(vcpus=1, memory=2**30)
 TWO = Capacity(vcpus=2, memory=2**30)
@@ -48,14 +49,15 @@ class Notes(NullProgress):
 
 async def carry_out(
     recorder: Recorder,
-    executor: Any,
+    executor: FakeExecutor,
     *,
     capacity: Capacity = ONE,
     notes: Progress | None = None,
     stop: Stop | None = None,
     durations: Mapping[str, float] | None = None,
 ) -> tuple[Case, ...]:
-    session = Session(recorder, executor, capacity, notes or NullProgress(), durations or {})
+    host = FakeHost(executor, capacity)
+    session = Session(recorder, [host], notes or NullProgress(), durations or {})
     return await session.run(list(recorder.record.decisions), stop or Stop())
 
 
@@ -65,7 +67,7 @@ Start = Callable[..., Recorder]
 def test_every_case_is_run_and_recorded(make: Any, start: Start) -> None:
     recorder = start(make.run("a"), make.skip("s"), make.run("b"))
     notes = Notes()
-    asyncio.run(carry_out(recorder, make.executor(recorder), notes=notes))
+    asyncio.run(carry_out(recorder, make.executor(), notes=notes))
     assert notes.attempts == 2
     assert sorted(name for name, _, _ in notes.ended) == ["a", "b"]
     assert recorder.record.unfinished() == ()
@@ -75,7 +77,7 @@ def test_every_case_is_run_and_recorded(make: Any, start: Start) -> None:
 
 def test_the_longest_known_starts_first(make: Any, start: Start) -> None:
     recorder = start(*(make.run(name) for name in "abc"))
-    executor = make.executor(recorder)
+    executor = make.executor()
     durations = {"scenario.a": 1.0, "scenario.b": 9.0, "scenario.c": 5.0}
     asyncio.run(carry_out(recorder, executor, durations=durations))
     assert executor.order == ["b", "c", "a"]
@@ -83,21 +85,21 @@ def test_the_longest_known_starts_first(make: Any, start: Start) -> None:
 
 def test_what_is_unknown_counts_as_its_timeout(make: Any, start: Start) -> None:
     recorder = start(make.run("a", timeout=3.0), make.run("b", timeout=60.0))
-    executor = make.executor(recorder)
+    executor = make.executor()
     asyncio.run(carry_out(recorder, executor, durations={"scenario.a": 5.0}))
     assert executor.order == ["b", "a"]
 
 
 def test_no_more_at_once_than_the_host_has(make: Any, start: Start) -> None:
     recorder = start(*(make.run(str(index)) for index in range(6)))
-    executor = make.executor(recorder, seconds=lambda _: 0.2)
+    executor = make.executor(seconds=lambda _: 0.2)
     asyncio.run(carry_out(recorder, executor, capacity=TWO))
     assert executor.at_once == 2
 
 
 def test_a_big_case_runs_alone(make: Any, start: Start) -> None:
     recorder = start(make.run("big", vcpus=8), make.run("small"))
-    executor = make.executor(recorder, seconds=lambda _: 0.02)
+    executor = make.executor(seconds=lambda _: 0.02)
     asyncio.run(carry_out(recorder, executor, capacity=TWO))
     assert executor.at_once == 1
 
@@ -105,7 +107,7 @@ def test_a_big_case_runs_alone(make: Any, start: Start) -> None:
 def test_repeats_are_attempts_of_one_case(make: Any, start: Start) -> None:
     recorder = start(make.run("a", repeat=3))
     executor = make.executor(
-        recorder, verdicts=lambda _, number: Verdict.FAIL if number == 2 else Verdict.PASS
+        verdicts=lambda _, number: Verdict.FAIL if number == 2 else Verdict.PASS
     )
     asyncio.run(carry_out(recorder, executor))
     result = recorder.record.result("scenario.a")
@@ -144,7 +146,7 @@ def test_attempts_follow_from_verdicts(
     asyncio.run(
         carry_out(
             recorder,
-            make.executor(recorder, verdicts=verdict_of(*bad)),
+            make.executor(verdicts=verdict_of(*bad)),
             capacity=TWO,
             notes=notes,
         )
@@ -161,7 +163,7 @@ def test_attempts_follow_from_verdicts(
 
 def test_repeats_until_a_failure_wait_for_each_other(make: Any, start: Start) -> None:
     recorder = start(make.run("a", repeat=4, until_fail=True))
-    executor = make.executor(recorder, seconds=lambda _: 0.01)
+    executor = make.executor(seconds=lambda _: 0.01)
     asyncio.run(carry_out(recorder, executor, capacity=TWO))
     assert executor.at_once == 1
     assert len(executor.order) == 4
@@ -169,7 +171,7 @@ def test_repeats_until_a_failure_wait_for_each_other(make: Any, start: Start) ->
 
 def test_a_chain_of_attempts_starts_before_single_ones(make: Any, start: Start) -> None:
     recorder = start(make.run("long"), make.run("chain", repeat=5, until_fail=True))
-    executor = make.executor(recorder)
+    executor = make.executor()
     durations = {"scenario.long": 4.0, "scenario.chain": 1.0}
     asyncio.run(carry_out(recorder, executor, durations=durations))
     assert executor.order == ["chain", "long", "chain", "chain", "chain", "chain"]
@@ -178,7 +180,7 @@ def test_a_chain_of_attempts_starts_before_single_ones(make: Any, start: Start) 
 def test_what_will_not_be_run_is_not_forecast(make: Any, start: Start) -> None:
     recorder = start(make.run("a", repeat=100, until_fail=True), make.run("b"))
     notes = Notes()
-    executor = make.executor(recorder, verdicts=verdict_of(1), seconds=lambda _: 0.02)
+    executor = make.executor(verdicts=verdict_of(1), seconds=lambda _: 0.02)
     durations = {"scenario.a": 0.02, "scenario.b": 0.02}
     asyncio.run(carry_out(recorder, executor, notes=notes, durations=durations))
     assert notes.attempts == 101
@@ -195,10 +197,10 @@ def test_an_interrupt_stops_what_runs_and_starts_nothing_more(make: Any, start: 
     def seconds(name: str) -> float:
         if name != "slow":
             return 0.0
-        asyncio.get_running_loop().call_soon(stop.event.set)  # when it runs
+        asyncio.get_running_loop().call_soon(stop.request)  # when it runs
         return 300.0
 
-    executor = make.executor(recorder, seconds=seconds)
+    executor = make.executor(seconds=seconds)
     cut = asyncio.run(carry_out(recorder, executor, notes=notes, stop=stop, durations=durations))
     assert [case.test.name for case in cut] == ["slow"]
     assert notes.cut == cut
@@ -212,7 +214,7 @@ FALLING = {"scenario.a": 9.0, "scenario.b": 5.0, "scenario.c": 1.0}
 
 def test_the_next_qemu_is_started_where_a_vcpu_is_idle(make: Any, start: Start) -> None:
     recorder = start(*(make.run(name) for name in "abc"))
-    executor = make.executor(recorder, seconds=lambda _: 0.05)
+    executor = make.executor(seconds=lambda _: 0.05)
     beside: list[tuple[str, str]] = []
 
     class Watcher(Notes):
@@ -231,7 +233,7 @@ def test_the_next_qemu_is_started_where_a_vcpu_is_idle(make: Any, start: Start) 
 
 def test_on_a_host_without_an_idle_vcpu_nothing_is_started_early(make: Any, start: Start) -> None:
     recorder = start(*(make.run(name) for name in "abc"))
-    executor = make.executor(recorder, seconds=lambda _: 0.02)
+    executor = make.executor(seconds=lambda _: 0.02)
     most = 0
 
     class Watcher(Notes):
@@ -251,10 +253,10 @@ def test_what_was_started_early_never_was_where_the_run_ends_before_its_turn(
     notes, stop = Notes(), Stop()
 
     def seconds(_name: str) -> float:
-        asyncio.get_running_loop().call_later(0.05, stop.event.set)
+        asyncio.get_running_loop().call_later(0.05, stop.request)
         return 300.0
 
-    executor = make.executor(recorder, seconds=seconds)
+    executor = make.executor(seconds=seconds)
     running = carry_out(
         recorder, executor, capacity=IDLE_VCPU, notes=notes, stop=stop, durations=FALLING
     )
@@ -266,14 +268,14 @@ def test_what_was_started_early_never_was_where_the_run_ends_before_its_turn(
     copy = tmp_path / "copy"
     shutil.copytree(recorder.run.path, copy)
     with Recorder.resume(copy) as again:
-        asyncio.run(carry_out(again, make.executor(again)))
+        asyncio.run(carry_out(again, make.executor()))
         assert again.record.unfinished() == ()
 
 
 def test_what_qemu_refuses_early_is_told_in_its_turn(make: Any, start: Start) -> None:
     recorder = start(*(make.run(name) for name in "abc"))
     notes = Notes()
-    executor = make.executor(recorder, seconds=lambda _: 0.1, refused=frozenset({"b"}))
+    executor = make.executor(seconds=lambda _: 0.1, refused=frozenset({"b"}))
     asyncio.run(carry_out(recorder, executor, capacity=IDLE_VCPU, notes=notes, durations=FALLING))
     assert executor.prepared == ["a", "b", "c"]
     assert [name for name, _, _ in notes.ended] == ["a", "b", "c"]
@@ -289,7 +291,7 @@ def test_a_resumed_run_runs_only_what_is_left(make: Any, start: Start, tmp_path:
     copy = tmp_path / "copy"  # as a killed run leaves it: the other one still has its journal open
     shutil.copytree(recorder.run.path, copy)
     with Recorder.resume(copy) as again:
-        executor = make.executor(again)
+        executor = make.executor()
         asyncio.run(carry_out(again, executor))
         assert executor.order == ["b"]
         assert again.record.unfinished() == ()
@@ -308,7 +310,7 @@ def test_a_resumed_run_knows_what_came_before(make: Any, start: Start, tmp_path:
     shutil.copytree(recorder.run.path, copy)
     with Recorder.resume(copy) as again:
         notes = Notes()
-        asyncio.run(carry_out(again, make.executor(again), notes=notes))
+        asyncio.run(carry_out(again, make.executor(), notes=notes))
         assert sorted(name for name, _, _ in notes.ended) == ["passed", "passed", "retried"]
         assert notes.attempts == 3
         assert again.record.verdict("scenario.failed") is Verdict.FAIL
@@ -318,7 +320,7 @@ def test_a_resumed_run_knows_what_came_before(make: Any, start: Start, tmp_path:
 
 def test_a_host_that_fails_ends_the_run(make: Any, start: Start) -> None:
     recorder = start(make.run("a"), make.run("full"), make.run("c"))
-    executor = make.executor(recorder, broken=frozenset({"full"}))
+    executor = make.executor(broken=frozenset({"full"}))
     durations = {"scenario.a": 9.0, "scenario.full": 5.0, "scenario.c": 1.0}
     with pytest.raises(ExceptionGroup) as caught:
         asyncio.run(carry_out(recorder, executor, durations=durations))
@@ -328,10 +330,10 @@ def test_a_host_that_fails_ends_the_run(make: Any, start: Start) -> None:
 
 def test_something_is_done_meanwhile(make: Any, start: Start) -> None:
     recorder = start(*(make.run(str(index)) for index in range(4)))
-    executor = make.executor(recorder, seconds=lambda _: 0.3)
+    executor = make.executor(seconds=lambda _: 0.3)
     done: list[int] = []
     meanwhile = map(done.append, range(3))
-    session = Session(recorder, executor, ONE, NullProgress(), {}, meanwhile=meanwhile)
+    session = Session(recorder, [FakeHost(executor, ONE)], NullProgress(), {}, meanwhile=meanwhile)
     asyncio.run(session.run(list(recorder.record.decisions), Stop()))
     assert done == [0, 1, 2]
 
@@ -340,6 +342,6 @@ def test_what_is_known_to_hang_starts_before_what_has_as_much_time(make: Any, st
     hangs = make.run("hangs")
     known = Expectation("x:1", "r", ("hangs",), verdicts=(Verdict.STALL, Verdict.TIMEOUT))
     recorder = start(make.run("a"), replace(hangs, expected=(known,)), make.run("b", timeout=90.0))
-    executor = make.executor(recorder)
+    executor = make.executor()
     asyncio.run(carry_out(recorder, executor))
     assert executor.order == ["b", "hangs", "a"]

@@ -1,105 +1,121 @@
-"""Where a case runs: the interface of an executor, and the one for this machine.
-
-An assignment goes in and an :class:`matrix.attempt.Attempt` comes out, both plain data, so that
-nothing above this module knows where a case ran.
-"""
+"""This machine as a host, and how it runs an attempt of a case."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 from matrix.attempt import Attempt, ChainResult, Ending, Outcome
 from matrix.errors import SuiteError
+from matrix.hosts.contents import Contents, with_paths
+from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.local.launch import UnstartableError, make_launch
 from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
 from matrix.model import Accelerator, Launch, Verdict
 from matrix.plan.command import time_limit
-from matrix.plan.decisions import Run
+from matrix.plan.decisions import LOCAL, Run
+from matrix.plan.schedule import Capacity
 from matrix.results.directory import RunDirectory
 from matrix.suites.registry import suite_of
 from matrix.suites.suite import Parser
 from matrix.vm.machine import Limits, run_guest
-from matrix.vm.tasks import in_thread
+
+Emit = Callable[[Console | HopDone], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
-    """One attempt of one case, and the folder for what it leaves."""
+class LocalHost:
+    """This machine. Files of cases are where they are."""
 
-    decision: Run
-    attempt: int
-    directory: Path
+    inventory: Inventory
+    capacity: Capacity
+    name: str = LOCAL
+
+    @asynccontextmanager
+    async def open(self, run: Path, contents: Contents) -> AsyncIterator["LocalExecutor"]:
+        """See :class:`matrix.hosts.interface.Host`."""
+        yield LocalExecutor(self.inventory, RunDirectory(run), contents)
 
 
-class Executor(Protocol):
-    """Where cases run."""
+@dataclass(slots=True)
+class _Underway:
+    """What is told of an attempt while it runs."""
 
-    async def execute(
-        self,
-        assignment: Assignment,
-        parser: Parser,
-        interrupt: asyncio.Event,
-        turn: asyncio.Event | None = None,
-    ) -> Attempt | None:
-        """Run one attempt; None when it was interrupted.
+    emit: Emit
+    parser: Parser
+    turn: asyncio.Event | None
+    """Of a held one: set when its guest may run."""
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
-        Until ``turn`` is set the guest stays stopped; with none it runs at once. Its console goes
-        through ``parser``, whose last line a progress display may show. Never raises for what QEMU
-        or the guest does. Raises HostError where this host cannot go on (a full disk), and
-        CancelledError once its QEMU has been reaped.
-        """
-        ...
+    def printed(self, data: bytes) -> None:
+        self.parser.feed(data)
+        self.emit(Console(data.decode("latin-1")))
+
+    def hopped(self, hop: Hop) -> None:
+        self.emit(HopDone(hop))
+
+    async def released(self) -> None:
+        """Wait for its turn, or its end."""
+        if self.turn is not None:
+            waits = [asyncio.create_task(each.wait()) for each in (self.turn, self.cancelled)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for each in waits:
+                each.cancel()
 
 
 class LocalExecutor:
     """Runs cases on this machine."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        run: RunDirectory,
-        *,
-        seed: int | None = None,
-        on_hop: Callable[[str, Hop], None] | None = None,
-    ) -> None:
-        """Runs cases of ``run`` with what ``inventory`` says of this machine.
-
-        ``seed`` is that of the hops of guests that are migrated, None for one per case and attempt;
-        ``on_hop`` is told of each hop, with the case's id.
-        """
+    def __init__(self, inventory: Inventory, run: RunDirectory, contents: Contents) -> None:
+        """Runs cases of ``run`` with what ``inventory`` says of this machine."""
         self._inventory = inventory
         self._run = run
-        self._seed = seed
-        self._on_hop = on_hop
+        self._contents = contents
         self._starting = Starting(inventory)
+        self._underway: dict[str, _Underway] = {}
 
-    async def execute(
-        self,
-        assignment: Assignment,
-        parser: Parser,
-        interrupt: asyncio.Event,
-        turn: asyncio.Event | None = None,
-    ) -> Attempt | None:
-        """See :class:`Executor`."""
-        directory = assignment.directory
+    def release(self, token: str) -> None:
+        """See :class:`matrix.hosts.interface.Executor`."""
+        underway = self._underway.get(token)
+        if underway is not None and underway.turn is not None:
+            underway.turn.set()
+
+    def cancel(self, token: str) -> None:
+        """See :class:`matrix.hosts.interface.Executor`."""
+        if token in self._underway:
+            self._underway[token].cancelled.set()
+
+    async def execute(self, assignment: Assignment, emit: Emit) -> Ended:
+        """See :class:`matrix.hosts.interface.Executor`."""
+        parser = suite_of(assignment.decision.case.suite).parser()
+        turn = asyncio.Event() if assignment.held else None
+        underway = _Underway(emit, parser, turn)
+        self._underway[assignment.token] = underway
         try:
-            decision = await _refreshed(assignment.decision)
-            launch = await make_launch(decision, self._inventory, directory)
+            return Ended(await self._attempt(assignment, underway))
         except (SuiteError, UnstartableError) as error:
-            return _not_started(assignment, str(error), self._run)
+            return Ended(not_started(assignment, str(error)))
+        finally:
+            del self._underway[assignment.token]
+
+    async def _attempt(self, assignment: Assignment, underway: _Underway) -> Attempt | None:
+        """What the attempt came to; None where it was cancelled.
+
+        Raises:
+            SuiteError, UnstartableError: this machine cannot start the case any more.
+        """
+        directory = self._run.path / assignment.folder
+        decision = with_paths(assignment.decision, self._contents.path)
+        launch = await make_launch(decision, self._inventory, directory)
         # A file takes a moment to create: it is, as soon as this coroutine waits for its QEMU.
         writing = asyncio.create_task(self._write_command(directory, launch, decision.case.id))
         try:
             outcome, migrated = await self._run_guest(
-                assignment, decision, launch, parser, interrupt, turn
+                assignment, decision, launch, directory, underway
             )
-        except (SuiteError, UnstartableError) as error:
-            return _not_started(assignment, str(error), self._run)
         finally:
             command = await writing
         if outcome.assists:
@@ -113,15 +129,15 @@ class LocalExecutor:
                 decision=decision,
                 launch=launch,
                 outcome=outcome,
-                transcript=parser.finish(),
+                transcript=underway.parser.finish(),
                 hops=migrated,
                 inventory=self._inventory,
                 directory=directory,
                 starts_nothing=self._starting.why_never,
             ),
             number=assignment.attempt,
-            command=str(command),
-            artifacts=self._run.relative(directory),
+            command=self._run.relative(command),
+            artifacts=assignment.folder,
         )
 
     async def _write_command(self, directory: Path, launch: Launch, case_id: str) -> Path:
@@ -132,31 +148,32 @@ class LocalExecutor:
         assignment: Assignment,
         decision: Run,
         launch: Launch,
-        parser: Parser,
-        interrupt: asyncio.Event,
-        turn: asyncio.Event | None,
+        directory: Path,
+        underway: _Underway,
     ) -> tuple[Outcome, ChainResult | None]:
         """How its QEMU ended and, of a guest that is migrated, what its hops came to.
 
         Raises:
             SuiteError, UnstartableError: a destination cannot be started any more.
         """
-        directory, case = assignment.directory, decision.case
+        case = decision.case
         limits = Limits(timeout=time_limit(case), stall=case.settings.stall)
         if case.migration is None:
             # A guest that measures time is left alone by us, too.
             helped = case.settings.assist and not case.settings.alone
             translated = decision.accelerator is Accelerator.TCG and helped
-            limits = replace(limits, translated=translated)
             outcome = await run_guest(
-                launch, directory, limits, on_console=parser.feed, interrupt=interrupt, turn=turn
+                launch,
+                directory,
+                replace(limits, translated=translated),
+                on_console=underway.printed,
+                interrupt=underway.cancelled,
+                turn=underway.turn,
             )
             return outcome, None
         from matrix.hosts.local.migrating import migrate_case  # most runs migrate nothing
 
-        if turn is not None:
-            await turn.wait()
-
+        await underway.released()
         result = await migrate_case(
             decision,
             launch,
@@ -164,33 +181,20 @@ class LocalExecutor:
             directory,
             limits,
             attempt=assignment.attempt,
-            seed=self._seed,
-            on_console=parser.feed,
-            on_hop=None if self._on_hop is None else partial(self._on_hop, case.id),
-            interrupt=interrupt,
+            seed=assignment.seed,
+            on_console=underway.printed,
+            on_hop=underway.hopped,
+            interrupt=underway.cancelled,
         )
         return result.outcome, result
 
 
-async def _refreshed(decision: Run) -> Run:
-    """The decision with its test's values evaluated now, where they come from commands.
-
-    Raises:
-        SuiteError: the build is no longer readable.
-    """
-    case = decision.case
-    if not case.test.dynamic:
-        return decision
-    test = await in_thread(partial(suite_of(case.suite).refreshed, case.build, case.test))
-    return replace(decision, case=replace(case, test=test))
-
-
-def _not_started(assignment: Assignment, why: str, run: RunDirectory) -> Attempt:
-    """The attempt of a case that this host can no longer start."""
+def not_started(assignment: Assignment, why: str) -> Attempt:
+    """The attempt of a case that cannot be started where it was planned."""
     return Attempt(
         number=assignment.attempt,
         verdict=Verdict.ERROR,
         reason=why,
         seconds=0.0,
-        artifacts=run.relative(assignment.directory),
+        artifacts=assignment.folder,
     )

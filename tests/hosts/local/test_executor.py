@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Attempt
-from matrix.hosts.local.executor import Assignment, LocalExecutor
+from matrix.hosts.contents import Contents
+from matrix.hosts.interface import Assignment
+from matrix.hosts.local.executor import LocalExecutor
 from matrix.inventory import Host, Inventory
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.planner import decide
 from matrix.results.recorder import Recorder
-from matrix.suites.console import ConsoleParser
+from matrix.run.dispatch import unheard
 
 ARM64 = Architecture.AARCH64
 RunOn = Callable[[str], tuple[Attempt, Path]]
@@ -39,12 +41,11 @@ def lkvm(tmp_path: Path, start: Callable[..., Recorder]) -> RunOn:
         assert isinstance(decision, Run)
         recorder = start(decision)
         directory = recorder.begin(case, 1)
-        executor = LocalExecutor(inventory, recorder.run)
-        attempt = asyncio.run(
-            executor.execute(Assignment(decision, 1, directory), ConsoleParser(), asyncio.Event())
-        )
-        assert attempt is not None
-        return attempt, directory
+        executor = LocalExecutor(inventory, recorder.run, Contents())
+        assignment = Assignment("1", decision, 1, recorder.run.relative(directory))
+        ended = asyncio.run(executor.execute(assignment, unheard))
+        assert ended.attempt is not None
+        return ended.attempt, directory
 
     return run
 

@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from matrix.attempt import Attempt
-from matrix.hosts.local.executor import Assignment, LocalExecutor
+from matrix.hosts.contents import Contents
+from matrix.hosts.interface import Assignment, Console, HopDone
+from matrix.hosts.local.executor import LocalExecutor
 from matrix.inventory import Binary, Host, Inventory
 from matrix.migrating import Hop, Migration, MigrationMode, Strategy
 from matrix.migration.records import HOPS_FILE, read_hops
@@ -18,7 +20,6 @@ from matrix.plan.decisions import Run
 from matrix.results.recorder import Recorder
 from matrix.scenario.compatibility import for_variant
 from matrix.suites.build import builtin_build
-from matrix.suites.console import ConsoleParser
 from matrix.suites.unittests import read_tests
 
 X86 = Architecture.X86_64
@@ -43,31 +44,28 @@ def test_an_attempt_has_its_hops(start: Callable[..., Recorder]) -> None:
     ]
     host = Host(architecture="x86_64", kernel="6.1.0", cpus=2, memory=2**33)
     inventory = Inventory(host, binaries=tuple(binaries))
-    heard: list[tuple[str, Hop]] = []
+    events: list[Console | HopDone] = []
 
-    def run(case: Case) -> Attempt:
+    def run(case: Case) -> tuple[Attempt, list[Hop]]:
         decision = Run(case, Accelerator.TCG, "asked for", 1, 2**28)
         recorder = start(decision)
         directory = recorder.begin(case, 1)
-        executor = LocalExecutor(
-            inventory, recorder.run, seed=5, on_hop=lambda name, hop: heard.append((name, hop))
-        )
-        assignment = Assignment(decision, 1, directory)
-        attempt = asyncio.run(executor.execute(assignment, ConsoleParser(), asyncio.Event()))
+        executor = LocalExecutor(inventory, recorder.run, Contents())
+        assignment = Assignment("1", decision, 1, recorder.run.relative(directory), seed=5)
+        attempt = asyncio.run(executor.execute(assignment, events.append)).attempt
         assert attempt is not None
         assert (attempt.verdict, attempt.migration is None) == (Verdict.PASS, False)
         told = json.loads((directory / "migration.json").read_text())
         assert told["summary"]["seed"] == 5
         hops = list(read_hops(directory / HOPS_FILE))
-        assert [hop for _, hop in heard] == hops
-        return attempt
+        assert [event.hop for event in events if isinstance(event, HopDone)] == hops
+        events.clear()
+        return attempt, hops
 
-    attempt = run(case)
+    attempt, _ = run(case)
     assert attempt.migration is not None
     assert attempt.migration.completed >= 1
     assert "; migrated " in attempt.reason
-    heard.clear()
     moved = replace(variant, destination="other")
-    run(replace(case, variant=moved, migration=for_variant(migration, moved)))
-    assert heard[0][1].source == "system 7.2.0"
-    assert heard[0][1].destination == "other 7.2.0"
+    _, hops = run(replace(case, variant=moved, migration=for_variant(migration, moved)))
+    assert (hops[0].source, hops[0].destination) == ("system 7.2.0", "other 7.2.0")

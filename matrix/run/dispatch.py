@@ -1,0 +1,122 @@
+"""Gives an attempt to the host that it was planned for, and takes what comes back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from matrix.attempt import Attempt
+from matrix.errors import HostLostError, SuiteError
+from matrix.hosts.contents import Contents, with_names
+from matrix.hosts.interface import Assignment, Console, Executor, HopDone
+from matrix.model import Verdict
+from matrix.plan.decisions import Run
+from matrix.results.directory import RunDirectory
+from matrix.suites.registry import suite_of
+from matrix.vm.tasks import in_thread
+
+
+def unheard(_event: Console | HopDone) -> None:
+    """Where nobody wants to know."""
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """Knows which host has which attempt of a run."""
+
+    run: RunDirectory
+    executors: dict[str, Executor] = field(default_factory=dict)
+    """By the hosts' names."""
+    lost: dict[str, str] = field(default_factory=dict)
+    """Hosts that can run nothing any more, with the reason."""
+    contents: Contents = field(default_factory=Contents)
+    _underway: dict[str, Executor] = field(default_factory=dict)
+    _ended: bool = False
+
+    async def execute(
+        self,
+        decision: Run,
+        number: int,
+        folder: Path,
+        emit: Callable[[Console | HopDone], None],
+        *,
+        held: bool = False,
+        seed: int | None = None,
+    ) -> Attempt | None:
+        """Have an attempt run where it was planned; None where it was cancelled.
+
+        Args:
+            decision: as planned.
+            number: of the attempt.
+            folder: of its artifacts; exists, empty.
+            emit: see :class:`matrix.hosts.interface.Executor`.
+            held: until :meth:`release` its guest does not run.
+            seed: of its hops.
+
+        Raises:
+            HostError: the run cannot go on.
+        """
+        token, host = token_of(decision, number), decision.host
+        artifacts = self.run.relative(folder)
+        try:
+            executor = self._executor(host)
+            decision = await _refreshed(decision)
+            if self._ended:
+                return None
+            crossing, files = with_names(decision, self.contents)
+            self._underway[token] = executor
+            assignment = Assignment(token, crossing, number, artifacts, files, held, seed)
+            attempt = (await executor.execute(assignment, emit)).attempt
+        except HostLostError as error:
+            self.lost.setdefault(host, str(error))
+            attempt = _error(number, f"host {host} is lost: {error}", artifacts)
+        except SuiteError as error:
+            attempt = _error(number, str(error), artifacts)
+        finally:
+            self._underway.pop(token, None)
+        if attempt is None:
+            return None
+        command = str(self.run.path / attempt.command) if attempt.command else ""
+        return replace(attempt, host=host, command=command)
+
+    def release(self, decision: Run, number: int) -> None:
+        """Let the guest of a held attempt run."""
+        token = token_of(decision, number)
+        if token in self._underway:
+            self._underway[token].release(token)
+
+    def cancel_all(self) -> None:
+        """End all attempts, and those that have not got to their host yet."""
+        self._ended = True
+        for token, executor in self._underway.items():
+            executor.cancel(token)
+
+    def _executor(self, host: str) -> Executor:
+        if why := self.lost.get(host):
+            raise HostLostError(why)
+        try:
+            return self.executors[host]
+        except KeyError:
+            raise HostLostError("no host of this name is in the run") from None
+
+
+def token_of(decision: Run, number: int) -> str:
+    """Names an attempt to its host."""
+    return f"{decision.case.id}#{number}"
+
+
+async def _refreshed(decision: Run) -> Run:
+    """The decision with its test's values evaluated now, where they come from commands.
+
+    Raises:
+        SuiteError: the build is no longer readable.
+    """
+    case = decision.case
+    if not case.test.dynamic:
+        return decision
+    test = await in_thread(partial(suite_of(case.suite).refreshed, case.build, case.test))
+    return replace(decision, case=replace(case, test=test))
+
+
+def _error(number: int, reason: str, artifacts: str) -> Attempt:
+    return Attempt(number, Verdict.ERROR, reason, 0.0, artifacts=artifacts)
