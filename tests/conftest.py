@@ -6,6 +6,7 @@ are spread over pytest-xdist's workers, the long ones first.
 
 import os
 import re
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -33,6 +34,17 @@ settings.register_profile(
 )
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("matrix")
+
+
+def pytest_configure() -> None:
+    """What tests start can be interrupted, also where they cannot be themselves: under ``nohup``,
+    or in a script's background (``make test &``).
+
+    A signal that is ignored stays so over exec; one that is caught is set back to its default.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session", autouse=True)
