@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.measure import report
 from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState, Machine
 from matrix.model import Architecture, Build, Test
+from matrix.plan.decisions import LOCAL
 from matrix.plan.planner import plan
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.load import read_scenario
@@ -75,7 +76,7 @@ def main() -> int:
     loaded = time.perf_counter()
     cases = expand(scenario, tests_of)
     expanded = time.perf_counter()
-    decisions = list(plan(cases, inventory()))
+    decisions = list(plan(cases, {LOCAL: inventory()}))
     planned = time.perf_counter()
     print(
         f"{len(decisions)} cases of {len(scenario.variants)} variants: load {loaded - start:.2f} s,"

@@ -1,4 +1,4 @@
-"""(case, inventory) → run, or why not. Pure: everything it knows is passed in."""
+"""(case, hosts) → where it runs, or why not. Pure: everything it knows is passed in."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -7,8 +7,8 @@ from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Build, Case, SkipCause, Test
 from matrix.plan import efi
 from matrix.plan.applicable import applicable
-from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator
-from matrix.plan.decisions import Broken, Decision, Run, Skip
+from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator, time_limit
+from matrix.plan.decisions import LOCAL, Broken, Decision, Run, Skip
 from matrix.plan.emulators import emulator_architecture, not_for_variant, refused
 from matrix.plan.firmware import choose_firmware
 from matrix.plan.kvmtool import TARGET, decide_kvmtool
@@ -21,11 +21,49 @@ that take as many vCPUs as there are (``$MAX_SMP``) were read for TCG, which no 
 
 
 def plan(
-    cases: Iterable[Case], inventory: Inventory, native: NativeTests | None = None
+    cases: Iterable[Case], hosts: Mapping[str, Inventory], native: NativeTests | None = None
 ) -> Iterator[Decision]:
-    """Decide every case, in order."""
+    """Decide every case, in order, and choose the host that it runs on.
+
+    Of the hosts that can run a case those are preferred that run it under KVM that is proven; of
+    several such it goes to the one that has least to do for each of its CPUs, as far as time limits
+    tell. Equal hosts are taken in their order.
+
+    Args:
+        cases: to be decided.
+        hosts: name → inventory.
+        native: the tests that are others under KVM.
+    """
+    work = dict.fromkeys(hosts, 0.0)
     for case in cases:
-        yield decide(case, inventory, native)
+        decisions = {name: decide(case, hosts[name], native) for name in hosts}
+        decision = _placed(decisions, work)
+        if isinstance(decision, Run) and len(hosts) > 1:
+            cpus = hosts[decision.host].host.cpus
+            work[decision.host] += time_limit(decision.case) * decision.vcpus / cpus
+        yield decision
+
+
+def _placed(decisions: Mapping[str, Decision], work: Mapping[str, float]) -> Decision:
+    """What is decided of a case, from what was for each host."""
+    runs = {name: each for name, each in decisions.items() if isinstance(each, Run)}
+    if runs:
+        name = min(runs, key=lambda name: (_preference(runs[name]), work[name]))
+        return runs[name] if name == LOCAL else replace(runs[name], host=name)
+    others = [each for each in decisions.values() if not isinstance(each, Run)]
+    first = next((each for each in others if isinstance(each, Broken)), others[0])
+    reasons = dict.fromkeys(each.reason for each in others)
+    if len(reasons) == 1:
+        return first
+    told = (f"{name}: {each.reason}" for name, each in zip(decisions, others, strict=True))
+    return replace(first, reason="; ".join(told))
+
+
+def _preference(decision: Run) -> int:
+    """The less the better."""
+    if decision.accelerator is Accelerator.TCG:
+        return 1
+    return 2 if decision.kvm_doubt else 0
 
 
 def decide(case: Case, inventory: Inventory, native: NativeTests | None = None) -> Decision:

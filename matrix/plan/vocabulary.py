@@ -4,7 +4,7 @@ What only some of them take is a skip there (:mod:`.emulators`). What none takes
 for what no scenario may have: a run that skipped it everywhere would look green.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from matrix.inventory import Binary, Inventory
@@ -29,7 +29,7 @@ class Wrong(NamedTuple):
     allowed: str
 
 
-def wrong_values(cases: Iterable[Case], inventory: Inventory) -> Iterator[Wrong]:
+def wrong_values(cases: Iterable[Case], hosts: Collection[Inventory]) -> Iterator[Wrong]:
     """Every such value of the cases that the scenario itself does not skip, once.
 
     Emulators that are not there, or did not say what they know, decide nothing.
@@ -51,7 +51,8 @@ def wrong_values(cases: Iterable[Case], inventory: Inventory) -> Iterator[Wrong]
             if value is not None:
                 used[case.scenario, variant.arch, axis, value] = None
     for scenario, architecture, axis, value in used:
-        binaries = _emulators(architecture, qemus[architecture], inventory)
+        of_arch = qemus[architecture]
+        binaries = [b for host in hosts for b in _emulators(architecture, of_arch, host)]
         if found := _judged(axis, value, binaries):
             yield Wrong(scenario, axis, value, *found)
 

@@ -3,20 +3,22 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from matrix.errors import NoBuildError, NothingSelected, Problem, ScenarioError, UsageError
 from matrix.hosts.cache import cache_directory
 from matrix.hosts.hostfile import HostFile, load_host_file
 from matrix.hosts.installations import Installation, installations
+from matrix.hosts.interface import Host
 from matrix.hosts.inventory import take_inventory, unheard
 from matrix.hosts.wanted import files_wanted_by, wanted_by
 from matrix.inventory import Inventory, KvmState
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case, Test
 from matrix.places import expanded
-from matrix.plan.decisions import Decision
+from matrix.plan.decisions import LOCAL, Decision
 from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.planner import NativeTests, plan
 from matrix.run import scenarios as scenario_files
@@ -44,12 +46,22 @@ class Prepared:
     """The scenarios' files, as they were read."""
     decisions: list[Decision]
     inventory: Inventory
+    """Of this machine."""
+    others: tuple[Host, ...] = ()
+    """Further hosts of the run."""
 
 
-def prepare(selection: Selection, on_step: Callable[[str], None] = unheard) -> Prepared:
-    """Read, expand, narrow, look at the host, and plan.
+def prepare(
+    selection: Selection,
+    on_step: Callable[[str], None] = unheard,
+    others: Sequence[Host] = (),
+) -> Prepared:
+    """Read, expand, narrow, look at this machine, and plan.
 
-    ``on_step`` is told in words what takes time of the inventory.
+    Args:
+        selection: what the user wants.
+        on_step: told in words what takes time of the inventory.
+        others: hosts beside this machine that cases may run on.
 
     Raises:
         ScenarioError, SuiteError, UsageError: what the user gave is wrong.
@@ -60,36 +72,40 @@ def prepare(selection: Selection, on_step: Callable[[str], None] = unheard) -> P
     installed = installations(selection.qemu, host_file)
     _check_installed(selection, installed)
     inventory = look(cases, installed, fresh=selection.fresh, on_step=on_step)
-    _check_values(scenarios, cases, inventory)
+    hosts = {LOCAL: inventory, **{host.name: host.inventory for host in others}}
+    _check_values(scenarios, cases, hosts.values())
     texts = tuple(scenario.text for scenario in scenarios)
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
-    native = native_tests((case for case in cases if case.scenario in ours), inventory)
-    decisions = list(plan(cases, inventory, native))
-    return Prepared(scenarios, texts, decisions, inventory)
+    native = native_tests([case for case in cases if case.scenario in ours], hosts.values())
+    decisions = list(plan(cases, hosts, native))
+    return Prepared(scenarios, texts, decisions, inventory, tuple(others))
 
 
-def native_tests(cases: Iterable[Case], inventory: Inventory) -> NativeTests:
+def native_tests(cases: Sequence[Case], hosts: Iterable[Inventory]) -> NativeTests:
     """The tests of ``cases``, all of which leave ``$MAX_SMP`` to us, as they are under KVM.
 
     Raises:
         SuiteError: a build is no longer readable.
     """
-    cpus = inventory.host.cpus
     found: dict[tuple[Build, int], dict[str, Test]] = {}
-    read: dict[tuple[Build, int], dict[str, Test]] = {}
-    for case in cases:
-        build, key = case.build, (case.build, cpus)
-        if case.excluded or case.test.unsupported or build.builtin or cpus == build.max_smp:
-            continue
-        if key not in read:
-            may_run = _may_have_kvm(build, inventory)
-            again = replace(build, max_smp=cpus)
-            tests = suite_of(case.suite).tests(again) if may_run else ()
-            read[key] = {test.name: test for test in tests}
-        test = read[key].get(case.test.name, case.test)
-        if test != case.test:
-            found.setdefault(key, {})[test.name] = test
-    return found
+    suites = {case.build: case.suite for case in cases if not case.excluded}
+    for inventory, (build, suite) in product(hosts, suites.items()):
+        cpus = inventory.host.cpus
+        known = build.builtin or cpus == build.max_smp or (build, cpus) in found
+        if not known and _may_have_kvm(build, inventory):
+            tests = suite_of(suite).tests(replace(build, max_smp=cpus))
+            found[build, cpus] = {test.name: test for test in tests}
+    return {key: _others(key[0], tests, cases) for key, tests in found.items()}
+
+
+def _others(build: Build, tests: Mapping[str, Test], cases: Iterable[Case]) -> dict[str, Test]:
+    """Those of ``tests`` that differ from the same test of ``cases``."""
+    return {
+        case.test.name: tests[case.test.name]
+        for case in cases
+        if case.build == build and not case.test.unsupported
+        if tests.get(case.test.name, case.test) != case.test
+    }
 
 
 def _may_have_kvm(build: Build, inventory: Inventory) -> bool:
@@ -265,7 +281,7 @@ def _duration(option: str, text: str) -> float:
 
 
 def _check_values(
-    scenarios: Iterable[Scenario], cases: Sequence[Case], inventory: Inventory
+    scenarios: Iterable[Scenario], cases: Sequence[Case], hosts: Collection[Inventory]
 ) -> None:
     """Machines, CPU models and properties that no QEMU of the run takes are errors where they
     stand, in a file or an option."""
@@ -276,7 +292,7 @@ def _check_values(
     named = {scenario.name: scenario for scenario in scenarios}
     problems: dict[Problem, None] = {}
     options: dict[str, None] = {}
-    for wrong in wrong_values(cases, inventory):
+    for wrong in wrong_values(cases, hosts):
         scenario = named[wrong.scenario]
         if wrong.value in dict(scenario.matrix.overrides).get(wrong.axis, ()):
             options[f"--set {wrong.axis}={wrong.value}: {wrong.message}; {wrong.allowed}"] = None

@@ -34,7 +34,7 @@ def new(make: Any) -> Binary:
 
 def wrong(make: Any, *binaries: Binary, **axes: Any) -> list[tuple[str, str, str]]:
     cases = [make.case(X86, qemu=binary.qemu, **axes) for binary in binaries]
-    found = wrong_values(cases, make.inventory(*binaries))
+    found = wrong_values(cases, [make.inventory(*binaries)])
     return [(each.axis, each.message, each.allowed) for each in found]
 
 
@@ -75,16 +75,16 @@ def test_what_no_scenario_may_have_is_wrong(make: Any) -> None:
 def test_who_does_not_answer_decides_nothing(make: Any) -> None:
     assert wrong(make, old(make), machine="q35", cpu="max") == []
     cases = [make.case(X86, machine="q53", cpu="mxa")]
-    assert list(wrong_values(cases, make.inventory())) == []
-    assert list(wrong_values(cases, make.inventory(make.binary(X86)))) == []
+    assert list(wrong_values(cases, [make.inventory()])) == []
+    assert list(wrong_values(cases, [make.inventory(make.binary(X86))])) == []
     dumb = make.binary(X86, machines=(Machine("q35"),), cpus=("max",))
     cases = [make.case(X86, machine="q35,smm=on", cpu="max,x2apic=on")]
-    assert list(wrong_values(cases, make.inventory(dumb))) == []
+    assert list(wrong_values(cases, [make.inventory(dumb)])) == []
 
 
 def test_what_the_scenario_skips_is_not_looked_at(make: Any) -> None:
     cases = [make.case(X86, machine="q53", excluded="not here")]
-    assert list(wrong_values(cases, make.inventory(old(make)))) == []
+    assert list(wrong_values(cases, [make.inventory(old(make))])) == []
 
 
 def test_the_machine_of_a_migration(make: Any) -> None:
@@ -92,8 +92,18 @@ def test_the_machine_of_a_migration(make: Any) -> None:
         migration = Migration(destinations=("new",), machine=machine)
         cases = [make.case(X86, migration=migration)]
         inventory = make.inventory(old(make), new(make))
-        return [each.axis for each in wrong_values(cases, inventory)]
+        return [each.axis for each in wrong_values(cases, [inventory])]
 
     assert found("pc-q35-7.2,dumpdtb=/tmp/x") == ["destination.machine"]
     assert found("pc-q35-2.7") == ["destination.machine"]
     assert found("pc-q35-7.2") == found("newest-common") == found("") == []
+
+
+def test_what_one_host_takes_is_no_mistake(make: Any) -> None:
+    cases = [make.case(X86, cpu="new")]
+    hosts = [
+        make.inventory(make.binary(X86, cpus=("old",))),
+        make.inventory(make.binary(X86, cpus=("old", "new"))),
+    ]
+    assert len(list(wrong_values(cases, hosts[:1]))) == 1
+    assert list(wrong_values(cases, hosts)) == []

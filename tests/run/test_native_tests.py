@@ -7,7 +7,7 @@ import pytest
 
 from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState, Machine
 from matrix.model import Accelerator, Architecture, Case, Variant
-from matrix.plan.decisions import Decision, Run
+from matrix.plan.decisions import LOCAL, Decision, Run
 from matrix.plan.planner import plan
 from matrix.run.prepare import TCG_MAX_SMP, native_tests
 from matrix.suites.build import read_build
@@ -54,7 +54,7 @@ def cases(directory: Path, accel: Accelerator) -> list[Case]:
 
 def planned(directory: Path, accel: Accelerator, host: Inventory) -> list[Decision]:
     of_build = cases(directory, accel)
-    return list(plan(of_build, host, native_tests(of_build, host)))
+    return list(plan(of_build, {LOCAL: host}, native_tests(of_build, [host])))
 
 
 def vcpus(directory: Path, accel: Accelerator, host: Inventory) -> dict[str, int]:
@@ -88,10 +88,10 @@ def test_where_there_is_no_kvm_nothing_is_read_twice(directory: Path) -> None:
     of_build = cases(directory, Accelerator.AUTO)
     (directory / "x86/unittests.cfg").unlink()
     unproven = replace(inventory(16), proofs=())
-    assert native_tests(of_build, unproven) == {}
-    assert all(isinstance(each, Run) for each in plan(of_build, unproven, {}))
+    assert native_tests(of_build, [unproven]) == {}
+    assert all(isinstance(each, Run) for each in plan(of_build, {LOCAL: unproven}))
 
 
 def test_only_tests_that_differ_are_kept(directory: Path) -> None:
-    (found,) = native_tests(cases(directory, Accelerator.AUTO), inventory(16)).values()
+    (found,) = native_tests(cases(directory, Accelerator.AUTO), [inventory(16)]).values()
     assert list(found) == ["all"]

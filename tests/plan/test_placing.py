@@ -1,0 +1,120 @@
+"""Which of several hosts a case is planned for, and what is said where none can run it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from matrix.inventory import Inventory, KvmState
+from matrix.model import Accelerator, Architecture, Case, Expectation, SkipCause, Verdict
+from matrix.plan.decisions import Broken, Decision, Run, Skip
+from matrix.plan.planner import decide, plan
+from matrix.versions import VersionRange
+
+X86 = Architecture.X86_64
+With = Callable[..., Inventory]
+
+
+@pytest.fixture
+def with_kvm(make: Any) -> With:
+    """An inventory whose KVM is in that state."""
+
+    def build(state: KvmState | None, **host: Any) -> Inventory:
+        proofs = () if state is None else (make.proof(state),)
+        found: Inventory = make.inventory(make.binary(X86), proofs=proofs)
+        return replace(found, host=replace(found.host, **host))
+
+    return build
+
+
+def planned(cases: list[Case], **hosts: Inventory) -> list[Decision]:
+    return list(plan(cases, hosts))
+
+
+def places(cases: list[Case], **hosts: Inventory) -> list[tuple[str, Accelerator]]:
+    decisions = planned(cases, **hosts)
+    return [(each.host, each.accelerator) for each in decisions if isinstance(each, Run)]
+
+
+KVM, TCG = Accelerator.KVM, Accelerator.TCG
+
+
+@pytest.mark.parametrize(
+    ("accel", "states", "place"),
+    [
+        (Accelerator.AUTO, (None, KvmState.WORKS), ("b", KVM)),
+        (Accelerator.AUTO, (KvmState.WORKS, KvmState.WORKS), ("a", KVM)),
+        (Accelerator.AUTO, (KvmState.BROKEN, None), ("a", TCG)),
+        (Accelerator.KVM, (KvmState.BROKEN, KvmState.WORKS), ("b", KVM)),
+        (Accelerator.KVM, (KvmState.BROKEN, KvmState.UNAVAILABLE), ("a", KVM)),
+        (Accelerator.TCG, (KvmState.WORKS, KvmState.WORKS), ("a", TCG)),
+    ],
+)
+def test_proven_kvm_is_preferred(
+    make: Any,
+    with_kvm: With,
+    accel: Accelerator,
+    states: tuple[KvmState | None, KvmState | None],
+    place: tuple[str, Accelerator],
+) -> None:
+    a, b = map(with_kvm, states)
+    assert places([make.case(X86, accel=accel)], a=a, b=b) == [place]
+
+
+def test_one_host_decides_as_alone(make: Any, with_kvm: With) -> None:
+    host = with_kvm(KvmState.WORKS)
+    cases = [make.case(X86), make.case(Architecture.ARM)]
+    assert planned(cases, local=host) == [decide(case, host) for case in cases]
+
+
+def test_equal_hosts_share_the_work_by_their_cpus(make: Any, with_kvm: With) -> None:
+    cases = [make.case(X86, accel=TCG) for _ in range(8)]
+    found = places(cases, a=with_kvm(None, cpus=2), b=with_kvm(None, cpus=6))
+    hosts = [host for host, _ in found]
+    assert (hosts[0], hosts.count("a"), hosts.count("b")) == ("a", 2, 6)
+
+
+def test_a_skip_has_the_reason_of_each_host(make: Any, with_kvm: With) -> None:
+    bare = make.inventory(missing=(("system", X86, "no qemu-system-x86_64 in PATH"),))
+    (skip,) = planned(
+        [make.case(X86, accel=KVM)], a=bare, b=with_kvm(KvmState.UNAVAILABLE), c=with_kvm(None)
+    )
+    assert isinstance(skip, Skip)
+    assert skip.reason == (
+        "a: KVM was not tried for x86_64; b: no KVM for x86_64: because; "
+        "c: KVM was not tried for x86_64"
+    )
+    assert skip.cause is SkipCause.NO_ACCELERATOR
+
+
+def test_a_skip_that_no_host_changes_has_its_reason_once(make: Any, with_kvm: With) -> None:
+    case = make.case(X86, excluded="in the group nodefault")
+    (skip,) = planned([case], a=with_kvm(None), b=with_kvm(None))
+    assert isinstance(skip, Skip)
+    assert skip.reason == "in the group nodefault"
+
+
+def test_a_broken_emulator_counts_only_where_no_host_runs_the_case(
+    make: Any, with_kvm: With
+) -> None:
+    broken = make.inventory(broken=(("system", X86, "it cannot be asked"),))
+    missing = make.inventory(missing=(("system", X86, "it is not there"),))
+    case = make.case(X86, accel=TCG)
+    assert places([case], a=broken, b=with_kvm(None)) == [("b", TCG)]
+    (decision,) = planned([case], a=missing, b=broken)
+    assert isinstance(decision, Broken)
+    assert decision.reason == "a: it is not there; b: it cannot be asked"
+
+
+def test_known_failures_are_those_of_the_hosts_kernel(make: Any, with_kvm: With) -> None:
+    ranges = (VersionRange((6, 12, 0, 0), None),)
+    known = Expectation("x:1", "r", ("*",), host_kernel=ranges, verdicts=(Verdict.FAIL,))
+    case = replace(make.case(X86), expected=(known,))
+    old = with_kvm(None, kernel="6.1.0")
+    new = with_kvm(KvmState.WORKS, kernel="6.12.3")
+    (on_new,) = planned([case], a=old, b=new)
+    (on_old,) = planned([case], a=old)
+    assert isinstance(on_new, Run)
+    assert isinstance(on_old, Run)
+    assert (on_new.host, on_new.expected, on_old.expected) == ("b", (known,), ())
