@@ -7,29 +7,17 @@ which only measurements and what explains a failure are kept.
 """
 
 import re
+from dataclasses import replace
 
 from matrix.attempt import Transcript
 from matrix.model import Subtest, SubtestVerdict
 from matrix.suites.measurements import Metric, measurements
+from matrix.suites.output import NAME_LIMIT, OutputParser, printable
 
-LINE_LIMIT = 4096
-"""Bytes of a line that are looked at; kvm-unit-tests prints at most 2000 at once."""
-
-NAME_LIMIT = 512
-"""Characters of a subtest's name, of its message, and of a note."""
-
-PASSES_KEPT = 2000
-"""Subtests that passed or were skipped; further ones are only counted."""
-
-FAILURES_KEPT = 2000
-"""Subtests of the other verdicts; further ones are only counted."""
-
-NOTES_KEPT = 64
 METRICS_KEPT = 512
 
 _SUBTEST = re.compile(r"(PASS|FAIL|XFAIL|XPASS|KFAIL|SKIP): ?(.*)")
 _VERDICTS = {verdict.value.upper(): verdict for verdict in SubtestVerdict}
-_QUIET = frozenset({SubtestVerdict.PASS, SubtestVerdict.SKIP})
 _STATUS = re.compile(r"EXIT: .*?STATUS=([0-9]{1,9})(?![0-9])")
 _SUMMARY = "SUMMARY: "
 _SUMMARY_COUNTS = re.compile(r"([0-9]{1,9}) (tests|unexpected failures)")
@@ -38,13 +26,6 @@ _NOTE = re.compile(
     r"|\s*STACK:|RECURSIVE STACK"
 )
 _FAILED_ASSERTION = ": assert failed: "
-
-# ECMA-48 control sequences, operating system commands, and other escapes. Those that move the
-# cursor or clear the screen (UEFI firmware does so before each line) end a line like a newline.
-_ESCAPE = re.compile(
-    rb"\x1b(?:\[[0-?]*[ -/]*(?P<csi>[@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~]|\Z)"
-)
-_NEW_LINE_FINALS = b"HfJEF"
 
 # What a check saw, behind what it is called: it differs from run to run, the name must not.
 _DETAIL = re.compile(
@@ -58,103 +39,42 @@ _DETAIL = re.compile(
 )
 
 
-class ConsoleParser:
-    """Reads a console as it comes, in pieces of any size, with bounded memory.
-
-    ``feed`` it bytes, then ``finish``. How the bytes are cut into pieces makes no difference, and
-    no bytes whatever raise anything.
-    """
+class ConsoleParser(OutputParser):
+    """Reads a console of kvm-unit-tests or of an embedded guest."""
 
     def __init__(self) -> None:
-        self._partial = bytearray()
-        self._last = b""
-        self._subtests: list[Subtest] = []
-        self._counts: dict[SubtestVerdict, int] = {}
-        self._passes = 0
+        super().__init__()
         self._status: int | None = None
         self._summary = ""
-        self._notes: list[str] = []
         self._metrics: dict[str, Metric] = {}
-
-    @property
-    def last_line(self) -> str:
-        """The last line that is not blank, unfinished or not, printable characters only."""
-        for raw in (bytes(self._partial), self._last):
-            for line in reversed(_plain_lines(raw)):
-                if line.strip():
-                    return _printable(line.strip())
-        return ""
-
-    def feed(self, data: bytes) -> None:
-        """Take the next piece of the console's output."""
-        if b"\r" in data:
-            data = data.replace(b"\r", b"\n")
-        first, *others = data.split(b"\n")
-        self._append(first)
-        if not others:
-            return
-        self._end_line()
-        for piece in others[:-1]:
-            if piece:
-                self._take_line(piece[:LINE_LIMIT])
-        self._append(others[-1])
 
     def finish(self) -> Transcript:
         """Take the end of the output: what it said, as a whole. Idempotent."""
-        self._end_line()
+        whole = super().finish()
         mismatch = self._summary_mismatch()
-        kept = len(self._subtests)
-        return Transcript(
-            subtests=tuple(self._subtests),
-            counts=tuple((verdict, n) for verdict in SubtestVerdict if (n := self._count(verdict))),
-            dropped=sum(self._counts.values()) - kept,
+        return replace(
+            whole,
             status=self._status,
             summary=self._summary,
-            notes=(*self._notes, *([mismatch] if mismatch else [])),
+            notes=(*whole.notes, *([mismatch] if mismatch else [])),
             metrics=tuple(self._metrics.values()),
         )
 
-    def _append(self, piece: bytes) -> None:
-        room = LINE_LIMIT - len(self._partial)
-        if room > 0 and piece:
-            self._partial += piece[:room]
-
-    def _end_line(self) -> None:
-        if self._partial:
-            raw = bytes(self._partial)
-            self._partial.clear()
-            self._take_line(raw)
-
-    def _take_line(self, raw: bytes) -> None:
-        lines = _plain_lines(raw)
-        for line in lines:
-            if line and not line.isspace():
-                self._last = raw
-                self._take(line)
-
-    def _take(self, line: str) -> None:
+    def take(self, line: str) -> None:
+        """Take one line."""
         match = _SUBTEST.match(line)
         if match is not None:
-            self._take_subtest(_VERDICTS[match[1]], match[2])
+            verdict = _VERDICTS[match[1]]
+            name, message = _name_and_message(verdict, printable(match[2].strip()))
+            self.keep_subtest(Subtest(name, verdict, message))
         elif line.startswith(_SUMMARY):
-            self._summary = _printable(line.removeprefix(_SUMMARY).strip()[:NAME_LIMIT])
+            self._summary = printable(line.removeprefix(_SUMMARY).strip()[:NAME_LIMIT])
         elif self._status is None and (status := _STATUS.match(line)) is not None:
             self._status = int(status[1])
-        elif (_NOTE.match(line) or _FAILED_ASSERTION in line) and len(self._notes) < NOTES_KEPT:
-            self._notes.append(_printable(line.strip()[:NAME_LIMIT]))
+        elif _NOTE.match(line) or _FAILED_ASSERTION in line:
+            self.keep_note(line)
         for metric in measurements(line):
             self._take_metric(metric)
-
-    def _take_subtest(self, verdict: SubtestVerdict, text: str) -> None:
-        self._counts[verdict] = self._count(verdict) + 1
-        if verdict in _QUIET:
-            self._passes += 1
-            keep = self._passes <= PASSES_KEPT
-        else:
-            keep = len(self._subtests) - min(self._passes, PASSES_KEPT) < FAILURES_KEPT
-        if keep:
-            name, message = _name_and_message(verdict, _printable(text.strip()))
-            self._subtests.append(Subtest(name[:NAME_LIMIT], verdict, message[:NAME_LIMIT]))
 
     def _take_metric(self, metric: Metric) -> None:
         """Keep it under its name; a name that comes again gets a number."""
@@ -166,9 +86,6 @@ class ConsoleParser:
         if len(self._metrics) < METRICS_KEPT:
             self._metrics[name] = (name, value, unit)
 
-    def _count(self, verdict: SubtestVerdict) -> int:
-        return self._counts.get(verdict, 0)
-
     def _summary_mismatch(self) -> str:
         """A note where the summary counts other than what was seen: output was lost.
 
@@ -178,35 +95,13 @@ class ConsoleParser:
         if not said:
             return ""
         seen = sum(self._counts.values())
-        failed = self._count(SubtestVerdict.FAIL) + self._count(SubtestVerdict.XPASS)
+        failed = self.count(SubtestVerdict.FAIL) + self.count(SubtestVerdict.XPASS)
         counted = said.get("unexpected failures", 0)
         if counted != failed:
             return f"the summary counts {counted} failures, but {failed} were seen"
         if said.get("tests", seen) != seen:
             return f"the summary counts {said['tests']} tests, but {seen} were seen"
         return ""
-
-
-def _plain_lines(raw: bytes) -> list[str]:
-    """The lines in a raw one, most often itself: without NUL bytes, tabs and escapes."""
-    if b"\0" in raw:
-        raw = raw.replace(b"\0", b"")
-    if b"\x1b" not in raw:
-        return [raw.decode(errors="replace").replace("\t", " ")]
-    raw = _ESCAPE.sub(_without_escape, raw)
-    return raw.decode(errors="replace").replace("\t", " ").split("\n")
-
-
-def _printable(text: str) -> str:
-    """The text with what cannot be shown replaced; it may go to a terminal and into XML."""
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
-
-
-def _without_escape(match: re.Match[bytes]) -> bytes:
-    final = match["csi"]
-    return b"\n" if final is not None and final in _NEW_LINE_FINALS else b""
 
 
 def _name_and_message(verdict: SubtestVerdict, text: str) -> tuple[str, str]:

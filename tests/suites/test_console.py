@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from matrix.attempt import Transcript
 from matrix.model import Subtest, SubtestVerdict
-from matrix.suites import console
+from matrix.suites import console, output
 from matrix.suites.console import ConsoleParser
 
 PASS, FAIL, SKIP = SubtestVerdict.PASS, SubtestVerdict.FAIL, SubtestVerdict.SKIP
@@ -160,7 +160,7 @@ def test_notes() -> None:
         "WARNING: vmx not supported",
         "Unexpected program interrupt <pgm>: 0x4 on cpu 0",
     )
-    assert len(parse(b"WARNING: x\n" * 5000).notes) == console.NOTES_KEPT
+    assert len(parse(b"WARNING: x\n" * 5000).notes) == output.NOTES_KEPT
 
 
 def test_a_summary_that_counts_otherwise_is_noted() -> None:
@@ -189,8 +189,8 @@ def test_counts_are_exact_and_memory_is_bounded() -> None:
     transcript = parser.finish()
     assert dict(transcript.counts) == {PASS: 10_000, FAIL: 10_000, SKIP: 10_000}
     kept = [subtest.verdict for subtest in transcript.subtests]
-    assert kept.count(FAIL) == console.FAILURES_KEPT
-    assert kept.count(PASS) + kept.count(SKIP) == console.PASSES_KEPT
+    assert kept.count(FAIL) == output.FAILURES_KEPT
+    assert kept.count(PASS) + kept.count(SKIP) == output.PASSES_KEPT
     assert transcript.dropped == 30_000 - len(kept)
 
 
@@ -205,9 +205,9 @@ def test_a_line_without_end_is_bounded() -> None:
     parser.feed(b"FAIL: ")
     for _ in range(1000):
         parser.feed(b"x" * 10_000)
-    assert len(parser.last_line) <= console.LINE_LIMIT
+    assert len(parser.last_line) <= output.LINE_LIMIT
     (subtest,) = parser.finish().subtests
-    assert subtest.name == "x" * console.NAME_LIMIT
+    assert subtest.name == "x" * output.NAME_LIMIT
 
 
 def test_last_line() -> None:
