@@ -169,6 +169,13 @@ class ExitChannel(StrEnum):
     """QEMU's exit status is ``(code << 1) | 1``: isa-debug-exit (x86), testdev chardev (Arm)."""
     CONSOLE = "console"
     """The first ``EXIT: STATUS=n`` line on the console, n encoded as above."""
+    STATUS = "status"
+    """The test is the program itself: its own exit status, and both of its streams are its
+    output."""
+
+
+PROGRAM_TARGET = "program"
+""":attr:`Build.target` of a build whose tests are programs that run on a host, not in a guest."""
 
 
 class BootFirmware(StrEnum):
@@ -200,6 +207,7 @@ class Build:
     images: str
     builtin: bool = False
     target: str = "qemu"
+    """What runs its tests: ``qemu``, ``kvmtool``, or nothing but the host (``program``)."""
     firmware: str = ""
     default_cpu: str = ""
     target_cpu: str = ""
@@ -246,6 +254,8 @@ class Test:
     """``thread=single``: what follows it on the command line."""
     checks: tuple[tuple[str, str], ...] = ()
     """Files of the host that must hold exactly that value, else skip."""
+    memory: int = 0
+    """Bytes that a program takes of its host; 0 for what is usual, and for guests."""
     timeout: float | None = None
     """Seconds; None for the default of the scenario."""
     unsupported: str = ""

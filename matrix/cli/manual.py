@@ -12,6 +12,7 @@ import typer
 from matrix import __version__
 from matrix.cli.main import app
 from matrix.errors import ExitCode
+from matrix.suites.registry import KINDS
 
 EXIT_CODES = {
     ExitCode.OK: "A case ran; every one passed, was skipped, or failed as it is known to.",
@@ -27,8 +28,11 @@ ENVIRONMENT = {
     "MATRIX_STATE": "Folder where the history of runs is kept.",
     "MATRIX_DATABASE": "The history of runs instead: a file, or a URL of PostgreSQL.",
     "MATRIX_HOST": "The host file, instead of the one below.",
-    "KVM_UNIT_TESTS": "Folder with a kvm-unit-tests build per architecture, for scenarios that name"
-    " no build.",
+    **{
+        kind.variable: f"Folder with a {kind.name} build per architecture, for scenarios that name"
+        " no build."
+        for kind in KINDS.values()
+    },
     "FORCE_COLOR": "Colours also where the output is no terminal.",
 }
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from matrix.hosts.installations import Installation
 from matrix.model import Accelerator, Architecture, Case
 from matrix.plan.command import cpu_of, machine_of, only_accelerator
-from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.machines import FAMILIES
 
 _X86_MODELS = ("", "qemu64", "host", "max")
@@ -37,7 +36,7 @@ def wanted_by(cases: Iterable[Case]) -> tuple[Wanted, ...]:
     found: dict[tuple[str, Architecture], dict[str, None]] = {}
     machines: dict[tuple[str, Architecture], str] = {}
     for case in cases:
-        if case.excluded or case.test.unsupported or case.build.target == KVMTOOL:
+        if case.excluded or case.test.unsupported or case.build.target != "qemu":
             continue
         variant = case.variant
         only = only_accelerator(case.test)

@@ -7,7 +7,16 @@ from pathlib import PurePath
 
 from matrix.inventory import Binary, Firmware
 from matrix.migrating import NEWEST_COMMON
-from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, Variant
+from matrix.model import (
+    PROGRAM_TARGET,
+    Accelerator,
+    Architecture,
+    Build,
+    Case,
+    Launch,
+    Test,
+    Variant,
+)
 from matrix.plan import efi
 from matrix.plan.machines import FAMILIES, MIB, MachineRequest, exit_channel
 from matrix.plan.memory import backend_of, memory_arguments
@@ -44,6 +53,12 @@ def needs_of(case: Case) -> Needs:
 def time_limit(case: Case) -> float:
     """Seconds that the guest may take, its firmware included."""
     return case.timeout + (efi.BOOT_SECONDS if case.build.efi else 0.0)
+
+
+def stall_limit(case: Case) -> float:
+    """Seconds after which a guest that neither prints nor works is dead. A program is not: it may
+    wait for a child that works."""
+    return time_limit(case) if case.build.target == PROGRAM_TARGET else case.settings.stall
 
 
 def cpu_of(case: Case) -> str:

@@ -11,9 +11,11 @@ from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator, 
 from matrix.plan.decisions import LOCAL, Broken, Decision, Run, Skip
 from matrix.plan.emulators import emulator_architecture, not_for_variant, refused
 from matrix.plan.firmware import choose_firmware
-from matrix.plan.kvmtool import TARGET, decide_kvmtool
+from matrix.plan.kvmtool import TARGET as KVMTOOL
+from matrix.plan.kvmtool import decide_kvmtool
 from matrix.plan.machines import FAMILIES
 from matrix.plan.memory import huge_pages_of, why_no_memory
+from matrix.plan.program import decide_program
 
 NativeTests = Mapping[tuple[Build, int], Mapping[str, Test]]
 """(build, CPUs of a host) → name → the test as it is under KVM there, where that differs: tests
@@ -83,9 +85,10 @@ def decide(case: Case, inventory: Inventory, native: NativeTests | None = None) 
 def _decide(case: Case, inventory: Inventory) -> Decision:
     if skip := _on_any_host(case):
         return skip
-    if case.build.target == TARGET:
+    if case.build.target != "qemu":
         reason = _failed_check(case, inventory)
-        return Skip(case, reason, SkipCause.HOST) if reason else decide_kvmtool(case, inventory)
+        decide_other = decide_kvmtool if case.build.target == KVMTOOL else decide_program
+        return Skip(case, reason, SkipCause.HOST) if reason else decide_other(case, inventory)
     if reason := _broken(case, inventory):
         return Broken(case, reason)
     choice = _accelerator(case, inventory)

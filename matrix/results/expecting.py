@@ -21,7 +21,6 @@ from matrix.model import KNOWABLE, Architecture, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
 from matrix.plan.emulators import emulator_architecture
-from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.results.fingerprint import RunInfo
 from matrix.results.printable import printable
 from matrix.results.products import Point, Product, products
@@ -185,7 +184,7 @@ def _point(decision: Run, info: RunInfo) -> Point:
     for binary in info.binaries:
         if (binary.qemu, binary.architecture) == (case.variant.qemu, emulator):
             version = version_of(binary.version)
-    qemu = str(series(version)) if version and case.build.target != KVMTOOL else ""
+    qemu = str(series(version)) if version and case.build.target == "qemu" else ""
     build = case.build
     firmware = build.boot_firmware if build.architecture in EFI_ARCHITECTURES else ""
     endian = build.endian if build.architecture is Architecture.PPC64 else ""

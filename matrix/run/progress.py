@@ -7,7 +7,7 @@ from matrix.attempt import Attempt
 from matrix.migrating import Hop
 from matrix.model import Case
 from matrix.plan.decisions import Decision, Run
-from matrix.suites.console import LINE_LIMIT, ConsoleParser
+from matrix.suites.output import LINE_LIMIT, OutputParser
 
 TAIL = 2 * LINE_LIMIT
 """Characters of a console that are kept: whole its last line, of which not more is looked at."""
@@ -27,7 +27,7 @@ class ConsoleTail:
     def last_line(self) -> str:
         """The last line that is not blank, unfinished or not, printable characters only."""
         for raw in reversed(self._text.replace("\r", "\n").split("\n")):
-            parser = ConsoleParser()
+            parser = OutputParser()
             parser.feed(raw.encode("latin-1"))
             if line := parser.last_line:
                 return line

@@ -11,7 +11,7 @@ from matrix.suites.suite import HostFacts, Suite, Warn, unheard
 from matrix.suites.unittests import read_tests, refresh_test
 
 
-class KvmUnitTests:
+class KvmUnitTests(Suite):
     """See :class:`matrix.suites.suite.Suite`."""
 
     def build(self, directory: Path | None, architecture: Architecture, *, cache: Path) -> Build:
@@ -60,4 +60,4 @@ class KvmUnitTests:
         return judge(end)
 
 
-SUITE: Suite = KvmUnitTests()
+SUITE = KvmUnitTests()

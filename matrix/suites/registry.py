@@ -41,6 +41,12 @@ _KINDS = (
         embedded=True,
         host_builds=True,
     ),
+    Kind(
+        "kvm-selftests",
+        "matrix.suites.kvm_selftests",
+        "folders of KVM selftests, as Linux's tools/testing/selftests/kvm after make",
+        "KVM_SELFTESTS",
+    ),
 )
 
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _KINDS}

@@ -81,21 +81,21 @@ class Suite(Protocol):
         """
         ...
 
-    def refreshed(self, build: Build, test: Test) -> Test:
+    def refreshed(self, build: Build, test: Test) -> Test:  # noqa: ARG002 - of the interface
         """The same test with its values evaluated anew; of one that is ``dynamic``.
 
         Raises:
             SuiteError: the build is no longer readable, or no longer has the test.
         """
-        ...
+        return test
 
-    def initrd(self, build: Build, host: HostFacts) -> str:
+    def initrd(self, build: Build, host: HostFacts) -> str:  # noqa: ARG002 - as above
         """The text that a guest of the build finds in its initrd; empty where it takes none.
 
         Raises:
             SuiteError: a file of the build is unreadable or malformed.
         """
-        ...
+        return ""
 
     def parser(self) -> Parser:
         """A new parser for one execution of a test."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from matrix.attempt import Assist, Ending
 from matrix.errors import MonitorError
-from matrix.model import Launch
+from matrix.model import ExitChannel, Launch
 from matrix.suites.stderr import complaint, host_complaint
 from matrix.vm.cgroups import oom_kills
 from matrix.vm.console import OutputReader, Tail
@@ -122,7 +122,8 @@ class Session:
         self._launch = launch
         with contextlib.ExitStack() as theirs:
             stdout = self._pipe(theirs, self._console_output)
-            stderr = self._pipe(theirs, self._error_output)
+            program = launch.channel is ExitChannel.STATUS
+            stderr = stdout if program else self._pipe(theirs, self._error_output)
             options: tuple[str, ...] = ()
             passed: tuple[int, ...] = ()
             stdin = subprocess.DEVNULL
@@ -136,6 +137,7 @@ class Session:
                 options += ("-incoming", "defer") if incoming else ()
             else:
                 self._released = True
+                self.started = program
             try:
                 self.process = await spawn(
                     (*launch.argv, *options),
@@ -300,7 +302,7 @@ class Session:
 
     def _console_output(self, data: bytes) -> None:
         self.last_output = self.loop.time()
-        self.started = self._released  # QEMU itself prints too: -cpu help, for one
+        self.started |= self._released  # QEMU itself prints too: -cpu help, for one
         self.console.write(data)
         if self._logs is not None and self._logs_are_ours:
             self._logs.console.write(data)

@@ -78,3 +78,17 @@ def test_its_input_neither_says_anything_nor_ends(private: Path) -> None:
     launch = Launch((sys.executable, "-I", "-S", "-c", program), ExitChannel.CONSOLE, monitor=False)
     outcome = asyncio.run(run_guest(launch, private, LIMITS))
     assert outcome.last_line == "[]"
+
+
+def test_a_program_that_is_the_test_itself(private: Path) -> None:
+    """It has run, whatever its status, and both of its streams are its output."""
+    code = "import os; os.write(1, b'out\\n'); os.write(2, b'err\\n'); os._exit(4)"
+    launch = Launch((sys.executable, "-I", "-S", "-c", code), ExitChannel.STATUS, monitor=False)
+    outcome = asyncio.run(run_guest(launch, private, LIMITS))
+    assert (outcome.ending, outcome.exit_status) == (Ending.EXITED, 4)
+    assert (private / "console.log").read_text() == "out\nerr\n"
+    silent = replace(launch, argv=("sh", "-c", "exit 254"))
+    folder = private / "silent"
+    folder.mkdir(mode=0o700)
+    outcome = asyncio.run(run_guest(silent, folder, LIMITS))
+    assert (outcome.ending, outcome.exit_status) == (Ending.EXITED, 254)

@@ -15,7 +15,7 @@ from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
 from matrix.model import Accelerator, Launch, Verdict
-from matrix.plan.command import time_limit
+from matrix.plan.command import stall_limit, time_limit
 from matrix.plan.decisions import LOCAL, Run
 from matrix.plan.schedule import Capacity
 from matrix.results.directory import RunDirectory
@@ -157,7 +157,7 @@ class LocalExecutor:
             SuiteError, UnstartableError: a destination cannot be started any more.
         """
         case = decision.case
-        limits = Limits(timeout=time_limit(case), stall=case.settings.stall)
+        limits = Limits(timeout=time_limit(case), stall=stall_limit(case))
         if case.migration is None:
             # A guest that measures time is left alone by us, too.
             helped = case.settings.assist and not case.settings.alone

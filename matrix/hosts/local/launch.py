@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matrix.errors import HostError, SpawnError
 from matrix.inventory import Binary, Firmware, Inventory
-from matrix.model import Launch
+from matrix.model import PROGRAM_TARGET, Launch
 from matrix.plan.command import (
     EfiBoot,
     device_tree_command,
@@ -21,6 +21,7 @@ from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.kvmtool import launch_kvmtool
 from matrix.plan.memory import MIB
 from matrix.plan.planner import firmware_for
+from matrix.plan.program import launch_program
 from matrix.results.files import host_errors
 from matrix.suites.registry import suite_of
 from matrix.suites.suite import HostFacts
@@ -53,6 +54,8 @@ async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> L
     case = decision.case
     if why := _too_large(decision, inventory.host.memory_limit):
         raise UnstartableError(why)
+    if case.build.target == PROGRAM_TARGET:
+        return launch_program(case)
     if case.build.target == KVMTOOL:
         return _kvmtool(decision, inventory, directory)
     binary = binary_of(decision, inventory)
@@ -72,8 +75,8 @@ def _too_large(decision: Run, limit: int | None) -> str:
     """Why the guest's memory can never be had here; empty where it can. The kernel would kill QEMU
     in the middle of the test."""
     case = decision.case
-    kvmtool = case.build.target == KVMTOOL
-    memory = decision.memory if kvmtool else needs_of(case).guest_memory
+    by_qemu = case.build.target == "qemu"
+    memory = needs_of(case).guest_memory if by_qemu else decision.memory
     if limit is None or memory <= limit:
         return ""
     return (

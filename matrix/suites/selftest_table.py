@@ -1,0 +1,55 @@
+"""What is known of single KVM selftests: their time, their needs, and how to run them.
+
+Of Linux 6.12 unless a line says otherwise; a program that is not here is run without arguments.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_GIB = 1 << 30
+_PERF = ("perf",)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one program is run."""
+
+    arguments: str = ""
+    seconds: float = 0.0
+    """It may need so much, where its suite gives less."""
+    cpus: int = 1
+    """CPUs that it keeps busy, and that the host must have."""
+    memory: int = 1 << 29
+    """Bytes that it takes."""
+    groups: tuple[str, ...] = ()
+
+
+USUAL = Settings()
+
+SETTINGS: Mapping[str, Settings] = {
+    "access_tracking_perf_test": Settings(memory=2 * _GIB, groups=_PERF),
+    "demand_paging_test": Settings(memory=2 * _GIB, groups=_PERF),
+    "dirty_log_perf_test": Settings(seconds=300, memory=2 * _GIB, groups=_PERF),
+    "dirty_log_test": Settings(seconds=300, cpus=2, memory=2 * _GIB),
+    "hardware_disable_test": Settings(seconds=300, cpus=2),
+    "kvm_page_table_test": Settings(memory=2 * _GIB, groups=_PERF),
+    # By default it takes three quarters of the host's memory, which others run in, too.
+    "max_guest_memory_test": Settings("-m 2 -s 1", memory=3 * _GIB),
+    "memslot_modification_stress_test": Settings(memory=2 * _GIB),
+    "memslot_perf_test": Settings(seconds=300, cpus=2, memory=2 * _GIB, groups=_PERF),
+    # It writes the host's module parameters while it runs.
+    "nx_huge_pages_test.sh": Settings(groups=("nodefault",)),
+    "rseq_test": Settings(cpus=2),
+    "steal_time": Settings(cpus=2),
+    "xapic_ipi_test": Settings(cpus=2),
+}
+
+HINTS: Mapping[str, str] = {
+    "X86_FEATURE_VMX": "Intel's nested virtualization, by module parameter nested of kvm_intel",
+    "X86_FEATURE_SVM": "AMD's nested virtualization, by module parameter nested of kvm_amd",
+    "forced_emulation": "module parameter force_emulation_prefix of kvm",
+    "kvm_is_pmu_enabled": "module parameter enable_pmu of kvm",
+    "tdp_mmu": "module parameter tdp_mmu of kvm",
+    "hugepages": "huge pages, by /proc/sys/vm/nr_hugepages",
+}
+"""Part of a requirement that a test says it lacks → what gives it to a host."""
