@@ -9,3 +9,4 @@ KUT_TEST_DIR := arm
 PROCESSOR := max
 DEFAULT_QEMU_CPU := max
 PANIC_PARAMS := -device pvpanic-pci
+HOST_ARCH_CFLAGS := -mno-outline-atomics

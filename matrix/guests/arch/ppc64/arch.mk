@@ -6,6 +6,7 @@ ARCH_SOURCES := arch/ppc64/start.S $(sort $(wildcard arch/ppc64/*.c)) \
 	arch/fdt-common/fdt-machine.c
 ARCH_CFLAGS := -mcpu=power8 -mabi=elfv2 -mcmodel=medium -msoft-float -mno-altivec -mno-vsx \
 	-Iarch/fdt-common
+HOST_ARCH_CFLAGS := -mcpu=power8
 KUT_TEST_DIR := powerpc
 FIRMWARE := powerpc/boot_rom.bin
 ENDIAN := little

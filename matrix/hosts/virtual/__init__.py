@@ -1,0 +1,1 @@
+"""Virtual KVM hosts: a Linux guest under TCG whose KVM runs guests, on any machine."""
