@@ -9,9 +9,11 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from matrix.results.latest import latest_run, scenario_of_latest
 from matrix.run.options import Selection
 
 FAIL_ON_SKIP = "--fail-on-skip"
+FAILED, LAST_FAILED = "--failed", "--last-failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,22 @@ class Execution:
     no_history: bool = False
     metrics: str = ""
     tap: int = 13
+
+
+def run_named(given: Path | None) -> Path | None:
+    """The run directory that is meant: a path, or the latest run (of a scenario).
+
+    Raises:
+        UsageError: there is no run.
+    """
+    if given is None or (scenario := scenario_of_latest(given)) is None:
+        return given
+    return latest_run(scenario)
+
+
+def runs_named(given: list[Path]) -> list[Path]:
+    """As :func:`run_named`, of each."""
+    return [run_named(each) or each for each in given]
 
 
 OPTIONS: dict[str, Any] = {
@@ -79,6 +97,19 @@ OPTIONS: dict[str, Any] = {
         FAIL_ON_SKIP,
         metavar="[=PATTERN]",
         help="Exit 1 if a case is skipped, for any cause or for one that matches, as in =no-*.",
+    ),
+    "failed": typer.Option(
+        FAILED,
+        metavar="[RUN]",
+        callback=run_named,
+        help="Run again what did not pass in RUN, or in the latest run.",
+    ),
+    "last_failed": typer.Option(
+        LAST_FAILED,
+        "--lf",
+        metavar="[RUN]",
+        callback=run_named,
+        help="As --failed, and what did not get to run, and what is new since.",
     ),
     "hops": typer.Option("--hops", min=1, help="How many hops each guest makes."),
     "duration": typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from matrix.cli.arguments import Execution, Json, taking
+from matrix.cli.arguments import Execution, Json, run_named, taking
 from matrix.run.options import Selection
 
 
@@ -22,7 +22,7 @@ def doctor(selection: Selection, json: Json = False) -> None:
 
 @taking(
     *("scenarios", "keyword", "arch", "accel", "qemu", "build", "set_axis", "expect"),
-    *("include_all", "shard", "durations", "host", "fresh"),
+    *("include_all", "shard", "durations", "host", "fresh", "failed", "last_failed"),
 )
 def list_(selection: Selection, json: Json = False) -> None:
     """List the cases: which would run, which would be skipped and why. Runs none of them."""
@@ -31,10 +31,18 @@ def list_(selection: Selection, json: Json = False) -> None:
     run_list(selection, json=json)
 
 
+def scenarios(json: Json = False) -> None:
+    """List the scenarios that list, run and soak know by name, as in 'matrix run smoke'."""
+    from matrix.cli.scenario_list import run_scenarios
+
+    run_scenarios(json=json)
+
+
 @taking(
     *("scenarios", "output", "jobs", "keyword", "arch", "accel", "qemu", "build", "set_axis"),
     *("repeat", "until_fail", "retries", "timeout", "no_assist", "expect", "include_all"),
-    *("shard", "durations", "require", "fail_on_skip", "strict", "host", "fresh"),
+    *("shard", "durations", "failed", "last_failed", "require", "fail_on_skip", "strict", "host"),
+    "fresh",
     *("database", "no_history", "metrics", "tap"),
 )
 def run(
@@ -45,7 +53,10 @@ def run(
         typer.Option("--bisect", help="For git bisect run: exit 125 on errors and where none ran."),
     ] = False,
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="RUN", help="Finish a run that was ended.")
+        Path | None,
+        typer.Option(
+            "--resume", metavar="RUN", callback=run_named, help="Finish a run that was ended."
+        ),
     ] = None,
 ) -> None:
     """Run scenarios and report verdicts; exits 0 only when nothing failed."""

@@ -11,11 +11,12 @@ from matrix.plan.decisions import Broken, Decision, Run
 from matrix.results.printable import printable, shown_json
 from matrix.run.options import Selection
 from matrix.run.prepare import prepare
+from matrix.run.rerun import replayed
 
 
 def run_list(selection: Selection, *, json: bool) -> None:
     """Print the plan; nothing is run but what the inventory needs to be taken."""
-    decisions = prepare(selection, Steps()).decisions
+    decisions = prepare(replayed(selection), Steps()).decisions
     if json:
         document = {"cases": [entry(decision) for decision in decisions]}
         print(shown_json(json_module.dumps(document, indent=2)))

@@ -7,6 +7,7 @@ needs when it runs. This is the only place that catches the exception tree.
 import contextlib
 import errno
 import gc
+import os
 import resource
 import sys
 import traceback
@@ -16,9 +17,10 @@ import typer
 
 from matrix import __version__
 from matrix.cli import guests, results
-from matrix.cli.arguments import FAIL_ON_SKIP
+from matrix.cli.arguments import FAIL_ON_SKIP, FAILED, LAST_FAILED
 from matrix.cli.streams import take_streams
 from matrix.errors import ExitCode, MatrixError
+from matrix.results.latest import LATEST
 
 EXHAUSTED = (
     *(errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
@@ -63,6 +65,7 @@ def _root(
 
 # In the order in which --help lists them.
 app.command()(guests.doctor)
+app.command()(guests.scenarios)
 app.command(name="list")(guests.list_)
 app.command()(guests.run)
 app.command()(guests.soak)
@@ -88,6 +91,7 @@ def lacking(error: BaseException) -> str:
     return ""
 
 
+RERUNS = (FAILED, LAST_FAILED, "--lf")
 RUNNING = ("run", "soak")
 """Commands whose product is on disk, and not on standard output."""
 
@@ -100,8 +104,22 @@ def raise_open_files() -> None:
 
 
 def _arguments(words: list[str]) -> list[str]:
-    """``--fail-on-skip`` alone means every skip; to typer an option takes a value or none."""
-    return [f"{FAIL_ON_SKIP}=*" if word == FAIL_ON_SKIP else word for word in words]
+    """Options whose value may be left out; to typer an option takes a value or none.
+
+    ``--fail-on-skip`` alone means every skip, ``--failed`` the latest run; a run may follow it as
+    a word of its own.
+    """
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] in RERUNS:
+            if os.path.lexists(f"{word}/run.json") or word.partition(":")[0] == LATEST:
+                found[-1] += f"={word}"
+                continue
+            found[-1] += f"={LATEST}"
+        found.append(f"{FAIL_ON_SKIP}=*" if word == FAIL_ON_SKIP else word)
+    if found and found[-1] in RERUNS:
+        found[-1] += f"={LATEST}"
+    return found
 
 
 def main() -> NoReturn:

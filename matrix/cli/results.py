@@ -9,12 +9,17 @@ from typing import Annotated
 
 import typer
 
-from matrix.cli.arguments import HistoryDatabase, Json, taking
+from matrix.cli.arguments import HistoryDatabase, Json, run_named, runs_named, taking
+from matrix.results.latest import LATEST
 from matrix.run.options import Selection
+
+RUN_HELP = "A run directory, or latest[:SCENARIO]."
 
 
 def show(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="[RUN]", callback=run_named, help=RUN_HELP, show_default=False)
+    ] = Path(LATEST),
     case: Annotated[str, typer.Argument(metavar="CASE", help="A case's id, or a part of it.")] = "",
 ) -> None:
     """Print a run's summary again, or one case in full."""
@@ -28,6 +33,7 @@ def compare(
         list[Path],
         typer.Argument(
             metavar="RUN_A [RUN_B]",
+            callback=runs_named,
             help="Run directories (one with --by), results.json files, or of the history"
             " history:RUN and history:latest[:SCENARIO].",
         ),
@@ -89,7 +95,7 @@ def compare(
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", callback=runs_named, help=RUN_HELP)],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -108,7 +114,7 @@ def report(
 
 
 def expect(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", callback=runs_named, help=RUN_HELP)],
 ) -> None:
     """Print a file of known failures, for a scenario's 'expect', from the failures of runs."""
     from matrix.cli.expecting import run_expect

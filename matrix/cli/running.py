@@ -27,12 +27,14 @@ from matrix.run.capacity import capacity_of, too_few_files
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, look, prepare
 from matrix.run.progress import CompositeProgress, Progress
+from matrix.run.rerun import kept_options, replayed
 from matrix.run.runner import execute
 
 
 def start_run(selection: Selection, execution: Execution) -> ExitCode:
     """Plan, run, summarise and record; gives the command's exit code."""
     history = history_of_run(execution.database, off=execution.no_history)
+    selection = replayed(selection)
     required = required_of(selection)
     prepared = prepare(selection, Steps())
     names = [scenario.name for scenario in prepared.scenarios]
@@ -48,6 +50,7 @@ def start_run(selection: Selection, execution: Execution) -> ExitCode:
             "seed": execution.seed,
             "tap": execution.tap,
             **required,
+            **kept_options(selection, path),
         },
     )
     with Recorder.start(path, info, prepared.decisions) as recorder:

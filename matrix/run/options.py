@@ -36,3 +36,7 @@ class Selection:
     """Time that guests are migrated for."""
     host: Path | None = None
     fresh: bool = False
+    failed: Path | None = None
+    """A run whose failed cases are run again."""
+    last_failed: Path | None = None
+    """A run of which all is run again that has not passed yet."""

@@ -141,6 +141,10 @@ def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, .
         from matrix.scenario.selection import select
 
         cases = select(cases, selection.keyword)
+    if selection.failed or selection.last_failed:
+        from matrix.run.rerun import left
+
+        cases = left(cases, selection)
     if not cases:
         raise NothingSelected(
             f"no case is left of {', '.join(str(path) for path in selection.scenarios)}"

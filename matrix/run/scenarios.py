@@ -33,9 +33,16 @@ SOURCES = ("scenario", "model.py", "migrating.py", "errors.py")
 def load(path: Path, variables: Mapping[str, str], cache: Cache | None = None) -> Scenario:
     """The scenario in the file ``path``, which is read once; ``variables`` are for ``${NAME}``.
 
+    A name without a file is one of :mod:`matrix.scenario.shipped`.
+
     Raises:
+        UsageError: a name that no scenario has.
         ScenarioError: the file cannot be read, or anything in it is wrong; has every problem.
     """
+    if not path.suffix and path.name == str(path):  # imported for names alone
+        from matrix.scenario.shipped import scenario_file
+
+        path = scenario_file(path)
     try:
         given = read_given(path)
     except (OSError, ValueError) as error:

@@ -1,0 +1,148 @@
+"""Run again what a run left: its failures, or all that has not passed so far.
+
+A run that runs another one's cases again names it in ``run.json``. What counts of a case is what it
+came to last, over that chain of runs: so repeating ``--last-failed`` runs fewer and fewer cases,
+until nothing is left, and does not take those that an earlier rerun left out for new ones.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from matrix.errors import NothingSelected, UsageError
+from matrix.model import Case, Verdict
+from matrix.results.files import shown
+from matrix.results.record import load_run
+from matrix.run.options import Selection
+
+SELECTION, RERUN_OF = "selection", "rerun_of"
+"""Keys of the options in ``run.json``: how the run was selected, and the run it is a rerun of."""
+OWN = ("failed", "last_failed", "require", "fail_on_skip")
+"""Fields of a selection that say what is run again, and how much of a whole run has to run."""
+PATHS = ("scenarios", "expect", "durations", "host")
+LONGEST_CHAIN = 1000
+"""Runs; a chain is no cycle, unless someone writes one by hand."""
+
+
+def kept_options(selection: Selection, run: Path) -> dict[str, object]:
+    """What ``run.json`` of a new run in ``run`` keeps, so that it can be run again."""
+    kept: dict[str, object] = {}
+    for field in fields(Selection):
+        value = getattr(selection, field.name)
+        if field.name not in OWN and value != field.default:
+            kept[field.name] = _plain(value)
+    options: dict[str, object] = {SELECTION: kept}
+    if (origin := selection.failed or selection.last_failed) is not None:
+        options[RERUN_OF] = os.path.relpath(origin, run)
+    return options
+
+
+def replayed(selection: Selection) -> Selection:
+    """The selection with all that the run that it runs again was selected by.
+
+    What is given beside it wins; where scenarios are given, they stand alone.
+
+    Raises:
+        UsageError: no such run, or it is of a version that did not keep how it was selected.
+    """
+    if selection.failed is not None and selection.last_failed is not None:
+        raise UsageError("--failed and --last-failed: give one of the two")
+    origin = selection.failed or selection.last_failed
+    if origin is None or selection.scenarios:
+        return selection
+    kept = load_run(origin).info.options.get(SELECTION)
+    try:
+        before = _selection(kept)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{shown(origin)} does not say which scenarios it ran; name them"
+        ) from None
+    given = {
+        field.name: value
+        for field in fields(Selection)
+        if (value := getattr(selection, field.name)) != field.default
+    }
+    return replace(before, **given)
+
+
+def left(cases: Iterable[Case], selection: Selection) -> list[Case]:
+    """The cases that ``selection`` runs again; all of them where it runs none again.
+
+    Of ``--failed`` those that did not pass; of ``--last-failed`` also those that did not get to
+    run, and those that no run of the chain had.
+
+    Raises:
+        UsageError: the run cannot be read.
+        NothingSelected: none is left.
+    """
+    origin = selection.failed or selection.last_failed
+    if origin is None:
+        return [*cases]
+    known = _standing(origin)
+    wanted = []
+    for case in cases:
+        verdict = known.get(case.id)
+        failed = verdict is not None and not verdict.good
+        if failed or (verdict is None and selection.last_failed is not None):
+            wanted.append(case)
+    if not wanted:
+        good = sum(verdict is not None and verdict.good for verdict in known.values())
+        raise NothingSelected(
+            f"nothing to run again: {good} of {len(known)} cases of {shown(origin)} have passed, or"
+            " were skipped"
+        )
+    return wanted
+
+
+def _standing(run: Path) -> dict[str, Verdict | None]:
+    """What each case came to last, over the chain that ends in ``run``; None for nothing yet."""
+    known: dict[str, Verdict | None] = {}
+    path: Path | None = run
+    for _ in range(LONGEST_CHAIN):
+        if path is None:
+            break
+        record = load_run(path)
+        for decision in record.decisions:
+            if known.get(decision.case.id) is None:
+                known[decision.case.id] = record.verdict(decision.case.id)
+        before = record.info.options.get(RERUN_OF)
+        path = None
+        if isinstance(before, str):
+            older = record.run.path / before
+            path = older if (older / "run.json").exists() else None  # else it was removed since
+    return known
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _selection(kept: object) -> Selection:
+    """A selection out of ``run.json``.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    if not isinstance(kept, Mapping) or not kept.get("scenarios"):
+        raise ValueError("no scenarios")
+    values: dict[str, Any] = {}
+    for field in fields(Selection):
+        if field.name in OWN or (value := kept.get(field.name)) is None:
+            continue
+        kinds = (
+            (list,) if isinstance(field.default, tuple) else get_args(field.type) or (field.type,)
+        )
+        if field.name in PATHS and not isinstance(value, list):
+            kinds = (str,)
+        if not isinstance(value, kinds):
+            raise TypeError(field.name)
+        make = Path if field.name in PATHS else str
+        if isinstance(value, list):
+            values[field.name] = tuple(make(each) for each in value)
+        else:
+            values[field.name] = Path(value) if field.name in PATHS else value
+    return Selection(**values)

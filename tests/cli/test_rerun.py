@@ -1,0 +1,96 @@
+"""``--failed`` and ``--last-failed``: a run of what an earlier run left."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import failing, passing
+
+
+def ran(world: Any, run: str) -> set[str]:
+    return {case["test"] for case in world.results(run)["cases"]}
+
+
+def again(world: Any, run: str, *words: str) -> Any:
+    return world.run("run", *words, "-o", run)
+
+
+@pytest.fixture
+def broken(world: Any) -> Any:
+    """A world with a run ``out`` in which one of three cases failed, and which is mended now."""
+    world.suite(good=passing(), bad=failing("it"), other=passing())
+    assert world.matrix_run("--timeout", "50s").returncode == 1
+    world.suite(good=passing(), bad=passing(), other=passing())
+    return world
+
+
+def test_what_failed_is_run_until_it_passes(broken: Any) -> None:
+    broken.suite(good=passing(), bad=failing("it"), other=passing())
+    assert again(broken, "second", "--failed").returncode == 1
+    assert ran(broken, "second") == {"bad"}
+    broken.suite(good=passing(), bad=passing(), other=passing())
+    assert again(broken, "third", "--lf").returncode == 0
+    assert ran(broken, "third") == {"bad"}
+    # It was selected as the first: the timeout is that of its command line.
+    command = json.loads((broken.root / "third/run.json").read_text())["options"]["selection"]
+    assert command["timeout"] == "50s"
+    done = again(broken, "fourth", "--last-failed")
+    assert done.returncode == 5
+    assert "nothing to run again: 3 of 3 cases of third have passed" in done.stderr
+
+
+def test_what_is_new_and_what_did_not_get_to_run(broken: Any) -> None:
+    journal = broken.root / "out/events.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(line for line in lines if "other" not in line))
+    broken.suite(good=passing(), bad=passing(), other=passing(), new=passing())
+    done = broken.run("list", "--failed", "out")
+    assert done.stdout.startswith("run   fake.bad.x86_64")
+    assert "1 to run, 0 to skip" in done.stdout
+    assert again(broken, "second", "--last-failed", "out", "-j", "1").returncode == 0
+    assert ran(broken, "second") == {"bad", "other", "new"}
+    done = again(broken, "third", "--last-failed")
+    assert "nothing to run again: 4 of 4 cases of second" in done.stderr
+
+
+def test_options_beside_it(broken: Any) -> None:
+    done = again(broken, "second", "--failed=out", "-k", "good")
+    assert done.returncode == 5
+    assert "nothing to run again" in done.stderr
+    # A scenario that is given is run as given: here without the QEMU of the first command line.
+    done = broken.run("run", "scenario.yaml", "--failed", "latest:fake", "-o", "third")
+    assert ran(broken, "third") == {"bad"}
+    assert done.returncode == 5, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--failed", "--last-failed"], "--failed and --last-failed: give one of the two"),
+        (["--failed=nonesuch"], "nonesuch: no such directory"),
+        (["--failed", "latest:nonesuch"], "no run of nonesuch in this directory"),
+        (["--failed", "--resume", "out"], "--resume finishes a run as it was planned"),
+    ],
+)
+def test_wrong_use(broken: Any, words: list[str], told: str) -> None:
+    done = broken.run("run", *words)
+    assert done.returncode == 2
+    assert told in done.stderr
+
+
+def test_a_run_that_does_not_say_what_it_ran(broken: Any) -> None:
+    path = broken.root / "out/run.json"
+    info = json.loads(path.read_text())
+    info["options"]["selection"] = {"scenarios": 3}
+    path.write_text(json.dumps(info))
+    done = broken.run("run", "--failed")
+    assert done.returncode == 2
+    assert "out does not say which scenarios it ran; name them" in done.stderr
+
+
+def test_show_means_the_latest_run(broken: Any) -> None:
+    assert "fake.bad" in broken.run("show").stdout
+    assert "fake.bad" in broken.run("show", "latest:fake", "bad").stdout
+    done = broken.run("show", "latest:nonesuch")
+    assert (done.returncode, done.stdout) == (2, "")
