@@ -1,7 +1,7 @@
 """``matrix run``: a new run, or the rest of one that was ended."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +16,10 @@ from matrix.cli.steps import Steps
 from matrix.errors import ExitCode, UsageError
 from matrix.hosts.hostfile import load_host_file
 from matrix.hosts.installations import installations
+from matrix.hosts.interface import Host
 from matrix.hosts.local.executor import LocalHost
 from matrix.inventory import Inventory
-from matrix.plan.decisions import Run
+from matrix.plan.decisions import LOCAL, Decision, Run
 from matrix.results.directory import RunDirectory
 from matrix.results.fingerprint import ScenarioSource, run_info
 from matrix.results.history.place import Database
@@ -31,17 +32,21 @@ from matrix.run.rerun import kept_options, replayed
 from matrix.run.runner import execute
 
 
-def start_run(selection: Selection, execution: Execution) -> ExitCode:
-    """Plan, run, summarise and record; gives the command's exit code."""
+def start_run(selection: Selection, execution: Execution, others: Sequence[Host] = ()) -> ExitCode:
+    """Plan, run, summarise and record; gives the command's exit code.
+
+    ``others`` are hosts beside this machine that cases may run on.
+    """
     history = history_of_run(execution.database, off=execution.no_history)
     selection = replayed(selection)
     required = required_of(selection)
-    prepared = prepare(selection, Steps())
+    prepared = prepare(selection, Steps(), others)
     names = [scenario.name for scenario in prepared.scenarios]
     path = execution.output or RunDirectory.default_path(names)
     info = run_info(
         _sources(prepared),
         prepared.inventory,
+        others={host.name: host.inventory for host in others},
         arguments=tuple(sys.argv[1:]),
         options={
             "strict": execution.strict,
@@ -54,11 +59,15 @@ def start_run(selection: Selection, execution: Execution) -> ExitCode:
         },
     )
     with Recorder.start(path, info, prepared.decisions) as recorder:
-        return _carry_out(recorder, prepared.inventory, execution, history)
+        return _carry_out(recorder, prepared.inventory, others, execution, history)
 
 
-def resume_run(path: Path, selection: Selection, execution: Execution) -> ExitCode:
+def resume_run(
+    path: Path, selection: Selection, execution: Execution, others: Sequence[Host] = ()
+) -> ExitCode:
     """Run what is left of a run, and record it; gives the command's exit code.
+
+    ``others`` as :func:`start_run` has them. A case whose host is not there is an error.
 
     Raises:
         UsageError: an option was given that the run has settled.
@@ -84,18 +93,23 @@ def resume_run(path: Path, selection: Selection, execution: Execution) -> ExitCo
         left = [
             decision.case
             for decision in recorder.record.decisions
-            if isinstance(decision, Run) and recorder.attempts_left(decision.case)
+            if _is_local(decision) and recorder.attempts_left(decision.case)
         ]
         installed = installations(qemu, load_host_file(selection.host))
         inventory = look(left, installed, fresh=selection.fresh, on_step=Steps())
-        return _carry_out(recorder, inventory, execution, history)
+        return _carry_out(recorder, inventory, others, execution, history)
 
 
 def _carry_out(
-    recorder: Recorder, inventory: Inventory, execution: Execution, history: Database | None
+    recorder: Recorder,
+    inventory: Inventory,
+    others: Sequence[Host],
+    execution: Execution,
+    history: Database | None,
 ) -> ExitCode:
     output = standard_output()
-    few = too_few_files(recorder.record.decisions, inventory.host, execution.jobs)
+    ours = [each for each in recorder.record.decisions if _is_local(each)]
+    few = too_few_files(ours, inventory.host, execution.jobs)
     if few is not None:
         print(f"matrix: {few}", file=sys.stderr)
     capacity = capacity_of(inventory.host, execution.jobs, few)
@@ -106,7 +120,7 @@ def _carry_out(
         ):
             return execute(
                 recorder,
-                [LocalHost(inventory, capacity)],
+                [LocalHost(inventory, capacity), *others],
                 CompositeProgress(shown, served) if served is not None else shown,
                 history=history,
                 seed=execution.seed,
@@ -120,6 +134,10 @@ def _carry_out(
         finally:
             save_to_history(recorder.record, history)
             reporting.write_report(recorder.record)
+
+
+def _is_local(decision: Decision) -> bool:
+    return isinstance(decision, Run) and decision.host == LOCAL
 
 
 @contextmanager

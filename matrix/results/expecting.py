@@ -178,10 +178,10 @@ def _observed(attempt: Attempt) -> Verdict:
 
 
 def _point(decision: Run, info: RunInfo) -> Point:
-    case = decision.case
-    emulator = emulator_architecture(case.variant.arch, decision.accelerator, Inventory(info.host))
+    case, host = decision.case, info.host_of(decision.host)
+    emulator = emulator_architecture(case.variant.arch, decision.accelerator, Inventory(host.host))
     version = None
-    for binary in info.binaries:
+    for binary in host.binaries:
         if (binary.qemu, binary.architecture) == (case.variant.qemu, emulator):
             version = version_of(binary.version)
     qemu = str(series(version)) if version and case.build.target == "qemu" else ""

@@ -15,6 +15,7 @@ from matrix import __version__
 from matrix.errors import UsageError
 from matrix.inventory import Binary, Host, Inventory, KvmProof
 from matrix.model import Architecture
+from matrix.plan.decisions import LOCAL
 from matrix.results.files import host_errors, read_bounded, shown, written_atomically
 from matrix.results.json_text import first_complaint, json_bytes
 from matrix.results.printable import printable
@@ -79,12 +80,34 @@ class QemuFingerprint:
 
 
 @dataclass(frozen=True, slots=True)
+class HostInfo:
+    """One host of a run: what cases there ran with."""
+
+    name: str
+    host: Host
+    binaries: tuple[QemuFingerprint, ...] = ()
+    proofs: tuple[KvmProof, ...] = ()
+    """Whether KVM works, so that a run says why it used what it did."""
+
+    @classmethod
+    def of(cls, name: str, inventory: Inventory, *, digests: bool = False) -> "HostInfo":
+        """What of a host's inventory a run keeps; with ``digests`` its binaries are read.
+
+        Raises:
+            HostError: one cannot be read.
+        """
+        binaries = tuple(QemuFingerprint.of(each, digest=digests) for each in inventory.binaries)
+        return cls(name, inventory.host, binaries, inventory.proofs)
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """What ``run.json`` holds."""
 
     started: str
     """UTC, ISO 8601."""
     host: Host
+    """The machine that the run was started on; ``binaries`` and ``proofs`` are its, too."""
     format: int = FORMAT
     tool_version: str = __version__
     hostname: str = ""
@@ -98,10 +121,21 @@ class RunInfo:
     """The options that a resumed run must keep (``strict``, …), of JSON's types; only ever read."""
     plan_sha256: str = ""
     """Of ``plan.jsonl``, which ``--resume`` runs; empty in runs of versions that kept none."""
+    others: tuple[HostInfo, ...] = ()
+    """Further hosts of the run."""
 
-    def qemu_version(self, qemu: str, architecture: Architecture) -> str:
+    @property
+    def hosts(self) -> tuple[HostInfo, ...]:
+        """All hosts; the first is the machine that the run was started on."""
+        return HostInfo(LOCAL, self.host, self.binaries, self.proofs), *self.others
+
+    def host_of(self, name: str) -> HostInfo:
+        """The host of that name, or the first where there is none."""
+        return next((each for each in self.others if each.name == name), self.hosts[0])
+
+    def qemu_version(self, qemu: str, architecture: Architecture, host: str = LOCAL) -> str:
         """The version of an installation's emulator; empty where the run does not say."""
-        for binary in self.binaries:
+        for binary in self.host_of(host).binaries:
             if (binary.qemu, binary.architecture) == (qemu, architecture):
                 return binary.version
         return ""
@@ -111,15 +145,17 @@ def run_info(
     scenarios: tuple[ScenarioSource, ...],
     inventory: Inventory,
     *,
+    others: Mapping[str, Inventory] | None = None,
     arguments: tuple[str, ...] = (),
     options: Mapping[str, object] | None = None,
     digests: bool = False,
 ) -> RunInfo:
-    """The fingerprint of a run that starts now on this host.
+    """The fingerprint of a run that starts now on this machine.
 
     Args:
         scenarios: as read.
-        inventory: what the run found on the host.
+        inventory: what the run found on this machine.
+        others: those of further hosts, by their names.
         arguments: the command line, as typed.
         options: what ``--resume`` must know.
         digests: read every QEMU binary for its SHA-256 (some 50 ms each).
@@ -127,15 +163,17 @@ def run_info(
     Raises:
         HostError: a binary cannot be read.
     """
+    local = HostInfo.of(LOCAL, inventory, digests=digests)
     return RunInfo(
         started=utc_now(),
-        host=inventory.host,
+        host=local.host,
         hostname=socket.gethostname(),
         scenarios=scenarios,
-        binaries=tuple(QemuFingerprint.of(b, digest=digests) for b in inventory.binaries),
-        proofs=inventory.proofs,
+        binaries=local.binaries,
+        proofs=local.proofs,
         arguments=arguments,
         options=dict(options or {}),
+        others=tuple(HostInfo.of(name, each) for name, each in (others or {}).items()),
     )
 
 
