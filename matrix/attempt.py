@@ -136,3 +136,8 @@ class Attempt:
     """Of a skip."""
     host: str = ""
     """The name of the host that it ran on; empty in runs of versions that knew of one only."""
+
+    @property
+    def failures(self) -> int:
+        """How many of its subtests failed, also of those dropped."""
+        return sum(count for verdict, count in self.subtest_counts if verdict.failed)

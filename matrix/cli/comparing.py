@@ -22,8 +22,7 @@ from matrix.results.compare.matching import (
     pair_variants,
 )
 from matrix.results.compare.measured import Thresholds
-from matrix.results.compare.sides import ComparedRun, StoredRun
-from matrix.results.compare.stored import load_results
+from matrix.results.compare.sides import ComparedRun, StoredRun, load_results
 from matrix.results.compare.tally import Tally, total_of
 from matrix.results.compare.text import comparison_lines, gather
 from matrix.results.files import shown
@@ -137,7 +136,7 @@ def _recorded(name: str, database: str | None, other: ComparedRun | None) -> Sto
     chosen = chosen_database(database)
     if chosen is None:
         raise UsageError(f"{name}: there is no history; name its database with --database")
-    scenarios = {decision.case.scenario for decision in other.decisions} if other else set()
+    scenarios = {case.scenario for case in other.planned()} if other else set()
     with opened(chosen) as connection:
         return recorded_run(connection, name, scenarios=scenarios, other_than=_key(other))
 
@@ -147,7 +146,7 @@ def _key(side: ComparedRun | None) -> str:
     if isinstance(side, RunRecord):
         with suppress(UsageError):  # of a run without its time the history has nothing
             return run_key(side)
-    return str(side.run.given).removeprefix(PREFIX) if isinstance(side, StoredRun) else ""
+    return str(side.given).removeprefix(PREFIX) if isinstance(side, StoredRun) else ""
 
 
 def _loaded(path: Path) -> RunRecord:
@@ -162,8 +161,8 @@ def _loaded(path: Path) -> RunRecord:
 def _nothing_in_common(pairings: Sequence[Pairing]) -> str:
     if pairings[0].axis:
         return f"no two cases are equal but for {pairings[0].axis}"
-    ids_a = next((a for pairing in pairings for a, _ in pairing.pairs if a), "")
-    ids_b = next((b for pairing in pairings for _, b in pairing.pairs if b), "")
+    ids_a = next((a.id for pairing in pairings for a, _ in pairing.pairs if a), "")
+    ids_b = next((b.id for pairing in pairings for _, b in pairing.pairs if b), "")
     return (
         "the two runs have no case in common: cases are matched by id, and A's are like "
         f"{printable(ids_a)!r}, B's like {printable(ids_b)!r}; runs that differ in one axis are "

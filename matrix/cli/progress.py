@@ -9,7 +9,7 @@ from matrix.migrating import Hop
 from matrix.model import PROGRAM_TARGET, Case, Verdict
 from matrix.plan.attempts import most_attempts
 from matrix.plan.decisions import Decision, Run, Skip
-from matrix.results.outcome import merge
+from matrix.results.case_record import record_of
 from matrix.results.printable import printable
 from matrix.results.segments import Line, Style, line
 from matrix.run.progress import Running
@@ -117,7 +117,7 @@ def failure(running: Running, attempt: Attempt, run: Path, width: int) -> list[L
     """The lines that tell of an attempt that did not pass: as the summary will, but at once."""
     from matrix.results.text import outcome_lines  # loaded while guests run
 
-    return list(outcome_lines(merge(running.decision.case, [attempt]), run, width))
+    return list(outcome_lines(record_of(running.decision.case, [attempt]), run, width))
 
 
 def opening(decisions: list[Decision], attempts: int) -> str:

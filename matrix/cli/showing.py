@@ -30,7 +30,7 @@ def run_show(path: Path, case: str) -> None:
         raise UsageError(
             f"{printable(case)} has no result yet; finish the run with --resume {path}"
         )
-    output.say(case_lines(result, record.run.given, output.width))
+    output.say(case_lines(result, record.given, output.width))
 
 
 def case_named(record: RunRecord, wanted: str) -> str:
@@ -46,9 +46,7 @@ def case_named(record: RunRecord, wanted: str) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UsageError(
-            f"no case has {wanted!r} in its id; matrix show {record.run.given} lists them"
-        )
+        raise UsageError(f"no case has {wanted!r} in its id; matrix show {record.given} lists them")
     names = "\n  ".join(found[:NAMES_SHOWN])
     more = f"\n  and {len(found) - NAMES_SHOWN} more" if len(found) > NAMES_SHOWN else ""
     raise UsageError(

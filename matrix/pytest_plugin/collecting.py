@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest._code.code import ExceptionInfo, TerminalRepr
 
+from matrix.attempt import Attempt
 from matrix.errors import MatrixError, NothingSelected
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.pytest_plugin.evidence import add_evidence
 from matrix.pytest_plugin.markers import add_marks
 from matrix.pytest_plugin.stash import session_of
-from matrix.results.outcome import CaseResult, unrun
+from matrix.results.case_record import CaseRecord, record_of, unrun
 
 if TYPE_CHECKING:
     from _pytest._code.code import TracebackStyle
@@ -43,7 +44,8 @@ class CaseItem(pytest.Item):
     def __init__(self, *, decision: Decision, **known: object) -> None:
         super().__init__(**known)  # type: ignore[arg-type]  # pytest's own arguments, passed on
         self.decision = decision
-        self.result: CaseResult | None = None
+        self.attempts: tuple[Attempt, ...] = ()
+        self.result: CaseRecord | None = None
         """Once it has run to its end."""
         add_marks(self, decision)
         if isinstance(decision, Skip):
@@ -56,7 +58,8 @@ class CaseItem(pytest.Item):
             MatrixError: this host cannot go on.
         """
         if isinstance(self.decision, Run):
-            self.result = session_of(self.config).run(self.decision)
+            self.attempts = session_of(self.config).run(self.decision)
+            self.result = record_of(self.decision.case, self.attempts)
         else:
             self.result = unrun(self.decision)
         add_evidence(self, self.result)

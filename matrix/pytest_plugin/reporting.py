@@ -18,8 +18,8 @@ from matrix.pytest_plugin.collecting import CaseItem
 from matrix.pytest_plugin.keeping import case_text
 from matrix.pytest_plugin.session import run_path
 from matrix.pytest_plugin.stash import session_of
+from matrix.results.case_record import CaseRecord
 from matrix.results.directory import COMMAND_FILE
-from matrix.results.outcome import CaseResult
 from matrix.results.printable import printable, without_commands
 from matrix.results.segments import plain
 from matrix.results.text import outcome_lines
@@ -38,7 +38,7 @@ def tell(item: CaseItem, report: pytest.TestReport) -> None:
     result = item.result
     if report.when != "call" or result is None:
         return
-    _attach(report, case_text(decision, result.attempts, session_of(item.config).news()))
+    _attach(report, case_text(decision, item.attempts, session_of(item.config).news()))
     _set_outcome(item, report, result)
 
 
@@ -47,7 +47,7 @@ def _attach(report: pytest.TestReport, text: str) -> None:
     vars(report)["matrix_case"] = text
 
 
-def _set_outcome(item: CaseItem, report: pytest.TestReport, result: CaseResult) -> None:
+def _set_outcome(item: CaseItem, report: pytest.TestReport, result: CaseRecord) -> None:
     run = run_path(item.config)
     verdict = result.verdict
     if item.config.getoption("runxfail"):
@@ -81,11 +81,11 @@ def _set_outcome(item: CaseItem, report: pytest.TestReport, result: CaseResult) 
             assert_never(verdict)
 
 
-def _without_expectation(result: CaseResult) -> Verdict:
+def _without_expectation(result: CaseRecord) -> Verdict:
     """The verdict with known failures left out of account, for --runxfail."""
-    telling = result.telling
-    if result.verdict not in (Verdict.XFAIL, Verdict.XPASS) or telling is None:
+    if result.verdict not in (Verdict.XFAIL, Verdict.XPASS):
         return result.verdict
+    telling = next(each for each in result.attempts if each.verdict is result.verdict)
     return telling.observed or (Verdict.PASS if result.verdict is Verdict.XPASS else Verdict.FAIL)
 
 
@@ -94,12 +94,11 @@ def _shown(text: str) -> str:
     return without_commands(printable(text), os.environ)
 
 
-def _failure(item: CaseItem, result: CaseResult, run: Path, prefix: str) -> ExceptionChainRepr:
+def _failure(item: CaseItem, result: CaseRecord, run: Path, prefix: str) -> ExceptionChainRepr:
     """The case as the summary of a run tells it, in the only form that keeps its short message
     through pytest-xdist and into JUnit: that of an exception, here without a traceback."""
     lines = [_shown(line) for line in plain(outcome_lines(result, run, WIDTH)).splitlines()]
-    telling = result.telling
-    if telling is not None and telling.artifacts:
+    if result.artifacts:
         lines.append(f"{' ' * 10}{COMMAND_FILE} in it runs the same QEMU by hand")
     entry = ReprEntryNative([f"{line}\n" for line in lines])
     place = ReprFileLocation(str(item.path), 1, f"{prefix}{_shown(result.reason)}")

@@ -23,7 +23,6 @@ from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, shown
 from matrix.results.fingerprint import RunInfo, ScenarioSource, run_info
 from matrix.results.journal import Span
-from matrix.results.outcome import CaseResult, merge
 from matrix.results.record import RunRecord
 from matrix.run.capacity import capacity_of
 from matrix.run.dispatch import Dispatcher, unheard
@@ -117,7 +116,7 @@ class MatrixSession:
         self._infos.append(_info(prepared))
         return prepared.decisions
 
-    def run(self, decision: Run) -> CaseResult:
+    def run(self, decision: Run) -> tuple[Attempt, ...]:
         """Run all attempts of a case.
 
         Raises:
@@ -150,7 +149,7 @@ class MatrixSession:
             os.close(descriptor)
 
 
-async def _attempts(prepared: Prepared, decision: Run, run: RunDirectory) -> CaseResult:
+async def _attempts(prepared: Prepared, decision: Run, run: RunDirectory) -> tuple[Attempt, ...]:
     """The attempts of a case, as many as a record of it says are left."""
     case = decision.case
     dispatcher = Dispatcher(run)
@@ -167,7 +166,7 @@ async def _attempts(prepared: Prepared, decision: Run, run: RunDirectory) -> Cas
                 raise RuntimeError(f"{case.id} was interrupted, and nobody asked for it")
             record.finish(case.id, attempt, NOWHERE)
             attempts.append(attempt)
-    return merge(case, attempts)
+    return tuple(attempts)
 
 
 def _info(prepared: Prepared) -> RunInfo:

@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matrix.attempt import Attempt
-from matrix.model import AXIS_NAMES, Accelerator, Case, Subtest, SubtestVerdict, Verdict
+from matrix.model import AXIS_NAMES, Accelerator, Subtest, SubtestVerdict, Verdict
 from matrix.plan.decisions import Decision
 from matrix.report.areas import areas_of
 from matrix.report.excerpts import SHORT, WHOLE, Text, texts_of
 from matrix.report.histograms import Histogram, histograms
 from matrix.report.packing import Packer, Where
+from matrix.results.case_record import AttemptRecord, CaseRecord, MetricRecord
 from matrix.results.labels import axis_texts
-from matrix.results.outcome import WORST_FIRST, CaseResult
+from matrix.results.outcome import WORST_FIRST
 from matrix.results.printable import printable, shortened
 from matrix.results.record import RunRecord
 from matrix.verdict.assists import assist_words
@@ -107,7 +107,7 @@ def qemu_label(name: str, version: str) -> str:
     return version if version.startswith(name) else f"{version} ({name})"
 
 
-def fill_row(row: Row, result: CaseResult) -> None:
+def fill_row(row: Row, result: CaseRecord) -> None:
     """Write into a row what its case came to."""
     row.verdict = result.verdict
     row.reason = shortened(result.reason, LONGEST_REASON)
@@ -133,7 +133,7 @@ class Details:
         self.measured: dict[int, None] = {}
         """Positions of the cases that have metrics."""
 
-    def add(self, position: int, row: Row, record: RunRecord, result: CaseResult) -> None:
+    def add(self, position: int, row: Row, record: RunRecord, result: CaseRecord) -> None:
         """Take in one case's details; ``row`` is told where they are."""
         shown = _telling_first(result)[:MOST_ATTEMPTS]
         folders = {each.number: record.run.inside(each.artifacts) for each in shown}
@@ -155,13 +155,12 @@ class Details:
             row.where = self.packer.add(_document(result, folders, {}))
 
     def _take_measurements(
-        self, position: int, result: CaseResult, texts: dict[int, tuple[Text, ...]]
+        self, position: int, result: CaseRecord, texts: dict[int, tuple[Text, ...]]
     ) -> None:
         for attempt in result.attempts:
-            for name, value, unit in attempt.metrics[:MOST_METRICS]:
-                if len(self.metrics) < MOST_POINTS and math.isfinite(value):
-                    point = [position, attempt.number, printable(name), value, printable(unit)]
-                    self.metrics.append(point)
+            for metric in attempt.metrics[:MOST_METRICS]:
+                if len(self.metrics) < MOST_POINTS and metric.value is not None:
+                    self.metrics.append([position, attempt.number, *_metric(metric)])
                     self.measured.setdefault(position)
             for each in _histograms(texts.get(attempt.number, ())):
                 if len(self.histograms) < MOST_HISTOGRAMS:
@@ -188,18 +187,18 @@ def _histograms(texts: Iterable[Text]) -> Iterable[Histogram]:
             yield from histograms(f"{text.head}\n{text.tail}")
 
 
-def _telling_first(result: CaseResult) -> tuple[Attempt, ...]:
+def _telling_first(result: CaseRecord) -> tuple[AttemptRecord, ...]:
     return tuple(sorted(result.attempts, key=lambda each: WORST_FIRST.index(each.verdict)))
 
 
 def _document(
-    result: CaseResult, folders: dict[int, Path | None], texts: dict[int, tuple[Text, ...]]
+    result: CaseRecord, folders: dict[int, Path | None], texts: dict[int, tuple[Text, ...]]
 ) -> dict[str, object]:
     attempts = _telling_first(result)
     shown = sorted(attempts[:MOST_ATTEMPTS], key=lambda each: each.number)
     return {
         "reason": printable(result.reason)[:LONGEST_WORDS],
-        **_about(result.case),
+        **_about(result),
         "attempts": [
             _attempt(each, texts.get(each.number, ()), linked=folders.get(each.number) is not None)
             for each in shown
@@ -208,16 +207,16 @@ def _document(
     }
 
 
-def _about(case: Case) -> dict[str, object]:
+def _about(case: CaseRecord) -> dict[str, object]:
     return {
         "suite": printable(case.suite),
-        "image": printable(case.test.image),
-        "arguments": printable(case.test.arguments),
-        "groups": [printable(each) for each in case.test.groups],
+        "image": printable(case.image),
+        "arguments": printable(case.arguments),
+        "groups": [printable(each) for each in case.groups],
     }
 
 
-def _attempt(attempt: Attempt, texts: tuple[Text, ...], *, linked: bool) -> dict[str, object]:
+def _attempt(attempt: AttemptRecord, texts: tuple[Text, ...], *, linked: bool) -> dict[str, object]:
     """One attempt; its folder is named only where it is one of the run's own (``linked``)."""
     bad = [each for each in attempt.subtests if each.verdict is not SubtestVerdict.PASS]
     passed = [each for each in attempt.subtests if each.verdict is SubtestVerdict.PASS]
@@ -230,17 +229,18 @@ def _attempt(attempt: Attempt, texts: tuple[Text, ...], *, linked: bool) -> dict
         "seconds": attempt.seconds,
         "accelerator": printable(attempt.accelerator),
         "why": printable(attempt.accelerator_reason),
-        "assists": assist_words(attempt.assists),
-        "counts": [[verdict, count] for verdict, count in attempt.subtest_counts],
+        "assists": assist_words(attempt.assists.items()),
+        "counts": list(attempt.subtest_counts.items()),
         "subtests": [_subtest(each) for each in shown],
         "more": len(attempt.subtests) - len(shown) + attempt.subtests_dropped,
-        "metrics": [
-            [printable(name), value, printable(unit)]
-            for name, value, unit in attempt.metrics[:MOST_METRICS]
-        ],
+        "metrics": [_metric(each) for each in attempt.metrics[:MOST_METRICS]],
         "artifacts": printable(attempt.artifacts) if linked else "",
         "texts": [[text.name, text.size, text.head, text.tail, text.omitted] for text in texts],
     }
+
+
+def _metric(metric: MetricRecord) -> list[object]:
+    return [printable(metric.name), metric.value, printable(metric.unit)]
 
 
 def _subtest(subtest: Subtest) -> list[str]:

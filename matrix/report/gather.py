@@ -12,7 +12,8 @@ from matrix.model import Verdict
 from matrix.report.areas import AREA_NAMES
 from matrix.report.cases import AXES, VERDICTS, Details, Row, Words, fill_row, new_row
 from matrix.report.migrations import Migrations
-from matrix.results.outcome import WORST_FIRST, CaseResult
+from matrix.results.case_record import CaseRecord
+from matrix.results.outcome import WORST_FIRST
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord
 from matrix.scenario.axes import BARE_AXES, axis_title
@@ -136,21 +137,21 @@ def gather(records: Sequence[RunRecord], page: Path) -> Gathered:
             gathered.rows.append(new_row(number, names[number], decision, versions))
         places.append(place)
     for number, result in _results(records):
-        position = places[number][result.case.id]
+        position = places[number][result.id]
         row, record = gathered.rows[position], records[number]
         fill_row(row, result)
         gathered.details.add(position, row, record, result)
         for attempt in result.attempts:
-            migrated = attempt.migration is not None or result.case.migration is not None
+            migrated = attempt.hops is not None or result.limits is not None
             folder = record.run.inside(attempt.artifacts) if migrated else None
             if folder is not None:
-                gathered.migrations.add(position, result.case, attempt, folder)
+                gathered.migrations.add(position, result, attempt, folder)
     gathered.details.packer.close()
     gathered.migrations.packer.close()
     return gathered
 
 
-def _results(records: Sequence[RunRecord]) -> Iterator[tuple[int, CaseResult]]:
+def _results(records: Sequence[RunRecord]) -> Iterator[tuple[int, CaseRecord]]:
     """The results of all runs, with the number of the run: those that are not good first."""
     for good in (False, True):
         for number, record in enumerate(records):

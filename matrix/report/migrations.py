@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from matrix.attempt import Attempt
 from matrix.migrating import Hop, Limits, Sample
-from matrix.model import Case
 from matrix.report.hops import (
     HOPS_FILE,
     QUANTITIES,
@@ -20,6 +18,7 @@ from matrix.report.hops import (
     whole_hops,
 )
 from matrix.report.packing import Packer, Where
+from matrix.results.case_record import AttemptRecord, CaseRecord
 from matrix.results.printable import printable, shortened
 
 MOST_HOPS = 2_000
@@ -69,7 +68,7 @@ class Migrations:
         """Attempts with hops for which the page had no room."""
         self._grid: dict[GridKey, GridCell] = {}
 
-    def add(self, position: int, case: Case, attempt: Attempt, folder: Path) -> None:
+    def add(self, position: int, case: CaseRecord, attempt: AttemptRecord, folder: Path) -> None:
         """Take the hops of one attempt in, if it has any.
 
         Args:
@@ -105,13 +104,14 @@ class Migrations:
             for key, cell in ordered[:MOST_CELLS]
         ]
 
-    def _packed(self, case: Case, attempt: Attempt, table: HopTable, path: Path) -> Where | None:
+    def _packed(
+        self, case: CaseRecord, attempt: AttemptRecord, table: HopTable, path: Path
+    ) -> Where | None:
         rows = telling_rows(table)
         lines = [_time_line(row, hop) for row, hop in whole_hops(path, table, rows)]
-        limits = case.migration.limits if case.migration is not None else Limits()
         about = {
-            "limits": asdict(limits),
-            "summary": asdict(attempt.migration) if attempt.migration is not None else None,
+            "limits": asdict(case.limits or Limits()),
+            "summary": asdict(attempt.hops) if attempt.hops is not None else None,
             "total": len(table),
             "unusable": table.unusable,
             "complete": table.complete,
@@ -123,7 +123,7 @@ class Migrations:
                 return where
         return None
 
-    def _take_grid(self, position: int, case: Case, table: HopTable) -> None:
+    def _take_grid(self, position: int, case: CaseRecord, table: HopTable) -> None:
         keys: dict[tuple[int, int, int], GridCell] = {}
         machines, sources = table.words["machine"], table.words["source"]
         for row, destination in enumerate(table.words["destination"]):
@@ -131,7 +131,7 @@ class Migrations:
             cell = keys.get(numbers)
             if cell is None:
                 words = (table.word(n, row) for n in ("machine", "source", "destination"))
-                key = GridKey(case.variant.arch.value, *map(printable, words))
+                key = GridKey(case.axes.arch.value, *map(printable, words))
                 cell = keys[numbers] = self._grid.setdefault(key, GridCell())
                 if len(cell.cases) < WORTH_KEEPING:
                     cell.cases.setdefault(position)

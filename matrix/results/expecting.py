@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from matrix import __version__
-from matrix.attempt import Attempt
 from matrix.errors import UsageError
 from matrix.inventory import Inventory
 from matrix.model import KNOWABLE, Architecture, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
 from matrix.plan.emulators import emulator_architecture
+from matrix.results.case_record import AttemptRecord
 from matrix.results.fingerprint import RunInfo
 from matrix.results.printable import printable
 from matrix.results.products import Point, Product, products
@@ -107,7 +107,7 @@ def expectation_lines(*records: RunRecord) -> Iterator[str]:
         )
     yield f"# Known failures: {gathered.failed} cases, written by matrix {__version__} from"
     for record in records:
-        run = printable(str(record.run.given))
+        run = printable(str(record.given))
         cases = sum(record.counts().values())
         yield f"#   {run}, {cases} cases, {printable(record.info.started)}"
         if unfinished := len(record.unfinished()):
@@ -139,23 +139,22 @@ def _pool(records: Iterable[RunRecord]) -> dict[tuple[str, Point, Variant], _Poo
     pools: dict[tuple[str, Point, Variant], _Pooled] = {}
     for record in records:
         for result in record.results():
-            decision = record.decision(result.case.id)
+            decision = record.decision(result.id)
             attempts = [each for each in result.attempts if _observed(each) in _TELLING]
             if not attempts or not isinstance(decision, Run):
                 continue
-            case = result.case
-            key = (case.test.name, _point(decision, record.info), case.variant)
+            key = (result.test, _point(decision, record.info), result.axes)
             pooled = pools.setdefault(key, _Pooled())
             pooled.attempts += len(attempts)
-            pooled.ids.setdefault(case.id)
+            pooled.ids.setdefault(result.id)
             for attempt in attempts:
                 if _observed(attempt) is not Verdict.PASS:
                     reason = reason_of(attempt, decision.expected)[:LONGEST_REASON]
-                    pooled.failed.append((_failure(case.test.name, attempt, reason), reason))
+                    pooled.failed.append((_failure(result.test, attempt, reason), reason))
     return pools
 
 
-def _failure(test: str, attempt: Attempt, reason: str) -> _Failure:
+def _failure(test: str, attempt: AttemptRecord, reason: str) -> _Failure:
     verdict = _observed(attempt)
     hangs = verdict in HANGING
     return _Failure(
@@ -173,7 +172,7 @@ HANGING = (Verdict.STALL, Verdict.TIMEOUT)
 """A guest found dead shortly before its timeout runs into that on a slower host."""
 
 
-def _observed(attempt: Attempt) -> Verdict:
+def _observed(attempt: AttemptRecord) -> Verdict:
     return attempt.observed or attempt.verdict
 
 
@@ -193,13 +192,13 @@ def _point(decision: Run, info: RunInfo) -> Point:
     return Point(case.variant.arch, decision.accelerator, qemu, firmware, endian)
 
 
-def _subtests(attempt: Attempt) -> tuple[str, ...]:
+def _subtests(attempt: AttemptRecord) -> tuple[str, ...]:
     """Patterns of the failed subtests where they are few, and are all that is to be told."""
     names = [subtest.name for subtest in attempt.subtests if subtest.verdict.failed]
-    counted = sum(number for verdict, number in attempt.subtest_counts if verdict.failed)
     told = attempt.by_subtests or _observed(attempt) is not Verdict.FAIL  # it crashed besides
     distinct = dict.fromkeys(pattern_of(name) for name in names if name)
-    if not told or counted != len(names) or not all(names) or len(distinct) > MOST_SUBTESTS:
+    known = told and attempt.failures == len(names) and all(names)
+    if not known or len(distinct) > MOST_SUBTESTS:
         return ()
     return tuple(sorted(distinct))
 

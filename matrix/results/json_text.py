@@ -46,10 +46,11 @@ def json_bytes(
     return _SURROGATE.sub(_spelt, text).encode()
 
 
-def first_complaint(error: ValidationError) -> str:
-    """The first of pydantic's complaints in one line: where and what, without the value."""
+def first_complaint(error: ValidationError, *within: str | int) -> str:
+    """The first of pydantic's complaints in one line: where (in ``within``) and what, without the
+    value."""
     complaint = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in complaint["loc"])
+    place = ".".join(str(part) for part in (*within, *complaint["loc"]))
     return printable(f"{place}: {complaint['msg']}" if place else complaint["msg"])
 
 

@@ -18,18 +18,19 @@ with which Jenkins' xunit plugin refuses what it does not know:
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 from xml.sax.saxutils import quoteattr
 
 from junitparser.junitparser import Error, Failure, FinalResult, Skipped
 from junitparser.xunit2 import TestCase
 
-from matrix.attempt import Attempt
 from matrix.model import Case, Subtest, Verdict
+from matrix.results.case_record import CaseRecord
 from matrix.results.directory import CONSOLE_FILE
 from matrix.results.files import read_tail, written_atomically
 from matrix.results.labels import axis_labels, variant_label
-from matrix.results.outcome import CaseResult, counts_as_failure
+from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import decoded, printable
 from matrix.results.record import RunRecord
 from matrix.verdict.known_failures import KNOWN
@@ -120,10 +121,10 @@ def _write_suite(
         _open_tag(file, "property", {"name": name, "value": value}, empty=True)
     file.write(b"</properties>\n")
     for result in record.results(suite.verdicts):
-        name = printable(result.case.test.name)
+        name = printable(result.test)
         names[(suite.class_name, name)] += 1
         if names[(suite.class_name, name)] > 1:
-            name = f"{name} ({printable(result.case.id)})"
+            name = f"{name} ({printable(result.id)})"
         case = _test_case(record, result, name, suite.class_name)
         text = case.tostring()  # type: ignore[no-untyped-call]  # junitparser has no annotations
         file.write(text.removeprefix(_DECLARATION) + b"\n")
@@ -139,18 +140,18 @@ def _open_tag(file: BinaryIO, tag: str, attributes: dict[str, str], *, empty: bo
     file.write(f"<{tag}{text}{'/' if empty else ''}>\n".encode())
 
 
-def _test_case(record: RunRecord, result: CaseResult, name: str, class_name: str) -> TestCase:
+def _test_case(record: RunRecord, result: CaseRecord, name: str, class_name: str) -> TestCase:
     case = TestCase(name, class_name, round(result.seconds, 3))
     output = [f"{printable(key)} = {printable(value)}" for key, value in _facts(result)]
     kind = _element_name(result.verdict, strict=record.strict)
     if kind is not None:
         element = _ELEMENTS[kind](_message(result), result.verdict.value)
-        element.text = "\n".join(_explanation(result))
+        element.text = "\n".join(_explanation(result, record.run.path))
         case.result = element
     elif result.verdict is Verdict.XPASS:
         output.append(_message(result))  # nothing else would tell of it
     if kind in ("failure", "error"):
-        console = _console_tail(record, result.telling)
+        console = _console_tail(record, result.artifacts)
         output += ["", console] if console else []
     # GitLab takes this for a link to a file of its own; a guest has none to give.
     case.system_out = "\n".join(output).replace("[[ATTACHMENT|", "[[ATTACHMENT |")
@@ -169,7 +170,7 @@ def _element_name(verdict: Verdict, *, strict: bool) -> str | None:
     return "skipped" if verdict in (Verdict.SKIP, Verdict.XFAIL) else None
 
 
-def _message(result: CaseResult) -> str:
+def _message(result: CaseRecord) -> str:
     reason = printable(result.reason)
     if result.verdict is Verdict.XFAIL:
         return f"known failure: {reason.removeprefix(KNOWN)}"
@@ -178,19 +179,18 @@ def _message(result: CaseResult) -> str:
     return reason
 
 
-def _facts(result: CaseResult) -> Iterator[tuple[str, str]]:
-    yield "id", result.case.id
-    telling = result.telling
-    if telling is None:
+def _facts(result: CaseRecord) -> Iterator[tuple[str, str]]:
+    yield "id", result.id
+    if not result.attempts:
         return
-    yield "accelerator", f"{telling.accelerator} ({telling.accelerator_reason})"
-    if telling.artifacts:
-        yield "artifacts", telling.artifacts
-    for name, value, unit in telling.metrics:
-        yield name, f"{value:g} {unit}".rstrip()
+    yield "accelerator", f"{result.accelerator} ({result.accelerator_reason})"
+    if result.artifacts:
+        yield "artifacts", result.artifacts
+    for metric in result.metrics:
+        yield metric.name, metric.words()
 
 
-def _explanation(result: CaseResult) -> Iterator[str]:
+def _explanation(result: CaseRecord, run: Path) -> Iterator[str]:
     """What a reader of the report needs: reason, subtests, attempts, and how to run it by hand."""
     yield _message(result)
     subtests = result.not_passed
@@ -201,13 +201,10 @@ def _explanation(result: CaseResult) -> Iterator[str]:
         for attempt in result.attempts:
             reason = printable(attempt.reason)
             yield f"attempt {attempt.number}: {attempt.verdict.value} {reason}".rstrip()
-    if result.telling is not None:
-        for what, value in (
-            ("artifacts", result.telling.artifacts),
-            ("by hand", result.telling.command),
-        ):
-            if value:
-                yield f"{what}: {printable(value)}"
+    command = str(run / result.command) if result.command else ""
+    for what, value in (("artifacts", result.artifacts), ("by hand", command)):
+        if value:
+            yield f"{what}: {printable(value)}"
 
 
 def _subtest_line(subtest: Subtest) -> str:
@@ -215,8 +212,8 @@ def _subtest_line(subtest: Subtest) -> str:
     return f"{words}: {printable(subtest.message)}" if subtest.message else words
 
 
-def _console_tail(record: RunRecord, attempt: Attempt | None) -> str:
-    folder = record.run.inside(attempt.artifacts) if attempt is not None else None
+def _console_tail(record: RunRecord, artifacts: str) -> str:
+    folder = record.run.inside(artifacts)
     if folder is None:
         return ""
     return decoded(read_tail(folder / CONSOLE_FILE, CONSOLE_TAIL))

@@ -16,13 +16,14 @@ from matrix.errors import ExitCode, Place, Problem, UsageError
 from matrix.model import SkipCause, Verdict
 from matrix.plan.attempts import Expected, expected_attempts, most_attempts
 from matrix.plan.decisions import Decision, Run, Skip
+from matrix.results.case_record import CaseRecord, PlannedCase, record_of, unrun
 from matrix.results.coverage import Covered, shortfalls
 from matrix.results.directory import RunDirectory
 from matrix.results.files import shown
 from matrix.results.fingerprint import RunInfo, read_run_info
 from matrix.results.journal import Entry, EventName, JournalReader, Span, replay
 from matrix.results.json_text import Unusable, first_complaint
-from matrix.results.outcome import CaseResult, exit_code, merge, merged_verdict, unrun
+from matrix.results.outcome import exit_code, merged_verdict
 from matrix.results.plan_file import read_plan
 from matrix.results.printable import printable
 
@@ -69,8 +70,19 @@ class RunRecord:
         self._finished: dict[str, dict[int, Finished]] = {}
         self._running: set[tuple[str, int]] = set()
         self._last_time: datetime | None = None
-        self._merged: dict[str, CaseResult] = {}
+        self._verdicts: dict[str, Verdict | None] = {}
+        """Of the cases that were asked for since one of their attempts was finished."""
+        self._merged: dict[str, CaseRecord] = {}
         """The latest results, as far as they are short and not many."""
+
+    @property
+    def given(self) -> Path:
+        """The run directory, as the user named it."""
+        return self.run.given
+
+    def planned(self) -> Iterator[PlannedCase]:
+        """What the plan says of each case, in order."""
+        return map(PlannedCase.of_decision, self._decisions.values())
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -90,9 +102,7 @@ class RunRecord:
 
     def is_finished(self, case_id: str) -> bool:
         """Whether a case has its result: all its attempts are finished, or there are none."""
-        if case_id not in self._finished:
-            return not isinstance(self.decision(case_id), Run)
-        return not self.expected(case_id).startable
+        return self.verdict(case_id) is not None
 
     def attempts_left(self, case_id: str) -> tuple[int, ...]:
         """The numbers of a case's attempts that can be started; none where it is not to run."""
@@ -125,14 +135,18 @@ class RunRecord:
 
     def verdict(self, case_id: str) -> Verdict | None:
         """A case's verdict, None while it has none."""
-        if not self.is_finished(case_id):
-            return None
-        finished = self._finished.get(case_id)
-        if finished:
-            return merged_verdict(each.verdict for each in finished.values())
+        if case_id not in self._verdicts:
+            self._verdicts[case_id] = self._worked_out(case_id)
+        return self._verdicts[case_id]
+
+    def _worked_out(self, case_id: str) -> Verdict | None:
         decision = self.decision(case_id)
-        assert not isinstance(decision, Run)  # noqa: S101 - it would not be finished
-        return unrun(decision).verdict
+        if not isinstance(decision, Run):
+            return Verdict.SKIP if isinstance(decision, Skip) else Verdict.ERROR
+        finished = self._finished.get(case_id)
+        if not finished or self.expected(case_id).startable:
+            return None
+        return merged_verdict(each.verdict for each in finished.values())
 
     def skip_cause(self, case_id: str) -> SkipCause | None:
         """Why a case was skipped; None where it was not, or that is not known."""
@@ -201,7 +215,7 @@ class RunRecord:
             name = decision.case.id
             yield Covered(printable(name), self.verdict(name), self.skip_cause(name))
 
-    def results(self, case_ids: Iterable[str] | None = None) -> Iterator[CaseResult]:
+    def results(self, case_ids: Iterable[str] | None = None) -> Iterator[CaseRecord]:
         """The results of the finished cases, whole, read from the journal one by one.
 
         Args:
@@ -225,13 +239,13 @@ class RunRecord:
                 finished = self._finished.get(case_id)
                 if finished:
                     attempts = [_attempt(reader.read(each.span)) for each in finished.values()]
-                    result = merge(self._decisions[case_id].case, attempts)
+                    result = record_of(self._decisions[case_id].case, attempts)
                     self.keep(case_id, result)
                     yield result
                 else:
                     yield self._unrun(case_id)
 
-    def keep(self, case_id: str, result: CaseResult) -> None:
+    def keep(self, case_id: str, result: CaseRecord) -> None:
         """Keep a case's result in memory, if the run is short and it is too."""
         subtests = sum(len(attempt.subtests) for attempt in result.attempts)
         if len(self._decisions) <= SHORT_RUN and subtests <= SHORT_RESULT:
@@ -254,7 +268,7 @@ class RunRecord:
         with JournalReader(self.run.journal_path) as reader:
             return tuple(_attempt(reader.read(each.span)) for each in finished.values())
 
-    def result(self, case_id: str) -> CaseResult | None:
+    def result(self, case_id: str) -> CaseRecord | None:
         """The result of one case, None while it has none. Raises as :meth:`results`."""
         return next(self.results([case_id]), None)
 
@@ -300,6 +314,7 @@ class RunRecord:
         if attempt.number in finished:
             raise Unusable(f"attempt {attempt.number} of {case_id!r} was finished before")
         self._merged.pop(case_id, None)
+        self._verdicts.pop(case_id, None)
         finished[attempt.number] = Finished(
             attempt.verdict, attempt.seconds, span, attempt.skip_cause
         )
@@ -336,7 +351,7 @@ class RunRecord:
             self.elapsed += max(0.0, (now - self._last_time).total_seconds())
         self._last_time = now
 
-    def _unrun(self, case_id: str) -> CaseResult:
+    def _unrun(self, case_id: str) -> CaseRecord:
         decision = self._decisions[case_id]
         assert not isinstance(decision, Run)  # noqa: S101 - it would have attempts
         return unrun(decision)

@@ -10,15 +10,14 @@ from matrix.errors import ExitCode
 from matrix.model import Case
 from matrix.plan.attempts import Expected, most_attempts
 from matrix.plan.decisions import Decision
+from matrix.results.case_record import CaseRecord, document, record_of
 from matrix.results.directory import RunDirectory
 from matrix.results.files import write_bytes
 from matrix.results.fingerprint import RunInfo, read_run_info, write_run_info
 from matrix.results.journal import EventName, Journal
 from matrix.results.json_text import json_bytes
-from matrix.results.outcome import CaseResult, merge
 from matrix.results.plan_file import check_plan, write_plan
 from matrix.results.record import RunRecord, load_run
-from matrix.results.summary import case_document
 
 
 class Recorder:
@@ -115,7 +114,7 @@ class Recorder:
     def _folder(self, case: Case, number: int) -> Path:
         return self.run.begin_attempt(case.id, number, most_attempts(case.settings))
 
-    def finish(self, case: Case, attempt: Attempt) -> CaseResult | None:
+    def finish(self, case: Case, attempt: Attempt) -> CaseRecord | None:
         """Put a finished attempt on disk.
 
         The journal comes last: an attempt that it has is complete, one that it lacks is run
@@ -129,10 +128,10 @@ class Recorder:
         """
         result = None
         if self.record.is_last(case.id, attempt):
-            result = merge(case, [*self.record.attempts(case.id), attempt])
+            result = record_of(case, [*self.record.attempts(case.id), attempt])
         if attempt.artifacts and most_attempts(case.settings) > 1:
             path = self.run.path / attempt.artifacts / "result.json"
-            write_bytes(path, _document(merge(case, [attempt])))
+            write_bytes(path, _document(record_of(case, [attempt])))
         if result is not None and attempt.artifacts:
             write_bytes(self.run.case_folder(case.id) / "result.json", _document(result))
         event = {"event": EventName.ATTEMPT_FINISHED, "case": case.id, "attempt": attempt}
@@ -170,5 +169,5 @@ class Recorder:
         return code
 
 
-def _document(result: CaseResult) -> bytes:
-    return json_bytes(case_document(result, all_subtests=True), indent=2, nonfinite="null") + b"\n"
+def _document(result: CaseRecord) -> bytes:
+    return json_bytes(document(result, all_subtests=True), indent=2, nonfinite="null") + b"\n"

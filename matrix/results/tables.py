@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from matrix.model import Accelerator, Verdict
+from matrix.results.case_record import CaseRecord
 from matrix.results.counts import RAN, Counts
 from matrix.results.labels import axis_labels
-from matrix.results.outcome import CaseResult
 from matrix.results.printable import display_width, printable, shortened
 from matrix.results.segments import BLANK, Line, Segment, Style
 from matrix.scenario.axes import BARE_AXES
@@ -51,9 +51,9 @@ class Overview:
         self._tests: dict[str, int] = {}
         """Of each test the width of its widest cell."""
 
-    def add(self, result: CaseResult) -> None:
+    def add(self, result: CaseRecord) -> None:
         """Take one case's result in; cases that share variant and test share a cell."""
-        variant, name = result.case.variant, result.case.test.name
+        variant, name = result.axes, result.test
         row = self._rows.setdefault(variant, _Row(axis_labels(variant)))
         cell = row.cells.setdefault(name, Counts())
         cell.verdicts[result.verdict] += 1

@@ -16,12 +16,13 @@ all others    ``not ok`` with a YAML diagnostic
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import assert_never
 
-from matrix.attempt import Attempt
 from matrix.model import Subtest, SubtestVerdict, Verdict
+from matrix.results.case_record import CaseRecord
 from matrix.results.files import written_atomically
-from matrix.results.outcome import CaseResult, counts_as_failure
+from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord
 
@@ -37,7 +38,7 @@ def write_tap(record: RunRecord) -> None:
             f"TAP version {record.tap_version}\n1..{sum(record.counts().values())}\n".encode()
         )
         for number, result in enumerate(record.results(), start=1):
-            lines = _case_lines(number, result, strict=record.strict)
+            lines = _case_lines(number, result, record.run.path, strict=record.strict)
             file.writelines(f"{line}\n".encode() for line in lines)
 
 
@@ -51,15 +52,15 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\#])", r"\\\1", text).strip()
 
 
-def _case_lines(number: int, result: CaseResult, *, strict: bool) -> Iterator[str]:
-    name = escaped(result.case.id)
-    if result.telling is not None and result.telling.subtests:
+def _case_lines(number: int, result: CaseRecord, run: Path, *, strict: bool) -> Iterator[str]:
+    name = escaped(result.id)
+    if result.subtests:
         yield f"# Subtest: {name}"
-        yield from (f"    {line}" for line in _subtest_lines(result.telling))
+        yield from (f"    {line}" for line in _subtest_lines(result))
     status = _status(result.verdict, strict=strict)
     yield f"{status} {number} - {name}{_directive(result, strict=strict)}"
     if counts_as_failure(result.verdict, strict=strict):
-        yield from (f"  {line}" for line in _diagnostic(result))
+        yield from (f"  {line}" for line in _diagnostic(result, run))
 
 
 def _status(verdict: Verdict, *, strict: bool) -> str:
@@ -67,7 +68,7 @@ def _status(verdict: Verdict, *, strict: bool) -> str:
     return "not ok" if failed else "ok"
 
 
-def _directive(result: CaseResult, *, strict: bool) -> str:
+def _directive(result: CaseRecord, *, strict: bool) -> str:
     """A TODO that fails is no failure to a harness ("TODO tests"), so an unexpected pass that is
     to fail the run has none."""
     reason = escaped(result.reason)
@@ -79,12 +80,12 @@ def _directive(result: CaseResult, *, strict: bool) -> str:
     return ""
 
 
-def _subtest_lines(attempt: Attempt) -> Iterator[str]:
-    yield f"1..{len(attempt.subtests)}"
-    for number, subtest in enumerate(attempt.subtests, start=1):
+def _subtest_lines(result: CaseRecord) -> Iterator[str]:
+    yield f"1..{len(result.subtests)}"
+    for number, subtest in enumerate(result.subtests, start=1):
         yield _subtest_line(number, subtest)
-    if attempt.subtests_dropped:
-        yield f"# {attempt.subtests_dropped} more subtests, which are only counted"
+    if result.subtests_dropped:
+        yield f"# {result.subtests_dropped} more subtests, which are only counted"
 
 
 def _subtest_line(number: int, subtest: Subtest) -> str:
@@ -112,21 +113,20 @@ def _appended(message: str) -> str:
     return f": {message}" if message else ""
 
 
-def _diagnostic(result: CaseResult) -> Iterator[str]:
+def _diagnostic(result: CaseRecord, run: Path) -> Iterator[str]:
     """YAML 1.2 ("YAML Diagnostics"); JSON strings are such, and printable ones need no care."""
     yield "---"
     yield f"message: {_text(result.reason)}"
     yield f"verdict: {_text(result.verdict.value)}"
     yield f"seconds: {result.seconds:.3f}"
-    telling = result.telling
-    if telling is not None:
-        for name, value in (
-            ("accelerator", telling.accelerator),
-            ("command", telling.command),
-            ("artifacts", telling.artifacts),
-        ):
-            if value:
-                yield f"{name}: {_text(value)}"
+    command = str(run / result.command) if result.command else ""
+    for name, value in (
+        ("accelerator", result.accelerator),
+        ("command", command),
+        ("artifacts", result.artifacts),
+    ):
+        if value:
+            yield f"{name}: {_text(value)}"
     if len(result.attempts) > 1:
         yield "attempts:"
         for attempt in result.attempts:

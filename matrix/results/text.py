@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matrix.attempt import Attempt
 from matrix.migrating import MigrationSummary
-from matrix.model import Case, Subtest, SubtestVerdict, Verdict
+from matrix.model import Subtest, SubtestVerdict, Verdict
+from matrix.results.case_record import AttemptRecord, CaseRecord
 from matrix.results.counts import Counts
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.hops import hop_lines, running_summaries, summary_lines
 from matrix.results.labels import variant_label
-from matrix.results.outcome import CaseResult, counts_as_failure
+from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord
 from matrix.results.segments import BLANK, Line, Style, line, wrapped
@@ -59,7 +59,7 @@ class Closing:
 def record_summary(record: RunRecord, width: int) -> Iterator[Line]:
     """:func:`summary` of a run as it stands on disk. Raises as ``RunRecord.results``."""
     closing = Closing(
-        path=record.run.given,
+        path=record.given,
         elapsed=record.elapsed,
         unfinished=record.unfinished(),
         in_flight=record.in_flight(),
@@ -80,7 +80,7 @@ def _differences(record: RunRecord, width: int) -> tuple[Line, ...]:
     return tuple(qemu_lines(record, width))
 
 
-def summary(results: Iterable[CaseResult], closing: Closing, width: int) -> Iterator[Line]:
+def summary(results: Iterable[CaseRecord], closing: Closing, width: int) -> Iterator[Line]:
     """The summary of a run: table, accelerators, skips, flaky cases, those that did not pass.
 
     Args:
@@ -121,7 +121,7 @@ def summary(results: Iterable[CaseResult], closing: Closing, width: int) -> Iter
     yield (("Results in ", Style.PLAIN), (printable(str(closing.path)), Style.PATH))
 
 
-def outcome_lines(result: CaseResult, run: Path, width: int) -> Iterator[Line]:
+def outcome_lines(result: CaseRecord, run: Path, width: int) -> Iterator[Line]:
     """A case that did not pass: verdict, id, time, reason, failing subtests, attempts, artifacts.
 
     Args:
@@ -131,40 +131,36 @@ def outcome_lines(result: CaseResult, run: Path, width: int) -> Iterator[Line]:
     """
     yield (
         (f"  {result.verdict.value:<8}", Style.of(result.verdict)),
-        (printable(result.case.id), Style.PLAIN),
+        (printable(result.id), Style.PLAIN),
         (f"  {duration(result.seconds)}", Style.FAINT),
     )
     yield from wrapped(result.reason, width, " " * 10)
-    telling = result.telling
-    if telling is None:
-        return
-    failing = [each for each in telling.subtests if each.verdict.failed]
+    failing = [each for each in result.subtests if each.verdict.failed]
     yield from _subtest_lines(failing[:MOST_SUBTESTS], width)
-    total = sum(n for verdict, n in telling.subtest_counts if verdict.failed)
-    if max(total, len(failing)) > MOST_SUBTESTS:
-        more = max(total, len(failing)) - MOST_SUBTESTS
+    if (total := max(result.failures, len(failing))) > MOST_SUBTESTS:
+        more = total - MOST_SUBTESTS
         yield line(f"{' ' * 10}… and {more} more", Style.FAINT)
-    if telling.assists:
-        yield from wrapped(assist_words(telling.assists), width, " " * 12, Style.FAINT, ASSISTED)
-    if telling.artifacts:
+    if result.assists:
+        words = assist_words(result.assists.items())
+        yield from wrapped(words, width, " " * 12, Style.FAINT, ASSISTED)
+    if result.artifacts:
         yield (
             (" " * 10, Style.PLAIN),
-            (_inside(run, telling.artifacts), Style.PATH),
+            (_inside(run, result.artifacts), Style.PATH),
         )
 
 
-def case_lines(result: CaseResult, run: Path, width: int) -> Iterator[Line]:
+def case_lines(result: CaseRecord, run: Path, width: int) -> Iterator[Line]:
     """Everything that is known of one case: ``matrix show RUN CASE``. Arguments as
     :func:`outcome_lines`."""
-    case = result.case
-    yield line(case.id, Style.HEADING)
+    yield line(result.id, Style.HEADING)
     yield (
         (f"  {result.verdict.value:<8}", Style.of(result.verdict)),
         (duration(result.seconds), Style.FAINT),
     )
     yield from wrapped(result.reason, width, "  ")
     yield BLANK
-    for what, value in _facts(case):
+    for what, value in _facts(result):
         yield ((f"  {what:<10}", Style.FAINT), (printable(value), Style.PLAIN))
     for attempt in result.attempts:
         yield BLANK
@@ -211,27 +207,26 @@ class _Gathered:
     failures: int = 0
     migrated: list[tuple[str, MigrationSummary]] = field(default_factory=list)
 
-    def add(self, result: CaseResult, closing: Closing, width: int) -> None:
-        case, verdict = result.case, result.verdict
-        self.overviews.setdefault(case.scenario, Overview()).add(result)
+    def add(self, result: CaseRecord, closing: Closing, width: int) -> None:
+        verdict = result.verdict
+        self.overviews.setdefault(result.scenario, Overview()).add(result)
         self.counts.verdicts[verdict] += 1
-        telling = result.telling
-        if telling is not None and telling.migration is not None:
-            self.migrated.append((case.id, telling.migration))
-        if telling is not None and telling.accelerator:
-            why = (telling.accelerator, telling.accelerator_reason)
-            self.accelerators.setdefault(why, {}).setdefault(case.variant.arch.value)
+        if result.hops is not None:
+            self.migrated.append((result.id, result.hops))
+        if result.accelerator:
+            why = (result.accelerator, result.accelerator_reason)
+            self.accelerators.setdefault(why, {}).setdefault(result.axes.arch.value)
         if verdict is Verdict.FLAKY:
             self.flaky += outcome_lines(result, closing.path, width)
         elif counts_as_failure(verdict, strict=closing.strict):
             self.bad += outcome_lines(result, closing.path, width)
             self.failures += 1
         elif verdict is Verdict.SKIP:
-            self.skips.setdefault(result.reason, _Group()).add(case.id)
+            self.skips.setdefault(result.reason, _Group()).add(result.id)
         elif verdict is Verdict.XFAIL:
-            self.known.setdefault(result.reason, _Group()).add(case.id)
+            self.known.setdefault(result.reason, _Group()).add(result.id)
         elif verdict is Verdict.XPASS:
-            self.unexpected.setdefault(result.reason, _Group()).add(case.id)
+            self.unexpected.setdefault(result.reason, _Group()).add(result.id)
 
 
 def _tables(gathered: _Gathered, width: int) -> Iterator[Line]:
@@ -305,16 +300,16 @@ def _cases(count: int) -> str:
     return f"{count:,} case{'' if count == 1 else 's'}"
 
 
-def _facts(case: Case) -> Iterator[tuple[str, str]]:
-    yield "scenario", case.scenario
-    yield "test", f"{case.test.name} of {case.suite}"
-    yield "variant", variant_label(case.variant)
-    yield "image", case.test.image
-    if case.test.arguments:
-        yield "arguments", case.test.arguments
+def _facts(result: CaseRecord) -> Iterator[tuple[str, str]]:
+    yield "scenario", result.scenario
+    yield "test", f"{result.test} of {result.suite}"
+    yield "variant", variant_label(result.axes)
+    yield "image", result.image
+    if result.arguments:
+        yield "arguments", result.arguments
 
 
-def _attempt_lines(attempt: Attempt, of: int, run: Path, width: int) -> Iterator[Line]:
+def _attempt_lines(attempt: AttemptRecord, of: int, run: Path, width: int) -> Iterator[Line]:
     if of > 1:
         yield (
             (f"  Attempt {attempt.number}: ", Style.HEADING),
@@ -326,14 +321,15 @@ def _attempt_lines(attempt: Attempt, of: int, run: Path, width: int) -> Iterator
         why = f"{attempt.accelerator}: {attempt.accelerator_reason}"
         yield from wrapped(why, width, " " * 12, first="  accelerator ")
     if attempt.assists:
-        yield from wrapped(assist_words(attempt.assists), width, " " * 12, first="  assists     ")
+        words = assist_words(attempt.assists.items())
+        yield from wrapped(words, width, " " * 12, first="  assists     ")
     yield from _subtest_lines(attempt.subtests, width)
     if attempt.subtests_dropped:
         yield line(f"{' ' * 10}… and {attempt.subtests_dropped} more", Style.FAINT)
-    if attempt.migration is not None:
-        yield from summary_lines(attempt.migration, width)
-    for name, value, unit in attempt.metrics:
-        yield line(f"  {name} = {value:g} {unit}".rstrip())
+    if attempt.hops is not None:
+        yield from summary_lines(attempt.hops, width)
+    for metric in attempt.metrics:
+        yield line(f"  {metric.name} = {metric.words()}")
     if attempt.artifacts:
         folder = _inside(run, attempt.artifacts)
         yield (("  artifacts ", Style.FAINT), (folder, Style.PATH))

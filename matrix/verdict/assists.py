@@ -3,7 +3,7 @@
 Those who look for bugs must know: a bug may come of it, or hide behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from matrix.attempt import Assist, Attempt
@@ -24,7 +24,7 @@ def with_hint(attempt: Attempt) -> Attempt:
     return replace(attempt, reason=attempt.reason + HINT)
 
 
-def assist_words(assists: Sequence[tuple[Assist, int]]) -> str:
+def assist_words(assists: Iterable[tuple[Assist, int]]) -> str:
     """``calc-dirty-rate, 12 times``; empty for a guest that was left alone."""
     return "; ".join(
         f"{DEEDS[each]}, {count:,} time{'' if count == 1 else 's'}" for each, count in assists

@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from matrix.attempt import Attempt
-from matrix.model import KNOWABLE, Expectation, Verdict
+from matrix.model import KNOWABLE, Expectation, Subtest, Verdict
 from matrix.verdict.assists import HINT
 
 KNOWN = "known: "
@@ -59,7 +60,27 @@ def without_numbers(reason: str) -> str:
     return _NUMBERS.sub("#", reason)
 
 
-def reason_of(attempt: Attempt, expected: Sequence[Expectation]) -> str:
+class Told(Protocol):
+    """An attempt, or its record."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """As :attr:`Attempt.verdict`, and so on."""
+        ...
+
+    @property
+    def observed(self) -> Verdict | None: ...  # noqa: D102
+    @property
+    def reason(self) -> str: ...  # noqa: D102
+    @property
+    def subtests(self) -> Sequence[Subtest]: ...  # noqa: D102
+    @property
+    def by_subtests(self) -> bool: ...  # noqa: D102
+    @property
+    def failures(self) -> int: ...  # noqa: D102
+
+
+def reason_of(attempt: Told, expected: Sequence[Expectation]) -> str:
     """Why an attempt failed to which known failures were applied: in their words where it is known,
     else as it was seen."""
     if attempt.verdict is Verdict.XFAIL:
@@ -71,7 +92,7 @@ def reason_of(attempt: Attempt, expected: Sequence[Expectation]) -> str:
     return reason.removesuffix(f"; {_otherwise(attempt, expected)}")
 
 
-def covering(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expectation, ...]:
+def covering(attempt: Told, expected: Sequence[Expectation]) -> tuple[Expectation, ...]:
     """The known failures that together account for all that went wrong in a failed attempt.
 
     Empty where something is left. The most telling come first: those that know every failed
@@ -109,7 +130,7 @@ def _reasons(expected: Sequence[Expectation]) -> str:
     return "; ".join(dict.fromkeys(each.reason for each in expected))
 
 
-def _of_verdict(attempt: Attempt, expected: Sequence[Expectation]) -> tuple[Expectation, ...]:
+def _of_verdict(attempt: Told, expected: Sequence[Expectation]) -> tuple[Expectation, ...]:
     verdict = attempt.observed or attempt.verdict
     return tuple(
         each for each in expected if verdict in each.verdicts and _is_seen(attempt.reason, each)
@@ -121,16 +142,15 @@ def _is_seen(reason: str, expectation: Expectation) -> bool:
     return not patterns or any(fnmatchcase(reason, f"*{pattern}*") for pattern in patterns)
 
 
-def _is_told_by_subtests(attempt: Attempt) -> bool:
+def _is_told_by_subtests(attempt: Told) -> bool:
     """Whether every subtest that failed is named in the attempt, and, of one that failed, whether
     nothing else went wrong."""
     if (attempt.observed or attempt.verdict) is Verdict.FAIL:
         return attempt.by_subtests
-    counted = sum(number for verdict, number in attempt.subtest_counts if verdict.failed)
-    return counted == sum(subtest.verdict.failed for subtest in attempt.subtests)
+    return attempt.failures == sum(subtest.verdict.failed for subtest in attempt.subtests)
 
 
-def _failed_names(attempt: Attempt) -> list[str]:
+def _failed_names(attempt: Told) -> list[str]:
     names = (subtest.name for subtest in attempt.subtests if subtest.verdict.failed)
     return list(dict.fromkeys(names))
 
@@ -139,7 +159,7 @@ def _knows(expectation: Expectation, subtest: str) -> bool:
     return any(fnmatchcase(subtest, pattern) for pattern in expectation.subtests)
 
 
-def _otherwise(attempt: Attempt, expected: Sequence[Expectation]) -> str:
+def _otherwise(attempt: Told, expected: Sequence[Expectation]) -> str:
     """How a failure differs from those that are known."""
     fitting = _of_verdict(attempt, expected)
     if not fitting:

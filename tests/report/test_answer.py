@@ -20,8 +20,8 @@ from matrix.report.answer import (
 )
 from matrix.report.areas import AREA_NAMES
 from matrix.report.cases import AXES, Row, fill_row, new_row
+from matrix.results.case_record import record_of
 from matrix.results.counts import Counts
-from matrix.results.outcome import merge
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def rows_of(make: Any) -> Any:
                 row.verdict, row.reason = Verdict.SKIP, reason
             elif verdict is not None:
                 accelerator = case.variant.accel.value
-                fill_row(row, merge(case, [make.attempt(verdict, reason, accelerator=accelerator)]))
+                fill_row(
+                    row, record_of(case, [make.attempt(verdict, reason, accelerator=accelerator)])
+                )
             rows.append(row)
         return rows
 

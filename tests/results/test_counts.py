@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matrix.attempt import Attempt
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, Verdict
+from matrix.results.case_record import CaseRecord, record_of
 from matrix.results.compare.changes import CaseComparison, Side, classify
 from matrix.results.compare.tally import Tally
 from matrix.results.counts import Counts
-from matrix.results.outcome import CaseResult
 from matrix.results.segments import plain
 from matrix.results.tables import Overview
 
@@ -67,11 +68,12 @@ def test_in_words(verdicts: str, words: str, cell: str) -> None:
     assert (counts.words(), counts.cell()) == (words, cell)
 
 
-def result(verdict: Verdict, test: str, smp: int) -> CaseResult:
+def result(verdict: Verdict, test: str, smp: int) -> CaseRecord:
     variant = Variant(Architecture.X86_64, Accelerator.TCG, smp=smp)
     build = Build(variant.arch, "/build", "/images")
     case = Case(f"s.{test}.{smp}", "s", "builtin", Test(test, "/boot.elf"), variant, build)
-    return CaseResult(case, verdict, "", 1.0)
+    attempt = Attempt(1, verdict, "", 1.0)
+    return record_of(case, [attempt])
 
 
 @settings(max_examples=50)

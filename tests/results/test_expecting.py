@@ -27,9 +27,9 @@ from matrix.model import (
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results import expecting
+from matrix.results.case_record import CaseRecord, record_of, unrun
 from matrix.results.expecting import expectation_lines, pattern_of
 from matrix.results.fingerprint import QemuFingerprint
-from matrix.results.outcome import CaseResult, merge
 from matrix.scenario.expectations import read_expectations
 from matrix.scenario.identity import case_id, encode, variant_suffix
 from matrix.scenario.known import KnownFailures
@@ -51,16 +51,14 @@ class Record:
     finished: list[tuple[Decision, Sequence[Attempt]]]
     info: Any
 
-    @property
-    def run(self) -> SimpleNamespace:
-        return SimpleNamespace(given=Path("runs/one"))
+    given = Path("runs/one")
 
-    def results(self) -> Iterable[CaseResult]:
+    def results(self) -> Iterable[CaseRecord]:
         for decision, attempts in self.finished:
             if attempts:
-                yield merge(decision.case, attempts)
+                yield record_of(decision.case, attempts)
             else:
-                yield CaseResult(decision.case, Verdict.SKIP, "why", 0.0)
+                yield unrun(Skip(decision.case, "why"))
 
     def decision(self, case_id: str) -> Decision:
         return next(each for each, _ in self.finished if each.case.id == case_id)

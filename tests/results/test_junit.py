@@ -146,7 +146,7 @@ def test_a_failure_explains_itself(make: Any, recorded: Any, tmp_path: Path) -> 
         subtests=["PASS: a", "FAIL: b: \x1b[1mbold\ud800 <&>\ufffe", "SKIP: c"],
         metrics=(("exit", 1250.5, "cycles"),),
         artifacts=recorder.run.relative(folder),
-        command="runs/x/command.sh",
+        command=str(folder / "command.sh"),
     )
     recorder.finish(make.case(), attempt)
     case = one_case(recorder)
@@ -155,7 +155,7 @@ def test_a_failure_explains_itself(make: Any, recorded: Any, tmp_path: Path) -> 
         "FAIL: b: bold\\ud800 <&>\\ufffe",
         "SKIP: c",
         f"artifacts: cases/{folder.name}",
-        "by hand: runs/x/command.sh",
+        f"by hand: {folder / 'command.sh'}",
     ]
     assert case.system_out.splitlines() == [
         "id = smoke.boot.x86_64.auto",

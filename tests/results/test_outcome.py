@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from matrix.errors import ExitCode
 from matrix.model import Verdict
+from matrix.results.case_record import record_of
 from matrix.results.outcome import (
     WORST_FIRST,
     counts_as_failure,
     exit_code,
-    merge,
     merged_verdict,
 )
 
@@ -21,14 +21,14 @@ def test_every_verdict_has_its_place() -> None:
 
 def test_one_attempt_speaks_for_itself(make: Any) -> None:
     attempt = make.attempt("fail", "1 of 2 subtests failed", seconds=1.5)
-    result = merge(make.case(), [attempt])
+    result = record_of(make.case(), [attempt])
     assert (result.verdict, result.reason, result.seconds) == (Verdict.FAIL, attempt.reason, 1.5)
-    assert result.telling == attempt
+    assert result.artifacts == attempt.artifacts
 
 
 def test_attempts_that_agree_give_their_verdict(make: Any) -> None:
     attempts = [make.attempt("fail", f"reason {n}", number=n) for n in (3, 1, 2)]
-    result = merge(make.case(), attempts)
+    result = record_of(make.case(), attempts)
     assert (result.verdict, result.reason) == (Verdict.FAIL, "reason 1")
     assert [each.number for each in result.attempts] == [1, 2, 3]
     assert result.seconds == 1.5
@@ -40,19 +40,18 @@ def test_attempts_that_differ_are_flaky_with_both_outcomes(make: Any) -> None:
         make.attempt("timeout", "not finished after 90 s", number=2, subtests=["FAIL: a"]),
         make.attempt("pass", number=3),
     ]
-    result = merge(make.case(), attempts)
+    result = record_of(make.case(), attempts)
     assert result.verdict is Verdict.FLAKY
     assert result.reason == (
         "2 of 3 attempts: pass (attempt 1); 1: timeout (attempt 2: not finished after 90 s)"
     )
-    assert result.telling is not None
-    assert result.telling.number == 2
+    assert result.artifacts == attempts[1].artifacts
     assert [each.name for each in result.not_passed] == ["a"]
 
 
 def test_a_host_that_failed_once_is_an_error(make: Any) -> None:
     attempts = [make.attempt("pass", number=1), make.attempt("error", "no space", number=2)]
-    result = merge(make.case(), attempts)
+    result = record_of(make.case(), attempts)
     assert result.verdict is Verdict.ERROR
     assert result.reason == "1 of 2 attempts: pass (attempt 1); 1: error (attempt 2: no space)"
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from matrix.errors import ExitCode, MatrixError, UsageError
 from matrix.model import RunSettings, Verdict
+from matrix.results.case_record import record_of
 from matrix.results.record import load_run
 from matrix.results.recorder import Recorder
 from matrix.results.segments import plain
@@ -37,7 +38,7 @@ def test_results_are_read_whole_from_the_journal(make: Any, recorded: Any) -> No
     for record in (recorder.record, load_run(recorder.run.path)):
         result = record.result(make.case().id)
         assert result is not None
-        assert result.attempts == (attempt,)
+        assert result == record_of(make.case(), [attempt])
         assert record.seconds(make.case().id) == 0.5
         assert record.exit_code() is ExitCode.NOT_PASSED
 

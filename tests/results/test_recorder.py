@@ -195,7 +195,7 @@ def test_a_disk_that_is_full_loses_only_what_was_not_finished(
                     finished.append(case.id)
         monkeypatch.undo()
         record = load_run(path)
-        assert [each.case.id for each in record.results()] == finished
+        assert [each.id for each in record.results()] == finished
         assert record.problems == []
         with Recorder.resume(path) as resumed:
             for case in cases:

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from matrix.errors import HostError
 from matrix.model import SubtestVerdict, Verdict
-from matrix.results.case_record import FORMAT, results_schema
+from matrix.results.case_record import FORMAT, parsed, results_schema
 from matrix.results.summary import write_results
 
 CONTRACT = {
@@ -65,6 +65,15 @@ def test_a_case_has_what_the_contract_says(make: Any, recorded: Any) -> None:
         "verdict": "fail",
         "reason": "1 of 3 subtests failed",
         "skip_cause": None,
+        "image": "/images/x86_64/timer.elf",
+        "arguments": "",
+        "dynamic": False,
+        "qemu_params": [],
+        "vcpus": 1,
+        "groups": [],
+        "timeout": 90.0,
+        "suite_revision": "",
+        "limits": None,
         "seconds": 1.25,
         "accelerator": "tcg",
         "accelerator_reason": "no KVM",
@@ -89,12 +98,47 @@ def test_a_case_has_what_the_contract_says(make: Any, recorded: Any) -> None:
                 "hops": None,
                 "artifacts": "cases/y",
                 "assists": {},
+                "observed": None,
+                "by_subtests": False,
+                "host": "",
             }
         ],
     }
     assert document["counts"] == {verdict.value: int(verdict == "fail") for verdict in Verdict}
     assert document["exit_code"] == 1
     assert document["unfinished"] == []
+
+
+def test_an_attempt_says_what_its_case_does_not(make: Any, recorded: Any) -> None:
+    """Read again all is there but the subtests that passed, and nothing stands there twice."""
+    attempts = [
+        make.attempt("fail", "x", subtests=["PASS: a", "FAIL: b"]),
+        make.attempt("pass", number=2, subtests=["PASS: a", "PASS: b"], accelerator="kvm"),
+    ]
+    case = make.case(repeat=2)
+    recorder = recorded([(make.run(case), attempts)])
+    (found,) = results(recorder)["cases"]
+    assert "subtests" not in found["attempts"][0]
+    assert found["attempts"][1]["accelerator"] == "kvm"
+    assert found["attempts"][1]["subtests"] == []
+    for each, counts in zip(parsed(found).attempts, ((1, 1), (2, 0)), strict=True):
+        told = each.subtest_counts
+        assert (told.get(SubtestVerdict.PASS, 0), told.get(SubtestVerdict.FAIL, 0)) == counts
+        assert len(each.subtests) == counts[1]
+
+
+def test_a_file_of_a_former_version_is_read(make: Any, recorded: Any) -> None:
+    """What its attempts lack is as the case says; keys that it does not know have a default."""
+    (found,) = results(recorded([(make.run(), [make.attempt("fail", subtests=["FAIL: a"])])]))[
+        "cases"
+    ]
+    for key in ("image", "vcpus", "limits", "timeout"):
+        del found[key]
+    for key in ("observed", "by_subtests"):
+        del found["attempts"][0][key]
+    record = parsed(found)
+    assert (record.image, record.attempts[0].observed) == ("", None)
+    assert [each.name for each in record.attempts[0].subtests] == ["a"]
 
 
 def test_a_skip_has_the_same_keys(make: Any, recorded: Any) -> None:

@@ -164,7 +164,7 @@ def test_subtests_are_nested(make: Any, recorded: Any) -> None:
         "verdict": "fail",
         "seconds": 0.5,
         "accelerator": "tcg",
-        "command": "/runs/x: y/command.sh",
+        "command": str(recorder.run.path / "cases/x/command.sh"),
         "artifacts": "cases/x",
     }
     assert (skipped.directive, skipped.reason, skipped.subtests) == ("SKIP", "no #", [])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from matrix.migrating import Strategy, Transport
 from matrix.model import Accelerator, Verdict
-from matrix.results.outcome import CaseResult, merge
+from matrix.results.case_record import CaseRecord, record_of, unrun
 from matrix.results.printable import display_width
 from matrix.results.segments import Line, Style, plain, wrapped
 from matrix.results.text import (
@@ -36,7 +36,7 @@ def check(name: str, text: str) -> None:
     assert text == path.read_text()
 
 
-def smoke(make: Any, tests: tuple[str, ...]) -> list[CaseResult]:
+def smoke(make: Any, tests: tuple[str, ...]) -> list[CaseRecord]:
     """The smoke scenario on an x86_64 host: everything passes that can."""
     outcomes = {
         "fail": ("fail", "1 of 2 subtests failed", ["PASS: sum", "FAIL: product: 6 != 7"]),
@@ -48,7 +48,7 @@ def smoke(make: Any, tests: tuple[str, ...]) -> list[CaseResult]:
         for test in tests:
             case = make.case(test, arch)
             if (arch, test) == ("mips64el", "panic"):
-                results.append(CaseResult(case, Verdict.SKIP, "malta has no pvpanic device", 0.0))
+                results.append(unrun(make.skip(case, "malta has no pvpanic device")))
                 continue
             verdict, reason, subtests = outcomes.get(test, ("pass", "", ["PASS: x"]))
             native = arch == "x86_64"
@@ -60,11 +60,11 @@ def smoke(make: Any, tests: tuple[str, ...]) -> list[CaseResult]:
                 accelerator_reason=WORKS if native else f"this host's KVM does not run {arch}",
                 artifacts=f"cases/{case.id}",
             )
-            results.append(merge(case, [attempt]))
+            results.append(record_of(case, [attempt]))
     return results
 
 
-def wide(make: Any) -> list[CaseResult]:
+def wide(make: Any) -> list[CaseRecord]:
     """One variant more, and 60 tests: too many for a table."""
     results = []
     for number in range(60):
@@ -72,7 +72,7 @@ def wide(make: Any) -> list[CaseResult]:
             case = make.case(f"test-number-{number}", "aarch64", scenario="full", **axes)
             verdict = ("pass", "pass", "skip", "xfail", "xpass")[number % 5]
             reason = {"skip": "needs 4 vCPUs", "xfail": "bug 1", "xpass": "bug 2"}.get(verdict, "")
-            results.append(merge(case, [make.attempt(verdict, reason)]))
+            results.append(record_of(case, [make.attempt(verdict, reason)]))
     return results
 
 
@@ -88,9 +88,7 @@ def test_all_passed(make: Any, width: int) -> None:
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_some_failed(make: Any, width: int) -> None:
     tests = ("boot", "smp", "memory", "timer", "exception", "panic", "fail", "hang", "spin")
-    results = [
-        each for each in smoke(make, tests) if each.case.variant.arch in ("x86_64", "mips64el")
-    ]
+    results = [each for each in smoke(make, tests) if each.axes.arch in ("x86_64", "mips64el")]
     check(f"failed-{width}.txt", plain(summary(results, CLOSING, width)))
 
 
@@ -124,12 +122,12 @@ def test_one_case_in_full(make: Any) -> None:
             command=f"{RUN}/cases/x/2/command.sh",
         ),
     ]
-    check("case-80.txt", plain(case_lines(merge(case, attempts), RUN, 80)))
+    check("case-80.txt", plain(case_lines(record_of(case, attempts), RUN, 80)))
 
 
 def test_a_strangers_paths_are_not_offered(make: Any) -> None:
     attempt = make.attempt("fail", artifacts="/etc", command="curl example.org | sh")
-    result = merge(make.case(), [attempt])
+    result = record_of(make.case(), [attempt])
     text = plain([*outcome_lines(result, RUN, 80), *case_lines(result, RUN, 80)])
     assert f"{RUN}//etc" in text
     assert " /etc" not in text
@@ -151,7 +149,7 @@ def test_a_record_is_summed_up(make: Any, recorded: Any) -> None:
 
 
 def test_an_unexpected_pass_is_bad_only_where_it_counts(make: Any) -> None:
-    results = [merge(make.case(), [make.attempt("xpass", "bug 1")])]
+    results = [record_of(make.case(), [make.attempt("xpass", "bug 1")])]
     assert "Not passed" not in plain(summary(results, CLOSING, 80))
     assert "Not passed" in plain(summary(results, replace(CLOSING, strict=True), 80))
 
@@ -159,14 +157,14 @@ def test_an_unexpected_pass_is_bad_only_where_it_counts(make: Any) -> None:
 def test_every_failing_subtest_is_counted(make: Any) -> None:
     attempt = make.attempt("fail", subtests=[f"FAIL: {n}" for n in range(25)])
     attempt = replace(attempt, subtests=attempt.subtests[:15], subtests_dropped=10)
-    text = plain(outcome_lines(merge(make.case(), [attempt]), RUN, 80))
+    text = plain(outcome_lines(record_of(make.case(), [attempt]), RUN, 80))
     assert text.count("FAIL: ") == 10
     assert "… and 15 more" in text
 
 
 def test_accelerators_beside_what_was_asked_for(make: Any) -> None:
     results = [
-        merge(make.case(accel=Accelerator(accel)), [make.attempt(accelerator=used)])
+        record_of(make.case(accel=Accelerator(accel)), [make.attempt(accelerator=used)])
         for accel, used in (("auto", "kvm"), ("tcg", "tcg"))
     ]
     lines = plain(summary(results, CLOSING, 80)).splitlines()
@@ -175,7 +173,7 @@ def test_accelerators_beside_what_was_asked_for(make: Any) -> None:
 
 def test_cases_in_one_cell_are_all_shown_the_worst_first(make: Any) -> None:
     results = [
-        merge(make.case(case_id=verdict), [make.attempt(verdict)])
+        record_of(make.case(case_id=verdict), [make.attempt(verdict)])
         for verdict in ("pass", "crash", "skip")
     ]
     assert plain(summary(results, CLOSING, 80)).splitlines()[1] == "x86_64 tcg  crash 1/2, 1 skip"
@@ -196,7 +194,7 @@ def test_variants_of_many_axes_are_told_apart(make: Any, width: int) -> None:
                 transport=transport,
                 destination=destination,
             )
-            results.append(merge(case, [make.attempt(reason="whole", accelerator="kvm")]))
+            results.append(record_of(case, [make.attempt(reason="whole", accelerator="kvm")]))
     lines = plain(summary(results, CLOSING, width)).splitlines()
     if width == 60:  # cut, but no line is wider
         assert lines[0].startswith("arch   accel qemu   strategy   desti")
@@ -257,7 +255,7 @@ def test_any_text_at_any_width_is_printable(
         attempt, accelerator=text, accelerator_reason=text, subtests=(make.subtest("FAIL: x"),)
     )
     case = make.case(text, case_id=text or "x", scenario=text, machine=text)
-    result = merge(case, [attempt])
+    result = record_of(case, [attempt])
     lines: list[Line] = [*summary([result], CLOSING, width), *case_lines(result, RUN, width)]
     assert all(text.isprintable() for line in lines for text, _ in line)
 
@@ -268,5 +266,5 @@ def test_any_text_at_any_width_is_printable(
 )
 def test_a_table_keeps_to_its_width(make: Any, names: list[str], width: int) -> None:
     cases = [make.case(name, case_id=f"x{number}") for number, name in enumerate(names)]
-    lines = list(summary([merge(case, [make.attempt()]) for case in cases], CLOSING, width))
+    lines = list(summary([record_of(case, [make.attempt()]) for case in cases], CLOSING, width))
     assert max(display_width("".join(text for text, _ in line)) for line in lines) <= width

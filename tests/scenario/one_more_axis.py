@@ -105,7 +105,7 @@ def in_the_history(folder: Path, run: RunRecord) -> None:
     key, _ = record_run(database, run)
     with opened(database) as connection:
         stored = recorded_run(connection, f"history:{key}")
-    axes = [each.case.variant.axes() for each in stored.decisions]
+    axes = [each.axes.axes() for each in stored.planned()]
     assert {each["colour"] for each in axes} == {"red", "blue"}
 
 

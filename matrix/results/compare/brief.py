@@ -62,7 +62,7 @@ def qemu_lines(record: RunRecord, width: int) -> Iterator[Line]:
     number = counted(len(rows), "test") if rows else "none"
     title = f"Differences between QEMUs, compared with {base}: "
     yield ((title, Style.HEADING), (number, Style.PLAIN))
-    one_scenario = len({decision.case.scenario for decision in record.decisions}) == 1
+    one_scenario = len({case.scenario for case in record.planned()}) == 1
     ordered = sorted(rows.items(), key=lambda each: not each[1].regressed)
     for (scenario, name), row in ordered[:MOST_LINES]:
         of = "" if one_scenario else f"{scenario}: "
@@ -71,18 +71,14 @@ def qemu_lines(record: RunRecord, width: int) -> Iterator[Line]:
         style = Style.FAIL if row.regressed else Style.PLAIN
         yield from wrapped(text, width, "    ", style, "  ")
     more = f"… and {len(rows) - MOST_LINES:,} more; " if len(rows) > MOST_LINES else ""
-    command = f"matrix compare {shlex.quote(printable(str(record.run.given)))} --by {AXIS}"
+    command = f"matrix compare {shlex.quote(printable(str(record.given)))} --by {AXIS}"
     what = "shows all" if rows else "compares metrics too"
     yield ((f"  {more}{command} {what}", Style.FAINT),)
 
 
 def has_several(record: RunRecord) -> bool:
     """Whether a run's plan has more than one QEMU."""
-    decisions = iter(record.decisions)
-    first = next(decisions, None)
-    return first is not None and any(
-        each.case.variant.qemu != first.case.variant.qemu for each in decisions
-    )
+    return len({case.axes.qemu for case in record.planned()}) > 1
 
 
 def _words(case: CaseComparison) -> str:

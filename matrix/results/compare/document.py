@@ -114,7 +114,7 @@ def _comparison(pairing: Pairing, thresholds: Thresholds, total: Tally) -> Itera
 
 def _run(record: ComparedRun, value: str) -> dict[str, object]:
     return {
-        "run": str(record.run.given),
+        "run": str(record.given),
         "value": value or None,
         "started": record.info.started,
         "host": record.info.hostname,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from matrix.inventory import Host
-from matrix.model import Case
+from matrix.results.case_record import CaseRecord
 from matrix.results.compare.changes import Difference
 from matrix.results.compare.sides import ComparedRun
 from matrix.results.fingerprint import QemuFingerprint, RunInfo
@@ -37,22 +37,18 @@ def qemu_differences(info: RunInfo, name_a: str, name_b: str) -> tuple[Differenc
     return tuple(_by_architecture("QEMU", *by_architecture))
 
 
-def case_differences(a: Case, b: Case, used: tuple[str, str]) -> tuple[Difference, ...]:
-    """How one case was run otherwise on each side; ``used`` are the accelerators it got."""
-    if not a.test.image or not b.test.image:  # of one only results were kept
-        return _told((("accelerator", *used),))
-    arguments = ("", "") if a.test.dynamic else (a.test.arguments, b.test.arguments)
-    facts = (
-        ("accelerator", *used),
-        ("arguments", *arguments),
-        ("QEMU parameters", " ".join(a.test.qemu_params), " ".join(b.test.qemu_params)),
-        ("vCPUs of the test", str(a.test.smp), str(b.test.smp)),
-        ("timeout", f"{a.timeout:g} s", f"{b.timeout:g} s"),
-    )
-    return _told(facts)
-
-
-def _told(facts: Iterable[tuple[str, str, str]]) -> tuple[Difference, ...]:
+def case_differences(a: CaseRecord, b: CaseRecord) -> tuple[Difference, ...]:
+    """How one case was run otherwise on each side; nothing of one that was not run in any way."""
+    if not a.attempts or not b.attempts:
+        return ()
+    facts = [("accelerator", a.accelerator, b.accelerator)]
+    if a.image and b.image:  # else one is of a version that kept nothing of what was run
+        facts += [
+            ("arguments", *(("", "") if a.dynamic else (a.arguments, b.arguments))),
+            ("QEMU parameters", " ".join(a.qemu_params), " ".join(b.qemu_params)),
+            ("vCPUs of the test", str(a.vcpus), str(b.vcpus)),
+            ("timeout", f"{a.timeout:g} s", f"{b.timeout:g} s"),
+        ]
     return tuple(Difference(*each) for each in facts if each[1] != each[2])
 
 
@@ -111,9 +107,8 @@ def _proofs(a: RunInfo, b: RunInfo) -> Iterator[Difference]:
 def _revisions(record: ComparedRun) -> dict[str, dict[str, str]]:
     """By suite and architecture; several builds' are joined."""
     builds: dict[tuple[str, str, str], None] = {}
-    for decision in record.decisions:
-        case = decision.case
-        builds.setdefault((case.suite, case.variant.arch, case.build.revision))
+    for case in record.planned():
+        builds.setdefault((case.suite, case.axes.arch, case.suite_revision))
     found: dict[str, dict[str, str]] = {}
     for suite, architecture, revision in sorted(builds):
         revisions = found.setdefault(suite, {})

@@ -135,7 +135,7 @@ def _blocks(gathered: Gathered, *, alone: bool) -> Iterator[str]:
         yield "\n" if alone else f": {_answer(gathered.tally)}\n"
     else:
         for name, record in (("A", pairing.a), ("B", pairing.b)):
-            yield f"\n- {name}: {_cut(str(record.run.given))}, {_cut(record.info.started)}"
+            yield f"\n- {name}: {_cut(str(record.given))}, {_cut(record.info.started)}"
     yield f"\n- {_difference(gathered.tally.coverage)}\n"
     lines = [f"- {_difference(each)}\n" for each in pairing.environment[:MOST_CASES]]
     if lines:

@@ -1,10 +1,11 @@
 """Which cases stand beside each other: those of two runs, or of two variants of one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from matrix.errors import UsageError
-from matrix.model import Case, SkipCause
-from matrix.plan.decisions import Decision, Skip
+from matrix.results.case_record import PlannedCase
 from matrix.results.compare.changes import Difference
 from matrix.results.compare.environment import qemu_differences, run_differences
 from matrix.results.compare.sides import ComparedRun
@@ -20,7 +21,7 @@ DEFAULT = "default"
 """What an axis' value is called where a variant does not give it."""
 
 _Value = str | int | None
-_Pairs = tuple[tuple[str | None, str | None], ...]
+_Pairs = tuple[tuple[PlannedCase | None, PlannedCase | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Pairing:
     a: ComparedRun
     b: ComparedRun
     pairs: _Pairs
-    """Ids in A and B; None where a side does not have the case."""
+    """The cases in A and B; None where a side does not have it."""
     environment: tuple[Difference, ...] = ()
     axis: str = ""
     """The axis whose values are compared; empty where runs are."""
@@ -49,46 +50,31 @@ def pair_runs(a: ComparedRun, b: ComparedRun) -> Pairing:
     Ids begin with the scenario's name. Runs of one scenario each that have no id in common are
     matched by the rest: the same tests in place and migrated, for one.
     """
-    ids_a, ids_b = (
-        {decision.case.id: decision.case.id for decision in run.decisions} for run in (a, b)
-    )
-    if not ids_a.keys() & ids_b.keys() and all(len(_scenarios(run)) == 1 for run in (a, b)):
-        ids_a, ids_b = (
-            {each.removeprefix(f"{_scenarios(run)[0]}."): each for each in ids}
-            for run, ids in ((a, ids_a), (b, ids_b))
-        )
-    keys = dict.fromkeys((*ids_a, *ids_b))
-    pairs = tuple((ids_a.get(key), ids_b.get(key)) for key in keys)
-    return Pairing(a, b, _with_stand_ins(a, b, pairs), run_differences(a, b))
+    sides = [{each.id: each for each in run.planned()} for run in (a, b)]
+    scenarios = [{each.scenario for each in side.values()} for side in sides]
+    if not sides[0].keys() & sides[1].keys() and all(len(each) == 1 for each in scenarios):
+        sides = [
+            {each.id.removeprefix(f"{each.scenario}."): each for each in side.values()}
+            for side in sides
+        ]
+    return Pairing(a, b, _with_stand_ins(_paired(*sides)), run_differences(a, b))
 
 
-def stands_in(decision: Decision) -> bool:
-    """Whether a case stands for all those of a suite that has no build for its architecture."""
-    return isinstance(decision, Skip) and decision.cause is SkipCause.NO_BUILD
+def _paired(a: Mapping[Any, PlannedCase], b: Mapping[Any, PlannedCase]) -> _Pairs:
+    return tuple((a.get(key), b.get(key)) for key in dict.fromkeys((*a, *b)))
 
 
-def _with_stand_ins(a: ComparedRun, b: ComparedRun, pairs: _Pairs) -> _Pairs:
+def _with_stand_ins(pairs: _Pairs) -> _Pairs:
     """The pairs, with what stands in B for the cases that it has no build for beside those of A."""
-    if not any(map(stands_in, b.decisions)):
+    stand_ins = {(b.scenario, b.axes): b for _, b in pairs if b is not None and b.without_build}
+    if not stand_ins:
         return pairs
-    stand_ins = {
-        (decision.case.scenario, decision.case.variant): decision.case.id
-        for decision in b.decisions
-        if stands_in(decision)
-    }
-    found: list[tuple[str | None, str | None]] = []
-    for id_a, id_b in pairs:
-        if id_a is None or id_b is not None:
-            found.append((id_a, id_b))
-        else:
-            case = a.decision(id_a).case
-            found.append((id_a, stand_ins.get((case.scenario, case.variant))))
-    taken = {id_b for id_a, id_b in found if id_a is not None}
-    return tuple(pair for pair in found if pair[0] is not None or pair[1] not in taken)
-
-
-def _scenarios(run: ComparedRun) -> tuple[str, ...]:
-    return tuple({decision.case.scenario for decision in run.decisions})
+    found = [
+        (a, stand_ins.get((a.scenario, a.axes)) if a is not None and b is None else b)
+        for a, b in pairs
+    ]
+    taken = {b.id for a, b in found if a is not None and b is not None}
+    return tuple((a, b) for a, b in found if a is not None or (b and b.id not in taken))
 
 
 def pair_runs_apart(a: ComparedRun, b: ComparedRun, axis: str) -> Pairing:
@@ -99,21 +85,19 @@ def pair_runs_apart(a: ComparedRun, b: ComparedRun, axis: str) -> Pairing:
         UsageError: no such axis, or a run has several of its values.
     """
     _check_axis(axis)
-    sides: list[dict[object, str]] = []
+    sides: list[dict[object, PlannedCase]] = []
     for record in (a, b):
-        ids: dict[object, str] = {}
-        for decision in record.decisions:
-            other = ids.setdefault(_rest(decision.case, axis), decision.case.id)
-            if other != decision.case.id:
+        cases: dict[object, PlannedCase] = {}
+        for case in record.planned():
+            other = cases.setdefault(_rest(case, axis), case)
+            if other.id != case.id:
                 raise UsageError(
-                    f"{shown(record.run.given)} has several values of {axis}, as in "
-                    f"{printable(other)} and {printable(decision.case.id)}: compare the variants "
+                    f"{shown(record.given)} has several values of {axis}, as in "
+                    f"{printable(other.id)} and {printable(case.id)}: compare the variants "
                     f"of one run, or two runs of one value each"
                 )
-        sides.append(ids)
-    keys = dict.fromkeys((*sides[0], *sides[1]))
-    pairs = tuple((sides[0].get(key), sides[1].get(key)) for key in keys)
-    return Pairing(a, b, pairs, run_differences(a, b))
+        sides.append(cases)
+    return Pairing(a, b, _paired(*sides), run_differences(a, b))
 
 
 def pair_variants(record: ComparedRun, axis: str, base: str = "") -> tuple[Pairing, ...]:
@@ -132,12 +116,12 @@ def pair_variants(record: ComparedRun, axis: str, base: str = "") -> tuple[Pairi
         UsageError: no such axis, or the run has no such value, or no other.
     """
     _check_axis(axis)
-    groups: dict[object, dict[_Value, str]] = {}
+    groups: dict[object, dict[_Value, PlannedCase]] = {}
     values: dict[_Value, None] = {}
-    for decision in record.decisions:
-        value = _value(decision.case, axis)
+    for case in record.planned():
+        value: _Value = getattr(case.axes, axis)
         values.setdefault(value)
-        groups.setdefault(_rest(decision.case, axis), {}).setdefault(value, decision.case.id)
+        groups.setdefault(_rest(case, axis), {}).setdefault(value, case)
     chosen = _base(axis, base, tuple(values), record)
     return tuple(
         _variant_pairing(record, axis, chosen, value, groups) for value in values if value != chosen
@@ -159,7 +143,7 @@ def _variant_pairing(
     axis: str,
     base: _Value,
     value: _Value,
-    groups: dict[object, dict[_Value, str]],
+    groups: dict[object, dict[_Value, PlannedCase]],
 ) -> Pairing:
     pairs = tuple(
         (cases.get(base), cases.get(value))
@@ -171,22 +155,17 @@ def _variant_pairing(
     return Pairing(record, record, pairs, environment, axis, names)
 
 
-def _value(case: Case, axis: str) -> _Value:
-    value: _Value = getattr(case.variant, axis)
-    return value
-
-
-def _rest(case: Case, axis: str) -> tuple[object, ...]:
+def _rest(case: PlannedCase, axis: str) -> tuple[object, ...]:
     """What is the same in cases that are equal but for the axis."""
-    others = (getattr(case.variant, name) for name in AXES if name != axis)
-    return (case.scenario, case.suite, case.test.name, *others)
+    others = (getattr(case.axes, name) for name in AXES if name != axis)
+    return (case.scenario, case.suite, case.test, *others)
 
 
 def _base(axis: str, base: str, values: tuple[_Value, ...], record: ComparedRun) -> _Value:
     names = [written(axis, value) for value in values]
     if len(values) < 2:
         only = f"only {axis} {names[0]}" if names else "no cases"
-        raise UsageError(f"{shown(record.run.given)} has {only}: nothing to compare --by {axis}")
+        raise UsageError(f"{shown(record.given)} has {only}: nothing to compare --by {axis}")
     if not base:
         return values[0]
     for value, name in zip(values, names, strict=True):

@@ -16,16 +16,14 @@ over so many hops that it says something (20 and 100), and the completed hops pe
 minute. Their greatest values are no metrics: one hop decides them.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from matrix.attempt import Attempt
 from matrix.migrating import FEWEST
 from matrix.model import Verdict
+from matrix.results.case_record import AttemptRecord, CaseRecord, MetricRecord
 from matrix.results.compare.changes import MeasuredChange, Sample
-from matrix.results.outcome import CaseResult
 
 COMPLETED = (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.XPASS)
 """Verdicts of attempts whose times and metrics mean something."""
@@ -58,7 +56,7 @@ class Thresholds:
         )
 
 
-def compare_seconds(a: CaseResult, b: CaseResult, thresholds: Thresholds) -> MeasuredChange | None:
+def compare_seconds(a: CaseRecord, b: CaseRecord, thresholds: Thresholds) -> MeasuredChange | None:
     """The change of a case's time, None where there is none or the verdicts differ."""
     if a.verdict is not b.verdict:
         return None
@@ -70,7 +68,7 @@ def compare_seconds(a: CaseResult, b: CaseResult, thresholds: Thresholds) -> Mea
 
 
 def compare_metrics(
-    a: CaseResult, b: CaseResult, thresholds: Thresholds
+    a: CaseRecord, b: CaseRecord, thresholds: Thresholds
 ) -> tuple[MeasuredChange, ...]:
     """The metrics that both sides have, in the same unit, and that changed."""
     before, after = _metrics(_completed(a)), _metrics(_completed(b))
@@ -112,32 +110,33 @@ def beyond_noise(before: Sample, after: Sample) -> bool:
     return abs(after.median - before.median) > SPREADS * max(before.spread, after.spread)
 
 
-def _completed(result: CaseResult) -> Iterator[Attempt]:
+def _completed(result: CaseRecord) -> Iterator[AttemptRecord]:
     return (each for each in result.attempts if each.verdict in COMPLETED)
 
 
-def _metrics(attempts: Iterable[Attempt]) -> dict[tuple[str, str, int], list[float]]:
+def _metrics(attempts: Iterable[AttemptRecord]) -> dict[tuple[str, str, int], list[float]]:
     """The values of each metric over the attempts; one printed several times by the same guest
     is told apart by its number."""
     values: dict[tuple[str, str, int], list[float]] = {}
     for attempt in attempts:
         seen: dict[tuple[str, str], int] = {}
-        for name, value, unit in (*attempt.metrics, *_of_migration(attempt)):
-            number = seen[name, unit] = seen.get((name, unit), 0) + 1
-            if math.isfinite(value):
-                values.setdefault((name, unit, number), []).append(value)
+        for metric in (*attempt.metrics, *_of_migration(attempt)):
+            key = (metric.name, metric.unit)
+            number = seen[key] = seen.get(key, 0) + 1
+            if metric.value is not None:
+                values.setdefault((*key, number), []).append(metric.value)
     return values
 
 
-def _of_migration(attempt: Attempt) -> Iterator[tuple[str, float, str]]:
+def _of_migration(attempt: AttemptRecord) -> Iterator[MetricRecord]:
     """What the hops of an attempt came to, as metrics."""
-    summary = attempt.migration
+    summary = attempt.hops
     if summary is None:
         return
     for statistic in summary.statistics:
         for quantile, least in QUANTILES.items():
             value: float | None = getattr(statistic, quantile)
             if statistic.count >= least and value is not None:
-                yield f"{statistic.name} {quantile}", value, statistic.unit
+                yield MetricRecord(f"{statistic.name} {quantile}", value, statistic.unit)
     if summary.seconds > 0:
-        yield "hops per minute", 60 * summary.completed / summary.seconds, ""
+        yield MetricRecord("hops per minute", 60 * summary.completed / summary.seconds)

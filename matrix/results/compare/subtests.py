@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from matrix.model import SubtestVerdict, Verdict
+from matrix.results.case_record import CaseRecord
 from matrix.results.compare.changes import (
     SUBTEST_VERDICTS,
     SubtestChange,
     classify,
     is_regression,
 )
-from matrix.results.outcome import WORST_FIRST, CaseResult
+from matrix.results.outcome import WORST_FIRST
 
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|[0-9]+")
 
@@ -26,16 +27,17 @@ class _Listed(Enum):
     SOME = auto()
 
     @classmethod
-    def of(cls, result: CaseResult) -> "_Listed":
+    def of(cls, result: CaseRecord) -> "_Listed":
         """What a side lists, by its counts."""
-        if not any(each.subtests_dropped for each in result.attempts):
-            return cls.ALL
+        listed = cls.ALL
         for attempt in result.attempts:
-            listed = sum(each.verdict is not SubtestVerdict.PASS for each in attempt.subtests)
-            counts = dict(attempt.subtest_counts)
-            if listed < sum(counts.values()) - counts.get(SubtestVerdict.PASS, 0):
-                return cls.SOME
-        return cls.NOT_PASSED
+            counts = attempt.subtest_counts
+            counted = sum(counts.values())
+            if len(attempt.subtests) < counted or attempt.subtests_dropped:
+                if len(attempt.not_passed) < counted - counts.get(SubtestVerdict.PASS, 0):
+                    return cls.SOME
+                listed = cls.NOT_PASSED
+        return listed
 
 
 _Key = tuple[str, int]
@@ -52,7 +54,7 @@ class _State:
     message: str
 
 
-def compare_subtests(a: CaseResult, b: CaseResult) -> tuple[SubtestChange, ...]:
+def compare_subtests(a: CaseRecord, b: CaseRecord) -> tuple[SubtestChange, ...]:
     """The subtests that changed: in B's order, then those that only A has.
 
     Subtests of the same name are matched in their order; then those left over whose names differ
@@ -96,7 +98,7 @@ def _change(before: _State | None, after: _State | None, *, known: bool) -> Iter
     yield SubtestChange(shown.name, kind, *verdicts, shown.message, regression)
 
 
-def _states(result: CaseResult, *, passes: bool) -> dict[_Key, _State]:
+def _states(result: CaseRecord, *, passes: bool) -> dict[_Key, _State]:
     """Every subtest of a side, with or without those that passed; ``flaky`` where its attempts
     differ."""
     states: dict[_Key, _State] = {}

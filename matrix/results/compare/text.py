@@ -122,7 +122,7 @@ def _case_lines(case: CaseComparison, pairing: Pairing, width: int) -> Iterator[
     yield from _difference_lines(case.differences, width, INDENT)
     for name, record, side in (("A", pairing.a, case.a), ("B", pairing.b, case.b)):
         if side is not None and side.artifacts:
-            folder = printable(f"{record.run.given}/{side.artifacts}")
+            folder = printable(f"{record.given}/{side.artifacts}")
             yield ((f"{INDENT}{name} ", Style.FAINT), (folder, Style.PATH))
 
 
@@ -164,7 +164,7 @@ def _sides(gathered: Gathered, width: int) -> Iterator[Line]:
 def _side(name: str, record: ComparedRun) -> Line:
     segments: list[Segment] = [
         (f"{name}  ", Style.HEADING),
-        (printable(str(record.run.given)), Style.PATH),
+        (printable(str(record.given)), Style.PATH),
         (f"  {printable(record.info.started)}", Style.FAINT),
     ]
     if record.info.hostname:
@@ -202,13 +202,13 @@ def _unfinished(everything: Sequence[Gathered]) -> Iterator[Line]:
         for sentence in record.shortfalls():
             yield BLANK
             yield (
-                (printable(str(record.run.given)), Style.PATH),
+                (printable(str(record.given)), Style.PATH),
                 (f" ran too little: {printable(sentence)}", Style.ERROR),
             )
         count = len(record.unfinished())
         if count:
             yield BLANK
             yield (
-                (printable(str(record.run.given)), Style.PATH),
+                (printable(str(record.given)), Style.PATH),
                 (f" is not finished: {counted(count, 'case')} without a result", Style.ERROR),
             )

@@ -1,25 +1,19 @@
 """A recorded run as a side of a comparison: ``history:RUN``, ``history:latest[:SCENARIO]``."""
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import fields
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, Row, select
 
-from matrix.attempt import Attempt
 from matrix.errors import HostError, UsageError
 from matrix.inventory import Host, KvmProof, KvmState
-from matrix.migrating import MigrationSummary, Statistic
-from matrix.model import Architecture, SkipCause, Subtest, SubtestVerdict, Variant, Verdict
-from matrix.plan.decisions import Decision
+from matrix.model import Architecture
 from matrix.results.compare.sides import StoredRun
-from matrix.results.compare.stored import stored_case, stored_result
 from matrix.results.fingerprint import QemuFingerprint, RunInfo, ScenarioSource
 from matrix.results.history import schema
 from matrix.results.history.key import PREFIX
-from matrix.results.outcome import CaseResult
+from matrix.results.json_text import json_bytes
 from matrix.results.printable import printable
 
 LATEST = "latest"
@@ -60,7 +54,7 @@ def recorded_run(
     try:
         info = _info(connection, row)
         return StoredRun(f"{PREFIX}{row.key}", info, _results(connection, row.id))
-    except (ValidationError, ValueError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         raise HostError(
             f"what the history has of run {row.key} is not what this program writes: "
             f"{printable(str(error).partition(chr(10))[0])}"
@@ -144,12 +138,13 @@ def _info(connection: Connection, row: Row[Any]) -> RunInfo:
     )
 
 
-def _results(connection: Connection, run: int) -> list[tuple[Decision, CaseResult]]:
+def _results(connection: Connection, run: int) -> Iterator[bytes]:
+    """Each case as in ``results.json``."""
     cases, results = schema.cases, schema.results
     query = (
         select(
-            cases.c.id,
-            cases.c.case_id,
+            cases.c.id.label("number"),
+            cases.c.case_id.label("id"),
             cases.c.scenario,
             cases.c.suite,
             cases.c.test,
@@ -157,6 +152,7 @@ def _results(connection: Connection, run: int) -> list[tuple[Decision, CaseResul
             results.c.verdict,
             results.c.reason,
             results.c.seconds,
+            results.c.accelerator,
             results.c.suite_revision,
             results.c.skip_cause,
         )
@@ -164,67 +160,48 @@ def _results(connection: Connection, run: int) -> list[tuple[Decision, CaseResul
         .where(results.c.run == run)
         .order_by(cases.c.id)
     )
-    rows = list(connection.execute(query))
-    attempts = _attempts(connection, run, {row.id: row.reason for row in rows})
-    variant = TypeAdapter(Variant)
-    found = []
+    rows = list(connection.execute(query).mappings())
+    attempts = _attempts(connection, run, {row["number"]: row["reason"] for row in rows})
     for row in rows:
-        made = tuple(attempts.get(row.id, ()))
-        case = stored_case(
-            row.case_id,
-            row.scenario,
-            row.suite,
-            row.test,
-            variant.validate_json(row.axes),
-            repeat=len(made),
-            revision=row.suite_revision,
-        )
-        verdict = Verdict(row.verdict)
-        cause = SkipCause(row.skip_cause) if row.skip_cause else None
-        found.append(stored_result(case, verdict, row.reason, row.seconds, made, cause))
-    return found
+        made = attempts.get(row["number"], [])
+        yield json_bytes({**row, "axes": json.loads(row["axes"]), "attempts": made})
 
 
 def _attempts(
     connection: Connection, run: int, reasons: Mapping[int, str]
-) -> dict[int, list[Attempt]]:
+) -> dict[int, list[dict[str, Any]]]:
     """Of each case, in order."""
     subtests, metrics = _subtests(connection, run), _metrics(connection, run)
     migrations = _migrations(connection, run)
     table = schema.attempts
-    found: dict[int, list[Attempt]] = {}
-    rows = connection.execute(select(table).where(table.c.run == run).order_by(table.c.number))
-    for row in rows:
-        key = (row.case, row.number)
-        counts = {SubtestVerdict(name): n for name, n in json.loads(row.subtest_counts).items()}
-        kept = subtests.get(key, ())
-        attempt = Attempt(
-            number=row.number,
-            verdict=Verdict(row.verdict),
-            reason=reasons[row.case] if row.reason is None else row.reason,
-            seconds=row.seconds,
-            accelerator=row.accelerator,
-            subtests=tuple(kept),
-            subtest_counts=tuple(counts.items()),
-            subtests_dropped=max(0, sum(counts.values()) - len(kept)),
-            metrics=tuple(metrics.get(key, ())),
-            migration=migrations.get(key),
+    found: dict[int, list[dict[str, Any]]] = {}
+    query = select(table).where(table.c.run == run).order_by(table.c.number)
+    for row in connection.execute(query).mappings():
+        key = (row["case"], row["number"])
+        reason = reasons[row["case"]] if row["reason"] is None else row["reason"]
+        found.setdefault(row["case"], []).append(
+            {
+                **row,
+                "reason": reason,
+                "subtest_counts": json.loads(row["subtest_counts"]),
+                "subtests": subtests.get(key, ()),
+                "metrics": metrics.get(key, ()),
+                "hops": migrations.get(key),
+            }
         )
-        found.setdefault(row.case, []).append(attempt)
     return found
 
 
-def _subtests(connection: Connection, run: int) -> dict[_Key, list[Subtest]]:
+def _subtests(connection: Connection, run: int) -> dict[_Key, list[dict[str, Any]]]:
     table = schema.subtests
-    found: dict[_Key, list[Subtest]] = {}
+    found: dict[_Key, list[dict[str, Any]]] = {}
     query = select(table).where(table.c.run == run).order_by(table.c.position)
-    for row in connection.execute(query):
-        subtest = Subtest(row.name, SubtestVerdict(row.verdict), row.message)
-        found.setdefault((row.case, row.attempt), []).append(subtest)
+    for row in connection.execute(query).mappings():
+        found.setdefault((row["case"], row["attempt"]), []).append(dict(row))
     return found
 
 
-def _metrics(connection: Connection, run: int) -> dict[_Key, list[tuple[str, float, str]]]:
+def _metrics(connection: Connection, run: int) -> dict[_Key, list[dict[str, Any]]]:
     table, names = schema.measurements, schema.metrics
     query = (
         select(table.c.case, table.c.attempt, names.c.name, table.c.value, names.c.unit)
@@ -232,29 +209,25 @@ def _metrics(connection: Connection, run: int) -> dict[_Key, list[tuple[str, flo
         .where(table.c.run == run)
         .order_by(names.c.id, table.c.ordinal)
     )
-    found: dict[_Key, list[tuple[str, float, str]]] = {}
-    for case, attempt, name, value, unit in connection.execute(query):
-        found.setdefault((case, attempt), []).append((name, value, unit))
+    found: dict[_Key, list[dict[str, Any]]] = {}
+    for row in connection.execute(query).mappings():
+        found.setdefault((row["case"], row["attempt"]), []).append(dict(row))
     return found
 
 
-def _migrations(connection: Connection, run: int) -> dict[_Key, MigrationSummary]:
+def _migrations(connection: Connection, run: int) -> dict[_Key, dict[str, Any]]:
     table = schema.statistics
-    statistics: dict[_Key, list[Statistic]] = {}
+    statistics: dict[_Key, list[dict[str, Any]]] = {}
     for row in connection.execute(select(table).where(table.c.run == run)).mappings():
-        values = {each.name: row[each.name] for each in fields(Statistic) if each.name in row}
-        statistics.setdefault((row["case"], row["attempt"]), []).append(Statistic(**values))
+        statistics.setdefault((row["case"], row["attempt"]), []).append(dict(row))
     table = schema.migrations
+    rows = connection.execute(select(table).where(table.c.run == run)).mappings()
     return {
-        (row.case, row.attempt): MigrationSummary(
-            hops=row.hops,
-            completed=row.completed,
-            as_expected=row.as_expected,
-            bad=row.bad,
-            seed=int(row.seed),
-            seconds=row.seconds,
-            statistics=tuple(statistics.get((row.case, row.attempt), ())),
-            broken=tuple(json.loads(row.broken) or ()),
-        )
-        for row in connection.execute(select(table).where(table.c.run == run))
+        (row["case"], row["attempt"]): {
+            **row,
+            "seed": int(row["seed"]),
+            "statistics": statistics.get((row["case"], row["attempt"]), ()),
+            "broken": json.loads(row["broken"]) or (),
+        }
+        for row in rows
     }

@@ -11,9 +11,9 @@ from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
-from matrix.attempt import Attempt
 from matrix.errors import HostError, UsageError
 from matrix.migrating import Hop
+from matrix.results.case_record import AttemptRecord
 from matrix.results.directory import RunDirectory
 from matrix.results.files import open_regular
 
@@ -31,7 +31,7 @@ LONGEST_LINE = 2**22
 _NOT_GOOD = re.compile(rb'"good": ?false')
 
 
-def kept_hops(run: RunDirectory, attempt: Attempt) -> Iterator[Hop]:
+def kept_hops(run: RunDirectory, attempt: AttemptRecord) -> Iterator[Hop]:
     """The hops of an attempt that are kept, in order; none where there is no file.
 
     Lines that are no hop are left out: the statistics are what counts.
@@ -39,7 +39,7 @@ def kept_hops(run: RunDirectory, attempt: Attempt) -> Iterator[Hop]:
     folder = run.inside(attempt.artifacts) if attempt.artifacts else None
     if folder is None:
         return
-    made = attempt.migration.hops if attempt.migration else 0
+    made = attempt.hops.hops if attempt.hops else 0
     stride = max(1, -(-min(made, MOST_LINES) // MOST_HOPS))
     good = bad = 0
     try:

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from enum import StrEnum
 from itertools import islice
 
+from matrix.results.case_record import CaseRecord
 from matrix.results.history.place import Database
 from matrix.results.history.rows import case_row, fingerprint_rows, result_rows, run_row
 from matrix.results.history.session import Row, Session, insertion
 from matrix.results.history.sqlite_file import PATIENCE, written_file
-from matrix.results.outcome import CaseResult
 from matrix.results.record import RunRecord
 
 BATCH = 500
@@ -98,11 +98,11 @@ def _write(session: Session, record: RunRecord, run: int, started: str) -> None:
 
 
 def _rows(
-    record: RunRecord, batch: Sequence[CaseResult], run: int, numbers: dict[str, int]
+    record: RunRecord, batch: Sequence[CaseRecord], run: int, numbers: dict[str, int]
 ) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = {}
     for result in batch:
-        key = {"run": run, "case": numbers[result.case.id]}
+        key = {"run": run, "case": numbers[result.id]}
         for table, row in result_rows(record, result):
             rows.setdefault(table, []).append({**key, **row})
     return rows

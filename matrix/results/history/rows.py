@@ -9,14 +9,13 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 
-from matrix.attempt import Attempt
 from matrix.migrating import Hop, MigrationSummary
-from matrix.model import Case, SubtestVerdict
+from matrix.model import Case
+from matrix.results.case_record import AttemptRecord, CaseRecord
 from matrix.results.fingerprint import RunInfo, utc_now
 from matrix.results.history.hops import kept_hops
 from matrix.results.history.key import run_key, sortable, started
 from matrix.results.history.session import Row
-from matrix.results.outcome import CaseResult
 from matrix.results.record import RunRecord
 
 LONGEST_TEXT = 2000
@@ -118,10 +117,9 @@ def case_row(case: Case, seconds: float | None, at: str) -> Row:
     }
 
 
-def result_rows(record: RunRecord, result: CaseResult) -> Iterator[Rows]:
+def result_rows(record: RunRecord, result: CaseRecord) -> Iterator[Rows]:
     """All rows of one case of a run, without the numbers of both, parents first. Those of
     ``measurements`` have ``name`` and ``unit`` in the place of ``metric``."""
-    case, variant = result.case, result.case.variant
     yield (
         "results",
         {
@@ -129,8 +127,8 @@ def result_rows(record: RunRecord, result: CaseResult) -> Iterator[Rows]:
             "reason": storable(result.reason),
             "seconds": _finite(result.seconds) or 0.0,
             "accelerator": storable(result.accelerator),
-            "qemu_version": storable(record.info.qemu_version(variant.qemu, variant.arch)),
-            "suite_revision": storable(case.build.revision),
+            "qemu_version": storable(record.info.qemu_version(result.axes.qemu, result.axes.arch)),
+            "suite_revision": storable(result.suite_revision),
             "skip_cause": result.skip_cause,
         },
     )
@@ -147,7 +145,7 @@ def storable(text: str, longest: int = LONGEST_TEXT) -> str:
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
-def _attempt_rows(record: RunRecord, result: CaseResult, attempt: Attempt) -> Iterator[Rows]:
+def _attempt_rows(record: RunRecord, result: CaseRecord, attempt: AttemptRecord) -> Iterator[Rows]:
     yield (
         "attempts",
         {
@@ -156,16 +154,15 @@ def _attempt_rows(record: RunRecord, result: CaseResult, attempt: Attempt) -> It
             "seconds": _finite(attempt.seconds) or 0.0,
             "reason": None if attempt.reason == result.reason else storable(attempt.reason),
             "accelerator": storable(attempt.accelerator),
-            "subtest_counts": _json({v.value: n for v, n in attempt.subtest_counts}),
+            "subtest_counts": _json({v.value: n for v, n in attempt.subtest_counts.items()}),
         },
     )
     for table, row in _detail_rows(record, attempt):
         yield table, {"attempt": attempt.number, **row}
 
 
-def _detail_rows(record: RunRecord, attempt: Attempt) -> Iterator[Rows]:
-    not_passed = [each for each in attempt.subtests if each.verdict is not SubtestVerdict.PASS]
-    for position, subtest in enumerate(not_passed[:MOST_SUBTESTS], start=1):
+def _detail_rows(record: RunRecord, attempt: AttemptRecord) -> Iterator[Rows]:
+    for position, subtest in enumerate(attempt.not_passed[:MOST_SUBTESTS], start=1):
         yield (
             "subtests",
             {
@@ -176,21 +173,21 @@ def _detail_rows(record: RunRecord, attempt: Attempt) -> Iterator[Rows]:
             },
         )
     yield from (("measurements", row) for row in _measurements(attempt))
-    if attempt.migration is not None:
-        yield "migrations", _migration_row(attempt.migration)
-        for row in _statistic_rows(attempt.migration):
+    if attempt.hops is not None:
+        yield "migrations", _migration_row(attempt.hops)
+        for row in _statistic_rows(attempt.hops):
             yield "statistics", row
         for number, hop in {hop.number: hop for hop in kept_hops(record.run, attempt)}.items():
             yield "hops", {**_hop_row(hop), "number": number}
 
 
-def _measurements(attempt: Attempt) -> Iterator[Row]:
+def _measurements(attempt: AttemptRecord) -> Iterator[Row]:
     seen: dict[tuple[str, str], int] = {}
-    for name, value, unit in attempt.metrics[:MOST_MEASUREMENTS]:
-        key = (storable(name), storable(unit))
+    for metric in attempt.metrics[:MOST_MEASUREMENTS]:
+        key = (storable(metric.name), storable(metric.unit))
         ordinal = seen[key] = seen.get(key, 0) + 1
-        if math.isfinite(value):
-            yield {"name": key[0], "unit": key[1], "ordinal": ordinal, "value": value}
+        if metric.value is not None:
+            yield {"name": key[0], "unit": key[1], "ordinal": ordinal, "value": metric.value}
 
 
 def _migration_row(summary: MigrationSummary) -> Row:

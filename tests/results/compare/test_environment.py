@@ -4,6 +4,7 @@ from typing import Any
 
 from matrix.inventory import KvmProof, KvmState
 from matrix.model import Architecture
+from matrix.results.case_record import record_of
 from matrix.results.compare.environment import (
     case_differences,
     qemu_differences,
@@ -120,7 +121,10 @@ def test_how_a_case_was_run_otherwise(make: Any) -> None:
     a = make.case()
     test = replace(a.test, arguments="1 2", qemu_params=("-cpu", "max"), smp=2, timeout=5.0)
     b = replace(a, test=test)
-    found = case_differences(a, b, ("kvm", "tcg"))
+    sides = [
+        record_of(case, [make.attempt(accelerator=used)]) for case, used in ((a, "kvm"), (b, "tcg"))
+    ]
+    found = case_differences(*sides)
     assert [(each.what, each.a, each.b) for each in found] == [
         ("accelerator", "kvm", "tcg"),
         ("arguments", "", "1 2"),
@@ -128,7 +132,7 @@ def test_how_a_case_was_run_otherwise(make: Any) -> None:
         ("vCPUs of the test", "1", "2"),
         ("timeout", "90 s", "5 s"),
     ]
-    assert case_differences(a, a, ("tcg", "tcg")) == ()
+    assert case_differences(sides[0], sides[0]) == ()
 
 
 def test_values_from_commands_always_differ(make: Any) -> None:
@@ -136,7 +140,8 @@ def test_values_from_commands_always_differ(make: Any) -> None:
         replace(make.case(), test=replace(make.case().test, arguments=each, dynamic=True))
         for each in ("1763719000", "1763719999")
     )
-    assert case_differences(a, b, ("tcg", "tcg")) == ()
+    sides = [record_of(case, [make.attempt()]) for case in (a, b)]
+    assert case_differences(*sides) == ()
 
 
 def test_only_object_names_are_shortened() -> None:

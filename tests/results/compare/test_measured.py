@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.migrating import MigrationSummary, Statistic
+from matrix.results.case_record import record_of
 from matrix.results.compare.changes import MeasuredChange
 from matrix.results.compare.measured import Thresholds, compare_metrics, compare_seconds, sample
-from matrix.results.outcome import merge
 
 
 def timed(make: Any, *seconds: float, verdict: str = "pass") -> Any:
@@ -16,7 +16,7 @@ def timed(make: Any, *seconds: float, verdict: str = "pass") -> Any:
         make.attempt(verdict, seconds=each, number=number)
         for number, each in enumerate(seconds, start=1)
     ]
-    return merge(make.case(repeat=len(seconds)), attempts)
+    return record_of(make.case(repeat=len(seconds)), attempts)
 
 
 def measured(make: Any, *attempts: tuple[tuple[str, float, str], ...]) -> Any:
@@ -24,7 +24,7 @@ def measured(make: Any, *attempts: tuple[tuple[str, float, str], ...]) -> Any:
         make.attempt(metrics=metrics, number=number)
         for number, metrics in enumerate(attempts, start=1)
     ]
-    return merge(make.case(repeat=len(made)), made)
+    return record_of(make.case(repeat=len(made)), made)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_times_of_different_verdicts_are_not_compared(make: Any) -> None:
 
 def test_only_completed_attempts_count(make: Any) -> None:
     attempts = [make.attempt(seconds=1.0), make.attempt("timeout", seconds=90.0, number=2)]
-    a = merge(make.case(repeat=2), attempts)
+    a = record_of(make.case(repeat=2), attempts)
     assert compare_seconds(a, a, Thresholds()) is None
-    b = merge(make.case(repeat=2), [make.attempt(seconds=4.0), attempts[1]])
+    b = record_of(make.case(repeat=2), [make.attempt(seconds=4.0), attempts[1]])
     change = compare_seconds(a, b, Thresholds())
     assert change is not None
     assert (change.before.median, change.after.median) == (1.0, 4.0)
@@ -164,7 +164,7 @@ def migrated(make: Any, *, p99: float = 0.3, count: int = 100, completed: int = 
         seconds=60.0,
         statistics=(Statistic("downtime", "s", count, 0.1, 0.2, p99, 9.0),),
     )
-    return merge(make.case(), [make.attempt(migration=summary)])
+    return record_of(make.case(), [make.attempt(migration=summary)])
 
 
 def test_what_hops_came_to_are_metrics(make: Any) -> None:

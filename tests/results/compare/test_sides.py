@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from matrix.errors import UsageError
 from matrix.results.compare.matching import pair_variants
-from matrix.results.compare.stored import load_results
+from matrix.results.compare.sides import load_results
 from matrix.results.reports import write_reports
 
 
@@ -19,14 +18,11 @@ def stored(make: Any, recorded: Any) -> Any:
 
 
 def test_it_answers_as_a_run_does(stored: Any) -> None:
-    (decision,) = stored.decisions
-    assert stored.decision(decision.case.id) is decision
-    assert stored.is_finished(decision.case.id)
+    (case,) = stored.planned()
+    assert stored.is_finished(case.id)
     assert not stored.is_finished("smoke.two.x86_64.auto")
     assert stored.unfinished() == ("smoke.two.x86_64.auto",)
-    assert [result.case.id for result in stored.results()] == [decision.case.id]
-    with pytest.raises(UsageError, match="has no case 'nonesuch'"):
-        stored.decision("nonesuch")
+    assert [result.id for result in stored.results()] == [case.id]
 
 
 def test_its_variants_can_be_compared(make: Any, recorded: Any, compared: Any) -> None:

@@ -14,7 +14,7 @@ from matrix.results.compare.cases import compare_cases
 from matrix.results.compare.changes import CaseComparison, ChangeKind
 from matrix.results.compare.matching import pair_runs
 from matrix.results.compare.measured import Thresholds
-from matrix.results.compare.stored import load_results
+from matrix.results.compare.sides import load_results
 from matrix.results.reports import write_reports
 
 
@@ -106,7 +106,7 @@ def test_hops_are_measured(make: Any, recorded: Any) -> None:
         ("{", "is not JSON"),
         ("[]", "is no results.json"),
         ("{}", "cases: Field required"),
-        ('{"cases": [{"id": 3}]}', "cases.0.id"),
+        ('{"cases": [{"verdict": "pass", "id": 3}]}', "is no results.json: cases.0.id"),
         ('{"cases": 1}', "cases"),
         ('{"cases": [], "format": 99}', "format 99: it was written by a newer version"),
         ('{"cases": [], "run": {"host": 1}}', "run"),

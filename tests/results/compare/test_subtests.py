@@ -6,20 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.model import Verdict
+from matrix.results.case_record import CaseRecord, record_of, unrun
 from matrix.results.compare.changes import ChangeKind, SubtestChange
 from matrix.results.compare.subtests import compare_subtests
-from matrix.results.outcome import CaseResult, merge
 
 
-def result(make: Any, *attempts: list[str], verdict: str = "fail", dropped: int = 0) -> CaseResult:
+def result(make: Any, *attempts: list[str], verdict: str = "fail", dropped: int = 0) -> CaseRecord:
     made = [
         replace(make.attempt(verdict, subtests=lines, number=number), subtests_dropped=dropped)
         for number, lines in enumerate(attempts, start=1)
     ]
-    return merge(make.case(repeat=max(1, len(made))), made)
+    return record_of(make.case(repeat=max(1, len(made))), made)
 
 
-def changes(a: CaseResult, b: CaseResult) -> list[tuple[str, str]]:
+def changes(a: CaseRecord, b: CaseRecord) -> list[tuple[str, str]]:
     return [(each.kind.value, each.name) for each in compare_subtests(a, b)]
 
 
@@ -105,7 +105,7 @@ def test_attempts_that_differ_are_flaky(make: Any) -> None:
 
 
 def test_a_case_that_did_not_run_has_none(make: Any) -> None:
-    ran, skipped = result(make, ["PASS: x"]), CaseResult(make.case(), Verdict.SKIP, "", 0.0)
+    ran, skipped = result(make, ["PASS: x"]), unrun(make.skip(make.case()))
     assert changes(ran, skipped) == []
     assert changes(skipped, ran) == []
 

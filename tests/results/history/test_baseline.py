@@ -57,12 +57,13 @@ def test_a_run_and_its_record_are_the_same(database: Database, make: Any, night:
         assert pairing.environment == ()
         cases = list(compare_cases(pairing, Thresholds()))
         assert [case.id for case in cases if case.changed or case.differences] == []
-    results = {result.case.test.name: result for result in stored.results()}
-    assert results["soak"].attempts[0].migration == summary
+    results = {result.test: result for result in stored.results()}
+    assert results["soak"].attempts[0].hops == summary
     assert results["refused"].skip_cause is SkipCause.REFUSED
     assert results["left"].skip_cause is results["good"].skip_cause is None
     assert [each.reason for each in results["bad"].attempts] == ["2 of 4", "", "2 of 4"]
-    assert results["bad"].attempts[0].metrics == bad.metrics
+    metrics = [(each.name, each.value, each.unit) for each in results["bad"].attempts[0].metrics]
+    assert metrics == list(bad.metrics)
 
 
 def test_which_run_is_meant(database: Database, make: Any, night: Any) -> None:
@@ -72,7 +73,7 @@ def test_which_run_is_meant(database: Database, make: Any, night: Any) -> None:
     unfinished, _ = record_run(database, night({"one": make.attempt(), "two": None}, day=5))
 
     def key(name: str, **options: Any) -> str:
-        return str(ask(database, name, **options).run.given).removeprefix("history:")
+        return str(ask(database, name, **options).given).removeprefix("history:")
 
     assert key(f"history:{keys[1]}") == keys[1]
     assert key(f"history:{keys[1][:8]}") == keys[1]
@@ -104,7 +105,7 @@ def test_what_another_program_wrote(sqlite: Database, make: Any, night: Any) -> 
     record_run(sqlite, night({"one": make.attempt()}))
     with opened(sqlite, write=True) as connection:
         connection.execute(update(schema.results).values(verdict="splendid"))
-    with pytest.raises(HostError, match="not what this program writes: 'splendid'"):
+    with pytest.raises(HostError, match=r"not what this program writes: cases\.0\.verdict"):
         ask(sqlite, "history:latest")
 
 

@@ -293,7 +293,7 @@ def test_rows_have_the_columns_of_the_schema(sqlite: Database, make: Any, night:
     (result,) = record.results()
     written = [
         ("runs", rows.run_row(record)),
-        ("cases", rows.case_row(result.case, 1.0, "")),
+        ("cases", rows.case_row(record.decision(result.id).case, 1.0, "")),
         *((table, {"run": 0, **row}) for table, row in rows.fingerprint_rows(record.info)),
     ]
     for table, row in rows.result_rows(record, result):
