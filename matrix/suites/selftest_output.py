@@ -30,7 +30,9 @@ _EXPECTED = re.compile(r"# (?:\S+?:[0-9]+:)?([\w.-]+): ?(.+)")
 _PRINTED_SKIP = re.compile(r"(?:# )?(.+), skipping (?:test|tests)\.?")
 _BLOCK = "==== Test Assertion Failure ===="
 _PLACE = re.compile(r"  (\S+:[0-9]+): (.*)")
-_TRACE = re.compile(r"  pid=[0-9]+ |  \(stack trace empty\)| +[0-9]+ +\S|sh: ")
+_TRACE = re.compile(
+    r"  pid=[0-9]+ |  \(stack trace empty\)| +[0-9]+ +(?:0x[0-9a-f]+: |\(inlined by\) )|sh: "
+)
 
 
 class SelftestParser(OutputParser):
@@ -62,7 +64,7 @@ class SelftestParser(OutputParser):
         """Take one line."""
         if self._block is not None and self._in_block(line):
             return
-        if line.startswith(_BLOCK):
+        if _BLOCK in line:  # perhaps behind a line that has no end
             self._block = []
         elif match := _RESULT.fullmatch(line):
             self.keep_subtest(_subtest(*match.groups(default="")))

@@ -33,10 +33,10 @@ SETTINGS: Mapping[str, Settings] = {
     "dirty_log_test": Settings(seconds=300, cpus=2, memory=2 * _GIB),
     "hardware_disable_test": Settings(seconds=300, cpus=2),
     "kvm_page_table_test": Settings(memory=2 * _GIB, groups=_PERF),
-    # By default it takes three quarters of the host's memory, which others run in, too.
-    "max_guest_memory_test": Settings("-m 2 -s 1", memory=3 * _GIB),
+    "max_guest_memory_test": Settings(memory=3 * _GIB),
     "memslot_modification_stress_test": Settings(memory=2 * _GIB),
-    "memslot_perf_test": Settings(seconds=300, cpus=2, memory=2 * _GIB, groups=_PERF),
+    # One second for each of its measurements instead of five.
+    "memslot_perf_test": Settings("-l 1", seconds=300, cpus=2, memory=2 * _GIB, groups=_PERF),
     # It writes the host's module parameters while it runs.
     "nx_huge_pages_test.sh": Settings(groups=("nodefault",)),
     "rseq_test": Settings(cpus=2),

@@ -51,6 +51,13 @@ WITHOUT_ADDR2LINE = """\
   pid=7026 tid=7026 errno=22 - Invalid argument
 sh: 1: addr2line: not found
 """
+BEHIND_A_LINE = """\
+\r1 vCPUs haven't rendezvoused...==== Test Assertion Failure ====
+  x86_64/xapic_state_test.c:77: get_ucall(vcpu, &uc) == UCALL_SYNC
+  pid=6532 tid=6532 errno=4 - Interrupted system call
+     1\t0x0000000000401c42: ____test_icr at xapic_state_test.c:77 (discriminator 7)
+  0 != 0x1 (get_ucall(vcpu, &uc) != UCALL_SYNC)
+"""
 DENIED = """\
 ==== Test Assertion Failure ====
   lib/kvm_util.c:61: fd >= 0
@@ -142,6 +149,15 @@ def judged(text: str, status: int | None = 0, ending: Ending = Ending.EXITED) ->
             (
                 "failed assertion: rseq_test.c:293: Only performed 14207 KVM_RUNs, task stalled too"
                 " much?"
+            ),
+        ),
+        (
+            BEHIND_A_LINE,
+            254,
+            Verdict.FAIL,
+            (
+                "failed assertion: x86_64/xapic_state_test.c:77:"
+                " 0 != 0x1 (get_ucall(vcpu, &uc) != UCALL_SYNC)"
             ),
         ),
         (
@@ -272,7 +288,7 @@ def test_programs_of_a_kernel_tree(tmp_path: Path) -> None:
 def test_programs_of_a_plain_folder(tmp_path: Path) -> None:
     path = program(tmp_path / "max_guest_memory_test", 22, order=">")
     (test,) = SUITE.tests(build(tmp_path, Architecture.S390X))
-    assert (test.image, test.arguments, test.timeout) == (str(path), "-m 2 -s 1", None)
+    assert (test.image, test.arguments, test.timeout) == (str(path), "", None)
 
 
 def test_an_output_folder_says_its_kernel(tmp_path: Path) -> None:
