@@ -6,16 +6,14 @@ A case whose guest is migrated is run by :func:`matrix.migration.chain.run_chain
 ``MigrationSummary``, the hops that went wrong). What it is made of, low to high:
 
 ========== =========================================================================================
-board      waiting for something to become true of several processes, without polling
 endpoint   one QEMU process: ``status`` (of its migration, by MIGRATION events), ``passes``,
            ``stopped``, ``resumed``, ``alive``, ``execute()``, ``until(*statuses)``, ``kill()``
 strategies strategies as capabilities and parameters; ``why_not(strategy, abilities)``. Pure
 routes     transports: a ``Route`` has the destination listen and knows ``outgoing``, the URI for
            ``migrate``; ``TcpRoute.port``, ``TcpRoute.secrets`` (TLS)
 credentials keys and certificates for TLS, in QEMU's layout
-console    joins the consoles of source and destination byte for byte
 samples    ``query-migrate`` every 50 ms
-live       ``LiveHop``, a hop that is being made; ``Injector`` and its base class ``Bystander``
+live       ``LiveHop``, a hop that is being made; ``Injector``, who may interfere with it
 hop        ``run_hop(live, injector, sampler)``: the order, and who runs the guest afterwards
 file_hop   the same through a file; background snapshots too
 cpr_hop    the same by cpr-transfer
@@ -24,19 +22,20 @@ proof      the guest's INTEGRITY lines: beats, blackout, silence, clock jump. Pu
 draws      what each hop is made of, by the seed and its number. Pure
 identity   what must be the same on both sides, and ``difference()``
 folder     private folders, locked while their owner lives: what was left behind is removed
-processes  starts the QEMUs of one case, one set of logs for all, and ends them
+processes  starts the QEMUs of a guest (:class:`matrix.vm.machine.Guest`) as endpoints of hops
 folding    hops.jsonl kept bounded
 records    hops.jsonl: ``Records.add()``, ``read_hops(path)``; one :class:`Hop` per line, as
            pydantic writes it, without what is None or the default
 statistics percentiles of any number of hops in bounded memory, and limits. Pure
-hop_runner draws each hop, has its destination up in time, and records it; ``Request``
+hop_maker  one whole hop: made, proven, recorded; for chains and tests alike
+hop_runner draws each hop, and has its destination up in time; ``Request``
 host_driven, cooperative
            when there is a hop: as the scenario says, or as the guest asks
-chain      from the first QEMU to the last: what else may end the guest, and what it all comes to
+chain      a case whose guest is migrated, as a policy of a guest: hops, and what they come to
 ========== =========================================================================================
 
 **Faults.** ``Request.injectors`` makes an :class:`~matrix.migration.live.Injector` of a
-:class:`matrix.migrating.Fault` for one hop; derive from :class:`~matrix.migration.live.Bystander`.
+:class:`matrix.migrating.Fault` for one hop; derive from :class:`~matrix.migration.live.Injector`.
 Its methods, in order:
 
 - ``adapt(launch)``: the destination's command line (another ``-m``, ``-smp``, a device, ``-uuid``);

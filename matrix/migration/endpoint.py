@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from matrix.errors import MonitorError
-from matrix.migration.board import Board
 from matrix.migration.clock import HostClock
 from matrix.migration.identity import Identity
 from matrix.model import Launch
 from matrix.vm.monitor import COMMAND_TIMEOUT, Monitor
 from matrix.vm.session import Session
+from matrix.vm.tasks import Board
 
 RUNNING_STATES = ("running", "colo", "suspended")
 """Run states (``query-status``) in which the vCPUs run, or will by themselves: a guest that has

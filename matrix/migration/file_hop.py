@@ -13,7 +13,6 @@ import os
 
 from matrix.errors import HostError, MonitorError
 from matrix.migrating import HopOutcome, Strategy
-from matrix.migration.console import JoinedConsole
 from matrix.migration.endpoint import Endpoint
 from matrix.migration.hop import (
     GIVING_UP,
@@ -28,6 +27,7 @@ from matrix.migration.hop import (
 from matrix.migration.live import HopEnd, Injector, LiveHop
 from matrix.migration.routes import FD_NAME, migrate_incoming
 from matrix.migration.samples import Sampler
+from matrix.vm.joined_console import JoinedConsole
 
 HELD_BYTES = 16 << 20
 """Of the console, while a snapshot is written: a guest that says more is not carried over."""

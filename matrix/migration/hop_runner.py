@@ -11,20 +11,14 @@ from matrix.migration.clock import HostClock
 from matrix.migration.cpr_hop import descriptors, with_channel
 from matrix.migration.draws import Lot
 from matrix.migration.endpoint import Emulator, Endpoint
-from matrix.migration.hop import ended_by_itself, why_ended
+from matrix.migration.hop_maker import HOP_SECONDS, HopMaker, Planned
 from matrix.migration.launching import fitted
-from matrix.migration.live import Bystander, HopEnd, Injector, LiveHop
+from matrix.migration.live import Bystander, HopEnd, Injector
 from matrix.migration.processes import Processes
 from matrix.migration.proof import Proof
-from matrix.migration.records import Earlier, Records, hop_record
-from matrix.migration.samples import Sampler
-from matrix.migration.whole_hop import make_hop, why_not_running
+from matrix.migration.records import Earlier, Records
 from matrix.scenario.compatibility import Route, parameters_for
 
-HOP_SECONDS = 60.0
-"""Long for a guest of 128 MiB at QEMU's default bandwidth, which takes 1 s."""
-PROOF_SECONDS = 15.0
-"""Within which a guest that beats must beat again after a hop."""
 REST = 2.0
 """Stall periods that a silent guest is left alone for; a dead loop is found within one and a half
 (:class:`matrix.vm.watch.DeadLoopClock`)."""
@@ -84,17 +78,6 @@ class NoHopError(Exception):
 
 
 @dataclass(slots=True)
-class _Prepared:
-    """A hop that is drawn, and its destination, which is up."""
-
-    number: int
-    route: Route
-    fault: Fault | None
-    injector: Injector
-    destination: Endpoint
-
-
-@dataclass(slots=True)
 class Tally:
     """What has been counted so far, without what an earlier execution had done."""
 
@@ -102,11 +85,10 @@ class Tally:
     bad_in_a_row: int = 0
     bad: list[str] = field(default_factory=list)
     """The first few, each as ``hop N: why``."""
-    hop_seconds: float = 0.0
 
 
-class HopRunner:
-    """Takes the guest from QEMU to QEMU. ``current`` runs it, ``moved`` is set as that changes."""
+class HopRunner(HopMaker):
+    """Draws the hops of a chain, has the destination of each up in time, and counts them."""
 
     def __init__(
         self,
@@ -116,34 +98,16 @@ class HopRunner:
         records: Records,
         first: Endpoint,
         earlier: Earlier,
-        stall: float,
     ) -> None:
-        """``stall``: seconds after which a guest that says and does nothing is dead."""
+        super().__init__(processes, first, proof, self._recorded)
         self.request = request
-        self.processes = processes
-        self.proof = proof
-        self.current = first
-        self.moved = asyncio.Event()
         self.tally = Tally()
         self.earlier = earlier
         self.begun = time.monotonic()
-        self.lost: tuple[str, bool] | None = None
-        """Why nobody runs the guest any more, and whether it had to come to that."""
-        self._stall = self._rest_at = stall
-        """``_rest_at``: seconds of silence at which the guest is left alone next."""
+        self._rest_at = self.guest.limits.stall
+        """Seconds of silence at which the guest is left alone next."""
         self._records = records
-        self._strays = self._problems = 0
-        self._ended_there = False
-        """The guest, or its QEMU, came to its end there while the hop was under way."""
-        self._beats = 0
-        """How many there had been when the guest changed places, or the hop had failed."""
-        self._preparing: asyncio.Task[_Prepared] | None = None
-        processes.on_hand_over = self._handed_over
-
-    @property
-    def over(self) -> bool:
-        """Whether the guest has come to its end, or is lost."""
-        return self.lost is not None or self.current.session.ended.done()
+        self._preparing: asyncio.Task[Planned] | None = None
 
     @property
     def next_number(self) -> int:
@@ -187,7 +151,7 @@ class HopRunner:
         self.tally.attempts += 1
         if more():
             self.prepare(during_hop_to=prepared.destination.emulator.name)
-        await self._hop(prepared)
+        await self.make(prepared)
         return not self.over
 
     async def _rest(self) -> None:
@@ -197,17 +161,15 @@ class HopRunner:
         One that works silently is hopped on with, and left alone once more when it has been silent
         for twice as long.
         """
-        processes = self.processes
-        silent = processes.silence
-        if silent < self._stall:
-            self._rest_at = self._stall
+        guest, stall = self.guest, self.guest.limits.stall
+        silent = guest.silence
+        if silent < stall:
+            self._rest_at = stall
         if silent < self._rest_at:
             return
-        heard = processes.last_output
-        await processes.board.until(
-            lambda: self.over or processes.last_output != heard, REST * self._stall
-        )
-        self._rest_at = 2 * processes.silence
+        heard = guest.last_output
+        await guest.board.until(lambda: self.over or guest.last_output != heard, REST * stall)
+        self._rest_at = 2 * guest.silence
 
     async def over_within(self, seconds: float) -> bool:
         """Whether the guest comes to its end in that time."""
@@ -221,7 +183,7 @@ class HopRunner:
             if not self._preparing.cancelled():
                 self._preparing.exception()  # seen: it is of no interest any more
 
-    async def _prepare(self, number: int, current: str) -> _Prepared:
+    async def _prepare(self, number: int, current: str) -> Planned:
         request, processes = self.request, self.processes
         emulators = request.emulators
         lot = Lot(request.migration, request.seed, number)
@@ -237,14 +199,16 @@ class HopRunner:
             destination = await processes.start(emulator, incoming=True, adapt=injector.adapt)
             route = self._route(lot, current, name, fault)
             if route.strategy is Strategy.CPR_TRANSFER:
-                processes.retire(destination)
+                self.guest.retire(destination.session)
                 destination = await self._started(emulator, number, route, injector)
         # Made now, when no hop waits for them.
         if route.transport is Transport.TLS_PSK:
             processes.credentials.psk()
         elif route.transport is Transport.TLS_X509:
             processes.credentials.x509()
-        return _Prepared(number, route, fault, injector, destination)
+        parameters = parameters_for(request.migration, route.strategy)
+        seconds = max(request.hop_seconds, 2 * (request.migration.limits.total_time or 0.0))
+        return Planned(number, route, destination, injector, dict(parameters), seconds)
 
     def _route(self, lot: Lot, source: str, destination: str, fault: Fault | None) -> Route:
         able = {name: self.processes.known_abilities[name] for name in (source, destination)}
@@ -268,86 +232,12 @@ class HopRunner:
             connect=False,
         )
 
-    async def _hop(self, prepared: _Prepared) -> None:
-        """Make one hop, and record it, also where the guest is given up meanwhile."""
-        injector, request = prepared.injector, self.request
-        live = LiveHop(
-            prepared.number,
-            prepared.route.strategy,
-            prepared.route.transport,
-            self.current,
-            prepared.destination,
-            max(request.hop_seconds, 2 * (request.migration.limits.total_time or 0.0)),
-        )
-        live.parameters.update(parameters_for(request.migration, live.strategy))
-        self.proof.begin()
-        self._beats = self.proof.beats
-        sampler = Sampler(self.current, lambda: live.elapsed)
-        end = await make_hop(live, injector, sampler, self.processes)
-        if end.outcome is HopOutcome.COMPLETED:
-            self._ended_there = end.guest_ended
-            self.current = live.destination
-            self.moved.set()
-        else:
-            # 11.1's source runs the guest again where a destination that ran it has died.
-            self._ended_there = ended_by_itself(live.destination)
-            self._beats = self.proof.beats
-        why_bad = gave_up = "the guest was given up before it had shown that it lives"
-        try:
-            why_bad = injector.judge(live, end) or await self._unproven(end)
-        finally:
-            if why_bad is gave_up and ended_by_itself(self.current):
-                who = "source" if self.current is live.source else "destination"
-                why_bad = (
-                    f"the {who} ended: {why_ended(self.current)} (after the hop, as {why_bad})"
-                )
-            self._record(live, end, sampler, prepared.fault, why_bad)
-
-    def _record(
-        self, live: LiveHop, end: HopEnd, sampler: Sampler, fault: Fault | None, why_bad: str
-    ) -> None:
-        self.tally.hop_seconds += end.seconds
-        record = hop_record(live, end, sampler, self.proof.evidence(), fault=fault, why_bad=why_bad)
+    def _recorded(self, hop: Hop, end: HopEnd) -> None:
         if not end.guest_ended or end.outcome is HopOutcome.COMPLETED:
-            self._records.add(record)
+            self._records.add(hop)
             if self.request.on_hop is not None:
-                self.request.on_hop(record)
-        self._count(record, end)
-
-    def strays(self) -> str:
-        """That someone has printed who did not run the guest, if so since this was asked last."""
-        seen, self._strays = self._strays, self.processes.joined.strays
-        # With the end of the guest the connection ends, and 11.1's source, still in
-        # postcopy-device, runs again what is over elsewhere: never two at a time.
-        if self._strays == seen or self._ended_there:
-            return ""
-        return "both sides printed: the guest ran on source and destination"
-
-    async def _unproven(self, end: HopEnd) -> str:
-        """Why the guest has not shown that it lives after the hop; empty where it has."""
-        if end.outcome is HopOutcome.LOST or end.guest_ended or not self.current.alive:
-            return ""
-        if why := await why_not_running(self.current):
-            return why
-        if self.proof.present and not self.proof.ended:
-            then = self._beats
-            await self.processes.board.until(
-                lambda: self.proof.beats > then or not self.current.alive, PROOF_SECONDS
-            )
-            if self.proof.beats == then and self.current.alive:
-                return f"the guest was silent for {PROOF_SECONDS:g} s after the hop"
-        if said := self.strays():
-            return said
-        problems, self._problems = self._problems, self.proof.problem_count
-        return self.proof.problems[-1] if self._problems > problems else ""
-
-    def _count(self, record: Hop, end: HopEnd) -> None:
+                self.request.on_hop(hop)
         tally = self.tally
-        tally.bad_in_a_row = 0 if record.good else tally.bad_in_a_row + 1
-        if not record.good and len(tally.bad) < BAD_KEPT:
-            tally.bad.append(f"hop {record.number}: {record.reason}")
-        if end.outcome is HopOutcome.LOST:
-            self.lost = (record.reason or "lost", record.good)
-
-    def _handed_over(self) -> None:
-        self._beats = self.proof.beats
+        tally.bad_in_a_row = 0 if hop.good else tally.bad_in_a_row + 1
+        if not hop.good and len(tally.bad) < BAD_KEPT:
+            tally.bad.append(f"hop {hop.number}: {hop.reason}")

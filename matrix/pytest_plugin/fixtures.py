@@ -13,7 +13,7 @@ from matrix.pytest_plugin.asking import Wish, plan_guest
 from matrix.pytest_plugin.guest import Guest, GuestError
 from matrix.pytest_plugin.looping import LoopThread
 from matrix.pytest_plugin.moving import chosen_way
-from matrix.pytest_plugin.running import Planned
+from matrix.pytest_plugin.running import PlannedGuest
 from matrix.results.directory import CONSOLE_FILE
 from matrix.results.files import host_errors, read_tail
 from matrix.results.printable import decoded
@@ -85,7 +85,7 @@ class Machines:
         guest.start()
         return guest
 
-    def elsewhere(self, guest: Guest, qemu: str) -> Planned:
+    def elsewhere(self, guest: Guest, qemu: str) -> PlannedGuest:
         """The same guest on another QEMU.
 
         Raises:
@@ -112,7 +112,7 @@ class Machines:
             if text.strip():
                 yield title, text
 
-    def _plan(self, wish: Wish) -> Planned:
+    def _plan(self, wish: Wish) -> PlannedGuest:
         self._files += 1
         directory = self._folder / f"guest-{self._files}"
         decision, inventory = plan_guest(wish, self._options, directory.with_suffix(".yaml"))
@@ -122,7 +122,7 @@ class Machines:
             pytest.skip(decision.reason)  # as a run of the scenario would
         with host_errors("create", directory):
             directory.mkdir(mode=0o700)
-        return Planned(decision, inventory, directory)
+        return PlannedGuest(decision, inventory, directory)
 
     def _running_loop(self) -> LoopThread:
         if self._loop is None:

@@ -9,8 +9,8 @@ from matrix.errors import MatrixError
 from matrix.migrating import Hop
 from matrix.model import Verdict
 from matrix.pytest_plugin.looping import LoopThread
-from matrix.pytest_plugin.moving import Way, migrate
-from matrix.pytest_plugin.running import Planned, RunningGuest
+from matrix.pytest_plugin.moving import Way
+from matrix.pytest_plugin.running import PlannedGuest, RunningGuest
 from matrix.pytest_plugin.transcript import Wanted
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.printable import printable
@@ -30,7 +30,7 @@ class GuestError(AssertionError):
 class Guest:
     """A guest that runs. Made by the ``vm`` fixture, which also ends it."""
 
-    def __init__(self, loop: LoopThread, planned: Planned) -> None:
+    def __init__(self, loop: LoopThread, planned: PlannedGuest) -> None:
         self._loop = loop
         self._guest = RunningGuest(planned)
 
@@ -104,7 +104,7 @@ class Guest:
             GuestError: it runs on, or was stopped by the test itself.
         """
         __tracebackhide__ = True
-        limit = self._guest.time_limit + GRACE if timeout is None else timeout
+        limit = self._guest.guest.time_limit + GRACE if timeout is None else timeout
         if not self._loop.call(self._guest.ended_within(limit)):
             raise GuestError(f"the guest runs on after {limit:g} s\n{self._tail()}")
         attempt = self._guest.attempt
@@ -131,7 +131,7 @@ class Guest:
         """End it now, if it runs. The fixture does so at the end of the test."""
         self._loop.call(self._guest.stop())
 
-    def migrate(self, planned: Planned | None, way: Way) -> Hop:
+    def migrate(self, planned: PlannedGuest | None, way: Way) -> Hop:
         """Migrate it; see the ``migrate`` fixture, which calls this.
 
         Args:
@@ -148,9 +148,9 @@ class Guest:
             raise GuestError(f"{what}, {hop.outcome.value}: {hop.reason}\n{self._tail()}")
         return hop
 
-    async def _hop(self, planned: Planned | None, way: Way) -> Hop:
-        emulator = self._guest.current.emulator if planned is None else await planned.emulator()
-        return await migrate(self._guest, emulator, way)
+    async def _hop(self, planned: PlannedGuest | None, way: Way) -> Hop:
+        emulator = self._guest.emulator if planned is None else await planned.emulator()
+        return await self._guest.migrate(emulator, way)
 
     def _have_done(self, coroutine: Coroutine[Any, Any, T]) -> T:
         __tracebackhide__ = True

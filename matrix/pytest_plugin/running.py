@@ -4,7 +4,7 @@ All of it runs in the event loop; :mod:`matrix.pytest_plugin.guest` is the synch
 """
 
 import asyncio
-import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,27 +16,30 @@ from matrix.hosts.local.launch import make_launch
 from matrix.hosts.local.migrating import emulator_of
 from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
-from matrix.migrating import Hop, Migration
+from matrix.migrating import Hop, HopOutcome, Migration
 from matrix.migrating import Limits as HopLimits
-from matrix.migration.endpoint import Emulator, Endpoint
-from matrix.migration.migrated import extended, migrated_outcome, watch_there
+from matrix.migration.endpoint import Emulator
+from matrix.migration.hop_maker import HopMaker, Planned
+from matrix.migration.live import HopEnd
 from matrix.migration.processes import NotStartedError, Processes
+from matrix.migration.proof import Proof
 from matrix.migration.statistics import Statistics
 from matrix.model import Launch
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
+from matrix.pytest_plugin.moving import Way
 from matrix.pytest_plugin.transcript import Lines, Wanted
 from matrix.results.command import command_script
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.files import host_errors
 from matrix.verdict.deciding import Evidence, decide_attempt
-from matrix.vm.machine import Limits, end_session, words
-from matrix.vm.session import Conclusion
-from matrix.vm.tasks import first_of, put_off_cancellation
+from matrix.vm.machine import Guest, Limits
+from matrix.vm.session import Conclusion, Session
+from matrix.vm.tasks import put_off_cancellation
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedGuest:
     """A guest that can be started, and the host that it is started on."""
 
     decision: Run
@@ -54,34 +57,34 @@ class Planned:
         return emulator_of(self.decision, launch, self.inventory)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A hop that the test waits for."""
+
+    emulator: Emulator
+    way: Way
+    made: asyncio.Future[Hop]
+
+
 class RunningGuest:
     """One guest from its start to its verdict. :meth:`start` is called once."""
 
-    def __init__(self, planned: Planned) -> None:
+    def __init__(self, planned: PlannedGuest) -> None:
         self.planned = planned
         self.lines = Lines()
         case = planned.decision.case
-        self._limits = Limits(timeout=time_limit(case), stall=case.settings.stall)
-        self.processes = Processes(
-            planned.directory, self._limits.log_bytes, self._limits.start, self._heard
-        )
-        self.board = self.processes.board
+        limits = Limits(timeout=time_limit(case), stall=case.settings.stall)
+        self.guest = Guest(planned.directory, limits, self._heard, migrates=True)
         self.attempt: Attempt | None = None
         """Once the guest is over: what it came to."""
         self.outcome: Outcome | None = None
         self.hops: list[Hop] = []
-        self.moving = asyncio.Lock()
-        """Held while the guest is migrated."""
-        self.lost = ""
-        """Why nobody runs it any more, where a hop lost it."""
-        self._current: Endpoint | None = None
-        self._destinations: dict[str, None] = {}
+        self._processes = Processes(self.guest)
+        self._maker: HopMaker | None = None
+        self._visited: dict[str, None] = {}
         """Names of the QEMUs that it was migrated to."""
-        self._moved = asyncio.Event()
+        self._wanted: deque[_Wanted] = deque()
         self._stopped = asyncio.Event()
-        self._booted = False
-        self._begun = time.monotonic()
-        """When it was let run."""
         self._life: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -97,7 +100,7 @@ class RunningGuest:
             path.write_bytes(script)
             path.chmod(0o700)
         self._life = asyncio.create_task(self._live(emulator))
-        await self.board.until(lambda: self._booted or self.over, None)
+        await self.guest.board.until(lambda: self._maker is not None or self.over, None)
 
     @property
     def over(self) -> bool:
@@ -105,21 +108,20 @@ class RunningGuest:
         return self.attempt is not None
 
     @property
-    def current(self) -> Endpoint:
-        """The process that runs the guest, or did last.
+    def was_stopped(self) -> bool:
+        """Whether it ended because the test said so."""
+        return self.outcome is not None and self.outcome.ending is Ending.INTERRUPTED
+
+    @property
+    def emulator(self) -> Emulator:
+        """The QEMU that runs it, or did last.
 
         Raises:
-            MonitorError: there is none.
+            MonitorError: its guest was never let run.
         """
-        if self._current is None:
-            raise MonitorError("connect", "QEMU was not started")
-        return self._current
-
-    def move(self, endpoint: Endpoint) -> None:
-        """The guest is in that process now."""
-        self._current = endpoint
-        self._destinations.setdefault(endpoint.emulator.name)
-        self._moved.set()
+        if self._maker is None:
+            raise _over()
+        return self._maker.current.emulator
 
     async def wait_for(self, wanted: Wanted, seconds: float) -> str | None:
         """The next line with what is wanted; None where the time or the guest is over before."""
@@ -131,22 +133,12 @@ class RunningGuest:
                 found.append(line)
             return line is not None or self.over
 
-        await self.board.until(has_come, seconds)
+        await self.guest.board.until(has_come, seconds)
         return found[0] if found else None
 
     async def ended_within(self, seconds: float) -> bool:
         """Whether the guest is over in that time."""
-        return await self.board.until(lambda: self.over, seconds)
-
-    @property
-    def time_limit(self) -> float:
-        """Seconds that the guest may take, with the hops that it has made."""
-        return extended(self._limits.timeout, sum(hop.seconds for hop in self.hops))
-
-    @property
-    def was_stopped(self) -> bool:
-        """Whether it ended because the test said so."""
-        return self.outcome is not None and self.outcome.ending is Ending.INTERRUPTED
+        return await self.guest.board.until(lambda: self.over, seconds)
 
     async def printed(self) -> tuple[str, ...]:
         """The lines of its console until now."""
@@ -160,7 +152,10 @@ class RunningGuest:
         Raises:
             MonitorError: refused, no answer in time, or QEMU has ended.
         """
-        return await self.current.execute(command, arguments, seconds=seconds)
+        monitor = self._session.monitor
+        if monitor is None:
+            raise MonitorError(command, "QEMU has no monitor")
+        return await monitor.execute(command, arguments, seconds)
 
     async def type(self, data: bytes) -> None:
         """Type on its console.
@@ -168,7 +163,23 @@ class RunningGuest:
         Raises:
             MonitorError: QEMU was not started.
         """
-        self.current.session.type(data)
+        self._session.type(data)
+
+    async def migrate(self, emulator: Emulator, way: Way) -> Hop:
+        """Carry the guest over to a new QEMU process, and say how that went.
+
+        A hop that fails leaves the guest where it was; one that loses it ends the guest.
+
+        Raises:
+            HostError: the new process does not start.
+            MonitorError: the guest is over.
+        """
+        if self.over or self._maker is None or self._maker.over:
+            raise _over()
+        wanted = _Wanted(emulator, way, asyncio.get_running_loop().create_future())
+        self._wanted.append(wanted)
+        self.guest.board.changed()
+        return await wanted.made
 
     async def stop(self) -> None:
         """End the guest if it runs; everything of it is gone afterwards."""
@@ -176,102 +187,104 @@ class RunningGuest:
         if self._life is not None:
             await put_off_cancellation(asyncio.wait((self._life,)))
 
+    @property
+    def _session(self) -> Session:
+        if self.guest.current is None:
+            raise MonitorError("connect", "QEMU was not started")
+        return self.guest.current
+
     async def _live(self, emulator: Emulator) -> None:
-        conclusion = Conclusion(Ending.ERROR, "it was not started")
-        doing = ""
+        async def drive() -> Conclusion:
+            try:
+                return await self._drive(emulator)
+            finally:
+                while self._wanted:  # the test need not wait for them any more
+                    _refuse(self._wanted.popleft(), _over())
+
+        outcome = Outcome(Ending.ERROR, 0.0, reason="it was not started")
         try:
-            async with self.processes:
-                conclusion = await self._conclude(emulator)
-                if self._current is not None:
-                    doing = await end_session(self._current.session, conclusion)
-        except (OSError, HostError) as error:
-            conclusion = Conclusion(Ending.ERROR, words(error))
+            outcome = await self.guest.run(drive, self._stopped)
         finally:
-            await self._judge(emulator.launch, conclusion, doing)
-
-    async def _conclude(self, emulator: Emulator) -> Conclusion:
-        async def stopped() -> Conclusion:
-            await self._stopped.wait()
-            return Conclusion(Ending.INTERRUPTED, "the test ended it")
-
-        async def late() -> Conclusion:
-            await self.board.until(lambda: self._booted, None)
-            while True:
-                left = self._begun + self.time_limit - time.monotonic()
-                if left <= 0:
-                    return Conclusion(Ending.TIMEOUT, f"no end within {self._limits.timeout:g} s")
-                await asyncio.sleep(left)
-
-        never: asyncio.Future[Conclusion] = asyncio.get_running_loop().create_future()
-        return await first_of(never, self._drive(emulator), stopped(), late())
+            await self._judge(emulator.launch, outcome)
 
     async def _drive(self, emulator: Emulator) -> Conclusion:
-        """Start the guest, and watch whichever process runs it."""
+        """Let the guest run, and migrate it whenever the test wants that, until it ends."""
         try:
-            self._current = await self.processes.start(emulator, incoming=False)
-            self._begun = time.monotonic()
-            await self.processes.boot(self._current)
+            first = await self._processes.start(emulator, incoming=False)
+            await self._processes.boot(first)
         except NotStartedError as error:
             return error.conclusion
-        self._booted = True
-        self.board.changed()
+        maker = self._maker = HopMaker(self._processes, first, Proof(), self._hopped)
+        self.guest.board.changed()
         while True:
-            self._moved.clear()
-            conclusion = await self._watched(self.current)
-            if conclusion is not None:
-                return conclusion
+            await self.guest.board.until(lambda: bool(self._wanted) or maker.over, None)
+            if maker.lost is not None:
+                return Conclusion(Ending.KILLED, maker.lost[0])
+            if maker.over:
+                return await maker.current.session.over()
+            await self._hop(maker, self._wanted[0])
+            self._wanted.popleft()
 
-    async def _watched(self, endpoint: Endpoint) -> Conclusion | None:
-        """How the guest ends in that process; None once it is in another."""
+    async def _hop(self, maker: HopMaker, wanted: _Wanted) -> None:
+        try:
+            destination = await self._processes.start(wanted.emulator, incoming=True)
+        except HostError as error:
+            _refuse(wanted, error)
+            return
+        number, way = len(self.hops) + 1, wanted.way
+        planned = Planned(number, way.route, destination, parameters=way.parameters)
+        try:
+            await maker.make(replace(planned, seconds=way.seconds))
+        except HostError as error:
+            _refuse(wanted, error)
+            raise
 
-        async def over() -> Conclusion | None:
-            return await asyncio.shield(endpoint.session.ended)
+    def _hopped(self, hop: Hop, end: HopEnd) -> None:
+        self.hops.append(hop)
+        if end.outcome is HopOutcome.COMPLETED:
+            self._visited.setdefault(self.emulator.name)
+        if not (made := self._wanted[0].made).done():
+            made.set_result(hop)
 
-        never: asyncio.Future[Conclusion | None] = asyncio.get_running_loop().create_future()
-        watched = watch_there(endpoint.session, self._limits.stall, self._moved)
-        found = await first_of(never, over(), watched)
-        if self.moving.locked() and found is not None:
-            # Whose end it was, that of the guest or that of its last process, the hop will say.
-            async with self.moving:
-                pass
-            if self.lost:
-                return Conclusion(Ending.KILLED, self.lost)
-            if self._moved.is_set():
-                return None
-        return found
-
-    async def _judge(self, launch: Launch, conclusion: Conclusion, doing: str) -> None:
-        session = None if self._current is None else self._current.session
-        seconds = time.monotonic() - self._begun
-        outcome = migrated_outcome(session, conclusion, doing, seconds, len(self.hops))
+    async def _judge(self, launch: Launch, outcome: Outcome) -> None:
         self.outcome = outcome
         planned, decision = self.planned, self.planned.decision
         if self.hops:  # its QEMUs are those of a case that is migrated
-            migration = Migration(destinations=tuple(self._destinations))
+            migration = Migration(destinations=tuple(self._visited))
             decision = replace(decision, case=replace(decision.case, migration=migration))
         evidence = Evidence(
             decision=decision,
             launch=launch,
             outcome=outcome,
             transcript=self.lines.finish(),
-            hops=self._hops(outcome),
+            hops=self._result(outcome),
             inventory=planned.inventory,
             directory=planned.directory,
             starts_nothing=Starting(planned.inventory).why_never,
         )
         self.attempt = await decide_attempt(evidence, command=str(planned.directory / COMMAND_FILE))
-        self.board.changed()
+        self.guest.board.changed()
 
-    def _hops(self, outcome: Outcome) -> ChainResult | None:
+    def _result(self, outcome: Outcome) -> ChainResult | None:
         """What its hops came to. The test was told of bad ones; only a lost guest fails of one."""
         if not self.hops:
             return None
         statistics = Statistics(HopLimits())
         for hop in self.hops:
             statistics.add(hop)
-        bad = (f"hop {hop.number}: {hop.reason}",) if self.lost else ()
-        return ChainResult(outcome, statistics.summary(0, outcome.seconds), self.lost, bad=bad)
+        lost = "" if self._maker is None or self._maker.lost is None else self._maker.lost[0]
+        bad = (f"hop {self.hops[-1].number}: {self.hops[-1].reason}",) if lost else ()
+        return ChainResult(outcome, statistics.summary(0, outcome.seconds), lost, bad=bad)
 
-    def _heard(self, data: bytes, _at: float) -> None:
+    def _heard(self, data: bytes) -> None:
         self.lines.feed(data)
-        self.board.changed()
+        self.guest.board.changed()
+
+
+def _over() -> MonitorError:
+    return MonitorError("migrate", "the guest is over")
+
+
+def _refuse(wanted: _Wanted, error: Exception) -> None:
+    if not wanted.made.done():
+        wanted.made.set_exception(error)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,18 +43,24 @@ class Conclusion:
 
 
 class Session:
-    """A QEMU that runs or has run. Made by :func:`open_session`, which also ends it.
+    """A QEMU that runs or has run; it must be closed.
 
-    With ``logs`` of the caller's, its console goes to ``on_console`` alone: those who migrate a
-    guest join the consoles of its processes first. ``name`` tells the processes apart there.
+    Args:
+        directory: where the diagnosis of a guest that hangs goes.
+        on_console: gets what the guest prints.
+        open_logs: makes or gives the logs, with a transcript where there is a monitor.
+        failed: told of what the host, or ``on_console``, raised where there was no caller to raise
+            it to.
+        name: tells the processes of a guest that is migrated apart.
     """
 
     def __init__(
         self,
         directory: Path,
         on_console: Callable[[bytes], None],
+        open_logs: Callable[[bool], Logs],
+        failed: Callable[[Exception], None],
         *,
-        logs: Logs | None = None,
         name: str = "",
     ) -> None:
         self.directory = directory
@@ -86,16 +92,15 @@ class Session:
         self.loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[Conclusion] = self.loop.create_future()
         """Set once QEMU has exited, or the host has failed us."""
-        self.failure: Exception | None = None
-        """What the host, or ``on_console``, raised where there was no caller to raise it to."""
         self.last_output = self.loop.time()
-        self._begun = time.monotonic()
+        self.begun = time.monotonic()
         self._over: float | None = None
         self._waited = 0.0
         self._oom_kills = oom_kills()
         self._on_console = on_console
-        self._logs = logs
-        self._logs_are_ours = logs is None
+        self._open_logs = open_logs
+        self._logs: Logs | None = None
+        self._failed = failed
         self._readers: list[OutputReader] = []
         self._peer: socket.socket | None = None
         self._input = -1
@@ -104,11 +109,9 @@ class Session:
     @property
     def seconds(self) -> float:
         """Wall time from QEMU's start to its end, or until now, less what it had to wait."""
-        return (self._over or time.monotonic()) - self._begun - self._waited
+        return (self._over or time.monotonic()) - self.begun - self._waited
 
-    async def start(
-        self, launch: Launch, log_bytes: int, *, typing: bool = False, incoming: bool = False
-    ) -> None:
+    async def start(self, launch: Launch, *, typing: bool = False, incoming: bool = False) -> None:
         """Start QEMU, stopped (``-S``), with its monitor on a socketpair, and open the logs.
 
         A program that has no monitor runs its guest from here on. With ``typing`` its input is a
@@ -150,8 +153,7 @@ class Session:
             finally:
                 # Creating three files takes a millisecond, in which QEMU can start already; what
                 # it says is only read when this coroutine waits.
-                if self._logs is None:
-                    self._logs = Logs(self.directory, log_bytes, monitor=launch.monitor)
+                self._logs = self._open_logs(launch.monitor)
         self.process.on_exit(self._exited)
 
     async def connect(self, seconds: float, *, release: bool = False) -> Conclusion | None:
@@ -215,7 +217,7 @@ class Session:
 
     async def _not_started(self, error: MonitorError) -> Conclusion:
         if await self.exits_within(EXIT_GRACE):
-            return await asyncio.shield(self.ended)
+            return await self.over()
         return Conclusion(Ending.ERROR, f"the guest was not started: {error}")
 
     def type(self, data: bytes) -> None:
@@ -233,6 +235,10 @@ class Session:
         """Take in, without waiting, all that the guest has printed until now."""
         for reader in self._readers:
             reader.drain()
+
+    async def over(self) -> Conclusion:
+        """Wait for the end of QEMU, and for its last words."""
+        return await asyncio.shield(self.ended)
 
     async def exits_within(self, seconds: float) -> bool:
         """Whether QEMU ends by itself in that time."""
@@ -258,7 +264,6 @@ class Session:
         """Kill QEMU if it lives, take in its last words, and release everything.
 
         Raises:
-            OSError: the last of the output cannot be stored.
             HostError: QEMU survives SIGKILL.
         """
         try:
@@ -277,13 +282,10 @@ class Session:
                 self._input = -1
             if self.monitor is not None:
                 self.monitor.close()
-            if self._logs is not None and self._logs_are_ours:
-                self._logs.close()
 
     def fail(self, error: Exception) -> None:
-        """Conclude because of ``error``, which is not QEMU's; the first one counts."""
-        if self.failure is None:
-            self.failure = error
+        """Conclude because of ``error``, which is not QEMU's."""
+        self._failed(error)
         self._conclude(Conclusion(Ending.ERROR, str(error)))
 
     def _pipe(self, theirs: contextlib.ExitStack, sink: Callable[[bytes], None]) -> int:
@@ -304,8 +306,6 @@ class Session:
         self.last_output = self.loop.time()
         self.started |= self._released  # QEMU itself prints too: -cpu help, for one
         self.console.write(data)
-        if self._logs is not None and self._logs_are_ours:
-            self._logs.console.write(data)
         self._on_console(data)
 
     def _error_output(self, data: bytes) -> None:
@@ -393,23 +393,6 @@ class Session:
     def _conclude(self, conclusion: Conclusion) -> None:
         if not self.ended.done():
             self.ended.set_result(conclusion)
-
-
-@contextlib.asynccontextmanager
-async def open_session(
-    launch: Launch, directory: Path, log_bytes: int, on_console: Callable[[bytes], None]
-) -> AsyncIterator[Session]:
-    """Start QEMU, stopped, and make sure that it is gone and its output stored when this is left.
-
-    Raises:
-        OSError, SpawnError: as :meth:`Session.start` and :meth:`Session.close`.
-    """
-    session = Session(directory, on_console)
-    try:
-        await session.start(launch, log_bytes)
-        yield session
-    finally:
-        await session.close()
 
 
 def monitor_arguments(descriptor: int, *, stopped: bool = True) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Watches a running guest: its timeout, silence without work (stall), dead loops, halted states.
+"""Watches a running guest: silence without work (stall), dead loops, halted states.
 
 Nothing is polled while a guest prints. After a second of silence QEMU's CPU time is looked at once
 a second. A guest that uses none for the stall period is asleep for good. A guest that uses some may
@@ -186,13 +186,10 @@ class _Circle:
 class Watch:
     """Watches one guest. :meth:`run` ends only with a conclusion; cancel it when QEMU has ended."""
 
-    def __init__(
-        self, session: Session, timeout: float, stall: float, *, translated: bool = False
-    ) -> None:
+    def __init__(self, session: Session, stall: float, *, translated: bool = False) -> None:
         """``translated``: by TCG, which may be helped (:mod:`matrix.vm.tlb`)."""
         self._session = session
         self._tlb = TlbFlusher(session) if translated else None
-        self._timeout = timeout
         self._stall = stall
         self._patience = _patience(stall)
         self._idle = IdleClock(stall)
@@ -202,18 +199,11 @@ class Watch:
         self._sampled = ""
 
     async def run(self) -> Conclusion:
-        """Wait until the guest is past its timeout, dead, or halted by QEMU."""
-        timer = asyncio.timeout(self._timeout)
-        try:
-            async with timer:
-                while True:
-                    conclusion = await self._turn()
-                    if conclusion is not None:
-                        return conclusion
-        except TimeoutError:
-            if not timer.expired():
-                raise
-        return Conclusion(Ending.TIMEOUT, f"no end within {self._timeout:g} s")
+        """Wait until the guest is dead, or halted by QEMU."""
+        while True:
+            conclusion = await self._turn()
+            if conclusion is not None:
+                return conclusion
 
     async def _turn(self) -> Conclusion | None:
         if await self._halted_within(self._delay()):
@@ -274,7 +264,7 @@ class Watch:
                 # Mostly QEMU is on its way out; with -action …=pause or -no-shutdown it stays.
                 if session.panic_action != "pause" and await session.exits_within(HALT_GRACE):
                     # Its end is concluded once its last words are in, a moment after its exit.
-                    return await asyncio.shield(session.ended)
+                    return await session.over()
                 return Conclusion(Ending.EXITED, f"QEMU's run state is {session.run_state}")
             case _:
                 return None

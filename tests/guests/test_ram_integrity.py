@@ -17,6 +17,7 @@ from matrix.model import Accelerator, Architecture, Case, Test, Variant
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build
 from matrix.suites.unittests import read_tests
+from matrix.vm import machine
 from matrix.vm.session import Session
 from tests.migration.corrupt import corrupt
 
@@ -59,7 +60,9 @@ class Guest:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.lines: list[str] = []
-        self.session = Session(directory, self._hear)
+        limits = machine.Limits(timeout=PATIENCE, stall=PATIENCE)
+        self.processes = machine.Guest(directory, limits, self._hear, migrates=True)
+        self.session: Session
         self._rest = b""
         self._more = asyncio.Event()
 
@@ -154,13 +157,11 @@ async def running(
         build=builtin_build(architecture),
     )
     guest = Guest(directory)
-    try:
-        launch = launch_for(case, probed.binary, accelerator)
-        await guest.session.start(launch, 1 << 20, typing=True)
+    launch = launch_for(case, probed.binary, accelerator)
+    async with guest.processes:
+        guest.session = await guest.processes.start(launch)
         assert await guest.session.boot(PATIENCE) is None
         yield guest
-    finally:
-        await guest.session.close()
 
 
 Scene = Callable[[Guest], Awaitable[None]]

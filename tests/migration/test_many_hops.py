@@ -30,7 +30,6 @@ from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.folding import FOLDED_AT
 from matrix.migration.hop_runner import Request
-from matrix.migration.processes import ENDING_AT_ONCE
 from matrix.migration.records import HOPS_FILE
 from matrix.migration.statistics import QUANTITIES, WORST_TOLD
 from matrix.model import ExitChannel, Launch
@@ -59,7 +58,7 @@ RECORD_PER_HOP = 4096
 """Bytes of a line of hops.jsonl; measured: 1,500."""
 WORST_KEPT = len(QUANTITIES) * WORST_TOLD
 """Lines of hops.jsonl beside the last ones."""
-DESCRIPTORS = 4 * (ENDING_AT_ONCE + 2)
+DESCRIPTORS = 4 * (machine.ENDING_AT_ONCE + 2)
 """Of processes that are on their way out, which may be more at one moment than at another: each has
 its monitor, its input and two outputs."""
 

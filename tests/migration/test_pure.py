@@ -7,7 +7,6 @@ import pytest
 
 from matrix.errors import MonitorError
 from matrix.migrating import Fault, Migration, Strategy, Transport
-from matrix.migration.board import Board
 from matrix.migration.cooperative import Cooperation, Word
 from matrix.migration.identity import Identity, difference
 from matrix.migration.launching import fitted
@@ -22,6 +21,7 @@ from matrix.migration.strategies import (
 )
 from matrix.model import ExitChannel, Launch
 from matrix.plan.command import SANDBOX
+from matrix.vm.tasks import Board
 
 ABLE = Abilities(
     frozenset({"events", "return-path", "postcopy-ram", "multifd", "mapped-ram"}),

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from matrix.attempt import Ending
 from matrix.inventory import Binary, Host, Inventory
-from matrix.migrating import Hop, HopOutcome, Strategy
 from matrix.model import Accelerator, Architecture, Build, Case, RunSettings, Test, Variant
 from matrix.plan.decisions import Run
-from matrix.pytest_plugin.running import Planned, RunningGuest
+from matrix.pytest_plugin.running import PlannedGuest, RunningGuest
 
 FAKE = Path(__file__).parents[1] / "fake_qemu.py"
 X86, ARM, ARM64 = Architecture.X86_64, Architecture.ARM, Architecture.AARCH64
@@ -30,7 +29,7 @@ def test_an_arm_guest_under_kvm_has_the_version_and_modes_of_the_hosts_emulator(
         Build(ARM, "/build", "/build/arm"),
     )
     decision = Run(case, Accelerator.KVM, "asked for", 1, 2**28)
-    emulator = asyncio.run(Planned(decision, Inventory(host, (binary,)), tmp_path).emulator())
+    emulator = asyncio.run(PlannedGuest(decision, Inventory(host, (binary,)), tmp_path).emulator())
     assert emulator.label == "system 11.1.0"
     assert emulator.modes == ("normal", "cpr-reboot")
 
@@ -49,13 +48,8 @@ def test_half_of_the_time_in_hops_is_not_the_guests(tmp_path: Path) -> None:
         settings=RunSettings(timeout=0.2, stall=60.0),
     )
     decision = Run(case, Accelerator.TCG, "asked for", 1, 2**28)
-    hop = Hop(
-        *(1, 0.0, Strategy.PRECOPY, "unix", "fake 10.0.0", "fake 10.0.0"),
-        *(HopOutcome.COMPLETED, True),
-        seconds=2.0,
-    )
-    guest = RunningGuest(Planned(decision, Inventory(host, (binary,)), tmp_path))
-    guest.hops.append(hop)
+    guest = RunningGuest(PlannedGuest(decision, Inventory(host, (binary,)), tmp_path))
+    guest.guest.hop_seconds = 2.0
 
     async def live() -> None:
         await guest.start()
@@ -63,5 +57,5 @@ def test_half_of_the_time_in_hops_is_not_the_guests(tmp_path: Path) -> None:
 
     asyncio.run(live())
     assert guest.outcome is not None
-    assert (guest.outcome.ending, guest.time_limit) == (Ending.TIMEOUT, 1.2)
+    assert (guest.outcome.ending, guest.guest.time_limit) == (Ending.TIMEOUT, 1.2)
     assert guest.outcome.seconds >= 1.2

@@ -15,8 +15,7 @@ from matrix.attempt import Assist, Ending, Outcome
 from matrix.errors import MonitorError
 from matrix.model import ExitChannel, Launch
 from matrix.vm import tlb
-from matrix.vm.machine import Limits
-from matrix.vm.session import open_session
+from matrix.vm.machine import Guest, Limits
 from matrix.vm.tlb import BETWEEN, EVENTS, MANY, MEASUREMENT, SELDOM, Stopped, TlbFlusher
 
 REGISTERS = "\nCPU#0\nEIP=0000%04x EFL=00000246 HLT=0\nCS =f000 000f0000 0000ffff\n"
@@ -219,7 +218,8 @@ class TestStopped:
 
         async def work() -> list[str]:
             launch = Launch(argv, ExitChannel.QEMU_EXIT)
-            async with open_session(launch, private, 1 << 20, lambda data: None) as session:
+            async with Guest(private, Limits(60, 60), lambda data: None) as guest:
+                session = await guest.start(launch)
                 assert await session.boot(20) is None
                 monitor = session.monitor
                 assert monitor is not None

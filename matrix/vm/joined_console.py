@@ -30,10 +30,10 @@ class Voice:
 class JoinedConsole:
     """One console out of many. ``sink`` gets its bytes, in the order of the guest's time."""
 
-    def __init__(self, sink: Sink, on_hand_over: Callable[[], None] | None = None) -> None:
-        """``on_hand_over`` is called when the source has had its last word."""
+    def __init__(self, sink: Sink) -> None:
+        self.on_hand_over: Callable[[], None] = _nothing
+        """Called when the source has had its last word."""
         self._sink = sink
-        self._on_hand_over = on_hand_over or _nothing
         self._current: Voice | None = None
         self._next: Voice | None = None
         self._held: bytearray | None = None
@@ -65,7 +65,7 @@ class JoinedConsole:
         self._current, self._next = self._next, None
         self._held = None
         self.handovers += 1
-        self._on_hand_over()
+        self.on_hand_over()
 
     def keep(self, voice: Voice) -> None:
         """The hop has failed: the source, ``voice``, keeps the word, or has it back."""

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.migration.console import JoinedConsole, Voice
+from matrix.vm.joined_console import JoinedConsole, Voice
 
 
 class Speaker:
