@@ -10,7 +10,7 @@ from matrix.migration.endpoint import Endpoint
 from matrix.migration.file_hop import run_file_hop
 from matrix.migration.hop import GIVING_UP, ended_by_itself, explain_end, run_hop, why_ended
 from matrix.migration.identity import difference, identity_of
-from matrix.migration.live import Bystander, HopEnd, Injector, LiveHop
+from matrix.migration.live import HopEnd, Injector, LiveHop
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
 from matrix.migration.records import hop_record
@@ -34,7 +34,7 @@ class Planned:
     number: int
     route: Route
     destination: Endpoint
-    injector: Injector = field(default_factory=Bystander)
+    injector: Injector = field(default_factory=Injector)
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     """QEMU's migration parameters by its names, beside those of the strategy."""
     seconds: float = HOP_SECONDS

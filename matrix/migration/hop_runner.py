@@ -13,7 +13,7 @@ from matrix.migration.draws import Lot
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.hop_maker import HOP_SECONDS, HopMaker, Planned
 from matrix.migration.launching import fitted
-from matrix.migration.live import Bystander, HopEnd, Injector
+from matrix.migration.live import HopEnd, Injector
 from matrix.migration.processes import Processes
 from matrix.migration.proof import Proof
 from matrix.migration.records import Earlier, Records
@@ -189,7 +189,7 @@ class HopRunner(HopMaker):
         lot = Lot(request.migration, request.seed, number)
         name = lot.destination(tuple(emulators), current)
         fault = lot.fault()
-        injector = Bystander() if fault is None else request.injectors(fault)
+        injector = Injector() if fault is None else request.injectors(fault)
         emulator = emulators[name]
         if name in processes.known_abilities:
             route = self._route(lot, current, name, fault)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from matrix.migrating import Fault, HopEvent, HopOutcome, Strategy, Transport
 from matrix.migration.endpoint import Endpoint, Listener
@@ -153,39 +153,8 @@ class HopEnd:
         """The last answer of the source to ``query-migrate`` that had numbers in it."""
 
 
-class Injector(Protocol):
-    """Someone who interferes with a hop. See :class:`Bystander` for what each method is told."""
-
-    @property
-    def fault(self) -> Fault | None: ...  # noqa: D102 - see Bystander
-
-    @property
-    def compares(self) -> bool: ...  # noqa: D102 - see Bystander
-
-    @property
-    def starts_postcopy(self) -> bool: ...  # noqa: D102 - see Bystander
-
-    def adapt(self, launch: Launch) -> Launch: ...  # noqa: D102 - see Bystander
-
-    async def before_listening(self, hop: LiveHop) -> None: ...  # noqa: D102 - see Bystander
-
-    async def before_migrating(self, hop: LiveHop) -> None: ...  # noqa: D102 - see Bystander
-
-    async def on_event(self, hop: LiveHop, side: str, what: str) -> None: ...  # noqa: D102 - see Bystander
-
-    async def before_ending(self, hop: LiveHop, end: HopEnd) -> None: ...  # noqa: D102 - see Bystander
-
-    async def after_end(self, hop: LiveHop, end: HopEnd) -> None: ...  # noqa: D102 - see Bystander
-
-    async def close(self) -> None: ...  # noqa: D102 - see Bystander
-
-    def patient(self, hop: LiveHop) -> bool: ...  # noqa: D102 - see Bystander
-
-    def judge(self, hop: LiveHop, end: HopEnd) -> str: ...  # noqa: D102 - see Bystander
-
-
-class Bystander:
-    """Interferes with nothing; faults derive from it."""
+class Injector:
+    """Who may interfere with a hop. This one does nothing; faults derive from it."""
 
     fault: Fault | None = None
     compares = True
@@ -223,11 +192,11 @@ class Bystander:
     async def close(self) -> None:
         """Release what was made for the hop, also of one that was cut short; idempotent."""
 
-    def patient(self, hop: LiveHop) -> bool:  # noqa: ARG002 - for those who derive
+    def patient(self, hop: LiveHop) -> bool:
         """Whether a source in ``postcopy-paused`` is waited for: it is going to be recovered."""
         return False
 
-    def judge(self, hop: LiveHop, end: HopEnd) -> str:  # noqa: ARG002 - for those who derive
+    def judge(self, hop: LiveHop, end: HopEnd) -> str:
         """Why this is not what had to follow; empty where it is."""
         if end.outcome is HopOutcome.COMPLETED or end.guest_ended:
             return ""

@@ -10,7 +10,7 @@ import os
 import shlex
 import socket
 from pathlib import Path
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from matrix.errors import HostError, MonitorError
 from matrix.migrating import Transport
@@ -23,11 +23,11 @@ TLS_INCOMING = "matrix-tls-in"
 FD_NAME = "matrix-migration"
 
 
-class Route(Protocol):
+class Route:
     """The way of one hop. ``outgoing`` is the URI for ``migrate``; whoever puts something in
     between (a proxy) changes it after :meth:`listen`."""
 
-    outgoing: str
+    outgoing = ""
 
     async def listen(self, destination: Endpoint) -> None:
         """Have the destination listen, with ``migrate-incoming``.
@@ -36,15 +36,13 @@ class Route(Protocol):
             MonitorError: it does not.
             HostError: the host has no sockets, pipes or descriptors left.
         """
-        ...
+        raise NotImplementedError
 
     async def arrange(self, source: Endpoint) -> None:
         """Give the source what it needs before ``migrate``. Raises as :meth:`listen`."""
-        ...
 
     def close(self) -> None:
         """Release what the route has made; idempotent. The hop is over."""
-        ...
 
 
 def route_for(
@@ -88,7 +86,7 @@ async def migrate_incoming(destination: Endpoint, uri: str) -> None:
     await destination.execute("migrate-incoming", {"uri": uri})
 
 
-class UnixRoute:
+class UnixRoute(Route):
     """A Unix socket."""
 
     def __init__(self, path: Path) -> None:
@@ -96,18 +94,14 @@ class UnixRoute:
         self.outgoing = f"unix:{path}"
 
     async def listen(self, destination: Endpoint) -> None:
-        """See :class:`Route`."""
         await migrate_incoming(destination, self.outgoing)
-
-    async def arrange(self, source: Endpoint) -> None:
-        """See :class:`Route`."""
 
     def close(self) -> None:
         """Remove the socket: a destination that was killed leaves it behind."""
         self._path.unlink(missing_ok=True)
 
 
-class TcpRoute:
+class TcpRoute(Route):
     """TCP on the loopback, on a port that the kernel chooses; with ``secrets``, TLS over it."""
 
     def __init__(self, secrets: Secrets | None = None) -> None:
@@ -117,7 +111,6 @@ class TcpRoute:
         self.port = 0
 
     async def listen(self, destination: Endpoint) -> None:
-        """See :class:`Route`."""
         if self.secrets is not None:
             await _add_object(destination, TLS_INCOMING, self.secrets.server)
             await destination.execute("migrate-set-parameters", {"tls-creds": TLS_INCOMING})
@@ -126,18 +119,14 @@ class TcpRoute:
         self.outgoing = f"tcp:{LOCALHOST}:{self.port}"
 
     async def arrange(self, source: Endpoint) -> None:
-        """See :class:`Route`."""
         if self.secrets is None:
             return
         await _add_object(source, TLS_OUTGOING, self.secrets.client)
         settings = {"tls-creds": TLS_OUTGOING, "tls-hostname": self.secrets.hostname}
         await source.execute("migrate-set-parameters", settings)
 
-    def close(self) -> None:
-        """See :class:`Route`."""
 
-
-class DescriptorRoute:
+class DescriptorRoute(Route):
     """A socketpair, of which each side gets an end (``getfd``)."""
 
     def __init__(self) -> None:
@@ -145,7 +134,6 @@ class DescriptorRoute:
         self._ends: list[socket.socket] = []
 
     async def listen(self, destination: Endpoint) -> None:
-        """See :class:`Route`."""
         try:
             self._ends = list(socket.socketpair())
         except OSError as error:
@@ -155,18 +143,16 @@ class DescriptorRoute:
         await migrate_incoming(destination, f"fd:{FD_NAME}")
 
     async def arrange(self, source: Endpoint) -> None:
-        """See :class:`Route`."""
         if self._ends:
             await source.monitor.send_descriptor(FD_NAME, self._ends[0].fileno())
             self._ends.pop().close()
 
     def close(self) -> None:
-        """See :class:`Route`."""
         while self._ends:
             self._ends.pop().close()
 
 
-class CommandRoute:
+class CommandRoute(Route):
     """Commands of the shell at both sides (``exec:``), joined by two named pipes.
 
     One pipe is for the return path: a command that only carries the stream forward would leave the
@@ -181,16 +167,12 @@ class CommandRoute:
         self._incoming = f"exec:cat <{forth} & exec cat >{back}"
 
     async def listen(self, destination: Endpoint) -> None:
-        """See :class:`Route`."""
         try:
             for path in (self._forth, self._back):
                 os.mkfifo(path, 0o600)
         except OSError as error:
             raise HostError(f"cannot make a named pipe: {error.strerror}") from error
         await migrate_incoming(destination, self._incoming)
-
-    async def arrange(self, source: Endpoint) -> None:
-        """See :class:`Route`."""
 
     def close(self) -> None:
         """Remove the pipes, and let go whoever still waits for the other end of one."""

@@ -15,7 +15,7 @@ from matrix.migration import hop as hop_module
 from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.hop_runner import Request
-from matrix.migration.live import Bystander, LiveHop
+from matrix.migration.live import Injector, LiveHop
 from matrix.migration.records import HOPS_FILE
 from matrix.vm.machine import Limits
 
@@ -529,7 +529,7 @@ def test_a_guest_that_died_is_found_however_often_it_is_migrated(
     assert result.summary.completed >= 1
 
 
-class Held(Bystander):
+class Held(Injector):
     """Ends the chain when its hop is under way, which never ends by itself."""
 
     def __init__(self, interrupt: asyncio.Event, closed: list[str]) -> None:
@@ -582,3 +582,18 @@ def replace_strategy(name: str) -> Any:
     from matrix.migrating import Strategy
 
     return Strategy(name)
+
+
+def test_a_source_that_is_idle_in_a_hop_has_not_stalled(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    """In postcopy the destination runs the guest, and its source may have nothing to do."""
+    completed = ["event", "MIGRATION", {"status": "completed"}]
+    script = ends_on_the_destination(
+        before={"migrate": [ACTIVE, STOP, ["serve", 2.5], completed]},
+        after={"migrate-incoming": [["serve", 2.6], *LEAVE]},
+    )
+    limits = Limits(timeout=100, stall=1.0, start=60)
+    result = chains.run(Request(once, make_fake(**script)), limits)
+    assert (result.outcome.ending, result.outcome.exit_status) == (Ending.EXITED, 1)
+    assert result.bad == ()

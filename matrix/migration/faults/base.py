@@ -8,7 +8,7 @@ from matrix.errors import MonitorError
 from matrix.migrating import Fault, HopOutcome, Strategy
 from matrix.migration.endpoint import Endpoint
 from matrix.migration.faults.table import RULES
-from matrix.migration.live import Bystander, HopEnd, LiveHop
+from matrix.migration.live import HopEnd, Injector, LiveHop
 from matrix.plan.strategy_settings import ParameterValue
 
 ENDED = ("completed", "failed", "cancelled")
@@ -24,7 +24,7 @@ SHORTEST_DOWNTIME = 1
 """ms, as ``downtime-limit``: at :data:`SLOW`, nothing but 1 KiB may be left before the end."""
 
 
-class FaultInjector(Bystander):
+class FaultInjector(Injector):
     """One fault in one hop.
 
     Those who derive from it say what the hop needs in :meth:`prepare` and :meth:`arrange`, and what
@@ -35,6 +35,9 @@ class FaultInjector(Bystander):
     """Migration parameters that both sides get for this hop."""
     capabilities: ClassVar[tuple[str, ...]] = ()
     """Capabilities that both sides get for this hop."""
+
+    state: ClassVar = ""
+    """Of the source, at which it is injected, where that is one."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault: Fault = fault
@@ -58,6 +61,9 @@ class FaultInjector(Bystander):
     async def act(self, hop: LiveHop) -> None:
         """From ``migrate`` on, beside the hop; cancelled when that is over."""
 
+    async def strike(self, hop: LiveHop) -> None:
+        """The fault, where :meth:`act` only waits for its state."""
+
     async def examine(self, hop: LiveHop, end: HopEnd) -> None:
         """The hop is over: look for what this fault must have left behind."""
 
@@ -67,7 +73,6 @@ class FaultInjector(Bystander):
         hop.note(what)
 
     async def before_listening(self, hop: LiveHop) -> None:
-        """See :class:`Bystander`."""
         hop.capabilities.update(self.capabilities)
         hop.parameters.update(self.parameters)
         if hop.strategy is Strategy.MULTIFD and hop.source.monitor.version < MULTIFD_ENDS:
@@ -76,23 +81,21 @@ class FaultInjector(Bystander):
         await self.prepare(hop)
 
     async def before_migrating(self, hop: LiveHop) -> None:
-        """See :class:`Bystander`."""
         await self.arrange(hop)
         self._migrating = True
 
     async def on_event(self, hop: LiveHop, side: str, what: str) -> None:
-        """See :class:`Bystander`. The first one is enough: :meth:`act` waits for its states."""
+        """See :class:`Injector`. The first one is enough: :meth:`act` waits for its states."""
         if self._migrating and not self._acting:
             self._acting = True
             await self.act(hop)
 
     async def before_ending(self, hop: LiveHop, end: HopEnd) -> None:
-        """See :class:`Bystander`: both sides are as QEMU left them."""
+        """See :class:`Injector`: both sides are as QEMU left them."""
         self._said += await _complaints(hop.destination)
         await self._count_runners(hop, end)
 
     async def after_end(self, hop: LiveHop, end: HopEnd) -> None:
-        """See :class:`Bystander`."""
         try:
             self._said += [end.reason]
             await self.examine(hop, end)
@@ -107,7 +110,6 @@ class FaultInjector(Bystander):
         await self.resources.aclose()
 
     def judge(self, hop: LiveHop, end: HopEnd) -> str:
-        """See :class:`Bystander`."""
         if end.guest_ended:
             return ""
         name = self.fault.value

@@ -28,16 +28,11 @@ class _Changing(FaultInjector):
     starts_postcopy = False
 
     async def act(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         if not await in_active(hop):
             return
-        await self.change(hop)
+        await self.strike(hop)
         if RECIPES[hop.strategy].postcopy:
             await hop.source.execute("migrate-start-postcopy")
-
-    async def change(self, hop: LiveHop) -> None:
-        """The fault."""
-        raise NotImplementedError
 
     async def set(self, hop: LiveHop, **values: ParameterValue) -> None:
         """Set parameters on the source (``_`` for ``-``), and see that it has them."""
@@ -54,8 +49,7 @@ class ChangeBandwidth(_Changing):
 
     parameters: ClassVar[dict[str, ParameterValue]] = {"max-bandwidth": SLOW}
 
-    async def change(self, hop: LiveHop) -> None:
-        """See :class:`_Changing`."""
+    async def strike(self, hop: LiveHop) -> None:
         self.deed(hop, "max-bandwidth is raised")
         await self.set(hop, max_bandwidth=FAST)
 
@@ -68,8 +62,7 @@ class ChangeDowntimeLimit(_Changing):
         "downtime-limit": SHORTEST_DOWNTIME,
     }
 
-    async def change(self, hop: LiveHop) -> None:
-        """See :class:`_Changing`."""
+    async def strike(self, hop: LiveHop) -> None:
         self.deed(hop, "downtime-limit is raised")
         await self.set(hop, downtime_limit=PATIENT_DOWNTIME)
 
@@ -77,14 +70,12 @@ class ChangeDowntimeLimit(_Changing):
 class PauseSource(_Changing):
     """The guest is paused on the source: it arrives paused, and is continued there."""
 
-    async def change(self, hop: LiveHop) -> None:
-        """See :class:`_Changing`."""
+    async def strike(self, hop: LiveHop) -> None:
         self.deed(hop, "stop the source's guest")
         await hop.source.execute("stop")
         await self.set(hop, max_bandwidth=FAST)
 
     async def act(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         await super().act(hop)
         if not self.injected or not await hop.until("completed", side="destination"):
             return
@@ -98,8 +89,7 @@ class PauseSource(_Changing):
 class StopDestination(_Changing):
     """SIGSTOP to the destination's process, and SIGCONT after a while."""
 
-    async def change(self, hop: LiveHop) -> None:
-        """See :class:`_Changing`."""
+    async def strike(self, hop: LiveHop) -> None:
         process = hop.destination.session.process
         if process is None or process.status is not None:
             return
@@ -120,6 +110,5 @@ class StopDestination(_Changing):
         await self.set(hop, downtime_limit=PATIENT_DOWNTIME)
 
     async def examine(self, hop: LiveHop, end: HopEnd) -> None:
-        """See :class:`FaultInjector`."""
         if end.outcome is HopOutcome.COMPLETED and end.seconds < STOPPED:
             self.findings.append(f"the hop took but {end.seconds:.1f} s, with a stop in it")

@@ -50,7 +50,6 @@ class NoConvergence(FaultInjector):
         )
 
     async def act(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         source = hop.source
         await source.board.until(
             lambda: source.passes > PASSES or source.status not in BEFORE, hop.left
@@ -69,7 +68,6 @@ class EndedByPostcopy(NoConvergence):
     """``migrate-start-postcopy`` ends it."""
 
     async def end(self, hop: LiveHop) -> None:
-        """See :class:`NoConvergence`."""
         hop.note("migrate-start-postcopy")
         await hop.source.execute("migrate-start-postcopy")
 
@@ -88,7 +86,6 @@ class _EndedByThrottling(NoConvergence):
         self.slowed = False
 
     async def end(self, hop: LiveHop) -> None:
-        """See :class:`NoConvergence`."""
         while hop.source.status == "active" and not self.slowed:
             seen = hop.source.passes
             await self.look(hop)
@@ -111,7 +108,6 @@ class _EndedByThrottling(NoConvergence):
             hop.note(f"from {self.before / MIB:.1f} to {rate / MIB:.1f} MiB/s written")
 
     async def examine(self, hop: LiveHop, end: HopEnd) -> None:
-        """See :class:`FaultInjector`."""
         if self.injected and not self.throttle:
             self.findings.append(f"{self.field} was never above 0")
 

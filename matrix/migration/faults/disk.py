@@ -15,7 +15,6 @@ class DiskFull(FaultInjector):
     """The file that the state goes into takes nothing."""
 
     async def prepare(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         if hop.file is not None:
             hop.file.symlink_to(FULL)
             self.deed(hop, f"{hop.file.name} is {FULL}")

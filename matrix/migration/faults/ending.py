@@ -19,7 +19,6 @@ class NoListener(FaultInjector):
     """The source connects to where no one listens."""
 
     async def arrange(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         assert hop.route is not None  # noqa: S101 - the fault is for hops over sockets
         hop.route.outgoing = self.resources.enter_context(nobody(hop.route.outgoing))
         self.deed(hop, f"no one listens on {hop.route.outgoing}")
@@ -28,46 +27,24 @@ class NoListener(FaultInjector):
 class _InSetup(FaultInjector):
     """The source's connection is kept from being established, so that it stays in ``setup``."""
 
+    state = "setup"
     _waiting: Lingering
 
     async def arrange(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         self._waiting = await linger(hop, self.resources)
 
     async def act(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         await hop.until("setup")
         if hop.source.status == "setup":
             await self.strike(hop)
         # The attempt to connect ends now, and with it what of the migration waits for it.
         self._waiting.refuse()
 
-    async def strike(self, hop: LiveHop) -> None:
-        """The fault."""
-        raise NotImplementedError
-
-
-class CancelInSetup(_InSetup):
-    """``migrate_cancel`` before the source has reached the destination."""
-
-    async def strike(self, hop: LiveHop) -> None:
-        """See :class:`_InSetup`."""
-        self.deed(hop, "migrate_cancel in setup")
-        await hop.source.execute("migrate_cancel")
-
-
-class KillDestinationInSetup(_InSetup):
-    """SIGKILL to the destination before the source has reached it."""
-
-    async def strike(self, hop: LiveHop) -> None:
-        """See :class:`_InSetup`."""
-        self.deed(hop, "kill the destination in setup")
-        await hop.destination.kill()
-
 
 class _InActive(FaultInjector):
     """Memory is sent so slowly that the hop is in ``active`` long enough."""
 
+    state = "active"
     parameters: ClassVar[dict[str, ParameterValue]] = {
         "max-bandwidth": SLOW,
         "downtime-limit": SHORTEST_DOWNTIME,
@@ -75,80 +52,76 @@ class _InActive(FaultInjector):
     starts_postcopy = False
 
     async def act(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         if await in_active(hop):
             await self.strike(hop)
 
+
+class _InPreSwitchover(FaultInjector):
+    """The source stops before the devices' state is sent, and waits for ``migrate-continue``."""
+
+    state = "pre-switchover"
+    capabilities = ("pause-before-switchover",)
+    starts_postcopy = False
+
+    async def act(self, hop: LiveHop) -> None:
+        await hop.until("pre-switchover")
+        if hop.source.status == "pre-switchover":
+            await self.strike(hop)
+
+
+class _Cancel(FaultInjector):
+    """``migrate_cancel``."""
+
     async def strike(self, hop: LiveHop) -> None:
-        """The fault."""
-        raise NotImplementedError
-
-
-class CancelInActive(_InActive):
-    """``migrate_cancel`` while memory is sent."""
-
-    async def strike(self, hop: LiveHop) -> None:
-        """See :class:`_InActive`."""
-        self.deed(hop, "migrate_cancel in active")
+        self.deed(hop, f"migrate_cancel in {self.state}")
         await hop.source.execute("migrate_cancel")
 
 
-class KillDestinationInActive(_InActive):
-    """SIGKILL to the destination while memory is sent."""
+class _KillDestination(FaultInjector):
+    """SIGKILL to the destination."""
 
     async def strike(self, hop: LiveHop) -> None:
-        """See :class:`_InActive`."""
-        self.deed(hop, "kill the destination in active")
+        self.deed(hop, f"kill the destination in {self.state}")
         await hop.destination.kill()
+
+
+class CancelInSetup(_InSetup, _Cancel):
+    """Before the source has reached the destination."""
+
+
+class KillDestinationInSetup(_InSetup, _KillDestination):
+    """Before the source has reached the destination."""
+
+
+class CancelInActive(_InActive, _Cancel):
+    """While memory is sent."""
+
+
+class KillDestinationInActive(_InActive, _KillDestination):
+    """While memory is sent."""
 
 
 class KillSourceInActive(_InActive):
     """SIGKILL to the source while memory is sent: the destination has but a part of it."""
 
     async def strike(self, hop: LiveHop) -> None:
-        """See :class:`_InActive`."""
         self.deed(hop, "kill the source in active")
         await hop.source.kill()
 
     async def examine(self, hop: LiveHop, end: HopEnd) -> None:
-        """See :class:`FaultInjector`."""
         if hop.destination.resumed is not None:
             self.findings.append("the destination ran with a part of the memory")
 
 
-class _InPreSwitchover(FaultInjector):
-    """The source stops before the devices' state is sent, and waits for ``migrate-continue``."""
+class CancelInPreSwitchover(_InPreSwitchover, _Cancel):
+    """With the guest stopped and all memory sent."""
 
-    capabilities = ("pause-before-switchover",)
-    starts_postcopy = False
 
-    async def act(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
-        await hop.until("pre-switchover")
-        if hop.source.status == "pre-switchover":
-            await self.strike(hop)
+class KillDestinationInPreSwitchover(_InPreSwitchover, _KillDestination):
+    """With the guest stopped; the source learns of it going on."""
 
     async def strike(self, hop: LiveHop) -> None:
-        """The fault."""
-        raise NotImplementedError
-
-
-class CancelInPreSwitchover(_InPreSwitchover):
-    """``migrate_cancel`` with the guest stopped and all memory sent."""
-
-    async def strike(self, hop: LiveHop) -> None:
-        """See :class:`_InPreSwitchover`."""
-        self.deed(hop, "migrate_cancel in pre-switchover")
-        await hop.source.execute("migrate_cancel")
-
-
-class KillDestinationInPreSwitchover(_InPreSwitchover):
-    """SIGKILL to the destination with the guest stopped; the source learns of it going on."""
-
-    async def strike(self, hop: LiveHop) -> None:
-        """See :class:`_InPreSwitchover`."""
-        self.deed(hop, "kill the destination in pre-switchover")
-        await hop.destination.kill()
+        await super().strike(hop)
         await hop.source.execute("migrate-continue", {"state": "pre-switchover"})
 
 
@@ -156,7 +129,6 @@ class CancelInCompleted(FaultInjector):
     """``migrate_cancel`` too late: it must do nothing."""
 
     async def examine(self, hop: LiveHop, end: HopEnd) -> None:
-        """See :class:`FaultInjector`."""
         if end.outcome is not HopOutcome.COMPLETED or hop.source.status != "completed":
             return
         self.deed(hop, "migrate_cancel in completed")
@@ -176,7 +148,6 @@ class KillSourceInPostcopy(FaultInjector):
     parameters: ClassVar[dict[str, ParameterValue]] = {"max-postcopy-bandwidth": SLOW}
 
     async def act(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         if await arrived_in_postcopy(hop):
             self.deed(hop, "kill the source in postcopy")
             await hop.source.kill()

@@ -31,11 +31,9 @@ class Mismatch(FaultInjector):
     }
 
     def adapt(self, launch: Launch) -> Launch:
-        """See :class:`Bystander`."""
         return self.changes[self.fault](launch)
 
     async def prepare(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         if self.fault is Fault.UUID_MISMATCH:
             hop.capabilities.add("validate-uuid")  # without it QEMU does not look
         self.deed(hop, f"the destination was started with a {self.fault.value}")
@@ -45,7 +43,6 @@ class WrongCredentials(FaultInjector):
     """One side is given TLS credentials that the other must refuse."""
 
     async def prepare(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         route = hop.route
         if not isinstance(route, TcpRoute) or route.secrets is None:
             return

@@ -38,7 +38,6 @@ class _ThroughProxy(FaultInjector):
     proxy: Proxy
 
     async def arrange(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         assert isinstance(hop.route, TcpRoute)  # noqa: S101 - these faults are for TCP alone
         self.proxy = await self.resources.enter_async_context(open_proxy(hop.route.port))
         hop.route.outgoing = f"tcp:{LOCALHOST}:{self.proxy.port}"
@@ -54,15 +53,10 @@ class _NetworkInPrecopy(_ThroughProxy):
     starts_postcopy = False
 
     async def act(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         if await in_active(hop):
             if hop.strategy is Strategy.MULTIFD:
                 await asyncio.sleep(CONNECTING)
             await self.strike(hop)
-
-    async def strike(self, hop: LiveHop) -> None:
-        """The fault."""
-        raise NotImplementedError
 
 
 class StallInPrecopy(_NetworkInPrecopy):
@@ -72,7 +66,6 @@ class StallInPrecopy(_NetworkInPrecopy):
     parameters: ClassVar[dict[str, ParameterValue]] = {"downtime-limit": SHORTEST_DOWNTIME}
 
     async def strike(self, hop: LiveHop) -> None:
-        """See :class:`_NetworkInPrecopy`."""
         self.proxy.stall()
         self.deed(hop, "the link stalls")
         await asyncio.sleep(STALL)
@@ -86,7 +79,6 @@ class DropInPrecopy(_NetworkInPrecopy):
     """The connection is reset on both sides."""
 
     async def strike(self, hop: LiveHop) -> None:
-        """See :class:`_NetworkInPrecopy`."""
         self.deed(hop, "the link drops")
         await self.proxy.drop()
 
@@ -105,11 +97,10 @@ class _Recovered(FaultInjector):
         self.rounds = 0
 
     def patient(self, hop: LiveHop) -> bool:
-        """See :class:`Bystander`: it is going to be recovered, as often as we interrupt it."""
+        """See :class:`Injector`: it is going to be recovered, as often as we interrupt it."""
         return True
 
     async def act(self, hop: LiveHop) -> None:
-        """See :class:`FaultInjector`."""
         # Before the destination has run it cannot pause: it would end, and the guest be lost.
         if not await arrived_in_postcopy(hop):
             return
@@ -150,7 +141,6 @@ class _Recovered(FaultInjector):
         return listening_port(await hop.destination.information())
 
     async def examine(self, hop: LiveHop, end: HopEnd) -> None:
-        """See :class:`FaultInjector`."""
         if self.injected and self.rounds < ROUNDS:
             self.findings.append(f"it was recovered {self.rounds} times, and not {ROUNDS}")
 
@@ -171,7 +161,6 @@ class PauseInPostcopy(_Recovered):
     """``migrate-pause`` on the source, out of band as for a monitor that is stuck."""
 
     async def interrupt(self, hop: LiveHop, number: int) -> None:
-        """See :class:`_Recovered`."""
         hop.note(f"migrate-pause {number}")
         await hop.source.execute("migrate-pause", oob=True)
 
@@ -192,7 +181,6 @@ class StallInPostcopy(_NetworkInPostcopy):
     """Nothing passes any more: both sides are told to pause, as neither can tell the other."""
 
     async def interrupt(self, hop: LiveHop, number: int) -> None:
-        """See :class:`_Recovered`."""
         self.proxy.stall()
         hop.note(f"the link stalls, {number}")
         await asyncio.sleep(STALL)
@@ -208,7 +196,6 @@ class DropInPostcopy(_NetworkInPostcopy):
     """The connection is reset on both sides, which notice by themselves."""
 
     async def interrupt(self, hop: LiveHop, number: int) -> None:
-        """See :class:`_Recovered`."""
         hop.note(f"the link drops, {number}")
         await self.proxy.drop()
 
