@@ -28,6 +28,15 @@ class Execution:
     no_history: bool = False
     metrics: str = ""
     tap: int = 13
+    fail_fast: bool = False
+    max_failures: int | None = None
+    verbose: bool = False
+    quiet: bool = False
+
+    @property
+    def most_failures(self) -> int | None:
+        """After how many cases that did not pass no other is started; None for no limit."""
+        return self.max_failures or (1 if self.fail_fast else None)
 
 
 def run_named(given: Path | None) -> Path | None:
@@ -121,6 +130,16 @@ OPTIONS: dict[str, Any] = {
         "-o", "--output", metavar="RUN", help="Run directory; must not exist yet."
     ),
     "jobs": typer.Option("-j", "--jobs", min=1, help="Cases at a time, whatever they need."),
+    "fail_fast": typer.Option(
+        "-x", "--fail-fast", help="Start no other case once one did not pass."
+    ),
+    "max_failures": typer.Option(
+        "--max-failures", min=1, metavar="N", help="As -x, once N cases did not pass."
+    ),
+    "verbose": typer.Option(
+        "-v", "--verbose", help="A line for every start too, and each reason and folder."
+    ),
+    "quiet": typer.Option("-q", "--quiet", help="No lines for what went well."),
     "strict": typer.Option("--strict", help="Unexpected passes of known failures exit 1."),
     "seed": typer.Option(
         "--seed", min=0, help="What the hops are drawn from; printed if not given."

@@ -43,7 +43,7 @@ def scenarios(json: Json = False) -> None:
     *("repeat", "until_fail", "retries", "timeout", "no_assist", "expect", "include_all"),
     *("shard", "durations", "failed", "last_failed", "require", "fail_on_skip", "strict", "host"),
     "fresh",
-    *("database", "no_history", "metrics", "tap"),
+    *("fail_fast", "max_failures", "verbose", "quiet", "database", "no_history", "metrics", "tap"),
 )
 def run(
     selection: Selection,
@@ -70,6 +70,7 @@ def run(
 @taking(
     *("scenarios", "output", "duration", "hops", "seed", "metrics", "jobs", "keyword", "arch"),
     *("accel", "qemu", "build", "set_axis", "host", "fresh", "database", "no_history"),
+    *("verbose", "quiet"),
 )
 def soak(selection: Selection, execution: Execution) -> None:
     """Migrate guests hop after hop, for hours or days; matrix run --resume goes on with it."""

@@ -50,7 +50,11 @@ class HopCounts:
 class PlainProgress:
     """One line per attempt, and a failure with its subtests as it happens."""
 
-    def __init__(self, output: Output, run: Path) -> None:
+    def __init__(
+        self, output: Output, run: Path, *, verbose: bool = False, quiet: bool = False
+    ) -> None:
+        self._verbose = verbose
+        self._quiet = quiet
         self._output = output
         self._run = run
         self._total = 0
@@ -68,7 +72,9 @@ class PlainProgress:
         self._total = attempts
 
     def started(self, running: Running) -> None:
-        """Nothing: the end of a case is what matters in a log."""
+        """Nothing, or a line: the end of a case is what matters in a log."""
+        if self._verbose:
+            self._output.say([line(f"start   {running.decision.case.id}", Style.FAINT)])
 
     def hopped(self, case_id: str, hop: Hop) -> None:
         """A line for a hop that went wrong, and one a minute for those that did not."""
@@ -86,6 +92,8 @@ class PlainProgress:
         case = running.decision.case
         self._hops.forget(case.id)
         number = f" attempt {attempt.number}" if most_attempts(case.settings) > 1 else ""
+        if self._quiet and attempt.verdict.good:
+            return
         words = f"  ({printable(attempt.reason)})" if attempt.verdict in _WITH_REASON else ""
         lines: list[Line] = [
             (
@@ -95,7 +103,7 @@ class PlainProgress:
                 (f"  {attempt.accelerator}  {attempt.seconds:.1f} s{words}", Style.PLAIN),
             )
         ]
-        if not attempt.verdict.good:
+        if self._verbose or not attempt.verdict.good:
             lines += failure(running, attempt, self._run, self._output.width)[1:]
         self._output.say(lines)
 

@@ -1,5 +1,6 @@
 """``matrix run``: a new run, or the rest of one that was ended."""
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,11 @@ from matrix.plan.decisions import LOCAL, Decision, Run
 from matrix.results.directory import RunDirectory
 from matrix.results.fingerprint import ScenarioSource, run_info
 from matrix.results.history.place import Database
+from matrix.results.outcome import WORST_FIRST
+from matrix.results.printable import printable
+from matrix.results.record import RunRecord
 from matrix.results.recorder import Recorder
+from matrix.results.segments import Line, Style, line
 from matrix.run.capacity import capacity_of, too_few_files
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, look, prepare
@@ -75,10 +80,11 @@ def resume_run(
     history = history_of_run(execution.database, off=execution.no_history)
     selected = replace(selection, qemu=(), host=None, fresh=False)
     settled = replace(execution, jobs=None, database=None, no_history=False, metrics="")
+    settled = replace(settled, fail_fast=False, max_failures=None, verbose=False, quiet=False)
     if selected != Selection() or settled != Execution():
         raise UsageError(
             "--resume finishes a run as it was planned; beside it only -j, --qemu, --host,"
-            " --fresh, --metrics and the history's options are taken"
+            " --fresh, --metrics, -x, --max-failures, -v, -q and the history's options are taken"
         )
     with Recorder.resume(path) as recorder:
         options = recorder.record.info.options
@@ -116,7 +122,7 @@ def _carry_out(
     try:
         with (
             _served(execution.metrics, recorder) as served,
-            _progress(output, recorder.run.given) as shown,
+            _progress(output, recorder.run.given, execution) as shown,
         ):
             return execute(
                 recorder,
@@ -124,6 +130,7 @@ def _carry_out(
                 CompositeProgress(shown, served) if served is not None else shown,
                 history=history,
                 seed=execution.seed,
+                most_failures=execution.most_failures,
                 later=reporting.LATER,
             )
     finally:
@@ -131,6 +138,7 @@ def _carry_out(
 
         try:
             output.say(record_summary(recorder.record, output.width))
+            output.say(next_commands(recorder.record))
         finally:
             save_to_history(recorder.record, history)
             reporting.write_report(recorder.record)
@@ -138,6 +146,19 @@ def _carry_out(
 
 def _is_local(decision: Decision) -> bool:
     return isinstance(decision, Run) and decision.host == LOCAL
+
+
+def next_commands(record: RunRecord) -> Iterator[Line]:
+    """What whoever sees a run that did not pass will want to type; nothing after one that did."""
+    bad = [
+        (WORST_FIRST.index(verdict), decision.case.id)
+        for decision in record.decisions
+        if (verdict := record.verdict(decision.case.id)) and not verdict.good
+    ]
+    if bad:
+        run = shlex.quote(printable(str(record.run.given)))
+        yield line(f"  matrix show {run} {printable(min(bad)[1])}", Style.FAINT)
+        yield line(f"  matrix run --failed {run}", Style.FAINT)
 
 
 @contextmanager
@@ -154,9 +175,9 @@ def _served(address: str, recorder: Recorder) -> Iterator[Progress | None]:
 
 
 @contextmanager
-def _progress(output: Output, run: Path) -> Iterator[Progress]:
-    """Live on a terminal, plain lines elsewhere."""
-    if is_live():
+def _progress(output: Output, run: Path, execution: Execution) -> Iterator[Progress]:
+    """Live on a terminal, plain lines elsewhere, or where those were asked for."""
+    if is_live() and not (execution.verbose or execution.quiet):
         from matrix.cli.live import LiveProgress
         from matrix.cli.style import ColourOutput
 
@@ -164,7 +185,7 @@ def _progress(output: Output, run: Path) -> Iterator[Progress]:
             with LiveProgress(output, run) as live:
                 yield live
             return
-    yield PlainProgress(output, run)
+    yield PlainProgress(output, run, verbose=execution.verbose, quiet=execution.quiet)
 
 
 def _sources(prepared: Prepared) -> tuple[ScenarioSource, ...]:

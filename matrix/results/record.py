@@ -64,6 +64,8 @@ class RunRecord:
         self.problems: list[Problem] = []
         """Lines of the journal that could not be used, at most :data:`MOST_PROBLEMS`."""
         self.unusable_lines = 0
+        self.gave_up = False
+        """Cases were left out on purpose, as too many before them did not pass."""
         self.elapsed = 0.0
         """Seconds of wall time, over all processes that ran it."""
         self._decisions = {decision.case.id: decision for decision in decisions}
@@ -181,7 +183,7 @@ class RunRecord:
         """What the command that made this run ends with."""
         return exit_code(
             self.counts(),
-            unfinished=bool(self.unfinished()),
+            unfinished=bool(self.unfinished()) and not self.gave_up,
             strict=self.strict,
             short=bool(self.shortfalls()),
         )

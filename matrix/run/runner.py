@@ -42,6 +42,7 @@ def execute(
     *,
     history: Database | None = None,
     seed: int | None = None,
+    most_failures: int | None = None,
     later: tuple[str, ...] = (),
 ) -> ExitCode:
     """Run what is left of a recorder's plan, and write its reports.
@@ -53,6 +54,7 @@ def execute(
         history: says how long cases took last, so that the longest start first. It is not
             written here.
         seed: of the hops of guests that are migrated, None for one that depends on the case.
+        most_failures: cases that did not pass, after which no other is started; None for no limit.
         later: modules that the caller needs when the run is over: see :data:`LATER`.
 
     Returns:
@@ -71,6 +73,7 @@ def execute(
         progress,
         known_seconds(cases, history),
         seed=seed,
+        most_failures=most_failures,
         meanwhile=chain(map(import_module, (*LATER, *later)), load_writer(history)),
     )
     failure = _run_session(session, recorder)

@@ -22,6 +22,7 @@ from matrix.plan.decisions import Decision, Run
 from matrix.plan.forecast import Forecast
 from matrix.plan.prelaunch import can_wait_started
 from matrix.plan.schedule import Capacity, Job, Scheduler
+from matrix.results.outcome import counts_as_failure
 from matrix.results.recorder import Recorder
 from matrix.run.dispatch import Dispatcher
 from matrix.run.progress import ConsoleTail, Progress, Running
@@ -76,9 +77,11 @@ class Session:
         durations: Mapping[str, float],
         *,
         seed: int | None = None,
+        most_failures: int | None = None,
         meanwhile: Iterable[object] = (),
     ) -> None:
-        """``seed`` is that of hops, None for one that depends on case and attempt. Steps of
+        """``seed`` is that of hops, None for one that depends on case and attempt. After
+        ``most_failures`` cases that did not pass no other is started; those that run end. Steps of
         ``meanwhile`` are taken whenever a guest has been started and is not ready yet; they must be
         short, and need not all be taken."""
         self._meanwhile = iter(meanwhile)
@@ -88,6 +91,8 @@ class Session:
         self._progress = progress
         self._durations = durations
         self._seed = seed
+        self._most_failures = most_failures
+        self._failures = 0
         self._running: dict[tuple[int, int], Running] = {}
         self._prepared: dict[str, _Prepared] = {}
         """By host, the attempt that waits for its turn with its QEMU started."""
@@ -151,6 +156,9 @@ class Session:
             while self._start(tasks, stop) or scheduler.running:
                 ended = await self._ended.get()
                 scheduler.finished(ended[0])
+                if self._most_failures is not None:  # whether others start depends on it
+                    self._end(*ended)
+                    continue
                 try:
                     if self._start(tasks, stop):
                         await asyncio.sleep(0)  # until their QEMUs are spawned
@@ -163,7 +171,7 @@ class Session:
 
     def _start(self, tasks: asyncio.TaskGroup, stop: Stop) -> bool:
         """Start what there is room for, unless we are to stop; whether there was anything."""
-        if stop.requested:
+        if stop.requested or self._recorder.record.gave_up:
             return False
         jobs = self._scheduler.start()
         for job in jobs:
@@ -229,6 +237,14 @@ class Session:
             for number in numbers
         ]
 
+    def _count_failure(self, case: Case) -> None:
+        """Give up where the case has its result, and is one too many that did not pass."""
+        record = self._recorder.record
+        verdict = record.verdict(case.id)
+        if verdict is not None and counts_as_failure(verdict, strict=record.strict):
+            self._failures += 1
+            record.gave_up = self._failures == self._most_failures or record.gave_up
+
     def _known(self, case: Case) -> float | None:
         """Seconds that the case took last time."""
         return self._durations.get(case.id)
@@ -267,6 +283,7 @@ class Session:
             self._interrupted.append(running.decision.case)
             return
         self._recorder.finish(running.decision.case, attempt)
+        self._count_failure(running.decision.case)
         total = self._total
         for follower in self._startable(job.key[0]):
             self._scheduler.add(follower)

@@ -94,3 +94,35 @@ def test_show_means_the_latest_run(broken: Any) -> None:
     assert "fake.bad" in broken.run("show", "latest:fake", "bad").stdout
     done = broken.run("show", "latest:nonesuch")
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("words", [["-x"], ["--max-failures", "1"]])
+def test_no_other_case_starts_after_a_failure(world: Any, words: list[str]) -> None:
+    world.suite(a=failing("it"), b=passing(), c=failing("it"))
+    done = world.matrix_run("-j", "1", *words)
+    assert done.returncode == 1
+    assert "Not finished: 2 cases; matrix run --resume out" in done.stdout
+    assert world.verdicts() == {"a": "fail"}
+    assert world.results()["exit_code"] == 1
+    done = world.run("run", "--resume", "out", "--max-failures", "2")
+    assert done.returncode == 1
+    assert "Not finished" not in done.stdout
+
+
+def test_what_a_run_says_meanwhile(world: Any) -> None:
+    world.suite(a=failing("it"), b=passing())
+    quiet = world.matrix_run("-j", "1", "-q").stdout
+    assert "fail    fake.a" in quiet
+    assert "pass    fake.b" not in quiet
+    said = world.run("run", "scenario.yaml", "--qemu", "fake=qemu", "-o", "two", "-v").stdout
+    assert "start   fake.b" in said
+    assert "two/cases/fake.b" in said
+
+
+def test_a_failed_run_says_what_to_type_next(world: Any) -> None:
+    world.suite(a=failing("it"), b=passing())
+    lines = world.matrix_run().stdout.splitlines()
+    case = next(each["id"] for each in world.results()["cases"] if each["test"] == "a")
+    assert lines[-2:] == [f"  matrix show out {case}", "  matrix run --failed out"]
+    for line in lines[-2:]:
+        assert world.run(*line.split()[1:]).returncode in (0, 1)

@@ -224,7 +224,8 @@ def test_show_prints_it_again(world: Any, scripts: Any) -> None:
     assert shown.returncode == 0
     summary = ran.stdout[ran.stdout.index("x86_64") :]
     assert "Not passed" in shown.stdout
-    assert shown.stdout.splitlines()[-1] == summary.splitlines()[-1]
+    assert shown.stdout.splitlines()[-1] == "Results in out"
+    assert "\nResults in out\n" in summary
     case = world.run("show", "out", "bad")
     assert "check" in case.stdout
     assert world.run("show", "out", "nonesuch").returncode == 2
