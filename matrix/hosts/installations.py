@@ -1,7 +1,9 @@
-"""Which QEMU installations there are: the one in PATH, and those that the user names."""
+"""Which QEMU installations there are: the one in PATH, and those that the user names; and kvmtool,
+the other program that runs kvm-unit-tests guests."""
 
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,11 @@ from matrix.scenario.wording import Refused
 
 REDHAT_EMULATOR = Path("/usr/libexec/qemu-kvm")
 """Where Red Hat Enterprise Linux keeps its only emulator, which is for the host's architecture."""
+
+KVMTOOL_VARIABLE = "KVMTOOL"
+"""Names kvmtool's program, as kvm-unit-tests' runner takes it."""
+KVMTOOL_NAMES = ("lkvm", "lkvm-static")
+"""What it is installed as. Its third name, ``vm``, is anybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +99,13 @@ def _parse(option: str) -> tuple[str, Path]:
         raise UsageError(f"--qemu {option}: {refused}") from None
     except RuntimeError:  # ~USER where there is no such user
         raise UsageError(f"--qemu {option}: there is no user of that name; write ./~…") from None
+
+
+def find_kvmtool(environment: Mapping[str, str] = os.environ) -> str:
+    """The absolute path of kvmtool's program; empty where there is none."""
+    named = environment.get(KVMTOOL_VARIABLE, "")
+    for name in (named,) if named else KVMTOOL_NAMES:
+        found = shutil.which(name, path=environment.get("PATH"))
+        if found is not None:
+            return str(Path(found).absolute())
+    return ""

@@ -14,9 +14,8 @@ from matrix.errors import HostError, MatrixError, MonitorError, SuiteError
 from matrix.hosts.cache import Cache, cache_directory
 from matrix.hosts.fingerprint import Stamper
 from matrix.hosts.firmware import find_firmware
-from matrix.hosts.installations import Installation
+from matrix.hosts.installations import Installation, find_kvmtool
 from matrix.hosts.kvm import why_no_kvm
-from matrix.hosts.kvmtool import find_kvmtool
 from matrix.hosts.machine import HostState, read_host
 from matrix.hosts.packages import install_command, read_distribution
 from matrix.hosts.records import (
@@ -44,7 +43,7 @@ FILE_BYTES = 4096
 
 
 def unheard(_step: str) -> None:
-    """Whom nobody needs to tell."""
+    """A callback that does nothing."""
 
 
 async def take_inventory(
@@ -72,17 +71,17 @@ async def take_inventory(
 
     Returns:
         Emulators that are not there are in ``missing``, those that cannot be asked in ``broken``,
-        each with the reason.
-        For every CPU model wanted there is a proof, if only that there is no KVM for it.
+        each with the reason. For every CPU model wanted there is a proof, if only that there is no
+        KVM for it.
 
     Raises:
         HostError: the host has no memory, threads or descriptors left.
     """
     survey = _Survey(
         {installation.name: installation for installation in installations},
-        host if host is not None else read_host(),
-        cache if cache is not None else Cache(cache_directory()),
-        surveyors if surveyors is not None else real_surveyors(),
+        host or read_host(),
+        cache or Cache(cache_directory()),
+        surveyors or real_surveyors(),
         on_step,
         fresh=fresh,
     )
@@ -90,12 +89,11 @@ async def take_inventory(
     await survey.find_binaries(kept)
     await survey.find_proofs(kept)
     firmware = find_firmware()
-    firmware_proofs = await survey.find_firmware_proofs(kept, firmware.firmware)
     return replace(
         survey.inventory(_first_lines(files)),
         firmware=firmware.firmware,
         firmware_problems=firmware.problems,
-        firmware_proofs=firmware_proofs,
+        firmware_proofs=await survey.find_firmware_proofs(kept, firmware.firmware),
         kvmtool=find_kvmtool(),
     )
 

@@ -11,7 +11,7 @@ from itertools import permutations
 
 from matrix.inventory import Binary, Host
 from matrix.migrating import Migration, Strategy, Transport
-from matrix.model import Accelerator, Case, MemoryBackend
+from matrix.model import Accelerator, Case, MemoryBackend, Variant
 from matrix.plan.strategy_settings import RECIPES, lacking_parameter
 from matrix.plan.strategy_settings import lacking as lacking_in
 from matrix.scenario.compatibility import clash_of, for_variant, senseless_route
@@ -66,7 +66,7 @@ def plan_migration(
     """What ``case.migration`` comes to, or why no hop is possible.
 
     Args:
-        case: one that is to be migrated; its machine is settled (:mod:`.common_machine`).
+        case: one that is to be migrated; its machine is settled (:mod:`.sides`).
         accelerator: ``kvm`` or ``tcg``.
         host: the kernel's part.
         source: the binary that starts the guest.
@@ -94,19 +94,28 @@ def plan_migration(
         strategies=kept,
         destinations=tuple(dict.fromkeys(binary.qemu for binary in destinations)),
     )
-    fitting = for_variant(left, case.variant)  # what the lost ones alone went with is lost, too
+    return _what_fits(left, case.variant, binaries, (*notes, *lost), lost)
+
+
+def _what_fits(
+    left: Migration,
+    variant: Variant,
+    binaries: Sequence[Binary],
+    notes: Sequence[str],
+    lost: Sequence[str],
+) -> Planned | str:
+    """``left``, whose strategies can be done, without what only lost ones went with; or why nothing
+    is left. ``notes`` are all that were taken so far, ``lost`` those of strategies."""
+    fitting = for_variant(left, variant)
     if not fitting.strategies:
-        return "; ".join((*lost, clash_of(left, case.variant).message))
+        return "; ".join((*lost, clash_of(left, variant).message))
     for name, _ in fitting.parameters:
         for binary in binaries:
             if reason := lacking_parameter(name, binary):
                 return reason
-    lost += [
-        f"fault {fault.value!r} fits none of the strategies that are left"
-        for fault in migration.faults
-        if fault not in fitting.faults
-    ]
-    return Planned(fitting, (*notes, *lost))
+    faults = (fault.value for fault in left.faults if fault not in fitting.faults)
+    unfit = (f"fault {fault!r} fits none of the strategies that are left" for fault in faults)
+    return Planned(fitting, (*notes, *unfit))
 
 
 WhyNot = Callable[[Strategy, Binary], str]

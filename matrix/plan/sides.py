@@ -1,17 +1,36 @@
-"""The QEMUs of a case that is migrated: where it may go, and the machine that all build. Pure."""
+"""The QEMUs of a case that is migrated: where it may go, and the machine that all build. Pure.
 
-from dataclasses import replace
+QEMU's versioned machine types (``pc-q35-7.2``, ``virt-10.0``) promise that every later QEMU builds
+the same machine; an alias (``q35``) is a different one in each release. Migration needs one that
+both sides build alike.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from matrix.inventory import Binary, Inventory, KvmState
 from matrix.migrating import NEWEST_COMMON
 from matrix.model import Accelerator, Case, SkipCause
 from matrix.plan.command import cpu_of, machine_of
-from matrix.plan.common_machine import CommonMachine, is_versioned, newest_common
 from matrix.plan.decisions import Skip
 from matrix.plan.emulators import chosen_machine, emulator_architecture, refused
 from matrix.plan.machines import FAMILIES
 from matrix.plan.migration import Planned, plan_migration
 from matrix.plan.properties import machine_flaw
+
+_VERSIONED = re.compile(r"(?P<family>.+)-(?P<version>\d+(?:\.\d+)+)")
+"""``pc-q35-4.0.1`` too."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommonMachine:
+    """The machine with its properties, or why there is none (``problem``)."""
+
+    machine: str = ""
+    problem: str = ""
+    note: str = ""
+    """What is to be minded about it, in words."""
 
 
 def no_kvm_elsewhere(case: Case, inventory: Inventory) -> str:
@@ -88,3 +107,57 @@ def _common_machine(case: Case, binaries: tuple[Binary, ...]) -> CommonMachine:
     if asked == NEWEST_COMMON or (not asked and len(binaries) > 1 and not is_versioned(machine)):
         return newest_common(machine, binaries)
     return CommonMachine(asked)
+
+
+def is_versioned(machine: str) -> bool:
+    """Whether ``TYPE[,OPTION…]`` is the same machine in every QEMU that has it."""
+    return _VERSIONED.fullmatch(machine.partition(",")[0]) is not None
+
+
+def newest_common(machine: str, binaries: Sequence[Binary]) -> CommonMachine:
+    """The newest versioned type of the family of ``machine`` that all binaries have.
+
+    Args:
+        machine: ``TYPE[,OPTION…]``; empty for the first binary's default. Options are kept.
+        binaries: at least one; the first says which family an alias is of.
+    """
+    first = binaries[0]
+    name, comma, options = machine.partition(",")
+    entry = first.machine(name) if name else next((m for m in first.machines if m.is_default), None)
+    if entry is None:
+        what = f"machine {name!r}" if name else "default machine"
+        return CommonMachine(problem=f"{_named(first)} has no {what}")
+    if name and is_versioned(name):
+        return _same(machine, name, binaries)
+    match = _VERSIONED.fullmatch(entry.name)
+    if match is None:
+        note = f"machine {entry.name!r} has no versions: nothing says that both build it alike"
+        return _same(f"{entry.name}{comma}{options}", entry.name, binaries, note)
+    family = match["family"]
+    common = set.intersection(*(_versions(binary, family) for binary in binaries))
+    if not common:
+        names = " and ".join(_named(binary) for binary in binaries)
+        return CommonMachine(problem=f"{names} have no machine {family}-VERSION in common")
+    version = ".".join(map(str, max(common)))
+    return CommonMachine(f"{family}-{version}{comma}{options}")
+
+
+def _same(machine: str, name: str, binaries: Sequence[Binary], note: str = "") -> CommonMachine:
+    """``machine`` itself, if all binaries have a machine of that name."""
+    for binary in binaries:
+        if binary.machine(name) is None:
+            return CommonMachine(problem=f"{_named(binary)} has no machine {name!r}")
+    return CommonMachine(machine, note=note if len(binaries) > 1 else "")
+
+
+def _versions(binary: Binary, family: str) -> set[tuple[int, ...]]:
+    matches = (_VERSIONED.fullmatch(machine.name) for machine in binary.machines)
+    return {
+        tuple(map(int, match["version"].split(".")))
+        for match in matches
+        if match is not None and match["family"] == family
+    }
+
+
+def _named(binary: Binary) -> str:
+    return f"QEMU {'.'.join(map(str, binary.version))}"

@@ -17,7 +17,7 @@ from matrix.vm.tasks import in_thread
 
 
 def unheard(_event: Console | HopDone) -> None:
-    """Where nobody wants to know."""
+    """A callback that does nothing."""
 
 
 @dataclass(slots=True)

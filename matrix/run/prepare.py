@@ -173,7 +173,7 @@ def _shard(cases: list[Case], selection: Selection) -> list[Case]:
             raise UsageError("--durations balances the parts of --shard I/N: give that too")
         return cases
     from matrix.plan.shards import Shard, shard_of
-    from matrix.run.shared_durations import read_shared_durations
+    from matrix.run.durations import read_shared_durations
 
     shard = Shard.parse(selection.shard)
     known = None if selection.durations is None else read_shared_durations(selection.durations)

@@ -19,9 +19,8 @@ from matrix.errors import HostLostError
 from matrix.hosts.interface import Console, HopDone, Host
 from matrix.model import Case, Verdict
 from matrix.plan.decisions import Decision, Run
-from matrix.plan.forecast import Forecast
 from matrix.plan.prelaunch import can_wait_started
-from matrix.plan.schedule import Capacity, Job, Scheduler
+from matrix.plan.schedule import Capacity, Forecast, Job, Scheduler
 from matrix.results.outcome import counts_as_failure
 from matrix.results.recorder import Recorder
 from matrix.run.dispatch import Dispatcher

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.hosts.kvmtool import find_kvmtool
+from matrix.hosts.installations import find_kvmtool
 
 
 @pytest.fixture

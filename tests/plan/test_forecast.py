@@ -2,7 +2,7 @@
 
 import pytest
 
-from matrix.plan.forecast import Forecast
+from matrix.plan.schedule import Forecast
 
 
 def test_nothing_is_known_before_the_first_end() -> None:

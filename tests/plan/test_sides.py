@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from matrix.inventory import Binary, Machine
-from matrix.plan.common_machine import is_versioned, newest_common
+from matrix.plan.sides import is_versioned, newest_common
 
 
 def binary(make: Any, version: tuple[int, int, int], *machines: str, **changes: Any) -> Binary:
