@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files
 
 from matrix.cli.main import app
 from matrix.run.metrics import Metrics
-from matrix.scenario.expectation_schema import expectations_schema
+from matrix.scenario.expectations import expectations_schema
 from matrix.scenario.schema import json_schema
 
 Schema = Mapping[str, Any]

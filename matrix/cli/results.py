@@ -197,7 +197,7 @@ def schema(
     import json
 
     from matrix.results.case_record import results_schema
-    from matrix.scenario.expectation_schema import expectations_schema
+    from matrix.scenario.expectations import expectations_schema
     from matrix.scenario.schema import json_schema
 
     schemas = {

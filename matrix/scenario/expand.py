@@ -4,12 +4,12 @@ Variants, tests and builds are shared between cases: there may be 100,000 of the
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from matrix.errors import Problem, ScenarioError
-from matrix.migrating import Migration
-from matrix.model import Architecture, Case, SkipCause, Variant
+from matrix.migrating import Migration, MigrationMode
+from matrix.model import Architecture, Case, SkipCause, Test, Variant
 from matrix.scenario.choose import Chooser, Chosen, unmatched_filters
-from matrix.scenario.cooperation import migration_of_test
 from matrix.scenario.identity import case_id, variant_suffix
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.model import Scenario, SuiteTests
@@ -18,6 +18,11 @@ from matrix.scenario.wording import quoted
 __all__ = ["MAX_CASES", "SuiteTests", "expand"]
 
 MAX_CASES = 1_000_000
+COOPERATIVE_GROUP = "migration"
+"""The group of kvm-unit-tests that ask to be migrated while they run."""
+
+ALONE = Migration(mode=MigrationMode.COOPERATIVE)
+"""How they are migrated where the scenario does not say how."""
 
 
 def expand(
@@ -125,3 +130,27 @@ def _duplicate(scenario: Scenario, cases: list[Case]) -> Problem:
     message = f"two cases have the id {quoted(case.id)}"
     allowed = f"is there a second test {quoted(case.test.name)} in {case.build.directory}?"
     return Problem(scenario.source, message, allowed)
+
+
+def migration_of_test(migration: Migration | None, test: Test) -> tuple[Migration | None, str]:
+    """How the guest of ``test`` is migrated where the scenario asks for ``migration``.
+
+    One that asks to be migrated waits for it, whatever the scenario says: its own runner always
+    migrates it, and so do we.
+
+    Returns:
+        None where it is not; and why the test is no part of the scenario, or empty. What the
+        scenario says of when to hop gives way to what the guest says.
+    """
+    if COOPERATIVE_GROUP not in test.groups:
+        if migration is not None and migration.mode is MigrationMode.COOPERATIVE:
+            return migration, f"not in group {COOPERATIVE_GROUP}: it never asks to be migrated"
+        return migration, ""
+    if migration is None:
+        return ALONE, ""
+    cooperative = replace(
+        migration, mode=MigrationMode.COOPERATIVE, hops=None, duration=None, faults=()
+    )
+    if migration.faults:
+        return cooperative, "it asks to be migrated, and waits for a hop that succeeds: no faults"
+    return cooperative, ""

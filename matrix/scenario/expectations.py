@@ -6,15 +6,179 @@
         qemu: ">=7.2,<10.1"
         reason: "…"
 
-It is read as a scenario is: the same YAML, places and wording, and all problems at once.
+The format is pydantic models, and read as a scenario is: the same YAML, places and wording, and all
+problems at once.
 """
 
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
 from matrix.errors import Place, Problem
-from matrix.model import Expectation
-from matrix.scenario import check, document
+from matrix.model import (
+    KNOWABLE,
+    Accelerator,
+    Architecture,
+    BootFirmware,
+    Endian,
+    Expectation,
+    Verdict,
+)
+from matrix.scenario import check, document, values
 from matrix.scenario.document import node_at
-from matrix.scenario.expectation_schema import ExpectationSection, ExpectationsSection
+from matrix.scenario.fields import EACH_ONCE, Section, Texts, annotated, one_of_names, one_or_more
 from matrix.scenario.model import KnownFailure
+from matrix.scenario.schema import Prose, schema_of
+from matrix.scenario.values import Shape
+from matrix.scenario.wording import Refused, quoted
+from matrix.versions import RANGE_PATTERN, VersionRange, parse_range, version_of
+
+MAX_EXPECTATIONS = 5000
+"""The most entries of one file."""
+
+ACCELERATORS = (Accelerator.KVM, Accelerator.TCG)
+VERDICTS = (*KNOWABLE, Verdict.PASS)
+
+_parse_accelerator = values.names_parser(ACCELERATORS, "is not an accelerator")
+_RANGE_SHAPE: Shape = {"type": "string", "pattern": RANGE_PATTERN}
+_REASON_SHAPE: Shape = {**values.PROSE_SHAPE, "pattern": r"\S"}
+_RANGE_ALLOWED = "as in '>=7.2,<10.1' or '==7.2'"
+
+
+def parse_accelerator(text: str) -> Accelerator:
+    """What a case really runs under, which is never ``auto``.
+
+    Raises:
+        Refused: another text.
+    """
+    if text == Accelerator.AUTO:
+        names = ", ".join(ACCELERATORS)
+        raise Refused("'auto' comes to kvm or tcg", f"name that; allowed: {names}")
+    return _parse_accelerator(text)
+
+
+def parse_versions(text: str) -> VersionRange:
+    """A range of versions.
+
+    Raises:
+        Refused: it is none, or no version is in it.
+    """
+    try:
+        return parse_range(text)
+    except ValueError as error:
+        message = f"{quoted(text)} is not a range of versions: {error}"
+    version = text.strip().removesuffix(".*").strip("=^~ ")
+    meant = version.replace(".", "").isdecimal() and version_of(version) is not None
+    raise Refused(message, f"did you mean '=={version}'?" if meant else _RANGE_ALLOWED)
+
+
+def parse_reason(text: str) -> str:
+    """Why a failure is known, of any number of lines, as one.
+
+    Raises:
+        Refused: empty, too long, or with characters that do not print.
+    """
+    reason = " ".join(values.parse_prose(text).split())
+    if not reason:
+        raise Refused("is empty", "say why it fails, and where that is tracked")
+    return reason
+
+
+def _fails(verdicts: list[Verdict]) -> list[Verdict]:
+    if verdicts == [Verdict.PASS]:
+        names = ", ".join(verdict.value for verdict in KNOWABLE)
+        raise Refused("a pass alone is no failure", f"add at least one of {names}")
+    return verdicts
+
+
+Reason = Annotated[str, *annotated(parse_reason, _REASON_SHAPE)]
+OneRange = Annotated[VersionRange, *annotated(parse_versions, _RANGE_SHAPE)]
+Ranges = Annotated[list[OneRange], *one_or_more(_RANGE_SHAPE)]
+OneArchitecture = Annotated[Architecture, *annotated(values.parse_arch, values.ARCH_SHAPE)]
+OneAccelerator = Annotated[
+    Accelerator, *annotated(parse_accelerator, values.names_shape(ACCELERATORS))
+]
+OneFirmware = Annotated[
+    BootFirmware, *one_of_names(tuple(BootFirmware), "is no firmware of a build")
+]
+OneEndian = Annotated[Endian, *one_of_names(tuple(Endian), "is no byte order")]
+OneVerdict = Annotated[Verdict, *one_of_names(VERDICTS, "is not how a known failure ends")]
+Verdicts = Annotated[
+    list[OneVerdict],
+    *EACH_ONCE,
+    AfterValidator(_fails),
+    Field(json_schema_extra={"not": {"const": ["pass"]}}),
+]
+
+
+class ExpectationSection(Section):
+    """One known failure. Of the values of a key one is enough; of the keys all must hold."""
+
+    cases: Texts = Field(
+        description="Names of tests; *, ? and [...] match as in a shell. One with a '.' may be "
+        "the id of a case."
+    )
+    arch: Annotated[list[OneArchitecture], *EACH_ONCE] | None = Field(
+        None, description="Guest architectures."
+    )
+    accel: Annotated[list[OneAccelerator], *EACH_ONCE] | None = Field(
+        None, description="What the case really runs under, also where it was asked for as auto."
+    )
+    qemu: Ranges | None = Field(
+        None, description="Versions of QEMU, as in '>=7.2,<10.1'; '==7.2' is all of 7.2."
+    )
+    host_kernel: Ranges | None = Field(
+        None, description="Versions of the host's kernel, written as those of QEMU."
+    )
+    cpu_vendor: Texts | None = Field(
+        None, description="Vendors of the host's CPU as /proc/cpuinfo names them: GenuineIntel."
+    )
+    firmware: Annotated[list[OneFirmware], *EACH_ONCE] | None = Field(
+        None,
+        description="What starts the images: uefi for builds with --enable-efi, else default.",
+    )
+    endian: Annotated[list[OneEndian], *EACH_ONCE] | None = Field(
+        None, description="Byte orders of the build's guests."
+    )
+    verdicts: Verdicts | None = Field(
+        None,
+        description="How it ends. Default: fail alone. With pass among them it fails only "
+        "sometimes.",
+    )
+    subtests: Texts | None = Field(
+        None,
+        description="Names of the subtests whose failures are known, with *, ? and [...]: when "
+        "another one fails, that is a failure.",
+    )
+    seen: Texts | None = Field(
+        None,
+        description="What the reason that a run gives for the failure has in it, with *, ? and "
+        "[...]: when it has not, that is a failure.",
+    )
+    hops: Texts | None = Field(
+        None,
+        description="Reasons of hops that are known to end badly, with *, ? and [...]. Such an "
+        "entry is about these hops alone: the guest has to end as it does without them.",
+    )
+    reason: Reason = Field(description="Why it fails; shown wherever the case is.")
+
+
+class ExpectationsSection(Section):
+    """Known failures: a case that fails as an entry says is no failure."""
+
+    suite_revision: Prose | None = Field(
+        None,
+        description="Of the suite that the file was made for. In a file that says so, a name that "
+        "no test has is no typo: users have other revisions.",
+    )
+    expect: Annotated[list[ExpectationSection], Field(max_length=MAX_EXPECTATIONS)] = Field(
+        description="The known failures."
+    )
+
+
+def expectations_schema() -> dict[str, Any]:
+    """The JSON Schema of a file of known failures, for editors."""
+    return schema_of(ExpectationsSection, "matrix known failures")
 
 
 def read_expectations(

@@ -5,7 +5,7 @@ they are, with text and place), so that every value is read from its text by the
 reads it on the command line.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
 from pydantic import (
@@ -59,6 +59,11 @@ def reader(parse: Callable[[str], Any], shape: Shape) -> Callable[[object], Any]
 def annotated(parse: Callable[[str], Any], shape: Shape) -> tuple[PlainValidator, WithJsonSchema]:
     """What makes a field one value that is read by ``parse`` and shown as ``shape``."""
     return PlainValidator(reader(parse, shape)), WithJsonSchema(dict(shape))
+
+
+def one_of_names(names: Collection[str], refusal: str) -> tuple[PlainValidator, WithJsonSchema]:
+    """What makes a field one of ``names``, as :func:`.values.names_parser` has it."""
+    return annotated(values.names_parser(names, refusal), values.names_shape(names))
 
 
 def unique(given: list[Any]) -> list[Any]:

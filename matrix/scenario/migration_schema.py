@@ -6,15 +6,12 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 
 from matrix.migrating import NEWEST_COMMON, Fault, MigrationMode, Strategy, Transport
 from matrix.scenario import values
-from matrix.scenario.fields import Section, Text, annotated, one_or_more
+from matrix.scenario.fields import Section, Text, annotated, one_of_names, one_or_more
 from matrix.scenario.parameters import PARAMETERS, Parameter
 from matrix.scenario.units import format_duration
-from matrix.scenario.values import Shape
 from matrix.scenario.wording import Refused
 
-_MODE_SHAPE: Shape = {"type": "string", "enum": [mode.value for mode in MigrationMode]}
-
-_MODE = annotated(values.member_parser(MigrationMode, "a mode of migration"), _MODE_SHAPE)
+_MODE = one_of_names(tuple(MigrationMode), "is not a mode of migration")
 Bound = Annotated[float, *annotated(values.parse_bound, values.DURATION_SHAPE)]
 Period = Annotated[float, *annotated(values.parse_limit, values.DURATION_SHAPE)]
 PerMinute = Annotated[float, *annotated(values.parse_per_minute, values.PER_MINUTE_SHAPE)]

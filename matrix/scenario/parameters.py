@@ -18,8 +18,14 @@ from matrix.scenario.units import (
     parse_rate,
     parse_size,
 )
-from matrix.scenario.values import BOOLEAN_SHAPE, Shape, parse_boolean
-from matrix.scenario.wording import Refused, one_of, quoted
+from matrix.scenario.values import (
+    BOOLEAN_SHAPE,
+    Shape,
+    names_parser,
+    names_shape,
+    parse_boolean,
+)
+from matrix.scenario.wording import Refused, quoted
 
 ParameterValue = int | bool | str
 
@@ -81,15 +87,6 @@ def _cache_size(text: str) -> int:
     return size
 
 
-def _choice(*names: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in names:
-            raise Refused(f"{quoted(text)} is not known", one_of(text, names))
-        return text
-
-    return parse
-
-
 def _time(
     name: str, description: str, high: int, strategies: frozenset[Strategy] = _EVERY
 ) -> Parameter:
@@ -117,7 +114,7 @@ def _one_of(
     name: str, description: str, names: tuple[str, ...], strategies: frozenset[Strategy] = _EVERY
 ) -> Parameter:
     return Parameter(
-        name, description, {"type": "string", "enum": list(names)}, _choice(*names), strategies
+        name, description, names_shape(names), names_parser(names, "is not known"), strategies
     )
 
 

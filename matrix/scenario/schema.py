@@ -19,28 +19,20 @@ from matrix.scenario.fields import (
     Text,
     Texts,
     annotated,
+    one_of_names,
     one_or_more,
 )
 from matrix.scenario.migration_schema import MigrationSection
 from matrix.scenario.units import format_duration
-from matrix.scenario.values import Shape
-from matrix.scenario.wording import Refused, one_of, quoted
+from matrix.scenario.wording import Refused
 from matrix.suites.registry import KINDS
 
-
-def _suite_kind(text: str) -> str:
-    if text not in KINDS:
-        raise Refused(f"{quoted(text)} is not a kind of suite", one_of(text, KINDS))
-    return text
-
-
-_KIND_SHAPE: Shape = {"type": "string", "enum": [*KINDS]}
 _KINDS = "; ".join(f"{kind.name}: {kind.description}" for kind in KINDS.values())
 _VARIABLES = " or ".join(f"${kind.variable}/ARCH" for kind in KINDS.values())
 
 Name = Annotated[str, *annotated(values.parse_name, values.NAME_SHAPE)]
 Prose = Annotated[str, *annotated(values.parse_prose, values.PROSE_SHAPE)]
-Kinds = Annotated[str, *annotated(_suite_kind, _KIND_SHAPE)]
+Kind = Annotated[str, *one_of_names(KINDS, "is not a kind of suite")]
 Limit = Annotated[float, *annotated(values.parse_limit, values.DURATION_SHAPE)]
 Repeat = Annotated[int, *annotated(values.parse_repeat, values.REPEAT_SHAPE)]
 Retries = Annotated[int, *annotated(values.parse_retries, values.RETRIES_SHAPE)]
@@ -54,7 +46,7 @@ Smp = Annotated[int, *annotated(values.parse_smp, values.SMP_SHAPE)]
 class SuiteSection(Section):
     """Where the tests come from, and which of them."""
 
-    kind: Kinds = Field(description=f"How the suite is laid out and read. {_KINDS}.")
+    kind: Kind = Field(description=f"How the suite is laid out and read. {_KINDS}.")
     build: Text | None = Field(
         None,
         description="'builtin' for the embedded guests, or the path of a build directory or of a "

@@ -5,8 +5,7 @@ together; bounds that a schema cannot express (of sizes and durations) are the p
 """
 
 import re
-from collections.abc import Callable, Mapping
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
@@ -67,11 +66,15 @@ QEMU_SHAPE: Shape = {
     "pattern": "^[A-Za-z0-9][A-Za-z0-9._+-]*$",
     "maxLength": _MAX_NAME,
 }
-ARCH_SHAPE: Shape = {
-    "type": "string",
-    "enum": [*(arch.value for arch in Architecture), *ARCHITECTURE_ALIASES],
-}
-ACCEL_SHAPE: Shape = {"type": "string", "enum": [accel.value for accel in Accelerator]}
+
+
+def names_shape(names: Iterable[str]) -> Shape:
+    """The shape of one of these names."""
+    return {"type": "string", "enum": [str(name) for name in names]}
+
+
+ARCH_SHAPE = names_shape([*Architecture, *ARCHITECTURE_ALIASES])
+ACCEL_SHAPE = names_shape(Accelerator)
 SMP_SHAPE: Shape = {"type": "integer", "minimum": 1, "maximum": MAX_SMP}
 MEMORY_SHAPE: Shape = {"type": "string", "pattern": SIZE_PATTERN}
 DURATION_SHAPE: Shape = {"type": "string", "pattern": DURATION_PATTERN}
@@ -92,12 +95,12 @@ SKIP_PATTERN_SHAPE: Shape = {
     "maxLength": _MAX_TEXT,
 }
 PER_MINUTE_SHAPE: Shape = {"type": ["number"], "exclusiveMinimum": 0, "maximum": 60_000}
-BACKEND_SHAPE: Shape = {"type": "string", "enum": [backend.value for backend in MemoryBackend]}
-STRATEGY_SHAPE: Shape = {"type": "string", "enum": [strategy.value for strategy in Strategy]}
-TRANSPORT_SHAPE: Shape = {"type": "string", "enum": [transport.value for transport in Transport]}
-FAULT_SHAPE: Shape = {"type": "string", "enum": [fault.value for fault in Fault]}
+BACKEND_SHAPE = names_shape(MemoryBackend)
+STRATEGY_SHAPE = names_shape(Strategy)
+TRANSPORT_SHAPE = names_shape(Transport)
+FAULT_SHAPE = names_shape(Fault)
 
-_Member = TypeVar("_Member", bound=StrEnum)
+_Name = TypeVar("_Name", bound=str)
 
 
 def parse_text(text: str) -> str:
@@ -188,24 +191,23 @@ def parse_arch(text: str) -> Architecture:
         ) from None
 
 
-def member_parser(members: type[_Member], what: str) -> Callable[[str], _Member]:
-    """A parser of the values of an enumeration; ``what`` names one with its article."""
-    names = [member.value for member in members]
+def names_parser(names: Iterable[_Name], refusal: str) -> Callable[[str], _Name]:
+    """A parser of one of ``names``, perhaps members of an enumeration; another one ``refusal``."""
+    known = {str(name): name for name in names}
 
-    def parse(text: str) -> _Member:
-        try:
-            return members(text)
-        except ValueError:
-            raise Refused(f"{quoted(text)} is not {what}", one_of(text, names)) from None
+    def parse(text: str) -> _Name:
+        if text not in known:
+            raise Refused(f"{quoted(text)} {refusal}", one_of(text, known))
+        return known[text]
 
     return parse
 
 
-parse_accel = member_parser(Accelerator, "an accelerator")
-parse_backend = member_parser(MemoryBackend, "a memory backend")
-parse_strategy = member_parser(Strategy, "a migration strategy")
-parse_fault = member_parser(Fault, "a fault")
-_parse_transport = member_parser(Transport, "a migration transport")
+parse_accel = names_parser(Accelerator, "is not an accelerator")
+parse_backend = names_parser(MemoryBackend, "is not a memory backend")
+parse_strategy = names_parser(Strategy, "is not a migration strategy")
+parse_fault = names_parser(Fault, "is not a fault")
+_parse_transport = names_parser(Transport, "is not a migration transport")
 
 
 def parse_transport(text: str) -> Transport:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from matrix.scenario.axes import AXES
 from matrix.scenario.check import check
 from matrix.scenario.document import parse_document
-from matrix.scenario.expectation_schema import ExpectationsSection, expectations_schema
+from matrix.scenario.expectations import ExpectationsSection, expectations_schema
 from matrix.scenario.fields import Section
 from matrix.scenario.schema import ScenarioSection, json_schema
 
