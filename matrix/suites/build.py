@@ -119,10 +119,7 @@ def _build(directory: Path, expected: Architecture | None, *, builtin: bool = Fa
     config = read_config(directory)
     problems: list[Problem] = []
     architecture = _architecture(config, expected, problems)
-    target = config.get("TARGET") or "qemu"
-    if target not in TARGETS:
-        message = f"TARGET={target} is unknown"
-        problems.append(Problem(config.place("TARGET"), message, f"one of {', '.join(TARGETS)}"))
+    target = target_of(config, problems)
     if architecture is None or problems:
         raise SuiteError(problems)
     folder = config.get("TEST_DIR") or TEST_DIRECTORIES[architecture]
@@ -148,6 +145,21 @@ def _build(directory: Path, expected: Architecture | None, *, builtin: bool = Fa
         ),
         files=files(errata=_joined(directory, config.get("ERRATATXT"))),
     )
+
+
+def target_of(config: Config, problems: list[Problem]) -> str:
+    """What runs the guests; a Problem where it is nothing known."""
+    target = config.get("TARGET") or TARGETS[0]
+    if target not in TARGETS:
+        message = f"TARGET={target} is unknown"
+        problems.append(Problem(config.place("TARGET"), message, f"one of {', '.join(TARGETS)}"))
+    return target
+
+
+def architecture_of(name: str) -> Architecture | None:
+    """The architecture of that name or alias, None where there is none."""
+    known = {each.value: each for each in Architecture} | ARCHITECTURE_ALIASES
+    return known.get(name)
 
 
 def own(*, environment: bool, se_header: bool = False, standalone: bool = False) -> tuple[str, ...]:
@@ -205,9 +217,7 @@ def _architecture(
     if not name:
         problems.append(Problem(config.place("ARCH"), "ARCH is not set", f"one of {known}"))
         return None
-    architecture = ARCHITECTURE_ALIASES.get(name)
-    if architecture is None and name in set(Architecture):
-        architecture = Architecture(name)
+    architecture = architecture_of(name)
     if architecture is None:
         message = f"ARCH={name}: this architecture is not supported"
         problems.append(Problem(config.place("ARCH"), message, f"one of {known}"))

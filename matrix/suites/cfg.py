@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from matrix.errors import Place, Problem
+from matrix.suites.files import shortened
 
 KEYS = (
     "file",
@@ -150,7 +151,7 @@ class _Parser:
         match = _ASSIGNMENT.match(line, indent)
         if match is None:
             place = Place(self.file, number, indent + 1)
-            self._ignore(place, f"{_shortened(line)!r} is no setting", "key = value, or [name]")
+            self._ignore(place, f"{shortened(line)!r} is no setting", "key = value, or [name]")
             return
         key, value = match[1], line[match.end() :].rstrip()
         place = Place(self.file, number, (match.end() if value else indent) + 1)
@@ -198,9 +199,4 @@ def _same(one: Section, other: Section) -> bool:
 def _unknown(key: str) -> tuple[str, str]:
     close = difflib.get_close_matches(key, KEYS, n=1)
     allowed = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(KEYS)}"
-    return f"unknown key {_shortened(key)!r}", allowed
-
-
-def _shortened(text: str) -> str:
-    text = text.strip()
-    return text if len(text) <= 40 else f"{text[:40]}…"
+    return f"unknown key {shortened(key)!r}", allowed

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from matrix.errors import Place, Problem, SuiteError
+from matrix.suites.files import shortened
 
 CONFIG_NAME = "config.mak"
 _ASSIGNMENT = re.compile(
@@ -53,7 +54,7 @@ def parse_config(text: str, file: str) -> Config:
             continue
         match = _ASSIGNMENT.fullmatch(line)
         if match is None:
-            message = f"{_shortened(line)!r} is not an assignment"
+            message = f"{shortened(line)!r} is not an assignment"
             problems.append(Problem(Place(file, number), message, "lines are NAME=value"))
             continue
         values[match[1]] = _value(match[2])
@@ -93,8 +94,3 @@ def _value(text: str) -> str:
                 return match[1]
             return re.sub(r'\\(["\\$`])', r"\1", match[2])
     return _COMMENT.sub("", text).rstrip()
-
-
-def _shortened(text: str) -> str:
-    text = text.strip()
-    return text if len(text) <= 40 else f"{text[:40]}…"

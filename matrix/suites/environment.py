@@ -4,11 +4,11 @@ Names and rules are those of ``scripts/arch-run.bash`` there. Guests read the ho
 and the errata to decide whether to run checks that crash old kernels.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from matrix.errors import Place, Problem, SuiteError
 from matrix.patterns import late
+from matrix.suites.suite import HostFacts
 
 _QEMU_VERSION_PREFIX = "QEMU emulator version "
 _DIGITS = late(r"[0-9]*")
@@ -39,58 +39,39 @@ class Erratum:
     """Version, patch level, and where they are given sublevel and extra version."""
 
 
-def environment_text(
-    *,
-    target: str,
-    accelerator: str,
-    qemu_version: tuple[int, int, int],
-    qemu_version_text: str,
-    kernel: str,
-    errata: tuple[Erratum, ...] = (),
-    force_errata: bool = False,
-) -> str:
+def environment_text(target: str, host: HostFacts, errata: tuple[Erratum, ...] = ()) -> str:
     """The initrd's text, each line ended.
+
+    Under TCG checks that need a fix run without it, as the host's kernel has no part in them.
 
     Args:
         target: TARGET of the build, ``qemu`` or ``kvmtool``.
-        accelerator: ``kvm`` or ``tcg``.
-        qemu_version: of the QEMU that runs the guest.
-        qemu_version_text: the same as its packager writes it, ``7.2.22 (Debian 1:7.2+dfsg-7)``.
-        kernel: the host kernel's release (``uname -r``).
+        host: where the guest runs.
         errata: from :func:`parse_errata`.
-        force_errata: whether checks that need a fix run without it: all tests were asked for.
-            Under TCG they always do, the host's kernel has no part in them.
     """
     lines = [f"TARGET={target}"]
     if target != "kvmtool":
-        lines += _qemu_lines(accelerator, qemu_version, qemu_version_text)
-    host = kernel_version(kernel)
-    lines += [
-        f"KERNEL_VERSION_STRING={host.release}",
-        f"KERNEL_VERSION={host.version}",
-        f"KERNEL_PATCHLEVEL={host.patchlevel}",
-        f"KERNEL_SUBLEVEL={host.sublevel}",
-        f"KERNEL_EXTRAVERSION={host.extraversion}",
-    ]
-    names: list[str] = []
-    if accelerator != "tcg":
-        names = [
-            f"ERRATA_{erratum.commit}={'y' if is_fixed(erratum, host) else 'n'}"
-            for erratum in errata
+        version = host.qemu_version_text.removeprefix(_QEMU_VERSION_PREFIX)
+        lines += [
+            f"QEMU_ACCEL={host.accelerator}",
+            f"QEMU_VERSION_STRING={_QEMU_VERSION_PREFIX}{version}",
         ]
-    if accelerator == "tcg" or force_errata:
-        names.append("ERRATA_FORCE=y")
-    return "".join(f"{line}\n" for line in (*lines, *sorted(set(names))))
-
-
-def _qemu_lines(
-    accelerator: str, version: tuple[int, int, int], version_text: str
-) -> Iterator[str]:
-    text = version_text.removeprefix(_QEMU_VERSION_PREFIX)
-    yield f"QEMU_ACCEL={accelerator}"
-    yield f"QEMU_VERSION_STRING={_QEMU_VERSION_PREFIX}{text}"
-    for name, number in zip(("MAJOR", "MINOR", "MICRO"), version, strict=True):
-        yield f"QEMU_{name}={number}"
+        numbers = zip(("MAJOR", "MINOR", "MICRO"), host.qemu_version, strict=True)
+        lines += [f"QEMU_{name}={number}" for name, number in numbers]
+    kernel = kernel_version(host.kernel)
+    lines += [
+        f"KERNEL_VERSION_STRING={kernel.release}",
+        f"KERNEL_VERSION={kernel.version}",
+        f"KERNEL_PATCHLEVEL={kernel.patchlevel}",
+        f"KERNEL_SUBLEVEL={kernel.sublevel}",
+        f"KERNEL_EXTRAVERSION={kernel.extraversion}",
+    ]
+    if host.accelerator == "tcg":
+        lines.append("ERRATA_FORCE=y")
+    else:
+        fixed = {each.commit: "y" if is_fixed(each, kernel) else "n" for each in errata}
+        lines += [f"ERRATA_{commit}={fixed[commit]}" for commit in sorted(fixed)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def kernel_version(release: str) -> KernelVersion:
@@ -141,14 +122,10 @@ def is_fixed(erratum: Erratum, kernel: KernelVersion) -> bool:
     """
     if not kernel.version or not kernel.patchlevel:
         return False
-    version, patchlevel, sublevel, extra = erratum.minimum
-    have = (int(kernel.version), int(kernel.patchlevel))
-    if have != (version, patchlevel):
-        return have > (version, patchlevel)
-    if not kernel.sublevel or sublevel is None:
-        return not sublevel
-    if int(kernel.sublevel) != sublevel:
-        return int(kernel.sublevel) > sublevel
-    if not kernel.extraversion or extra is None:
-        return not extra
-    return int(kernel.extraversion) >= extra
+    parts = (kernel.version, kernel.patchlevel, kernel.sublevel, kernel.extraversion)
+    for part, minimum in zip(parts, erratum.minimum, strict=True):
+        if not part or minimum is None:
+            return not minimum
+        if int(part) != minimum:
+            return int(part) > minimum
+    return True

@@ -63,3 +63,9 @@ def decode(data: bytes, file: str) -> str:
 
 def _unreadable(path: Path, why: str) -> SuiteError:
     return SuiteError([Problem(Place(str(path)), f"cannot be read: {why}")])
+
+
+def shortened(text: str) -> str:
+    """A line of a file as a message quotes it."""
+    text = text.strip()
+    return text if len(text) <= 40 else f"{text[:40]}…"

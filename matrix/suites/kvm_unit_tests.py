@@ -40,14 +40,8 @@ class KvmUnitTests(Suite):
 
         path = Path(dict(build.files).get("errata", ""))
         known = path.name and path.exists()
-        return environment_text(
-            target=build.target,
-            accelerator=host.accelerator,
-            qemu_version=host.qemu_version,
-            qemu_version_text=host.qemu_version_text,
-            kernel=host.kernel,
-            errata=parse_errata(read_text(path), str(path)) if known else (),
-        )
+        errata = parse_errata(read_text(path), str(path)) if known else ()
+        return environment_text(build.target, host, errata)
 
     def parser(self) -> ConsoleParser:
         """Of the console protocol."""

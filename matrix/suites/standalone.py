@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.errors import Place, Problem, SuiteError
-from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Endian
+from matrix.model import Architecture, Build, Endian
 from matrix.places import expanded
-from matrix.suites.build import TARGETS, default_cpu, files, own
+from matrix.suites.build import architecture_of, default_cpu, files, own, target_of
 from matrix.suites.cfg import Entry, Section, is_name
 from matrix.suites.config import CONFIG_NAME, Config
 from matrix.suites.files import is_file
@@ -131,7 +131,7 @@ def read_standalone(directory: Path, architecture: Architecture | None, unpacked
             problems.append(_problem(path, error))
             continue
         name = script.config.get("ARCH")
-        named = _architecture(name)
+        named = architecture_of(name)
         if named is None or (architecture is not None and named is not architecture):
             found.add(name)
             continue
@@ -158,7 +158,7 @@ def read_scripts(build: Build, only: str | None) -> Iterator[Section | Problem]:
     for path in [path for path in paths if path.name == only] or paths:
         try:
             script = _parse(path)
-            if _architecture(script.config.get("ARCH")) is not build.architecture:
+            if architecture_of(script.config.get("ARCH")) is not build.architecture:
                 continue
         except _UnreadableError as error:
             yield _problem(path, error)
@@ -195,18 +195,12 @@ def _problem(path: Path, error: _UnreadableError) -> Problem:
     return Problem(Place(str(path), error.line), f"cannot be read: {error}", allowed)
 
 
-def _architecture(name: str) -> Architecture | None:
-    if name in ARCHITECTURE_ALIASES:
-        return ARCHITECTURE_ALIASES[name]
-    return Architecture(name) if name in set(Architecture) else None
-
-
 def _build(directory: Path, architecture: Architecture, script: Script, unpacked: Path) -> Build:
     config = script.config
-    target = config.get("TARGET") or TARGETS[0]
-    if target not in TARGETS:
-        message = f"TARGET={target} is unknown"
-        raise SuiteError([Problem(config.place("TARGET"), message, f"one of {', '.join(TARGETS)}")])
+    problems: list[Problem] = []
+    target = target_of(config, problems)
+    if problems:
+        raise SuiteError(problems)
     return Build(
         architecture=architecture,
         directory=str(directory),

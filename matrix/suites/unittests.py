@@ -25,6 +25,7 @@ from matrix.suites.shell import (
     ShellRequest,
     evaluate,
 )
+from matrix.suites.suite import Warn, unheard
 from matrix.suites.words import WordsError, needs_shell, split_words
 
 NO_TIMEOUT = 7 * 86400.0
@@ -43,13 +44,7 @@ _COMMAND = re.compile(r"`|\$\((?!\()")
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")
 
 
-def _unheard(warning: Problem) -> None:
-    """Where nobody wants to know."""
-
-
-def read_tests(
-    build: Build, *, max_smp: int, on_warning: Callable[[Problem], None] = _unheard
-) -> tuple[Test, ...]:
+def read_tests(build: Build, *, max_smp: int, on_warning: Warn = unheard) -> tuple[Test, ...]:
     """The tests of a build, in the order of its ``unittests.cfg``.
 
     Tests that this build cannot run (of another architecture, disabled, image not built) are among
@@ -77,16 +72,14 @@ def refresh_test(build: Build, test: Test, *, max_smp: int) -> Test:
         SuiteError: the file is no longer readable, or no longer has the test.
     """
     section = test.name if "standalone" in build.own else test.name.removesuffix("_PV")
-    for fresh in _read(build, max_smp, section, _unheard):
+    for fresh in _read(build, max_smp, section, unheard):
         if fresh.name == test.name:
             return fresh
     message = f"test {test.name!r} is no longer in {TESTS_NAME}"
     raise SuiteError([Problem(Place(build.images), message)])
 
 
-def _read(
-    build: Build, max_smp: int, only: str | None, on_warning: Callable[[Problem], None]
-) -> tuple[Test, ...]:
+def _read(build: Build, max_smp: int, only: str | None, on_warning: Warn) -> tuple[Test, ...]:
     """All tests, or those of the section ``only``."""
     config = _config(build)
     parsed, unreadable = _parsed(build, config, only)

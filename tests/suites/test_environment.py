@@ -9,6 +9,7 @@ from matrix.suites.environment import (
     kernel_version,
     parse_errata,
 )
+from matrix.suites.suite import HostFacts
 
 ERRATA = """\
 #---------------:-------------------------------:-----------
@@ -20,16 +21,10 @@ ERRATA = """\
 """
 
 
-def text(accelerator: str = "kvm", kernel: str = "5.6.3-1-amd64", **options: bool) -> list[str]:
-    return environment_text(
-        target="qemu",
-        accelerator=accelerator,
-        qemu_version=(7, 2, 22),
-        qemu_version_text="7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)",
-        kernel=kernel,
-        errata=parse_errata(ERRATA, "errata.txt"),
-        **options,
-    ).splitlines()
+def text(accelerator: str = "kvm") -> list[str]:
+    version = "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)"
+    host = HostFacts(accelerator, "5.6.3-1-amd64", (7, 2, 22), version)
+    return environment_text("qemu", host, parse_errata(ERRATA, "errata.txt")).splitlines()
 
 
 def test_lines_under_kvm() -> None:
@@ -50,23 +45,12 @@ def test_lines_under_kvm() -> None:
     ]
 
 
-def test_errata_are_forced_under_tcg_and_when_all_is_asked_for() -> None:
+def test_errata_are_forced_under_tcg() -> None:
     assert text("tcg")[11:] == ["ERRATA_FORCE=y"]
-    assert text(force_errata=True)[11:] == [
-        "ERRATA_8c58be34494b=n",
-        "ERRATA_9e3f7a296940=y",
-        "ERRATA_FORCE=y",
-    ]
 
 
 def test_kvmtool_has_no_qemu() -> None:
-    lines = environment_text(
-        target="kvmtool",
-        accelerator="kvm",
-        qemu_version=(0, 0, 0),
-        qemu_version_text="",
-        kernel="6.1.0",
-    )
+    lines = environment_text("kvmtool", HostFacts("kvm", "6.1.0"))
     assert lines.startswith("TARGET=kvmtool\nKERNEL_VERSION_STRING=6.1.0\n")
     assert "QEMU" not in lines
 
