@@ -17,7 +17,6 @@ live       ``LiveHop``, a hop that is being made; ``Injector``, who may interfer
 hop        ``run_hop(live, injector, sampler)``: the order, and who runs the guest afterwards
 file_hop   the same through a file; background snapshots too
 cpr_hop    the same by cpr-transfer
-launching  what hops need of QEMU's command lines; the one place that loosens the sandbox
 proof      the guest's INTEGRITY lines: beats, blackout, silence, clock jump. Pure
 draws      what each hop is made of, by the seed and its number. Pure
 identity   what must be the same on both sides, and ``difference()``
@@ -28,9 +27,9 @@ records    hops.jsonl: ``Records.add()``, ``read_hops(path)``; one :class:`Hop` 
            pydantic writes it, without what is None or the default
 statistics percentiles of any number of hops in bounded memory, and limits. Pure
 hop_maker  one whole hop: made, proven, recorded; for chains and tests alike
-hop_runner draws each hop, and has its destination up in time; ``Request``
-host_driven, cooperative
-           when there is a hop: as the scenario says, or as the guest asks
+hop_runner draws each hop, and has its destination up in time; ``Request``; what hops need of QEMU's
+           command lines, and the one place that loosens the sandbox
+cooperative hops that the guest asks for
 chain      a case whose guest is migrated, as a policy of a guest: hops, and what they come to
 ========== =========================================================================================
 

@@ -14,7 +14,6 @@ from matrix.attempt import ChainResult, Ending
 from matrix.migrating import MigrationMode
 from matrix.migration.cooperative import Cooperation, cooperate
 from matrix.migration.hop_runner import HopRunner, NoHopError, Request
-from matrix.migration.host_driven import STOP_KEY, hop_on
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
 from matrix.migration.records import Earlier, Records
@@ -26,6 +25,13 @@ FIRST_OUTPUT = 0.5
 A_MOMENT = 0.05
 """Seconds in which a guest that prints all it has at once ends: a QEMU that is told of a migration
 then may abort (11.1), and there is nothing left to be migrated."""
+
+BAD_IN_A_ROW = 3
+"""Hops after which a chain is given up: what failed so often will fail again."""
+STOP_KEY = b"q"
+"""What ends a guest that proves its memory until it is told to stop."""
+LONGEST_START = 0.1
+"""Seconds of pace from which a destination is started between hops, where it disturbs none."""
 
 
 async def run_chain(
@@ -152,7 +158,7 @@ class _Chain:
         else:
             await board.until(lambda: self._printed or runner.over, FIRST_OUTPUT)
             await runner.over_within(A_MOMENT)
-        await hop_on(runner, timeout)
+        await _hop_on(runner, timeout)
 
     def _console(self, data: bytes) -> None:
         self._printed = True
@@ -173,3 +179,46 @@ class _Chain:
             self._guest.check_time()
         if self._proof.present and not runner.over:
             runner.current.session.type(STOP_KEY)
+
+
+async def _hop_on(runner: HopRunner, timeout: float) -> None:  # noqa: ASYNC109 - the guest's, no wait
+    """Hop until the guest's end, or as often or as long as asked for.
+
+    Args:
+        runner: makes the hops.
+        timeout: seconds that the guest may take. One that would never end by itself is left after
+            half of them, where the scenario says neither how often nor how long.
+
+    Raises:
+        NoHopError, NotStartedError: as :meth:`HopRunner.hop`.
+    """
+    pace = runner.request.migration.pace
+
+    def more() -> bool:
+        return _wants_more(runner, timeout)
+
+    while more():
+        if not await runner.hop(more=lambda: pace < LONGEST_START and more()) or not more():
+            return
+        if pace >= LONGEST_START:
+            runner.prepare()
+        if await runner.over_within(pace):
+            return
+
+
+def _wants_more(runner: HopRunner, timeout: float) -> bool:
+    """Whether there is another hop to be made."""
+    migration, tally, earlier = runner.request.migration, runner.tally, runner.earlier
+    if tally.bad_in_a_row >= BAD_IN_A_ROW:
+        return False
+    if migration.mode is MigrationMode.ONCE:
+        # One that is interfered with must be followed by one that just works.
+        return tally.attempts < (2 if migration.faults else 1)
+    if migration.hops is not None and tally.attempts + earlier.hops >= migration.hops:
+        return False
+    elapsed = time.monotonic() - runner.begun + earlier.seconds
+    if migration.duration is not None:
+        return elapsed < migration.duration
+    if migration.hops is None and runner.proof.present:
+        return elapsed < timeout / 2
+    return True

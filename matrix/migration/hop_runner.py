@@ -12,11 +12,11 @@ from matrix.migration.cpr_hop import descriptors, with_channel
 from matrix.migration.draws import Lot
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.hop_maker import HOP_SECONDS, HopMaker, Planned
-from matrix.migration.launching import fitted
 from matrix.migration.live import HopEnd, Injector
 from matrix.migration.processes import Processes
 from matrix.migration.proof import Proof
 from matrix.migration.records import Earlier, Records
+from matrix.model import Launch
 from matrix.scenario.compatibility import Route, parameters_for
 
 REST = 2.0
@@ -24,6 +24,10 @@ REST = 2.0
 (:class:`matrix.vm.watch.DeadLoopClock`)."""
 BAD_KEPT = 20
 """Bad hops that a result names; hops.jsonl has more."""
+
+DENIED, ALLOWED = "spawn=deny", "spawn=allow"
+UUID = "0f3c1a52-6d0e-4c2f-9d57-2c1f4f0f9a11"
+"""Random: what machines are given that need one."""
 
 
 def no_injectors(fault: Fault) -> Injector:
@@ -241,3 +245,37 @@ class HopRunner(HopMaker):
         tally.bad_in_a_row = 0 if hop.good else tally.bad_in_a_row + 1
         if not hop.good and len(tally.bad) < BAD_KEPT:
             tally.bad.append(f"hop {hop.number}: {hop.reason}")
+
+
+def fitted(launch: Launch, migration: Migration) -> Launch:
+    """The command line as hops of these pools need it, beyond the case's own.
+
+    This is also the one place where QEMU's sandbox is loosened. Cases run under a seccomp filter
+    with everything denied (:data:`matrix.plan.command.SANDBOX`); the transport ``exec`` has QEMU
+    start a shell, for which ``spawn=deny`` would kill it, and nothing else that a migration does is
+    denied.
+    """
+    if Transport.EXEC in migration.transports and any(
+        not strategy.through_file for strategy in migration.strategies
+    ):
+        launch = _that_may_spawn(launch)
+    if Strategy.CPR_TRANSFER in migration.strategies:
+        # The guest's own memory is the case's; the rest must be such that it can be shared too.
+        launch = _with(launch, "-machine", "aux-ram-share=on")
+    if Fault.UUID_MISMATCH in migration.faults:
+        # QEMU compares (``validate-uuid``) none that it was not given.
+        launch = _with(launch, "-uuid", UUID)
+    return launch
+
+
+def _with(launch: Launch, *words: str) -> Launch:
+    return replace(launch, argv=(*launch.argv, *words))
+
+
+def _that_may_spawn(launch: Launch) -> Launch:
+    argv = list(launch.argv)
+    for index, word in enumerate(argv[:-1]):
+        if word == "-sandbox":
+            options = argv[index + 1].split(",")
+            argv[index + 1] = ",".join(ALLOWED if each == DENIED else each for each in options)
+    return replace(launch, argv=tuple(argv))

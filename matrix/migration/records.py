@@ -39,16 +39,8 @@ def hop_record(
     fault: Fault | None,
     why_bad: str,
 ) -> Hop:
-    """The record of a hop that is over.
-
-    Args:
-        hop: the hop.
-        end: how it ended.
-        sampler: what was sampled meanwhile.
-        evidence: what the guest's proof says of it, None where there is none.
-        fault: what was done to it.
-        why_bad: why that is not what had to follow; empty where it is.
-    """
+    """The record of a hop that is over: what was sampled meanwhile, what the guest's proof says of
+    it, what was done to it, and why that is not what had to follow (empty where it is)."""
     ram = ram_of(end.information)
     page = whole(ram.get("page-size"))
     step, suspended = hop.note_steps()

@@ -54,6 +54,19 @@ class Session:
         name: tells the processes of a guest that is migrated apart.
     """
 
+    on_event: EventCallback | None = None
+    """Gets every event, with the host's time, after it was taken in here."""
+    process: Process | None = None
+    monitor: Monitor | None = None
+    started = False
+    """The guest has run: ``cont`` was accepted, QEMU said RESUME, or the guest has printed."""
+    kvm_enabled: bool | None = None
+    panic_action: str | None = None
+    """``action`` of GUEST_PANICKED (pause, poweroff, run), None where there was none."""
+    shutdown_reason = ""
+    run_state = "running"
+    """What ``query-status`` said last, where it was asked."""
+
     def __init__(
         self,
         directory: Path,
@@ -65,28 +78,16 @@ class Session:
     ) -> None:
         self.directory = directory
         self.name = name
-        self.on_event: EventCallback | None = None
-        """Gets every event, with the host's time, after it was taken in here."""
         self.console = Tail()
         self.errors = Tail()
-        self.process: Process | None = None
-        self.monitor: Monitor | None = None
-        self.started = False
-        """The guest has run: ``cont`` was accepted, QEMU said RESUME, or the guest has printed."""
         self._launch: Launch | None = None
         self._released = False
         self._hearing: asyncio.Task[None] | None = None
         self._connected: asyncio.Future[None] | None = None
         """Done when :meth:`connect` is over, however it went; None before."""
         self._stopping = False
-        self.kvm_enabled: bool | None = None
-        self.panic_action: str | None = None
-        """``action`` of GUEST_PANICKED (pause, poweroff, run), None where there was none."""
-        self.shutdown_reason = ""
         self.assists: Counter[Assist] = Counter()
         """What was done to the guest so that QEMU works faster (:mod:`matrix.vm.tlb`)."""
-        self.run_state = "running"
-        """What ``query-status`` said last, where it was asked."""
         self.halted = asyncio.Event()
         """QEMU has sent STOP: its vCPUs do not run, for a reason that ``query-status`` tells."""
         self.loop = asyncio.get_running_loop()

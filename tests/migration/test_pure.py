@@ -8,8 +8,8 @@ import pytest
 from matrix.errors import MonitorError
 from matrix.migrating import Fault, Migration, Strategy, Transport
 from matrix.migration.cooperative import Cooperation, Word
+from matrix.migration.hop_runner import fitted
 from matrix.migration.identity import Identity, difference
-from matrix.migration.launching import fitted
 from matrix.migration.routes import listening_port
 from matrix.migration.samples import sample
 from matrix.migration.strategies import (

@@ -1,5 +1,6 @@
-"""Hops that are ended: nobody listens, they are cancelled, or one side is killed."""
+"""Hops that are ended: nobody listens, they are cancelled, one side is killed, the disk is full."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from matrix.migrating import HopOutcome
@@ -13,6 +14,11 @@ from matrix.migration.faults.base import (
 from matrix.migration.faults.listening import Lingering, linger, nobody
 from matrix.migration.live import HopEnd, LiveHop
 from matrix.plan.strategy_settings import ParameterValue
+
+FULL = Path("/dev/full")
+"""A device on which every write fails with ENOSPC (full(4)): a disk that really is full would take
+a file system of its own, and root to mount it. QEMU from 9.0 on truncates the file that it opens,
+which a device refuses (EINVAL): there the hop fails one step before its first write."""
 
 
 class NoListener(FaultInjector):
@@ -157,3 +163,12 @@ class KillSourceInPostcopy(FaultInjector):
         if self.injected and not await hop.until("postcopy-paused", side="destination"):
             self.findings.append(f"the destination is {hop.destination.status or 'silent'}")
         await super().before_ending(hop, end)
+
+
+class DiskFull(FaultInjector):
+    """The file that the state goes into takes nothing."""
+
+    async def prepare(self, hop: LiveHop) -> None:
+        if hop.file is not None:
+            hop.file.symlink_to(FULL)
+            self.deed(hop, f"{hop.file.name} is {FULL}")

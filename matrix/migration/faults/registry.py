@@ -1,7 +1,7 @@
 """The injector of each fault."""
 
 from matrix.migrating import Fault
-from matrix.migration.faults import changing, converging, disk, ending, mismatching, network
+from matrix.migration.faults import changing, converging, ending, mismatching, network
 from matrix.migration.faults.base import FaultInjector
 
 INJECTORS: dict[Fault, type[FaultInjector]] = {
@@ -32,7 +32,7 @@ INJECTORS: dict[Fault, type[FaultInjector]] = {
     Fault.CHANGE_BANDWIDTH: changing.ChangeBandwidth,
     Fault.CHANGE_DOWNTIME_LIMIT: changing.ChangeDowntimeLimit,
     Fault.PAUSE_SOURCE: changing.PauseSource,
-    Fault.DISK_FULL: disk.DiskFull,
+    Fault.DISK_FULL: ending.DiskFull,
     Fault.STOP_DESTINATION: changing.StopDestination,
     Fault.NO_CONVERGENCE_THROTTLED: converging.EndedByAutoConverge,
     Fault.NO_CONVERGENCE_DIRTY_LIMITED: converging.EndedByDirtyLimit,

@@ -80,7 +80,7 @@ RULES: dict[Fault, Rule] = {
     Fault.CHANGE_DOWNTIME_LIMIT: Rule(COMPLETED),
     # The run state is part of the stream (migration/global_state.c): it arrives paused.
     Fault.PAUSE_SOURCE: Rule(COMPLETED),
-    # The latter since 9.0: see matrix.migration.faults.disk.
+    # The latter since 9.0: see FULL in matrix.migration.faults.ending.
     Fault.DISK_FULL: Rule(FAILED, r"No space left on device|failed to truncate"),
     Fault.STOP_DESTINATION: Rule(COMPLETED),
     Fault.NO_CONVERGENCE_THROTTLED: Rule(COMPLETED),
