@@ -31,6 +31,7 @@ A step is a list, its name first:
     ["clock", PATH, SECONDS]    the host's clock is set so far ahead, which the file says
     ["state", STATUS]       query-status says so from here on
     ["reply", COMMAND, RETURN]  what that command returns from here on
+    ["more", COMMAND, OBJECT, MEMBER]      what it returns there is greater by 1 from here on
     ["refuse", COMMAND, CLASS, DESC, TIMES]  the next TIMES of that command are refused
     ["registers", TEXT, …]  what "info registers" says, in turn, again and again
     ["child"]               leaves a child process behind that ignores SIGTERM
@@ -313,6 +314,9 @@ class Fake:
 
     def do_reply(self, command: str, returned: object) -> None:
         self.script.setdefault("replies", {})[command] = returned
+
+    def do_more(self, command: str, name: str, member: str) -> None:
+        self.script["replies"][command][name][member] += 1
 
     def do_registers(self, *texts: str) -> None:
         self.registers = texts

@@ -31,6 +31,9 @@ ROUNDS = 2
 behind."""
 POSTCOPY_SLOW = 2 * MIB
 """Bytes per second, as ``max-postcopy-bandwidth``: of pages that nobody asks for."""
+SETTLED = 0.05
+"""Seconds from ``postcopy-paused`` to the recovery: a source says so before its thread for the
+return path has seen the end of its channel, and 7.2 was seen to die where that finds a new one."""
 SERVED = 0.2
 """Seconds that a guest is given to ask for pages: one that has them all asks for none."""
 LOOK_AGAIN = 0.002
@@ -120,6 +123,7 @@ class _Recovered(FaultInjector):
                 self.findings.append(f"postcopy is not paused: {_statuses(hop)}")
                 return
             await self.look(hop)
+            await asyncio.sleep(SETTLED)
             await self.recover(hop)
             self.rounds = number
         if await self._both(hop, "postcopy-active"):

@@ -1,0 +1,56 @@
+"""Postcopy that is interrupted and taken up again, by fake QEMUs that say how far it has come."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from matrix.migrating import Fault, Migration, MigrationMode, Strategy, Transport
+from matrix.migration.endpoint import Emulator
+from matrix.migration.faults import network
+from matrix.migration.faults.registry import injector_for
+from matrix.migration.hop_runner import Request
+
+Chains = Any
+IN_POSTCOPY = ["event", "MIGRATION", {"status": "postcopy-active"}]
+CAPABILITIES = ("events", "return-path", "postcopy-ram", "postcopy-preempt")
+REQUESTS = "postcopy-requests"
+
+
+def test_the_preempt_channel_has_served_pages_before_it_is_lost(
+    chains: Chains, make_fake: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A destination that is paused before its thread for the channel has begun may die."""
+    monkeypatch.setattr(network, "SERVED", 60.0)
+    emulator = make_fake(
+        cont=[["stdout", "begin\n"], ["serve", None]],
+        replies={
+            "query-migrate-capabilities": [
+                {"capability": name, "state": False} for name in CAPABILITIES
+            ],
+            "query-migrate": {"status": "postcopy-active", "ram": {REQUESTS: 0}},
+        },
+        before={
+            "migrate": [["event", "STOP"], IN_POSTCOPY],
+            "migrate-incoming": [IN_POSTCOPY, ["event", "RESUME"], ["state", "running"]],
+            "query-migrate": [["more", "query-migrate", "ram", REQUESTS]],
+            "migrate-pause": [["exit", 1]],
+        },
+    )
+    migration = Migration(
+        mode=MigrationMode.ONCE,
+        strategies=(Strategy.POSTCOPY_PREEMPT,),
+        transports=(Transport.UNIX,),
+        faults=(Fault.PAUSE_IN_POSTCOPY,),
+        pace=0.0,
+    )
+    chains.run(Request(migration, emulator, injectors=injector_for))
+    text = (chains.folder / "qmp.jsonl").read_text()
+    of_source = [each for each in map(json.loads, text.splitlines()) if each["process"] == "qemu-1"]
+    said = [each["message"] for each in of_source]
+    paused = next(n for n, each in enumerate(said) if each.get("exec-oob") == "migrate-pause")
+    answers = [each["return"] for each in said[:paused] if isinstance(each.get("return"), dict)]
+    requests = [each["ram"][REQUESTS] for each in answers if "ram" in each]
+    # Its one vCPU asks for a page again only when it has got the one before.
+    assert requests[-1] - requests[0] > 1
