@@ -9,6 +9,7 @@ import base64
 import os
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from matrix.errors import HostError
@@ -57,32 +58,24 @@ class Secrets:
 
 
 class CredentialsFolder:
-    """Makes credentials on demand, each kind once, in a private folder."""
+    """Credentials in a private folder, each kind made once, when it is first asked for.
+
+    Raises:
+        HostError: they cannot be written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._psk: Secrets | None = None
-        self._x509: Secrets | None = None
 
+    @cached_property
     def psk(self) -> Secrets:
-        """A pre-shared key that both sides have.
+        """A pre-shared key that both sides have."""
+        return make_psk(self.folder / "psk")
 
-        Raises:
-            HostError: it cannot be written.
-        """
-        if self._psk is None:
-            self._psk = make_psk(self.folder / "psk")
-        return self._psk
-
+    @cached_property
     def x509(self) -> Secrets:
-        """Certificates of one authority for both sides, the server's for :data:`HOSTNAME`.
-
-        Raises:
-            HostError: they cannot be written.
-        """
-        if self._x509 is None:
-            self._x509 = make_x509(self.folder / "x509")
-        return self._x509
+        """Certificates of one authority for both sides, the server's for :data:`HOSTNAME`."""
+        return make_x509(self.folder / "x509")
 
 
 def make_psk(folder: Path) -> Secrets:

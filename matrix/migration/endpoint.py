@@ -60,8 +60,6 @@ class Endpoint:
         self.resumed: float | None = None
         self.parameters: set[str] = set()
         """Names of the migration parameters that were set in its life."""
-        self.used = False
-        """It has been told ``migrate-incoming``, which it takes once in its life."""
         self.identity: Identity | None = None
         """What it presents to its guest, where it was asked (:func:`.identity.identity_of`)."""
         self._listener: Listener | None = None
@@ -153,14 +151,6 @@ class Endpoint:
         """Wait until its migration has one of ``statuses``; False once it has ended or in vain."""
         await self.board.until(lambda: self.status in statuses or not self.alive, seconds)
         return self.status in statuses
-
-    async def quit(self) -> None:
-        """End it, as it is no longer needed: politely first; awaited.
-
-        Raises:
-            HostError: it survives SIGKILL.
-        """
-        await self.session.stop(politely=True)
 
     async def kill(self) -> None:
         """End it at once.

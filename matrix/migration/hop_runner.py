@@ -207,9 +207,9 @@ class HopRunner(HopMaker):
                 destination = await self._started(emulator, number, route, injector)
         # Made now, when no hop waits for them.
         if route.transport is Transport.TLS_PSK:
-            processes.credentials.psk()
+            _ = processes.credentials.psk
         elif route.transport is Transport.TLS_X509:
-            processes.credentials.x509()
+            _ = processes.credentials.x509
         parameters = parameters_for(request.migration, route.strategy)
         seconds = max(request.hop_seconds, 2 * (request.migration.limits.total_time or 0.0))
         return Planned(number, route, destination, injector, dict(parameters), seconds)

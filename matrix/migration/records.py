@@ -16,6 +16,7 @@ from matrix.migration.live import HopEnd, LiveHop
 from matrix.migration.proof import Evidence
 from matrix.migration.samples import Sampler, number, ram_of, whole
 from matrix.migration.statistics import Statistics
+from matrix.vm.console import write_all
 
 HOPS_FILE = "hops.jsonl"
 SUMMARY_FILE = "migration.json"
@@ -148,7 +149,7 @@ class Records:
         if self._file < 0:
             self._open()
         line = _HOP.dump_json(hop, exclude_none=True, exclude_defaults=True)
-        _write(self._file, line, self._path)
+        write_all(self._file, line + b"\n", self._path)
         self._statistics.add(hop)
         self._ended = hop.begun + hop.seconds
         self._lines += 1
@@ -232,16 +233,6 @@ def read_statistics(path: Path, limits: Limits) -> tuple[Statistics, float, floa
         seconds += hop.seconds + min(max(hop.begun - ended, 0.0), LONGEST_PAUSE)
         ended = hop.begun + hop.seconds
     return statistics, max(seconds, 0.0), ended
-
-
-def _write(descriptor: int, line: bytes, path: Path) -> None:
-    data = line + b"\n"
-    while data:
-        try:
-            data = data[os.write(descriptor, data) :]
-        except OSError as error:
-            error.filename = str(path)
-            raise
 
 
 def _downtime(end: HopEnd, said: float | None, *, in_postcopy: bool) -> float | None:

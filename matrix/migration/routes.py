@@ -69,9 +69,9 @@ def route_for(
         case Transport.EXEC:
             return CommandRoute(folder, number)
         case Transport.TLS_PSK:
-            return TcpRoute(credentials.psk())
+            return TcpRoute(credentials.psk)
         case Transport.TLS_X509:
-            return TcpRoute(credentials.x509())
+            return TcpRoute(credentials.x509)
         case _:
             assert_never(transport)
 
@@ -82,7 +82,6 @@ async def migrate_incoming(destination: Endpoint, uri: str) -> None:
     Raises:
         MonitorError: it does not.
     """
-    destination.used = True
     await destination.execute("migrate-incoming", {"uri": uri})
 
 

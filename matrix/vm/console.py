@@ -90,14 +90,14 @@ class BoundedLog:
         """
         if self._head_room:
             head = data[: self._head_room]
-            _write(self._head, head, self.path)
+            write_all(self._head, head, self.path)
             self._head_room -= len(head)
             data = data[len(head) :]
         while data:
             if self._tail is None:
                 self._tail = _create(self._tail_path)
             part = data[: self._tail_limit - self._tail_size]
-            _write(self._tail, part, self._tail_path)
+            write_all(self._tail, part, self._tail_path)
             self._tail_size += len(part)
             data = data[len(part) :]
             if self._tail_size == self._tail_limit:
@@ -131,7 +131,7 @@ class BoundedLog:
         from_old = min(self._rotated, self._tail_limit - self._tail_size)
         cut = self._rotated - from_old
         if cut:
-            _write(self._head, self._mark.format(cut).encode(), self.path)
+            write_all(self._head, self._mark.format(cut).encode(), self.path)
         if from_old:
             self._append(self._old_path, skip=self._tail_limit - from_old)
         if self._tail is not None:
@@ -143,7 +143,7 @@ class BoundedLog:
         with source.open("rb") as file:
             file.seek(skip)
             while chunk := file.read(COPY_CHUNK):
-                _write(self._head, chunk, self.path)
+                write_all(self._head, chunk, self.path)
 
 
 class OutputReader:
@@ -221,8 +221,8 @@ def _create(path: Path) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _write(descriptor: int, data: bytes, path: Path) -> None:
-    """Write all of ``data``; an OSError names the file."""
+def write_all(descriptor: int, data: bytes, path: Path) -> None:
+    """Write all of ``data`` to a file that is open; an OSError names its ``path``."""
     view = memoryview(data)
     while view:
         try:

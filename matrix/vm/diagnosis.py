@@ -11,7 +11,6 @@ from typing import Any
 from matrix.errors import MonitorError
 from matrix.vm import cputime, registers
 from matrix.vm.cputime import Thread
-from matrix.vm.monitor import Monitor
 from matrix.vm.session import Session
 
 DEADLINE = 2.0
@@ -65,14 +64,12 @@ async def _ask(session: Session, deadline: float) -> dict[str, Any]:
     try:
         answers["status"] = await query("query-status")
         answers["cpus"] = await query("query-cpus-fast")
-        answers["registers"] = await _registers(monitor, deadline - session.loop.time())
+        answers["registers"] = await monitor.human(
+            "info registers -a", deadline - session.loop.time()
+        )
     except MonitorError as error:
         answers["error"] = str(error)
     return answers
-
-
-async def _registers(monitor: Monitor, seconds: float) -> str:
-    return await monitor.human("info registers -a", seconds)
 
 
 def _doing(answers: dict[str, Any], before: Sequence[Thread], after: Sequence[Thread]) -> str:

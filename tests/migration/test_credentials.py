@@ -26,8 +26,8 @@ def test_the_group_is_a_safe_prime() -> None:
 
 def test_each_kind_is_made_once_and_for_us_alone(tmp_path: Path) -> None:
     folder = CredentialsFolder(tmp_path)
-    assert folder.psk() is folder.psk()
-    assert folder.x509() is folder.x509()
+    assert folder.psk is folder.psk
+    assert folder.x509 is folder.x509
     keys = tmp_path / "psk" / "keys.psk"
     assert keys.read_text().startswith("matrix:")
     assert keys.stat().st_mode & 0o077 == 0

@@ -1,4 +1,4 @@
-"""A TCP link of ours in the path of the migration stream, which can stall, drop and be slow.
+"""A TCP link of ours in the path of the migration stream, which can stall and drop.
 
 The destination listens on a port of its own, the proxy listens on another, and the source is told
 the proxy's: so a network fails without root, network namespaces or firewall rules. Bytes pass
@@ -19,9 +19,6 @@ CHUNK = 256 << 10
 """Bytes that are read at once, and the most that a direction holds."""
 KERNEL_BUFFER = 128 << 10
 """Bytes asked for the kernel's socket buffers: left alone, loopback grows them to several MiB."""
-SMALLEST_CHUNK = 1 << 10
-TICK = 0.01
-"""Seconds that one chunk of a throttled link stands for."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, 0 s: closing sends RST and forgets what was not delivered (socket(7))."""
 
@@ -45,8 +42,6 @@ class Proxy:
         self._cut = False
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._rate: float | None = None
-        self._busy_until = 0.0
         self._connections: dict[asyncio.Task[None], _Connection] = {}
         self._loop = asyncio.get_running_loop()
 
@@ -68,11 +63,6 @@ class Proxy:
         """Let everything pass again: the end of a stall or of a cut."""
         self._cut = False
         self._flowing.set()
-
-    def throttle(self, bytes_per_second: float | None) -> None:
-        """Be no faster than that, both ways and all connections together; None for no limit."""
-        self._rate = bytes_per_second
-        self._busy_until = 0.0
 
     def retarget(self, port: int) -> None:
         """Lead new connections to another port of the destination (that of a recovery)."""
@@ -116,31 +106,13 @@ class Proxy:
         return True
 
     async def pass_on(self, chunk: memoryview, to: socket.socket, *, forward: bool) -> None:
-        """Hand ``chunk`` on, when and as slowly as the link does."""
-        while chunk:
-            await self._flowing.wait()
-            piece = chunk[: self._piece()]
-            await self._wait_for_turn(len(piece))
-            await self._flowing.wait()
-            await self._loop.sock_sendall(to, piece)
-            chunk = chunk[len(piece) :]
-            if forward:
-                self.to_destination += len(piece)
-            else:
-                self.to_source += len(piece)
-
-    def _piece(self) -> int:
-        if self._rate is None:
-            return CHUNK
-        return min(CHUNK, max(SMALLEST_CHUNK, int(self._rate * TICK)))
-
-    async def _wait_for_turn(self, size: int) -> None:
-        """Wait until the link, which all connections share, has had the time to carry it."""
-        if self._rate is None:
-            return
-        now = self._loop.time()
-        self._busy_until = max(now, self._busy_until) + size / self._rate
-        await asyncio.sleep(self._busy_until - now)
+        """Hand ``chunk`` on, when the link does."""
+        await self._flowing.wait()
+        await self._loop.sock_sendall(to, chunk)
+        if forward:
+            self.to_destination += len(chunk)
+        else:
+            self.to_source += len(chunk)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._connections.pop(task).close()
