@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 
@@ -137,6 +138,8 @@ def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, .
             scenario, builds.suite(scenario), include_nodefault=selection.include_all
         )
     ]
+    if selection.fail_on_skip and cases:
+        _check_skip_patterns(selection.fail_on_skip, cases)
     if selection.keyword:
         from matrix.scenario.selection import select
 
@@ -151,6 +154,19 @@ def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, .
             " by the given options; matrix list shows what there is"
         )
     return scenarios, _shard(cases, selection)
+
+
+def _check_skip_patterns(patterns: Sequence[str], cases: Sequence[Case]) -> None:
+    """A pattern that is of ids, for it has a dot, has one; before ``-k`` and ``--shard``, which may
+    leave its cases out."""
+    for pattern in patterns:
+        if "." in pattern and not any(fnmatchcase(case.id, pattern) for case in cases):
+            from matrix.scenario.wording import quoted
+
+            raise UsageError(
+                f"--fail-on-skip: {quoted(pattern)} matches no case; their ids are like"
+                f" {quoted(cases[0].id)}, and matrix list shows them"
+            )
 
 
 def _check_installed(selection: Selection, installed: Sequence[Installation]) -> None:

@@ -135,6 +135,8 @@ def test_one_that_ran_among_skips_exits_0(world: Any, scripts: Any) -> None:
         (("--require", ""), 2, "--require: '' is no number of cases"),
         (("--require", "0"), 2, "--require: '0' is no number of cases; as in 20, or 80% of them"),
         (("--require", "101%"), 2, "--require: '101%' is no number of cases"),
+        (("--fail-on-skip=fake.thre.*",), 2, "'fake.thre.*' matches no case; their ids are like"),
+        (("--fail-on-skip=*.one.*", "-k", "two"), 0, ""),
         (("--fail-on-skip=no-qmu",), 2, "no cause of skips that count; did you mean 'no-qemu'?"),
     ],
 )
