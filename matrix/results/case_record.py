@@ -215,18 +215,19 @@ def record_of(case: Case, attempts: Iterable[Attempt]) -> CaseRecord:
     known to fail sometimes is an ``xfail`` when it does.
     """
     ordered = sorted(attempts, key=lambda each: each.number)
+    first = ordered[0]
     verdict = merged_verdict(each.verdict for each in ordered)
     agreed = all(each.verdict is verdict for each in ordered)
     made = tuple(map(_attempt, ordered))
     telling = min(made, key=lambda each: WORST_FIRST.index(each.verdict))
+    told = _planned(case) | {name: getattr(telling, name) for name in _TELLING}
     return CaseRecord(
-        **_planned(case),
+        **told,
         verdict=verdict,
-        reason=ordered[0].reason if agreed else _outcomes(ordered),
+        reason=first.reason if agreed else _outcomes(ordered),
         seconds=round(sum(each.seconds for each in ordered), 6),
-        skip_cause=ordered[0].skip_cause if verdict is Verdict.SKIP else None,
+        skip_cause=first.skip_cause if verdict is Verdict.SKIP else None,
         attempts=made,
-        **{name: getattr(telling, name) for name in _TELLING},
     )
 
 

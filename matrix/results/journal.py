@@ -26,16 +26,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from errno import ENOLCK, ENOSYS, EOPNOTSUPP
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from pydantic_core import from_json
+from pydantic_core import ValidationError, from_json
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
+from matrix.attempt import Attempt
 from matrix.errors import Place, Problem, UsageError
 from matrix.results.files import host_errors, open_regular, shown
 from matrix.results.fingerprint import utc_now
-from matrix.results.json_text import json_bytes
+from matrix.results.json_text import first_complaint, json_bytes
 from matrix.results.printable import printable
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 LONGEST_LINE = 64 * 2**20
 """Bytes; what is longer is not read as an event. A subtest takes about 100, so a line of one
@@ -225,8 +231,8 @@ class JournalReader:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def read(self, span: Span) -> dict[str, Any]:
-        """The event there.
+    def attempt(self, span: Span) -> Attempt:
+        """The attempt that was finished there.
 
         Raises:
             UsageError: there is none: the file was changed by someone else meanwhile.
@@ -234,10 +240,22 @@ class JournalReader:
         """
         with host_errors("read", self._path):
             data = os.pread(self._file.fileno(), span.length, span.offset)
-        event, why = _parsed(data)
-        if event is None:
-            raise UsageError(f"{shown(self._path)} was changed while it was read: {why}")
-        return event
+        try:
+            return _finished().validate_json(data)["attempt"]
+        except ValidationError as error:
+            why = first_complaint(error)
+            raise UsageError(f"{shown(self._path)} was changed while it was read: {why}") from error
+
+
+class _Finished(TypedDict):
+    attempt: Attempt
+
+
+@cache
+def _finished() -> "TypeAdapter[_Finished]":
+    from pydantic import TypeAdapter  # 50 ms, which only readers need
+
+    return TypeAdapter(_Finished)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

@@ -1,5 +1,7 @@
 """How a variant is named in reports: ``x86_64 kvm qemu=10.0``."""
 
+from functools import lru_cache
+
 from matrix.model import Variant
 from matrix.scenario.axes import AXES, BARE_AXES
 
@@ -17,6 +19,7 @@ def axis_labels(variant: Variant) -> dict[str, str]:
     return labels
 
 
+@lru_cache(maxsize=10_000)
 def variant_label(variant: Variant, leave_out: str = "") -> str:
     """One line: architecture and accelerator bare, further axes as ``name=value``, without the
     axis ``leave_out``."""

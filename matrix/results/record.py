@@ -240,7 +240,7 @@ class RunRecord:
                     continue
                 finished = self._finished.get(case_id)
                 if finished:
-                    attempts = [_attempt(reader.read(each.span)) for each in finished.values()]
+                    attempts = [reader.attempt(each.span) for each in finished.values()]
                     result = record_of(self._decisions[case_id].case, attempts)
                     self.keep(case_id, result)
                     yield result
@@ -268,7 +268,7 @@ class RunRecord:
         if not finished:
             return ()
         with JournalReader(self.run.journal_path) as reader:
-            return tuple(_attempt(reader.read(each.span)) for each in finished.values())
+            return tuple(reader.attempt(each.span) for each in finished.values())
 
     def result(self, case_id: str) -> CaseRecord | None:
         """The result of one case, None while it has none. Raises as :meth:`results`."""

@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matrix.attempt import Attempt
 from matrix.errors import HostError, Problem, UsageError
+from matrix.model import Verdict
 from matrix.results import journal as journal_module
 from matrix.results.journal import Entry, Journal, JournalReader, replay
 
@@ -166,9 +168,10 @@ def test_a_giant_is_not_read(path: Path) -> None:
 
 def test_single_lines_are_read_again(path: Path) -> None:
     with Journal(path) as journal:
-        spans = [journal.append(event(number, text="ü" * number)) for number in range(5)]
+        attempts = [Attempt(number, Verdict.FAIL, "ü" * number, 1.0) for number in range(5)]
+        spans = [journal.append({"event": "attempt-finished", "attempt": a}) for a in attempts]
         with JournalReader(path) as reader:
-            assert [reader.read(span)["number"] for span in reversed(spans)] == [4, 3, 2, 1, 0]
+            assert [reader.attempt(span) for span in reversed(spans)] == attempts[::-1]
     entries: list[Entry] = list(replay(path))
     assert [entry.span for entry in entries] == spans
     assert [entry.line for entry in entries] == [1, 2, 3, 4, 5]
@@ -179,7 +182,7 @@ def test_a_journal_changed_meanwhile_is_said(path: Path) -> None:
         span = journal.append(event(1))
     path.write_bytes(b"something else")
     with JournalReader(path) as reader, pytest.raises(UsageError, match="was changed while"):
-        reader.read(span)
+        reader.attempt(span)
 
 
 def test_one_process_at_a_time(path: Path) -> None:

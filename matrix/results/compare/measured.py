@@ -100,6 +100,8 @@ def sample(values: Sequence[float]) -> Sample | None:
     """What the values of several attempts come to; None without any."""
     if not values:
         return None
+    if len(values) == 1:
+        return Sample(values[0], 0.0, 1)
     middle = median(values)
     deviation = median(abs(value - middle) for value in values)
     return Sample(middle, MAD_TO_DEVIATION * deviation, len(values))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from matrix.model import SubtestVerdict, Verdict
+from matrix.model import Subtest, SubtestVerdict, Verdict
 from matrix.results.case_record import CaseRecord
 from matrix.results.compare.changes import (
     SUBTEST_VERDICTS,
@@ -63,7 +63,7 @@ def compare_subtests(a: CaseRecord, b: CaseRecord) -> tuple[SubtestChange, ...]:
     results were kept, those that did not pass are compared, and what is not among them is taken to
     have passed. A new failure in a case that is known to fail is no regression.
     """
-    if not a.attempts or not b.attempts:
+    if not a.attempts or not b.attempts or _subtests(a) == _subtests(b):
         return ()
     sides = (_Listed.of(a), _Listed.of(b))
     reduced = _Listed.NOT_PASSED in sides and _Listed.SOME not in sides
@@ -79,6 +79,10 @@ def compare_subtests(a: CaseRecord, b: CaseRecord) -> tuple[SubtestChange, ...]:
         if key not in after and (reduced or sides[1] is _Listed.ALL):
             changes += _change(state, _passed(state) if reduced else None, known=known)
     return tuple(changes)
+
+
+def _subtests(record: CaseRecord) -> list[tuple[Subtest, ...]]:
+    return [attempt.subtests for attempt in record.attempts]
 
 
 def _passed(state: _State) -> _State:
