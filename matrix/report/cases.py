@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.model import AXIS_NAMES, Accelerator, Subtest, SubtestVerdict, Verdict
-from matrix.plan.decisions import Decision
+from matrix.plan.decisions import LOCAL, Decision
 from matrix.report.areas import areas_of
 from matrix.report.excerpts import SHORT, WHOLE, Text, texts_of
 from matrix.report.histograms import Histogram, histograms
@@ -229,6 +229,7 @@ def _attempt(attempt: AttemptRecord, texts: tuple[Text, ...], *, linked: bool) -
         "seconds": attempt.seconds,
         "accelerator": printable(attempt.accelerator),
         "why": printable(attempt.accelerator_reason),
+        "host": "" if attempt.host == LOCAL else printable(attempt.host),
         "assists": assist_words(attempt.assists.items()),
         "counts": list(attempt.subtest_counts.items()),
         "subtests": [_subtest(each) for each in shown],

@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from matrix.inventory import Host
 from matrix.model import Verdict
+from matrix.plan.decisions import LOCAL, Run
 from matrix.report.areas import AREA_NAMES
 from matrix.report.cases import AXES, VERDICTS, Details, Row, Words, fill_row, new_row
 from matrix.report.migrations import Migrations
 from matrix.results.case_record import CaseRecord
+from matrix.results.fingerprint import HostInfo
 from matrix.results.outcome import WORST_FIRST
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord
@@ -43,9 +46,8 @@ class RunFacts:
     """Where its folder is, relative to the page; empty where that cannot be said."""
     started: str
     elapsed: float
-    host: str
-    hostname: str
-    kernel: str
+    hosts: tuple[tuple[str, str], ...]
+    """(name, CPUs and kernel); the first is the machine that the run was started on."""
     command: str
     qemus: tuple[tuple[str, str], ...]
     """(version, architectures)."""
@@ -128,13 +130,13 @@ def gather(records: Sequence[RunRecord], page: Path) -> Gathered:
     gathered = Gathered(facts, [], details, Migrations(MIGRATION_BUDGET))
     places: list[dict[str, int]] = []
     for number, record in enumerate(records):
-        versions = {
-            (each.qemu, each.architecture.value): each.version for each in record.info.binaries
-        }
+        versions = {host.name: _versions(host) for host in record.info.hosts}
         place: dict[str, int] = {}
         for decision in record.decisions:
             place[decision.case.id] = len(gathered.rows)
-            gathered.rows.append(new_row(number, names[number], decision, versions))
+            host = decision.host if isinstance(decision, Run) else LOCAL
+            of_host = versions.get(host, versions[LOCAL])
+            gathered.rows.append(new_row(number, names[number], decision, of_host))
         places.append(place)
     for number, result in _results(records):
         position = places[number][result.id]
@@ -149,6 +151,10 @@ def gather(records: Sequence[RunRecord], page: Path) -> Gathered:
     gathered.details.packer.close()
     gathered.migrations.packer.close()
     return gathered
+
+
+def _versions(host: HostInfo) -> dict[tuple[str, str], str]:
+    return {(each.qemu, each.architecture.value): each.version for each in host.binaries}
 
 
 def _results(records: Sequence[RunRecord]) -> Iterator[tuple[int, CaseRecord]]:
@@ -179,19 +185,24 @@ def _facts(record: RunRecord, name: str, page: Path) -> RunFacts:
     info = record.info
     versions: dict[str, list[str]] = {}
     used = {(each.case.variant.qemu, each.case.variant.arch) for each in record.decisions}
-    for binary in info.binaries:
-        if (binary.qemu, binary.architecture) in used:
-            versions.setdefault(printable(binary.version), []).append(binary.architecture.value)
+    binaries = dict.fromkeys(
+        (each.version, each.architecture.value)
+        for host in info.hosts
+        for each in host.binaries
+        if (each.qemu, each.architecture) in used
+    )
+    for version, architecture in binaries:
+        versions.setdefault(printable(version), []).append(architecture)
     arguments = [printable(each) for each in info.arguments[:MOST_ARGUMENTS]]
-    host = f"{info.host.cpus} × {info.host.cpu_model or info.host.architecture}"
     return RunFacts(
         name=name,
         link=_link(record.run.path, page),
         started=_moment(info.started),
         elapsed=record.elapsed,
-        host=printable(host),
-        hostname=printable(info.hostname),
-        kernel=printable(f"{info.host.kernel} ({info.host.architecture})"),
+        hosts=(
+            (printable(info.hostname), _host_words(info.host)),
+            *((printable(each.name), _host_words(each.host)) for each in info.others),
+        ),
         command=_repeated(arguments),
         qemus=tuple((each, ", ".join(arches)) for each, arches in versions.items()),
         unfinished=len(record.unfinished()),
@@ -199,6 +210,11 @@ def _facts(record: RunRecord, name: str, page: Path) -> RunFacts:
         strict=record.strict,
         shortfalls=record.shortfalls(),
     )
+
+
+def _host_words(host: Host) -> str:
+    cpus = f"{host.cpus} × {host.cpu_model or host.architecture}"
+    return printable(f"{cpus}, Linux {host.kernel} ({host.architecture})")
 
 
 def _repeated(arguments: Sequence[str]) -> str:

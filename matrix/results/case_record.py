@@ -60,6 +60,9 @@ class Execution:
     accelerator: str = ""
     """What it ran under, and why; empty where it did not."""
     accelerator_reason: str = ""
+    host: str = ""
+    """Where it ran, one of the run's ``hosts``; empty where it did not, and in runs of versions
+    that knew of one only."""
     subtest_counts: Mapping[SubtestVerdict, int] = field(default_factory=dict)
     subtests_dropped: int = 0
     """Of those that are counted, how many neither file has."""
@@ -97,8 +100,6 @@ class AttemptRecord(Execution):
     """What it came to before known failures were applied; None where that is ``verdict``."""
     by_subtests: bool = False
     """It failed by the failures of its subtests, and by nothing else."""
-    host: str = ""
-    """The name of the host that it ran on; empty in runs of versions that knew of one only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +134,14 @@ class CaseRecord(Execution):
 
 
 _DETAILS = (
-    *("accelerator", "accelerator_reason", "subtest_counts", "subtests_dropped", "subtests"),
+    *(
+        "accelerator",
+        "accelerator_reason",
+        "host",
+        "subtest_counts",
+        "subtests_dropped",
+        "subtests",
+    ),
     "command",
 )
 """What an attempt may leave out: it is as the case says."""
@@ -176,14 +184,26 @@ class PlannedCase(NamedTuple):
         return cls(record.id, record.scenario, record.suite, test, record.axes, revision, unbuilt)
 
 
+class HostData(TypedDict):
+    """What cases on a host ran with."""
+
+    host: Host
+    binaries: Sequence[QemuFingerprint]
+
+
 class RunData(TypedDict):
-    """Of the run, what ``run.json`` says: when, where, with which QEMUs, by which command."""
+    """Of the run, what ``run.json`` says: when, where, with which QEMUs, by which command.
+
+    ``host`` and ``binaries`` are those of the machine that it was started on, which is ``local``
+    among its ``hosts``.
+    """
 
     started: str
     tool_version: str
     hostname: str
     host: Host
     binaries: Sequence[QemuFingerprint]
+    hosts: Mapping[str, HostData]
     arguments: Sequence[str]
 
 

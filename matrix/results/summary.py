@@ -41,5 +41,6 @@ def _run_data(info: RunInfo) -> RunData:
         "hostname": info.hostname,
         "host": info.host,
         "binaries": info.binaries,
+        "hosts": {each.name: {"host": each.host, "binaries": each.binaries} for each in info.hosts},
         "arguments": info.arguments,
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matrix.migrating import MigrationSummary
 from matrix.model import Subtest, SubtestVerdict, Verdict
+from matrix.plan.decisions import LOCAL
 from matrix.results.case_record import AttemptRecord, CaseRecord
 from matrix.results.counts import Counts
 from matrix.results.directory import COMMAND_FILE
@@ -320,6 +321,8 @@ def _attempt_lines(attempt: AttemptRecord, of: int, run: Path, width: int) -> It
     if attempt.accelerator:
         why = f"{attempt.accelerator}: {attempt.accelerator_reason}"
         yield from wrapped(why, width, " " * 12, first="  accelerator ")
+    if attempt.host not in ("", LOCAL):
+        yield line(f"  host        {printable(attempt.host)}")
     if attempt.assists:
         words = assist_words(attempt.assists.items())
         yield from wrapped(words, width, " " * 12, first="  assists     ")

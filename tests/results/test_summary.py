@@ -77,6 +77,7 @@ def test_a_case_has_what_the_contract_says(make: Any, recorded: Any) -> None:
         "seconds": 1.25,
         "accelerator": "tcg",
         "accelerator_reason": "no KVM",
+        "host": "",
         "subtest_counts": {"pass": 1, "fail": 1, "skip": 1},
         "subtests_dropped": 0,
         "subtests": [

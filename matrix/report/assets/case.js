@@ -100,7 +100,8 @@ function attemptParts(i, attempt) {
   const files = new Map(attempt.texts.map(([name, size, head, tail, omitted]) => [name, { name, size, head, tail, omitted }]));
   /** @type {Node[]} */
   const parts = [];
-  if (attempt.accelerator) parts.push(el("p", { class: "about" }, `Ran under ${attempt.accelerator}: ${attempt.why || "no reason was given"}.`));
+  const on = attempt.host ? ` on ${attempt.host}` : "";
+  if (attempt.accelerator) parts.push(el("p", { class: "about" }, `Ran under ${attempt.accelerator}${on}: ${attempt.why || "no reason was given"}.`));
   if (attempt.assists) parts.push(el("p", { class: "about" }, `Done to its guest so that QEMU works faster: ${attempt.assists}. --no-assist leaves it alone.`));
   if (attempt.observed) parts.push(el("p", { class: "about" }, `By itself it was `, badge(attempt.observed), ", which is a known failure."));
   parts.push(...subtestParts(attempt));

@@ -62,6 +62,7 @@
  * @property {number} seconds
  * @property {string} accelerator
  * @property {string} why it ran under that
+ * @property {string} host where it ran; empty for the machine that the run was started on
  * @property {string} assists
  * @property {[verdict: string, count: number][]} counts of its subtests
  * @property {[verdict: string, name: string, message: string][]} subtests

@@ -79,7 +79,9 @@ def _side(run: ComparedRun, case: PlannedCase | None, record: CaseRecord | None)
         reason=record.reason[:LONGEST_REASON] if record else "",
         attempts=len(record.attempts) if record else 0,
         accelerator=record.accelerator if record else "",
-        qemu_version=run.info.qemu_version(case.axes.qemu, case.axes.arch),
+        qemu_version=run.info.qemu_version(
+            case.axes.qemu, case.axes.arch, record.host if record else ""
+        ),
         suite_revision=case.suite_revision,
         artifacts=_own_folder(record.artifacts) if record else "",
         skip_cause=record.skip_cause if record else None,

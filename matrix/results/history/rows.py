@@ -127,7 +127,9 @@ def result_rows(record: RunRecord, result: CaseRecord) -> Iterator[Rows]:
             "reason": storable(result.reason),
             "seconds": _finite(result.seconds) or 0.0,
             "accelerator": storable(result.accelerator),
-            "qemu_version": storable(record.info.qemu_version(result.axes.qemu, result.axes.arch)),
+            "qemu_version": storable(
+                record.info.qemu_version(result.axes.qemu, result.axes.arch, result.host)
+            ),
             "suite_revision": storable(result.suite_revision),
             "skip_cause": result.skip_cause,
         },
