@@ -24,11 +24,17 @@ def doctor(selection: Selection, json: Json = False) -> None:
     *("scenarios", "keyword", "arch", "accel", "qemu", "build", "set_axis", "expect"),
     *("include_all", "shard", "durations", "host", "fresh", "failed", "last_failed"),
 )
-def list_(selection: Selection, json: Json = False) -> None:
+def list_(
+    selection: Selection,
+    json: Json = False,
+    commands: Annotated[
+        bool, typer.Option("--commands", help="Print the command lines of those that would run.")
+    ] = False,
+) -> None:
     """List the cases: which would run, which would be skipped and why. Runs none of them."""
     from matrix.cli.listing import run_list
 
-    run_list(selection, json=json)
+    run_list(selection, json=json, commands=commands)
 
 
 def scenarios(json: Json = False) -> None:

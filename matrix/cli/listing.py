@@ -1,29 +1,67 @@
 """``matrix list``: the cases, which would run and which would be skipped, and why."""
 
+import asyncio
 import json as json_module
+import shlex
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from matrix.cli.steps import Steps
+from matrix.hosts.local.launch import make_launch
 from matrix.model import Expectation
 from matrix.plan.decisions import Broken, Decision, Run
+from matrix.results.directory import folder_name
 from matrix.results.printable import printable, shown_json
 from matrix.run.options import Selection
-from matrix.run.prepare import prepare
+from matrix.run.prepare import Prepared, prepare
 from matrix.run.rerun import replayed
 
 
-def run_list(selection: Selection, *, json: bool) -> None:
+def run_list(selection: Selection, *, json: bool, commands: bool) -> None:
     """Print the plan; nothing is run but what the inventory needs to be taken."""
-    decisions = prepare(replayed(selection), Steps()).decisions
+    prepared = prepare(replayed(selection), Steps())
+    decisions = prepared.decisions
+    known = dict(_commands(prepared)) if commands else {}
     if json:
-        document = {"cases": [entry(decision) for decision in decisions]}
-        print(shown_json(json_module.dumps(document, indent=2)))
+        cases = [entry(decision) for decision in decisions]
+        for case in cases:
+            if case["id"] in known:
+                case["command"] = known[case["id"]]
+        print(shown_json(json_module.dumps({"cases": cases}, indent=2)))
         return
-    for line in lines(decisions):
+    for line in lines(decisions) if not commands else _command_lines(decisions, known):
         print(line)
     sys.stdout.flush()
+
+
+def _commands(prepared: Prepared) -> Iterator[tuple[str, list[str]]]:
+    """Id and command line of each case that would run; what it needs of files lies in its folder.
+
+    Raises:
+        HostError: a case cannot be started here.
+        SuiteError: a build is no longer readable.
+    """
+    with tempfile.TemporaryDirectory(prefix="matrix-list-") as place, asyncio.Runner() as runner:
+        for number, decision in enumerate(prepared.decisions):
+            if isinstance(decision, Run):
+                case, folder = decision.case.id, Path(place, str(number))
+                folder.mkdir()
+                launch = runner.run(make_launch(decision, prepared.inventory, folder))
+                shown = f"RUN/cases/{folder_name(case)}"
+                yield case, [each.replace(str(folder), shown) for each in launch.argv]
+
+
+def _command_lines(decisions: Iterable[Decision], known: dict[str, list[str]]) -> Iterator[str]:
+    """Lines for a shell: each case's id, or why it does not run, as a comment."""
+    *plan, counts = lines(decisions)
+    for line, decision in zip(plan, decisions, strict=True):
+        yield f"# {line}"
+        if decision.case.id in known:
+            yield printable(shlex.join(known[decision.case.id]))
+    yield f"# {counts}"
 
 
 def entry(decision: Decision) -> dict[str, Any]:

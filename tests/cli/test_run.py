@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from typing import Any
@@ -246,3 +247,26 @@ def test_list_runs_nothing(world: Any, scripts: Any) -> None:
     cases = json.loads(done.stdout)["cases"]
     assert [case["action"] for case in cases] == ["run", "run"]
     assert not (world.root / "runs").exists()
+
+
+def test_the_commands_of_a_plan(world: Any, scripts: Any) -> None:
+    world.suite(good=scripts.passing())
+    (world.root / "build/x86/unittests.cfg").write_text(
+        "[good]\nfile = guest.flat\n[other]\nfile = guest.flat\narch = aarch64\n"
+    )
+    done = world.run("list", "scenario.yaml", "--qemu", "fake=qemu", "--commands")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert [line[:7] for line in lines if line.startswith("#")] == ["# run  ", "# skip ", "# 1 to "]
+    listed = world.run("list", "scenario.yaml", "--qemu", "fake=qemu", "--commands", "--json")
+    cases = json.loads(listed.stdout)["cases"]
+    assert shlex.split(lines[1]) == cases[0]["command"]
+    assert "command" not in cases[1]
+    # It is what a run starts, but for where the run lies.
+    world.matrix_run()
+    (script,) = world.root.glob("out/cases/*/command.sh")
+    ran = shlex.split(script.read_text().partition("exec ")[2].replace("\\\n", " "))[:-1]
+    folder = str(script.parent)
+    assert [word.replace(folder, f"RUN/cases/{script.parent.name}") for word in ran] == cases[0][
+        "command"
+    ]
