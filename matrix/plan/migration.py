@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 
 from matrix.inventory import Binary, Host
-from matrix.migrating import Migration, Strategy, Transport
-from matrix.model import Accelerator, Case, MemoryBackend, Variant
+from matrix.migrating import Fault, Migration, Strategy, Transport
+from matrix.model import Accelerator, Architecture, Case, MemoryBackend, Variant
+from matrix.plan.command import needs_of
 from matrix.plan.strategy_settings import RECIPES, lacking_parameter
 from matrix.plan.strategy_settings import lacking as lacking_in
 from matrix.scenario.compatibility import clash_of, for_variant, senseless_route
@@ -19,6 +20,12 @@ from matrix.scenario.compatibility import clash_of, for_variant, senseless_route
 SHARED_BACKENDS = (MemoryBackend.MEMFD, MemoryBackend.HUGEPAGES)
 """Memory that another process can map; without a backend given, it is what a case gets that needs
 it."""
+TAKES_MORE_VCPUS = frozenset(
+    {Architecture.X86_64, Architecture.I386, Architecture.S390X, Architecture.MIPS64EL}
+)
+"""Architectures whose QEMU loads the state of one vCPU into a machine of two: 7.2 and 10.0, and all
+but x86 in 11.1. No one misses a section that the stream does not have; the others have the number
+of vCPUs in another device's section."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,11 @@ def plan_migration(
     """
     migration = case.migration
     assert migration is not None  # noqa: S101 - the caller's condition
+    if reason := _no_vcpu_mismatch(case, migration):
+        others = tuple(fault for fault in migration.faults if fault is not Fault.VCPU_MISMATCH)
+        if not others:
+            return reason
+        migration, notes = replace(migration, faults=others), (*notes, reason)
     binaries = list(dict.fromkeys((source, *destinations)))
 
     def why_not(strategy: Strategy, side: Binary) -> str:
@@ -116,6 +128,19 @@ def _what_fits(
     faults = (fault.value for fault in left.faults if fault not in fitting.faults)
     unfit = (f"fault {fault!r} fits none of the strategies that are left" for fault in faults)
     return Planned(fitting, (*notes, *unfit))
+
+
+def _no_vcpu_mismatch(case: Case, migration: Migration) -> str:
+    """Why the destination cannot have another number of vCPUs that QEMU refuses; empty else."""
+    if Fault.VCPU_MISMATCH not in migration.faults or needs_of(case).vcpus > 1:
+        return ""
+    arch = case.variant.arch
+    if arch not in TAKES_MORE_VCPUS:
+        return ""
+    return (
+        f"fault 'vcpu-mismatch' needs a guest of at least 2 vCPUs on {arch.value}: "
+        f"QEMU migrates one of 1 vCPU to a destination of 2"
+    )
 
 
 WhyNot = Callable[[Strategy, Binary], str]

@@ -134,6 +134,21 @@ class TestOneBinary:
             "fault 'disk-full' fits none of the strategies that are left",
         )
 
+    def test_one_vcpu_has_no_mismatch_where_more_are_taken(self, make: Any, old: Binary) -> None:
+        asked = only(Strategy.PRECOPY, faults=(Fault.VCPU_MISMATCH,))
+        why = (
+            "fault 'vcpu-mismatch' needs a guest of at least 2 vCPUs on x86_64: "
+            "QEMU migrates one of 1 vCPU to a destination of 2"
+        )
+        assert skipped(decide(case(make, asked), inventory(make, old))) == why
+        of_two = decide(case(make, asked, smp=2), inventory(make, old))
+        assert ran(of_two).faults == (Fault.VCPU_MISMATCH,)
+        pool = only(Strategy.PRECOPY, faults=(Fault.VCPU_MISMATCH, Fault.NO_LISTENER))
+        decision = decide(case(make, pool), inventory(make, old))
+        assert ran(decision).faults == (Fault.NO_LISTENER,)
+        assert isinstance(decision, Run)
+        assert decision.notes == (why,)
+
     def test_a_pool_that_loses_everything_is_a_skip(self, make: Any, old: Binary) -> None:
         asked = Migration(strategies=(Strategy.MAPPED_RAM, Strategy.CPR_REBOOT), transports=())
         assert skipped(decide(case(make, asked), inventory(make, old))) == (

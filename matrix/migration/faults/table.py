@@ -61,7 +61,10 @@ RULES: dict[Fault, Rule] = {
     # The return path is what tells the source that its destination does not fit.
     Fault.MEMORY_MISMATCH: Rule(FAILED, r"(Size|Length) mismatch"),  # migration/ram.c
     Fault.DEVICE_MISMATCH: Rule(FAILED, _UNKNOWN_SECTION),
-    Fault.VCPU_MISMATCH: Rule(FAILED, rf"{_UNKNOWN_SECTION}|error while loading state"),
+    # ppc64 says it of its interrupt controller's section, which has a row per vCPU.
+    Fault.VCPU_MISMATCH: Rule(
+        FAILED, rf"{_UNKNOWN_SECTION}|error while loading state|Missing section footer"
+    ),
     Fault.MACHINE_MISMATCH: Rule(FAILED, r"Machine type received is"),  # migration/savevm.c
     Fault.UUID_MISMATCH: Rule(FAILED, r"UUID received is"),  # migration/savevm.c
     # crypto/tlssession.c; whoever is given the wrong thing says it, the other is hung up on.

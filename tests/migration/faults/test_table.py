@@ -16,6 +16,19 @@ def test_every_fault_has_a_rule_and_an_injector(fault: Fault) -> None:
     assert injector_for(fault).fault is fault
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Unknown savevm section or instance 'cpu_common' 1.",  # x86_64, s390x
+        "error while loading state for instance 0x0 of device 'cpu'",  # aarch64
+        "Missing section footer for spapr-xive",  # ppc64
+        "Missing section footer for riscv_mtimer",
+    ],
+)
+def test_a_vcpu_mismatch_is_said_in_many_ways(said: str) -> None:
+    assert re.search(RULES[Fault.VCPU_MISMATCH].error, f"qemu-system-ARCH: {said}")
+
+
 def test_nothing_else_has() -> None:
     assert set(RULES) == set(INJECTORS) == set(Fault)
 
