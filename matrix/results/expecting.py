@@ -16,7 +16,7 @@ from itertools import accumulate
 from matrix import __version__
 from matrix.errors import UsageError
 from matrix.inventory import Inventory
-from matrix.model import KNOWABLE, Architecture, Variant, Verdict
+from matrix.model import KNOWABLE, PROGRAM_TARGET, Architecture, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
 from matrix.plan.emulators import emulator_architecture
@@ -187,7 +187,7 @@ def _point(decision: Run, info: RunInfo) -> Point:
     build = case.build
     firmware = build.boot_firmware if build.architecture in EFI_ARCHITECTURES else ""
     endian = build.endian if build.architecture is Architecture.PPC64 else ""
-    if build.builtin:  # there is one for each architecture
+    if build.builtin or build.target == PROGRAM_TARGET:  # one for each architecture; no guest's
         firmware = endian = ""
     return Point(case.variant.arch, decision.accelerator, qemu, firmware, endian)
 

@@ -80,21 +80,22 @@ class SelftestParser(OutputParser):
             self._expected.setdefault(match[1], printable(match[2].strip()))
 
     def _in_block(self, line: str) -> bool:
-        """Take a line of an assertion's block; False for one behind it."""
+        """Take a line of an assertion's block; False for another: threads print in between."""
         if self._block == []:
             match = _PLACE.fullmatch(line)
             self._block = [match[1], match[2]] if match else None
             return match is not None
         if _TRACE.match(line):
             return True
-        self._end_block(line)
-        return line.startswith("  ")
+        if line.startswith("  "):
+            self._end_block(line.strip())
+            return True
+        return False
 
     def _end_block(self, message: str) -> None:
         if self._block:
-            told = message.strip() if message.startswith("  ") else ""
             place, expression = self._block
-            self.keep_note(f"{ASSERTION}{place}: {told or expression}")
+            self.keep_note(f"{ASSERTION}{place}: {message or expression}")
         self._block = None
 
     def _explained(self, subtest: Subtest) -> Subtest:

@@ -56,6 +56,7 @@ BEHIND_A_LINE = """\
   x86_64/xapic_state_test.c:77: get_ucall(vcpu, &uc) == UCALL_SYNC
   pid=6532 tid=6532 errno=4 - Interrupted system call
      1\t0x0000000000401c42: ____test_icr at xapic_state_test.c:77 (discriminator 7)
+\r1 vCPUs haven't rendezvoused...     2\t0x0000000000402728: test_icr at xapic_state_test.c:140
   0 != 0x1 (get_ucall(vcpu, &uc) != UCALL_SYNC)
 """
 DENIED = """\
