@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 
 from matrix.errors import HostError
 from matrix.model import Architecture, Build, Case
-from matrix.suites.symbols import (
+from matrix.verdict.symbols import (
     Frame,
     GuestSymbols,
     code_addresses,

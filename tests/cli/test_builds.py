@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import matrix.guests
-from matrix.suites.elf import read_elf
+from matrix.verdict.elf import read_elf
 
 GUEST = Path(matrix.guests.__file__).parent / "images/x86_64/x86/guest.elf"
 

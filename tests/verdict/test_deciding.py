@@ -27,9 +27,9 @@ from matrix.model import (
     Verdict,
 )
 from matrix.plan.decisions import Run
-from matrix.suites.elf import read_elf
 from matrix.verdict.assists import HINT
 from matrix.verdict.deciding import Evidence, decide_attempt
+from matrix.verdict.elf import read_elf
 
 X86 = Architecture.X86_64
 IMAGES = Path(matrix.guests.__file__).parent / "images/x86_64/x86"

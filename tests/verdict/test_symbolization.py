@@ -9,8 +9,8 @@ import pytest
 
 import matrix.guests
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
-from matrix.suites.elf import Symbol, read_elf
 from matrix.verdict import symbolization
+from matrix.verdict.elf import Symbol, read_elf
 from matrix.verdict.symbolization import symbolized
 
 GUEST = Path(matrix.guests.__file__).parent / "images/x86_64/x86/guest.elf"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from matrix.model import Architecture, Build
-from matrix.suites.elf import ElfFile, Symbol
-from matrix.suites.symbols import (
+from matrix.verdict.elf import ElfFile, Symbol
+from matrix.verdict.symbols import (
     Frame,
     GuestSymbols,
     code_addresses,

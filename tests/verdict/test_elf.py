@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import matrix.guests
 from matrix.model import Architecture
-from matrix.suites.elf import ElfFile, Symbol, read_elf
+from matrix.verdict.elf import ElfFile, Symbol, read_elf
 
 IMAGES = Path(matrix.guests.__file__).parent / "images"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.model import Architecture, Build
-from matrix.suites.elf import ElfFile, read_elf
+from matrix.verdict.elf import ElfFile, read_elf
 
 LOADED_AT = {
     Architecture.AARCH64: 0x4008_0000,
