@@ -108,22 +108,13 @@ def parse_document(data: bytes, file: str) -> tuple[Node | None, tuple[Problem, 
             builder.take(event)
         return builder.finish()
     except _Hopeless as hopeless:
-        return None, (hopeless.problem,)
-    except _Cut as cut:
-        return None, cut.problems
+        return None, hopeless.problems
 
 
 class _Hopeless(Exception):
-    """A problem that ends the reading."""
+    """The last of these problems ends the reading."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-
-
-class _Cut(Exception):
-    """The builder gave up; ``problems`` are those found until then."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, *problems: Problem) -> None:
         self.problems = problems
 
 
@@ -133,33 +124,19 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 
 def _decode(data: bytes, file: str) -> str:
     if len(data) > MAX_BYTES:
-        raise _Hopeless(
-            Problem(
-                Place(file, 1, 1),
-                "the file is too large",
-                f"at most {MAX_BYTES >> 20} MiB are read",
-            )
-        )
+        place, allowed = Place(file, 1, 1), f"at most {MAX_BYTES >> 20} MiB are read"
+        raise _Hopeless(Problem(place, "the file is too large", allowed))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8", errors="replace")
-        raise _Hopeless(
-            Problem(
-                _place_after(before, file),
-                f"the file is not UTF-8 text: byte 0x{data[error.start]:02x}",
-                "save it as UTF-8",
-            )
-        ) from None
+        place = _place_after(data[: error.start].decode("utf-8", errors="replace"), file)
+        message = f"the file is not UTF-8 text: byte 0x{data[error.start]:02x}"
+        raise _Hopeless(Problem(place, message, "save it as UTF-8")) from None
     unprintable = _UNPRINTABLE.search(text)
     if unprintable:
-        raise _Hopeless(
-            Problem(
-                _place_after(text[: unprintable.start()], file),
-                f"the file is no text: it has the character U+{ord(unprintable[0]):04X}",
-                "write it as an escape inside double quotes",
-            )
-        )
+        place = _place_after(text[: unprintable.start()], file)
+        message = f"the file is no text: it has the character U+{ord(unprintable[0]):04X}"
+        raise _Hopeless(Problem(place, message, "write it as an escape inside double quotes"))
     return text
 
 
@@ -255,7 +232,7 @@ class _Builder:
 
     def _give_up(self, place: Place, message: str, allowed: str) -> None:
         self._problem(place, message, allowed)
-        raise _Cut(tuple(self._problems))
+        raise _Hopeless(*self._problems)
 
     def _count(self, nodes: int, place: Place) -> None:
         self._nodes += nodes

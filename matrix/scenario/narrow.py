@@ -125,16 +125,13 @@ def _settings(
     if repeat is not None:
         with _option("--repeat"):
             settings = replace(settings, repeat=parse_repeat(str(repeat)))
-    if until_fail:
-        settings = replace(settings, until_fail=True)
     if retries is not None:
         with _option("--retries"):
             settings = replace(settings, retries=parse_retries(str(retries)))
     if timeout is not None:
         with _option("--timeout"):
-            limit = check_limit(timeout, f"{timeout:g}s")
-            settings = replace(settings, forced_timeout=limit)
-    return settings
+            settings = replace(settings, forced_timeout=check_limit(timeout, f"{timeout:g}s"))
+    return replace(settings, until_fail=settings.until_fail or until_fail)
 
 
 def _overrides(
