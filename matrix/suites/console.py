@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from matrix.attempt import Transcript
-from matrix.model import Subtest, SubtestVerdict
+from matrix.model import SubtestVerdict
 from matrix.suites.measurements import Metric, measurements
 from matrix.suites.output import NAME_LIMIT, OutputParser, printable
 
@@ -65,8 +65,9 @@ class ConsoleParser(OutputParser):
         match = _SUBTEST.match(line)
         if match is not None:
             verdict = _VERDICTS[match[1]]
-            name, message = _name_and_message(verdict, printable(match[2].strip()))
-            self.keep_subtest(Subtest(name, verdict, message))
+            if self.count_subtest(verdict):
+                text = printable(match[2].strip())
+                self.keep_subtest(verdict, *_name_and_message(verdict, text))
         elif line.startswith(_SUMMARY):
             self._summary = printable(line.removeprefix(_SUMMARY).strip()[:NAME_LIMIT])
         elif self._status is None and (status := _STATUS.match(line)) is not None:

@@ -32,7 +32,8 @@ _NEW_LINE_FINALS = b"HfJEF"
 class OutputParser:
     """What the parsers of all suites have in common: see :class:`matrix.suites.suite.Parser`.
 
-    A kind's own has :meth:`take`, and calls :meth:`keep_subtest` and :meth:`keep_note`.
+    A kind's own has :meth:`take`, and calls :meth:`count_subtest`, :meth:`keep_subtest` where that
+    says so, and :meth:`keep_note`.
     """
 
     def __init__(self) -> None:
@@ -80,18 +81,17 @@ class OutputParser:
             notes=tuple(self._notes),
         )
 
-    def keep_subtest(self, subtest: Subtest) -> None:
-        """Count it, and keep it while there is room."""
-        verdict = subtest.verdict
+    def count_subtest(self, verdict: SubtestVerdict) -> bool:
+        """Count one of that verdict; whether there is room to keep it."""
         self._counts[verdict] = self.count(verdict) + 1
         if verdict in _QUIET:
             self._passes += 1
-            keep = self._passes <= PASSES_KEPT
-        else:
-            keep = len(self._subtests) - min(self._passes, PASSES_KEPT) < FAILURES_KEPT
-        if keep:
-            name, message = subtest.name[:NAME_LIMIT], subtest.message[:NAME_LIMIT]
-            self._subtests.append(Subtest(name, verdict, message))
+            return self._passes <= PASSES_KEPT
+        return len(self._subtests) - min(self._passes, PASSES_KEPT) < FAILURES_KEPT
+
+    def keep_subtest(self, verdict: SubtestVerdict, name: str, message: str) -> None:
+        """Keep one that was counted."""
+        self._subtests.append(Subtest(name[:NAME_LIMIT], verdict, message[:NAME_LIMIT]))
 
     def keep_note(self, line: str) -> None:
         """Keep a line that explains something, while there is room."""

@@ -67,7 +67,9 @@ class SelftestParser(OutputParser):
         if _BLOCK in line:  # perhaps behind a line that has no end
             self._block = []
         elif match := _RESULT.fullmatch(line):
-            self.keep_subtest(_subtest(*match.groups(default="")))
+            verdict, name, message = _subtest(*match.groups(default=""))
+            if self.count_subtest(verdict):
+                self.keep_subtest(verdict, name, message)
         elif match := _PLAN.fullmatch(line):
             self._planned = int(match[1])
             if not self._planned:
@@ -104,7 +106,7 @@ class SelftestParser(OutputParser):
         return replace(subtest, message=told) if subtest.verdict.failed and told else subtest
 
 
-def _subtest(result: str, name: str, directive: str) -> Subtest:
+def _subtest(result: str, name: str, directive: str) -> tuple[SubtestVerdict, str, str]:
     word, _, why = directive.partition(" ")
     passed = result == "ok"
     match word.upper():
@@ -119,4 +121,4 @@ def _subtest(result: str, name: str, directive: str) -> Subtest:
             why = directive
     why = printable(why.removeprefix("- ").strip())
     name = printable(name.strip())
-    return Subtest(name or why, verdict, why if name else "")
+    return verdict, name or why, why if name else ""
