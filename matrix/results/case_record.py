@@ -134,14 +134,7 @@ class CaseRecord(Execution):
 
 
 _DETAILS = (
-    *(
-        "accelerator",
-        "accelerator_reason",
-        "host",
-        "subtest_counts",
-        "subtests_dropped",
-        "subtests",
-    ),
+    *("accelerator", "accelerator_reason", "subtest_counts", "subtests_dropped", "subtests"),
     "command",
 )
 """What an attempt may leave out: it is as the case says."""
