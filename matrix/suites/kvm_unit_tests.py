@@ -1,14 +1,17 @@
 """kvm-unit-tests as a kind of suite, and the embedded guests, which are laid out as it is."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matrix.model import Architecture, Build, Test
 from matrix.suites.build import builtin_build, read_build
 from matrix.suites.console import ConsoleParser
 from matrix.suites.files import read_text
-from matrix.suites.judgement import End, Judgement
 from matrix.suites.suite import HostFacts, Suite, Warn, unheard
 from matrix.suites.unittests import read_tests, refresh_test
+
+if TYPE_CHECKING:
+    from matrix.suites.judgement import End, Judgement
 
 
 class KvmUnitTests(Suite):
@@ -47,7 +50,7 @@ class KvmUnitTests(Suite):
         """Of the console protocol."""
         return ConsoleParser()
 
-    def judge(self, end: End) -> Judgement:
+    def judge(self, end: "End") -> "Judgement":
         """As its own runner does."""
         from matrix.suites.unit_tests_judge import judge  # needed only once a guest has ended
 

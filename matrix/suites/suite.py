@@ -8,12 +8,14 @@ or how they tell their verdict.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from matrix.attempt import Transcript
 from matrix.errors import Problem
 from matrix.model import Architecture, Build, Test
-from matrix.suites.judgement import End, Judgement
+
+if TYPE_CHECKING:  # what most who ask for tests or a parser do not need
+    from matrix.attempt import Transcript
+    from matrix.suites.judgement import End, Judgement
 
 Warn = Callable[[Problem], None]
 
@@ -37,7 +39,7 @@ class Parser(Protocol):
         """Take the next piece of the output."""
         ...
 
-    def finish(self) -> Transcript:
+    def finish(self) -> "Transcript":
         """Take the end of the output: what it said, as a whole. Idempotent."""
         ...
 
@@ -101,6 +103,6 @@ class Suite(Protocol):
         """A new parser for one execution of a test."""
         ...
 
-    def judge(self, end: End) -> Judgement:
+    def judge(self, end: "End") -> "Judgement":
         """What an execution of a test came to. Pure: no I/O, no clock."""
         ...

@@ -48,6 +48,8 @@ def selftests(world: Any) -> Any:
     (folder / "program").write_bytes(Path("/proc/self/exe").read_bytes()[:64])
     (folder / "program").chmod(0o755)
     (world.root / "scenario.yaml").write_text(SCENARIO.format(arch=arch))
+    (world.root / "Kbuild").touch()
+    (world.root / "Makefile").write_text("VERSION = 2\nPATCHLEVEL = 6\nSUBLEVEL = 39\n")
     world.programs = folder
     return world
 
@@ -60,6 +62,8 @@ def add(folder: Path, name: str, text: str) -> None:
 def test_every_way_to_end(selftests: Any) -> None:
     done = selftests.run("run", "scenario.yaml", "-o", "out", "-k", "not program")
     assert done.returncode == 1, done.stderr
+    kernel = f"kvm-selftests of Linux 2.6.39, but the host runs {os.uname().release}"
+    assert done.stdout.splitlines()[0] == f"7 cases to run, 1 to skip; {kernel}"
     cases = selftests.results()["cases"]
     assert {each["test"]: (each["verdict"], each["reason"]) for each in cases} == {
         "passes": ("pass", "1 tests"),
