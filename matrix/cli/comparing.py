@@ -13,7 +13,7 @@ from matrix.cli.output import standard_output, write_json, write_text
 from matrix.errors import ExitCode, NothingSelected, UsageError
 from matrix.results.compare.cases import compare_cases
 from matrix.results.compare.document import write_document
-from matrix.results.compare.markdown import gather_markdown, markdown
+from matrix.results.compare.markdown import markdown
 from matrix.results.compare.matching import (
     COMPARABLE_AXES,
     Pairing,
@@ -23,8 +23,8 @@ from matrix.results.compare.matching import (
 )
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.sides import ComparedRun, StoredRun, load_results
-from matrix.results.compare.tally import Tally, total_of
-from matrix.results.compare.text import comparison_lines, gather
+from matrix.results.compare.tally import Gathered, total_of
+from matrix.results.compare.text import comparison_lines
 from matrix.results.files import shown
 from matrix.results.history.key import PREFIX, run_key
 from matrix.results.history.place import chosen_database
@@ -65,10 +65,15 @@ def run_compare(comparison: Comparison) -> ExitCode:
     if comparison.json:
         tally = write_document(write_json, pairings, thresholds)
         sys.stdout.flush()
-    elif comparison.markdown:
-        tally = _print_markdown(pairings, thresholds)
     else:
-        tally = _print_text(pairings, thresholds)
+        everything = [Gathered.of(each, compare_cases(each, thresholds)) for each in pairings]
+        if comparison.markdown:
+            write_text(markdown(everything, thresholds))
+            sys.stdout.flush()
+        else:
+            output = standard_output()
+            output.say(comparison_lines(everything, thresholds, output.width))
+        tally = total_of(each.tally for each in everything)
     short = any(pairing.b.shortfalls() for pairing in pairings)
     lost = tally.lost and not comparison.allow_new_skips
     if comparison.fail_on_regression and (tally.regressions or short or lost):
@@ -168,21 +173,3 @@ def _nothing_in_common(pairings: Sequence[Pairing]) -> str:
         f"{printable(ids_a)!r}, B's like {printable(ids_b)!r}; runs that differ in one axis are "
         "compared with --by AXIS, as --by qemu"
     )
-
-
-def _print_text(pairings: Sequence[Pairing], thresholds: Thresholds) -> Tally:
-    output = standard_output()
-    everything = [
-        gather(pairing, compare_cases(pairing, thresholds), output.width) for pairing in pairings
-    ]
-    output.say(comparison_lines(everything, thresholds, output.width))
-    return total_of(each.tally for each in everything)
-
-
-def _print_markdown(pairings: Sequence[Pairing], thresholds: Thresholds) -> Tally:
-    everything = [
-        gather_markdown(pairing, compare_cases(pairing, thresholds)) for pairing in pairings
-    ]
-    write_text(markdown(everything, thresholds))
-    sys.stdout.flush()
-    return total_of(each.tally for each in everything)

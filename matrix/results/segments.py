@@ -1,7 +1,8 @@
 """Lines of text for people, as segments that name their style; colours are the caller's."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from matrix.model import Verdict
@@ -37,6 +38,12 @@ Line = tuple[Segment, ...]
 
 BLANK: Line = ()
 
+MOST_IDS = 10
+"""How many of the cases that share a reason are named, where nobody says otherwise."""
+
+MOST_REASONS = 20
+"""How many reasons are named of each kind."""
+
 
 def line(text: str, style: Style = Style.PLAIN) -> Line:
     """A line of one segment, printable."""
@@ -60,6 +67,45 @@ def wrapped(
         break_on_hyphens=False,
     )
     return [((each, style),) for each in lines]
+
+
+@dataclass(slots=True)
+class _Group:
+    ids: list[str] = field(default_factory=list)
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Groups:
+    """Cases that share a reason: how many, the reason, and the first few ids."""
+
+    most_ids: int = MOST_IDS
+    by_reason: dict[str, _Group] = field(default_factory=dict)
+
+    def add(self, reason: str, case_id: str) -> None:
+        """Take one case in."""
+        group = self.by_reason.setdefault(reason, _Group())
+        group.count += 1
+        if len(group.ids) < self.most_ids:
+            group.ids.append(case_id)
+
+    @property
+    def count(self) -> int:
+        """All cases."""
+        return sum(group.count for group in self.by_reason.values())
+
+    def lines(self, width: int) -> Iterator[Line]:
+        """The reasons, the most frequent first."""
+        ordered = sorted(self.by_reason.items(), key=lambda each: -each[1].count)
+        for reason, group in ordered[:MOST_REASONS]:
+            words = reason or "no reason given"
+            yield from wrapped(f"{group.count:>3}  {words}", width, " " * 7, first="  ")
+            more = group.count - len(group.ids)
+            ids = ", ".join(group.ids) + (f", … {more:,} more" if more else "")
+            yield from wrapped(ids, width, " " * 7, Style.FAINT)
+        if len(ordered) > MOST_REASONS:
+            more = len(ordered) - MOST_REASONS
+            yield line(f"       … and {more:,} more reasons", Style.FAINT)
 
 
 def plain(lines: Iterable[Line]) -> str:

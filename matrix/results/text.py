@@ -20,7 +20,7 @@ from matrix.results.labels import variant_label
 from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord
-from matrix.results.segments import BLANK, Line, Style, line, wrapped
+from matrix.results.segments import BLANK, MOST_REASONS, Groups, Line, Style, line, wrapped
 from matrix.results.tables import Overview
 from matrix.verdict.assists import assist_words
 
@@ -31,9 +31,6 @@ MOST_IDS = 3
 """How many of the cases that share a reason are named."""
 
 ASSISTED = " " * 10 + "assists: "
-
-MOST_REASONS = 20
-"""How many reasons are named of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,28 +178,15 @@ def duration(seconds: float) -> str:
 
 
 @dataclass(slots=True)
-class _Group:
-    """Cases that share a reason: the first few ids, and how many there are."""
-
-    ids: list[str] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, case_id: str) -> None:
-        self.count += 1
-        if len(self.ids) < MOST_IDS:
-            self.ids.append(case_id)
-
-
-@dataclass(slots=True)
 class _Gathered:
     """What one pass over the results leaves; its size follows the cases that did not pass."""
 
     overviews: dict[str, Overview] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
     accelerators: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
-    skips: dict[str, _Group] = field(default_factory=dict)
-    known: dict[str, _Group] = field(default_factory=dict)
-    unexpected: dict[str, _Group] = field(default_factory=dict)
+    skips: Groups = field(default_factory=lambda: Groups(MOST_IDS))
+    known: Groups = field(default_factory=lambda: Groups(MOST_IDS))
+    unexpected: Groups = field(default_factory=lambda: Groups(MOST_IDS))
     flaky: list[Line] = field(default_factory=list)
     bad: list[Line] = field(default_factory=list)
     failures: int = 0
@@ -223,11 +207,11 @@ class _Gathered:
             self.bad += outcome_lines(result, closing.path, width)
             self.failures += 1
         elif verdict is Verdict.SKIP:
-            self.skips.setdefault(result.reason, _Group()).add(result.id)
+            self.skips.add(result.reason, result.id)
         elif verdict is Verdict.XFAIL:
-            self.known.setdefault(result.reason, _Group()).add(result.id)
+            self.known.add(result.reason, result.id)
         elif verdict is Verdict.XPASS:
-            self.unexpected.setdefault(result.reason, _Group()).add(result.id)
+            self.unexpected.add(result.reason, result.id)
 
 
 def _tables(gathered: _Gathered, width: int) -> Iterator[Line]:
@@ -249,27 +233,15 @@ def _accelerators(gathered: _Gathered, width: int) -> Iterator[Line]:
         why = f": {reason}" if reason else ""
         text = f"{accelerator}  {', '.join(architectures)}{why}"
         yield from wrapped(text, width, " " * 7, first="  ")
-    yield from _more(len(groups), "reasons")
+    if len(groups) > MOST_REASONS:
+        yield line(f"       … and {len(groups) - MOST_REASONS} more reasons", Style.FAINT)
 
 
-def _group_lines(title: str, style: Style, groups: dict[str, _Group], width: int) -> Iterator[Line]:
-    if not groups:
-        return
-    total = sum(group.count for group in groups.values())
-    yield BLANK
-    yield ((f"{title}: ", Style.HEADING), (_cases(total), style))
-    ordered = sorted(groups.items(), key=lambda each: -each[1].count)
-    for reason, group in ordered[:MOST_REASONS]:
-        yield from wrapped(f"{group.count:>3}  {reason}", width, " " * 7, first="  ")
-        more = f", … {group.count - len(group.ids)} more" if group.count > len(group.ids) else ""
-        ids = ", ".join(group.ids) + more
-        yield from wrapped(ids, width, " " * 7, Style.FAINT)
-    yield from _more(len(ordered), "reasons")
-
-
-def _more(total: int, what: str) -> Iterator[Line]:
-    if total > MOST_REASONS:
-        yield line(f"       … and {total - MOST_REASONS} more {what}", Style.FAINT)
+def _group_lines(title: str, style: Style, groups: Groups, width: int) -> Iterator[Line]:
+    if groups.count:
+        yield BLANK
+        yield ((f"{title}: ", Style.HEADING), (_cases(groups.count), style))
+        yield from groups.lines(width)
 
 
 def _unfinished(closing: Closing, width: int) -> Iterator[Line]:

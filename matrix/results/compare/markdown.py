@@ -7,13 +7,11 @@ prevent at GitLab. There are no tables, in which renderers disagree about ``|`` 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from matrix.results.compare.changes import CaseComparison, ChangeKind, Difference
-from matrix.results.compare.matching import Pairing
 from matrix.results.compare.measured import Thresholds
-from matrix.results.compare.ranking import Ranking, measured_words
-from matrix.results.compare.tally import Tally, parts_of, total_of, unchanged
+from matrix.results.compare.ranking import measured_words
+from matrix.results.compare.tally import Gathered, Tally, parts_of, total_of, unchanged
 from matrix.results.compare.words import (
     KIND_WORDS,
     OTHER_SUBTESTS,
@@ -21,7 +19,6 @@ from matrix.results.compare.words import (
     telling_reason,
     telling_subtests,
     verdicts,
-    worth_telling,
 )
 from matrix.results.printable import printable, shortened
 
@@ -46,46 +43,6 @@ _OPEN = (
     ChangeKind.LOST_COVERAGE,
 )
 """Kinds that are not folded away."""
-
-
-@dataclass(slots=True)
-class Gathered:
-    """What one pass over a pairing leaves; its size is bounded."""
-
-    pairing: Pairing
-    tally: Tally = field(default_factory=Tally)
-    items: dict[ChangeKind, list[str]] = field(default_factory=dict)
-    subtests: list[str] = field(default_factory=list)
-    """Of cases whose verdict is as before."""
-    cases_with_subtests: int = 0
-    measured: dict[str, Ranking] = field(
-        default_factory=lambda: {title: Ranking() for title in ("Slower", "Faster", "Metrics")}
-    )
-
-    def add(self, case: CaseComparison) -> None:
-        """Take one case in."""
-        self.tally.add(case)
-        if case.kind is not None:
-            items = self.items.setdefault(case.kind, [])
-            if len(items) < MOST_CASES and not _dull(case):
-                items.append(_item(case))
-        elif any(map(worth_telling, case.subtests)):
-            self.cases_with_subtests += 1
-            if len(self.subtests) < MOST_CASES:
-                self.subtests.append(_item(case))
-        if case.seconds is not None:
-            title = "Slower" if case.seconds.factor > 1 else "Faster"
-            self.measured[title].add(case.seconds, case)
-        for metric in case.metrics:
-            self.measured["Metrics"].add(metric, case)
-
-
-def gather_markdown(pairing: Pairing, cases: Iterable[CaseComparison]) -> Gathered:
-    """Go through a pairing's cases once."""
-    gathered = Gathered(pairing)
-    for case in cases:
-        gathered.add(case)
-    return gathered
 
 
 def markdown(everything: Sequence[Gathered], thresholds: Thresholds) -> str:
@@ -150,14 +107,14 @@ def _blocks(gathered: Gathered, *, alone: bool) -> Iterator[str]:
 
 def _sections(gathered: Gathered) -> Iterator[str]:
     for kind, words in KIND_WORDS.items():
-        items = gathered.items.get(kind, [])
+        items = _items(gathered, kind)
         count = gathered.tally.kinds[kind]
         if count and kind in _OPEN:
             yield from _open(words.title, count, items)
         elif count:
             yield _folded(words.title, count, items)
-        if kind is ChangeKind.CHANGED_FAILURE and gathered.subtests:
-            yield from _open(OTHER_SUBTESTS, gathered.cases_with_subtests, gathered.subtests)
+        if kind is ChangeKind.CHANGED_FAILURE and None in gathered.changed:
+            yield from _open(OTHER_SUBTESTS, len(gathered.changed[None]), _items(gathered, None))
     for title, ranking in gathered.measured.items():
         if not ranking:
             continue
@@ -166,6 +123,10 @@ def _sections(gathered: Gathered) -> Iterator[str]:
             for case_id, change in ranking.largest()
         ]
         yield _folded(title, ranking.count, rows)
+
+
+def _items(gathered: Gathered, kind: ChangeKind | None) -> list[str]:
+    return [_item(case) for case in gathered.changed.get(kind, [])[:MOST_CASES]]
 
 
 def _open(title: str, count: int, items: list[str]) -> Iterator[str]:
@@ -181,13 +142,6 @@ def _folded(title: str, count: int, items: list[str]) -> str:
     return (
         f"\n<details><summary>{title}: {count:,}</summary>\n\n{''.join(items)}{more}\n</details>\n"
     )
-
-
-def _dull(case: CaseComparison) -> bool:
-    """Cases that only one side has are only counted where they are good."""
-    only = {ChangeKind.ONLY_A: case.a, ChangeKind.ONLY_B: case.b}
-    side = only.get(case.kind) if case.kind else None
-    return side is not None and side.verdict is not None and side.verdict.good
 
 
 def _item(case: CaseComparison) -> str:

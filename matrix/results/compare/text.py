@@ -4,15 +4,12 @@ Everything that a run, and so a stranger, wrote is printable in every segment.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from matrix.results.compare.changes import CaseComparison, ChangeKind, Difference
-from matrix.results.compare.groups import Groups
 from matrix.results.compare.matching import Pairing
 from matrix.results.compare.measured import Thresholds
-from matrix.results.compare.ranking import Ranking
 from matrix.results.compare.sides import ComparedRun
-from matrix.results.compare.tally import Tally, headline, total_of
+from matrix.results.compare.tally import Gathered, headline, total_of
 from matrix.results.compare.words import (
     KIND_WORDS,
     OTHER_SUBTESTS,
@@ -21,7 +18,6 @@ from matrix.results.compare.words import (
     telling_reason,
     telling_subtests,
     verdicts,
-    worth_telling,
 )
 from matrix.results.printable import printable
 from matrix.results.segments import BLANK, Line, Segment, Style, line, wrapped
@@ -30,61 +26,6 @@ MOST_SUBTESTS = 10
 """How many changed subtests are named per case; ``--json`` has all."""
 
 INDENT = " " * 10
-
-
-@dataclass(slots=True)
-class Gathered:
-    """What one pass over a pairing leaves: its size follows the cases whose verdicts changed."""
-
-    pairing: Pairing
-    tally: Tally = field(default_factory=Tally)
-    full: dict[ChangeKind, list[Line]] = field(default_factory=dict)
-    groups: dict[ChangeKind, Groups] = field(default_factory=dict)
-    subtests: list[Line] = field(default_factory=list)
-    """Of cases whose verdict is as before."""
-    cases_with_subtests: int = 0
-    """How many those are."""
-    only_names: int = 0
-    """Cases of which nothing changed but which subtests there are."""
-    slower: Ranking = field(default_factory=Ranking)
-    faster: Ranking = field(default_factory=Ranking)
-    metrics: Ranking = field(default_factory=Ranking)
-
-    def add(self, case: CaseComparison, width: int) -> None:
-        """Take one case in."""
-        self.tally.add(case)
-        if case.kind is not None:
-            self._add_verdict(case, case.kind, width)
-        elif any(map(worth_telling, case.subtests)):
-            self.subtests += _case_lines(case, self.pairing, width)
-            self.cases_with_subtests += 1
-        elif case.subtests:
-            self.only_names += 1
-        if case.seconds is not None:
-            ranking = self.slower if case.seconds.factor > 1 else self.faster
-            ranking.add(case.seconds, case)
-        for metric in case.metrics:
-            self.metrics.add(metric, case)
-
-    def _add_verdict(self, case: CaseComparison, kind: ChangeKind, width: int) -> None:
-        if KIND_WORDS[kind].full:
-            self.full.setdefault(kind, []).extend(_case_lines(case, self.pairing, width))
-            return
-        self.groups.setdefault(kind, Groups()).add(_group(case, kind), case.id)
-
-
-def gather(pairing: Pairing, cases: Iterable[CaseComparison], width: int) -> Gathered:
-    """Go through a pairing's cases once.
-
-    Args:
-        pairing: what is compared.
-        cases: what :func:`~matrix.results.compare.cases.compare_cases` gives of it.
-        width: columns to keep to; only paths and other long words go beyond.
-    """
-    gathered = Gathered(pairing)
-    for case in cases:
-        gathered.add(case, width)
-    return gathered
 
 
 def comparison_lines(
@@ -98,18 +39,10 @@ def comparison_lines(
         if len(everything) > 1:
             yield from headline(gathered.tally, width)
         yield from _sections(gathered, width)
-    if any(each.slower or each.faster or each.metrics for each in everything):
+    if any(any(each.measured.values()) for each in everything):
         yield BLANK
         yield from wrapped(f"Told of: {thresholds.rule()}.", width, "", Style.FAINT)
     yield from _unfinished(everything)
-
-
-def _group(case: CaseComparison, kind: ChangeKind) -> str:
-    """What cases are put together by: a reason, or the verdict on the only side."""
-    only = {ChangeKind.ONLY_A: case.a, ChangeKind.ONLY_B: case.b}.get(kind)
-    if only is not None and only.verdict is not None:
-        return only.verdict.value
-    return telling_reason(case)
 
 
 def _case_lines(case: CaseComparison, pairing: Pairing, width: int) -> Iterator[Line]:
@@ -178,21 +111,26 @@ def _sections(gathered: Gathered, width: int) -> Iterator[Line]:
         if count:
             yield BLANK
             yield ((f"{words.title}: ", Style.HEADING), (f"{count:,}", words.style))
-            yield from gathered.full.get(kind, ())
             if kind in gathered.groups:
                 yield from gathered.groups[kind].lines(width)
-        if kind is ChangeKind.CHANGED_FAILURE and gathered.subtests:
+            else:
+                yield from _cases_lines(gathered, kind, width)
+        if kind is ChangeKind.CHANGED_FAILURE and None in gathered.changed:
             yield BLANK
-            number = f"{gathered.cases_with_subtests:,}"
+            number = f"{len(gathered.changed[None]):,}"
             yield ((f"{OTHER_SUBTESTS}: ", Style.HEADING), (number, Style.PLAIN))
-            yield from gathered.subtests
-    yield from gathered.slower.lines("Slower", width)
-    yield from gathered.faster.lines("Faster", width)
-    yield from gathered.metrics.lines("Metrics", width)
+            yield from _cases_lines(gathered, None, width)
+    for title, ranking in gathered.measured.items():
+        yield from ranking.lines(title, width)
     if gathered.only_names:
         yield BLANK
         cases = counted(gathered.only_names, "case")
         yield line(f"In {cases} one side has subtests that the other lacks (see --json).")
+
+
+def _cases_lines(gathered: Gathered, kind: ChangeKind | None, width: int) -> Iterator[Line]:
+    for case in gathered.changed.get(kind, ()):
+        yield from _case_lines(case, gathered.pairing, width)
 
 
 def _unfinished(everything: Sequence[Gathered]) -> Iterator[Line]:

@@ -11,11 +11,11 @@ from matrix.model import Verdict
 from matrix.results.compare.cases import compare_cases
 from matrix.results.compare.changes import CaseComparison, ChangeKind
 from matrix.results.compare.document import write_document
-from matrix.results.compare.markdown import gather_markdown, markdown
+from matrix.results.compare.markdown import markdown
 from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
-from matrix.results.compare.tally import Tally
-from matrix.results.compare.text import comparison_lines, gather
+from matrix.results.compare.tally import Gathered, Tally
+from matrix.results.compare.text import comparison_lines
 from matrix.results.record import RunRecord, load_run
 from matrix.results.recorder import Recorder
 from matrix.results.segments import plain
@@ -245,6 +245,6 @@ def test_a_hostile_run_gives_no_traceback(
 def everything(pairing: Pairing) -> str:
     """A comparison in every form that people read."""
     write_document(lambda _: None, [pairing], RULES)
-    comment = markdown([gather_markdown(pairing, compare_cases(pairing, RULES))], RULES)
-    gathered = gather(pairing, compare_cases(pairing, RULES), 80)
+    comment = markdown([Gathered.of(pairing, compare_cases(pairing, RULES))], RULES)
+    gathered = Gathered.of(pairing, compare_cases(pairing, RULES))
     return plain(comparison_lines([gathered], RULES, 80)) + comment

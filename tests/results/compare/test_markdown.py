@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from matrix.results.compare.cases import compare_cases
-from matrix.results.compare.markdown import LARGEST, code, gather_markdown, markdown
+from matrix.results.compare.markdown import LARGEST, code, markdown
 from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
+from matrix.results.compare.tally import Gathered
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord
 
@@ -30,7 +31,7 @@ def check(name: str, text: str) -> None:
 
 
 def comment(*pairings: Pairing) -> str:
-    return markdown([gather_markdown(p, compare_cases(p, RULES)) for p in pairings], RULES)
+    return markdown([Gathered.of(p, compare_cases(p, RULES)) for p in pairings], RULES)
 
 
 class Outside(HTMLParser):

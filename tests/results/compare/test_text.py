@@ -22,7 +22,8 @@ from matrix.results.compare.changes import (
 )
 from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
-from matrix.results.compare.text import comparison_lines, gather
+from matrix.results.compare.tally import Gathered
+from matrix.results.compare.text import comparison_lines
 from matrix.results.directory import RunDirectory
 from matrix.results.record import RunRecord
 from matrix.results.segments import Style, plain
@@ -39,7 +40,7 @@ def check(name: str, text: str) -> None:
 
 
 def shown(pairings: list[Pairing], width: int = 80) -> str:
-    gathered = [gather(each, compare_cases(each, RULES), width) for each in pairings]
+    gathered = [Gathered.of(each, compare_cases(each, RULES)) for each in pairings]
     return plain(comparison_lines(gathered, RULES, width))
 
 
@@ -102,7 +103,7 @@ def test_many_changes_are_bounded(make: Any, pairing: Any) -> None:
 
 
 def test_styles_name_what_they_colour(told: Pairing) -> None:
-    gathered = gather(told, compare_cases(told, RULES), 80)
+    gathered = Gathered.of(told, compare_cases(told, RULES))
     segments = [each for line in comparison_lines([gathered], RULES, 80) for each in line]
     assert ("2 new failures", Style.FAIL) in segments
     assert ("  pass → crash    ", Style.CRASH) in segments
@@ -138,6 +139,6 @@ def test_any_text_at_any_width_is_printable(
         Pairing(record, record, (), (Difference(text, text, text),)),
         Pairing(record, record, (), axis="machine", values=(text, text)),
     ]
-    gathered = [gather(pairing, [case], width) for pairing in pairings]
+    gathered = [Gathered.of(pairing, [case]) for pairing in pairings]
     lines = list(comparison_lines(gathered, RULES, width))
     assert all(part.isprintable() for line in lines for part, _ in line)

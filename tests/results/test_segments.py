@@ -1,5 +1,4 @@
-from matrix.results.compare.groups import MOST_IDS, MOST_REASONS, Groups
-from matrix.results.segments import plain
+from matrix.results.segments import MOST_IDS, MOST_REASONS, Groups, plain
 
 
 def test_the_most_frequent_reason_first_and_not_every_id() -> None:
