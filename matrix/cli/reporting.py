@@ -33,16 +33,20 @@ def run_report(
         raise UsageError("--history is for a report in a folder of its own: name it with -o DIR")
     if output is None and len(paths) > 1:
         raise UsageError(f"{len(paths)} runs in one report: name a folder for it with -o DIR")
-    records = [load_run(path) for path in paths]
-    for record in records:
-        for problem in record.problems:
-            print(f"warning: {problem}", file=sys.stderr)
-    records.sort(key=lambda record: record.info.started)
+    records = sorted(map(loaded, paths), key=lambda record: record.info.started)
     if output is None:
         print(write_run_report(records[0]))
         return
     past = chosen_database(database) if history else None
     print(write_report(records, output, past, history))
+
+
+def loaded(path: Path) -> RunRecord:
+    """A run; what is wrong with its journal goes to stderr. Raises as ``load_run``."""
+    record = load_run(path)
+    for problem in record.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    return record
 
 
 def write_report(record: RunRecord) -> None:

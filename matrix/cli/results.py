@@ -28,51 +28,55 @@ def show(
     run_show(run, case)
 
 
+_Sides = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN_A [RUN_B]",
+        help="Run directories (one with --by), results.json files, or of the history"
+        " history:RUN and history:latest[:SCENARIO].",
+    ),
+]
+_By = Annotated[
+    str,
+    typer.Option(
+        "--by", metavar="AXIS", help="Compare one run's variants, as in qemu; or runs apart in it."
+    ),
+]
+_Base = Annotated[
+    str, typer.Option("--base", metavar="VALUE", help="With --by: the value to compare with.")
+]
+_Slower = Annotated[
+    float,
+    typer.Option("--slower", metavar="FACTOR", help="Report times that changed by this factor."),
+]
+_Metric = Annotated[
+    float,
+    typer.Option("--metric", metavar="PERCENT", help="Report metrics that changed by more."),
+]
+_Markdown = Annotated[bool, typer.Option("--markdown", help="Print a merge request comment.")]
+_FailOnRegression = Annotated[
+    bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures and lost coverage.")
+]
+_AllowNewSkips = Annotated[
+    bool,
+    typer.Option("--allow-new-skips", help="With --fail-on-regression: ignore lost coverage."),
+]
+_FailOnSlower = Annotated[
+    bool, typer.Option("--fail-on-slower", help="Exit 1 on times that grew beyond the noise.")
+]
+
+
 def compare(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RUN_A [RUN_B]",
-            callback=runs_named,
-            help="Run directories (one with --by), results.json files, or of the history"
-            " history:RUN and history:latest[:SCENARIO].",
-        ),
-    ],
-    by: Annotated[
-        str,
-        typer.Option(
-            "--by",
-            metavar="AXIS",
-            help="Compare one run's variants, as in qemu; or runs apart in it.",
-        ),
-    ] = "",
-    base: Annotated[
-        str, typer.Option("--base", metavar="VALUE", help="Of --by: what is compared with.")
-    ] = "",
-    slower: Annotated[
-        float,
-        typer.Option("--slower", metavar="FACTOR", help="Tell of times that changed as much."),
-    ] = 1.5,
-    metric: Annotated[
-        float,
-        typer.Option("--metric", metavar="PERCENT", help="Tell of metrics that changed by more."),
-    ] = 20.0,
+    runs: _Sides,
+    by: _By = "",
+    base: _Base = "",
+    slower: _Slower = 1.5,
+    metric: _Metric = 20.0,
     json: Json = False,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print a comment for a merge request.")
-    ] = False,
-    fail_on_regression: Annotated[
-        bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures and lost coverage.")
-    ] = False,
-    allow_new_skips: Annotated[
-        bool,
-        typer.Option(
-            "--allow-new-skips", help="Of --fail-on-regression: lost coverage does not count."
-        ),
-    ] = False,
-    fail_on_slower: Annotated[
-        bool, typer.Option("--fail-on-slower", help="Exit 1 on times that grew beyond the noise.")
-    ] = False,
+    markdown: _Markdown = False,
+    fail_on_regression: _FailOnRegression = False,
+    allow_new_skips: _AllowNewSkips = False,
+    fail_on_slower: _FailOnSlower = False,
     database: HistoryDatabase = None,
 ) -> None:
     """Say what changed between two runs, or with --by between the variants of one."""
@@ -103,7 +107,7 @@ def report(
         ),
     ] = None,
     history: Annotated[
-        int, typer.Option("--history", metavar="N", min=0, help="Tell of the N latest runs too.")
+        int, typer.Option("--history", metavar="N", min=0, help="Include the N latest runs.")
     ] = 0,
     database: HistoryDatabase = None,
 ) -> None:
@@ -139,7 +143,7 @@ def history(
     database: HistoryDatabase = None,
     json: Json = False,
 ) -> None:
-    """Tell of past runs: verdicts, trends, when a case broke and how flaky it is."""
+    """Show past runs: verdicts, trends, when a case broke and how flaky it is."""
     from matrix.cli.history import Asked, run_history
 
     asked = Asked(tuple(case or ()), load=load, last=last, host=on, database=database, json=json)

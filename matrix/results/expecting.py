@@ -10,20 +10,19 @@ import glob
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from dataclasses import astuple, dataclass, field, fields, replace
+from itertools import accumulate, product
 
 from matrix import __version__
 from matrix.errors import UsageError
 from matrix.inventory import Inventory
-from matrix.model import KNOWABLE, PROGRAM_TARGET, Architecture, Variant, Verdict
+from matrix.model import KNOWABLE, PROGRAM_TARGET, Accelerator, Architecture, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
 from matrix.plan.emulators import emulator_architecture
 from matrix.results.case_record import AttemptRecord
 from matrix.results.fingerprint import RunInfo
 from matrix.results.printable import printable
-from matrix.results.products import Point, Product, products
 from matrix.results.record import RunRecord
 from matrix.verdict.known_failures import reason_of, without_numbers
 from matrix.versions import series, version_of
@@ -45,6 +44,61 @@ LONGEST_REASON = 1000
 
 _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
 _NOT_PLAIN = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a case ran: what conditions of known failures are about."""
+
+    arch: Architecture
+    accel: Accelerator
+    qemu: str
+    """A range of versions; empty where it was not QEMU, or is not known."""
+    firmware: str = ""
+    """Empty where its architecture has no choice."""
+    endian: str = ""
+    """Likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Every combination of these values."""
+
+    arch: tuple[Architecture, ...]
+    accel: tuple[Accelerator, ...]
+    qemu: tuple[str, ...]
+    """Empty for the one without a range."""
+    firmware: tuple[str, ...] = ()
+    endian: tuple[str, ...] = ()
+
+    def points(self) -> Iterator[Point]:
+        """The combinations, in order."""
+        dimensions = (getattr(self, each.name) or ("",) for each in fields(self))
+        yield from (Point(*values) for values in product(*dimensions))
+
+
+def products(points: Iterable[Point]) -> list[Product]:
+    """Products that have each of ``points`` once, and nothing else, in the order of the points.
+
+    Values are put together along one dimension after the other: few products rather than fewest.
+    """
+    found = [
+        Product(*((value,) if value else () for value in astuple(point)))
+        for point in dict.fromkeys(points)
+    ]
+    for dimension in ("qemu", "arch", "accel", "firmware", "endian"):
+        others = [each.name for each in fields(Product) if each.name != dimension]
+        groups: dict[tuple[object, ...], list[Product]] = {}
+        for one in found:
+            has_any = bool(getattr(one, dimension))  # what has none stays apart
+            groups.setdefault((*(getattr(one, name) for name in others), has_any), []).append(one)
+        found = [_together(group, dimension) for group in groups.values()]
+    return found
+
+
+def _together(group: list[Product], dimension: str) -> Product:
+    merged = tuple(value for each in group for value in getattr(each, dimension))
+    return replace(group[0], **{dimension: merged})
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +262,13 @@ def _entries(failure: _Failure, seen: _Seen, gathered: _Gathered) -> Iterator[li
     whole = [
         point for point, ids in seen.cases.items() if len(ids) == gathered.ran[failure.test, point]
     ]
-    for product in products(whole):
-        yield _entry([pattern_of(failure.test)], product, failure, seen.reason)
-    for product in products([point for point in seen.cases if point not in whole]):
-        ids = [name for point in product.points() for each in seen.cases[point] for name in each]
+    for where in products(whole):
+        yield _entry([pattern_of(failure.test)], where, failure, seen.reason)
+    for where in products([point for point in seen.cases if point not in whole]):
+        ids = [name for point in where.points() for each in seen.cases[point] for name in each]
         for start in range(0, len(ids), MOST_CASES):
             patterns = [pattern_of(name) for name in ids[start : start + MOST_CASES]]
-            yield _entry(patterns, product, failure, seen.reason)
+            yield _entry(patterns, where, failure, seen.reason)
 
 
 def _entry(patterns: list[str], where: Product, failure: _Failure, reason: str) -> list[str]:

@@ -152,7 +152,7 @@ class Recorder:
                 are tried.
         """
         # Imported late: while guests run there is time for it, before the first there is not.
-        from matrix.results.reports import write_reports
+        from matrix.results.summary import write_reports
 
         return write_reports(self.record)
 

@@ -28,7 +28,7 @@ LATER = (
     "matrix.suites.unit_tests_judge",
     "matrix.verdict.deciding",
     "junitparser.xunit2",
-    "matrix.results.reports",
+    "matrix.results.summary",
     "matrix.results.text",
 )
 """What is needed only at the end of guests and of the run: each is loaded while a guest starts,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.model import Accelerator, Architecture
-from matrix.results.products import Point, Product, products
+from matrix.results.expecting import Point, Product, products
 
 ARM, X86 = Architecture.ARM, Architecture.X86_64
 KVM, TCG = Accelerator.KVM, Accelerator.TCG

@@ -6,7 +6,7 @@ import pytest
 
 from matrix.results.compare.matching import pair_variants
 from matrix.results.compare.sides import load_results
-from matrix.results.reports import write_reports
+from matrix.results.summary import write_reports
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from matrix.results.compare.changes import CaseComparison, ChangeKind
 from matrix.results.compare.matching import pair_runs
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.sides import load_results
-from matrix.results.reports import write_reports
+from matrix.results.summary import write_reports
 
 
 def compared(a: Any, b: Any) -> list[CaseComparison]:
