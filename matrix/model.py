@@ -311,7 +311,7 @@ class RunSettings:
     until_fail: bool = False
     """Whether repeats end with the first one that does not pass."""
     alone: bool = False
-    """Whether nothing else of the run runs meanwhile."""
+    """Whether nothing else of the run runs on its host meanwhile."""
     assist: bool = True
     """Whether QEMU may be helped to translate faster, which its guest does not see."""
     require: str = ""

@@ -12,7 +12,7 @@ from typing import Any
 from matrix.cli.steps import Steps
 from matrix.hosts.local.launch import make_launch
 from matrix.model import Expectation
-from matrix.plan.decisions import Broken, Decision, Run
+from matrix.plan.decisions import LOCAL, Broken, Decision, Run
 from matrix.results.directory import folder_name
 from matrix.results.printable import printable, shown_json
 from matrix.run.options import Selection
@@ -79,6 +79,7 @@ def entry(decision: Decision) -> dict[str, Any]:
             **common,
             "action": "run",
             "accelerator": decision.accelerator.value,
+            "host": decision.host,
             "reason": decision.why,
             "vcpus": decision.vcpus,
             "memory": decision.memory,
@@ -106,7 +107,8 @@ def lines(decisions: Iterable[Decision]) -> Iterable[str]:
         if isinstance(decision, Run):
             runs += 1
             doubt = f"; KVM fails its proof: {decision.kvm_doubt}" if decision.kvm_doubt else ""
-            why = f"{decision.accelerator.value} ({decision.why}{doubt})"
+            on = "" if decision.host == LOCAL else f" on {decision.host}"
+            why = f"{decision.accelerator.value}{on} ({decision.why}{doubt})"
             if decision.expected:
                 why += f"  known to fail: {'; '.join(each.reason for each in decision.expected)}"
             yield f"run   {decision.case.id}  {printable(why)}"

@@ -12,7 +12,7 @@ import pytest
 from matrix.attempt import Attempt
 from matrix.errors import HostError
 from matrix.model import Case, Expectation, Verdict
-from matrix.plan.decisions import Decision
+from matrix.plan.decisions import Decision, Run
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
 from matrix.run.progress import NullProgress, Progress, Running
@@ -345,3 +345,61 @@ def test_what_is_known_to_hang_starts_before_what_has_as_much_time(make: Any, st
     executor = make.executor()
     asyncio.run(carry_out(recorder, executor))
     assert executor.order == ["b", "hangs", "a"]
+
+
+def on(host: str, decision: Run) -> Run:
+    return replace(decision, host=host)
+
+
+async def carry_out_on(recorder: Recorder, *hosts: FakeHost) -> tuple[Case, ...]:
+    session = Session(recorder, hosts, NullProgress(), {})
+    return await session.run(list(recorder.record.decisions), Stop())
+
+
+def reasons(recorder: Recorder) -> dict[str, str]:
+    found = {each.test: f"{each.verdict.value} {each.reason}" for each in recorder.record.results()}
+    return {name: text.strip() for name, text in found.items()}
+
+
+def test_cases_run_on_their_hosts_at_the_same_time(make: Any, start: Start) -> None:
+    recorder = start(*(on("ab"[i % 2], make.run(f"{i}")) for i in range(6)))
+    hosts = [FakeHost(make.executor(seconds=lambda _: 0.02), ONE, name) for name in "ab"]
+    asyncio.run(carry_out_on(recorder, *hosts))
+    assert [sorted(host.executor.order) for host in hosts] == [["0", "2", "4"], ["1", "3", "5"]]
+    assert [host.executor.at_once for host in hosts] == [1, 1]
+    assert [host.closed for host in hosts] == [True, True]
+    attempts = [recorder.record.attempts(f"scenario.{i}")[0] for i in range(6)]
+    assert [attempt.host for attempt in attempts] == ["a", "b"] * 3
+
+
+def test_a_lost_host_makes_errors_of_its_cases_only(make: Any, start: Start) -> None:
+    recorder = start(*(on(host, make.run(f"{host}{i}")) for i in range(3) for host in "ab"))
+    executor = make.executor(lost=frozenset({"a1"}))
+    hosts = [FakeHost(executor, ONE, "a"), FakeHost(make.executor(), ONE, "b")]
+    asyncio.run(carry_out_on(recorder, *hosts))
+    lost = "error host a is lost: its kernel panicked"
+    assert reasons(recorder) == {
+        "a0": "pass",
+        "a1": lost,
+        "a2": lost,
+        **dict.fromkeys(("b0", "b1", "b2"), "pass"),
+    }
+    assert executor.order == ["a0", "a1"]  # it is asked for nothing more
+
+
+def test_a_host_that_is_not_there_is_as_one_that_was_lost(make: Any, start: Start) -> None:
+    recorder = start(*(on(host, make.run(host)) for host in "abc"))
+    unusable = FakeHost(make.executor(), ONE, "a", unusable="it does not boot")
+    asyncio.run(carry_out_on(recorder, unusable, FakeHost(make.executor(), ONE, "b")))
+    assert reasons(recorder) == {
+        "a": "error host a is lost: it does not boot",
+        "b": "pass",
+        "c": "error host c is lost: the run has no host of this name",
+    }
+
+
+def test_a_host_without_cases_is_not_opened(make: Any, start: Start) -> None:
+    recorder = start(on("a", make.run("one")))
+    idle = FakeHost(make.executor(), ONE, "b", unusable="it would fail")
+    asyncio.run(carry_out_on(recorder, FakeHost(make.executor(), ONE, "a"), idle))
+    assert reasons(recorder) == {"one": "pass"}
