@@ -136,14 +136,14 @@ def _sides(comparison: Comparison) -> list[ComparedRun]:
 def _recorded(name: str, database: str | None, other: ComparedRun | None) -> StoredRun:
     """A run of the history; ``latest`` is another one than that which it is compared with."""
     from matrix.results.history.baseline import recorded_run
-    from matrix.results.history.store import opened
+    from matrix.results.history.database import opened
 
     chosen = chosen_database(database)
     if chosen is None:
         raise UsageError(f"{name}: there is no history; name its database with --database")
     scenarios = {case.scenario for case in other.planned()} if other else set()
-    with opened(chosen) as connection:
-        return recorded_run(connection, name, scenarios=scenarios, other_than=_key(other))
+    with opened(chosen) as session:
+        return recorded_run(session, name, scenarios=scenarios, other_than=_key(other))
 
 
 def _key(side: ComparedRun | None) -> str:

@@ -78,19 +78,16 @@ def run_history(asked: Asked) -> ExitCode:
 
 
 def _show(asked: Asked, database: Database, pattern: str) -> None:
+    from matrix.results.history.database import opened
     from matrix.results.history.document import write_document
-    from matrix.results.history.query import read_history
-    from matrix.results.history.store import opened
+    from matrix.results.history.query import read_eventful, read_history
     from matrix.results.history.text import case_lines, cases_lines, history_lines
 
-    with opened(database) as connection:
-        history = read_history(
-            connection,
-            pattern,
-            last=asked.last,
-            host=asked.host,
-            eventful=not pattern and not asked.json,
-        )
+    with opened(database) as session:
+        if pattern or asked.json:
+            history = read_history(session, pattern, last=asked.last, host=asked.host)
+        else:
+            history = read_eventful(session, last=asked.last, host=asked.host)
     if not history.runs or (pattern and not history.cases):
         on = f" on host {printable(asked.host)!r}" if asked.host else ""
         what = f"no case {printable(pattern)!r}" if pattern else "no run"

@@ -115,7 +115,7 @@ def write_run(path: Path, cases: Iterable[str], closing: Closing) -> tuple[str, 
 def record(path: Path) -> str:
     """Record a run in the user's history; why it is not there, or nothing. Nothing is raised for
     it: the session itself is unharmed."""
-    from matrix.results.history.record import record_run  # loads SQLAlchemy
+    from matrix.results.history.record import record_run  # a server loads SQLAlchemy
 
     try:
         database = chosen_database(None)

@@ -1,12 +1,12 @@
 """What the history of runs knows of a page's cases: verdicts, times and metrics over the runs."""
 
 from collections.abc import Iterable, Iterator, Sequence
-
-from sqlalchemy import Connection
+from itertools import islice
 
 from matrix.report.cases import VERDICTS
 from matrix.results.history.past import CaseHistory, History, PastRun
-from matrix.results.history.query import read_history
+from matrix.results.history.query import read_eventful, read_history
+from matrix.results.history.session import Session
 from matrix.results.history.trend import flakiness, last_break, metric_trends
 from matrix.results.printable import printable, shortened
 
@@ -22,22 +22,26 @@ MOST_TRENDS = 60
 
 
 def past_document(
-    connection: Connection, case_ids: Sequence[str], measured: Iterable[str], last: int
+    session: Session, case_ids: Sequence[str], measured: Iterable[str], last: int
 ) -> dict[str, object] | None:
     """The past of a page's cases, for its script; None where the history knows none of them.
 
     Args:
-        connection: to the history.
+        session: of the history.
         case_ids: of the page, in its order.
         measured: those of them that have metrics.
         last: how many runs.
     """
     positions = {case_id: position for position, case_id in enumerate(case_ids)}
-    history = read_history(connection, last=last, eventful=len(positions) > MANY_CASES)
-    known = [case for case in history.cases if case.id in positions][:MOST_CASES]
+    shown: Iterable[str] = positions
+    if len(positions) > MANY_CASES:
+        eventful = read_eventful(session, last=last).cases
+        shown = islice((case.id for case in eventful if case.id in positions), MOST_CASES)
+    history = read_history(session, last=last, only=set(shown))
+    known = history.cases[:MOST_CASES]
     if not known:
         return None
-    metrics = dict(_metrics(connection, measured, last))
+    metrics = dict(_metrics(session, measured, last))
     runs = history.runs[-last:]  # of few cases more are read, for when they broke
     places = {run.key: place for place, run in enumerate(runs)}
     return {
@@ -48,10 +52,10 @@ def past_document(
 
 
 def _metrics(
-    connection: Connection, measured: Iterable[str], last: int
+    session: Session, measured: Iterable[str], last: int
 ) -> Iterator[tuple[str, list[object]]]:
     for case_id in list(dict.fromkeys(measured))[:MOST_MEASURED]:
-        found = _one_case(read_history(connection, _exactly(case_id), last=last), case_id)
+        found = _one_case(read_history(session, _exactly(case_id), last=last), case_id)
         if found is None:
             continue
         trends: list[object] = [

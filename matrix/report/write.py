@@ -59,11 +59,10 @@ def write_report(
 
 
 def _past(gathered: Gathered, history: Database, last: int) -> dict[str, object] | None:
-    # Loading SQLAlchemy takes longer than writing a page, and only this needs it.
     from matrix.report.past import past_document
-    from matrix.results.history.store import opened
+    from matrix.results.history.database import opened
 
     ids = [row.case_id for row in gathered.rows]
     measured = (ids[position] for position in gathered.details.measured)
-    with opened(history) as connection:
-        return past_document(connection, ids, measured, last)
+    with opened(history) as session:
+        return past_document(session, ids, measured, last)

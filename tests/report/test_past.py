@@ -8,9 +8,9 @@ import pytest
 from matrix.errors import UsageError
 from matrix.report.past import past_document
 from matrix.report.write import write_report
+from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.history.record import record_run
-from matrix.results.history.store import opened
 from matrix.results.record import RunRecord
 
 VERDICTS = ("pass", "pass", "pass", "fail", "fail")
@@ -44,8 +44,8 @@ def database(nights: list[RunRecord], tmp_path: Path) -> Database:
 
 def test_the_past_of_the_cases_of_a_page(database: Database) -> None:
     ids = ["another", "smoke.timer.x86_64.tcg", STEADY]
-    with opened(database) as connection:
-        past: Any = past_document(connection, ids, [ids[1]], last=20)
+    with opened(database) as session:
+        past: Any = past_document(session, ids, [ids[1]], last=20)
     assert past["runs"][0]["started"] == "2026-11-10 21:30:00"
     cases = {case["case"]: case for case in past["cases"]}
     timer = cases[1]
@@ -60,13 +60,13 @@ def test_the_past_of_the_cases_of_a_page(database: Database) -> None:
 
 
 def test_a_case_that_nobody_knows_has_no_past(database: Database) -> None:
-    with opened(database) as connection:
-        assert past_document(connection, ["unknown"], [], last=5) is None
+    with opened(database) as session:
+        assert past_document(session, ["unknown"], [], last=5) is None
 
 
 def test_only_the_latest_runs_are_shown(database: Database) -> None:
-    with opened(database) as connection:
-        past: Any = past_document(connection, [STEADY], [STEADY], last=2)
+    with opened(database) as session:
+        past: Any = past_document(session, [STEADY], [STEADY], last=2)
     assert len(past["runs"]) == 2
     assert past["cases"][0]["verdicts"] == [9, 9]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from matrix.report.gather import gather
 from matrix.report.past import past_document
+from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.history.record import record_run
-from matrix.results.history.store import opened
 
 TYPEDEF = re.compile(r"@typedef \{object\} (\w+)\n((?: \* @property .*\n)+)")
 PROPERTY = re.compile(r"@property \{.*\} (\w+)")
@@ -63,8 +63,8 @@ def test_and_what_the_history_knows(make: Any, recorded: Any, tmp_path: Any) -> 
     case = make.case("boot")
     database = Database(tmp_path / "history.sqlite")
     record_run(database, recorded([(make.run(case), make.attempt(), {})]))
-    with opened(database) as connection:
-        past: Any = past_document(connection, [case.id], [], last=5)
+    with opened(database) as session:
+        past: Any = past_document(session, [case.id], [], last=5)
     types = properties()
     assert types["Past"] <= set(past)
     assert types["PastCase"] <= set(past["cases"][0])

@@ -20,9 +20,9 @@ from matrix.report.gather import gather
 from matrix.results.compare.matching import pair_variants
 from matrix.results.fingerprint import RunInfo, ScenarioSource
 from matrix.results.history.baseline import recorded_run
+from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.history.record import record_run
-from matrix.results.history.store import opened
 from matrix.results.record import RunRecord, load_run
 from matrix.results.recorder import Recorder
 from matrix.results.text import record_summary
@@ -103,8 +103,8 @@ def in_the_history(folder: Path, run: RunRecord) -> None:
     """Recorded, and read again."""
     database = Database(folder / "history.sqlite")
     key, _ = record_run(database, run)
-    with opened(database) as connection:
-        stored = recorded_run(connection, f"history:{key}")
+    with opened(database) as session:
+        stored = recorded_run(session, f"history:{key}")
     axes = [each.axes.axes() for each in stored.planned()]
     assert {each["colour"] for each in axes} == {"red", "blue"}
 

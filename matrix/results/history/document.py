@@ -80,7 +80,9 @@ def _case(case: CaseHistory) -> dict[str, object]:
 
 
 def _entry(entry: Entry) -> dict[str, object]:
-    return {**asdict(entry), "run": entry.run.key}
+    names = ("verdict", "reason", "seconds", "accelerator", "qemu_version", "suite_revision")
+    told = {name: getattr(entry, name) for name in names}
+    return {"run": entry.run.key, **told, "attempts": entry.attempts}
 
 
 def _break(found: Break) -> dict[str, object]:

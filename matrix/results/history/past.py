@@ -1,7 +1,7 @@
 """What the history tells of the past: plain data, as :mod:`.query` reads it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from matrix.model import Verdict
 
@@ -38,9 +38,10 @@ class PastAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a case came to in one run."""
+    """What a case came to in one run, or alike in several in a row."""
 
     run: PastRun
+    """The latest of them."""
     verdict: Verdict
     reason: str
     seconds: float
@@ -48,7 +49,20 @@ class Entry:
     accelerator: str
     qemu_version: str
     suite_revision: str
+    kernel: str
+    cpu_model: str
+    """These two of the host that it ran on."""
     attempts: tuple[PastAttempt, ...] = ()
+    """Of each run."""
+    runs: int = 1
+    """How many; of several there are no reasons and no times."""
+    since: PastRun | None = None
+    """The first of several."""
+
+    @property
+    def first(self) -> "Entry":
+        """As it was in the first of the runs."""
+        return replace(self, run=self.since, runs=1, since=None) if self.since else self
 
 
 MetricKey = tuple[str, str, int]

@@ -1,16 +1,13 @@
 """Reads the past of runs and cases out of the history."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from pydantic_core import from_json
 
 from matrix.errors import HostError
-from matrix.migrating import FEWEST
 from matrix.model import Verdict
-from matrix.results.history import schema
 from matrix.results.history.past import (
     CaseHistory,
     Entry,
@@ -19,30 +16,33 @@ from matrix.results.history.past import (
     PastAttempt,
     PastRun,
 )
+from matrix.results.history.records import outcome
+from matrix.results.history.session import Row, Session, listed
 from matrix.results.printable import printable
 
 FEW = 10
-"""Cases of which everything is read, metrics too, and from further back than is shown: a case may
-have broken long ago."""
+"""Cases of which metrics are read too, and all from further back than is shown: a case may have
+broken long ago."""
 
 FAR_BACK = 1000
 """Runs of few cases that are read at most."""
 
 MOST_NAMES = 400
-"""In one query: some builds of SQLite take 999 parameters."""
-
-MOST_BATCHES = 10
-"""Of names; of more cases everything is read, and what is not wanted left out."""
+"""In one query: some builds of SQLite take 999 parameters. Of more cases everything is read, and
+what is not wanted left out."""
 
 STATISTICS = ("p50", "p99", "max")
 """Of migration's distributions: those that are shown as metrics of the case."""
 
+_QUIET = ({Verdict.PASS}, {Verdict.SKIP})
+"""Verdicts of cases that did nothing worth telling."""
 
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
+_RUN = "SELECT id, key, started, finished, hostname, exit_code, elapsed, directory, counts, info"
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+
+class _Known(NamedTuple):
     """A case that the history knows."""
 
     id: str
@@ -50,49 +50,112 @@ class _Known:
     suite: str
 
 
+class _Environment(NamedTuple):
+    """What an entry says of it."""
+
+    accelerator: str
+    qemu_version: str
+    suite_revision: str
+    kernel: str
+    cpu_model: str
+
+
 def read_history(
-    connection: Connection,
+    session: Session,
     pattern: str = "",
     *,
     last: int = 20,
     host: str = "",
-    eventful: bool = False,
+    only: Collection[str] | None = None,
 ) -> History:
     """The latest runs, and the past of cases in them.
 
     Args:
-        connection: to the history.
+        session: of the history.
         pattern: a case's id, a pattern with ``*``, ``?`` and ``[…]``, or a part of ids; empty for
             all cases.
         last: how many runs that have one of these cases; of few cases more, for when they broke.
         host: only runs on the host of that name; empty for all.
-        eventful: only cases that did anything but pass or be skipped in these runs, of which there
-            are few among many.
+        only: ids of the cases that are given, of those that are meant; None for all.
     """
-    wanted = _matching(connection, pattern)
+    known = _known(session)
+    wanted = _matching(known, pattern) if pattern else known
     few = 0 < len(wanted) <= FEW
-    conditions = [schema.runs.c.hostname == host] if host else []
-    having = [*conditions, _having(wanted)] if pattern else conditions
-    runs = _runs(connection, having, max(last, FAR_BACK) if few else last)
-    if eventful:
-        wanted = _eventful(connection, runs, wanted)
-    cases = _cases(connection, runs, wanted) if wanted and runs else []
-    if few:
-        metrics = _metrics(connection, runs, wanted)
-        cases = [replace(case, metrics=metrics.get(case.id, {})) for case in cases]
-    total = select(func.count()).select_from(schema.runs).where(*conditions)
-    return History(tuple(runs.values()), connection.execute(total).scalar_one(), tuple(cases))
+    having = wanted if pattern else None
+    runs = _runs(session, host, having, max(last, FAR_BACK) if few else last)
+    if only is not None:
+        wanted = {number: case for number, case in wanted.items() if case.id in only}
+    cases = _cases(session, runs, wanted, measured=few)
+    return History(tuple(runs.values()), _count(session, host), cases)
 
 
-def _matching(connection: Connection, pattern: str) -> dict[int, _Known]:
+def read_eventful(session: Session, *, last: int = 20, host: str = "") -> History:
+    """The latest runs, and the cases that did anything but always pass or always be skipped in
+    them; their entries stand for runs in a row in which they did the same. Arguments as
+    :func:`read_history`; a million results take a second and little memory."""
+    known, runs = _known(session), _runs(session, host, None, last)
+    environments = _environments(session)
+    query = 'SELECT "case", verdict, attempts, environment FROM results WHERE run = :run'
+    spans: dict[int, list[_Span]] = {}
+    latest: dict[int, _Span] = {}
+    for number, run in runs.items():
+        for row in session.read(query, {"run": number}):
+            span = latest.get(row[0])
+            if span is not None and span.row == row:
+                span.last = run
+                span.runs += 1
+            else:
+                latest[row[0]] = span = _Span(row, run)
+                spans.setdefault(row[0], []).append(span)
+    cases = (
+        CaseHistory(
+            known[number].id,
+            known[number].suite,
+            tuple(each.entry(environments) for each in of_case),
+        )
+        for number, of_case in spans.items()
+        if {_verdict(each.row[1]) for each in of_case} not in _QUIET
+    )
+    found = tuple(sorted(cases, key=lambda case: case.id))
+    return History(tuple(runs.values()), _count(session, host), found)
+
+
+class _Span:
+    """Runs in a row in which a case came to the same."""
+
+    __slots__ = ("first", "last", "row", "runs")
+
+    def __init__(self, row: tuple[Any, ...], run: PastRun) -> None:
+        self.row = row
+        self.first = self.last = run
+        self.runs = 1
+
+    def entry(self, environments: Mapping[int, _Environment]) -> Entry:
+        _, verdict, attempts, environment = self.row
+        verdicts = [verdict] if attempts is None else attempts.split()
+        return Entry(
+            self.last,
+            _verdict(verdict),
+            "",
+            0.0,
+            *environments[environment],
+            tuple(PastAttempt(_verdict(each), 0.0) for each in verdicts),
+            self.runs,
+            self.first,
+        )
+
+
+def _known(session: Session) -> dict[int, _Known]:
+    """The cases, by number."""
+    rows = session.read("SELECT id, case_id, scenario, suite FROM cases")
+    return {number: _Known(*rest) for number, *rest in rows}
+
+
+def _matching(cases: Mapping[int, _Known], pattern: str) -> dict[int, _Known]:
     """The cases that are meant, by number."""
-    table = schema.cases
-    columns = select(table.c.id, table.c.case_id, table.c.scenario, table.c.suite)
-    cases = {number: _Known(*rest) for number, *rest in connection.execute(columns)}
-    if not pattern:
-        return cases
     exact = {number: case for number, case in cases.items() if case.id == pattern}
-    return exact or {number: case for number, case in cases.items() if _matcher(pattern)(case.id)}
+    matches = _matcher(pattern)
+    return exact or {number: case for number, case in cases.items() if matches(case.id)}
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
@@ -101,170 +164,151 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     return lambda case_id: pattern in case_id
 
 
-def _having(wanted: Mapping[int, _Known]) -> ColumnElement[bool]:
-    """Runs that have one of these cases; of many cases, runs of their scenarios."""
-    if len(wanted) <= MOST_NAMES:
-        of_cases = select(schema.results.c.run).where(schema.results.c.case.in_(list(wanted)))
-        return schema.runs.c.id.in_(of_cases)
-    names = sorted({case.scenario for case in wanted.values()})
-    return schema.runs.c.id.in_(
-        select(schema.scenarios.c.run).where(schema.scenarios.c.name.in_(names))
-    )
+def _count(session: Session, host: str) -> int:
+    """How many runs there are in all."""
+    query = "SELECT count(*) FROM runs WHERE :host = '' OR hostname = :host"
+    return int(session.read(query, {"host": host})[0][0])
 
 
 def _runs(
-    connection: Connection, conditions: Collection[ColumnElement[bool]], last: int
+    session: Session, host: str, having: Mapping[int, _Known] | None, last: int
 ) -> dict[int, PastRun]:
-    """The latest runs, the latest last, by number."""
-    table, results = schema.runs, schema.results
-    latest = (table.c.started.desc(), table.c.id.desc())
-    query = select(table).where(*conditions).order_by(*latest).limit(last)
-    rows = {row.id: row for row in reversed(connection.execute(query).all())}
-    scenarios: dict[int, list[str]] = {}
-    counts: dict[int, list[tuple[Verdict, int]]] = {}
-    for numbers in _batches(list(rows)):
-        names = select(schema.scenarios.c.run, schema.scenarios.c.name)
-        for run, name in connection.execute(names.where(schema.scenarios.c.run.in_(numbers))):
-            scenarios.setdefault(run, []).append(name)
-        counted = select(results.c.run, results.c.verdict, func.count())
-        grouped = counted.where(results.c.run.in_(numbers)).group_by(
-            results.c.run, results.c.verdict
-        )
-        for run, verdict, count in connection.execute(grouped):
-            counts.setdefault(run, []).append((_verdict(verdict), count))
-    return {
-        number: _past_run(row, scenarios.get(number, []), counts.get(number, []))
-        for number, row in rows.items()
-    }
+    """The latest runs, the latest last, by number.
+
+    Args:
+        session: of the history.
+        host: where they were; empty for any.
+        having: cases of which they have one, or of many cases one of their scenarios; None for any.
+        last: how many.
+    """
+    if having is not None and not having:
+        return {}
+    conditions = ["(:host = '' OR hostname = :host)"]
+    values: Row = {"host": host, "last": last}
+    if having is not None:
+        of_cases, parameters = _having(having)
+        found = f"SELECT 1 FROM results {of_cases} AND run = runs.id"  # noqa: S608 - parameters
+        conditions.append(f"EXISTS ({found})")
+        values |= parameters
+    query = f"{_RUN} FROM runs WHERE {' AND '.join(conditions)}"
+    rows = session.read(f"{query} ORDER BY started DESC, id DESC LIMIT :last", values)
+    return {number: _past_run(*rest) for number, *rest in reversed(rows)}
 
 
-def _past_run(row: Row[Any], scenarios: list[str], counts: list[tuple[Verdict, int]]) -> PastRun:
+def _having(cases: Mapping[int, _Known]) -> tuple[str, Row]:
+    if len(cases) <= MOST_NAMES:
+        numbers, values = listed(cases)
+        return f'WHERE "case" IN ({numbers})', values
+    names, values = listed(sorted({case.scenario for case in cases.values()}))
+    return f'JOIN cases ON cases.id = results."case" WHERE scenario IN ({names})', values
+
+
+def _past_run(
+    key: str,
+    started: str,
+    finished: bool,
+    hostname: str,
+    exit_code: int,
+    elapsed: float,
+    directory: str,
+    counts: str,
+    info: str,
+) -> PastRun:
+    details = from_json(info)
     return PastRun(
-        key=row.key,
-        started=row.started,
-        finished=row.finished,
-        exit_code=row.exit_code,
-        elapsed=row.elapsed,
-        directory=row.directory,
-        tool_version=row.tool_version,
-        hostname=row.hostname,
-        kernel=row.host_kernel,
-        cpu_model=row.cpu_model,
-        scenarios=tuple(sorted(scenarios)),
-        counts=tuple(sorted(counts)),
+        key=key,
+        started=started,
+        finished=bool(finished),
+        exit_code=exit_code,
+        elapsed=elapsed,
+        directory=directory,
+        tool_version=details["tool_version"],
+        hostname=hostname,
+        kernel=details["host"]["kernel"],
+        cpu_model=details["host"]["cpu_model"],
+        scenarios=tuple(sorted({each["name"] for each in details["scenarios"]})),
+        counts=tuple(sorted((_verdict(each), n) for each, n in from_json(counts).items())),
     )
 
 
-def _eventful(
-    connection: Connection, runs: Mapping[int, PastRun], wanted: Mapping[int, _Known]
-) -> dict[int, _Known]:
-    """The cases that did not always pass, or were not always skipped."""
-    table = schema.results
-    quiet: dict[int, set[str]] = {}
-    for numbers in _batches(list(runs)):
-        query = (
-            select(table.c.case, func.min(table.c.verdict), func.max(table.c.verdict))
-            .where(table.c.run.in_(numbers))
-            .group_by(table.c.case)
-        )
-        for case, first, last in connection.execute(query):
-            quiet.setdefault(case, set()).update((first, last))
-    uneventful = ({Verdict.PASS.value}, {Verdict.SKIP.value})
-    return {
-        number: case
-        for number, case in wanted.items()
-        if number in quiet and quiet[number] not in uneventful
-    }
+def _environments(session: Session) -> dict[int, _Environment]:
+    query = f"SELECT id, {', '.join(_Environment._fields)} FROM environments"  # noqa: S608 - ours
+    return {number: _Environment(*rest) for number, *rest in session.read(query)}
 
 
 def _cases(
-    connection: Connection, runs: Mapping[int, PastRun], wanted: Mapping[int, _Known]
-) -> list[CaseHistory]:
-    """The cases that one of the runs has, by id."""
-    attempts = _attempts(connection, runs, wanted)
-    entries: dict[int, dict[int, Entry]] = {}
-    table = schema.results
-    for row in _of_runs(connection, table, runs, wanted):
-        entries.setdefault(row.case, {})[row.run] = Entry(
-            run=runs[row.run],
-            verdict=_verdict(row.verdict),
-            reason=row.reason,
-            seconds=row.seconds,
-            accelerator=row.accelerator,
-            qemu_version=row.qemu_version,
-            suite_revision=row.suite_revision,
-            attempts=tuple(attempts.get((row.run, row.case), ())),
+    session: Session, runs: Mapping[int, PastRun], wanted: Mapping[int, _Known], *, measured: bool
+) -> tuple[CaseHistory, ...]:
+    """The cases that one of the runs has, by id, with their metrics where they are ``measured``."""
+    entries: dict[int, list[Entry]] = {}
+    metrics: dict[int, dict[MetricKey, list[tuple[float, ...]]]] = {}
+    for run, case, verdict, seconds, text, *environment in _results(session, runs, wanted):
+        record = outcome(verdict, seconds, text)
+        attempts = record["attempts"]
+        entry = Entry(
+            runs[run],
+            _verdict(verdict),
+            record.get("reason", ""),
+            seconds,
+            *_Environment(*environment),
+            tuple(PastAttempt(_verdict(each["verdict"]), each["seconds"]) for each in attempts),
         )
+        entries.setdefault(case, []).append(entry)
+        if measured:
+            for key, values in _measured(attempts).items():
+                metrics.setdefault(case, {}).setdefault(key, []).append(tuple(values))
     found = (
-        CaseHistory(
-            wanted[number].id,
-            wanted[number].suite,
-            tuple(by_run[run] for run in runs if run in by_run),
-        )
-        for number, by_run in entries.items()
+        CaseHistory(wanted[case].id, wanted[case].suite, tuple(of_case), _sorted(metrics.get(case)))
+        for case, of_case in entries.items()
     )
-    return sorted(found, key=lambda case: case.id)
+    return tuple(sorted(found, key=lambda case: case.id))
 
 
-def _attempts(
-    connection: Connection, runs: Mapping[int, PastRun], wanted: Mapping[int, _Known]
-) -> dict[tuple[int, int], list[PastAttempt]]:
-    """By run and case, in order."""
-    found: dict[tuple[int, int], list[tuple[int, PastAttempt]]] = {}
-    for row in _of_runs(connection, schema.attempts, runs, wanted):
-        attempt = PastAttempt(_verdict(row.verdict), row.seconds)
-        found.setdefault((row.run, row.case), []).append((row.number, attempt))
-    return {
-        key: [attempt for _, attempt in sorted(rows, key=lambda each: each[0])]
-        for key, rows in found.items()
-    }
+def _results(
+    session: Session, runs: Iterable[int], wanted: Collection[int]
+) -> Iterator[tuple[Any, ...]]:
+    """Run, case, verdict, seconds, record and what :class:`_Environment` has of each result, the
+    latest run last."""
+    if not wanted:
+        return
+    columns = f"""
+        SELECT run, "case", verdict, seconds, record, {", ".join(_Environment._fields)}
+        FROM results JOIN environments ON environments.id = environment WHERE
+    """  # noqa: S608 - names are ours
+    numbers, values = listed(wanted if len(wanted) <= MOST_NAMES else ())
+    if len(wanted) <= FEW:  # rather than to ask once for each of many runs
+        places = {run: place for place, run in enumerate(runs)}
+        found = session.read(f'{columns} "case" IN ({numbers})', values)
+        yield from sorted((x for x in found if x[0] in places), key=lambda x: places[x[0]])
+        return
+    query = f"{columns} run = :run" + (f' AND "case" IN ({numbers})' if values else "")
+    for run in runs:
+        rows = session.read(query, {**values, "run": run})
+        yield from (row for row in rows if row[1] in wanted)
 
 
-def _metrics(
-    connection: Connection, runs: Mapping[int, PastRun], wanted: Mapping[int, _Known]
-) -> dict[str, dict[MetricKey, tuple[tuple[float, ...], ...]]]:
-    """Of each case the values of each metric by run: those that guests printed, and what the
-    distributions of its migrations came to."""
-    names = {row.id: (row.name, row.unit) for row in connection.execute(select(schema.metrics))}
-    values: dict[str, dict[MetricKey, dict[int, list[float]]]] = {}
-
-    def add(row: Row[Any], key: MetricKey, value: float) -> None:
-        of_case = values.setdefault(wanted[row.case].id, {})
-        of_case.setdefault(key, {}).setdefault(row.run, []).append(value)
-
-    for row in _of_runs(connection, schema.measurements, runs, wanted):
-        add(row, (*names[row.metric], row.ordinal), row.value)
-    for row in _of_runs(connection, schema.statistics, runs, wanted):
-        for quantile in STATISTICS:
-            if quantile == "p99" and row._mapping["count"] < FEWEST:  # noqa: SLF001 - public, so named
-                continue
-            add(row, (f"{row.name} {quantile}", row.unit, 1), getattr(row, quantile))
-    return {
-        case_id: {
-            key: tuple(tuple(by_run[run]) for run in runs if run in by_run)
-            for key, by_run in sorted(metrics.items())
-        }
-        for case_id, metrics in values.items()
-    }
+def _measured(attempts: Iterable[Mapping[str, Any]]) -> dict[MetricKey, list[float]]:
+    """What guests printed in a run, and what the distributions of its migrations came to."""
+    found: dict[MetricKey, list[float]] = {}
+    for attempt in attempts:
+        seen: dict[tuple[str, str], int] = {}
+        for metric in attempt.get("metrics", ()):
+            name = (metric["name"], metric["unit"])
+            number = seen[name] = seen.get(name, 0) + 1
+            if metric["value"] is not None:
+                found.setdefault((*name, number), []).append(metric["value"])
+        for statistic in (attempt.get("hops") or {}).get("statistics", ()):
+            for quantile in STATISTICS:
+                if statistic[quantile] is not None:
+                    key = (f"{statistic['name']} {quantile}", statistic["unit"], 1)
+                    found.setdefault(key, []).append(statistic[quantile])
+    return found
 
 
-def _of_runs(
-    connection: Connection,
-    table: Any,
-    runs: Mapping[int, PastRun],
-    wanted: Mapping[int, _Known],
-) -> list[Row[Any]]:
-    """The rows of a table that are of these runs and cases."""
-    cases = list(wanted)
-    rows: list[Row[Any]] = []
-    for numbers in _batches(list(runs)):
-        query = select(table).where(table.c.run.in_(numbers))
-        if len(cases) <= MOST_BATCHES * MOST_NAMES:
-            for some in _batches(cases):
-                rows += connection.execute(query.where(table.c.case.in_(some)))
-        else:
-            rows += (row for row in connection.execute(query) if row.case in wanted)
-    return rows
+def _sorted(
+    metrics: Mapping[MetricKey, list[tuple[float, ...]]] | None,
+) -> dict[MetricKey, tuple[tuple[float, ...], ...]]:
+    return {key: tuple(values) for key, values in sorted((metrics or {}).items())}
 
 
 def _verdict(text: str) -> Verdict:
@@ -275,7 +319,3 @@ def _verdict(text: str) -> Verdict:
         raise HostError(
             f"the history has a verdict {printable(text)!r}, which this program does not write"
         ) from None
-
-
-def _batches(numbers: list[int]) -> list[list[int]]:
-    return [numbers[start : start + MOST_NAMES] for start in range(0, len(numbers), MOST_NAMES)]

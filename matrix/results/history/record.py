@@ -1,28 +1,41 @@
 """Writes a run into the history: one transaction, all of it or nothing."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
 from itertools import islice
 
-from matrix.results.case_record import CaseRecord
+from pydantic_core import from_json
+
+from matrix.inventory import Host
+from matrix.plan.decisions import Decision
+from matrix.results.case_record import document
+from matrix.results.fingerprint import RunInfo
+from matrix.results.history.database import PATIENCE, opened
+from matrix.results.history.key import run_key, sortable, started
 from matrix.results.history.place import Database
-from matrix.results.history.rows import case_row, fingerprint_rows, result_rows, run_row
+from matrix.results.history.records import bounded, json_text, storable, stored
 from matrix.results.history.session import Row, Session, insertion
-from matrix.results.history.sqlite_file import PATIENCE, written_file
+from matrix.results.json_text import json_bytes
 from matrix.results.record import RunRecord
 
 BATCH = 500
 """Cases whose rows are held in memory and written together."""
-
-MOST_NAMES = 400
-"""In one query: some builds of SQLite take 999 parameters."""
 
 _CASE_IS_KNOWN = """
 ON CONFLICT (case_id) DO UPDATE SET seconds = excluded.seconds, seconds_at = excluded.seconds_at
 WHERE cases.seconds_at IS NULL OR excluded.seconds_at >= cases.seconds_at
 """
 """What a case took is only replaced by what a later run says."""
+
+_RESULT = """
+INSERT INTO results (run, "case", environment, verdict, attempts, seconds, record) VALUES (
+    :run, (SELECT id FROM cases WHERE case_id = :case),
+    :environment, :verdict, :attempts, :seconds, :record
+)
+"""
 
 
 class Recorded(StrEnum):
@@ -54,7 +67,7 @@ def record_run(
     """
     row = run_row(record)
     key = {"key": row["key"]}
-    with _written(database, patience) as session:
+    with opened(database, write=True, patience=patience) as session:
         known = session.read("SELECT id, finished FROM runs WHERE key = :key", key)
         for number, finished in known:
             if finished:
@@ -62,93 +75,96 @@ def record_run(
             session.write("DELETE FROM runs WHERE id = :id", [{"id": number}])
         session.write(insertion("runs", row), [row])
         ((number,),) = session.read("SELECT id FROM runs WHERE key = :key", key)
-        _write(session, record, number, str(row["started"]))
+        _write_cases(session, record, str(row["started"]))
+        insert_results(session, _rows(record, number))
     return str(row["key"]), Recorded.REPLACED if known else Recorded.NEW
 
 
-@contextmanager
-def _written(database: Database, patience: float) -> Iterator[Session]:
-    """A transaction that writes. Only a server needs SQLAlchemy, which takes 0.2 s to load."""
-    if database.path is not None:
-        with written_file(database.path, patience) as session:
-            yield session
-        return
-    from matrix.results.history.store import ConnectionSession, opened
+def run_row(record: RunRecord) -> Row:
+    """The row of ``runs``, without its ``id``.
 
-    with opened(database, write=True, patience=patience) as connection:
-        yield ConnectionSession(connection)
-
-
-def _write(session: Session, record: RunRecord, run: int, started: str) -> None:
-    """Everything of a run but its own row."""
-    for table, row in fingerprint_rows(record.info):
-        session.write(insertion(table, ("run", *row)), [{"run": run, **row}])
-    numbers = _case_numbers(session, record, started)
-    metrics: dict[tuple[object, object], int] = {}
-    results = record.results()
-    while batch := list(islice(results, BATCH)):
-        # Parents come first, as in each case.
-        for table, rows in _rows(record, batch, run, numbers).items():
-            if table == "measurements":
-                for row in rows:
-                    row["metric"] = _metric_number(
-                        session, metrics, row.pop("name"), row.pop("unit")
-                    )
-            session.write(insertion(table, rows[0]), rows)
-
-
-def _rows(
-    record: RunRecord, batch: Sequence[CaseRecord], run: int, numbers: dict[str, int]
-) -> dict[str, list[Row]]:
-    rows: dict[str, list[Row]] = {}
-    for result in batch:
-        key = {"run": run, "case": numbers[result.id]}
-        for table, row in result_rows(record, result):
-            rows.setdefault(table, []).append({**key, **row})
-    return rows
-
-
-def _case_numbers(session: Session, record: RunRecord, started: str) -> dict[str, int]:
-    """The numbers of a run's cases by id; new ones are made, and what they took is noted.
-
-    In the order of ids, so that two runs that PostgreSQL writes at once wait for each other
-    rather than both.
+    Raises:
+        UsageError: ``run.json`` is broken.
+        HostError: it cannot be read.
     """
-    rows: dict[str, Row] = {}
-    names: dict[str, str] = {}
-    for decision in record.decisions:
-        case = decision.case
-        if not record.is_finished(case.id):
-            continue
-        attempts = record.finished_attempts(case.id)
-        seconds = record.seconds(case.id) / attempts if attempts else None
-        row = case_row(case, seconds, started)
-        names[case.id] = str(row["case_id"])
-        rows[names[case.id]] = row
-    ordered = [rows[name] for name in sorted(rows)]
-    found: dict[str, int] = {}
-    for batch in _batches(ordered):
-        session.write(insertion("cases", batch[0]) + _CASE_IS_KNOWN, batch)
-        wanted: Row = {f"case{index}": row["case_id"] for index, row in enumerate(batch)}
-        marks = ", ".join(f":{name}" for name in wanted)
-        query = f"SELECT case_id, id FROM cases WHERE case_id IN ({marks})"  # noqa: S608 - marks are ours
-        found.update(session.read(query, wanted))
-    return {case_id: found[name] for case_id, name in names.items()}
+    return {
+        "key": run_key(record),
+        "started": sortable(started(record)),
+        "finished": not record.unfinished(),
+        "hostname": storable(record.info.hostname),
+        "exit_code": int(record.exit_code()),
+        "elapsed": record.elapsed if math.isfinite(record.elapsed) else 0.0,
+        "directory": storable(str(record.run.path)),
+        "counts": json_text({verdict: n for verdict, n in record.counts().items() if n}),
+        "info": info_text(record.info),
+    }
 
 
-def _metric_number(
-    session: Session, known: dict[tuple[object, object], int], name: object, unit: object
-) -> int:
-    number = known.get((name, unit))
-    if number is None:
-        row: Row = {"name": name, "unit": unit}
-        session.write(insertion("metrics", row) + " ON CONFLICT DO NOTHING", [row])
-        query = "SELECT id FROM metrics WHERE name = :name AND unit = :unit"
-        ((number,),) = session.read(query, row)
-        known[name, unit] = number
-    return number
+def info_text(info: RunInfo) -> str:
+    """``run.json`` as it is kept: without what only resuming the run needs."""
+    scenarios = tuple(replace(each, text="") for each in info.scenarios)
+    kept = replace(info, scenarios=scenarios, options={}, plan_sha256="")
+    return json_text(bounded(from_json(json_bytes(kept))))
 
 
-def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    for start in range(0, len(rows), MOST_NAMES):
-        yield list(rows[start : start + MOST_NAMES])
+def environment_row(planned: str, host: Host, **facts: str) -> Row:
+    """The row of ``environments``.
+
+    Args:
+        planned: what the plan says, as JSON.
+        host: where the case ran.
+        facts: ``qemu_version``, ``accelerator`` and ``suite_revision``.
+    """
+    facts |= {"kernel": host.kernel, "cpu_model": host.cpu_model}
+    row: Row = {name: storable(fact) for name, fact in facts.items()}
+    row["planned"] = planned
+    digest = hashlib.sha256(json_bytes(sorted(row.items()))).digest()
+    return {**row, "id": int.from_bytes(digest[:8]) >> 1}  # SQL's integers have a sign
+
+
+def insert_results(session: Session, results: Iterator[tuple[Row, Row]]) -> None:
+    """Write rows of ``results``, each with that of its environment; ``case`` is the case's id."""
+    known: set[object] = set()
+    while batch := list(islice(results, BATCH)):
+        new = {row["id"]: row for _, row in batch if row["id"] not in known}
+        if new:
+            insert = insertion("environments", next(iter(new.values())))
+            session.write(f"{insert} ON CONFLICT DO NOTHING", list(new.values()))
+            known.update(new)
+        session.write(_RESULT, [{**row, "environment": of["id"]} for row, of in batch])
+
+
+def _write_cases(session: Session, record: RunRecord, at: str) -> None:
+    done = (each for each in record.decisions if record.is_finished(each.case.id))
+    while rows := [_case_row(record, each, at) for each in islice(done, BATCH)]:
+        session.write(insertion("cases", rows[0]) + _CASE_IS_KNOWN, rows)
+
+
+def _rows(record: RunRecord, run: int) -> Iterator[tuple[Row, Row]]:
+    info = record.info
+    for case in record.results():
+        columns, planned = stored(document(case))
+        environment = environment_row(
+            planned,
+            info.host_of(case.host).host,
+            qemu_version=info.qemu_version(case.axes.qemu, case.axes.arch, case.host),
+            accelerator=case.accelerator,
+            suite_revision=case.suite_revision,
+        )
+        yield {"run": run, "case": storable(case.id), **columns._asdict()}, environment
+
+
+def _case_row(record: RunRecord, decision: Decision, at: str) -> Row:
+    case = decision.case
+    attempts = record.finished_attempts(case.id)
+    seconds = record.seconds(case.id) / attempts if attempts else math.nan
+    known = math.isfinite(seconds)
+    return {
+        "case_id": storable(case.id),
+        "scenario": storable(case.scenario),
+        "suite": storable(case.suite),
+        "test": storable(case.test.name),
+        "axes": json_text(case.variant.axes()),
+        "seconds": seconds if known else None,
+        "seconds_at": at if known else None,
+    }

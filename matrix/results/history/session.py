@@ -1,21 +1,23 @@
-"""What writing the history needs of a database: plain SQL, the same for SQLite and PostgreSQL.
-
-SQLite's is :mod:`.sqlite_file`, of the standard library alone; PostgreSQL's is in :mod:`.store`.
-"""
+"""What the history needs of a database: plain SQL, the same for SQLite and PostgreSQL."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 Row = dict[str, object]
-"""A row of a table by the names of its columns."""
+"""Values by the names of columns, or of a statement's parameters, which are written ``:name``."""
 
 
 class Session(Protocol):
-    """A connection within a transaction. Parameters are named: ``:name``."""
+    """A connection to a database; :mod:`.database` opens it."""
 
     @property
     def postgresql(self) -> bool:
         """Whether it is PostgreSQL, SQLite otherwise."""
+        ...
+
+    def transaction(self, *, write: bool) -> AbstractContextManager[None]:
+        """A transaction, committed at its end; those that write wait for each other."""
         ...
 
     def has_table(self, name: str) -> bool:
@@ -37,3 +39,9 @@ def insertion(table: str, columns: Iterable[str]) -> str:
     quoted = ", ".join(f'"{name}"' for name in names)
     values = ", ".join(f":{name}" for name in names)
     return f"INSERT INTO {table} ({quoted}) VALUES ({values})"  # noqa: S608 - see above
+
+
+def listed(values: Iterable[object]) -> tuple[str, Row]:
+    """What stands in ``IN (…)``, and its parameters."""
+    row: Row = {f"value{index}": value for index, value in enumerate(values)}
+    return ", ".join(f":{name}" for name in row), row

@@ -328,7 +328,7 @@ def _where(entry: Entry, suite: str) -> str:
     parts = [
         f"QEMU {entry.qemu_version.partition(' ')[0]}" if entry.qemu_version else "",
         entry.accelerator,
-        f"kernel {entry.run.kernel}" if entry.run.kernel else "",
+        f"kernel {entry.kernel}" if entry.kernel else "",
         f"{suite} {short_revision(entry.suite_revision)}" if entry.suite_revision else "",
         f"on {entry.run.hostname}" if entry.run.hostname else "",
     ]

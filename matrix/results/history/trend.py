@@ -8,8 +8,10 @@ the same. A time or a metric has a **trend** where the attempts of the latest ru
 before by more than :mod:`matrix.results.compare.measured` takes for noise.
 """
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from statistics import median
 
 from matrix.model import Verdict
@@ -30,8 +32,8 @@ LEAST = 3
 _FACTS: tuple[tuple[str, Callable[[Entry], str]], ...] = (
     ("QEMU", lambda entry: entry.qemu_version),
     ("accelerator", lambda entry: entry.accelerator),
-    ("host kernel", lambda entry: entry.run.kernel),
-    ("host CPU", lambda entry: entry.run.cpu_model),
+    ("host kernel", lambda entry: entry.kernel),
+    ("host CPU", lambda entry: entry.cpu_model),
     ("host", lambda entry: entry.run.hostname),
     ("suite revision", lambda entry: short_revision(entry.suite_revision)),
     ("matrix", lambda entry: entry.run.tool_version),
@@ -101,10 +103,10 @@ def last_break(entries: Sequence[Entry]) -> Break | None:
     told = telling(entries)
     for index in range(len(told) - 1, 0, -1):
         if told[index - 1].verdict.good and not told[index].verdict.good:
-            after = told[index:]
-            fixed = next((entry for entry in after if entry.verdict.good), None)
-            bad = after.index(fixed) if fixed is not None else len(after)
-            return Break(told[index - 1], told[index], fixed, bad)
+            bad = list(takewhile(lambda entry: not entry.verdict.good, told[index:]))
+            fixed = next(iter(told[index + len(bad) :]), None)
+            runs = sum(entry.runs for entry in bad)
+            return Break(told[index - 1], bad[0].first, fixed and fixed.first, runs)
     return None
 
 
@@ -114,13 +116,16 @@ def flakiness(entries: Sequence[Entry]) -> Flakiness:
     former: tuple[tuple[str, ...], Verdict] | None = None
     for entry in entries:
         environment = _environment(entry)
-        for attempt in entry.attempts:
-            if attempt.verdict in TELLING_NOTHING:
-                continue
-            if former is not None and former[0] == environment:
-                pairs += 1
-                changes += former[1] is not attempt.verdict
-            former = (environment, attempt.verdict)
+        told = [each.verdict for each in entry.attempts if each.verdict not in TELLING_NOTHING]
+        if not told:
+            continue
+        if former is not None and former[0] == environment:
+            pairs += 1
+            changes += former[1] is not told[0]
+        pairs += entry.runs * len(told) - 1
+        changes += entry.runs * sum(map(operator.is_not, told, told[1:]))
+        changes += (entry.runs - 1) * (told[-1] is not told[0])
+        former = (environment, told[-1])
     return Flakiness(changes, pairs)
 
 
@@ -164,7 +169,7 @@ def _environment(entry: Entry) -> tuple[str, ...]:
     return (
         entry.qemu_version,
         entry.accelerator,
-        entry.run.kernel,
-        entry.run.cpu_model,
+        entry.kernel,
+        entry.cpu_model,
         entry.suite_revision,
     )

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
 from matrix.errors import HostError, UsageError
 from matrix.migrating import MigrationSummary, Statistic
@@ -12,16 +11,15 @@ from matrix.model import SkipCause
 from matrix.results.compare.cases import compare_cases
 from matrix.results.compare.matching import pair_runs
 from matrix.results.compare.measured import Thresholds
-from matrix.results.history import schema
 from matrix.results.history.baseline import recorded_run
+from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.history.record import record_run
-from matrix.results.history.store import opened
 
 
 def ask(database: Database, name: str, **options: Any) -> Any:
-    with opened(database) as connection:
-        return recorded_run(connection, name, **options)
+    with opened(database) as session:
+        return recorded_run(session, name, **options)
 
 
 def test_a_run_and_its_record_are_the_same(database: Database, make: Any, night: Any) -> None:
@@ -103,8 +101,8 @@ def test_no_such_run(sqlite: Database, make: Any, night: Any, name: str, message
 
 def test_what_another_program_wrote(sqlite: Database, make: Any, night: Any) -> None:
     record_run(sqlite, night({"one": make.attempt()}))
-    with opened(sqlite, write=True) as connection:
-        connection.execute(update(schema.results).values(verdict="splendid"))
+    with opened(sqlite, write=True) as session:
+        session.write("UPDATE results SET verdict = 'splendid'")
     with pytest.raises(HostError, match=r"not what this program writes: cases\.0\.verdict"):
         ask(sqlite, "history:latest")
 

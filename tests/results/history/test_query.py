@@ -1,17 +1,22 @@
 """What is read of the past, from both databases."""
 
+import random
 from typing import Any
 
 import pytest
 
 from matrix.errors import HostError
+from matrix.inventory import Host
 from matrix.migrating import MigrationSummary, Statistic
-from matrix.results.history import query, schema
+from matrix.model import Architecture
+from matrix.results.fingerprint import HostInfo, QemuFingerprint
+from matrix.results.history import query
+from matrix.results.history.database import opened
 from matrix.results.history.past import History
 from matrix.results.history.place import Database
-from matrix.results.history.query import read_history
+from matrix.results.history.query import read_eventful, read_history
 from matrix.results.history.record import record_run
-from matrix.results.history.store import opened
+from matrix.results.history.trend import flakiness, last_break
 
 
 @pytest.fixture
@@ -36,8 +41,8 @@ def week(database: Database, make: Any, night: Any) -> Database:
 
 
 def ask(database: Database, *arguments: Any, **options: Any) -> History:
-    with opened(database) as connection:
-        return read_history(connection, *arguments, **options)
+    with opened(database) as session:
+        return read_history(session, *arguments, **options)
 
 
 @pytest.mark.parametrize(("hops", "told"), [(19, ["max", "p50"]), (20, ["max", "p50", "p99"])])
@@ -111,15 +116,81 @@ def test_one_host(week: Database) -> None:
     assert ask(week, "timer", host="three").cases == ()
 
 
+def test_a_case_of_another_host(database: Database, make: Any, night: Any) -> None:
+    """Its environment is that host's, not that of the machine that the run was started on."""
+    x86 = Architecture.X86_64
+    far = HostInfo(
+        "far",
+        Host("x86_64", "6.6", 4, 2**33, cpu_model="Opteron"),
+        (QemuFingerprint("system", x86, "/usr/bin/qemu", "11.1.0", ("kvm",)),),
+    )
+    tests = {"near": make.attempt("fail"), "far": make.attempt("fail", host="far")}
+    record_run(database, night(tests, others=(far,)))
+    with opened(database) as session:
+        for history in (read_history(session), read_eventful(session)):
+            found = {case.id.split(".")[1]: case.last for case in history.cases}
+            entry = found["far"]
+            facts = (entry.qemu_version, entry.kernel, entry.cpu_model)
+            assert facts == ("11.1.0", "6.6", "Opteron")
+            assert (found["near"].qemu_version, found["near"].kernel) == ("7.2.22", "6.1.0")
+
+
 def test_eventful_cases_alone(week: Database) -> None:
     """What always passed or was always skipped is left out; all runs are there."""
-    history = ask(week, eventful=True)
+    with opened(week) as session:
+        history = read_eventful(session)
     assert [case.id for case in history.cases] == ["smoke.timer.x86_64.auto"]
+    assert len(history.runs) == 8
+    good, bad = history.cases[0].entries
+    assert (good.verdict, good.runs, good.since, good.run) == ("pass", 4, *history.runs[:4:3])
+    assert (bad.verdict, bad.runs, bad.since, bad.run) == ("fail", 3, *history.runs[4:7:2])
+    assert (bad.accelerator, bad.qemu_version) == ("tcg", "10.0.2")
+
+
+def test_runs_in_a_row_tell_what_each_of_them_does(
+    database: Database, make: Any, night: Any
+) -> None:
+    """What is concluded from entries of several runs is what those of each would tell."""
+    chosen = random.Random(1)
+    for day in range(1, 29):
+        tests = {
+            f"test{number}": "no such CPU"
+            if chosen.random() < 0.1
+            else [
+                make.attempt("fail" if chosen.random() < 0.3 else "pass")
+                for _ in range(chosen.choice((1, 1, 2)))
+            ]
+            for number in range(20)
+        }
+        record_run(database, night(tests, day=day, qemu="7" if day < 11 else "8"))
+    with opened(database) as session:
+        together, each = read_eventful(session, last=28), read_history(session, last=28)
+    assert [case.id for case in together.cases] == [case.id for case in each.cases]
+    for one, other in zip(together.cases, each.cases, strict=True):
+        assert sum(entry.runs for entry in one.entries) == len(other.entries)
+        assert flakiness(one.entries) == flakiness(other.entries)
+        found, expected = last_break(one.entries), last_break(other.entries)
+        assert (found is None) == (expected is None)
+        if found and expected:
+            assert found.differences == expected.differences
+            assert (found.bad, found.fixed and found.fixed.run) == (
+                expected.bad,
+                expected.fixed and expected.fixed.run,
+            )
+            assert found.last_good.run == expected.last_good.run
+            assert found.first_bad.run == expected.first_bad.run
+
+
+def test_only_some_of_the_cases(week: Database) -> None:
+    history = ask(week, last=20, only={"smoke.boot.x86_64.auto", "nonesuch"})
+    assert [case.id for case in history.cases] == ["smoke.boot.x86_64.auto"]
     assert len(history.runs) == 8
 
 
 def test_a_verdict_that_is_none_of_ours(week: Database) -> None:
-    with opened(week, write=True) as connection:
-        connection.execute(schema.results.update().values(verdict="splendid"))
+    with opened(week, write=True) as session:
+        session.write("UPDATE results SET verdict = 'splendid'")
     with pytest.raises(HostError, match="verdict 'splendid'"):
         ask(week, "timer")
+    with pytest.raises(HostError, match="verdict 'splendid'"), opened(week) as session:
+        read_eventful(session)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from matrix.results.history.database import opened
 from matrix.results.history.document import write_document
 from matrix.results.history.past import History
 from matrix.results.history.place import Database
 from matrix.results.history.query import read_history
 from matrix.results.history.record import record_run
-from matrix.results.history.store import opened
 from matrix.results.history.text import case_lines, cases_lines, history_lines
 from matrix.results.printable import display_width
 from matrix.results.segments import plain
@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parent / "golden"
 @pytest.fixture
 def nights(sqlite: Database, make: Any, night: Any, monkeypatch: pytest.MonkeyPatch) -> Database:
     """Twelve nights in which everything happens that is told of."""
-    monkeypatch.setattr("matrix.results.history.rows.run_key", lambda record: _key(record))
+    monkeypatch.setattr("matrix.results.history.record.run_key", lambda record: _key(record))
     for day in range(1, 13):
         broken = day >= 9
         tests: dict[str, Any] = {
@@ -59,8 +59,8 @@ def _key(record: Any) -> str:
 
 
 def ask(database: Database, pattern: str = "") -> History:
-    with opened(database) as connection:
-        return read_history(connection, pattern)
+    with opened(database) as session:
+        return read_history(session, pattern)
 
 
 def compare_with_golden(name: str, text: str) -> None:

@@ -39,7 +39,7 @@ def entry(
     )
     one = len(set(verdicts)) == 1
     verdict = Verdict(verdicts[0]) if one else Verdict.FLAKY
-    return Entry(run, verdict, "", sum(times), "tcg", qemu, "abc", attempts)
+    return Entry(run, verdict, "", sum(times), "tcg", qemu, "abc", kernel, "Neoverse", attempts)
 
 
 def entries(signs: str) -> list[Entry]:

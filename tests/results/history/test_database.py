@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from matrix.errors import HostError, UsageError
-from matrix.results.history import store
+from matrix.results.history import server
+from matrix.results.history.database import opened
 from matrix.results.history.durations import known_durations
 from matrix.results.history.place import Database, database_named
 from matrix.results.history.record import record_run
-from matrix.results.history.store import opened
 
 
 def record(database: Database, make: Any, night: Any, **more: Any) -> None:
@@ -121,9 +121,8 @@ def test_a_full_disk(
         patched.setattr(sqlite3, "connect", bounded)
         with pytest.raises(HostError, match="no space is left"):
             record_run(sqlite, full)
-    with opened(sqlite) as connection:
-        (count,) = connection.exec_driver_sql("SELECT count(*) FROM runs").one()
-        assert count == 1
+    with opened(sqlite) as session:
+        assert session.read("SELECT count(*) FROM runs") == [(1,)]
 
 
 def test_no_server(tmp_path: Path, make: Any, night: Any) -> None:
@@ -149,7 +148,7 @@ def test_no_driver(make: Any, night: Any, monkeypatch: pytest.MonkeyPatch) -> No
     def missing(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'psycopg'")
 
-    monkeypatch.setattr(store, "create_engine", missing)
+    monkeypatch.setattr(server, "create_engine", missing)
     with pytest.raises(UsageError, match=r"pip install 'qemu-matrix\[postgresql\]'"):
         record(database_named("postgresql://localhost/history"), make, night)
 
