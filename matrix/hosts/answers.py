@@ -144,7 +144,7 @@ def cpu_types(definitions: Sequence[Reply] | None, types: Sequence[Reply] | None
 def properties_text(reply: Sequence[Reply]) -> str:
     """The properties in a reply of ``qom-list-properties``, as :class:`Machine` has them.
 
-    Without children and GPIO lines, which nobody sets; what a link leads to does not matter.
+    Without children and GPIO lines, which no option sets; links are not followed.
     """
     kinds = {str(entry["name"]): str(entry["type"]).replace(" ", "-") for entry in reply}
     return " ".join(
@@ -172,7 +172,7 @@ def _model(cpu_type: str) -> str:
 
 
 def _parameters(options: Sequence[Reply]) -> dict[str, tuple[str, ...]]:
-    """The names of the parameters of every command-line option that QEMU tells of."""
+    """The names of the parameters of every command-line option that QEMU reports."""
     return {
         str(option["option"]): tuple(str(p["name"]) for p in option["parameters"])
         for option in options

@@ -114,6 +114,6 @@ def _came_up(outcome: Outcome, said: bytes) -> bool:
 
 
 def _why(launch: Launch, outcome: Outcome) -> str:
-    """The words in which a guest that ends so is told of."""
+    """Why the firmware did not come up, in the words used for any guest."""
     test, nothing = Test("firmware", image=""), ConsoleParser().finish()
     return judge(End(test, launch.channel, outcome, nothing, Accelerator.KVM.value)).reason

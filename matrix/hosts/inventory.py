@@ -42,7 +42,7 @@ FILE_BYTES = 4096
 """How much of a host's file is read for its first line."""
 
 
-def unheard(_step: str) -> None:
+def ignore_step(_step: str) -> None:
     """A callback that does nothing."""
 
 
@@ -52,7 +52,7 @@ async def take_inventory(
     *,
     files: Collection[str] = (),
     fresh: bool = False,
-    on_step: Callable[[str], None] = unheard,
+    on_step: Callable[[str], None] = ignore_step,
     host: HostState | None = None,
     cache: Cache | None = None,
     surveyors: Surveyors | None = None,
@@ -243,7 +243,7 @@ class _Survey:
         return found
 
     def _emulator(self, architecture: Architecture) -> Architecture:
-        """Whose emulator runs guests of that architecture under KVM."""
+        """The architecture of the emulator that runs such guests under KVM."""
         return emulator_architecture(architecture, Accelerator.KVM, Inventory(self._host.host))
 
     def _find(self, qemu: str, architecture: Architecture) -> Path | None:
@@ -273,7 +273,7 @@ class _Survey:
             try:
                 probed = await self._surveyors.probe(qemu, architecture, path)
             except (HostError, MonitorError) as error:
-                self._heed(error)
+                self._note_trouble(error)
                 self._broken[qemu, architecture] = f"{path} cannot be asked: {error}"
                 return
         known = KnownBinary(
@@ -282,7 +282,7 @@ class _Survey:
         self._binaries[qemu, architecture] = known
         self._cache.write(_binary_name(path), self._host.key, encode_binary(known))
 
-    def _heed(self, error: MatrixError) -> None:
+    def _note_trouble(self, error: MatrixError) -> None:
         """A host without memory, threads or descriptors says nothing of QEMU or KVM."""
         if host_complaint(str(error).splitlines()):
             self._trouble = HostError(f"this host cannot be looked at: {error}")
@@ -308,7 +308,7 @@ class _Survey:
             built_in=Accelerator.KVM.value in binary.accelerators,
         )
         flaw = None if why else cpu_flaw(cpu, binary)
-        return flaw.told_of(binary) if flaw else why
+        return flaw.described_for(binary) if flaw else why
 
     def _cached_proof(
         self, known: KnownBinary, architecture: Architecture, cpu: str
@@ -335,7 +335,7 @@ class _Survey:
                 proof = await self._surveyors.prove(known.binary, architecture, cpu)
             except HostError as error:
                 # Not kept: it says nothing about KVM.
-                self._heed(error)
+                self._note_trouble(error)
                 why = f"KVM could not be tried: {error}"
                 return KvmProof(qemu, architecture, cpu, KvmState.UNAVAILABLE, why)
         name = _proof_name(known.binary, architecture, cpu)

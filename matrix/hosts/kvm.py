@@ -54,7 +54,7 @@ class KvmDevice:
     modules: tuple[str, ...] = ()
     """Loaded KVM modules (``kvm``, ``kvm_intel``); a KVM built into the kernel shows here too."""
     dirty_ring: bool = False
-    """Whether it tells of dirtied pages in rings."""
+    """Whether it reports dirty pages in rings."""
 
 
 def open_device(path: Path) -> int:
@@ -180,7 +180,7 @@ def _unmapped(root: Path, group: int) -> bool:
 
 
 def who_may_open(mode: int, owner: str, group: str, user: str) -> str:
-    """Whom a file of that mode lets read and write, and what ``user`` can do about it, in words."""
+    """Who may read and write a file of that mode, and what ``user`` can do about it, in words."""
     belongs = f"it is {stat.filemode(mode)} {owner}:{group}"
     if mode & stat.S_IRGRP and mode & stat.S_IWGRP and group not in ("root", "0"):
         return f"{belongs}, so join the group (usermod -aG {group} {user})"

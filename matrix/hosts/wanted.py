@@ -28,7 +28,7 @@ class Wanted:
     cpus: tuple[str, ...] = ()
     firmware_machine: str | None = None
     """Type of the machine, empty for QEMU's default, to prove KVM with UEFI firmware for; None
-    where nobody needs that."""
+    where no case needs that."""
 
 
 def wanted_by(cases: Iterable[Case]) -> tuple[Wanted, ...]:

@@ -86,10 +86,10 @@ class Processes:
                 error.as_asked = launch == emulator.launch
             await put_off_cancellation(self.guest.close(session))
             raise
-        session.ended.add_done_callback(lambda ended: self._heed(ended.result()))
+        session.ended.add_done_callback(lambda ended: self._note_trouble(ended.result()))
         return endpoint
 
-    def _heed(self, conclusion: Conclusion) -> None:
+    def _note_trouble(self, conclusion: Conclusion) -> None:
         """A QEMU has ended: where for the host's trouble, neither hop nor guest is to blame."""
         if conclusion.ending is Ending.ERROR:
             self.guest.fail(HostError(conclusion.reason))

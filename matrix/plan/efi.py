@@ -58,7 +58,7 @@ class Partition:
 
 
 def is_direct(build: Build) -> bool:
-    """Whether QEMU gives the image to the firmware itself; builds for x86 say so in vain."""
+    """Whether QEMU passes the image to the firmware itself; on x86 EFI_DIRECT has no effect."""
     return build.efi and build.efi_direct and build.architecture is not Architecture.X86_64
 
 

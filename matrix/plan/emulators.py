@@ -15,7 +15,7 @@ _DEVICE = re.compile(r"[A-Za-z0-9_.-]+")
 def emulator_architecture(
     architecture: Architecture, accelerator: Accelerator, inventory: Inventory
 ) -> Architecture:
-    """Whose emulator runs the case: an Arm guest under an AArch64 host's KVM needs the host's."""
+    """The emulator's architecture: an Arm guest under an AArch64 host's KVM needs the host's."""
     native_arm = architecture is Architecture.ARM and inventory.host.architecture == "aarch64"
     if native_arm and accelerator is Accelerator.KVM:
         return Architecture.AARCH64
@@ -34,26 +34,26 @@ def not_for_variant(case: Case, accelerator: Accelerator) -> str:
 
 
 def refused(case: Case, binary: Binary) -> str:
-    """What QMP already told that this binary will not take, in words; else empty.
+    """Why this binary will refuse the case, as far as QMP told; else empty.
 
     Asked of the inventory rather than of a started QEMU, which would have to be started twice.
     """
     wanted = machine_of(case).partition(",")[0]
     name = f"QEMU {'.'.join(map(str, binary.version))}"
     if flaw := machine_flaw(chosen_machine(case) or wanted, binary):
-        return flaw.told_of(binary)
+        return flaw.described_for(binary)
     if reason := _too_many_vcpus(case, binary, name):
         return reason
     model = cpu_of(case).partition(",")[0]
     if flaw := cpu_flaw(case.variant.cpu or model, binary):
-        return flaw.told_of(binary)
+        return flaw.described_for(binary)
     if device := _missing_device(case, binary):
         return f"{name} has no device {device!r} for {binary.architecture.value}"
     return ""
 
 
 def chosen_machine(case: Case) -> str:
-    """The machine that the scenario names; empty where the test does, or nobody."""
+    """The machine that the scenario names; empty where it leaves that to the test or to QEMU."""
     machine = machine_of(case)
     return "" if machine == case.test.machine else machine
 

@@ -27,7 +27,7 @@ class MachineRequest:
     machine: str
     image: str
     dirty_ring: bool = False
-    """Whether KVM is to tell of dirtied pages in rings."""
+    """Whether KVM is to report dirty pages in rings."""
 
     @property
     def accel(self) -> str:

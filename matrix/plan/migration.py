@@ -30,7 +30,7 @@ of vCPUs in another device's section."""
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What can be done, and what was asked for in vain, in words."""
+    """What of a migration is possible, and what of it is not, in words."""
 
     migration: Migration
     notes: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ def plan_migration(
     kept, lost = _usable(migration.strategies, binaries, why_not)
     if not kept:
         return "; ".join(lost)
-    if reason := _stuck(kept, binaries, why_not):
+    if reason := _no_route(kept, binaries, why_not):
         return reason
     left = replace(
         migration,
@@ -160,7 +160,7 @@ def _usable(
     return tuple(kept), list(dict.fromkeys(lost))
 
 
-def _stuck(strategies: Sequence[Strategy], binaries: Sequence[Binary], why_not: WhyNot) -> str:
+def _no_route(strategies: Sequence[Strategy], binaries: Sequence[Binary], why_not: WhyNot) -> str:
     """Why there is no way from one of the binaries to another; empty where there is one."""
     for source, destination in _hops(binaries):
         reasons = [

@@ -100,7 +100,7 @@ def _decide(case: Case, inventory: Inventory) -> Decision:
     if binary is None:
         reason = inventory.why_missing(case.variant.qemu, emulator)
         return Skip(case, reason, SkipCause.NO_QEMU)
-    if skip := _in_vain(case, binary, accelerator, inventory):
+    if skip := _why_unrunnable(case, binary, accelerator, inventory):
         return skip
     notes: tuple[str, ...] = ()
     if case.migration is not None:
@@ -130,10 +130,10 @@ def _on_any_host(case: Case) -> Skip | None:
     return Skip(case, reason, SkipCause.TEST) if reason else None
 
 
-def _in_vain(
+def _why_unrunnable(
     case: Case, binary: Binary, accelerator: Accelerator, inventory: Inventory
 ) -> Skip | None:
-    """Why it would be in vain to start that binary for the case."""
+    """Why that binary cannot run the case."""
     if reason := not_for_variant(case, accelerator):
         return Skip(case, reason, SkipCause.TEST)
     if reason := refused(case, binary):
@@ -145,7 +145,7 @@ def _in_vain(
 def _broken(case: Case, inventory: Inventory) -> str:
     """What is wrong with an emulator that the case may need; empty where nothing is.
 
-    Whichever accelerator it would come to: without the answers of the one for KVM nobody knows.
+    Of either accelerator: which one it will be depends on what the emulator for KVM answers.
     """
     architecture = case.variant.arch
     emulators = {

@@ -1,8 +1,8 @@
-"""Whose QEMU may be started before its guest's turn, and wait for it with the guest stopped. Pure.
+"""Which cases may be prelaunched: QEMU started ahead, its guest stopped until its turn. Pure.
 
 Starting QEMU takes 20 to 100 ms, most of what a short test takes. Done while another guest runs it
-costs nothing, provided that nobody notices: that it takes nothing of the host that two cannot have,
-and that no value of the test is of the moment at which it starts.
+costs nothing, provided that it takes nothing of the host that only one QEMU can have, and that no
+value of the test depends on the moment at which it starts.
 """
 
 from matrix.model import MemoryBackend
@@ -31,11 +31,11 @@ HARMLESS = frozenset(
 """Options of QEMU that take nothing of the host but memory, which a guest has to touch first. Of
 others, two at the same time may want the same port, file or lock."""
 
-THE_HOSTS = ("vfio", "vhost")
+HOST_DEVICES = ("vfio", "vhost")
 """Beginnings of the names of devices that are the host's, of which there is one."""
 
 
-def can_wait_started(decision: Run) -> bool:
+def can_prelaunch(decision: Run) -> bool:
     """Whether this case's QEMU may be started ahead."""
     case = decision.case
     return (
@@ -49,5 +49,5 @@ def can_wait_started(decision: Run) -> bool:
 
 def _is_harmless(parameters: tuple[str, ...]) -> bool:
     options = (word.lstrip("-") for word in parameters if word.startswith("-"))
-    devices = any(word.startswith(THE_HOSTS) for word in parameters)
+    devices = any(word.startswith(HOST_DEVICES) for word in parameters)
     return not devices and HARMLESS.issuperset(options)

@@ -65,7 +65,7 @@ class Flaw(NamedTuple):
     unasked: bool = False
     """Nothing is known of the property: the binary did not say."""
 
-    def told_of(self, binary: Binary) -> str:
+    def described_for(self, binary: Binary) -> str:
         """The reason for a skip."""
         name = f"QEMU {'.'.join(map(str, binary.version))}"
         if self.refused:

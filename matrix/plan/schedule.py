@@ -157,9 +157,8 @@ class HostScheduler:
         return started
 
     def upcoming(self) -> Job | None:
-        """The waiting job that will likely start next, if the host has something left for it: a
-        vCPU that nobody uses, and the memory. None where it has not, or where nothing runs, or one
-        that is to be alone."""
+        """The waiting job that will likely start next, if the host has an idle vCPU and the memory
+        for it. None where it has not, or where nothing runs, or one that is to be alone."""
         idle = 0 < self._vcpus < self._capacity.vcpus
         if not self._queues or not idle or self._quiet:
             return None

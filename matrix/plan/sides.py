@@ -72,7 +72,7 @@ def settle_migration(
     for side in (binary, *destinations) if common.machine and chosen_machine(case) else ():
         # The common type may have other properties than the one that was asked for.
         if flaw := machine_flaw(common.machine, side):
-            return Skip(case, flaw.told_of(side), SkipCause.UNSUPPORTED)
+            return Skip(case, flaw.described_for(side), SkipCause.UNSUPPORTED)
     notes = [*reasons, *filter(None, (common.note,))]
     planned = plan_migration(settled, accelerator, inventory.host, binary, destinations, notes)
     if isinstance(planned, str):

@@ -25,7 +25,7 @@ from matrix.results.fingerprint import RunInfo, ScenarioSource, run_info
 from matrix.results.journal import Span
 from matrix.results.record import RunRecord
 from matrix.run.capacity import capacity_of
-from matrix.run.dispatch import Dispatcher, unheard
+from matrix.run.dispatch import Dispatcher, ignore_event
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, prepare
 
@@ -161,7 +161,7 @@ async def _attempts(prepared: Prepared, decision: Run, run: RunDirectory) -> tup
         while left := record.attempts_left(case.id):
             number = left[0]
             folder = run.begin_attempt(case.id, number, most_attempts(case.settings))
-            attempt = await dispatcher.execute(decision, number, folder, unheard)
+            attempt = await dispatcher.execute(decision, number, folder, ignore_event)
             if attempt is None:
                 raise RuntimeError(f"{case.id} was interrupted, and nobody asked for it")
             record.finish(case.id, attempt, NOWHERE)

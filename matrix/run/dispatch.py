@@ -16,7 +16,7 @@ from matrix.suites.registry import suite_of
 from matrix.vm.tasks import in_thread
 
 
-def unheard(_event: Console | HopDone) -> None:
+def ignore_event(_event: Console | HopDone) -> None:
     """A callback that does nothing."""
 
 

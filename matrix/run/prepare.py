@@ -14,7 +14,7 @@ from matrix.hosts.cache import cache_directory
 from matrix.hosts.hostfile import HostFile, load_host_file
 from matrix.hosts.installations import Installation, installations
 from matrix.hosts.interface import Host
-from matrix.hosts.inventory import take_inventory, unheard
+from matrix.hosts.inventory import ignore_step, take_inventory
 from matrix.hosts.wanted import files_wanted_by, wanted_by
 from matrix.inventory import Inventory, KvmState
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case, Test
@@ -54,7 +54,7 @@ class Prepared:
 
 def prepare(
     selection: Selection,
-    on_step: Callable[[str], None] = unheard,
+    on_step: Callable[[str], None] = ignore_step,
     others: Sequence[Host] = (),
 ) -> Prepared:
     """Read, expand, narrow, look at this machine, and plan.
@@ -206,7 +206,7 @@ def look(
     installed: Sequence[Installation],
     *,
     fresh: bool = False,
-    on_step: Callable[[str], None] = unheard,
+    on_step: Callable[[str], None] = ignore_step,
 ) -> Inventory:
     """The inventory that these cases need: their emulators, and KVM with their CPU models."""
     files = files_wanted_by(cases)

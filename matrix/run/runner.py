@@ -117,13 +117,13 @@ def _handled(stop: Stop, task: "asyncio.Task[None] | None") -> Iterator[None]:
         stop.request()
 
     # What was ignored when we started stays so: nohup, trap '' HUP, a job of a shell's background.
-    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in heeded:
+    handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in handled:
         loop.add_signal_handler(number, end)
     try:
         yield
     finally:
-        for number in heeded:
+        for number in handled:
             loop.remove_signal_handler(number)
 
 

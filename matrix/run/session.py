@@ -19,7 +19,7 @@ from matrix.errors import HostLostError
 from matrix.hosts.interface import Console, HopDone, Host
 from matrix.model import Case, Verdict
 from matrix.plan.decisions import Decision, Run
-from matrix.plan.prelaunch import can_wait_started
+from matrix.plan.prelaunch import can_prelaunch
 from matrix.plan.schedule import Capacity, Forecast, Job, Scheduler
 from matrix.results.outcome import counts_as_failure
 from matrix.results.recorder import Recorder
@@ -186,7 +186,7 @@ class Session:
             self._progress.started(running)
             prepared.turn.set()
         for upcoming in self._scheduler.upcoming():
-            if upcoming.host not in self._prepared and can_wait_started(self._run(upcoming)):
+            if upcoming.host not in self._prepared and can_prelaunch(self._run(upcoming)):
                 self._prepared[upcoming.host] = self._prepare(tasks, upcoming, held=True)
         return bool(jobs)
 

@@ -7,7 +7,7 @@ import pytest
 from matrix.migrating import Migration
 from matrix.model import Accelerator, Architecture, Build, Case, MemoryBackend, Test, Variant
 from matrix.plan.decisions import Run
-from matrix.plan.prelaunch import can_wait_started
+from matrix.plan.prelaunch import can_prelaunch
 
 X86 = Architecture.X86_64
 CASE = Case(
@@ -21,7 +21,7 @@ CASE = Case(
 
 
 def waits(case: Case) -> bool:
-    return can_wait_started(Run(case, Accelerator.TCG, "asked for", 1, 2**27))
+    return can_prelaunch(Run(case, Accelerator.TCG, "asked for", 1, 2**27))
 
 
 def with_parameters(*parameters: str) -> Case:

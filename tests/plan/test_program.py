@@ -11,7 +11,7 @@ from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch, S
 from matrix.plan.decisions import Run, Skip
 from matrix.plan.machines import MIB
 from matrix.plan.planner import decide
-from matrix.plan.prelaunch import can_wait_started
+from matrix.plan.prelaunch import can_prelaunch
 from matrix.plan.program import launch_program
 
 X86 = Architecture.X86_64
@@ -32,7 +32,7 @@ def test_it_runs_without_any_qemu(make: Any) -> None:
     decision = decide(case, Inventory(HOST))
     why = "the program uses KVM itself"
     assert decision == Run(case, Accelerator.KVM, why, vcpus=2, memory=2**30)
-    assert not can_wait_started(decision)
+    assert not can_prelaunch(decision)
     argv = ("/kvm/log", "-m", "2")
     assert launch_program(case) == Launch(argv, ExitChannel.STATUS, program="log", monitor=False)
 

@@ -98,7 +98,7 @@ def test_machines_that_are_not_known(arm: Binary, text: str, what: str) -> None:
     flaw = machine_flaw(text, arm)
     assert flaw is not None
     assert (flaw.what, flaw.refused) == (what, "")
-    assert flaw.told_of(arm) == f"QEMU 7.2.22 has no {what}"
+    assert flaw.described_for(arm) == f"QEMU 7.2.22 has no {what}"
 
 
 def test_nothing_is_given_to_what_was_not_asked(make: Any, arm: Binary) -> None:

@@ -42,7 +42,7 @@ class LocalHost:
 
 @dataclass(slots=True)
 class _Underway:
-    """What is told of an attempt while it runs."""
+    """An attempt while it runs."""
 
     emit: Emit
     parser: Parser

@@ -37,7 +37,7 @@ class Starting:
 
     async def why_never(self, decision: Run) -> str:
         """Why an emulator of ``decision`` starts no guest at all, in its own words; empty where all
-        do, those it is migrated to among them, or nobody can tell."""
+        do, migration destinations included, or it is unknown."""
         case, accelerator = decision.case, decision.accelerator
         arch = case.variant.arch
         emulator = emulator_architecture(arch, accelerator, self.inventory)

@@ -17,7 +17,7 @@ from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, 
 from matrix.plan.decisions import Run
 from matrix.plan.planner import decide
 from matrix.results.recorder import Recorder
-from matrix.run.dispatch import unheard
+from matrix.run.dispatch import ignore_event
 
 ARM64 = Architecture.AARCH64
 RunOn = Callable[[str], tuple[Attempt, Path]]
@@ -43,7 +43,7 @@ def lkvm(tmp_path: Path, start: Callable[..., Recorder]) -> RunOn:
         directory = recorder.begin(case, 1)
         executor = LocalExecutor(inventory, recorder.run, Contents())
         assignment = Assignment("1", decision, 1, recorder.run.relative(directory))
-        ended = asyncio.run(executor.execute(assignment, unheard))
+        ended = asyncio.run(executor.execute(assignment, ignore_event))
         assert ended.attempt is not None
         return ended.attempt, directory
 
