@@ -88,7 +88,7 @@ class Dispatcher:
     def cancel_all(self) -> None:
         """End all attempts, and those that have not got to their host yet."""
         self._ended = True
-        for token, executor in self._underway.items():
+        for token, executor in list(self._underway.items()):
             executor.cancel(token)
 
     def _executor(self, host: str) -> Executor:

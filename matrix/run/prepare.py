@@ -74,6 +74,9 @@ def prepare(
     _check_installed(selection, installed)
     inventory = look(cases, installed, fresh=selection.fresh, on_step=on_step)
     hosts = {LOCAL: inventory, **{host.name: host.inventory for host in others}}
+    if len(hosts) <= len(others):
+        listed = ", ".join((LOCAL, *(host.name for host in others)))
+        raise UsageError(f"two hosts of the run have the same name: {listed}; rename one")
     _check_values(scenarios, cases, hosts.values())
     texts = tuple(scenario.text for scenario in scenarios)
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}

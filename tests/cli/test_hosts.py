@@ -12,7 +12,7 @@ import pytest
 from matrix.attempt import Attempt
 from matrix.cli.arguments import Execution
 from matrix.cli.running import resume_run, start_run
-from matrix.errors import ExitCode, HostError, HostLostError
+from matrix.errors import ExitCode, HostError, HostLostError, UsageError
 from matrix.hosts.contents import Contents
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState
@@ -125,3 +125,8 @@ def test_a_host_that_cannot_be_opened_is_lost(scenario: Selection, tmp_path: Pat
     (case,) = read(run / "results.json")["cases"]
     assert (case["verdict"], case["host"]) == ("error", "lpar7")
     assert case["reason"] == "host lpar7 is lost: it does not answer"
+
+
+def test_hosts_have_names_of_their_own(scenario: Selection) -> None:
+    with pytest.raises(UsageError, match="same name: local, lpar7, lpar7; rename one"):
+        start_run(scenario, Execution(), [Mainframe(), Mainframe()])
