@@ -10,8 +10,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
+from pydantic import TypeAdapter, ValidationError
+
+from matrix.migrating import Hop
 from matrix.migration.statistics import Statistics
 
 LAST = 1000
@@ -23,6 +26,21 @@ LAST_BYTES = 16 << 20
 FOLDED_AT_BYTES = 2 * LAST_BYTES
 FOLD = b'{"folded":'
 _NUMBER = re.compile(rb'\{"number": ?(\d+)')
+
+
+HOPS_FILE = "hops.jsonl"
+HOP = TypeAdapter(Hop)
+LONGEST_LINE = 8 << 20
+"""Bytes; a hop with all its samples takes some KiB."""
+
+
+class Line(NamedTuple):
+    """A line of the file."""
+
+    number: int
+    """From 1."""
+    offset: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +65,8 @@ def fold(path: Path, statistics: Statistics, folded: Folded) -> tuple[int, int]:
     Raises:
         OSError: the host cannot store it.
     """
-    lines = [line for line in _lines(path) if not line.startswith(FOLD)]
+    with path.open("rb") as file:
+        lines = [line.data for line in hop_lines(file) if line.data.endswith(b"\n")]
     kept = statistics.telling()
     room, last = LAST_BYTES, len(lines)
     while last and len(lines) - last < LAST and room >= len(lines[last - 1]):
@@ -70,15 +89,39 @@ def fold(path: Path, statistics: Statistics, folded: Folded) -> tuple[int, int]:
     return len(lines) - last, LAST_BYTES - room
 
 
-def folded_of(path: Path) -> Folded | None:
-    """What the first line of a file of hops says; None where no hop was folded.
+def hop_lines(file: BinaryIO) -> Iterator[Line]:
+    """The lines of a hops.jsonl, which may be anybody's, but for the first one of a folded file.
+
+    The last one is without its end where its writer was killed, or still writes. Of one that is
+    too long for a hop there are no bytes.
+    """
+    offset, cut = 0, False
+    for number, data in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=1):
+        whole = data.endswith(b"\n") or len(data) < LONGEST_LINE
+        if not cut and data.strip() and not (offset == 0 and data.startswith(FOLD)):
+            yield Line(number, offset, data if whole else b"")
+        cut = not whole
+        offset += len(data)
+
+
+def hop_of(data: bytes) -> Hop | None:
+    """The hop of a line; None where there is none."""
+    try:
+        return HOP.validate_json(data)
+    except ValidationError:
+        return None
+
+
+def folded_of(file: BinaryIO) -> Folded | None:
+    """What the first line of a file of hops says; None where no hop was folded. The file is read
+    from its begin, and then stands there again.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it begins as a folded file, and is none.
     """
-    with path.open("rb") as file:
-        line = file.readline()
+    line = file.readline(LONGEST_LINE)
+    file.seek(0)
     if not line.startswith(FOLD):
         return None
     try:
@@ -90,12 +133,7 @@ def folded_of(path: Path) -> Folded | None:
             dict(told["statistics"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}:1: no record of hops") from error
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from (line for line in file if line.endswith(b"\n"))
+        raise ValueError(f"{file.name}:1: no record of hops") from error
 
 
 def _number(line: bytes) -> int:

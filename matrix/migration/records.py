@@ -8,17 +8,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
 from matrix.migrating import Fault, Hop, Limits, Migration, MigrationSummary
-from matrix.migration.folding import FOLD, FOLDED_AT, FOLDED_AT_BYTES, Folded, fold, folded_of
+from matrix.migration.folding import (
+    FOLDED_AT,
+    FOLDED_AT_BYTES,
+    HOP,
+    HOPS_FILE,
+    Folded,
+    fold,
+    folded_of,
+    hop_lines,
+    hop_of,
+)
 from matrix.migration.live import HopEnd, LiveHop
 from matrix.migration.proof import Evidence
 from matrix.migration.samples import Sampler, number, ram_of, whole
 from matrix.migration.statistics import Statistics
 from matrix.vm.console import write_all
 
-HOPS_FILE = "hops.jsonl"
 SUMMARY_FILE = "migration.json"
 LONGEST_PAUSE = 20.0
 """Seconds between two hops that count as work of a chain: more is time in which it was dead."""
@@ -27,7 +34,6 @@ ROUNDING = 0.1
 """Seconds by which QEMU's clock and ours may differ on how long something took."""
 MEGABIT = 1e6 / 8
 
-_HOP = TypeAdapter(Hop)
 Rate = TypeVar("Rate", int, float)
 
 
@@ -148,7 +154,7 @@ class Records:
         """
         if self._file < 0:
             self._open()
-        line = _HOP.dump_json(hop, exclude_none=True, exclude_defaults=True)
+        line = HOP.dump_json(hop, exclude_none=True, exclude_defaults=True)
         write_all(self._file, line + b"\n", self._path)
         self._statistics.add(hop)
         self._ended = hop.begun + hop.seconds
@@ -202,15 +208,13 @@ def read_hops(path: Path) -> Iterator[Hop]:
         ValueError: a line is no hop.
     """
     with path.open("rb") as file:
-        for count, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
+        for line in hop_lines(file):
+            if line.data and not line.data.endswith(b"\n"):
                 return
-            if count == 1 and line.startswith(FOLD):
-                continue
-            try:
-                yield _HOP.validate_json(line)
-            except ValidationError as error:
-                raise ValueError(f"{path}:{count}: no record of a hop") from error
+            hop = hop_of(line.data)
+            if hop is None:
+                raise ValueError(f"{path}:{line.number}: no record of a hop")
+            yield hop
 
 
 def read_statistics(path: Path, limits: Limits) -> tuple[Statistics, float, float]:
@@ -220,7 +224,8 @@ def read_statistics(path: Path, limits: Limits) -> tuple[Statistics, float, floa
     Raises:
         OSError, ValueError: as :func:`read_hops`.
     """
-    folded = folded_of(path)
+    with path.open("rb") as file:
+        folded = folded_of(file)
     statistics, upto, seconds, ended = Statistics(limits), 0, -LONGEST_PAUSE, 0.0
     if folded is not None:
         statistics = Statistics.restored(limits, folded.statistics)

@@ -211,6 +211,10 @@ class Statistics:
             raise ValueError(f"no statistics of hops: {error}") from error
         return made
 
+    def values(self, name: str) -> Iterable[tuple[float, int]]:
+        """Each value of a quantity over all hops to within 1 %, and how often it was there."""
+        return self._distributions[name].values()
+
     def summary(self, seed: int, seconds: float) -> MigrationSummary:
         """What they have come to, over ``seconds`` of wall time."""
         broken = [*self._broken, *self._overall(seconds)]

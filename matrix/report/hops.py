@@ -9,21 +9,14 @@ import heapq
 import math
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import BinaryIO
-
-from pydantic import TypeAdapter, ValidationError
 
 from matrix.errors import HostError, UsageError
 from matrix.migrating import Hop
+from matrix.migration.folding import LONGEST_LINE, Folded, folded_of, hop_lines, hop_of
 from matrix.results.files import open_regular
-
-HOPS_FILE = "hops.jsonl"
-
-LONGEST_LINE = 8 * 2**20
-"""Bytes; a hop with all its samples takes some KiB."""
 
 LARGEST_FILE = 2**34
 """Bytes; what follows is not read, and the page says so."""
@@ -73,25 +66,30 @@ class HopTable:
     """Where each line begins."""
     unusable: int = 0
     """Lines that are no hop."""
-    folded: bool = False
-    """Whether there are hops of which only the file's first line knows."""
+    folded: Folded | None = None
+    """What the file's first line knows of hops that are not there, too."""
     complete: bool = True
     """Whether the file was read to its end."""
 
     def __len__(self) -> int:
         return len(self.good)
 
-    def add(self, hop: Hop, offset: int) -> None:
-        """Take one hop in."""
-        for name, column in self.numbers.items():
-            value = getattr(hop, name)
-            column.append(math.nan if value is None else float(value))
+    def add(self, hop: Hop, offset: int) -> bool:
+        """Take one hop in; False for one with a number that is none of a hop."""
+        values = (getattr(hop, name) for name in self.numbers)
+        try:
+            numbers = [math.nan if value is None else float(value) for value in values]
+        except OverflowError:
+            return False
+        for column, number in zip(self.numbers.values(), numbers, strict=True):
+            column.append(number)
         for name, words in self.words.items():
             known = self.values[name]
             words.append(known.setdefault(str(getattr(hop, name) or ""), len(known)))
         self.hop_numbers.append(min(max(hop.number, 0), 2**53))
         self.good.append(hop.good)
         self.offsets.append(offset)
+        return True
 
     def word(self, name: str, row: int) -> str:
         """What is said of a hop."""
@@ -104,13 +102,16 @@ def read_hops(path: Path) -> HopTable | None:
     Lines that are no hop are counted, as the last one of a run that was killed may be cut off.
     """
     table = HopTable()
-    adapter = _adapter()
     try:
         with open_regular(path) as file:
-            for offset, line in _lines(file, table):
-                try:
-                    table.add(adapter.validate_json(line), offset)
-                except (ValidationError, OverflowError):
+            with suppress(ValueError):  # a stranger's: its other lines may be hops
+                table.folded = folded_of(file)
+            for line in hop_lines(file):
+                if line.offset > LARGEST_FILE:
+                    table.complete = False
+                    break
+                hop = hop_of(line.data)
+                if hop is None or not table.add(hop, line.offset):
                     table.unusable += 1
     except (UsageError, HostError, OSError):
         return None
@@ -154,38 +155,12 @@ def whole_hops(path: Path, table: HopTable, rows: list[int]) -> Iterator[tuple[i
         with open_regular(path) as file:
             for row in rows:
                 file.seek(table.offsets[row])
-                try:
-                    hop = _adapter().validate_json(file.readline(LONGEST_LINE))
-                except ValidationError:
-                    continue
-                yield row, hop
+                if hop := hop_of(file.readline(LONGEST_LINE)):
+                    yield row, hop
     except (UsageError, HostError, OSError):
         return
-
-
-def _lines(file: BinaryIO, table: HopTable) -> Iterator[tuple[int, bytes]]:
-    """Each line with its offset; longer ones than a hop's are passed over in pieces."""
-    offset, cut = 0, False
-    while line := file.readline(LONGEST_LINE):
-        whole = line.endswith(b"\n") or len(line) < LONGEST_LINE
-        if offset == 0 and line.startswith(b'{"folded":'):
-            table.folded = True
-        elif whole and not cut and line.strip():
-            yield offset, line
-        elif not cut and not whole:
-            table.unusable += 1
-        cut = not whole
-        offset += len(line)
-        if offset > LARGEST_FILE:
-            table.complete = False
-            return
 
 
 def _greatest(column: "array[float]", rows: range) -> int:
     """The row with the greatest number; the first where none is known."""
     return max(rows, key=lambda row: -math.inf if math.isnan(column[row]) else column[row])
-
-
-@cache
-def _adapter() -> TypeAdapter[Hop]:
-    return TypeAdapter(Hop)

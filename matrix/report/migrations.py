@@ -1,14 +1,17 @@
 """What the page says of live migration: each attempt's hops, and the grid of versions."""
 
 import math
-import statistics
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 from matrix.migrating import Hop, Limits, Sample
+from matrix.migration.folding import HOPS_FILE, Folded
+from matrix.migration.statistics import Statistics
 from matrix.report.hops import (
-    HOPS_FILE,
     QUANTITIES,
     WORDS,
     HopTable,
@@ -52,7 +55,7 @@ class GridCell:
 
     hops: int = 0
     good: int = 0
-    downtimes: list[float] = field(default_factory=list)
+    downtimes: Counter[float] = field(default_factory=Counter)
     cases: dict[int, None] = field(default_factory=dict)
     """Positions of cases in the page that have such hops, the first few."""
 
@@ -81,12 +84,13 @@ class Migrations:
         table = read_hops(path)
         if table is None:
             return
-        self._take_grid(position, case, table)
-        where = self._packed(case, attempt, table, path)
+        made = attempt.hops.hops if attempt.hops is not None and table.folded else len(table)
+        self._take_grid(position, case, attempt, table)
+        where = self._packed(case, attempt, table, path, made)
         if where is None:
             self.left_out += 1
             return
-        entry = {"case": position, "attempt": attempt.number, "hops": len(table)}
+        entry = {"case": position, "attempt": attempt.number, "hops": made}
         self.entries.append({**entry, "chunk": where.chunk, "place": where.place})
 
     def grid(self) -> list[dict[str, object]]:
@@ -97,7 +101,7 @@ class Migrations:
                 **asdict(key),
                 "hops": cell.hops,
                 "good": cell.good,
-                "median": statistics.median(cell.downtimes) if cell.downtimes else None,
+                "median": _median(cell.downtimes),
                 "max": max(cell.downtimes, default=None),
                 "cases": list(cell.cases),
             }
@@ -105,17 +109,17 @@ class Migrations:
         ]
 
     def _packed(
-        self, case: CaseRecord, attempt: AttemptRecord, table: HopTable, path: Path
+        self, case: CaseRecord, attempt: AttemptRecord, table: HopTable, path: Path, made: int
     ) -> Where | None:
         rows = telling_rows(table)
         lines = [_time_line(row, hop) for row, hop in whole_hops(path, table, rows)]
         about = {
             "limits": asdict(case.limits or Limits()),
             "summary": asdict(attempt.hops) if attempt.hops is not None else None,
-            "total": len(table),
+            "total": made,
             "unusable": table.unusable,
             "complete": table.complete,
-            "folded": table.folded,
+            "folded": table.folded is not None,
         }
         for most, details in ((MOST_HOPS, lines), (FEW_HOPS, lines[:WORTH_KEEPING])):
             document = {**about, **_columns(table, thinned(table, most)), "details": details}
@@ -123,23 +127,51 @@ class Migrations:
                 return where
         return None
 
-    def _take_grid(self, position: int, case: CaseRecord, table: HopTable) -> None:
-        keys: dict[tuple[int, int, int], GridCell] = {}
-        machines, sources = table.words["machine"], table.words["source"]
-        for row, destination in enumerate(table.words["destination"]):
-            numbers = (machines[row], sources[row], destination)
-            cell = keys.get(numbers)
-            if cell is None:
-                words = (table.word(n, row) for n in ("machine", "source", "destination"))
-                key = GridKey(case.axes.arch.value, *map(printable, words))
-                cell = keys[numbers] = self._grid.setdefault(key, GridCell())
-                if len(cell.cases) < WORTH_KEEPING:
-                    cell.cases.setdefault(position)
-            cell.hops += 1
-            cell.good += table.good[row]
-            downtime = table.numbers["downtime"][row]
-            if not math.isnan(downtime):
-                cell.downtimes.append(downtime)
+    def _take_grid(
+        self, position: int, case: CaseRecord, attempt: AttemptRecord, table: HopTable
+    ) -> None:
+        """Count the hops by the versions that they were between. Of hops that were folded nothing
+        says that; where all that are kept were between two, the others were too."""
+        columns = [table.words[name] for name in ("machine", "source", "destination")]
+        rows: dict[tuple[int, ...], list[int]] = {}
+        for row, numbers in enumerate(zip(*columns, strict=True)):
+            rows.setdefault(numbers, []).append(row)
+        for chosen in rows.values():
+            words = (table.word(n, chosen[0]) for n in ("machine", "source", "destination"))
+            key = GridKey(case.axes.arch.value, *map(printable, words))
+            cell = self._grid.setdefault(key, GridCell())
+            if len(cell.cases) < WORTH_KEEPING:
+                cell.cases.setdefault(position)
+            after = 0
+            if table.folded is not None and attempt.hops is not None and len(rows) == 1:
+                cell.hops += attempt.hops.hops
+                cell.good += attempt.hops.hops - attempt.hops.bad
+                after = table.folded.upto
+                cell.downtimes.update(_folded_downtimes(table.folded))
+            else:
+                cell.hops += len(chosen)
+                cell.good += sum(table.good[row] for row in chosen)
+            told = (table.numbers["downtime"][r] for r in chosen if table.hop_numbers[r] > after)
+            cell.downtimes.update(each for each in told if not math.isnan(each))
+
+
+def _folded_downtimes(folded: Folded) -> dict[float, int]:
+    """Those of all completed hops that a file has folded, each to within 1 %."""
+    try:
+        return dict(Statistics.restored(Limits(), folded.statistics).values("downtime"))
+    except ValueError:  # a stranger's
+        return {}
+
+
+def _median(values: Counter[float]) -> float | None:
+    """The middle one of all, or half of the sum of the two; None of none."""
+    total = values.total()
+    if not total:
+        return None
+    ordered = sorted(values)
+    ranks = list(accumulate(values[each] for each in ordered))
+    low, high = (ordered[bisect_right(ranks, rank)] for rank in ((total - 1) // 2, total // 2))
+    return (low + high) / 2
 
 
 WORTH_KEEPING = 4

@@ -12,7 +12,6 @@ from matrix.results.printable import printable
 from matrix.results.record import RunRecord
 from matrix.results.segments import BLANK, Line, Style, line, wrapped
 
-HOPS_FILE = "hops.jsonl"
 MOST_CASES = 6
 """How many cases' statistics a summary shows; ``matrix show RUN CASE`` shows any one's."""
 SHOWN = (
@@ -90,13 +89,14 @@ def running_summaries(record: RunRecord) -> Iterator[tuple[str, MigrationSummary
         case = record.decision(case_id).case
         if case.migration is None:
             continue
+        from matrix.migration.folding import HOPS_FILE  # most runs migrate nothing
+        from matrix.migration.records import read_statistics
+
         folder = record.run.case_folder(case_id)
         if most_attempts(case.settings) > 1:
             folder /= str(number)
         path = folder / HOPS_FILE
         if path.is_file():
-            from matrix.migration.records import read_statistics  # most runs migrate nothing
-
             try:
                 statistics, seconds, _ = read_statistics(path, case.migration.limits)
             except (OSError, ValueError):

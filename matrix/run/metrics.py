@@ -26,7 +26,8 @@ from prometheus_client import (
 from matrix.attempt import Attempt
 from matrix.errors import HostError, UsageError
 from matrix.migrating import Hop, Limits
-from matrix.migration.records import HOPS_FILE, read_statistics
+from matrix.migration.folding import HOPS_FILE
+from matrix.migration.records import read_statistics
 from matrix.migration.statistics import SERVED, Statistics
 from matrix.results.record import RunRecord
 from matrix.run.progress import NullProgress, Running

@@ -18,8 +18,9 @@ from matrix.inventory import Binary
 from matrix.migrating import Hop, Migration, MigrationMode
 from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
+from matrix.migration.folding import HOPS_FILE
 from matrix.migration.hop_runner import Request
-from matrix.migration.records import HOPS_FILE, read_hops
+from matrix.migration.records import read_hops
 from matrix.model import Accelerator, Architecture, Build, Case, ExitChannel, Launch, Test, Variant
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build

@@ -14,9 +14,9 @@ from matrix.migrating import Limits as HopLimits
 from matrix.migration import hop as hop_module
 from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
+from matrix.migration.folding import HOPS_FILE
 from matrix.migration.hop_runner import Request
 from matrix.migration.live import Injector, LiveHop
-from matrix.migration.records import HOPS_FILE
 from matrix.vm.machine import Limits
 
 MakeFake = Callable[..., Emulator]

@@ -28,9 +28,8 @@ from matrix.attempt import ChainResult, Ending
 from matrix.migrating import Hop, Limits, Migration, MigrationMode, Strategy, Transport
 from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
-from matrix.migration.folding import FOLDED_AT
+from matrix.migration.folding import FOLDED_AT, HOPS_FILE
 from matrix.migration.hop_runner import Request
-from matrix.migration.records import HOPS_FILE
 from matrix.migration.statistics import QUANTITIES, WORST_TOLD
 from matrix.model import ExitChannel, Launch
 from matrix.vm import machine, session

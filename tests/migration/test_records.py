@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from matrix.migrating import Hop, HopEvent, HopOutcome, Limits, Migration, Sample, Strategy
+from matrix.migration.folding import HOPS_FILE
 from matrix.migration.live import HopEnd
 from matrix.migration.records import (
-    HOPS_FILE,
     Records,
     _downtime,
     measured,

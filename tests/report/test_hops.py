@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from matrix.migrating import Hop
+from matrix.migration import folding
 from matrix.report import hops as module
 from matrix.report.hops import (
     EXTREMES,
@@ -79,7 +80,7 @@ def test_lines_that_are_no_hop_are_counted(write_hops: Callable[..., Path]) -> N
 def test_a_line_without_end_is_passed_over(
     write_hops: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LONGEST_LINE", 20_000)
+    monkeypatch.setattr(folding, "LONGEST_LINE", 20_000)
     path = write_hops(2)
     path.write_bytes(b"x" * 70_000 + b"\n" + path.read_bytes())
     table = read_hops(path)

@@ -16,7 +16,8 @@ from matrix.hosts.inventory import take_inventory
 from matrix.hosts.local.executor import LocalHost
 from matrix.hosts.wanted import wanted_by
 from matrix.migrating import Hop
-from matrix.migration.records import HOPS_FILE, read_hops
+from matrix.migration.folding import HOPS_FILE
+from matrix.migration.records import read_hops
 from matrix.model import Case, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.planner import plan

@@ -11,9 +11,10 @@ from matrix.inventory import Inventory
 from matrix.migrating import Fault, Hop, seed_of
 from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
+from matrix.migration.folding import HOPS_FILE
 from matrix.migration.hop_runner import Request
 from matrix.migration.live import Injector
-from matrix.migration.records import HOPS_FILE, write_summary
+from matrix.migration.records import write_summary
 from matrix.model import Launch
 from matrix.plan.decisions import Run
 from matrix.results.files import host_errors

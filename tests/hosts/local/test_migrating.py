@@ -14,7 +14,8 @@ from matrix.hosts.interface import Assignment, Console, HopDone
 from matrix.hosts.local.executor import LocalExecutor
 from matrix.inventory import Binary, Host, Inventory
 from matrix.migrating import Hop, Migration, MigrationMode, Strategy
-from matrix.migration.records import HOPS_FILE, read_hops
+from matrix.migration.folding import HOPS_FILE
+from matrix.migration.records import read_hops
 from matrix.model import Accelerator, Architecture, Case, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.results.recorder import Recorder
