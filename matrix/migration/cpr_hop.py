@@ -14,14 +14,7 @@ from pathlib import Path
 
 from matrix.errors import HostError, MonitorError
 from matrix.migrating import HopOutcome, Transport
-from matrix.migration.hop import (
-    alongside,
-    concluded,
-    decided,
-    ended_meanwhile,
-    leave_on_source,
-    set_side,
-)
+from matrix.migration.hop import concluded, decided, set_side, whole
 from matrix.migration.live import HopEnd, Injector, LiveHop
 from matrix.migration.routes import LOCALHOST, migrate_incoming
 from matrix.migration.samples import Sampler
@@ -45,7 +38,7 @@ async def run_cpr_hop(
     folder: Path,
     connected: Callable[[], Awaitable[str]],
 ) -> HopEnd:
-    """Make the hop and return how it ended, as :func:`.hop.run_hop`.
+    """Make the hop. Returns and raises as :func:`.hop.whole`.
 
     Args:
         hop: its destination was started :func:`with_channel`, and is not connected to yet.
@@ -53,32 +46,26 @@ async def run_cpr_hop(
         sampler: who samples.
         folder: private, with a short path, for the main channel.
         connected: connects to the destination, and says why it may not have the guest.
-
-    Raises:
-        HostError: as there.
     """
     main = folder / f"hop-{hop.number}"
-    hop.restart_clock()
-    try:
+
+    async def prepare() -> None:
         await injector.before_listening(hop)
         await set_side(hop, hop.source)
         await injector.before_migrating(hop)
-        hop.restart_clock()
-        async with alongside(hop, injector, sampler):
-            if why := await _both_channels(hop, main, descriptors(folder, hop.number), connected):
-                end = HopEnd(HopOutcome.FAILED, why)
-            else:
-                end = await decided(hop, injector)
-            await concluded(hop, end, sampler)
-        await injector.before_ending(hop, end)
-    except MonitorError as error:
-        end = await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+
+    async def carry_over() -> HopEnd:
+        if why := await _both_channels(hop, main, descriptors(folder, hop.number), connected):
+            end = HopEnd(HopOutcome.FAILED, why)
+        else:
+            end = await decided(hop, injector)
+        await concluded(hop, end, sampler)
+        return end
+
+    try:
+        return await whole(hop, injector, sampler, prepare, carry_over)
     finally:
         main.unlink(missing_ok=True)
-    if end.outcome in (HopOutcome.FAILED, HopOutcome.CANCELLED):
-        end = await leave_on_source(hop, end)
-    await injector.after_end(hop, end)
-    return end
 
 
 def descriptors(folder: Path, number: int) -> Path:

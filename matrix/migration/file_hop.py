@@ -17,11 +17,10 @@ from matrix.migration.endpoint import Endpoint
 from matrix.migration.hop import (
     GIVING_UP,
     GONE_WRONG,
-    alongside,
     ended_meanwhile,
     last_look,
-    leave_on_source,
     set_up,
+    whole,
     why_ended,
 )
 from matrix.migration.live import HopEnd, Injector, LiveHop
@@ -36,38 +35,28 @@ HELD_BYTES = 16 << 20
 async def run_file_hop(
     hop: LiveHop, injector: Injector, sampler: Sampler, joined: JoinedConsole
 ) -> HopEnd:
-    """Make the hop through ``hop.file`` and return how it ended, as :func:`.hop.run_hop`.
+    """Make the hop through ``hop.file``, which is removed. Returns and raises as
+    :func:`.hop.whole`."""
 
-    The file is removed. Raises as there.
-    """
-    snapshot = hop.strategy is Strategy.BACKGROUND_SNAPSHOT
-    try:
-        try:
-            await set_up(hop, injector)
-        except MonitorError as error:
-            end = await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
-        else:
-            hop.restart_clock()
-            async with alongside(hop, injector, sampler):
-                end = await _made(hop, joined, sampler, snapshot=snapshot)
-                end.seconds = hop.elapsed
-        end.information = end.information or sampler.last
+    async def carry_over() -> HopEnd:
+        end = await _made(hop, joined, sampler)
+        end.seconds = hop.elapsed
         if end.outcome is HopOutcome.COMPLETED:
             joined.hand_over()  # what was held has not been
         joined.release()
-        await injector.before_ending(hop, end)
-        if end.outcome in (HopOutcome.FAILED, HopOutcome.CANCELLED):
-            end = await leave_on_source(hop, end)
+        return end
+
+    try:
+        return await whole(hop, injector, sampler, lambda: set_up(hop, injector), carry_over)
     finally:
         joined.release()
         if hop.file is not None:
             hop.file.unlink(missing_ok=True)
-    await injector.after_end(hop, end)
-    return end
 
 
-async def _made(hop: LiveHop, joined: JoinedConsole, sampler: Sampler, *, snapshot: bool) -> HopEnd:
+async def _made(hop: LiveHop, joined: JoinedConsole, sampler: Sampler) -> HopEnd:
     """Both halves."""
+    snapshot = hop.strategy is Strategy.BACKGROUND_SNAPSHOT
     try:
         if snapshot:
             await hop.source.execute("stop")

@@ -9,7 +9,7 @@ been ended, or the end says that the guest was lost.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from matrix.attempt import Ending
 from matrix.errors import MonitorError
@@ -52,22 +52,53 @@ IN_POSTCOPY = ("postcopy-active", "postcopy-paused", "postcopy-recover", "postco
 
 
 async def run_hop(hop: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
-    """Make the hop and return how it ended. Nothing that QEMU does raises.
+    """Make the hop over ``hop.route``. Returns and raises as :func:`whole`."""
+
+    async def carry_over() -> HopEnd:
+        end = await _migrated(hop, injector)
+        await concluded(hop, end, sampler)
+        return end
+
+    return await whole(hop, injector, sampler, lambda: set_up(hop, injector), carry_over)
+
+
+async def whole(
+    hop: LiveHop,
+    injector: Injector,
+    sampler: Sampler,
+    prepare: Callable[[], Awaitable[None]],
+    carry_over: Callable[[], Awaitable[HopEnd]],
+) -> HopEnd:
+    """A hop of any kind, and how it ended. Nothing that QEMU does raises.
 
     Afterwards the guest runs on the destination where the outcome is ``completed``, on no one where
     it is ``lost``, else on the source, and the other process has been ended or is to be: the
     source's, of a completed hop, is left to the caller.
 
+    Args:
+        hop: the hop.
+        injector: who interferes.
+        sampler: who samples.
+        prepare: everything before ``migrate``.
+        carry_over: ``migrate``, and all that follows until it is decided who runs the guest.
+
     Raises:
         HostError: a process survives SIGKILL, or the host has no sockets left.
     """
     try:
-        await set_up(hop, injector)
+        await prepare()
+        hop.restart_clock()
+        async with alongside(hop, injector, sampler):
+            end = await carry_over()
     except MonitorError as error:
         end = await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, str(error))
+    await injector.before_ending(hop, end)
+    if end.outcome in (HopOutcome.FAILED, HopOutcome.CANCELLED):
         end = await leave_on_source(hop, end)
-    else:
-        end = await _carried_over(hop, injector, sampler)
+    elif end.outcome is HopOutcome.LOST:
+        # Leave no half of it behind.
+        await put_off_cancellation(hop.source.kill())
+        await put_off_cancellation(hop.destination.kill())
     end.information = end.information or sampler.last
     await injector.after_end(hop, end)
     return end
@@ -108,30 +139,20 @@ async def set_side(hop: LiveHop, side: Endpoint) -> None:
     await side.execute("migrate-set-capabilities", {"capabilities": capabilities})
 
 
-async def _carried_over(hop: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
-    """``migrate``, and all that follows until it is decided."""
+async def _migrated(hop: LiveHop, injector: Injector) -> HopEnd:
+    """``migrate``, and who runs the guest then."""
     assert hop.route is not None  # noqa: S101 - hops through files are run by another function
-    hop.restart_clock()
-    async with alongside(hop, injector, sampler):
-        try:
-            await hop.source.execute("migrate", {"uri": hop.route.outgoing})
-            if RECIPES[hop.strategy].postcopy and injector.starts_postcopy:
-                with contextlib.suppress(MonitorError):  # it is over already, or has failed
-                    await hop.source.execute("migrate-start-postcopy")
-        except MonitorError as error:
-            why = str(error)
-            if NOT_CLEANED_UP in why:
-                why = f"QEMU has not cleaned up after the hop before, and makes no other: {why}"
-            end = await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, why)
-        else:
-            end = await decided(hop, injector)
-        await concluded(hop, end, sampler)
-    await injector.before_ending(hop, end)
-    if end.outcome in (HopOutcome.FAILED, HopOutcome.CANCELLED):
-        return await leave_on_source(hop, end)
-    if end.outcome is HopOutcome.LOST:
-        await end_both(hop)
-    return end
+    try:
+        await hop.source.execute("migrate", {"uri": hop.route.outgoing})
+        if RECIPES[hop.strategy].postcopy and injector.starts_postcopy:
+            with contextlib.suppress(MonitorError):  # it is over already, or has failed
+                await hop.source.execute("migrate-start-postcopy")
+    except MonitorError as error:
+        why = str(error)
+        if NOT_CLEANED_UP in why:
+            why = f"QEMU has not cleaned up after the hop before, and makes no other: {why}"
+        return await ended_meanwhile(hop.source) or HopEnd(HopOutcome.FAILED, why)
+    return await decided(hop, injector)
 
 
 async def concluded(hop: LiveHop, end: HopEnd, sampler: Sampler) -> None:
@@ -316,12 +337,6 @@ async def _cleaned_up(hop: LiveHop) -> None:
             return
         await asyncio.sleep(0.02)
     hop.note("QEMU has not cleaned up")
-
-
-async def end_both(hop: LiveHop) -> None:
-    """The guest is lost: leave no half of it behind."""
-    await put_off_cancellation(hop.source.kill())
-    await put_off_cancellation(hop.destination.kill())
 
 
 def stop_to_resume(hop: LiveHop) -> float | None:
