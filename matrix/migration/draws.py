@@ -12,7 +12,7 @@ from matrix.migration.strategies import Abilities, why_not
 from matrix.scenario.compatibility import Route, routes, senseless_fault
 
 
-class Lot:
+class HopDraw:
     """The draws of one hop of a chain."""
 
     def __init__(self, migration: Migration, seed: int, number: int) -> None:

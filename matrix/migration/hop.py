@@ -111,7 +111,8 @@ async def set_up(hop: LiveHop, injector: Injector) -> None:
         MonitorError: one of the two refuses, or has ended.
     """
     await injector.before_listening(hop)
-    # Two processes: side by side, and one's refusal does not leave the other half set.
+    # Two processes: side by side, and one's refusal does not leave the other half set. Only then
+    # does the destination listen, as it takes its capabilities with migrate-incoming.
     done = await asyncio.gather(
         *(set_side(hop, side) for side in (hop.destination, hop.source)), return_exceptions=True
     )
@@ -254,15 +255,22 @@ async def _considered(hop: LiveHop, injector: Injector) -> HopEnd:
 def decide(hop: LiveHop, injector: Injector) -> HopEnd | None:
     """What the two sides have come to, by what is known now; None while it is open."""
     source, destination = hop.source, hop.destination
+    # In precopy a destination sends RESUME just before it says completed
+    # (process_incoming_migration_bh in migration/migration.c), in postcopy long before
+    # (loadvm_postcopy_handle_run_bh in migration/savevm.c): it has the guest, and all of its
+    # memory, only where it has said both. A source that is gone by then is missed by nobody.
     arrived = destination.status == "completed" and destination.resumed is not None
     if arrived and (source.status == "completed" or not source.alive):
         return HopEnd(HopOutcome.COMPLETED)
     if destination.resumed is not None and not destination.alive:
+        # A short guest may power off there before the source has heard that it arrived: that is an
+        # end as good as any, whatever the source says of the connection that went with it.
         if by_itself(destination):
             return HopEnd(HopOutcome.COMPLETED, guest_ended=True)
         if source.in_postcopy or source.status == "completed" or not source.alive:
             return HopEnd(HopOutcome.LOST, f"the destination ended: {why_ended(destination)}")
     if not source.alive:
+        # With no RESUME the guest never ran elsewhere, so that its end was on the source.
         if destination.resumed is None:
             return end_with(source)
         return HopEnd(HopOutcome.LOST, "the source ended before the destination had all memory")

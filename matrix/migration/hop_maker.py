@@ -28,7 +28,7 @@ PROOF_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedHop:
     """A hop that is to be made."""
 
     number: int
@@ -71,7 +71,7 @@ class HopMaker:
         """Whether the guest has come to its end, or is lost."""
         return self.lost is not None or self.current.session.ended.done()
 
-    async def make(self, planned: Planned) -> None:
+    async def make(self, planned: PlannedHop) -> None:
         """Make one hop, and record it, also where the guest is given up meanwhile.
 
         Raises:
@@ -90,6 +90,7 @@ class HopMaker:
         self.proof.begin()
         self._beats = self.proof.beats
         sampler = Sampler(self.current, lambda: live.elapsed)
+        # Counted before it is made: a guest may end in it, and QEMU says much of its hop then.
         self.guest.hops += 1
         self.guest.hopping = True
         try:

@@ -9,9 +9,9 @@ from pathlib import Path
 from matrix.migrating import Fault, Hop, HopOutcome, Migration, Strategy, Transport
 from matrix.migration.clock import HostClock
 from matrix.migration.cpr_hop import descriptors, with_channel
-from matrix.migration.draws import Lot
+from matrix.migration.draws import HopDraw
 from matrix.migration.endpoint import Emulator, Endpoint
-from matrix.migration.hop_maker import HOP_SECONDS, HopMaker, Planned
+from matrix.migration.hop_maker import HOP_SECONDS, HopMaker, PlannedHop
 from matrix.migration.live import HopEnd, Injector
 from matrix.migration.processes import Processes
 from matrix.migration.proof import Proof
@@ -111,7 +111,7 @@ class HopRunner(HopMaker):
         self._rest_at = self.guest.limits.stall
         """Seconds of silence at which the guest is left alone next."""
         self._records = records
-        self._preparing: asyncio.Task[Planned] | None = None
+        self._preparing: asyncio.Task[PlannedHop] | None = None
 
     @property
     def next_number(self) -> int:
@@ -187,21 +187,21 @@ class HopRunner(HopMaker):
             if not self._preparing.cancelled():
                 self._preparing.exception()  # seen: it is of no interest any more
 
-    async def _prepare(self, number: int, current: str) -> Planned:
+    async def _prepare(self, number: int, current: str) -> PlannedHop:
         request, processes = self.request, self.processes
         emulators = request.emulators
-        lot = Lot(request.migration, request.seed, number)
-        name = lot.destination(tuple(emulators), current)
-        fault = lot.fault()
+        draw = HopDraw(request.migration, request.seed, number)
+        name = draw.destination(tuple(emulators), current)
+        fault = draw.fault()
         injector = Injector() if fault is None else request.injectors(fault)
         emulator = emulators[name]
         if name in processes.known_abilities:
-            route = self._route(lot, current, name, fault)
+            route = self._route(draw, current, name, fault)
             destination = await self._started(emulator, number, route, injector)
         else:
             # It has to be asked first; mostly it is just what is needed then.
             destination = await processes.start(emulator, incoming=True, adapt=injector.adapt)
-            route = self._route(lot, current, name, fault)
+            route = self._route(draw, current, name, fault)
             if route.strategy is Strategy.CPR_TRANSFER:
                 self.guest.retire(destination.session)
                 destination = await self._started(emulator, number, route, injector)
@@ -212,11 +212,11 @@ class HopRunner(HopMaker):
             _ = processes.credentials.x509
         parameters = parameters_for(request.migration, route.strategy)
         seconds = max(request.hop_seconds, 2 * (request.migration.limits.total_time or 0.0))
-        return Planned(number, route, destination, injector, dict(parameters), seconds)
+        return PlannedHop(number, route, destination, injector, dict(parameters), seconds)
 
-    def _route(self, lot: Lot, source: str, destination: str, fault: Fault | None) -> Route:
+    def _route(self, draw: HopDraw, source: str, destination: str, fault: Fault | None) -> Route:
         able = {name: self.processes.known_abilities[name] for name in (source, destination)}
-        route = lot.route(able, fault)
+        route = draw.route(able, fault)
         if isinstance(route, str):
             raise NoHopError(route)
         return route

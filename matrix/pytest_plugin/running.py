@@ -19,7 +19,7 @@ from matrix.inventory import Inventory
 from matrix.migrating import Hop, HopOutcome, Migration
 from matrix.migrating import Limits as HopLimits
 from matrix.migration.endpoint import Emulator
-from matrix.migration.hop_maker import HopMaker, Planned
+from matrix.migration.hop_maker import HopMaker, PlannedHop
 from matrix.migration.live import HopEnd
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
@@ -232,7 +232,7 @@ class RunningGuest:
             _refuse(wanted, error)
             return
         number, way = len(self.hops) + 1, wanted.way
-        planned = Planned(number, way.route, destination, parameters=way.parameters)
+        planned = PlannedHop(number, way.route, destination, parameters=way.parameters)
         try:
             await maker.make(replace(planned, seconds=way.seconds))
         except HostError as error:

@@ -174,6 +174,8 @@ class Guest:
         self._concluded = asyncio.get_running_loop().create_future()
         try:
             async with self:
+                # Of several ends in one turn of the loop the leftmost counts: trouble of the host
+                # and QEMU's exit explain what policy and watch see of them, and not vice versa.
                 waits = [] if interrupt is None else [interrupted(interrupt)]
                 conclusion = await first_of(self._concluded, drive(), self._watch(), *waits)
                 if self.current is not None:

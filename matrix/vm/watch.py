@@ -247,6 +247,7 @@ class Watch:
     async def _judge_halt(self) -> Conclusion | None:
         """QEMU has stopped the vCPUs: over, or will it go on?"""
         session = self._session
+        # Before the question: a STOP that comes while it is answered must wake us again.
         session.halted.clear()
         if session.monitor is None:
             return None
@@ -287,6 +288,7 @@ class Watch:
         fingerprint = await self._sample()
         now = session.loop.time()
         if session.last_output != printed:
+            # It printed while it was sampled: the registers are of a guest that lives.
             self._loop.reset()
         elif self._loop.sample(now, fingerprint):
             return Conclusion(Ending.STALL, self._dead_loop())

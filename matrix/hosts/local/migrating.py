@@ -22,8 +22,6 @@ from matrix.vm.machine import Limits
 
 PROOF = "migration-proof"
 """The group of the embedded guests that print INTEGRITY lines and end when they are told to."""
-BAD_SHOWN = 2
-"""Hops, and limits, that a reason names; more are in hops.jsonl and migration.json."""
 
 
 async def migrate_case(
@@ -39,19 +37,10 @@ async def migrate_case(
     on_hop: Callable[[Hop], None] | None,
     interrupt: asyncio.Event,
 ) -> ChainResult:
-    """Run a case whose guest is migrated.
+    """Run a case whose guest is migrated, its first QEMU by ``launch``.
 
-    Args:
-        decision: with a ``migration``.
-        launch: of its first QEMU.
-        inventory: of this host.
-        directory: of the attempt.
-        limits: of the guest.
-        attempt: its number, which makes the seed another one.
-        seed: what the user has chosen, None for one that depends on the case and the attempt only.
-        on_console: gets the bytes of the joined console.
-        on_hop: told of each hop.
-        interrupt: ends it.
+    ``seed`` is what the user has chosen, None for one that depends on the case and on the number of
+    the ``attempt``. The others are as of :func:`run_chain`.
 
     Raises:
         SuiteError, VanishedError, HostError: a destination's command line cannot be worked out.
@@ -60,12 +49,10 @@ async def migrate_case(
     assert case.migration is not None  # noqa: S101 - or it is no case of this kind
     migration = case.migration
     source = emulator_of(decision, launch, inventory)
-    destinations = [
-        await _destination(decision, name, inventory, directory)
-        for name in migration.destinations
-        if name != case.variant.qemu
-    ]
-    if case.variant.qemu in migration.destinations:
+    own = case.variant.qemu
+    others = [name for name in migration.destinations if name != own]
+    destinations = [await _destination(decision, name, inventory, directory) for name in others]
+    if own in migration.destinations:
         destinations.append(source)
     request = Request(
         migration=migration,
