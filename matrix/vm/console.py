@@ -146,6 +146,10 @@ class BoundedLog:
                 write_all(self._head, chunk, self.path)
 
 
+def _raised(error: Exception) -> None:
+    raise error
+
+
 class OutputReader:
     """Reads a pipe in the event loop and hands on what comes, one chunk per turn.
 
@@ -155,6 +159,14 @@ class OutputReader:
     ``sink`` gets every chunk. Where it raises, reading ends and ``failed`` gets the exception: the
     event loop has no caller to raise it to. The descriptor is the reader's to close.
     """
+
+    @classmethod
+    def of_pipe(
+        cls, sink: Callable[[bytes], None], failed: Callable[[Exception], None] = _raised
+    ) -> "tuple[OutputReader, int]":
+        """A reader of a new pipe, and the end to write to, which is the caller's to close."""
+        ours, theirs = os.pipe()
+        return cls(ours, sink, failed), theirs
 
     def __init__(
         self,

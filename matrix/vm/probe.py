@@ -71,9 +71,8 @@ async def _start(
         ours, monitor = socket.socketpair()
         stack.callback(ours.close)
         theirs.callback(monitor.close)
-        readable, writable = os.pipe()
+        reader, writable = OutputReader.of_pipe(said.write)
         theirs.callback(os.close, writable)
-        reader = OutputReader(readable, said.write, _never)
         stack.callback(reader.close)
         process = await spawn(
             (*argv, *monitor_arguments(monitor.fileno())),
@@ -83,10 +82,6 @@ async def _start(
             environment=environment,
         )
     return process, ours, reader
-
-
-def _never(error: Exception) -> None:
-    raise error
 
 
 def _with_exit(error: MonitorError, process: Process, said: Tail) -> MonitorError:

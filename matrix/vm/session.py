@@ -291,9 +291,9 @@ class Session:
 
     def _pipe(self, theirs: contextlib.ExitStack, sink: Callable[[bytes], None]) -> int:
         """A pipe whose output goes to ``sink``; returns QEMU's end of it."""
-        ours, qemus = os.pipe()
+        reader, qemus = OutputReader.of_pipe(sink, self.fail)
         theirs.callback(os.close, qemus)
-        self._readers.append(OutputReader(ours, sink, self.fail))
+        self._readers.append(reader)
         return qemus
 
     def _keyboard(self, theirs: contextlib.ExitStack) -> int:

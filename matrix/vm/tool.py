@@ -37,9 +37,9 @@ async def run_tool(
     theirs: list[int] = []
     try:
         for kept in (output, errors):
-            ours, descriptor = os.pipe()
+            reader, descriptor = OutputReader.of_pipe(_Keeper(kept))
             theirs.append(descriptor)
-            readers.append(OutputReader(ours, _Keeper(kept), _never))
+            readers.append(reader)
         process = await spawn(argv, stdout=theirs[0], stderr=theirs[1])
         try:
             over = await process.ended_within(seconds)
@@ -63,7 +63,3 @@ class _Keeper:
 
     def __call__(self, data: bytes) -> None:
         self._kept += data[: OUTPUT_BYTES - len(self._kept)]
-
-
-def _never(error: Exception) -> None:
-    raise error
