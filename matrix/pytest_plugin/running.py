@@ -84,6 +84,8 @@ class RunningGuest:
         self._visited: dict[str, None] = {}
         """Names of the QEMUs that it was migrated to."""
         self._wanted: deque[_Wanted] = deque()
+        self._ending = False
+        """No hop is made any more."""
         self._stopped = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
 
@@ -174,7 +176,7 @@ class RunningGuest:
             HostError: the new process does not start.
             MonitorError: the guest is over.
         """
-        if self.over or self._maker is None or self._maker.over:
+        if self._ending or self._maker is None or self._maker.over:
             raise _over()
         wanted = _Wanted(emulator, way, asyncio.get_running_loop().create_future())
         self._wanted.append(wanted)
@@ -198,6 +200,7 @@ class RunningGuest:
             try:
                 return await self._drive(emulator)
             finally:
+                self._ending = True
                 while self._wanted:  # the test need not wait for them any more
                     _refuse(self._wanted.popleft(), _over())
 
