@@ -174,8 +174,13 @@ class ExitChannel(StrEnum):
     output."""
 
 
-PROGRAM_TARGET = "program"
-""":attr:`Build.target` of a build whose tests are programs that run on a host, not in a guest."""
+class Target(StrEnum):
+    """What runs the tests of a build."""
+
+    QEMU = "qemu"
+    KVMTOOL = "kvmtool"
+    PROGRAM = "program"
+    """Nothing: they are programs that run on a host, not in a guest of ours."""
 
 
 class BootFirmware(StrEnum):
@@ -206,8 +211,7 @@ class Build:
     directory: str
     images: str
     builtin: bool = False
-    target: str = "qemu"
-    """What runs its tests: ``qemu``, ``kvmtool``, or nothing but the host (``program``)."""
+    target: Target = Target.QEMU
     firmware: str = ""
     default_cpu: str = ""
     target_cpu: str = ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from matrix.attempt import Attempt
 from matrix.cli.output import Output
 from matrix.migrating import Hop
-from matrix.model import PROGRAM_TARGET, Case, Verdict
+from matrix.model import Case, Target, Verdict
 from matrix.plan.attempts import most_attempts
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results.case_record import record_of
@@ -138,7 +138,7 @@ def opening(decisions: list[Decision], attempts: int) -> str:
         words += f" ({'at most ' if most else ''}{attempts} attempts)"
     broken = len(decisions) - runs - skips
     words += f", {skips} to skip" + (f", {broken} in error" if broken else "")
-    programs = (each for each in decisions if each.case.build.target == PROGRAM_TARGET)
+    programs = (each for each in decisions if each.case.build.target is Target.PROGRAM)
     notes = dict.fromkeys(note for each in programs if isinstance(each, Run) for note in each.notes)
     return "; ".join((words, *notes))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from matrix.hosts.installations import Installation
-from matrix.model import Accelerator, Architecture, Case
+from matrix.model import Accelerator, Architecture, Case, Target
 from matrix.plan.command import cpu_of, machine_of, only_accelerator
 from matrix.plan.machines import FAMILIES
 
@@ -36,7 +36,7 @@ def wanted_by(cases: Iterable[Case]) -> tuple[Wanted, ...]:
     found: dict[tuple[str, Architecture], dict[str, None]] = {}
     machines: dict[tuple[str, Architecture], str] = {}
     for case in cases:
-        if case.excluded or case.test.unsupported or case.build.target != "qemu":
+        if case.excluded or case.test.unsupported or case.build.target is not Target.QEMU:
             continue
         variant = case.variant
         only = only_accelerator(case.test)

@@ -7,16 +7,7 @@ from pathlib import PurePath
 
 from matrix.inventory import Binary, Firmware
 from matrix.migrating import NEWEST_COMMON
-from matrix.model import (
-    PROGRAM_TARGET,
-    Accelerator,
-    Architecture,
-    Build,
-    Case,
-    Launch,
-    Test,
-    Variant,
-)
+from matrix.model import Accelerator, Architecture, Build, Case, Launch, Target, Test, Variant
 from matrix.plan import efi
 from matrix.plan.machines import FAMILIES, MIB, MachineRequest, exit_channel
 from matrix.plan.memory import backend_of, memory_arguments
@@ -58,7 +49,7 @@ def time_limit(case: Case) -> float:
 def stall_limit(case: Case) -> float:
     """Seconds after which a guest that neither prints nor works is dead. A program is not: it may
     wait for a child that works."""
-    return time_limit(case) if case.build.target == PROGRAM_TARGET else case.settings.stall
+    return time_limit(case) if case.build.target is Target.PROGRAM else case.settings.stall
 
 
 def cpu_of(case: Case) -> str:

@@ -13,9 +13,6 @@ from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch, S
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
 
-TARGET = "kvmtool"
-"""TARGET in the config.mak of such a build."""
-
 HOSTS = {
     Architecture.AARCH64: ("aarch64",),
     Architecture.ARM: ("aarch64", "armv7l"),

@@ -4,14 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
-from matrix.model import Accelerator, Build, Case, SkipCause, Test
+from matrix.model import Accelerator, Build, Case, SkipCause, Target, Test
 from matrix.plan import efi
 from matrix.plan.applicable import applicable
 from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator, time_limit
 from matrix.plan.decisions import LOCAL, Broken, Decision, Run, Skip
 from matrix.plan.emulators import emulator_architecture, not_for_variant, refused
 from matrix.plan.firmware import choose_firmware
-from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.kvmtool import decide_kvmtool
 from matrix.plan.machines import FAMILIES
 from matrix.plan.memory import huge_pages_of, why_no_memory
@@ -85,9 +84,9 @@ def decide(case: Case, inventory: Inventory, native: NativeTests | None = None) 
 def _decide(case: Case, inventory: Inventory) -> Decision:
     if skip := _on_any_host(case):
         return skip
-    if case.build.target != "qemu":
+    if case.build.target is not Target.QEMU:
         reason = _failed_check(case, inventory)
-        decide_other = decide_kvmtool if case.build.target == KVMTOOL else decide_program
+        decide_other = decide_kvmtool if case.build.target is Target.KVMTOOL else decide_program
         return Skip(case, reason, SkipCause.HOST) if reason else decide_other(case, inventory)
     if reason := _broken(case, inventory):
         return Broken(case, reason)

@@ -5,7 +5,7 @@ costs nothing, provided that it takes nothing of the host that only one QEMU can
 value of the test depends on the moment at which it starts.
 """
 
-from matrix.model import MemoryBackend
+from matrix.model import MemoryBackend, Target
 from matrix.plan.decisions import Run
 
 HARMLESS = frozenset(
@@ -40,7 +40,7 @@ def can_prelaunch(decision: Run) -> bool:
     case = decision.case
     return (
         case.migration is None
-        and case.build.target == "qemu"  # others run at once
+        and case.build.target is Target.QEMU  # others run at once
         and case.variant.backend is not MemoryBackend.HUGEPAGES  # taken at once
         and not case.test.dynamic
         and _is_harmless(case.test.qemu_params)

@@ -1,7 +1,7 @@
 """Cases that are programs of their own, which run on a host and not in a guest of ours. Pure.
 
 KVM's selftests are: each opens ``/dev/kvm`` itself. The counterpart of :mod:`matrix.plan.planner`
-and :mod:`matrix.plan.command` for builds whose target is :data:`matrix.model.PROGRAM_TARGET`.
+and :mod:`matrix.plan.command` for builds whose target is :attr:`matrix.model.Target.PROGRAM`.
 """
 
 from matrix.inventory import Host, Inventory

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from matrix.inventory import Binary, Inventory
 from matrix.migrating import NEWEST_COMMON
-from matrix.model import Accelerator, Architecture, Case
+from matrix.model import Accelerator, Architecture, Case, Target
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.properties import ALLOWED, Flaw, cpu_flaw, machine_flaw
 
@@ -37,7 +37,7 @@ def wrong_values(cases: Iterable[Case], hosts: Collection[Inventory]) -> Iterato
     qemus: dict[Architecture, dict[str, None]] = {}
     for case in cases:
         variant, migration = case.variant, case.migration
-        if case.excluded or case.test.unsupported or case.build.target != "qemu":
+        if case.excluded or case.test.unsupported or case.build.target is not Target.QEMU:
             continue
         of_arch = qemus.setdefault(variant.arch, {})
         of_arch[variant.qemu] = None

@@ -16,7 +16,7 @@ from itertools import accumulate, product
 from matrix import __version__
 from matrix.errors import UsageError
 from matrix.inventory import Inventory
-from matrix.model import KNOWABLE, PROGRAM_TARGET, Accelerator, Architecture, Variant, Verdict
+from matrix.model import KNOWABLE, Accelerator, Architecture, Target, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
 from matrix.plan.emulators import emulator_architecture
@@ -237,11 +237,11 @@ def _point(decision: Run, info: RunInfo) -> Point:
     for binary in host.binaries:
         if (binary.qemu, binary.architecture) == (case.variant.qemu, emulator):
             version = version_of(binary.version)
-    qemu = str(series(version)) if version and case.build.target == "qemu" else ""
+    qemu = str(series(version)) if version and case.build.target is Target.QEMU else ""
     build = case.build
     firmware = build.boot_firmware if build.architecture in EFI_ARCHITECTURES else ""
     endian = build.endian if build.architecture is Architecture.PPC64 else ""
-    if build.builtin or build.target == PROGRAM_TARGET:  # one for each architecture; no guest's
+    if build.builtin or build.target is Target.PROGRAM:  # one for each architecture; no guest's
         firmware = endian = ""
     return Point(case.variant.arch, decision.accelerator, qemu, firmware, endian)
 

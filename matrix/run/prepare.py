@@ -17,10 +17,9 @@ from matrix.hosts.interface import Host
 from matrix.hosts.inventory import ignore_step, take_inventory
 from matrix.hosts.wanted import files_wanted_by, wanted_by
 from matrix.inventory import Inventory, KvmState
-from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case, Test
+from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case, Target, Test
 from matrix.places import expanded
 from matrix.plan.decisions import LOCAL, Decision
-from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.planner import NativeTests, plan
 from matrix.run import scenarios as scenario_files
 from matrix.run.options import Selection
@@ -114,7 +113,7 @@ def _others(build: Build, tests: Mapping[str, Test], cases: Iterable[Case]) -> d
 
 def _may_have_kvm(build: Build, inventory: Inventory) -> bool:
     """Whether a case of that build may come to run under KVM."""
-    if build.target == KVMTOOL:
+    if build.target is Target.KVMTOOL:
         return not inventory.host.kvm_device
     return any(
         proof.architecture is build.architecture and proof.state is not KvmState.UNAVAILABLE

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matrix.guests
 from matrix.errors import Place, Problem, SuiteError
-from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Endian
+from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Endian, Target
 from matrix.places import expanded
 from matrix.suites.config import CONFIG_NAME, Config, parse_config
 from matrix.suites.files import is_directory, is_file, read_text
@@ -27,7 +27,7 @@ TEST_DIRECTORIES: dict[Architecture, str] = {
 }
 """Folder of an architecture's tests, where config.mak has no TEST_DIR."""
 
-TARGETS = ("qemu", "kvmtool")
+TARGETS = (Target.QEMU, Target.KVMTOOL)
 """Values of TARGET: what runs the guests."""
 
 TESTS_NAME = "unittests.cfg"
@@ -147,13 +147,14 @@ def _build(directory: Path, expected: Architecture | None, *, builtin: bool = Fa
     )
 
 
-def target_of(config: Config, problems: list[Problem]) -> str:
+def target_of(config: Config, problems: list[Problem]) -> Target:
     """What runs the guests; a Problem where it is nothing known."""
-    target = config.get("TARGET") or TARGETS[0]
-    if target not in TARGETS:
-        message = f"TARGET={target} is unknown"
-        problems.append(Problem(config.place("TARGET"), message, f"one of {', '.join(TARGETS)}"))
-    return target
+    name = config.get("TARGET") or Target.QEMU
+    if name in TARGETS:
+        return Target(name)
+    allowed = f"one of {', '.join(TARGETS)}"
+    problems.append(Problem(config.place("TARGET"), f"TARGET={name} is unknown", allowed))
+    return Target.QEMU
 
 
 def architecture_of(name: str) -> Architecture | None:

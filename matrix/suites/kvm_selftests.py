@@ -11,16 +11,7 @@ from pathlib import Path
 
 from matrix.attempt import Ending
 from matrix.errors import NoBuildError, Place, Problem, SuiteError
-from matrix.model import (
-    PROGRAM_TARGET,
-    Accelerator,
-    Architecture,
-    Build,
-    Endian,
-    SkipCause,
-    Test,
-    Verdict,
-)
+from matrix.model import Accelerator, Architecture, Build, Endian, SkipCause, Target, Test, Verdict
 from matrix.suites.files import is_file, read_text
 from matrix.suites.judgement import (
     End,
@@ -91,7 +82,7 @@ class KvmSelftests(Suite):
                     architecture,
                     str(directory.absolute()),
                     str(folder.absolute()),
-                    target=PROGRAM_TARGET,
+                    target=Target.PROGRAM,
                     revision=_kernel_version(folder),
                     endian=Endian.BIG if architecture is Architecture.S390X else Endian.LITTLE,
                 )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.errors import Place, Problem, SuiteError
-from matrix.model import Architecture, Build, Endian
+from matrix.model import Architecture, Build, Endian, Target
 from matrix.places import expanded
 from matrix.suites.build import architecture_of, default_cpu, files, own, target_of
 from matrix.suites.cfg import Entry, Section, is_name
@@ -228,7 +228,7 @@ def _with_image(build: Build, script: Script) -> Section:
     entry = Entry("file", image or f"{section.name}.{suffix}", section.place)
     renamed = (
         Entry("kvmtool_params", each.value.removeprefix(_KVMTOOL_DEFAULTS).strip(), each.place)
-        if each.key == "qemu_params" and build.target == "kvmtool"
+        if each.key == "qemu_params" and build.target is Target.KVMTOOL
         else each
         for each in section.entries
     )

@@ -7,7 +7,7 @@ import pytest
 
 from matrix.hosts.installations import Installation
 from matrix.hosts.wanted import DOCTOR_MODELS, Wanted, everything, files_wanted_by, wanted_by
-from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
+from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant
 
 X86 = Architecture.X86_64
 
@@ -90,6 +90,6 @@ def test_kvm_is_proven_with_firmware_where_a_build_needs_it(
 
 def test_builds_for_kvmtool_want_no_qemu() -> None:
     of_qemu = case()
-    of_kvmtool = replace(of_qemu, build=replace(of_qemu.build, target="kvmtool"))
+    of_kvmtool = replace(of_qemu, build=replace(of_qemu.build, target=Target.KVMTOOL))
     assert wanted_by([of_kvmtool]) == ()
     assert wanted_by([of_kvmtool, of_qemu]) == (Wanted("system", X86, ("",)),)

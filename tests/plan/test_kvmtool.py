@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from matrix.inventory import Host, Inventory
-from matrix.model import Accelerator, Architecture, ExitChannel, Expectation
+from matrix.model import Accelerator, Architecture, ExitChannel, Expectation, Target
 from matrix.plan.decisions import Run, Skip
 from matrix.plan.kvmtool import OVERHEAD, launch_kvmtool
 from matrix.plan.machines import MIB
@@ -26,7 +26,7 @@ def kvmtool_case(make: Any, arch: Architecture = ARM64, **axes: Any) -> Any:
         qemu_params=("-m", "256"),
         kvmtool_params=("--mem", "256"),
     )
-    return make.case(arch, test=test, build=make.build(arch, target="kvmtool"), **axes)
+    return make.case(arch, test=test, build=make.build(arch, target=Target.KVMTOOL), **axes)
 
 
 def reason(case: Any, **changes: Any) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState, Machine
 from matrix.migrating import Fault, Migration, Strategy, Transport
-from matrix.model import Accelerator, Architecture, Case, MemoryBackend
+from matrix.model import Accelerator, Architecture, Case, MemoryBackend, Target
 from matrix.plan.command import launch_for
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.migration import lacking, lacking_on_host
@@ -301,7 +301,7 @@ def test_the_machine_of_one_binary_is_settled_if_asked(make: Any, old: Binary) -
 
 def test_kvmtool_migrates_nothing(make: Any) -> None:
     asked = make.case(
-        migration=Migration(), build=make.build(target="kvmtool"), accel=Accelerator.AUTO
+        migration=Migration(), build=make.build(target=Target.KVMTOOL), accel=Accelerator.AUTO
     )
     assert skipped(decide(asked, make.inventory())) == (
         "the build is for kvmtool, which cannot migrate guests"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from matrix.inventory import Firmware, FirmwareDevice, Host, Inventory, KvmState, Machine
-from matrix.model import Accelerator, Architecture, SkipCause
+from matrix.model import Accelerator, Architecture, SkipCause, Target
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.planner import decide
@@ -252,7 +252,7 @@ def test_every_skip_has_its_cause(make: Any) -> None:
     without = make.inventory(missing=(("system", ARM64, "none"),), proofs=no_kvm.proofs)
     one_machine = make.inventory(make.binary(machines=machines))
     no_build = replace(make.case(excluded="why"), excluded_as=SkipCause.NO_BUILD)
-    kvmtool = make.case(build=make.build(target="kvmtool"))
+    kvmtool = make.case(build=make.build(target=Target.KVMTOOL))
     expected = [
         (make.case(excluded="why"), there, SkipCause.SCENARIO),
         (no_build, there, SkipCause.NO_BUILD),

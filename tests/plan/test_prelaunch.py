@@ -5,7 +5,16 @@ from dataclasses import replace
 import pytest
 
 from matrix.migrating import Migration
-from matrix.model import Accelerator, Architecture, Build, Case, MemoryBackend, Test, Variant
+from matrix.model import (
+    Accelerator,
+    Architecture,
+    Build,
+    Case,
+    MemoryBackend,
+    Target,
+    Test,
+    Variant,
+)
 from matrix.plan.decisions import Run
 from matrix.plan.prelaunch import can_prelaunch
 
@@ -69,5 +78,5 @@ def test_huge_pages_are_not_taken_early() -> None:
 
 
 def test_what_is_not_one_stopped_qemu_does_not_wait() -> None:
-    assert not waits(replace(CASE, build=replace(CASE.build, target="kvmtool")))
+    assert not waits(replace(CASE, build=replace(CASE.build, target=Target.KVMTOOL)))
     assert not waits(replace(CASE, migration=Migration()))

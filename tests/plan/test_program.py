@@ -7,7 +7,7 @@ import pytest
 
 from matrix.inventory import Host, Inventory
 from matrix.migrating import Migration
-from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch, SkipCause
+from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch, SkipCause, Target
 from matrix.plan.decisions import Run, Skip
 from matrix.plan.machines import MIB
 from matrix.plan.planner import decide
@@ -22,7 +22,7 @@ def program(make: Any, **axes: Any) -> Case:
     test = make.test(
         name="log", image="/kvm/log", arguments="-m 2", smp=2, memory=2**30, accelerator="kvm"
     )
-    built = make.build(X86, target="program", revision="6.12.117")
+    built = make.build(X86, target=Target.PROGRAM, revision="6.12.117")
     case: Case = make.case(axes.pop("arch", X86), test=test, build=built, **axes)
     return case
 

@@ -22,6 +22,7 @@ from matrix.model import (
     Expectation,
     Subtest,
     SubtestVerdict,
+    Target,
     Verdict,
 )
 from matrix.plan.applicable import applicable
@@ -228,7 +229,7 @@ def test_several_runs_are_one_whatever_their_scenarios_are_called(make: Any) -> 
         ("ppc64", {"endian": Endian.BIG}, "    endian: [big]\n", {"endian": Endian.LITTLE}),
         ("ppc64", {}, "    endian: [little]\n", {"endian": Endian.BIG}),
         ("s390x", {"endian": Endian.BIG}, "", None),
-        ("x86_64", {"target": "program"}, "", None),
+        ("x86_64", {"target": Target.PROGRAM}, "", None),
     ],
 )
 def test_what_fails_in_one_kind_of_build_is_not_known_of_another(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matrix.errors import HostError, SpawnError
 from matrix.inventory import Binary, Firmware, Inventory
-from matrix.model import PROGRAM_TARGET, Launch
+from matrix.model import Launch, Target
 from matrix.plan.command import (
     EfiBoot,
     device_tree_command,
@@ -17,7 +17,6 @@ from matrix.plan.command import (
 from matrix.plan.decisions import Run
 from matrix.plan.efi import DEVICE_TREE_NAME, SCRIPT_NAME, is_direct, partition_of
 from matrix.plan.emulators import emulator_architecture
-from matrix.plan.kvmtool import TARGET as KVMTOOL
 from matrix.plan.kvmtool import launch_kvmtool
 from matrix.plan.memory import MIB
 from matrix.plan.planner import firmware_for
@@ -54,9 +53,9 @@ async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> L
     case = decision.case
     if why := _too_large(decision, inventory.host.memory_limit):
         raise UnstartableError(why)
-    if case.build.target == PROGRAM_TARGET:
+    if case.build.target is Target.PROGRAM:
         return launch_program(case)
-    if case.build.target == KVMTOOL:
+    if case.build.target is Target.KVMTOOL:
         return _kvmtool(decision, inventory, directory)
     binary = binary_of(decision, inventory)
     efi_boot = await _efi_boot(decision, binary, inventory, directory)
@@ -75,7 +74,7 @@ def _too_large(decision: Run, limit: int | None) -> str:
     """Why the guest's memory can never be had here; empty where it can. The kernel would kill QEMU
     in the middle of the test."""
     case = decision.case
-    by_qemu = case.build.target == "qemu"
+    by_qemu = case.build.target is Target.QEMU
     memory = needs_of(case).guest_memory if by_qemu else decision.memory
     if limit is None or memory <= limit:
         return ""

@@ -13,7 +13,7 @@ from matrix.hosts.contents import Contents
 from matrix.hosts.interface import Assignment
 from matrix.hosts.local.executor import LocalExecutor
 from matrix.inventory import Host, Inventory
-from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, Verdict
+from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.planner import decide
 from matrix.results.recorder import Recorder
@@ -26,7 +26,7 @@ RunOn = Callable[[str], tuple[Attempt, Path]]
 @pytest.fixture
 def lkvm(tmp_path: Path, start: Callable[..., Recorder]) -> RunOn:
     """Runs a guest under a program in kvmtool's place, which is this shell script."""
-    build = Build(ARM64, "/build", "/build/arm", target="kvmtool")
+    build = Build(ARM64, "/build", "/build/arm", target=Target.KVMTOOL)
     test = Test("timer", "/build/arm/timer.flat", "phys", kvmtool_params=("--irqchip=gicv3",))
     case = Case("s.timer", "s", "kvm-unit-tests", test, Variant(ARM64, Accelerator.AUTO), build)
     case = replace(case, settings=replace(case.settings, timeout=100.0, stall=60.0))

@@ -10,7 +10,7 @@ import pytest
 from matrix.errors import HostError
 from matrix.hosts.local.launch import UnstartableError, VanishedError, make_launch
 from matrix.inventory import Binary, Firmware, FirmwareDevice, Host, Inventory
-from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, Variant
+from matrix.model import Accelerator, Architecture, Build, Case, Launch, Target, Test, Variant
 from matrix.plan.decisions import Run
 
 ARM64, X86 = Architecture.AARCH64, Architecture.X86_64
@@ -128,7 +128,7 @@ def test_direct_boot_needs_no_partition(world: World) -> None:
 
 def test_kvmtool(world: World) -> None:
     world.inventory = replace(world.inventory, kvmtool="/usr/bin/lkvm")
-    launch = world.launch(ARM64, target="kvmtool")
+    launch = world.launch(ARM64, target=Target.KVMTOOL)
     assert (launch.argv[0], launch.monitor) == ("/usr/bin/lkvm", False)
     text = (world.directory / "environment").read_text()
     assert text.startswith("TARGET=kvmtool\nKERNEL_VERSION_STRING=6.1.0\n")
@@ -140,7 +140,11 @@ def test_kvmtool(world: World) -> None:
     [
         ("binaries", {}, "the QEMU that the case was planned for is gone"),
         ("firmware", {"efi": True}, "the firmware that the case was planned for is gone: no UEFI"),
-        ("kvmtool", {"target": "kvmtool"}, "the kvmtool that the case was planned for is gone"),
+        (
+            "kvmtool",
+            {"target": Target.KVMTOOL},
+            "the kvmtool that the case was planned for is gone",
+        ),
     ],
 )
 def test_what_vanished_since_the_plan(
