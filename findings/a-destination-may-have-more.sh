@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3: a destination whose machine differs from the source's is refused
-# only if it lacks something. One that has more (a device, a timer, a serial port, a vCPU) loads the
-# stream, and both sides say "completed": sections are looked up by name as they come, and nobody
-# checks that each of its own was loaded. So "A can go to B" says nothing of B to A, and a destination with the
-# wrong number of vCPUs may pass. Seen with return-path on:
+# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3: a destination whose machine differs from the source's is
+# refused only if it lacks something. One that has more (a device, a timer, a serial port, a vCPU) loads
+# the stream, and both sides say "completed": sections are looked up by name as they come, and nobody
+# checks that each of its own was loaded. So "A can go to B" says nothing of B to A, and a destination
+# with the wrong number of vCPUs may pass. Seen with return-path on:
 #
 #   has more at the source / at the destination
 #   virtio-rng     failed   completed
@@ -11,8 +11,8 @@
 #   serial port    failed   completed
 #   second vCPU    failed   completed   (11.1.3: failed, failed on x86_64; s390x and mips64el as here)
 #
-# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources; nothing
-# is installed) and fails if a line is another.
+# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources;
+# nothing is installed) and fails if a line is another.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

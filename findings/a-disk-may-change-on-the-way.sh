@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3: a virtio-blk disk of the destination may be half as large as the
-# source's, and have another serial number and other logical blocks: the migration completes. A disk's size
-# and identity are not in the stream, and no event tells of the difference. The number of its queues and
-# vectors is refused (they are in the PCI configuration space); the length of a queue depends on the version:
+# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3: a virtio-blk disk of the destination may be half as
+# large as the source's, and have another serial number and other logical blocks: the migration completes.
+# A disk's size and identity are not in the stream, and no event tells of the difference. The number of
+# its queues and vectors is refused (they are in the PCI configuration space); the length of a queue
+# depends on the version:
 #
 #   64 MiB -> 32 MiB                    completed
 #   serial=one -> serial=two            completed
 #   queue-size 256 -> queue-size 64     completed   (11.1.3: failed, "vring.num 256 exceeds allocated max 64")
 #   num-queues 2 -> num-queues 1        failed
 #
-# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources; nothing
-# is installed) and fails if a line is another.
+# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources;
+# nothing is installed) and fails if a line is another.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: savevm (and the job snapshot-save) of a guest that is never migrated
-# emits the events of a migration: MIGRATION "setup" and "completed", between STOP and RESUME, and leaves query-migrate with
-# the status "completed", a total-time and RAM statistics of its own, where it was {}. Who watches a guest's events for the end of its migration, or asks
-# query-migrate whether it was migrated away, takes a snapshot for one. loadvm says only STOP and RESUME, and
+# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: savevm (and the job snapshot-save) of a guest that
+# is never migrated emits the events of a migration: MIGRATION "setup" and "completed", between STOP and
+# RESUME, and leaves query-migrate with the status "completed", a total-time and RAM statistics of its
+# own, where it was {}. Who watches a guest's events for the end of its migration, or asks query-migrate
+# whether it was migrated away, takes a snapshot for one. loadvm says only STOP and RESUME, and
 # query-migrate goes on telling of the savevm before it.
 #
-# Seen: STOP, MIGRATION setup, [MIGRATION_PASS twice before 11.1,] MIGRATION completed, RESUME; then STOP, RESUME.
+# Seen: STOP, MIGRATION setup, [MIGRATION_PASS twice before 11.1,] MIGRATION completed, RESUME; then STOP,
+# RESUME.
 #
-# Unpacks QEMU 7.2 and qemu-img from Debian 12's packages into a temporary folder (apt-get with the host's sources;
-# nothing is installed) and fails if savevm emits no MIGRATION event or query-migrate stays {}.
+# Unpacks QEMU 7.2 and qemu-img from Debian 12's packages into a temporary folder (apt-get with the host's
+# sources; nothing is installed) and fails if savevm emits no MIGRATION event or query-migrate stays {}.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -69,7 +71,8 @@ class Qemu:
 
 
 subprocess.run([f"{sys.argv[1]}/qemu-img", "create", "-q", "-f", "qcow2", "disk", "64M"], check=True)
-qemu = Qemu("-machine", "pc-q35-7.2", "-m", "64", "-blockdev", "driver=qcow2,node-name=disk,file.driver=file,file.filename=disk", "-device", "virtio-blk-pci,drive=disk")
+node = "driver=qcow2,node-name=disk,file.driver=file,file.filename=disk"
+qemu = Qemu("-machine", "pc-q35-7.2", "-m", "64", "-blockdev", node, "-device", "virtio-blk-pci,drive=disk")
 qemu("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
 qemu("cont")
 before = qemu("query-migrate")
@@ -80,7 +83,8 @@ def events(command: str) -> list[str]:
     qemu("human-monitor-command", command_line=command)
     time.sleep(0.2)
     qemu("query-status")
-    return [" ".join([event["event"], *event.get("data", {}).values()] if event["event"] == "MIGRATION" else [event["event"]]) for event in qemu.events]
+    told = [(event["event"], event.get("data", {}).get("status", "")) for event in qemu.events]
+    return [f"{event} {status}".strip() for event, status in told]
 
 
 saving, loading = events("savevm one"), events("loadvm one")

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3, with pyelftools 0.32: an ELF file that dump-guest-memory writes for a big-endian guest
-# (ppc64, s390x) has a big-endian header and program headers, and its section headers in the byte order of the host: on x86_64
-# a section of 0x0b00000000000000 bytes at an offset beyond any file. Segments and notes can be read; iter_sections()
-# raises OSError "Invalid argument" (and readelf -S says "past end of file"). The files of little-endian guests
-# (x86_64, aarch64, riscv64) are fine: their sections are "" and ".shstrtab".
+# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3, with pyelftools 0.32: an ELF file that dump-guest-memory
+# writes for a big-endian guest (ppc64, s390x) has a big-endian header and program headers, and its
+# section headers in the byte order of the host: on x86_64 a section of 0x0b00000000000000 bytes at an
+# offset beyond any file. Segments and notes can be read; iter_sections() raises OSError "Invalid
+# argument" (and readelf -S says "past end of file"). The files of little-endian guests (x86_64, aarch64,
+# riscv64) are fine: their sections are "" and ".shstrtab".
 #
-# Unpacks QEMU 7.2 from Debian 12's packages and installs pyelftools into a temporary folder, and fails if the sections
-# of s390x's file can be read, or its notes cannot. On a big-endian host there is nothing to see.
+# Unpacks QEMU 7.2 from Debian 12's packages and installs pyelftools into a temporary folder, and fails if
+# the sections of s390x's file can be read, or its notes cannot. On a big-endian host there is nothing to
+# see.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: loading a snapshot that does not exist is refused, by loadvm and by the
-# job snapshot-load ("Snapshot 'none' does not exist in one or more devices"), and leaves a running guest
-# stopped, in the run state restore-vm, though nothing of it was touched. It is for the caller to say "cont". (A snapshot-save
-# that is refused leaves it running.) And a load that succeeds restores memory and devices, not whether the guest ran: one that was saved while it ran
-# stays paused if the guest was paused before loadvm, and one that was saved while paused runs.
+# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: loading a snapshot that does not exist is refused,
+# by loadvm and by the job snapshot-load ("Snapshot 'none' does not exist in one or more devices"), and
+# leaves a running guest stopped, in the run state restore-vm, though nothing of it was touched. It is for
+# the caller to say "cont". (A snapshot-save that is refused leaves it running.) And a load that succeeds
+# restores memory and devices, not whether the guest ran: one that was saved while it ran stays paused if
+# the guest was paused before loadvm, and one that was saved while paused runs.
 #
 #   running, load of none      restore-vm
 #   paused, load of "running"  paused
 #   running, load of "paused"  running
 #
-# Unpacks QEMU 7.2 and qemu-img from Debian 12's packages into a temporary folder (apt-get with the host's sources;
-# nothing is installed) and fails if a line is another.
+# Unpacks QEMU 7.2 and qemu-img from Debian 12's packages into a temporary folder (apt-get with the host's
+# sources; nothing is installed) and fails if a line is another.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -71,7 +72,8 @@ class Qemu:
 
 
 subprocess.run([f"{sys.argv[1]}/qemu-img", "create", "-q", "-f", "qcow2", "disk", "64M"], check=True)
-qemu = Qemu("-machine", "pc-q35-7.2", "-m", "64", "-blockdev", "driver=qcow2,node-name=disk,file.driver=file,file.filename=disk", "-device", "virtio-blk-pci,drive=disk")
+node = "driver=qcow2,node-name=disk,file.driver=file,file.filename=disk"
+qemu = Qemu("-machine", "pc-q35-7.2", "-m", "64", "-blockdev", node, "-device", "virtio-blk-pci,drive=disk")
 
 
 def after(command: str) -> str:

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: the id of a memory backend, a name of the host's side like a
-# netdev's or a drive's, is part of the guest's state. The stream names each block of RAM by it, and a destination
-# whose backend of the same kind and size has another id is refused ("Unknown ramblock"). The id that is
-# no id at all is the machine's default ("pc.ram" here: default-ram-id of query-machines): a backend of that
-# name and a plain -m go to one another. The ids of other objects (-device, -netdev, -blockdev) may differ.
+# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: the id of a memory backend, a name of the host's
+# side like a netdev's or a drive's, is part of the guest's state. The stream names each block of RAM by
+# it, and a destination whose backend of the same kind and size has another id is refused ("Unknown
+# ramblock"). The id that is no id at all is the machine's default ("pc.ram" here: default-ram-id of
+# query-machines): a backend of that name and a plain -m go to one another. The ids of other objects
+# (-device, -netdev, -blockdev) may differ.
 #
 #   m0 -> m1 failed    pc.ram -> plain -m completed    plain -m -> m0 failed    device x -> device y completed
 #
-# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources; nothing
-# is installed) and fails if one is another.
+# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources;
+# nothing is installed) and fails if one is another.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3: query-dump-guest-memory-capability of the MIPS emulators lists "elf" and
-# "kdump-zlib" like every other, and dump-guest-memory refuses both: "this feature or command is not
-# currently supported" (7.2), "dumping guest memory is not supported on this target" (10.0, 11.1). The list is that of the
-# formats that QEMU was built with; whether the architecture can write them is only said by the attempt. The other
-# architectures (x86_64, i386, aarch64, ppc64, s390x, riscv64; loongarch64 from 10.0 on) list the same and dump.
+# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3: query-dump-guest-memory-capability of the MIPS emulators
+# lists "elf" and "kdump-zlib" like every other, and dump-guest-memory refuses both: "this feature or
+# command is not currently supported" (7.2), "dumping guest memory is not supported on this target" (10.0,
+# 11.1). The list is that of the formats that QEMU was built with; whether the architecture can write them
+# is only said by the attempt. The other architectures (x86_64, i386, aarch64, ppc64, s390x, riscv64;
+# loongarch64 from 10.0 on) list the same and dump.
 #
-# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources; nothing
-# is installed) and fails if the formats are not listed or the dump is written.
+# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources;
+# nothing is installed) and fails if the formats are not listed or the dump is written.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

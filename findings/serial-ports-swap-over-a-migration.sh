@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: two isa-serial devices with fixed ports (index=0, index=1),
-# named on the destination's command line in the other order, exchange their state over a migration that both sides
-# call "completed": COM1's registers arrive in COM2. Their sections are "serial" 0 and "serial" 1, counted as
-# the devices were made; the port is not in the name. PCI devices (by their address) and USB devices (by
-# their port) may be named in any order.
+# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: two isa-serial devices with fixed ports (index=0,
+# index=1), named on the destination's command line in the other order, exchange their state over a
+# migration that both sides call "completed": COM1's registers arrive in COM2. Their sections are "serial"
+# 0 and "serial" 1, counted as the devices were made; the port is not in the name. PCI devices (by their
+# address) and USB devices (by their port) may be named in any order.
 #
-# Seen: the scratch register of COM1 (0x3ff) 0xaa at the source, 0xbb at the destination; COM2 (0x2ff) 0xbb, 0xaa.
+# Seen: the scratch register of COM1 (0x3ff) 0xaa at the source, 0xbb at the destination; COM2 (0x2ff)
+# 0xbb, 0xaa.
 #
-# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources; nothing
-# is installed) and fails if the registers stay where they were or the migration fails.
+# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources;
+# nothing is installed) and fails if the registers stay where they were or the migration fails.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: device-list-properties, asked of a QEMU that runs an old versioned machine
-# type, gives the default-value of the newest one. The machine's compatibility properties reach devices when they
-# are made, not the list: comparing the lists of two binaries at the same versioned type shows differences that no guest has,
-# and misses those that it has. Only a device that was made (-S is enough) tells, through qom-get.
-# query-cpu-model-expansion, on the contrary, answers for the machine that runs: asked of "-machine none", it expands
-# qemu64 to a CPU of another family and model than that of pc-q35-5.2.
+# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: device-list-properties, asked of a QEMU that runs
+# an old versioned machine type, gives the default-value of the newest one. The machine's compatibility
+# properties reach devices when they are made, not the list: comparing the lists of two binaries at the
+# same versioned type shows differences that no guest has, and misses those that it has. Only a device
+# that was made (-S is enough) tells, through qom-get. query-cpu-model-expansion, on the contrary, answers
+# for the machine that runs: asked of "-machine none", it expands qemu64 to a CPU of another family and
+# model than that of pc-q35-5.2.
 #
 #   7.2.22, pc-q35-5.2   virtio-blk-pci report-discard-granularity: listed True, the device has False
 #   10.0.2, pc-q35-7.2   e1000e migrate-timadj: listed True, the device has False
 #   11.1.3, pc-q35-7.2   e1000e migrate-timadj: listed True, the device has False
 #   all     qemu64       family 15, model 107 with -machine none; family 6, model 6 with pc-q35-5.2
 #
-# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources; nothing
-# is installed) and fails if listed and real value agree, or the expansions.
+# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources;
+# nothing is installed) and fails if listed and real value agree, or the expansions.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

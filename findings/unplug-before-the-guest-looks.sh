@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3: device_del of a PCI device while no guest software has run. It answers {} everywhere; what
-# follows depends on the machine's way of hot-plugging and on how the device came, and "a reset completes a pending
-# unplug" holds for half of them:
+# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3: device_del of a PCI device while no guest software has
+# run. It answers {} everywhere; what follows depends on the machine's way of hot-plugging and on how the
+# device came, and "a reset completes a pending unplug" holds for half of them:
 #
 #                                            from the command line        from device_add
 #   x86_64 pc, pc-q35 (ACPI)                 by the next reset            by the next reset
@@ -12,8 +12,8 @@
 #
 # (10.0 and 11.1 refuse malta: "Bus 'pci' does not support hotplugging".)
 #
-# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources; nothing
-# is installed) and fails if a line is another.
+# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources;
+# nothing is installed) and fails if a line is another.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -108,7 +108,10 @@ machines = {
     "s390x": ("s390x", "virtio-rng-ccw", "s390-ccw-virtio-7.2"),
     "mips64el malta": ("mips64el", "virtio-rng-pci", "malta"),
 }
-seen = {name: (unplugged(arch, True, device, *machine), unplugged(arch, False, device, *machine)) for name, (arch, device, *machine) in machines.items()}
+seen = {
+    name: (unplugged(arch, True, device, *machine), unplugged(arch, False, device, *machine))
+    for name, (arch, device, *machine) in machines.items()
+}
 for name, answers in seen.items():
     print(f"{name:24} {answers[0]:12} {answers[1]}")
 reset, never, once = "by a reset", "never", "at once"

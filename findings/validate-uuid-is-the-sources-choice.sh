@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: the capability validate-uuid, set on the destination alone,
-# validates nothing: a guest with another UUID arrives and both sides say "completed". Set on the source
-# alone it is enforced, by a destination on which it is off. The source decides whether its UUID is in the stream,
-# and a destination checks what is in the stream.
+# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: the capability validate-uuid, set on the
+# destination alone, validates nothing: a guest with another UUID arrives and both sides say "completed".
+# Set on the source alone it is enforced, by a destination on which it is off. The source decides whether
+# its UUID is in the stream, and a destination checks what is in the stream.
 #
 #   source off, destination on    completed
 #   source on, destination off    failed
 #   both on                       failed
 #
-# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources; nothing
-# is installed) and fails if a line is another.
+# Unpacks QEMU 7.2 from Debian 12's packages into a temporary folder (apt-get with the host's sources;
+# nothing is installed) and fails if a line is another.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
