@@ -7,6 +7,7 @@
 #define PROT_READ     1
 #define PROT_WRITE    2
 #define CLOCK	      1 /* CLOCK_MONOTONIC */
+#define ABSOLUTE      1 /* TIMER_ABSTIME */
 
 int program_main(long *stack);
 
@@ -17,6 +18,10 @@ int program_main(long *stack)
 
 	if (argc > 1 && !strcmp(argv[1], "vmm"))
 		exit_all(vmm_main(argc - 1, argv + 1));
+	if (CALL0(__NR_getpid) != 1) {
+		complain("usage: init vmm IMAGE MIB VCPUS [ARGUMENTS]", 0);
+		exit_all(64);
+	}
 	init_main();
 }
 
@@ -34,8 +39,30 @@ int64_t clock_now(void)
 	return now.seconds * NANOSECONDS + now.nanoseconds;
 }
 
+/* A timer that has expired long ago makes Linux program the clock's next event anew. */
+static void wake_timer(void)
+{
+	struct timespec64 past = { 0, 1 };
+
+	CALL4(__NR_clock_nanosleep, CLOCK, ABSOLUTE, &past, 0);
+}
+
+void wake_timers(void)
+{
+	for (unsigned cpu = 0; cpu < 64; cpu++) {
+		const uint64_t one = 1ull << cpu;
+
+		if (CALL3(__NR_sched_setaffinity, 0, sizeof(one), &one) >= 0)
+			wake_timer();
+	}
+	const uint64_t all = ~0ull;
+
+	CALL3(__NR_sched_setaffinity, 0, sizeof(all), &all);
+}
+
 void sleep_ms(unsigned ms)
 {
+	wake_timer();
 	struct timespec64 time = { ms / 1000, (int64_t)(ms % 1000) * 1000000 };
 
 	CALL2(__NR_nanosleep, &time, 0);

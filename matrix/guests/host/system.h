@@ -58,6 +58,13 @@ static inline long device_control(int file, unsigned long request, const void *a
 _Noreturn void exit_all(int status);
 /* Nanoseconds of the monotonic clock. */
 int64_t clock_now(void);
+/*
+ * QEMU (7.2 to 11.1) does not migrate the timers of Arm's EL2 (target/arm/machine.c has those of
+ * EL1 alone), which a Linux that runs there uses: in a host that goes on from a saved state, no
+ * timer would ever expire until one is set to an earlier time than the one that was lost.
+ * wake_timers does that on every CPU; sleep_ms on its own, first.
+ */
+void wake_timers(void);
 void sleep_ms(unsigned ms);
 /* Anonymous, zeroed memory; ends the program where there is none. */
 void *memory_new(size_t size);
