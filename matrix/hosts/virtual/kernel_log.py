@@ -1,0 +1,63 @@
+"""What in a kernel's log is a fault of the kernel's. Pure."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from matrix.hosts.virtual.protocol import KernelRecord
+
+REPORTS = (
+    r"WARNING: ",
+    r"BUG: ",
+    r"kernel BUG at ",
+    r"Oops\b",
+    r"Internal error: ",
+    r"KASAN: |KCSAN: |KMSAN: |KFENCE: ",
+    r"UBSAN: ",
+    r"rcu: INFO: .*stall|rcu_\w+ (?:self-)?detected (?:expedited )?stall",
+    r"INFO: task .* blocked for more than ",
+    r"INFO: possible (?:circular locking|recursive locking|irq lock inversion)",
+    r"possible deadlock|possible circular locking dependency",
+    r"watchdog: BUG: ",
+    r"general protection fault",
+    r"Unable to handle kernel ",
+    r"Kernel panic - not syncing",
+)
+"""How the kernel begins a report: lib/dump_stack, mm/kasan, kernel/rcu/tree_stall.h,
+kernel/hung_task.c, kernel/locking/lockdep.c, arch/*/kernel/traps.c."""
+_REPORT = re.compile("|".join(f"(?:{one})" for one in REPORTS))
+_PANIC = re.compile(rb"Kernel panic - not syncing[^\r\n]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A fault that the kernel reported, and what it logged of it."""
+
+    line: str
+    trace: tuple[str, ...]
+
+
+TRACE_LINES = 60
+
+
+def first_report(records: Iterable[KernelRecord]) -> Report | None:
+    """The first fault in records of one case, with what followed it; None where there is none."""
+    texts = [record.text for record in records]
+    at = next((i for i, text in enumerate(texts) if _REPORT.search(text)), None)
+    return None if at is None else Report(texts[at], tuple(texts[at : at + TRACE_LINES]))
+
+
+def missed(records: Iterable[KernelRecord], after: int | None) -> int:
+    """How many records were overwritten before they were read; ``after`` is the last one known."""
+    lost = 0
+    for record in records:
+        if after is not None and record.sequence > after + 1:
+            lost += record.sequence - after - 1
+        after = record.sequence
+    return lost
+
+
+def panic_line(console: bytes) -> str:
+    """The line with which a kernel says on its console that it ends; empty where it does not."""
+    found = _PANIC.search(console)
+    return "" if found is None else found.group().decode("utf-8", "replace").strip()

@@ -1,0 +1,137 @@
+"""The machine that a virtual host is, for each architecture and QEMU. Pure.
+
+Under TCG, with the extension that KVM needs. What holds in which version was tried with 7.2, 10.0
+and 11.1.
+"""
+
+from dataclasses import dataclass
+
+from matrix.inventory import Binary
+from matrix.model import Architecture
+
+MIB = 1 << 20
+PORT_NAME = "matrix"
+SNAPSHOT_VERSION = (9, 0, 0)
+"""Of QEMU, from which on it has mapped-ram."""
+NESTED_PSERIES = (11, 0, 0)
+"""Of QEMU, from which on its pseries runs the nested KVM of Debian 13's kernel."""
+
+WHY_NONE = {
+    Architecture.S390X: "QEMU's TCG has no SIE: the kernel says 'kvm-s390: SIE is not available'",
+    Architecture.MIPS64EL: "Debian's kernels for mips64el have no KVM",
+    Architecture.ARM: "32-bit Arm has no KVM since Linux 5.7",
+    Architecture.I386: "virtual hosts of i386 are not supported; x86_64 runs its guests",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualMachine:
+    """What makes a QEMU a host with KVM."""
+
+    options: tuple[str, ...]
+    console: str
+    """The kernel's name of the first serial port."""
+    memory: int
+    """Bytes where nobody says."""
+    modules: tuple[str, ...]
+    """Kernel modules that it needs, where the kernel does not have them built in."""
+    buses: tuple[str, ...] = ("", "")
+    """Of the port and of the disk; empty for the machine's own."""
+    nodefaults: bool = True
+    snapshots: bool = True
+    """Whether the machine can be saved and loaded."""
+    reload: tuple[str, ...] = ()
+    """Modules to load anew in a machine that was loaded: QEMU 11.1 does not migrate what they told
+    pseries by H_SET_PARTITION_TABLE (hw/ppc/spapr_nested.c)."""
+
+
+COMMON = ("virtio_pci", "virtio_console", "virtio_blk", "ext4")
+
+
+def machine_for(binary: Binary) -> VirtualMachine | str:
+    """The machine, or why a QEMU cannot be a host for its architecture."""
+    architecture = binary.architecture
+    if why := WHY_NONE.get(architecture):
+        return why
+    if architecture is Architecture.AARCH64:
+        options = (
+            "-machine",
+            "virt,virtualization=on,gic-version=3",
+            "-cpu",
+            "max,pauth-impdef=on",
+        )
+        return VirtualMachine(options, "ttyAMA0", 1024 * MIB, COMMON)
+    if architecture is Architecture.X86_64:
+        options = ("-machine", "q35", "-cpu", "max,+svm")
+        return VirtualMachine(options, "ttyS0", 1024 * MIB, ("kvm_amd", *COMMON))
+    if architecture is Architecture.RISCV64:
+        cpu = "max" if "max" in binary.cpus or not binary.cpus else "rv64,h=true"
+        modules = ("kvm", *COMMON)
+        # With 10.0 a host that goes on from a saved state never answers; with 7.2 and 11.1 it does.
+        snapshots = not (SNAPSHOT_VERSION <= binary.version < (11, 0, 0))
+        options = ("-machine", "virt", "-cpu", cpu)
+        return VirtualMachine(options, "ttyS0", 1024 * MIB, modules, snapshots=snapshots)
+    return _power(binary)
+
+
+def _power(binary: Binary) -> VirtualMachine:
+    modules = ("kvm_hv", *COMMON)
+    if binary.version >= NESTED_PSERIES:
+        # What TCG lacks of the speculation mitigations would be a warning each.
+        broken = "cap-nested-hv=true,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken"
+        options = ("-machine", f"pseries,{broken},cap-ccf-assist=off", "-cpu", "POWER9")
+        return VirtualMachine(options, "hvc0", 2048 * MIB, modules, reload=("kvm_hv",))
+    # Its PCI host bridges are among the devices that -nodefaults leaves out, and it cannot be
+    # migrated.
+    options = ("-machine", "powernv9", "-net", "none")
+    buses = ("pcie.0", "pcie.1")
+    return VirtualMachine(options, "hvc0", 2048 * MIB, modules, buses, False, False)
+
+
+@dataclass(frozen=True, slots=True)
+class HostFiles:
+    """What a virtual host is started from."""
+
+    kernel: str
+    initrd: str
+    disk: str
+    """A raw image, of a size that is the same for every disk of the host; empty for none."""
+
+
+def host_arguments(
+    binary: Binary,
+    machine: VirtualMachine,
+    files: HostFiles,
+    *,
+    socket: str,
+    cpus: int = 1,
+    memory: int = 0,
+    parameters: str = "",
+) -> tuple[str, ...]:
+    """The command line; the port to the host's first program is served on ``socket``."""
+    port_bus, disk_bus = (f",bus={bus}" if bus else "" for bus in machine.buses)
+    append = f"console={machine.console} quiet panic=-1 rdinit=/init {parameters}".rstrip()
+    disk: tuple[str, ...] = ()
+    if files.disk:
+        file = f"file.driver=file,file.filename={_comma(files.disk)}"
+        node = f"driver=raw,node-name=files,read-only=on,{file}"
+        disk = ("-blockdev", node, "-device", f"virtio-blk-pci,drive=files{disk_bus}")
+    return (
+        binary.path,
+        *(("-nodefaults",) if machine.nodefaults else ()),
+        *("-no-reboot", "-display", "none", "-serial", "stdio"),
+        *(() if machine.nodefaults else ("-monitor", "none")),
+        *("-accel", "tcg"),
+        *machine.options,
+        *("-smp", str(cpus), "-m", f"{(memory or machine.memory) // MIB}M"),
+        *("-kernel", files.kernel, "-initrd", files.initrd, "-append", append),
+        *("-device", f"virtio-serial-pci{port_bus}"),
+        *("-chardev", f"socket,id=port,path={_comma(socket)},server=on,wait=off"),
+        *("-device", f"virtserialport,chardev=port,name={PORT_NAME}"),
+        *disk,
+    )
+
+
+def _comma(path: str) -> str:
+    """A value of an option: two commas stand for one."""
+    return path.replace(",", ",,")

@@ -1,0 +1,152 @@
+"""A real virtual host of aarch64: Debian's kernel, a boot, a snapshot, and its faults.
+
+Slow: a package of 28 MB is fetched and unpacked once, and Linux boots once under TCG; the other
+hosts of these tests go on from its snapshot.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from matrix.attempt import Ending
+from matrix.errors import HostError
+from matrix.hosts.virtual.debian import fetch
+from matrix.hosts.virtual.guest import ProgramResult, VirtualGuest
+from matrix.hosts.virtual.image import KernelChoice
+from matrix.hosts.virtual.kernel_log import first_report
+from matrix.hosts.virtual.starter import Settings, Starter
+from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
+from matrix.inventory import Binary
+from matrix.model import Architecture
+
+pytestmark = [pytest.mark.qemu, pytest.mark.slow, pytest.mark.xdist_group("virtual-host")]
+ARCHITECTURE = Architecture.AARCH64
+IMAGE = Path(next(proving_cases(ARCHITECTURE)).test.image).read_bytes()
+QEMU = shutil.which("qemu-system-aarch64")
+
+
+@pytest.fixture(scope="module")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Starter:
+    if QEMU is None:
+        pytest.skip("no qemu-system-aarch64")
+    folder = tmp_path_factory.mktemp("virtual")
+    place = folder / "debian" / "debian-13-aarch64"
+    try:
+        asyncio.run(fetch("debian-13", ARCHITECTURE, place, lambda _: None))
+    except HostError as error:
+        pytest.skip(f"Debian's packages cannot be had here: {error}")
+    settings = Settings(ARCHITECTURE, KernelChoice("debian-13"))
+    binary = Binary("system", ARCHITECTURE, QEMU, (7, 2, 0), "the system's")
+    return Starter(settings, binary, folder, lambda _: None)
+
+
+def with_host(starter: Starter, logs: Path, use: Callable[[VirtualGuest], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with starter.start(logs) as guest:
+            process = guest.session.process
+            await use(guest)
+        assert process is not None
+        with pytest.raises(ProcessLookupError):
+            os.kill(process.pid, 0)
+
+    asyncio.run(run())
+
+
+def test_a_host_boots_proves_kvm_and_is_saved(starter: Starter, tmp_path: Path) -> None:
+    async def use(guest: VirtualGuest) -> None:
+        assert guest.ready is not None
+        assert guest.ready.kvm_error == 0
+        assert guest.ready.machine == "aarch64"
+
+    with_host(starter, tmp_path / "cold", use)
+    assert len(list((starter.folder / "snapshots").iterdir())) == 1
+
+
+def test_a_host_from_the_snapshot_runs_guests_and_keeps_limits(
+    starter: Starter, tmp_path: Path
+) -> None:
+    async def use(guest: VirtualGuest) -> None:
+        assert not (tmp_path / "warm" / "console.log").exists()
+        for case in proving_cases(ARCHITECTURE):
+            output: list[bytes] = []
+            result = await run_case(guest, case, 60, output.append)
+            assert outcome_of(result).ending is Ending.EXITED
+            assert b"EXIT: STATUS=1\n" in b"".join(output)
+        words = ("/init", "vmm", *await image(guest), "128", "1")
+        hangs = await guest.run((*words, "hang"), 1, ignore)
+        assert outcome_of(hangs).ending is Ending.TIMEOUT
+        floods = await guest.run((*words, "boot 128"), 10, ignore, output_bytes=10)
+        assert floods.ended is not None
+        assert floods.ended.cut > 100
+        wrong = await guest.run(("/files/no-such-program",), 10, ignore)
+        assert wrong.ended is not None
+        assert wrong.ended.status == 127
+
+    with_host(starter, tmp_path / "warm", use)
+
+
+async def image(guest: VirtualGuest) -> tuple[str]:
+    """Where the embedded guests' image is in the host."""
+    await guest.put_file("/files/guest", IMAGE)
+    return ("/files/guest",)
+
+
+def ignore(_data: bytes) -> None:
+    pass
+
+
+async def boot(guest: VirtualGuest, cancel: asyncio.Event | None = None) -> ProgramResult:
+    words = ("/init", "vmm", *await image(guest), "128", "1", "boot 128")
+    return await guest.run(words, 30, ignore, cancel=cancel)
+
+
+def test_what_the_kernel_reports_during_a_case_is_told(starter: Starter, tmp_path: Path) -> None:
+    async def use(guest: VirtualGuest) -> None:
+        assert first_report((await boot(guest)).records) is None
+        await guest.put_file("/dev/kmsg", b"<4>WARNING: as if KVM had one\n")
+        report = first_report(await guest.flush_log())
+        assert report is not None
+        assert report.line == "WARNING: as if KVM had one"
+
+    with_host(starter, tmp_path / "log", use)
+
+
+def test_a_panic_loses_the_host_with_the_reason(starter: Starter, tmp_path: Path) -> None:
+    async def use(guest: VirtualGuest) -> None:
+        with pytest.raises(HostError, match="Kernel panic - not syncing: sysrq triggered crash"):
+            await guest.put_file("/proc/sysrq-trigger", b"c")
+        after = await boot_lost(guest)
+        assert outcome_of(after).ending is Ending.KILLED
+
+    with_host(starter, tmp_path / "panic", use)
+
+
+async def boot_lost(guest: VirtualGuest) -> ProgramResult:
+    return await guest.run(("/init", "vmm"), 5, ignore)
+
+
+def test_a_guest_can_be_ended(starter: Starter, tmp_path: Path) -> None:
+    async def use(guest: VirtualGuest) -> None:
+        cancel = asyncio.Event()
+        cancel.set()
+        result = await boot(guest, cancel)
+        assert result.cancelled
+
+    with_host(starter, tmp_path / "cancel", use)
+
+
+def test_a_snapshot_that_does_not_start_is_thrown_away(starter: Starter, tmp_path: Path) -> None:
+    said: list[str] = []
+    (state,) = (starter.folder / "snapshots").iterdir()
+    state.write_bytes(b"no state")
+    starter.on_step = said.append
+
+    async def use(guest: VirtualGuest) -> None:
+        assert (await boot(guest)).ended is not None
+
+    with_host(starter, tmp_path / "again", use)
+    assert any("does not start, so it boots" in each for each in said)
