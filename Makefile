@@ -8,13 +8,17 @@ READY := $(VENV)/.ready
 PYTEST_JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test ten-times check guests docs benchmarks qemu compilers postgresql chromium clean
+.PHONY: help run kvm test ten-times check guests docs benchmarks qemu compilers postgresql chromium virtual clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(READY) qemu ## boot the embedded guests on every architecture (scenarios/smoke.yaml)
 	$(BIN)/matrix run scenarios/smoke.yaml
+
+kvm: $(READY) qemu virtual ## run the embedded guests under KVM in virtual hosts of four architectures
+	$(BIN)/matrix run scenarios/virtual-kvm.yaml \
+		$(foreach arch,aarch64 x86_64 riscv64 ppc64,--virtual-host $(arch)=debian-13)
 
 test: $(READY) qemu postgresql chromium ## run the test suite, on real QEMU
 	$(BIN)/pytest -n $(PYTEST_JOBS) -q
@@ -48,6 +52,9 @@ postgresql:
 
 chromium:
 	@.ci/install-packages chromium || echo "Tests of the report in a browser will be skipped." >&2
+
+virtual:
+	@.ci/install-packages virtual || echo "x86_64 hosts will boot in twice the time." >&2
 
 compilers:
 	@.ci/install-packages compilers

@@ -124,6 +124,11 @@ OPTIONS: dict[str, Any] = {
     "duration": typer.Option(
         "--duration", metavar="TIME", help="For how long, as in 30min, 8h or 7d."
     ),
+    "virtual_host": typer.Option(
+        "--virtual-host",
+        metavar="ARCH=KERNEL",
+        help="Run KVM cases of ARCH in a Linux under TCG: debian-13, or a kernel's path.",
+    ),
     "host": typer.Option("--host", metavar="FILE", help="Host file: QEMUs and builds by name."),
     "fresh": typer.Option("--fresh", help="Ask QEMU and KVM again, not the cache."),
     "output": typer.Option(

@@ -22,7 +22,8 @@ def doctor(selection: Selection, json: Json = False) -> None:
 
 @taking(
     *("scenarios", "keyword", "arch", "accel", "qemu", "build", "set_axis", "expect"),
-    *("include_all", "shard", "durations", "host", "fresh", "failed", "last_failed"),
+    *("include_all", "shard", "durations", "virtual_host", "host", "fresh"),
+    *("failed", "last_failed"),
 )
 def list_(
     selection: Selection,
@@ -47,9 +48,9 @@ def scenarios(json: Json = False) -> None:
 @taking(
     *("scenarios", "output", "jobs", "keyword", "arch", "accel", "qemu", "build", "set_axis"),
     *("repeat", "until_fail", "retries", "timeout", "no_assist", "expect", "include_all"),
-    *("shard", "durations", "failed", "last_failed", "require", "fail_on_skip", "strict", "host"),
-    "fresh",
-    *("fail_fast", "max_failures", "verbose", "quiet", "database", "no_history", "metrics", "tap"),
+    *("shard", "durations", "failed", "last_failed", "require", "fail_on_skip", "strict"),
+    *("virtual_host", "host", "fresh", "fail_fast", "max_failures", "verbose", "quiet"),
+    *("database", "no_history", "metrics", "tap"),
 )
 def run(
     selection: Selection,

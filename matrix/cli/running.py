@@ -13,7 +13,7 @@ from matrix.cli.history import history_of_run, save_to_history
 from matrix.cli.output import Output, is_live, standard_output
 from matrix.cli.progress import PlainProgress
 from matrix.cli.requiring import required_of
-from matrix.cli.steps import Steps
+from matrix.cli.steps import Steps, say
 from matrix.errors import ExitCode, UsageError
 from matrix.hosts.hostfile import load_host_file
 from matrix.hosts.installations import installations
@@ -33,7 +33,7 @@ from matrix.run.capacity import capacity_of, too_few_files
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, look, prepare
 from matrix.run.progress import CompositeProgress, Progress
-from matrix.run.rerun import kept_options, replayed
+from matrix.run.rerun import SELECTION, kept_options, replayed
 from matrix.run.runner import execute
 
 
@@ -45,13 +45,13 @@ def start_run(selection: Selection, execution: Execution, others: Sequence[Host]
     history = history_of_run(execution.database, off=execution.no_history)
     selection = replayed(selection)
     required = required_of(selection)
-    prepared = prepare(selection, Steps(), others)
+    prepared = prepare(selection, Steps(), others, say)
     names = [scenario.name for scenario in prepared.scenarios]
     path = execution.output or RunDirectory.default_path(names)
     info = run_info(
         _sources(prepared),
         prepared.inventory,
-        others={host.name: host.inventory for host in others},
+        others={host.name: host.inventory for host in prepared.others},
         arguments=tuple(sys.argv[1:]),
         options={
             "strict": execution.strict,
@@ -64,7 +64,7 @@ def start_run(selection: Selection, execution: Execution, others: Sequence[Host]
         },
     )
     with Recorder.start(path, info, prepared.decisions) as recorder:
-        return _carry_out(recorder, prepared.inventory, others, execution, history)
+        return _carry_out(recorder, prepared.inventory, prepared.others, execution, history)
 
 
 def resume_run(
@@ -103,7 +103,18 @@ def resume_run(
         ]
         installed = installations(qemu, load_host_file(selection.host))
         inventory = look(left, installed, fresh=selection.fresh, on_step=Steps())
+        others = (*others, *_virtual_hosts(options.get(SELECTION), inventory))
         return _carry_out(recorder, inventory, others, execution, history)
+
+
+def _virtual_hosts(selection: object, inventory: Inventory) -> Sequence[Host]:
+    """The virtual hosts that a run was selected with."""
+    given = selection.get("virtual_host") if isinstance(selection, dict) else None
+    if not isinstance(given, list):
+        return ()
+    from matrix.hosts.virtual.options import virtual_hosts  # most runs have none
+
+    return virtual_hosts(map(str, given), inventory, say)
 
 
 def _carry_out(

@@ -11,6 +11,11 @@ AFTER = 2.0
 """Seconds from the first step until anything is said: mostly it is over by then."""
 
 
+def say(step: str) -> None:
+    """Say at once, on stderr, what is done."""
+    print(f"matrix: {step}", file=sys.stderr, flush=True)
+
+
 class Steps:
     """Called with each step, in words, as it begins, while an event loop runs."""
 
@@ -32,4 +37,4 @@ class Steps:
         self._say(f"{self._latest}; what is found is kept for the next time")
 
     def _say(self, step: str) -> None:
-        print(f"matrix: {step}", file=sys.stderr, flush=True)
+        say(step)

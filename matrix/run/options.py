@@ -34,6 +34,8 @@ class Selection:
     hops: int | None = None
     duration: str | None = None
     """Time that guests are migrated for."""
+    virtual_host: tuple[str, ...] = ()
+    """``ARCH=KERNEL[,…]``: virtual KVM hosts."""
     host: Path | None = None
     fresh: bool = False
     failed: Path | None = None

@@ -55,6 +55,7 @@ def prepare(
     selection: Selection,
     on_step: Callable[[str], None] = ignore_step,
     others: Sequence[Host] = (),
+    on_host: Callable[[str], None] = ignore_step,
 ) -> Prepared:
     """Read, expand, narrow, look at this machine, and plan.
 
@@ -62,6 +63,7 @@ def prepare(
         selection: what the user wants.
         on_step: told in words what takes time of the inventory.
         others: hosts beside this machine that cases may run on.
+        on_host: told what virtual hosts do that takes long, during the run.
 
     Raises:
         ScenarioError, SuiteError, UsageError: what the user gave is wrong.
@@ -81,6 +83,13 @@ def prepare(
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
     native = native_tests([case for case in cases if case.scenario in ours], hosts.values())
     decisions = list(plan(cases, hosts, native))
+    if selection.virtual_host:
+        from matrix.hosts.virtual.options import places, virtual_hosts  # most runs have none
+        from matrix.plan.virtual import place
+
+        qemus = dict.fromkeys(case.variant.qemu for case in cases)
+        decisions = list(place(decisions, places(selection.virtual_host, inventory, qemus)))
+        others = (*others, *virtual_hosts(selection.virtual_host, inventory, on_host))
     return Prepared(scenarios, texts, decisions, inventory, tuple(others))
 
 

@@ -1,0 +1,106 @@
+"""Which cases run in a virtual KVM host, or why they do not. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from matrix.inventory import Binary, Host
+from matrix.model import Accelerator, Architecture, Case, Expectation, SkipCause
+from matrix.plan.applicable import applicable
+from matrix.plan.command import needs_of, only_accelerator
+from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.memory import MIB
+
+SETTLED = (SkipCause.SCENARIO, SkipCause.NODEFAULT, SkipCause.NO_BUILD, SkipCause.TEST)
+"""Causes of skips that hold on every host."""
+OWN_MEMORY = 384 * MIB
+"""What a virtual host's Linux and first program keep for themselves, at most."""
+MOST_VCPUS = 16
+"""Of our VMM (matrix/guests/host/vmm.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualPlace:
+    """A virtual KVM host that the user has named, as far as plans go."""
+
+    name: str
+    description: str
+    """Its kernel and its QEMU, in words."""
+    memory: int
+    """Bytes of the whole host."""
+    missing: str = ""
+    """Why there can be none; empty where there can."""
+    binary: Binary | None = None
+    """The QEMU that it is a guest of."""
+    host: Host | None = None
+    """The machine that this runs on."""
+
+
+def place(
+    decisions: Iterable[Decision], hosts: Mapping[tuple[Architecture, str], VirtualPlace]
+) -> Iterator[Decision]:
+    """The decisions, with those of KVM for an architecture that has a virtual host put there.
+
+    ``hosts`` has them by their architecture and their QEMU's installation.
+    """
+    for decision in decisions:
+        variant = decision.case.variant
+        host = hosts.get((variant.arch, variant.qemu))
+        settled = isinstance(decision, Skip) and decision.cause in SETTLED
+        if host is None or settled or not _wants_kvm(decision.case):
+            yield decision
+        else:
+            yield _placed(decision.case, host)
+
+
+def _wants_kvm(case: Case) -> bool:
+    """KVM alone will do: ``auto`` stays on this machine."""
+    if case.variant.accel is Accelerator.AUTO:
+        return only_accelerator(case.test) == Accelerator.KVM.value
+    return case.variant.accel is Accelerator.KVM
+
+
+def _placed(case: Case, host: VirtualPlace) -> Decision:
+    if host.missing:
+        reason = f"no virtual KVM host for {case.variant.arch.value}: {host.missing}"
+        return Skip(case, reason, SkipCause.NO_ACCELERATOR)
+    if reason := _unsuited(case):
+        return Skip(case, reason, SkipCause.UNSUPPORTED)
+    needs = needs_of(case)
+    if needs.vcpus > MOST_VCPUS:
+        reason = f"{needs.vcpus} vCPUs, but in a virtual host a guest has at most {MOST_VCPUS}"
+        return Skip(case, reason, SkipCause.UNSUPPORTED)
+    room = host.memory - OWN_MEMORY
+    if needs.guest_memory > room:
+        reason = (
+            f"its memory is {needs.guest_memory // MIB} MiB, and {host.name} has "
+            f"{room // MIB} MiB for guests"
+        )
+        return Skip(case, reason, SkipCause.HOST)
+    why = f"a virtual KVM host: {host.description}"
+    expected: tuple[Expectation, ...] = ()
+    if host.binary is not None and host.host is not None:
+        expected = applicable(case.expected, Accelerator.KVM, host.binary, host.host, case.build)
+    return Run(
+        case,
+        Accelerator.KVM,
+        why,
+        needs.vcpus,
+        needs.guest_memory,
+        expected=expected,
+        host=host.name,
+    )
+
+
+def _unsuited(case: Case) -> str:
+    """What a virtual host cannot do yet, in words; else empty."""
+    if not case.build.builtin:
+        return "in virtual KVM hosts only the embedded guests run"
+    if case.migration is not None:
+        return "guests of virtual KVM hosts are not migrated"
+    for axis, value in (
+        ("machine", case.variant.machine),
+        ("cpu", case.variant.cpu),
+    ):
+        if value:
+            return f"{axis} {value}: guests of virtual KVM hosts have one machine and its CPU"
+    return ""
