@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from itertools import islice
@@ -10,8 +10,7 @@ from itertools import islice
 from pydantic_core import from_json
 
 from matrix.inventory import Host
-from matrix.plan.decisions import Decision
-from matrix.results.case_record import document
+from matrix.results.case_record import CaseRecord, document
 from matrix.results.fingerprint import RunInfo
 from matrix.results.history.database import PATIENCE, opened
 from matrix.results.history.key import run_key, sortable, started
@@ -29,6 +28,8 @@ ON CONFLICT (case_id) DO UPDATE SET seconds = excluded.seconds, seconds_at = exc
 WHERE cases.seconds_at IS NULL OR excluded.seconds_at >= cases.seconds_at
 """
 """What a case took is only replaced by what a later run says."""
+
+_TOOK_NOTHING: Row = {"seconds": None, "seconds_at": None}
 
 _RESULT = """
 INSERT INTO results (run, "case", environment, verdict, attempts, seconds, record) VALUES (
@@ -75,8 +76,11 @@ def record_run(
             session.write("DELETE FROM runs WHERE id = :id", [{"id": number}])
         session.write(insertion("runs", row), [row])
         ((number,),) = session.read("SELECT id FROM runs WHERE key = :key", key)
-        _write_cases(session, record, str(row["started"]))
-        insert_results(session, _rows(record, number))
+        rows = (_rows(record.info, case, number, str(row["started"])) for case in record.results())
+        while batch := list(islice(rows, BATCH)):
+            cases = [case for case, *_ in batch]
+            session.write(insertion("cases", cases[0]) + _CASE_IS_KNOWN, cases)
+            insert_results(session, [each[1:] for each in batch])
     return str(row["key"]), Recorded.REPLACED if known else Recorded.NEW
 
 
@@ -116,55 +120,30 @@ def environment_row(planned: str, host: Host, **facts: str) -> Row:
         facts: ``qemu_version``, ``accelerator`` and ``suite_revision``.
     """
     facts |= {"kernel": host.kernel, "cpu_model": host.cpu_model}
-    row: Row = {name: storable(fact) for name, fact in facts.items()}
+    row: Row = {name: storable(fact) for name, fact in sorted(facts.items())}
     row["planned"] = planned
-    digest = hashlib.sha256(json_bytes(sorted(row.items()))).digest()
+    digest = hashlib.sha256("\0".join(map(str, row.values())).encode()).digest()
     return {**row, "id": int.from_bytes(digest[:8]) >> 1}  # SQL's integers have a sign
 
 
-def insert_results(session: Session, results: Iterator[tuple[Row, Row]]) -> None:
+def insert_results(session: Session, results: Sequence[tuple[Row, Row]]) -> None:
     """Write rows of ``results``, each with that of its environment; ``case`` is the case's id."""
-    known: set[object] = set()
-    while batch := list(islice(results, BATCH)):
-        new = {row["id"]: row for _, row in batch if row["id"] not in known}
-        if new:
-            insert = insertion("environments", next(iter(new.values())))
-            session.write(f"{insert} ON CONFLICT DO NOTHING", list(new.values()))
-            known.update(new)
-        session.write(_RESULT, [{**row, "environment": of["id"]} for row, of in batch])
+    environments = list({row["id"]: row for row, _ in results}.values())
+    insert = insertion("environments", environments[0])
+    session.write(f"{insert} ON CONFLICT DO NOTHING", environments)
+    session.write(_RESULT, [{**row, "environment": of["id"]} for of, row in results])
 
 
-def _write_cases(session: Session, record: RunRecord, at: str) -> None:
-    done = (each for each in record.decisions if record.is_finished(each.case.id))
-    while rows := [_case_row(record, each, at) for each in islice(done, BATCH)]:
-        session.write(insertion("cases", rows[0]) + _CASE_IS_KNOWN, rows)
-
-
-def _rows(record: RunRecord, run: int) -> Iterator[tuple[Row, Row]]:
-    info = record.info
-    for case in record.results():
-        columns, planned = stored(document(case))
-        environment = environment_row(
-            planned,
-            info.host_of(case.host).host,
-            qemu_version=info.qemu_version(case.axes.qemu, case.axes.arch, case.host),
-            accelerator=case.accelerator,
-            suite_revision=case.suite_revision,
-        )
-        yield {"run": run, "case": storable(case.id), **columns._asdict()}, environment
-
-
-def _case_row(record: RunRecord, decision: Decision, at: str) -> Row:
-    case = decision.case
-    attempts = record.finished_attempts(case.id)
-    seconds = record.seconds(case.id) / attempts if attempts else math.nan
-    known = math.isfinite(seconds)
-    return {
-        "case_id": storable(case.id),
-        "scenario": storable(case.scenario),
-        "suite": storable(case.suite),
-        "test": storable(case.test.name),
-        "axes": json_text(case.variant.axes()),
-        "seconds": seconds if known else None,
-        "seconds_at": at if known else None,
-    }
+def _rows(info: RunInfo, case: CaseRecord, run: int, at: str) -> tuple[Row, Row, Row]:
+    """Of the case, of its environment, and of its result."""
+    row, planned, result = stored(document(case))
+    environment = environment_row(
+        planned,
+        info.host_of(case.host).host,
+        qemu_version=info.qemu_version(case.axes.qemu, case.axes.arch, case.host),
+        accelerator=case.accelerator,
+        suite_revision=case.suite_revision,
+    )
+    made = len(case.attempts)
+    took: Row = {"seconds": case.seconds / made, "seconds_at": at} if made else _TOOK_NOTHING
+    return {**row, **took}, environment, {**result, "run": run}

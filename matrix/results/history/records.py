@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from matrix.results.history.session import Session
+from matrix.results.history.session import Row, Session
 from matrix.results.json_text import json_bytes
 
 LONGEST_TEXT = 2000
@@ -21,6 +21,7 @@ MOST = {"subtests": 100, "metrics": 1000, "broken": 1000, "arguments": 1000}
 
 _PATHS = {"command", "artifacts"}
 _IDENTITY = ("id", "scenario", "suite", "test", "axes")
+_CASE = ("case_id", *_IDENTITY[1:])
 _PLANNED = (
     *("image", "arguments", "dynamic", "qemu_params", "vcpus", "groups", "timeout", "limits"),
     *("accelerator_reason", "host"),
@@ -41,18 +42,18 @@ WHERE run = :run ORDER BY cases.id
 
 
 class Stored(NamedTuple):
-    """A record's columns of ``results``."""
+    """The columns of a case and its result."""
 
-    verdict: str
-    attempts: str | None
-    seconds: float
-    record: str
+    case: Row
+    planned: str
+    result: Row
+    """Without ``run`` and ``environment``; its ``case`` is the id."""
 
 
-def stored(record: Mapping[str, Any]) -> tuple[Stored, str]:
-    """The columns of a case as in ``results.json``, and ``planned`` of its environment."""
+def stored(record: Mapping[str, Any]) -> Stored:
+    """The columns of a case as in ``results.json``."""
     plain = from_json(json_bytes(record, nonfinite="null"))
-    verdict = plain["verdict"]
+    verdict, seconds = plain["verdict"], plain["seconds"] or 0.0
     attempts = [
         {k: v for k, v in each.items() if k not in _PATHS and (plain[k] != v if k in plain else v)}
         for each in plain["attempts"]
@@ -60,9 +61,18 @@ def stored(record: Mapping[str, Any]) -> tuple[Stored, str]:
     verdicts = [each.get("verdict", verdict) for each in attempts]
     kept = {k: v for k, v in plain.items() if v and k not in _ELSEWHERE}
     kept["attempts"] = attempts
-    planned = {k: plain[k] for k in _PLANNED if plain.get(k)}
-    only = None if verdicts == [verdict] else " ".join(verdicts)
-    return Stored(verdict, only, plain["seconds"] or 0.0, _text(kept)), _text(planned)
+    case_id, *names = (storable(plain[k]) for k in _IDENTITY[:4])
+    return Stored(
+        dict(zip(_CASE, (case_id, *names, json_text(plain["axes"])), strict=True)),
+        _text({k: plain[k] for k in _PLANNED if plain.get(k)}),
+        {
+            "case": case_id,
+            "verdict": verdict,
+            "attempts": None if verdicts == [verdict] else " ".join(verdicts),
+            "seconds": seconds,
+            "record": _text(kept),
+        },
+    )
 
 
 def outcome(verdict: str, seconds: float, record: str) -> dict[str, Any]:

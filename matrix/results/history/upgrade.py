@@ -23,7 +23,7 @@ from typing import Any
 
 from matrix.errors import HostError
 from matrix.inventory import Host, KvmProof, KvmState
-from matrix.migrating import MigrationSummary, Statistic
+from matrix.migrating import Statistic
 from matrix.model import Architecture, Verdict
 from matrix.results.fingerprint import QemuFingerprint, RunInfo, ScenarioSource
 from matrix.results.history.record import environment_row, info_text, insert_results
@@ -104,10 +104,9 @@ def upgrade(session: Session, version: int, database: str) -> None:
     _carry_out(session, _RENAMED)
     create_tables(session)
     _carry_out(session, _RUNS)
-    old = _Old(session, version)
     for run, key in session.read("SELECT id, key FROM runs ORDER BY started"):
         try:
-            _copy(session, old, run)
+            _copy(session, _Old(session, version, run), run)
         except ValueError as error:
             raise HostError(
                 f"what it has of run {printable(key)} is not what this program writes: "
@@ -122,11 +121,13 @@ def upgrade(session: Session, version: int, database: str) -> None:
 
 
 def _copy(session: Session, old: "_Old", run: int) -> None:
-    info = old.info(run)
-    counts = dict(old.read("verdict, count(*)", "old_results", run, "GROUP BY verdict"))
-    row: Row = {"id": run, "counts": json_text(counts), "info": info_text(info)}
+    info = old.info()
+    counts = old.read("verdict, count(*) AS count", "old_results", "GROUP BY verdict")
+    text = json_text({each["verdict"]: each["count"] for each in counts})
+    row: Row = {"id": run, "counts": text, "info": info_text(info)}
     session.write("UPDATE runs SET counts = :counts, info = :info WHERE id = :id", [row])
-    insert_results(session, old.results(run, info))
+    if rows := list(old.results(info)):
+        insert_results(session, rows)
 
 
 def _say(text: str) -> None:
@@ -140,59 +141,64 @@ def _carry_out(session: Session, script: str) -> None:
 
 
 class _Old:
-    """The tables of an earlier version."""
+    """A run in the tables of an earlier version."""
 
-    def __init__(self, session: Session, version: int) -> None:
+    def __init__(self, session: Session, version: int, run: int) -> None:
         self._session = session
         self._version = version
+        self._run = run
 
-    def read(self, columns: str, table: str, run: int, more: str = "") -> list[tuple[Any, ...]]:
-        """The rows of a run."""
+    def read(self, columns: str, table: str, more: str = "") -> list[dict[str, Any]]:
+        """The rows of the run by the names of their columns."""
+        names = [each.rpartition(" ")[2].strip('"') for each in columns.split(", ")]
         query = f"SELECT {columns} FROM {table} WHERE run = :run {more}"  # noqa: S608 - all is ours
-        return self._session.read(query, {"run": run})
+        rows = self._session.read(query, {"run": self._run})
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def info(self, run: int) -> RunInfo:
-        """What a run's ``run.json`` said."""
+    def info(self) -> RunInfo:
+        """What its ``run.json`` said."""
         columns = "started, tool_version, hostname, arguments, host_architecture, host_kernel"
         columns += ", host_cpus, host_memory, cpu_vendor, cpu_model, kvm_device"
         query = f"SELECT {columns} FROM old_runs WHERE id = :run"  # noqa: S608 - all is ours
-        ((started, tool, hostname, arguments, *host),) = self._session.read(query, {"run": run})
-        scenarios = self.read("name, file, '', sha256", "scenarios", run)
-        binaries = "qemu, architecture, path, version, accelerators, sha256"
+        ((started, tool, hostname, arguments, *host),) = self._session.read(
+            query, {"run": self._run}
+        )
+        binaries = self.read("qemu, architecture, path, version, accelerators, sha256", "binaries")
+        proofs = self.read("qemu, architecture, cpu, state, reason", "proofs")
+        for each in (*binaries, *proofs):
+            each["architecture"] = Architecture(each["architecture"])
         return RunInfo(
             started=started,
             host=Host(*host),
             tool_version=tool,
             hostname=hostname,
-            scenarios=tuple(ScenarioSource(*each) for each in scenarios),
+            scenarios=tuple(
+                ScenarioSource(text="", **each)
+                for each in self.read("name, file, sha256", "scenarios")
+            ),
             binaries=tuple(
-                QemuFingerprint(qemu, Architecture(arch), path, text, tuple(accels.split()), sha256)
-                for qemu, arch, path, text, accels, sha256 in self.read(binaries, "binaries", run)
+                QemuFingerprint(**{**each, "accelerators": tuple(each["accelerators"].split())})
+                for each in binaries
             ),
-            proofs=tuple(
-                KvmProof(qemu, Architecture(arch), cpu, KvmState(state), reason)
-                for qemu, arch, cpu, state, reason in self.read(
-                    "qemu, architecture, cpu, state, reason", "proofs", run
-                )
-            ),
+            proofs=tuple(KvmProof(**{**each, "state": KvmState(each["state"])}) for each in proofs),
             arguments=tuple(json.loads(arguments) or ()),
         )
 
-    def results(self, run: int, info: RunInfo) -> Iterator[tuple[Row, Row]]:
-        """The rows of a run as they are now, each with that of its environment."""
-        attempts = self._attempts(run)
-        cause = "skip_cause" if self._version >= 3 else "NULL"
-        columns = 'case_id, "case", qemu_version, suite_revision, verdict, reason'
-        columns += f", old_results.seconds, {cause}"
-        joined = 'old_results JOIN cases ON cases.id = "case"'
-        for case_id, case, qemu, revision, *values in self.read(columns, joined, run):
-            head = dict(zip(("verdict", "reason", "seconds", "skip_cause"), values, strict=True))
-            made = attempts.get(case, {})
-            for each in made.values():
-                each["reason"] = head["reason"] if each["reason"] is None else each["reason"]
-            telling = min(made.values(), key=_badness, default=_NONE)
-            numbered = [{"number": number, **each} for number, each in made.items()]
-            row, planned = stored({**telling, **head, "attempts": numbered})
+    def results(self, info: RunInfo) -> Iterator[tuple[Row, Row]]:
+        """The rows of the environment and of the result of each case."""
+        attempts = self._attempts()
+        columns = 'case_id AS id, scenario, suite, test, "case", verdict, reason'
+        columns += ", old_results.seconds AS seconds, qemu_version, suite_revision"
+        columns += ", skip_cause" if self._version >= 3 else ""
+        for case in self.read(columns, 'old_results JOIN cases ON cases.id = "case"'):
+            made = attempts.get(case.pop("case"), [])
+            for each in made:
+                each["reason"] = case["reason"] if each["reason"] is None else each["reason"]
+            telling = min(made, key=_badness, default=_NONE)
+            qemu, revision = case.pop("qemu_version"), case["suite_revision"]
+            _, planned, row = stored(
+                {**telling, **case, "number": None, "axes": {}, "attempts": made}
+            )
             environment = environment_row(
                 planned,
                 info.host,
@@ -200,56 +206,42 @@ class _Old:
                 accelerator=telling["accelerator"],
                 suite_revision=revision,
             )
-            yield {"run": run, "case": case_id, **row._asdict()}, environment
+            yield environment, {**row, "run": self._run}
 
-    def _attempts(self, run: int) -> dict[int, dict[int, dict[str, Any]]]:
-        """Of each case by number, in order; a reason that is None is the case's."""
-        subtests: dict[_Key, list[object]] = {}
-        columns = '"case", attempt, name, verdict, message'
-        for case, number, *subtest in self.read(columns, "subtests", run, "ORDER BY position"):
-            subtests.setdefault((case, number), []).append(
-                dict(zip(("name", "verdict", "message"), subtest, strict=True))
-            )
-        metrics: dict[_Key, list[object]] = {}
-        columns = '"case", attempt, name, value, unit'
+    def _attempts(self) -> dict[int, list[dict[str, Any]]]:
+        """Of each case, in order; a reason that is None is the case's."""
+        subtests = self._details("name, verdict, message", "subtests", "position")
         joined = "measurements JOIN metrics ON metrics.id = metric"
-        for case, number, *metric in self.read(columns, joined, run, "ORDER BY metric, ordinal"):
-            metrics.setdefault((case, number), []).append(
-                dict(zip(("name", "value", "unit"), metric, strict=True))
+        metrics = self._details("name, value, unit", joined, "metric, ordinal")
+        hops = self._hops() if self._version >= 2 else {}
+        columns = '"case", number AS attempt, verdict, reason, seconds, accelerator, subtest_counts'
+        found: dict[int, list[dict[str, Any]]] = {}
+        for row in self.read(columns, "attempts", "ORDER BY number"):
+            key = case, number = row.pop("case"), row.pop("attempt")
+            row["subtest_counts"] = json.loads(row["subtest_counts"])
+            more = {"subtests": subtests.get(key, []), "metrics": metrics.get(key, [])}
+            found.setdefault(case, []).append(
+                {"number": number, **row, **more, "hops": hops.get(key)}
             )
-        hops = self._summaries(run) if self._version >= 2 else {}
-        found: dict[int, dict[int, dict[str, Any]]] = {}
-        columns = '"case", number, verdict, reason, seconds, accelerator, subtest_counts'
-        for case, number, *rest, counts in self.read(columns, "attempts", run, "ORDER BY number"):
-            key = (case, number)
-            attempt = dict(zip(("verdict", "reason", "seconds", "accelerator"), rest, strict=True))
-            found.setdefault(case, {})[number] = {
-                **attempt,
-                "subtest_counts": json.loads(counts),
-                "subtests": subtests.get(key, []),
-                "metrics": metrics.get(key, []),
-                "hops": hops.get(key),
-            }
         return found
 
-    def _summaries(self, run: int) -> dict[_Key, MigrationSummary]:
-        statistics: dict[_Key, list[Statistic]] = {}
-        columns = '"case", attempt, name, unit, count, p50, p90, p99, max'
-        for case, number, *values in self.read(columns, "statistics", run):
-            statistics.setdefault((case, number), []).append(Statistic(*values))
-        columns = '"case", attempt, broken, seed, hops, completed, as_expected, bad, seconds'
+    def _hops(self) -> dict[_Key, dict[str, Any]]:
+        columns = "name, unit, count, p50, p90, p99, max"
+        statistics = self._details(columns, "statistics", "name")
+        columns = "hops, completed, as_expected, bad, seed, seconds, broken"
         return {
-            (case, number): MigrationSummary(
-                hops,
-                completed,
-                as_expected,
-                bad,
-                int(seed),
-                seconds,
-                tuple(statistics.get((case, number), ())),
-                tuple(json.loads(broken) or ()),
-            )
-            for case, number, broken, seed, hops, completed, as_expected, bad, seconds in self.read(
-                columns, "migrations", run
-            )
+            key: {
+                **row,
+                "seed": int(row["seed"]),
+                "broken": json.loads(row["broken"]) or [],
+                "statistics": [Statistic(**each) for each in statistics.get(key, ())],
+            }
+            for key, (row,) in self._details(columns, "migrations", "attempt").items()
         }
+
+    def _details(self, columns: str, table: str, order: str) -> dict[_Key, list[dict[str, Any]]]:
+        """Rows by case and attempt."""
+        found: dict[_Key, list[dict[str, Any]]] = {}
+        for row in self.read(f'"case", attempt, {columns}', table, f"ORDER BY {order}"):
+            found.setdefault((row.pop("case"), row.pop("attempt")), []).append(row)
+        return found

@@ -185,7 +185,7 @@ def test_nothing_of_a_run_that_fails_to_be_written_is_left(
     def broken(*_: object) -> Any:
         raise HostError("the journal is gone")
 
-    monkeypatch.setattr(record_module, "stored", broken)
+    monkeypatch.setattr(record_module, "insert_results", broken)
     with pytest.raises(HostError, match="the journal is gone"):
         record_run(database, night({"two": make.attempt()}, day=2))
     assert count(database, "runs") == 1
