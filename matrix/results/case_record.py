@@ -58,8 +58,9 @@ class Execution:
     reason: str = ""
     seconds: float = 0.0
     accelerator: str = ""
-    """What it ran under, and why; empty where it did not."""
+    """What it ran under; empty where it did not."""
     accelerator_reason: str = ""
+    """Why it was that."""
     host: str = ""
     """Where it ran, one of the run's ``hosts``; empty where it did not, and in runs of versions
     that knew of one only."""
