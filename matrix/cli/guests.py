@@ -84,3 +84,18 @@ def soak(selection: Selection, execution: Execution) -> None:
     from matrix.cli.soaking import start_soak
 
     raise typer.Exit(start_soak(selection, execution))
+
+
+@taking("qemu", "host", "fresh")
+def host(
+    selection: Selection,
+    action: Annotated[str, typer.Argument(metavar="build|list|shell")],
+    hosts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ARCH=KERNEL]…", help="As --virtual-host of matrix run has them."),
+    ] = None,
+) -> None:
+    """Build virtual KVM hosts ahead, list them, or look into one."""
+    from matrix.cli.hosting import action_named, run_host
+
+    run_host(action_named(action), tuple(hosts or ()), selection)

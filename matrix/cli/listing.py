@@ -46,7 +46,7 @@ def _commands(prepared: Prepared) -> Iterator[tuple[str, list[str]]]:
     """
     with tempfile.TemporaryDirectory(prefix="matrix-list-") as place, asyncio.Runner() as runner:
         for number, decision in enumerate(prepared.decisions):
-            if isinstance(decision, Run):
+            if isinstance(decision, Run) and decision.host == LOCAL:
                 case, folder = decision.case.id, Path(place, str(number))
                 folder.mkdir()
                 launch = runner.run(make_launch(decision, prepared.inventory, folder))

@@ -1,6 +1,8 @@
 """A virtual KVM host as a host of a run, and how it runs an attempt of a case."""
 
 import asyncio
+import shlex
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ from matrix.hosts.virtual.kernel_log import Report, first_report
 from matrix.hosts.virtual.starter import Starter
 from matrix.hosts.virtual.vmm import outcome_of, run_case, words_of
 from matrix.inventory import Inventory
-from matrix.model import ExitChannel, Launch, Verdict
+from matrix.model import Case, ExitChannel, Launch, Verdict
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.plan.schedule import Capacity
@@ -161,10 +163,16 @@ class VirtualExecutor:
             self._stack = AsyncExitStack()
         if outcome.ending is Ending.INTERRUPTED:
             return None
-        command = self._run.write_command(directory, self._launch(decision), case.id)
+        command = self._run.write_command(directory, self._again(case), case.id)
         attempt = await self._decided(decision, outcome, parser.finish(), directory, assignment)
         attempt = replace(attempt, command=self._run.relative(command), accelerator=ACCELERATOR)
         return _with_faults(attempt, result, report, decision)
+
+    def _again(self, case: Case) -> Launch:
+        """What runs the guest again by hand: a host of its own is told to."""
+        python, host = map(shlex.quote, (sys.executable, self._host.starter.settings.option))
+        line = f"echo guest {case.test.name} | {python} -m matrix host shell {host}"
+        return Launch(("sh", "-c", line), ExitChannel.CONSOLE, monitor=False)
 
     def _launch(self, decision: Run) -> Launch:
         words = words_of(decision.case, decision.case.test.image)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from matrix.errors import HostLostError
+from matrix.errors import HostError, HostLostError
 from matrix.hosts.virtual import protocol
 from matrix.hosts.virtual.kernel_log import panic_line
 from matrix.hosts.virtual.protocol import (
@@ -172,11 +172,21 @@ class VirtualGuest:
                 watching = asyncio.create_task(self._kill_on(cancel))
             return await self._until_end(seconds + GRACE_SECONDS, on_output, cancel)
         except HostLostError as error:
+            await self._diagnose()
             return ProgramResult(None, str(error), "", self._take_records())
         finally:
             if watching is not None:
                 watching.cancel()
                 await asyncio.wait((watching,))
+
+    async def _diagnose(self) -> None:
+        """Keep the state of a host that is silent, beside its logs."""
+        if self.session.ended.done():
+            return
+        from matrix.vm.diagnosis import diagnose  # most hosts are never lost
+
+        with contextlib.suppress(HostError, OSError):
+            await diagnose(self.session)
 
     async def _kill_on(self, cancel: asyncio.Event) -> None:
         await cancel.wait()

@@ -65,6 +65,7 @@ def parse_option(option: str) -> Settings:
         memory=_memory(option, values.get("memory", "")),
         parameters=tuple((key, value) for key, value in values.items() if "." in key),
         kernel_parameters=values.get("append", ""),
+        option=option,
     )
 
 

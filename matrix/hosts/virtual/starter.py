@@ -42,6 +42,8 @@ class Settings:
     parameters: tuple[tuple[str, str], ...] = ()
     """Of kernel modules, as ``module.parameter``."""
     kernel_parameters: str = ""
+    option: str = ""
+    """All of this, as the user has typed it."""
 
     def name_with(self, qemu: str) -> str:
         """Of the host in plans and records; ``qemu`` names an installation."""

@@ -1,0 +1,181 @@
+"""``matrix host``: virtual KVM hosts, built ahead, listed, or looked into."""
+
+import asyncio
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+
+from matrix.cli.steps import Steps, say
+from matrix.errors import HostError, HostLostError, UsageError
+from matrix.hosts.hostfile import load_host_file
+from matrix.hosts.installations import installations
+from matrix.hosts.inventory import take_inventory
+from matrix.hosts.virtual.debian import FLAVOURS
+from matrix.hosts.virtual.guest import VirtualGuest
+from matrix.hosts.virtual.machines import WHY_NONE
+from matrix.hosts.virtual.options import folder, parse_options, virtual_hosts
+from matrix.hosts.virtual.starter import Starter
+from matrix.hosts.virtual.vmm import run_case
+from matrix.hosts.wanted import Wanted
+from matrix.model import Accelerator, Architecture, Case, Variant
+from matrix.plan.memory import MIB
+from matrix.results.printable import printable
+from matrix.run.options import Selection
+from matrix.suites.build import builtin_build
+from matrix.suites.unittests import read_tests
+from matrix.vm.tasks import in_thread
+
+GUEST_SECONDS = 120.0
+HELP = "log · cat PATH · guest TEST [ARGUMENTS] (an embedded guest under its KVM) · exit"
+
+
+class Action(StrEnum):
+    """What ``matrix host`` does."""
+
+    BUILD = "build"
+    LIST = "list"
+    SHELL = "shell"
+
+
+def action_named(name: str) -> Action:
+    """The action of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return Action(name)
+    except ValueError:
+        known = ", ".join(Action)
+        raise UsageError(f"matrix host: {name!r} is not known; there are {known}") from None
+
+
+def run_host(action: Action, hosts: Sequence[str], selection: Selection) -> None:
+    """Do it, and print what came of it.
+
+    Raises:
+        UsageError: a host is written wrongly, or not exactly one is given for a shell.
+        HostError: a host cannot be built, or does not come up.
+    """
+    if action is Action.LIST:
+        if hosts:
+            raise UsageError("matrix host list takes no host: it lists all that were built")
+        _print_list(folder())
+        return
+    if action is Action.SHELL and len(hosts) != 1:
+        raise UsageError("matrix host shell takes one host, as in aarch64=debian-13")
+    starters = asyncio.run(_starters(hosts or _usual(), selection))
+    if action is Action.SHELL:
+        asyncio.run(_shell(starters[0]))
+        return
+    for starter in starters:
+        print(asyncio.run(_build(starter)))
+
+
+def _usual() -> list[str]:
+    return [f"{architecture.value}=debian-13" for architecture in FLAVOURS]
+
+
+async def _starters(options: Sequence[str], selection: Selection) -> list[Starter]:
+    settings = parse_options(options)
+    installed = installations(selection.qemu, load_host_file(selection.host))
+    wanted = [Wanted("system", architecture) for architecture in settings]
+    inventory = await take_inventory(
+        installed, wanted, files=(), fresh=selection.fresh, on_step=Steps()
+    )
+    hosts = virtual_hosts(options, inventory, say)
+    found = {host.starter.settings.architecture: host.starter for host in hosts}
+    for architecture in settings:
+        if architecture not in found:
+            missing = inventory.why_missing("system", architecture)
+            why = WHY_NONE.get(architecture, missing)
+            raise HostError(f"no virtual KVM host for {architecture.value}: {why}")
+    return [found[architecture] for architecture in settings]
+
+
+async def _build(starter: Starter) -> str:
+    image = await starter.image()
+    with tempfile.TemporaryDirectory(prefix="matrix-host-logs-") as logs:
+        async with starter.start(Path(logs, "host")) as guest:
+            release = guest.ready.release if guest.ready is not None else "?"
+    return printable(f"{starter.name}: Linux {release} ({image.origin}), its KVM is proven")
+
+
+def _print_list(place: Path) -> None:
+    images = sorted(place.glob("images/*/digest"))
+    for digest in images:
+        size = sum(each.stat().st_size for each in digest.parent.iterdir()) / MIB
+        origin = _origin(digest.with_name("origin"))
+        print(printable(f"{digest.parent.name:32} {size:6.0f} MiB  {origin}"))
+    states = sorted(place.glob("snapshots/[!.]*"))
+    size = sum(each.stat().st_blocks * 512 for each in states) / MIB
+    print(f"{len(images)} images and {len(states)} saved hosts ({size:.0f} MiB) in {place}")
+
+
+def _origin(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:  # removed meanwhile
+        return "?"
+
+
+async def _shell(starter: Starter) -> None:
+    """Obey the lines of standard input in a host of its own."""
+    with tempfile.TemporaryDirectory(prefix="matrix-host-logs-") as logs:
+        async with starter.start(Path(logs, "host")) as guest:
+            print(f"{starter.name} runs; {HELP}", flush=True)
+            while line := await in_thread(sys.stdin.readline):
+                try:
+                    words = shlex.split(line)
+                except ValueError as error:
+                    print(f"matrix: {error}")
+                    continue
+                if words == ["exit"]:
+                    return
+                await _obey(guest, starter.settings.architecture, words)
+
+
+async def _obey(guest: VirtualGuest, architecture: Architecture, words: list[str]) -> None:
+    match words:
+        case []:
+            pass
+        case ["log"]:
+            for record in await guest.flush_log():
+                print(printable(f"[{record.seconds:12.6f}] {record.text}"))
+        case ["cat", path] if " " not in path:
+            data = await guest.get_file(path)
+            text = "no such file" if data is None else data.decode("utf-8", "replace")
+            print("\n".join(map(printable, text.splitlines())), flush=True)
+        case ["guest", test, *arguments]:
+            await _run_guest(guest, architecture, test, arguments)
+        case _:
+            print(HELP)
+    sys.stdout.flush()
+
+
+async def _run_guest(
+    guest: VirtualGuest, architecture: Architecture, name: str, arguments: list[str]
+) -> None:
+    build = builtin_build(architecture)
+    tests = {test.name: test for test in read_tests(build, max_smp=1)}
+    if name not in tests:
+        print(f"no embedded guest is named {printable(name)}; there are {', '.join(tests)}")
+        return
+    test = tests[name]
+    if arguments:
+        test = replace(test, arguments=" ".join((test.arguments.split(" ", 1)[0], *arguments)))
+    variant = Variant(architecture, Accelerator.KVM)
+    case = Case("host-shell", "host-shell", "kvm-unit-tests", test, variant, build)
+
+    def show(data: bytes) -> None:
+        print(data.decode("utf-8", "replace"), end="", flush=True)
+
+    result = await run_case(guest, case, GUEST_SECONDS, show)
+    if result.lost:
+        raise HostLostError(f"the host was lost: {result.lost}")
+    for record in result.records:
+        print(printable(f"[{record.seconds:12.6f}] {record.text}"))

@@ -1,0 +1,34 @@
+"""``matrix host``, and what ``--virtual-host`` says before anything is started."""
+
+import pytest
+
+from matrix.cli.hosting import Action, run_host
+from matrix.errors import HostError, UsageError
+from matrix.run.options import Selection
+
+
+def test_the_list_of_none_says_where_it_looked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: object
+) -> None:
+    monkeypatch.setenv("MATRIX_CACHE", str(tmp_path))
+    run_host(Action.LIST, (), Selection())
+    assert capsys.readouterr().out == f"0 images and 0 saved hosts (0 MiB) in {tmp_path}/virtual\n"
+
+
+@pytest.mark.parametrize(
+    ("action", "hosts", "message"),
+    [
+        (Action.LIST, ["aarch64=debian-13"], "matrix host list takes no host"),
+        (Action.SHELL, [], "matrix host shell takes one host, as in aarch64=debian-13"),
+        (Action.BUILD, ["aarch64"], "write ARCH=KERNEL"),
+    ],
+)
+def test_wrong_usage(action: Action, hosts: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        run_host(action, hosts, Selection())
+
+
+@pytest.mark.qemu
+def test_an_architecture_without_kvm_under_tcg_says_why() -> None:
+    with pytest.raises(HostError, match="no virtual KVM host for s390x: QEMU's TCG has no SIE"):
+        run_host(Action.BUILD, ["s390x=debian-13"], Selection())
