@@ -243,7 +243,7 @@ def _skip_reason(end: End) -> str:
     reason = _noted(end, SKIP) or last or end.outcome.last_line
     if assertion := _noted(end, ASSERTION):  # one that fails for lack of permission skips
         reason = sentence(reason, assertion)
-    hint = next((hint for word, hint in HINTS.items() if word in reason), "")
+    hint = " or ".join(hint for word, hint in HINTS.items() if word in reason)
     told = short(reason) or "the test did not say why"
     return f"the test skipped: {told}" + (f" ({hint})" if hint else "")
 

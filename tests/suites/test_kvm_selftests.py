@@ -86,7 +86,7 @@ PASSING = "TAP version 13\n1..3\nok 1 a\nok 2 b # SKIP no such thing\nok 3 # SKI
 SKIPPED = "Random seed: 0x6b8b4567\n1..0 # SKIP - Requirement not met: kvm_has_cap(KVM_CAP_X)\n"
 NO_SVM = "1..0 # SKIP - Requirement not met: kvm_cpu_has(X86_FEATURE_SVM)\n"
 PRINTED_SKIP = "MCG_CMCI_P is not supported, skipping test\n"
-NESTED = "1..0 # SKIP - Requirement not met: kvm_cpu_has(X86_FEATURE_SVM)\n"
+EITHER = NO_SVM.rstrip() + " || kvm_cpu_has(X86_FEATURE_VMX)\n"
 
 
 def parsed(text: str) -> Transcript:
@@ -122,6 +122,17 @@ def judged(text: str, status: int | None = 0, ending: Ending = Ending.EXITED) ->
             (
                 "the test skipped: Requirement not met: kvm_cpu_has(X86_FEATURE_SVM)"
                 " (AMD's nested virtualization, by module parameter nested of kvm_amd)"
+            ),
+        ),
+        (
+            EITHER,
+            4,
+            Verdict.SKIP,
+            (
+                "the test skipped: Requirement not met: kvm_cpu_has(X86_FEATURE_SVM) || "
+                "kvm_cpu_has(X86_FEATURE_VMX) (Intel's nested virtualization, by module parameter"
+                " nested of kvm_intel or AMD's nested virtualization, by module parameter nested of"
+                " kvm_amd)"
             ),
         ),
         (PRINTED_SKIP, 4, Verdict.SKIP, "the test skipped: MCG_CMCI_P is not supported"),
