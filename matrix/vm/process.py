@@ -1,11 +1,23 @@
 """Starting, stopping and reaping processes: the only module that starts any.
 
 A process started here is the leader of its own session, is killed by the kernel when the
-orchestrator dies (:mod:`matrix.vm.lifeline`), inherits only the descriptors named, and is always
-reaped; what is left of its group goes with it.
+orchestrator dies, inherits only the descriptors named, and is always reaped; what is left of its
+group goes with it.
 
 Exits are seen through a pidfd in the event loop: no thread and no SIGCHLD handler per process, and
 nothing is reaped behind our back.
+
+The kernel kills it: the parent-death signal (prctl(2), PR_SET_PDEATHSIG) must be set in the child,
+and it comes too late if the parent has died by then, so that the child must see whether it still
+lives. Two ways:
+
+- :func:`by_setpriv`: setpriv(1) sets the signal, then executes the program by its path through
+  ``/proc/OURS/root``, which is gone once we are: an orphan finds no program to execute. It needs
+  neither a fork of Python (subprocess uses vfork then) nor our code in the child.
+- :func:`by_fork`: the same in Python between fork and exec, where setpriv does not do.
+
+Measured until ``/bin/true`` had ended, by a process of 24, 62 and 112 MB: setpriv 1.5 ms always, of
+which 0.2 ms block the event loop; the fork 2.2, 3.0 and 4.6 ms, nearly all of which block it.
 """
 
 import asyncio
@@ -22,9 +34,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from matrix.errors import HostError, SpawnError
-from matrix.vm import lifeline
 from matrix.vm.tasks import put_off_cancellation
 
+PR_SET_PDEATHSIG = 1
+"""linux/prctl.h."""
+ORPHANED_STATUS = 127
+"""Exit status of a child whose parent died before the signal was set: setpriv's for no program."""
 PROBE_TIMEOUT = 10.0
 """Seconds that setpriv may take to say its version, once."""
 ENDING = (signal.SIGTERM, signal.SIGKILL)
@@ -154,13 +169,13 @@ def _start(
         parent = os.getpid()
         program = _find(argv[0], environment, cwd)
         setpriv = _setpriv(parent)
-        start = lifeline.by_setpriv(setpriv, parent, program) if setpriv else (program,)
+        start = by_setpriv(setpriv, parent, program) if setpriv else (program,)
         popen = subprocess.Popen(
             (*start, *argv[1:]),
             stdin=streams.stdin,
             stdout=streams.stdout,
             stderr=streams.stderr,
-            preexec_fn=None if setpriv else lifeline.by_fork(parent),
+            preexec_fn=None if setpriv else by_fork(parent),
             pass_fds=pass_fds,
             env=environment,
             cwd=cwd,
@@ -207,7 +222,7 @@ def _setpriv(parent: int) -> str | None:
     setpriv = str(Path(found).absolute())
     try:
         probe = subprocess.run(
-            (*lifeline.by_setpriv(setpriv, parent, setpriv), "--version"),
+            (*by_setpriv(setpriv, parent, setpriv), "--version"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -217,3 +232,24 @@ def _setpriv(parent: int) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return setpriv if probe.returncode == 0 else None
+
+
+def by_setpriv(setpriv: str, parent: int, program: str) -> tuple[str, ...]:
+    """The words to start in place of ``program``, an absolute path, tied to process ``parent``."""
+    return (setpriv, "--pdeathsig", "KILL", "--", f"/proc/{parent}/root{program}")
+
+
+def by_fork(parent: int) -> Callable[[], None]:
+    """What subprocess is to call in the child: nothing but system calls, as threads may exist."""
+    import ctypes  # 2 ms, which hosts with setpriv need not wait for
+
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
+    prctl.restype = ctypes.c_int
+
+    def tie() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(ORPHANED_STATUS)
+
+    return tie

@@ -14,7 +14,7 @@ from matrix.inventory import Host
 from matrix.model import Accelerator, Architecture, Case, Verdict
 from matrix.plan.decisions import Run
 from matrix.pytest_plugin.asking import Wish
-from matrix.pytest_plugin.evidence import _properties
+from matrix.pytest_plugin.collecting import _properties
 from matrix.pytest_plugin.markers import _axes
 from matrix.report.gather import gather
 from matrix.results.compare.matching import pair_variants
