@@ -77,6 +77,8 @@ class Monitor:
         self.ended = ""
         """Why the session is over; empty while it stands."""
         self._socket = sock
+        self._descriptor = sock.fileno()
+        """For the event loop, which prints a socket whenever it looks for one that it lacks."""
         self._on_event = on_event
         self._record = record
         self._ahead = ahead
@@ -100,7 +102,7 @@ class Monitor:
         """Whether the peer greeted and negotiated, once that is decided."""
         self._over: asyncio.Future[None] = self._loop.create_future()
         sock.setblocking(False)
-        self._loop.add_reader(sock, self._readable)
+        self._loop.add_reader(self._descriptor, self._readable)
 
     @classmethod
     async def connect(
@@ -246,8 +248,9 @@ class Monitor:
         if self.ended:
             return
         self.ended = why
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
+        self._loop.remove_reader(self._descriptor)
+        if self._unsent:
+            self._loop.remove_writer(self._descriptor)
         self._socket.close()
         for reply in self._pending.values():
             reply.cancel()
@@ -285,10 +288,10 @@ class Monitor:
                 return  # it has hung up: reading tells, after what it said last
         if data:
             self._unsent += data
-            self._loop.add_writer(self._socket, self._writable)
+            self._loop.add_writer(self._descriptor, self._writable)
 
     def _writable(self) -> None:
-        self._loop.remove_writer(self._socket)
+        self._loop.remove_writer(self._descriptor)
         data, self._unsent = bytes(self._unsent), bytearray()
         self._write(data)
 
@@ -308,7 +311,7 @@ class Monitor:
             self._end("QEMU closed the monitor")
         elif not self._worked_off():
             # There may be more for as long as the peer likes: others come first.
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(self._descriptor)
             self._loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
@@ -317,7 +320,7 @@ class Monitor:
         if not self._worked_off():
             self._loop.call_soon(self._go_on)
         elif not self.ended:
-            self._loop.add_reader(self._socket, self._readable)
+            self._loop.add_reader(self._descriptor, self._readable)
 
     def _worked_off(self) -> bool:
         """Take in :data:`YIELD_EVERY` messages at most; whether there is no other."""
