@@ -169,7 +169,10 @@ def test_a_giant_is_not_read(path: Path) -> None:
 def test_single_lines_are_read_again(path: Path) -> None:
     with Journal(path) as journal:
         attempts = [Attempt(number, Verdict.FAIL, "ü" * number, 1.0) for number in range(5)]
-        spans = [journal.append({"event": "attempt-finished", "attempt": a}) for a in attempts]
+        spans = [
+            journal.append({"event": "attempt-finished", "case": "c", "attempt": each})
+            for each in attempts
+        ]
         with JournalReader(path) as reader:
             assert [reader.attempt(span) for span in reversed(spans)] == attempts[::-1]
     entries: list[Entry] = list(replay(path))
