@@ -99,7 +99,7 @@ class _Chain:
         if runner is None:
             return ChainResult(outcome, summary)
         lost, as_expected = runner.lost or ("", False)
-        bad = (*runner.tally.bad, self._missed, runner.strays())
+        bad = (*runner.bad, self._missed, runner.strays())
         return ChainResult(outcome, summary, lost, as_expected, tuple(filter(None, bad)))
 
     async def _drive(self) -> Conclusion:
@@ -208,13 +208,13 @@ async def _hop_on(runner: HopRunner, timeout: float) -> None:  # noqa: ASYNC109 
 
 def _wants_more(runner: HopRunner, timeout: float) -> bool:
     """Whether there is another hop to be made."""
-    migration, tally, earlier = runner.request.migration, runner.tally, runner.earlier
-    if tally.bad_in_a_row >= BAD_IN_A_ROW:
+    migration, hops, earlier = runner.request.migration, runner.guest.hops, runner.earlier
+    if runner.bad_in_a_row >= BAD_IN_A_ROW:
         return False
     if migration.mode is MigrationMode.ONCE:
         # One that is interfered with must be followed by one that just works.
-        return tally.attempts < (2 if migration.faults else 1)
-    if migration.hops is not None and tally.attempts + earlier.hops >= migration.hops:
+        return hops < (2 if migration.faults else 1)
+    if migration.hops is not None and hops + earlier.hops >= migration.hops:
         return False
     elapsed = time.monotonic() - runner.begun + earlier.seconds
     if migration.duration is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from matrix.errors import HostError, MonitorError
 from matrix.migrating import HopOutcome, Transport
-from matrix.migration.hop import concluded, decided, set_side, whole
+from matrix.migration.hop import concluded, decided, framed_hop, set_side
 from matrix.migration.live import HopEnd, Injector, LiveHop
 from matrix.migration.routes import LOCALHOST, migrate_incoming
 from matrix.migration.samples import Sampler
@@ -38,7 +38,7 @@ async def run_cpr_hop(
     folder: Path,
     connected: Callable[[], Awaitable[str]],
 ) -> HopEnd:
-    """Make the hop. Returns and raises as :func:`.hop.whole`.
+    """Make the hop. Returns and raises as :func:`.hop.framed_hop`.
 
     Args:
         hop: its destination was started :func:`with_channel`, and is not connected to yet.
@@ -63,7 +63,7 @@ async def run_cpr_hop(
         return end
 
     try:
-        return await whole(hop, injector, sampler, prepare, carry_over)
+        return await framed_hop(hop, injector, sampler, prepare, carry_over)
     finally:
         main.unlink(missing_ok=True)
 

@@ -18,9 +18,9 @@ from matrix.migration.hop import (
     GIVING_UP,
     GONE_WRONG,
     ended_meanwhile,
+    framed_hop,
     last_look,
     set_up,
-    whole,
     why_ended,
 )
 from matrix.migration.live import HopEnd, Injector, LiveHop
@@ -36,7 +36,7 @@ async def run_file_hop(
     hop: LiveHop, injector: Injector, sampler: Sampler, joined: JoinedConsole
 ) -> HopEnd:
     """Make the hop through ``hop.file``, which is removed. Returns and raises as
-    :func:`.hop.whole`."""
+    :func:`.hop.framed_hop`."""
 
     async def carry_over() -> HopEnd:
         end = await _made(hop, joined, sampler)
@@ -47,7 +47,7 @@ async def run_file_hop(
         return end
 
     try:
-        return await whole(hop, injector, sampler, lambda: set_up(hop, injector), carry_over)
+        return await framed_hop(hop, injector, sampler, lambda: set_up(hop, injector), carry_over)
     finally:
         joined.release()
         if hop.file is not None:

@@ -52,17 +52,17 @@ IN_POSTCOPY = ("postcopy-active", "postcopy-paused", "postcopy-recover", "postco
 
 
 async def run_hop(hop: LiveHop, injector: Injector, sampler: Sampler) -> HopEnd:
-    """Make the hop over ``hop.route``. Returns and raises as :func:`whole`."""
+    """Make the hop over ``hop.route``. Returns and raises as :func:`framed_hop`."""
 
     async def carry_over() -> HopEnd:
         end = await _migrated(hop, injector)
         await concluded(hop, end, sampler)
         return end
 
-    return await whole(hop, injector, sampler, lambda: set_up(hop, injector), carry_over)
+    return await framed_hop(hop, injector, sampler, lambda: set_up(hop, injector), carry_over)
 
 
-async def whole(
+async def framed_hop(
     hop: LiveHop,
     injector: Injector,
     sampler: Sampler,

@@ -72,7 +72,8 @@ class HopMaker:
         return self.lost is not None or self.current.session.ended.done()
 
     async def make(self, planned: PlannedHop) -> None:
-        """Make one hop, and record it, also where the guest is given up meanwhile.
+        """Make one hop, which is counted already, and record it, also where the guest is given up
+        meanwhile.
 
         Raises:
             HostError: a process survives SIGKILL, or the host has no sockets left.
@@ -90,8 +91,6 @@ class HopMaker:
         self.proof.begin()
         self._beats = self.proof.beats
         sampler = Sampler(self.current, lambda: live.elapsed)
-        # Counted before it is made: a guest may end in it, and QEMU says much of its hop then.
-        self.guest.hops += 1
         self.guest.hopping = True
         try:
             end = await make_hop(live, injector, sampler, self.processes)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matrix.migrating import Fault, Hop, HopOutcome, Migration, Strategy, Transport
@@ -81,16 +81,6 @@ class NoHopError(Exception):
     """No hop can be made: the message says why."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """What has been counted so far, without what an earlier execution had done."""
-
-    attempts: int = 0
-    bad_in_a_row: int = 0
-    bad: list[str] = field(default_factory=list)
-    """The first few, each as ``hop N: why``."""
-
-
 class HopRunner(HopMaker):
     """Draws the hops of a chain, has the destination of each up in time, and counts them."""
 
@@ -105,7 +95,9 @@ class HopRunner(HopMaker):
     ) -> None:
         super().__init__(processes, first, proof, self._recorded)
         self.request = request
-        self.tally = Tally()
+        self.bad: list[str] = []
+        """The first few bad hops, each as ``hop N: why``."""
+        self.bad_in_a_row = 0
         self.earlier = earlier
         self.begun = time.monotonic()
         self._rest_at = self.guest.limits.stall
@@ -116,7 +108,7 @@ class HopRunner(HopMaker):
     @property
     def next_number(self) -> int:
         """The number of the next hop."""
-        return self.earlier.last_number + self.tally.attempts + 1
+        return self.earlier.last_number + self.guest.hops + 1
 
     def prepare(self, *, during_hop_to: str = "") -> None:
         """Draw the next hop and start its destination, in the background.
@@ -152,7 +144,7 @@ class HopRunner(HopMaker):
         await self._rest()
         if self.over:
             return False
-        self.tally.attempts += 1
+        self.guest.hops += 1
         if more():
             self.prepare(during_hop_to=prepared.destination.emulator.name)
         await self.make(prepared)
@@ -241,10 +233,9 @@ class HopRunner(HopMaker):
             self._records.add(hop)
             if self.request.on_hop is not None:
                 self.request.on_hop(hop)
-        tally = self.tally
-        tally.bad_in_a_row = 0 if hop.good else tally.bad_in_a_row + 1
-        if not hop.good and len(tally.bad) < BAD_KEPT:
-            tally.bad.append(f"hop {hop.number}: {hop.reason}")
+        self.bad_in_a_row = 0 if hop.good else self.bad_in_a_row + 1
+        if not hop.good and len(self.bad) < BAD_KEPT:
+            self.bad.append(f"hop {hop.number}: {hop.reason}")
 
 
 def fitted(launch: Launch, migration: Migration) -> Launch:

@@ -236,6 +236,7 @@ class RunningGuest:
             return
         number, way = len(self.hops) + 1, wanted.way
         planned = PlannedHop(number, way.route, destination, parameters=way.parameters)
+        self.guest.hops += 1
         try:
             await maker.make(replace(planned, seconds=way.seconds))
         except HostError as error:

@@ -124,6 +124,7 @@ class Guest:
         self.current: Session | None = None
         """The process that runs the guest, or did last."""
         self.hops = 0
+        """Hops that were begun: QEMU says much of one in which its guest ends."""
         self.hop_seconds = 0.0
         """Seconds that it spent in hops."""
         self.hopping = False
