@@ -116,7 +116,8 @@ async def build(
         on_step(f"building the image of a virtual {architecture.value} host")
         content = await _read_kernel(kernel, architecture)
         initrd = await _initrd(init, modules, wanted, parameters)
-        await in_thread(lambda: _write(target, content, initrd, origin))
+        shared = kernel if choice.is_debian else None  # a user's may be built anew in its place
+        await in_thread(lambda: _write(target, content, initrd, origin, shared))
     digest = (target / "digest").read_text().strip()
     return Image(target / "kernel", target / "initrd", digest, origin)
 
@@ -141,11 +142,15 @@ def _init_program(architecture: Architecture) -> bytes:
         raise HostError(f"the program of a virtual host is not there: {path}") from error
 
 
-def _write(target: Path, kernel: bytes, initrd: bytes, origin: str) -> None:
+def _write(target: Path, kernel: bytes, initrd: bytes, origin: str, shared: Path | None) -> None:
+    """Write an image. ``shared`` is a file that may have the same content already."""
     target.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
     try:
-        (new / "kernel").write_bytes(kernel)
+        if shared is not None and shared.read_bytes() == kernel:
+            (new / "kernel").hardlink_to(shared)
+        else:
+            (new / "kernel").write_bytes(kernel)
         (new / "initrd").write_bytes(initrd)
         (new / "origin").write_text(origin + "\n")
         (new / "digest").write_text(hashlib.sha256(kernel + initrd).hexdigest() + "\n")
