@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("startup", "expand", "sequential", "throughput")
+BENCHMARKS = ("startup", "expand", "sequential", "throughput", "history")
 
 
 def main() -> int:
