@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +64,18 @@ def test_a_kind_without_guests_of_its_own_has_no_builtin(toys: Any) -> None:
     assert done.returncode == 2
     said = "build: no build of kind 'toys' comes with this program; give the path of one"
     assert done.stderr.splitlines() == [f"matrix: scenario.yaml:2:28: {said}"]
+
+
+def test_the_pytest_plugin_runs_it(toys: Any) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rA", "scenario.yaml", "--matrix-qemu=fake=qemu"],
+        cwd=toys.root,
+        env=toys.environment(),
+        text=True,
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "1 failed, 1 passed, 1 skipped" in done.stdout
+    assert "bad: no ears" in done.stdout
