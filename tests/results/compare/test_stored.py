@@ -1,6 +1,7 @@
 """``results.json`` as a side: what is in it compares as the run itself would."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,38 @@ def test_what_is_none(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
         load_results(path)
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+def test_a_file_that_was_written_anew_says_the_same(
+    story: Any, recorded: Any, indent: int | None
+) -> None:
+    """As we write it every case has a line, which is read alone; others are read as a whole."""
+    record = recorded(story.a).record
+    stored = results_of(record)
+    path = record.run.path / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=indent))
+    anew = load_results(path)
+    assert list(anew.results()) == list(stored.results())
+    assert list(anew.planned()) == list(stored.planned())
+
+
+def test_its_cases_are_never_objects_all_at_once(make: Any, recorded: Any) -> None:
+    """Parsed as a whole, as dictionaries and then as records, they take many times the file."""
+    subtests = [f"FAIL: a subtest, number {number}: it said so" for number in range(50)]
+    cases = [make.case(f"t{number}") for number in range(300)]
+    attempt = make.attempt("fail", subtests=subtests)
+    record = recorded([(make.run(case), [attempt]) for case in cases]).record
+    results_of(record)  # what it loads is no case
+    size = (record.run.path / "results.json").stat().st_size
+    tracemalloc.start()
+    try:
+        stored = load_results(record.run.path / "results.json")
+        assert sum(len(each.subtests) for each in stored.results()) == 300 * 50
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * size
 
 
 def test_a_wrong_axis(make: Any, recorded: Any) -> None:
