@@ -11,8 +11,9 @@ from rich.console import Console
 
 from matrix.cli.output import standard_output, write_json, write_text
 from matrix.errors import ExitCode, NothingSelected, UsageError
-from matrix.results.compare.cases import compare_cases
-from matrix.results.compare.document import write_document
+from matrix.results.compare.case_comparison import compare_cases
+from matrix.results.compare.comparison_json import write_document
+from matrix.results.compare.comparison_text import comparison_lines
 from matrix.results.compare.markdown import markdown
 from matrix.results.compare.matching import (
     COMPARABLE_AXES,
@@ -24,7 +25,6 @@ from matrix.results.compare.matching import (
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.sides import ComparedRun, StoredRun, load_results
 from matrix.results.compare.tally import Gathered, total_of
-from matrix.results.compare.text import comparison_lines
 from matrix.results.files import shown
 from matrix.results.history.key import PREFIX, run_key
 from matrix.results.history.place import chosen_database

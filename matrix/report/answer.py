@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from matrix.errors import ExitCode
 from matrix.model import Accelerator, Verdict
 from matrix.report.areas import AREA_NAMES, AREA_WORDS
-from matrix.report.cases import AXES, Row
+from matrix.report.case_rows import AXES, Row
 from matrix.results.counts import Counts
 from matrix.results.outcome import WORST_FIRST, counts_as_failure
 from matrix.scenario.axes import BARE_AXES, axis_title

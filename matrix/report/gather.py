@@ -12,7 +12,7 @@ from matrix.inventory import Host
 from matrix.model import Verdict
 from matrix.plan.decisions import LOCAL, Run
 from matrix.report.areas import AREA_NAMES
-from matrix.report.cases import AXES, VERDICTS, Details, Row, Words, fill_row, new_row
+from matrix.report.case_rows import AXES, VERDICTS, Details, Row, Words, fill_row, new_row
 from matrix.report.migrations import Migrations
 from matrix.results.case_record import CaseRecord
 from matrix.results.fingerprint import HostInfo

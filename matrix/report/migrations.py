@@ -11,7 +11,7 @@ from pathlib import Path
 from matrix.migrating import Hop, Limits, Sample
 from matrix.migration.folding import HOPS_FILE, Folded
 from matrix.migration.statistics import Statistics
-from matrix.report.hops import (
+from matrix.report.hop_table import (
     QUANTITIES,
     WORDS,
     HopTable,

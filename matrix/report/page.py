@@ -32,7 +32,7 @@ from matrix.report.answer import (
     reasons,
 )
 from matrix.report.areas import AREA_NAMES
-from matrix.report.cases import AXES
+from matrix.report.case_rows import AXES
 from matrix.report.gather import Gathered
 from matrix.report.modules import join_modules
 from matrix.report.packing import packed

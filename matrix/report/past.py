@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from matrix.report.cases import VERDICTS
+from matrix.report.case_rows import VERDICTS
 from matrix.results.history.past import CaseHistory, History, PastRun
 from matrix.results.history.query import read_eventful, read_history
 from matrix.results.history.session import Session

@@ -19,7 +19,7 @@ from matrix.report.answer import (
     reasons,
 )
 from matrix.report.areas import AREA_NAMES
-from matrix.report.cases import AXES, Row, fill_row, new_row
+from matrix.report.case_rows import AXES, Row, fill_row, new_row
 from matrix.results.case_record import record_of
 from matrix.results.counts import Counts
 

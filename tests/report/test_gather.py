@@ -11,8 +11,8 @@ import pytest
 
 from matrix.migrating import Migration
 from matrix.model import Verdict
-from matrix.report import cases as cases_module
-from matrix.report.cases import qemu_label
+from matrix.report import case_rows as cases_module
+from matrix.report.case_rows import qemu_label
 from matrix.report.gather import Gathered, gather
 
 

@@ -9,7 +9,7 @@ import pytest
 from matrix.migrating import Limits
 from matrix.migration.records import Records
 from matrix.model import Architecture, Variant, Verdict
-from matrix.report.hops import read_hops
+from matrix.report.hop_table import read_hops
 from matrix.report.migrations import Migrations, _median
 from matrix.results.case_record import AttemptRecord, CaseRecord
 from tests.report.conftest import hops_of

@@ -44,7 +44,7 @@
  * @property {number[]} cases the first that have such hops
  */
 /**
- * What a case left (matrix/report/cases.py).
+ * What a case left (matrix/report/case_rows.py).
  * @typedef {object} Details
  * @property {string} reason
  * @property {string} image

@@ -7,7 +7,7 @@ import { caseLink, choice, el, link, quantity, show, svg, table } from "./dom.js
 /** @import { Child } from "./dom.js" */
 
 /**
- * What guests measured (matrix/report/cases.py).
+ * What guests measured (matrix/report/case_rows.py).
  * @typedef {{ metrics: Metric[], histograms: Histogram[] }} Measurements
  */
 /** @typedef {[i: number, attempt: number, name: string, value: number, unit: string]} Metric */

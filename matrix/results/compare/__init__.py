@@ -1,5 +1,6 @@
 """What changed between two runs, or between the variants of one.
 
-``matching`` says which cases stand beside each other, ``cases`` what changed in each, ``changes``
-has the words for it; ``text``, ``markdown`` and ``document`` show it.
+``sides`` are read case by case; ``matching`` says which cases stand beside each other,
+``case_comparison`` what changed in each, and ``tally`` what there is of it; ``comparison_text``,
+``markdown`` and ``comparison_json`` show it.
 """

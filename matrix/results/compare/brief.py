@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from matrix.results.compare.cases import compare_cases
+from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.changes import CaseComparison, ChangeKind
 from matrix.results.compare.matching import pair_variants
 from matrix.results.compare.measured import Thresholds

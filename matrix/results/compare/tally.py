@@ -118,7 +118,7 @@ class Gathered:
 
     @classmethod
     def of(cls, pairing: Pairing, cases: Iterable[CaseComparison]) -> "Gathered":
-        """Go through what :func:`~.cases.compare_cases` gives of a pairing once."""
+        """Go through what :func:`~.case_comparison.compare_cases` gives of a pairing once."""
         gathered = cls(pairing)
         for case in cases:
             gathered._add(case)

@@ -9,7 +9,7 @@ import pytest
 
 from matrix.inventory import KvmProof, KvmState
 from matrix.model import Architecture
-from matrix.results.compare.cases import compare_cases
+from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.changes import CaseComparison
 from matrix.results.compare.matching import Pairing, pair_runs
 from matrix.results.compare.measured import Thresholds

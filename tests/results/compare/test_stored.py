@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from matrix.errors import UsageError
 from matrix.migrating import MigrationSummary, Statistic
-from matrix.results.compare.cases import compare_cases
+from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.changes import CaseComparison, ChangeKind
 from matrix.results.compare.matching import pair_runs
 from matrix.results.compare.measured import Thresholds

@@ -1,4 +1,4 @@
-from matrix.results.compare.cases import compare_cases
+from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.changes import ChangeKind
 from matrix.results.compare.matching import Pairing
 from matrix.results.compare.measured import Thresholds

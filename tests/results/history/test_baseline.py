@@ -8,7 +8,7 @@ import pytest
 from matrix.errors import HostError, UsageError
 from matrix.migrating import MigrationSummary, Statistic
 from matrix.model import SkipCause
-from matrix.results.compare.cases import compare_cases
+from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.matching import pair_runs
 from matrix.results.compare.measured import Thresholds
 from matrix.results.history.baseline import recorded_run

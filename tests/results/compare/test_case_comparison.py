@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from matrix.errors import MatrixError
 from matrix.model import Verdict
-from matrix.results.compare.cases import compare_cases
+from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.changes import CaseComparison, ChangeKind
-from matrix.results.compare.document import write_document
+from matrix.results.compare.comparison_json import write_document
+from matrix.results.compare.comparison_text import comparison_lines
 from matrix.results.compare.markdown import markdown
 from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.tally import Gathered, Tally
-from matrix.results.compare.text import comparison_lines
 from matrix.results.record import RunRecord, load_run
 from matrix.results.recorder import Recorder
 from matrix.results.segments import plain

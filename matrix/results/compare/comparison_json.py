@@ -54,7 +54,7 @@ A case has
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 
-from matrix.results.compare.cases import compare_cases
+from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.changes import CaseComparison, MeasuredChange, SubtestChange
 from matrix.results.compare.matching import Pairing
 from matrix.results.compare.measured import Thresholds

@@ -8,8 +8,8 @@ import pytest
 
 from matrix.migrating import Hop
 from matrix.migration import folding
-from matrix.report import hops as module
-from matrix.report.hops import (
+from matrix.report import hop_table as module
+from matrix.report.hop_table import (
     EXTREMES,
     HopTable,
     read_hops,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from matrix.results.compare.changes import ChangeKind
-from matrix.results.compare.document import write_document
+from matrix.results.compare.comparison_json import write_document
 from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
 from matrix.results.record import RunRecord

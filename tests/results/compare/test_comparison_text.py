@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.model import Verdict
-from matrix.results.compare.cases import compare_cases
+from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.changes import (
     CaseComparison,
     ChangeKind,
@@ -20,10 +20,10 @@ from matrix.results.compare.changes import (
     Side,
     SubtestChange,
 )
+from matrix.results.compare.comparison_text import comparison_lines
 from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.tally import Gathered
-from matrix.results.compare.text import comparison_lines
 from matrix.results.directory import RunDirectory
 from matrix.results.record import RunRecord
 from matrix.results.segments import Style, plain
