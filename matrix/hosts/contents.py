@@ -8,9 +8,11 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from matrix.errors import HostError
+from matrix.model import Build
 from matrix.plan.decisions import Run
 
 PREFIX = "file:"
@@ -100,5 +102,10 @@ def _mapped(decision: Run, change: Callable[[str], str]) -> Run:
         test = replace(test, image=change(test.image))
     firmware = build.firmware and change(build.firmware)
     files = tuple((name, change(path)) for name, path in build.files)
-    build = replace(build, directory="", images="", firmware=firmware, files=files)
+    build = _build_with(build, firmware, files)
     return replace(decision, case=replace(case, test=test, build=build))
+
+
+@lru_cache(maxsize=256)  # thousands of cases share a build
+def _build_with(build: Build, firmware: str, files: tuple[tuple[str, str], ...]) -> Build:
+    return replace(build, directory="", images="", firmware=firmware, files=files)

@@ -180,6 +180,9 @@ class RunDirectory:
 
     def relative(self, path: Path) -> str:
         """A path inside the run directory as ``Attempt.artifacts`` and the like give it."""
+        inside = f"{self.path}/"
+        if str(path).startswith(inside):  # relative_to() takes ten times that
+            return str(path)[len(inside) :]
         return path.relative_to(self.path).as_posix()
 
     def inside(self, relative: str) -> Path | None:

@@ -76,7 +76,7 @@ class Dispatcher:
             self._underway.pop(token, None)
         if attempt is None:
             return None
-        command = str(self.run.path / attempt.command) if attempt.command else ""
+        command = f"{self.run.path}/{attempt.command}" if attempt.command else ""
         return replace(attempt, host=host, command=command)
 
     def release(self, decision: Run, number: int) -> None:

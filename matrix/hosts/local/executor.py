@@ -18,7 +18,7 @@ from matrix.model import Accelerator, Launch, Verdict
 from matrix.plan.command import stall_limit, time_limit
 from matrix.plan.decisions import LOCAL, Run
 from matrix.plan.schedule import Capacity
-from matrix.results.directory import RunDirectory
+from matrix.results.directory import COMMAND_FILE, RunDirectory
 from matrix.suites.registry import suite_of
 from matrix.suites.suite import Parser
 from matrix.vm.machine import Limits, run_guest
@@ -136,7 +136,7 @@ class LocalExecutor:
                 starts_nothing=self._starting.why_never,
             ),
             number=assignment.attempt,
-            command=self._run.relative(command),
+            command=f"{assignment.folder}/{COMMAND_FILE}",
             artifacts=assignment.folder,
         )
 
