@@ -8,6 +8,7 @@ import io
 import re
 import shutil
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,27 +79,41 @@ async def fetch(
     if found is not None:
         return found
     flavour = FLAVOURS[architecture]
-    work = folder.with_name(folder.name + ".new")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    work: Path | None = None
     try:
+        work = _new_folder(folder)
         apt = await _Apt.open(work / "apt", SUITES[release], flavour)
         on_step(f"getting Debian's kernel for {architecture.value} ({release})")
         package, deb = await apt.download(flavour)
         await in_thread(lambda: _unpack(deb, work))
         (work / "package").write_text(package + "\n")
         shutil.rmtree(work / "apt")
-        work.rename(folder)
+        _put_in_place(work, folder)
     except OSError as error:
         raise HostError(f"cannot keep Debian's kernel in {folder}: {error.strerror}") from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
     found = _unpacked(folder)
     if found is None:
         raise HostError(
             f"Debian's package {package} has no kernel and modules where they usually are"
         )
     return found
+
+
+def _new_folder(folder: Path) -> Path:
+    """One beside ``folder``, which several runs may make at a time."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+
+
+def _put_in_place(work: Path, folder: Path) -> None:
+    try:
+        work.rename(folder)
+    except OSError:
+        if _unpacked(folder) is None:  # no other run was faster
+            raise
 
 
 def _unpacked(folder: Path) -> Unpacked | None:

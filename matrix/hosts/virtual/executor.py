@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from matrix.attempt import Attempt, Ending, Outcome, Transcript
-from matrix.errors import HostError, HostLostError
+from matrix.errors import HostError, HostLostError, UsageError
 from matrix.hosts.contents import Contents, with_paths
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.virtual.guest import ProgramResult, VirtualGuest
@@ -127,7 +127,7 @@ class VirtualExecutor:
                 self._guest = await self._stack.enter_async_context(start)
             except HostLostError:
                 raise
-            except HostError as error:
+            except (HostError, UsageError) as error:
                 raise HostLostError(str(error)) from error
         return self._guest
 

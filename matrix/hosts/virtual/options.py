@@ -9,6 +9,7 @@ from matrix.hosts.cache import cache_directory
 from matrix.hosts.virtual.debian import SUITES
 from matrix.hosts.virtual.executor import VirtualHost
 from matrix.hosts.virtual.image import KernelChoice
+from matrix.hosts.virtual.kernels import KernelError, read_kernel
 from matrix.hosts.virtual.machines import machine_for
 from matrix.hosts.virtual.starter import Settings, Starter
 from matrix.inventory import Binary, Inventory
@@ -58,9 +59,10 @@ def parse_option(option: str) -> Settings:
                 f"{allowed} or MODULE.PARAMETER, each with =VALUE"
             )
         values[key] = value
+    architecture = _architecture(option, name)
     return Settings(
-        _architecture(option, name),
-        _kernel(option, kernel, values.get("modules", "")),
+        architecture,
+        _kernel(option, architecture, kernel, values.get("modules", "")),
         cpus=_cpus(option, values.get("cpus", "1")),
         memory=_memory(option, values.get("memory", "")),
         parameters=tuple((key, value) for key, value in values.items() if "." in key),
@@ -79,7 +81,7 @@ def _architecture(option: str, name: str) -> Architecture:
         ) from None
 
 
-def _kernel(option: str, kernel: str, modules: str) -> KernelChoice:
+def _kernel(option: str, architecture: Architecture, kernel: str, modules: str) -> KernelChoice:
     folder = expanded(modules).absolute() if modules else None
     if folder is not None and not folder.is_dir():
         raise UsageError(f"--virtual-host {option}: no folder of modules at {folder}")
@@ -91,7 +93,32 @@ def _kernel(option: str, kernel: str, modules: str) -> KernelChoice:
             f"--virtual-host {option}: no kernel image at {path}; "
             f"a path or one of {', '.join(SUITES)} is right"
         )
+    _check_kernel(option, architecture, path)
     return KernelChoice(str(path), folder)
+
+
+class _PackedError(Exception):
+    """It is compressed with zstd: what is in it is seen when the image is built."""
+
+
+def _packed(_data: bytes) -> bytes:
+    raise _PackedError
+
+
+def _check_kernel(option: str, architecture: Architecture, path: Path) -> None:
+    """Raises UsageError where the file is no kernel of that architecture."""
+    try:
+        found = read_kernel(path.read_bytes(), _packed)
+    except _PackedError:
+        return
+    except (KernelError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"--virtual-host {option}: {path}: {why}") from error
+    if found.architecture is not architecture:
+        raise UsageError(
+            f"--virtual-host {option}: {path}: this {found.format.value} is for "
+            f"{found.architecture.value}; an image for {architecture.value} would be right"
+        )
 
 
 def _cpus(option: str, text: str) -> int:

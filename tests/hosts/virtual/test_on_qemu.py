@@ -12,16 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from matrix.attempt import Ending
+from matrix.attempt import Attempt, Ending
 from matrix.errors import HostError
+from matrix.hosts.contents import Contents, with_names
+from matrix.hosts.interface import Assignment, Console, HopDone
+from matrix.hosts.virtual import protocol
 from matrix.hosts.virtual.debian import fetch
+from matrix.hosts.virtual.executor import VirtualHost
 from matrix.hosts.virtual.guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.image import KernelChoice
 from matrix.hosts.virtual.kernel_log import first_report
 from matrix.hosts.virtual.starter import Settings, Starter
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
-from matrix.inventory import Binary
-from matrix.model import Architecture
+from matrix.inventory import Binary, Host, Inventory
+from matrix.model import Accelerator, Architecture, Case, Variant, Verdict
+from matrix.plan.decisions import Run
+from matrix.suites.build import builtin_build
+from matrix.suites.unittests import read_tests
 
 pytestmark = [pytest.mark.qemu, pytest.mark.slow, pytest.mark.xdist_group("virtual-host")]
 ARCHITECTURE = Architecture.AARCH64
@@ -137,6 +144,46 @@ def test_a_guest_can_be_ended(starter: Starter, tmp_path: Path) -> None:
         assert result.cancelled
 
     with_host(starter, tmp_path / "cancel", use)
+
+
+def test_a_host_that_panics_is_a_crash_and_the_next_case_gets_a_fresh_one(
+    starter: Starter, tmp_path: Path
+) -> None:
+    """Through the interface that runs use."""
+    host = VirtualHost(starter, Inventory(Host("x86_64", "6.1", 2, 1 << 32)))
+    contents = Contents()
+
+    def assignment(name: str) -> Assignment:
+        build = builtin_build(ARCHITECTURE)
+        (test,) = (each for each in read_tests(build, max_smp=1) if each.name == name)
+        variant = Variant(ARCHITECTURE, Accelerator.KVM)
+        case = Case(f"s.{name}", "s", "kvm-unit-tests", test, variant, build)
+        decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
+        (tmp_path / name).mkdir(mode=0o700)
+        return Assignment(name, decision, 1, name, files)
+
+    async def run() -> list[Attempt | None]:
+        async with host.open(tmp_path, contents) as executor:
+            heard: list[Console | HopDone] = []
+
+            def panic_once(event: Console | HopDone) -> None:
+                heard.append(event)
+                writer = executor._guest._writer if executor._guest is not None else None
+                if len(heard) == 1 and writer is not None:
+                    writer.write(protocol.put_file("/proc/sysrq-trigger", b"c"))
+
+            crashed = await executor.execute(assignment("ram-integrity"), panic_once)
+            passed = await executor.execute(assignment("boot"), lambda _: None)
+            return [crashed.attempt, passed.attempt]
+
+    crashed, passed = asyncio.run(run())
+    assert crashed is not None
+    assert crashed.verdict is Verdict.CRASH
+    assert "Kernel panic - not syncing: sysrq triggered crash" in crashed.reason
+    assert passed is not None
+    assert (passed.verdict, passed.accelerator) == (Verdict.PASS, "kvm (virtual)")
+    assert "EXIT: STATUS=1" in (tmp_path / "boot/console.log").read_text()
+    assert len(list((tmp_path / "hosts").iterdir())) == 2
 
 
 def test_a_snapshot_that_does_not_start_is_thrown_away(starter: Starter, tmp_path: Path) -> None:

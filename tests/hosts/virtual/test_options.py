@@ -18,9 +18,24 @@ INVENTORY = Inventory(
 )
 
 
+def image(magic: bytes) -> bytes:
+    return b"MZ" + bytes(54) + magic + bytes(100)
+
+
+def test_a_kernel_is_looked_at_before_anything_runs(tmp_path: Path) -> None:
+    kernel = tmp_path / "Image"
+    kernel.write_bytes(image(b"RSC\x05"))
+    wrong = "this Image is for riscv64; an image for aarch64 would be right"
+    with pytest.raises(UsageError, match=wrong):
+        parse_option(f"aarch64={kernel}")
+    kernel.write_bytes(b"no kernel at all")
+    with pytest.raises(UsageError, match="it is no kernel image; a vmlinux, bzImage"):
+        parse_option(f"aarch64={kernel}")
+
+
 def test_a_host_is_an_architecture_and_a_kernel(tmp_path: Path) -> None:
     kernel = tmp_path / "Image"
-    kernel.touch()
+    kernel.write_bytes(image(b"ARM\x64"))
     found = parse_option(f"arm64={kernel},cpus=2,memory=2GiB,kvm.nx_huge_pages=off,append=loud")
     assert (found.architecture, found.kernel.name) == (Architecture.AARCH64, str(kernel))
     assert (found.cpus, found.memory, found.kernel_parameters) == (2, 2 << 30, "loud")
