@@ -75,10 +75,14 @@ class Qemu:
         self.process.wait()
 
 
-def deleted(qemu: Qemu) -> bool:
-    time.sleep(0.3)
-    qemu("query-status")
-    return any(event["event"] == "DEVICE_DELETED" and event["data"].get("device") == "x" for event in qemu.events)
+def deleted(qemu: Qemu, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        qemu("query-status")
+        if any(event["event"] == "DEVICE_DELETED" and event["data"].get("device") == "x" for event in qemu.events):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def unplugged(architecture: str, cold: bool, device: str, *machine: str) -> str:
@@ -88,9 +92,9 @@ def unplugged(architecture: str, cold: bool, device: str, *machine: str) -> str:
     if not cold:
         qemu("device_add", driver=driver, id="x", **dict(item.split("=") for item in properties))
     assert qemu("device_del", id="x") == {}
-    answer = "at once" if deleted(qemu) else ""
+    answer = "at once" if deleted(qemu, 1) else ""
     qemu("system_reset")
-    answer = answer or ("by a reset" if deleted(qemu) else "never")
+    answer = answer or ("by a reset" if deleted(qemu, 4) else "never")
     qemu.kill()
     return answer
 
