@@ -39,7 +39,8 @@ _QUIET = ({Verdict.PASS}, {Verdict.SKIP})
 
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
-_RUN = "SELECT id, key, started, finished, hostname, exit_code, elapsed, directory, counts, info"
+_OF_RUN = ("key", "started", "hostname", "exit_code", "elapsed", "directory")
+_RUN = f"SELECT id, finished, counts, info, {', '.join(_OF_RUN)}"
 
 
 class _Known(NamedTuple):
@@ -204,27 +205,12 @@ def _having(cases: Mapping[int, _Known]) -> tuple[str, Row]:
     return f'JOIN cases ON cases.id = results."case" WHERE scenario IN ({names})', values
 
 
-def _past_run(
-    key: str,
-    started: str,
-    finished: bool,
-    hostname: str,
-    exit_code: int,
-    elapsed: float,
-    directory: str,
-    counts: str,
-    info: str,
-) -> PastRun:
+def _past_run(finished: bool, counts: str, info: str, *rest: Any) -> PastRun:
     details = from_json(info)
     return PastRun(
-        key=key,
-        started=started,
+        **dict(zip(_OF_RUN, rest, strict=True)),
         finished=bool(finished),
-        exit_code=exit_code,
-        elapsed=elapsed,
-        directory=directory,
         tool_version=details["tool_version"],
-        hostname=hostname,
         kernel=details["host"]["kernel"],
         cpu_model=details["host"]["cpu_model"],
         scenarios=tuple(sorted({each["name"] for each in details["scenarios"]})),
