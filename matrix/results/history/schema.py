@@ -1,17 +1,17 @@
 """The tables of the history, in SQL that SQLite and PostgreSQL both take.
 
-=================  ===============================================================================
-``runs``           what a run's listing shows; ``counts`` and ``info`` are JSON: ``{VERDICT: N}``,
-                   and its ``run.json`` without the scenarios' texts
-``cases``          what is the same in every run of a case, and what an attempt took in the run of
-                   ``seconds_at``, the latest that has one: read before every run
-``environments``   what may change a verdict without the case being flaky, and of its record what
-                   the plan says, as JSON; named by a digest of all that
-``results``        what a case came to in a run: a case of ``results.json`` as JSON, without what
-                   other columns have and without what is empty (:mod:`.records`). ``attempts`` has
-                   the verdict of each; null: one attempt, with the case's verdict
+===================  =============================================================================
+``runs``             what a run's listing shows; ``counts`` and ``info`` are JSON: ``{VERDICT: N}``,
+                     and its ``run.json`` without the scenarios' texts
+``cases``            what is the same in every run of a case, and what an attempt took in the run of
+                     ``seconds_at``, the latest that has one: read before every run
+``environments``     what may change a verdict without the case being flaky, and of its record what
+                     the plan says, as JSON; named by a digest of all that
+``results``          what a case came to in a run: a case of ``results.json`` as JSON, without what
+                     other columns have and what is empty (:mod:`.records`). ``attempts`` has the
+                     verdict of each; null: one attempt, with the case's verdict
 ``history_version``  of this schema; :mod:`.upgrade` brings earlier ones here
-=================  ===============================================================================
+===================  =============================================================================
 
 Times of day are text: UTC, ISO 8601, milliseconds, as everywhere in a run directory, so that they
 sort.
