@@ -19,8 +19,8 @@ from matrix.results.fingerprint import RunInfo, ScenarioSource
 from matrix.results.history.database import opened
 from matrix.results.history.key import sortable
 from matrix.results.history.place import Database
-from matrix.results.history.record import environment_row, info_text, insert_results
 from matrix.results.history.records import stored
+from matrix.results.history.rows import environment_row, info_text, insert_results
 from matrix.results.history.session import Row, Session, insertion
 
 RUNS = CASES = 1000

@@ -1,23 +1,17 @@
 """Writes a run into the history: one transaction, all of it or nothing."""
 
-import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import replace
 from enum import StrEnum
 from itertools import islice
 
-from pydantic_core import from_json
-
-from matrix.inventory import Host
 from matrix.results.case_record import CaseRecord, document
 from matrix.results.fingerprint import RunInfo
 from matrix.results.history.database import PATIENCE, opened
 from matrix.results.history.key import run_key, sortable, started
 from matrix.results.history.place import Database
-from matrix.results.history.records import bounded, json_text, storable, stored
-from matrix.results.history.session import Row, Session, insertion
-from matrix.results.json_text import json_bytes
+from matrix.results.history.records import json_text, storable, stored
+from matrix.results.history.rows import environment_row, info_text, insert_results
+from matrix.results.history.session import Row, insertion
 from matrix.results.record import RunRecord
 
 BATCH = 500
@@ -30,13 +24,6 @@ WHERE cases.seconds_at IS NULL OR excluded.seconds_at >= cases.seconds_at
 """What a case took is only replaced by what a later run says."""
 
 _TOOK_NOTHING: Row = {"seconds": None, "seconds_at": None}
-
-_RESULT = """
-INSERT INTO results (run, "case", environment, verdict, attempts, seconds, record) VALUES (
-    :run, (SELECT id FROM cases WHERE case_id = :case),
-    :environment, :verdict, :attempts, :seconds, :record
-)
-"""
 
 
 class Recorded(StrEnum):
@@ -102,36 +89,6 @@ def run_row(record: RunRecord) -> Row:
         "counts": json_text({verdict: n for verdict, n in record.counts().items() if n}),
         "info": info_text(record.info),
     }
-
-
-def info_text(info: RunInfo) -> str:
-    """``run.json`` as it is kept: without what only resuming the run needs."""
-    scenarios = tuple(replace(each, text="") for each in info.scenarios)
-    kept = replace(info, scenarios=scenarios, options={}, plan_sha256="")
-    return json_text(bounded(from_json(json_bytes(kept))))
-
-
-def environment_row(planned: str, host: Host, **facts: str) -> Row:
-    """The row of ``environments``.
-
-    Args:
-        planned: what the plan says, as JSON.
-        host: where the case ran.
-        facts: ``qemu_version``, ``accelerator`` and ``suite_revision``.
-    """
-    facts |= {"kernel": host.kernel, "cpu_model": host.cpu_model}
-    row: Row = {name: storable(fact) for name, fact in sorted(facts.items())}
-    row["planned"] = planned
-    digest = hashlib.sha256("\0".join(map(str, row.values())).encode()).digest()
-    return {**row, "id": int.from_bytes(digest[:8]) >> 1}  # SQL's integers have a sign
-
-
-def insert_results(session: Session, results: Sequence[tuple[Row, Row]]) -> None:
-    """Write rows of ``results``, each with that of its environment; ``case`` is the case's id."""
-    environments = list({row["id"]: row for row, _ in results}.values())
-    insert = insertion("environments", environments[0])
-    session.write(f"{insert} ON CONFLICT DO NOTHING", environments)
-    session.write(_RESULT, [{**row, "environment": of["id"]} for of, row in results])
 
 
 def _rows(info: RunInfo, case: CaseRecord, run: int, at: str) -> tuple[Row, Row, Row]:

@@ -26,8 +26,8 @@ from matrix.inventory import Host, KvmProof, KvmState
 from matrix.migrating import Statistic
 from matrix.model import Architecture, Verdict
 from matrix.results.fingerprint import QemuFingerprint, RunInfo, ScenarioSource
-from matrix.results.history.record import environment_row, info_text, insert_results
 from matrix.results.history.records import json_text, stored
+from matrix.results.history.rows import environment_row, info_text, insert_results
 from matrix.results.history.schema import VERSION, create_tables
 from matrix.results.history.session import Row, Session
 from matrix.results.outcome import WORST_FIRST
