@@ -20,7 +20,7 @@ from matrix.hosts.installations import installations
 from matrix.hosts.interface import Host
 from matrix.hosts.local.executor import LocalHost
 from matrix.inventory import Inventory
-from matrix.plan.decisions import LOCAL, Decision, Run
+from matrix.plan.decisions import LOCAL, VIRTUAL, Decision, Run
 from matrix.results.directory import RunDirectory
 from matrix.results.fingerprint import ScenarioSource, run_info
 from matrix.results.history.place import Database
@@ -99,7 +99,7 @@ def resume_run(
         left = [
             decision.case
             for decision in recorder.record.decisions
-            if _is_local(decision) and recorder.attempts_left(decision.case)
+            if _uses_qemu_here(decision) and recorder.attempts_left(decision.case)
         ]
         installed = installations(qemu, load_host_file(selection.host))
         inventory = look(left, installed, fresh=selection.fresh, on_step=Steps())
@@ -157,6 +157,13 @@ def _carry_out(
 
 def _is_local(decision: Decision) -> bool:
     return isinstance(decision, Run) and decision.host == LOCAL
+
+
+def _uses_qemu_here(decision: Decision) -> bool:
+    """Whether it takes a QEMU of this machine: virtual hosts are guests of one."""
+    if not isinstance(decision, Run):
+        return False
+    return decision.host == LOCAL or decision.host.startswith(VIRTUAL)
 
 
 def next_commands(record: RunRecord) -> Iterator[Line]:

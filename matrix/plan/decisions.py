@@ -6,6 +6,8 @@ from matrix.model import Accelerator, Case, Expectation, SkipCause
 
 LOCAL = "local"
 """The name of the host that the run was started on."""
+VIRTUAL = "virtual-"
+"""What the names of virtual KVM hosts begin with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,12 @@
 import pytest
 
 from matrix.cli.hosting import Action, run_host
+from matrix.cli.running import _uses_qemu_here
 from matrix.errors import HostError, UsageError
+from matrix.hosts.virtual.options import parse_option
+from matrix.hosts.virtual.vmm import proving_cases
+from matrix.model import Accelerator, Architecture
+from matrix.plan.decisions import LOCAL, Run, Skip
 from matrix.run.options import Selection
 
 
@@ -32,3 +37,15 @@ def test_wrong_usage(action: Action, hosts: list[str], message: str) -> None:
 def test_an_architecture_without_kvm_under_tcg_says_why() -> None:
     with pytest.raises(HostError, match="no virtual KVM host for s390x: QEMU's TCG has no SIE"):
         run_host(Action.BUILD, ["s390x=debian-13"], Selection())
+
+
+def test_a_resumed_run_looks_at_the_emulators_of_its_virtual_hosts() -> None:
+    case = next(proving_cases(Architecture.AARCH64))
+    name = parse_option("aarch64=debian-13").name_with("system")
+    here, there, elsewhere = (
+        Run(case, Accelerator.KVM, "", 1, 1 << 28, host=host) for host in (LOCAL, name, "rack-7")
+    )
+    assert _uses_qemu_here(here)
+    assert _uses_qemu_here(there)
+    assert not _uses_qemu_here(elsewhere)
+    assert not _uses_qemu_here(Skip(case, "no KVM"))

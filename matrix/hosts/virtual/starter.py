@@ -21,6 +21,7 @@ from matrix.hosts.virtual.machines import (
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
 from matrix.inventory import Binary
 from matrix.model import Accelerator, Architecture, ExitChannel, Verdict
+from matrix.plan.decisions import VIRTUAL
 from matrix.suites.judgement import End
 from matrix.suites.registry import suite_of
 from matrix.vm.session import Session
@@ -49,7 +50,7 @@ class Settings:
         """Of the host in plans and records; ``qemu`` names an installation."""
         kernel = self.kernel.name if self.kernel.is_debian else Path(self.kernel.name).name
         plain = "".join(c if c.isalnum() or c in "._+-" else "-" for c in kernel)
-        name = f"virtual-{self.architecture.value}-{plain}"
+        name = f"{VIRTUAL}{self.architecture.value}-{plain}"
         return name if qemu == SYSTEM else f"{name}-{qemu}"
 
 
