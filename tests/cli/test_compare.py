@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from matrix.results.compare.changes import ChangeKind
+from tests.cli.conftest import Scripts
 
 
 def run_into(world: Any, name: str, *more: str) -> None:
@@ -15,7 +16,7 @@ def run_into(world: Any, name: str, *more: str) -> None:
 
 
 @pytest.fixture
-def two_runs(world: Any, scripts: Any) -> Any:
+def two_runs(world: Any, scripts: Scripts) -> Any:
     """``first`` and ``second``: one test fails newly, one is fixed, one is as before."""
     world.suite(works=scripts.passing(), breaks=scripts.passing(), heals=scripts.failing("x"))
     run_into(world, "first")
@@ -67,7 +68,7 @@ def test_times_beyond_the_noise_fail_where_that_is_asked(two_runs: Any) -> None:
     assert two_runs.run("compare", "slow.json", "first/results.json", *asked).returncode == 0
 
 
-def test_the_variants_of_one_run(world: Any, scripts: Any) -> None:
+def test_the_variants_of_one_run(world: Any, scripts: Scripts) -> None:
     """Two QEMUs, told apart by the folder of scripts that each obeys."""
     world.suite(same=scripts.passing(), differs=scripts.passing())
     shutil.copytree(world.root / "scripts", world.root / "scripts2")
@@ -135,7 +136,7 @@ def test_wrong_usage_exits_2(shared_runs: Any, arguments: tuple[str, ...], messa
 
 
 @pytest.fixture(scope="module")
-def run_directory(tmp_path_factory: Any) -> Path:
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs for tests that only read them."""
     from matrix.attempt import Attempt
     from matrix.inventory import Host
@@ -158,7 +159,9 @@ def run_directory(tmp_path_factory: Any) -> Path:
 
 
 @pytest.fixture
-def shared_runs(run_directory: Path, monkeypatch: Any, capsys: Any) -> Any:
+def shared_runs(
+    run_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
     """Runs the command in this process: exit code and stderr."""
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -184,7 +187,7 @@ def test_a_broken_journal_is_warned_of_on_stderr(run_directory: Path, shared_run
 
 
 @pytest.mark.parametrize("missing", ["qemu", "build", "accelerator"])
-def test_coverage_that_was_lost(world: Any, scripts: Any, missing: str) -> None:
+def test_coverage_that_was_lost(world: Any, scripts: Scripts, missing: str) -> None:
     """The first run is good; the second skips what it has no QEMU, build or KVM for."""
     world.suite(one=scripts.passing(), two=scripts.passing())
     scenario = world.root / "scenario.yaml"
@@ -225,7 +228,7 @@ def test_coverage_that_was_lost(world: Any, scripts: Any, missing: str) -> None:
     assert f"#### No longer run, for want of a QEMU, build or accelerator: {lost}\n" in markdown
 
 
-def test_skips_for_other_reasons_are_no_loss(world: Any, scripts: Any) -> None:
+def test_skips_for_other_reasons_are_no_loss(world: Any, scripts: Scripts) -> None:
     world.suite(one=scripts.passing(), two=scripts.passing())
     run_into(world, "first")
     world.suite(one={"cont": [["stdout", "SKIP: no\n"], ["exit", 77]]}, two=scripts.passing())

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import Scripts
+
 SLOW = {"cont": [["stdout", "running\n"], ["serve", None]]}
 STUBBORN = {"cont": [["stdout", "running\n"], ["serve", None]], "ignore": ["TERM", "quit"]}
 NAMES = [f"t{index}" for index in range(8)]
@@ -44,7 +46,7 @@ def ended(process: Any) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_one_signal_finishes_cleanly(world: Any, scripts: Any, number: signal.Signals) -> None:
+def test_one_signal_finishes_cleanly(world: Any, scripts: Scripts, number: signal.Signals) -> None:
     world.suite(quick=scripts.passing(), slow=SLOW, later=scripts.passing())
     process = world.start(*world.run_arguments("-j", "1", "--repeat", "1"))
     wait_for_guests(world, "slow")
@@ -64,7 +66,7 @@ def test_one_signal_finishes_cleanly(world: Any, scripts: Any, number: signal.Si
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
-    world: Any, scripts: Any, number: signal.Signals
+    world: Any, scripts: Scripts, number: signal.Signals
 ) -> None:
     """As under ``trap '' HUP``, and SIGINT in a shell's background."""
     world.suite(slow=SLOW, later=scripts.passing())
@@ -79,7 +81,7 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
 
 
 @pytest.mark.skipif(shutil.which("nohup") is None, reason="no nohup here")
-def test_nohup_protects_a_run_from_the_loss_of_its_terminal(world: Any, scripts: Any) -> None:
+def test_nohup_protects_a_run_from_the_loss_of_its_terminal(world: Any, scripts: Scripts) -> None:
     world.suite(slow=SLOW, later=scripts.passing())
     ours, terminal = os.openpty()
     process = subprocess.Popen(
@@ -125,7 +127,7 @@ def test_no_qemu_outlives_a_killed_orchestrator(world: Any, script: Any) -> None
     world.wait_for(lambda: world.fakes() == [])
 
 
-def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Any) -> None:
+def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Scripts) -> None:
     """Kills a run of eight cases at random moments until one comes through."""
     world.suite(**{name: scripts.passing(0.5) for name in NAMES})
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "seed"))
@@ -152,7 +154,7 @@ def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Any) -> None
     assert kills > 0
 
 
-def test_chains_of_attempts_that_are_killed_anywhere_resume(world: Any, scripts: Any) -> None:
+def test_chains_of_attempts_that_are_killed_anywhere_resume(world: Any, scripts: Scripts) -> None:
     world.suite(good=scripts.passing(0.15), bad=scripts.failing("x"))
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "seed"))
     arguments = world.run_arguments("-j", "2", "--until-fail", "--repeat", "6", "--retries", "3")
@@ -182,7 +184,7 @@ def test_a_monitor_that_breaks_the_protocol_is_noted_where_the_case_passes(world
     assert two == "1 tests"
 
 
-def test_resuming_a_finished_run_runs_nothing(world: Any, scripts: Any) -> None:
+def test_resuming_a_finished_run_runs_nothing(world: Any, scripts: Scripts) -> None:
     world.suite(bad=scripts.failing("check"))
     assert world.matrix_run().returncode == 1
     assert world.run("run", "--resume", "out").returncode == 1
@@ -200,7 +202,9 @@ def test_two_processes_do_not_run_the_same(world: Any) -> None:
     assert "another process" in second.stderr
 
 
-def test_a_full_disk_is_an_error_with_what_was_finished_intact(world: Any, scripts: Any) -> None:
+def test_a_full_disk_is_an_error_with_what_was_finished_intact(
+    world: Any, scripts: Scripts
+) -> None:
     """Files may grow to 20 kB only: the guest that prints more than that fills the disk."""
     flood = {"cont": [["flood", 200_000], ["serve", 1]]}
     world.suite(good=scripts.passing(), flood=flood)
@@ -220,7 +224,7 @@ def test_a_full_disk_is_an_error_with_what_was_finished_intact(world: Any, scrip
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_an_unwritable_directory_is_an_error(world: Any, scripts: Any) -> None:
+def test_an_unwritable_directory_is_an_error(world: Any, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     world.root.chmod(0o500)
     done = world.matrix_run()
@@ -229,7 +233,7 @@ def test_an_unwritable_directory_is_an_error(world: Any, scripts: Any) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_place_where_no_directory_can_be_made_is_an_error(world: Any, scripts: Any) -> None:
+def test_a_place_where_no_directory_can_be_made_is_an_error(world: Any, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     (world.root / "file").write_text("")
     done = world.run(*world.run_arguments()[:-1], "file/out")

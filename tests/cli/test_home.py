@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import Any
 
+from tests.cli.conftest import Scripts
+
 COMMANDS = (
     ("doctor", "--qemu", "fake=qemu"),
     ("list", "scenario.yaml", "--qemu", "fake=qemu"),
@@ -66,14 +68,14 @@ def check_commands(world: Any, places: dict[str, str], program: tuple[str, ...])
             assert "warning: the run is not in the history" in done.stderr
 
 
-def test_every_command_without_a_usable_home(world: Any, scripts: Any) -> None:
+def test_every_command_without_a_usable_home(world: Any, scripts: Scripts) -> None:
     """A home that can be neither read nor written, by root either: it is a file."""
     world.suite(one=scripts.passing())
     (world.root / "home").write_text("")
     check_commands(world, {"HOME": str(world.root / "home")}, ("-m", "matrix"))
 
 
-def test_every_command_of_a_user_without_a_name_and_a_home(world: Any, scripts: Any) -> None:
+def test_every_command_of_a_user_without_a_name_and_a_home(world: Any, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     check_commands(world, {}, ("-c", NAMELESS))
     assert not (world.root / "~").exists()

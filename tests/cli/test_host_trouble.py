@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from matrix.vm import cgroups
+from tests.cli.conftest import Scripts
 
 MIB = 2**20
 Join = Callable[[], object]
@@ -68,7 +69,9 @@ def memory_group() -> Iterator[Join]:
         yield join
 
 
-def test_the_oom_killer_is_no_crash_of_qemu(world: Any, scripts: Any, memory_group: Join) -> None:
+def test_the_oom_killer_is_no_crash_of_qemu(
+    world: Any, scripts: Scripts, memory_group: Join
+) -> None:
     eats = {"cont": [["stdout", "hungry\n"], ["eat", 2000 * MIB], ["serve", None]]}
     world.suite(hungry=eats, modest=scripts.passing())
     arguments = world.run_arguments("-j", "1")
@@ -80,7 +83,7 @@ def test_the_oom_killer_is_no_crash_of_qemu(world: Any, scripts: Any, memory_gro
 
 
 def test_a_guest_larger_than_its_control_group_is_not_started(
-    world: Any, scripts: Any, memory_group: Join
+    world: Any, scripts: Scripts, memory_group: Join
 ) -> None:
     world.suite(one=scripts.passing())
     done = world.run(*world.run_arguments("--set", "memory=1GiB"), preexec_fn=memory_group)
@@ -104,7 +107,7 @@ def test_no_threads_left_is_an_error(world: Any) -> None:
         assert done.returncode == 3
 
 
-def test_no_process_for_a_look_at_the_host_is_an_error(world: Any, scripts: Any) -> None:
+def test_no_process_for_a_look_at_the_host_is_an_error(world: Any, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     with limited_group("pids", {"pids.max": 1}) as join:
         done = world.run(*world.run_arguments(), preexec_fn=join)
@@ -113,7 +116,7 @@ def test_no_process_for_a_look_at_the_host_is_an_error(world: Any, scripts: Any)
     assert done.returncode == 3
 
 
-def test_open_files_are_raised_to_the_hard_limit(world: Any, scripts: Any) -> None:
+def test_open_files_are_raised_to_the_hard_limit(world: Any, scripts: Scripts) -> None:
     """Four jobs do not fit in the soft limit."""
     world.suite(**{f"t{number}": scripts.passing() for number in range(8)})
     done = world.run(*world.run_arguments("-j", "4"), preexec_fn=lambda: allow_files(24, 400))
@@ -121,7 +124,7 @@ def test_open_files_are_raised_to_the_hard_limit(world: Any, scripts: Any) -> No
     assert "open files" not in done.stderr
 
 
-def test_fewer_jobs_run_where_open_files_are_too_few(world: Any, scripts: Any) -> None:
+def test_fewer_jobs_run_where_open_files_are_too_few(world: Any, scripts: Scripts) -> None:
     world.suite(**{f"t{number}": scripts.passing() for number in range(8)})
     done = world.run(*world.run_arguments("-j", "8"), preexec_fn=lambda: allow_files(60, 60))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cli.conftest import Scripts
+
 MATRIX = """#!/bin/sh
 exec {python} -m matrix "$@"
 """
 
 
 @pytest.fixture
-def repository(world: Any, scripts: Any) -> Any:
+def repository(world: Any, scripts: Scripts) -> Any:
     """A world with ``matrix`` in its PATH and a baseline in which ``bad`` fails."""
     world.suite(good=scripts.passing(), bad=scripts.failing("x"))
     (world.root / "bin").mkdir()
@@ -59,7 +61,7 @@ def test_with_a_baseline_known_failures_do_not_fail_it(repository: Any) -> None:
     assert job(repository, "x86_64-tcg", *BASELINE) == 0
 
 
-def test_with_a_baseline_a_regression_fails_it(repository: Any, scripts: Any) -> None:
+def test_with_a_baseline_a_regression_fails_it(repository: Any, scripts: Scripts) -> None:
     repository.suite(good=scripts.failing("y"), bad=scripts.failing("x"))
     assert job(repository, "x86_64-tcg", *BASELINE) == 1
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import Scripts
+
 NAMES = ("a", "b", "c", "d", "e")
 
 
 @pytest.fixture
-def five(world: Any, scripts: Any) -> Any:
+def five(world: Any, scripts: Scripts) -> Any:
     world.suite(**{name: scripts.passing() for name in NAMES})
     return world
 

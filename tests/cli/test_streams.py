@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from matrix.cli.streams import ShownText, TolerantFile, take_streams
+from tests.cli.conftest import Scripts
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 LATIN_1 = {"PYTHONIOENCODING": "latin-1"}
@@ -29,7 +30,7 @@ KNOWN = 'expect: [{cases: [known], reason: "Grüße, 世界 → …"}]\n'
 
 
 @pytest.fixture
-def shown(world: Any, scripts: Any) -> Any:
+def shown(world: Any, scripts: Scripts) -> Any:
     """A world whose guests and known failures say what neither ASCII nor latin-1 has."""
     world.suite(
         good=scripts.passing(), bad=scripts.failing("größer: 世界"), known=scripts.failing("x")
@@ -278,7 +279,7 @@ COMMANDS = (
 )  # fmt: skip
 
 
-def test_what_a_guest_prints_is_no_command_of_a_ci_system(world: Any, scripts: Any) -> None:
+def test_what_a_guest_prints_is_no_command_of_a_ci_system(world: Any, scripts: Scripts) -> None:
     """At 80 columns, with a command at every place at which a line may be wrapped."""
     names = [f"{'x ' * (length // 2)}{'y' * (length % 2)}{command}"
              for length in range(0, 80, 7) for command in COMMANDS]  # fmt: skip
@@ -316,7 +317,7 @@ def test_what_a_guest_prints_is_no_command_of_a_ci_system(world: Any, scripts: A
     assert "##[error]pwned" in console.read_text()
 
 
-def test_outside_of_ci_text_stays_as_it_is(world: Any, scripts: Any) -> None:
+def test_outside_of_ci_text_stays_as_it_is(world: Any, scripts: Scripts) -> None:
     world.suite(bad=scripts.failing("##[error]x"))
     done = in_shell(world, world.run_arguments(), "", CI="", GITHUB_ACTIONS="")
     assert "##[error]x" in done.stdout.decode()

@@ -22,10 +22,11 @@ from matrix.report.areas import AREA_NAMES
 from matrix.report.case_rows import AXES, Row, fill_row, new_row
 from matrix.results.case_record import record_of
 from matrix.results.counts import Counts
+from tests.report.conftest import Make
 
 
 @pytest.fixture
-def rows_of(make: Any) -> Any:
+def rows_of(make: Make) -> Any:
     """Rows from (test, architecture, verdict, reason[, axes])."""
 
     def build(*cases: Sequence[Any]) -> list[Row]:
@@ -176,7 +177,7 @@ OUTCOMES = st.tuples(
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(OUTCOMES, max_size=30))
-def test_every_case_is_counted_once(make: Any, outcomes: list[Any]) -> None:
+def test_every_case_is_counted_once(make: Make, outcomes: list[Any]) -> None:
     """Also one that its own guest skipped, and one that nothing says the accelerator of."""
     rows = []
     for verdict, accelerator, test, arch in outcomes:

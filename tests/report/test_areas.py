@@ -6,6 +6,7 @@ import pytest
 
 from matrix.migrating import Migration
 from matrix.report.areas import AREA_NAMES, AREAS, areas_of
+from tests.report.conftest import Make
 
 
 @pytest.mark.parametrize(
@@ -25,12 +26,12 @@ from matrix.report.areas import AREA_NAMES, AREAS, areas_of
         ("something-new", ("unheard-of",), {"Other"}),
     ],
 )
-def test_names_and_groups(make: Any, test: Any, groups: Any, areas: Any) -> None:
+def test_names_and_groups(make: Make, test: Any, groups: Any, areas: Any) -> None:
     found = areas_of(make.case(test, groups=groups))
     assert {AREA_NAMES[number] for number in found} == areas
 
 
-def test_a_guest_that_we_migrate_is_of_the_migration(make: Any) -> None:
+def test_a_guest_that_we_migrate_is_of_the_migration(make: Make) -> None:
     case = make.case("something-new", migration=Migration())
     assert [AREA_NAMES[number] for number in areas_of(case)] == ["Live migration"]
 

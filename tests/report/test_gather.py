@@ -3,17 +3,19 @@
 import base64
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from matrix.migrating import Migration
+from matrix.migrating import Migration, MigrationSummary
 from matrix.model import Verdict
 from matrix.report import case_rows as cases_module
 from matrix.report.case_rows import qemu_label
 from matrix.report.gather import Gathered, gather
+from tests.report.conftest import Make, RunMaker
 
 
 def details(gathered: Gathered, number: int) -> Any:
@@ -23,7 +25,7 @@ def details(gathered: Gathered, number: int) -> Any:
     return json.loads(chunk)[where.place]
 
 
-def test_rows_columns_and_details(make: Any, recorded: Any, tmp_path: Path) -> None:
+def test_rows_columns_and_details(make: Make, recorded: RunMaker, tmp_path: Path) -> None:
     failed = make.attempt(
         "fail",
         "1 of 2 subtests failed",
@@ -65,7 +67,7 @@ def test_rows_columns_and_details(make: Any, recorded: Any, tmp_path: Path) -> N
     assert gathered.details.metrics == [[1, 1, "latency: max", 7.5, "us"]]
 
 
-def test_the_facts_of_a_run(make: Any, recorded: Any, tmp_path: Path) -> None:
+def test_the_facts_of_a_run(make: Make, recorded: RunMaker, tmp_path: Path) -> None:
     record = recorded([(make.run(make.case()), make.attempt(), {})])
     (facts,) = gather([record], tmp_path / "pages/index.html").runs
     assert facts.link == "../run"
@@ -76,7 +78,7 @@ def test_the_facts_of_a_run(make: Any, recorded: Any, tmp_path: Path) -> None:
     assert host.startswith("2 × Fast CPU, Linux ")
 
 
-def test_several_runs_are_an_axis(make: Any, recorded: Any, tmp_path: Path) -> None:
+def test_several_runs_are_an_axis(make: Make, recorded: RunMaker, tmp_path: Path) -> None:
     results: Any = [(make.run(make.case()), make.attempt(), {})]
     records = [recorded(results, "a/run"), recorded(results, "b/run")]
     gathered = gather(records, tmp_path / "index.html")
@@ -86,7 +88,7 @@ def test_several_runs_are_an_axis(make: Any, recorded: Any, tmp_path: Path) -> N
 
 
 def test_cases_that_failed_have_room_before_others(
-    make: Any, recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Make, recorded: RunMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("matrix.report.gather.DETAILS_BUDGET", 60_000)
     monkeypatch.setattr("matrix.report.gather.LEAST_DETAILS", 60_000)
@@ -102,7 +104,7 @@ def test_cases_that_failed_have_room_before_others(
 
 
 def test_an_interrupted_run_has_rows_without_a_verdict(
-    make: Any, recorded: Any, tmp_path: Path
+    make: Make, recorded: RunMaker, tmp_path: Path
 ) -> None:
     results: Any = [
         (make.run(make.case("a")), make.attempt(), {}),
@@ -115,7 +117,11 @@ def test_an_interrupted_run_has_rows_without_a_verdict(
 
 
 def test_hops_are_gathered(
-    make: Any, recorded: Any, write_hops: Any, summary: Any, tmp_path: Path
+    make: Make,
+    recorded: RunMaker,
+    write_hops: Callable[..., Path],
+    summary: MigrationSummary,
+    tmp_path: Path,
 ) -> None:
     case = make.case("ram-integrity", migration=Migration())
     hops = {"hops.jsonl": write_hops(40, bad=[3]).read_bytes()}
@@ -137,7 +143,7 @@ def test_hops_are_gathered(
 
 
 def test_a_folder_outside_of_the_run_is_neither_read_nor_linked(
-    make: Any, recorded: Any, tmp_path: Path
+    make: Make, recorded: RunMaker, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret/console.log").write_text("secret\n")
@@ -155,7 +161,7 @@ def test_a_folder_outside_of_the_run_is_neither_read_nor_linked(
 
 
 def test_numbers_that_guests_print_are_bounded(
-    make: Any, recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Make, recorded: RunMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cases_module, "MOST_POINTS", 5)
     metrics = tuple((f"m{n}", float(n), "ns") for n in range(9))
@@ -178,7 +184,7 @@ def test_qemus_are_named_by_version(name: Any, version: Any, label: Any) -> None
 
 
 def test_what_was_skipped_of_a_strangers_run_has_no_path(
-    make: Any, recorded: Any, tmp_path: Path
+    make: Make, recorded: RunMaker, tmp_path: Path
 ) -> None:
     run = replace(make.run(make.case()), why="")
     record = recorded([(run, make.attempt(accelerator="<b>", seconds=1e300), {})])

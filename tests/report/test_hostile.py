@@ -1,13 +1,16 @@
 """What guests, QEMU and strangers write is shown in Chromium, and nothing of it executes."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from matrix.migrating import MigrationSummary
 from matrix.report.write import write_run_report
 from matrix.results.record import load_run
+from tests.report.conftest import Make, Reader, RunMaker
 
 HOSTILE = (
     "</script><script>globalThis.pwned = 1</script>"
@@ -20,7 +23,9 @@ PLACES = ("", "#matrix", "#cases", "#measurements", "#kvm", "#migration")
 
 
 @pytest.fixture
-def report(make: Any, recorded: Any, write_hops: Any, summary: Any) -> Path:
+def report(
+    make: Make, recorded: RunMaker, write_hops: Callable[..., Path], summary: MigrationSummary
+) -> Path:
     hops = [json.loads(line) for line in write_hops(20, bad=[3]).read_text().splitlines()]
     for hop in hops:
         hop |= {"source": HOSTILE, "destination": HOSTILE, "machine": HOSTILE, "reason": HOSTILE}
@@ -68,7 +73,7 @@ def report(make: Any, recorded: Any, write_hops: Any, summary: Any) -> Path:
     return write_run_report(load_run(record.run.path))
 
 
-def test_nothing_executes(reader: Any, report: Path) -> None:
+def test_nothing_executes(reader: Reader, report: Path) -> None:
     page = reader.open(report)
     requests = list(reader.requests)
     for place in PLACES[1:]:
@@ -91,7 +96,7 @@ def test_nothing_executes(reader: Any, report: Path) -> None:
     assert [each for each in reader.requests if each not in requests] == []
 
 
-def test_links_lead_to_the_page_or_into_the_run(reader: Any, report: Path) -> None:
+def test_links_lead_to_the_page_or_into_the_run(reader: Reader, report: Path) -> None:
     for place in (*PLACES, "#cases?v=bad"):
         page = reader.open(report) if place == "" else reader.go(place)
         for href in page.eval_on_selector_all("a", "all => all.map(a => a.getAttribute('href'))"):
@@ -113,7 +118,7 @@ def test_links_lead_to_the_page_or_into_the_run(reader: Any, report: Path) -> No
         "new Function('return 1')()",
     ],
 )
-def test_the_policy_forbids_what_we_do_not_do(reader: Any, report: Path, deed: Any) -> None:
+def test_the_policy_forbids_what_we_do_not_do(reader: Reader, report: Path, deed: Any) -> None:
     page = reader.open(report)
     refused = page.evaluate(
         """deed => {
@@ -128,7 +133,7 @@ def test_the_policy_forbids_what_we_do_not_do(reader: Any, report: Path, deed: A
     assert answer == "refused"
 
 
-def test_a_hash_that_a_stranger_made_does_no_harm(reader: Any, report: Path) -> None:
+def test_a_hash_that_a_stranger_made_does_no_harm(reader: Reader, report: Path) -> None:
     for place in (
         "#case=0/<img src=x onerror=alert(1)>",
         "#case=%",

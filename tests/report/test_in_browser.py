@@ -1,14 +1,16 @@
 """The report as its readers have it: open, filter, drill down, by keyboard too."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from matrix.migrating import Limits, Migration
+from matrix.migrating import Limits, Migration, MigrationSummary
 from matrix.model import MemoryBackend
 from matrix.report.write import write_report, write_run_report
+from tests.report.conftest import Make, Reader, RunMaker
 
 ARCHITECTURES = ("x86_64", "aarch64", "s390x")
 TESTS = ("boot", "smp", "timer", "memory")
@@ -47,13 +49,13 @@ def outcome(make: Any, case: Any) -> tuple[Any, Any, Any]:
 
 
 @pytest.fixture
-def report(make: Any, recorded: Any) -> Path:
+def report(make: Make, recorded: RunMaker) -> Path:
     cases = [make.case(test, arch) for arch in ARCHITECTURES for test in TESTS]
     return write_run_report(recorded([outcome(make, case) for case in cases]))
 
 
 @pytest.fixture
-def calm(reader: Any) -> Any:
+def calm(reader: Reader) -> Any:
     """The reader, whose page must not complain nor load anything."""
     yield reader
     assert reader.problems == []
@@ -61,7 +63,7 @@ def calm(reader: Any) -> Any:
 
 
 def test_variants_that_differ_in_one_axis_have_rows_of_their_own(
-    calm: Any, make: Any, recorded: Any
+    calm: Any, make: Make, recorded: RunMaker
 ) -> None:
     pairs = (("ram", "pass"), ("memfd", "fail"))
     cases: list[Any] = [
@@ -76,7 +78,9 @@ def test_variants_that_differ_in_one_axis_have_rows_of_their_own(
     assert page.locator("#matrix .chip", has_text="backend: memfd").count() == 1
 
 
-def test_a_cell_of_several_cases_has_every_one_of_them(calm: Any, make: Any, recorded: Any) -> None:
+def test_a_cell_of_several_cases_has_every_one_of_them(
+    calm: Any, make: Make, recorded: RunMaker
+) -> None:
     """Tests of one area are folded into one cell where there are many."""
     verdicts = ["pass"] * 3 + ["xfail"] + ["skip"] * 7 + ["fail"] * 35
     cases: list[Any] = []
@@ -247,7 +251,13 @@ def test_the_state_of_kvm(calm: Any, report: Path) -> None:
     assert shown(page) == "1 case of 12"
 
 
-def test_migration(calm: Any, make: Any, recorded: Any, write_hops: Any, summary: Any) -> None:
+def test_migration(
+    calm: Any,
+    make: Make,
+    recorded: RunMaker,
+    write_hops: Callable[..., Path],
+    summary: MigrationSummary,
+) -> None:
     limits = Limits(downtime_max=0.05, blackout_max=0.2)
     case = make.case("ram-integrity", migration=Migration(limits=limits))
     hops = {"hops.jsonl": write_hops(120, bad=[7]).read_bytes()}
@@ -276,7 +286,9 @@ def test_migration(calm: Any, make: Any, recorded: Any, write_hops: Any, summary
     assert page.locator(".hop h3").inner_text().startswith("Hop 2 ")
 
 
-def test_several_runs_have_trends(calm: Any, make: Any, recorded: Any, tmp_path: Path) -> None:
+def test_several_runs_have_trends(
+    calm: Any, make: Make, recorded: RunMaker, tmp_path: Path
+) -> None:
     results: Any = [(make.run(make.case("timer")), make.attempt(metrics=LATENCY), {})]
     records = [recorded(results, name) for name in ("monday", "tuesday")]
     page = calm.open(write_report(records, tmp_path / "out"), "#measurements")
@@ -293,7 +305,7 @@ def test_a_view_that_the_page_does_not_have_is_the_summary(
     expect(page.locator("#summary")).to_be_visible()
 
 
-def test_without_scripts_the_answer_is_there(browser: Any, report: Path) -> None:
+def test_without_scripts_the_answer_is_there(browser: Browser, report: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(report.as_uri())
@@ -305,7 +317,7 @@ def test_without_scripts_the_answer_is_there(browser: Any, report: Path) -> None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_can_be_read(browser: Any, report: Path, scheme: Any) -> None:
+def test_words_can_be_read(browser: Browser, report: Path, scheme: Any) -> None:
     """Contrast of text and ground as WCAG 2.1 asks for it: 4.5."""
     page = browser.new_page(color_scheme=scheme)
     page.goto(report.as_uri() + "#matrix")

@@ -12,6 +12,7 @@ import pytest
 from matrix.report.gather import gather
 from matrix.report.modules import join_modules
 from matrix.report.page import ENTRY, is_page, write_page
+from tests.report.conftest import Make, RunMaker
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&\u2028\u202e\x1b[31m"
 
@@ -30,7 +31,7 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture
-def page(make: Any, recorded: Any, tmp_path: Path) -> str:
+def page(make: Make, recorded: RunMaker, tmp_path: Path) -> str:
     case = make.case(HOSTILE, scenario=HOSTILE, case_id=HOSTILE)
     attempt = make.attempt("fail", HOSTILE, subtests=[("fail", HOSTILE, HOSTILE)])
     skip = make.skip(make.case("other"), HOSTILE)

@@ -12,13 +12,14 @@ from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.history.record import record_run
 from matrix.results.record import RunRecord
+from tests.report.conftest import Make, Reader, RunMaker
 
 VERDICTS = ("pass", "pass", "pass", "fail", "fail")
 STEADY = "smoke.boot[1].x86_64.tcg"
 
 
 @pytest.fixture
-def nights(make: Any, recorded: Any) -> list[RunRecord]:
+def nights(make: Make, recorded: RunMaker) -> list[RunRecord]:
     """Five nights: "timer" fails from the fourth on, when its QEMU was another."""
     records = []
     for night, verdict in enumerate(VERDICTS):
@@ -77,7 +78,7 @@ def test_there_must_be_a_history(nights: list[RunRecord], tmp_path: Path) -> Non
 
 
 def test_in_the_browser(
-    nights: list[RunRecord], database: Database, tmp_path: Path, reader: Any
+    nights: list[RunRecord], database: Database, tmp_path: Path, reader: Reader
 ) -> None:
     page = reader.open(write_report(nights[-1:], tmp_path / "out", database, 20), "#history")
     text = page.locator("#history").inner_text()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from matrix.report.write import write_run_report
+from tests.report.conftest import Make, Reader, RunMaker
 
 CASES = 10_000
 TESTS = 200
@@ -45,14 +46,14 @@ def results(make: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def report(make: Any, record_at: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(make: Make, record_at: RunMaker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("scale") / "run"
     return write_run_report(record_at(path, list(results(make))))
 
 
 # Slow, because 10,000 cases are written to the disk and read again.
 @pytest.mark.slow
-def test_ten_thousand_cases(report: Path, reader: Any) -> None:
+def test_ten_thousand_cases(report: Path, reader: Reader) -> None:
     size = report.stat().st_size
     assert size < LARGEST
     paints = []

@@ -4,14 +4,18 @@ import base64
 import gzip
 import json
 import re
+from collections.abc import Callable
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
+from matrix.migrating import MigrationSummary
 from matrix.report.gather import gather
 from matrix.report.past import past_document
 from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.history.record import record_run
+from tests.report.conftest import Make, RunMaker
 
 TYPEDEF = re.compile(r"@typedef \{object\} (\w+)\n((?: \* @property .*\n)+)")
 PROPERTY = re.compile(r"@property \{.*\} (\w+)")
@@ -36,7 +40,11 @@ def unpacked(chunk: str) -> Any:
 
 
 def test_what_the_scripts_take_is_what_the_page_has(
-    make: Any, recorded: Any, write_hops: Any, summary: Any, tmp_path: Any
+    make: Make,
+    recorded: RunMaker,
+    write_hops: Callable[..., Path],
+    summary: MigrationSummary,
+    tmp_path: Path,
 ) -> None:
     hops = {"hops.jsonl": write_hops(20, bad=[7]).read_bytes(), "console.log": "a word\n"}
     attempt = make.attempt("fail", "1 of 20 hops failed", migration=summary)
@@ -59,7 +67,7 @@ def test_what_the_scripts_take_is_what_the_page_has(
         assert types[name] - ADDED <= set(value), name
 
 
-def test_and_what_the_history_knows(make: Any, recorded: Any, tmp_path: Any) -> None:
+def test_and_what_the_history_knows(make: Make, recorded: RunMaker, tmp_path: Path) -> None:
     case = make.case("boot")
     database = Database(tmp_path / "history.sqlite")
     record_run(database, recorded([(make.run(case), make.attempt(), {})]))

@@ -7,10 +7,11 @@ import pytest
 
 from matrix.errors import UsageError
 from matrix.report.write import write_report, write_run_report
+from tests.report.conftest import Make, RunMaker
 
 
 @pytest.fixture
-def record(make: Any, recorded: Any) -> Any:
+def record(make: Make, recorded: RunMaker) -> Any:
     return recorded([(make.run(make.case()), make.attempt(), {})])
 
 

@@ -36,6 +36,7 @@ from matrix.scenario.identity import case_id, encode, variant_suffix
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.model import KnownFailure
 from matrix.verdict.known_failures import apply_known_failures
+from tests.results.conftest import Make
 
 VERSIONS = {"system": (7, 2, 22), "10.0": (10, 0, 3)}
 BINARIES = [
@@ -129,7 +130,7 @@ _runs = st.dictionaries(_places, st.lists(_outcomes, min_size=1, max_size=2), ma
 @settings(max_examples=80, deadline=None)
 @given(_runs)
 def test_the_same_run_with_the_file_has_only_known_failures(
-    make: Any, runs: dict[Any, Any]
+    make: Make, runs: dict[Any, Any]
 ) -> None:
     finished: list[tuple[Decision, Sequence[Attempt]]] = []
     for (test, arch, accel, qemu, smp), outcomes in runs.items():
@@ -160,7 +161,7 @@ def test_the_same_run_with_the_file_has_only_known_failures(
             assert apply_known_failures(seen, expected).verdict is each.verdict
 
 
-def test_what_is_the_same_is_one_entry(make: Any) -> None:
+def test_what_is_the_same_is_one_entry(make: Make) -> None:
     finished = [
         (
             make.run(make.case("pmu", arch, accel=Accelerator.AUTO, qemu=qemu), "tcg"),
@@ -184,7 +185,7 @@ def test_what_is_the_same_is_one_entry(make: Any) -> None:
     )
 
 
-def test_a_guest_that_hangs_may_be_found_dead_sooner_or_later(make: Any) -> None:
+def test_a_guest_that_hangs_may_be_found_dead_sooner_or_later(make: Make) -> None:
     outcomes = [
         attempt(make, "timeout", reason="timed out after 90 s; vCPU 0 running at pc 0x400"),
         replace(attempt(make, "stall", reason="the guest is dead after 84 s"), number=2),
@@ -194,7 +195,7 @@ def test_a_guest_that_hangs_may_be_found_dead_sooner_or_later(make: Any) -> None
     assert entry.verdicts == (Verdict.STALL, Verdict.TIMEOUT)
 
 
-def test_several_runs_are_one_whatever_their_scenarios_are_called(make: Any) -> None:
+def test_several_runs_are_one_whatever_their_scenarios_are_called(make: Make) -> None:
     """What failed in one and passed in another fails sometimes."""
     first, second = make.case("psci", scenario="once"), make.case("psci", scenario="again")
     bad, good = attempt(make, "fail", "cpu-on"), make.attempt("pass")
@@ -233,7 +234,7 @@ def test_several_runs_are_one_whatever_their_scenarios_are_called(make: Any) -> 
     ],
 )
 def test_what_fails_in_one_kind_of_build_is_not_known_of_another(
-    make: Any, arch: str, changes: dict[str, Any], line: str, others: dict[str, Any] | None
+    make: Make, arch: str, changes: dict[str, Any], line: str, others: dict[str, Any] | None
 ) -> None:
     case = make.case("smap", arch)
     external = replace(case.build, builtin=False)
@@ -248,7 +249,7 @@ def test_what_fails_in_one_kind_of_build_is_not_known_of_another(
         assert expected_by(known, other) == ()
 
 
-def test_where_only_some_cases_fail_they_are_named(make: Any) -> None:
+def test_where_only_some_cases_fail_they_are_named(make: Make) -> None:
     bad, good = make.case("pmu", smp=4), make.case("pmu", smp=1)
     text = written(
         make,
@@ -259,7 +260,7 @@ def test_where_only_some_cases_fail_they_are_named(make: Any) -> None:
     assert '    subtests: [a]\n    reason: "it broke"\n' in text
 
 
-def test_skips_and_errors_are_no_failures(make: Any) -> None:
+def test_skips_and_errors_are_no_failures(make: Make) -> None:
     text = written(
         make,
         (Skip(make.case("a"), "why"), []),
@@ -270,7 +271,7 @@ def test_skips_and_errors_are_no_failures(make: Any) -> None:
     assert "Known failures: 0 cases" in text
 
 
-def test_unexpected_passes_are_dropped_and_known_reasons_kept(make: Any) -> None:
+def test_unexpected_passes_are_dropped_and_known_reasons_kept(make: Make) -> None:
     expectation = Expectation("old.yaml:1", "tracked as bug 7", ("*",))
     passed, failed = replace(make.run(make.case("a")), expected=(expectation,)), make.run()
     failed = replace(failed, expected=(expectation,))
@@ -284,7 +285,7 @@ def test_unexpected_passes_are_dropped_and_known_reasons_kept(make: Any) -> None
     assert known.expectation.reason == "tracked as bug 7"
 
 
-def test_another_failure_than_the_known_one_is_told_as_it_was_seen(make: Any) -> None:
+def test_another_failure_than_the_known_one_is_told_as_it_was_seen(make: Make) -> None:
     expectation = Expectation("old.yaml:1", "tracked as bug 7", ("*",))
     decision = replace(make.run(), expected=(expectation,))
     crashed = apply_known_failures(attempt(make, "crash", reason="QEMU died"), (expectation,))
@@ -293,7 +294,7 @@ def test_another_failure_than_the_known_one_is_told_as_it_was_seen(make: Any) ->
     assert known.expectation.reason == "QEMU died"
 
 
-def test_many_subtests_are_not_listed(make: Any) -> None:
+def test_many_subtests_are_not_listed(make: Make) -> None:
     names = [f"n{number}" for number in range(expecting.MOST_SUBTESTS + 1)]
     (few,) = read(written(make, (make.run(), [attempt(make, "fail", *names[1:])])))
     assert len(few.expectation.subtests) == expecting.MOST_SUBTESTS
@@ -301,7 +302,7 @@ def test_many_subtests_are_not_listed(make: Any) -> None:
     assert many.expectation.subtests == ()
 
 
-def test_a_file_has_bounds(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_has_bounds(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [make.case("pmu", smp=number) for number in range(1, 8)]
     finished = [(make.run(case), [attempt(make, "fail")]) for case in cases]
     finished.append((make.run(make.case("pmu")), [attempt(make, "pass")]))
@@ -313,7 +314,7 @@ def test_a_file_has_bounds(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("word", ["no", "True", "null", "1.0", "a: b", "- x", "#", '"', "é", "0x1"])
-def test_words_stay_words(make: Any, word: str) -> None:
+def test_words_stay_words(make: Make, word: str) -> None:
     failed = attempt(make, "fail", word, reason=word)
     (known,) = read(written(make, (make.run(make.case(word)), [failed])))
     assert known.expectation.cases == (word,)

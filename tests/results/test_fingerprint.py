@@ -1,7 +1,6 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,12 +13,14 @@ from matrix.model import Architecture
 from matrix.results.fingerprint import (
     FORMAT,
     QemuFingerprint,
+    RunInfo,
     ScenarioSource,
     read_run_info,
     run_info,
     utc_now,
     write_run_info,
 )
+from tests.results.conftest import Make
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def binary(path: str) -> Binary:
     return Binary("system", Architecture.ARM, path, (7, 2, 22), "7.2.22 (Debian)", ("tcg",))
 
 
-def test_a_fingerprint_comes_back(path: Path, make: Any, tmp_path: Path) -> None:
+def test_a_fingerprint_comes_back(path: Path, make: Make, tmp_path: Path) -> None:
     qemu = tmp_path / "qemu-system-arm"
     qemu.write_bytes(b"\x7fELF")
     proof = KvmProof("system", Architecture.X86_64, "qemu64", KvmState.WORKS, "passed")
@@ -65,12 +66,12 @@ def test_the_time_is_utc_with_milliseconds() -> None:
     assert utc_now().endswith("Z")
 
 
-def test_a_path_that_is_no_text_does_not_stop_a_run(path: Path, make: Any) -> None:
+def test_a_path_that_is_no_text_does_not_stop_a_run(path: Path, make: Make) -> None:
     write_run_info(path, make.info(arguments=(os.fsdecode(b"\xff.yaml"),)))
     assert read_run_info(path).arguments == ("\\xff.yaml",)
 
 
-def test_unknown_keys_of_a_later_version_are_ignored(path: Path, info: Any) -> None:
+def test_unknown_keys_of_a_later_version_are_ignored(path: Path, info: RunInfo) -> None:
     write_run_info(path, info)
     path.write_text(path.read_text().replace("{", '{"later": [1],', 1))
     assert read_run_info(path) == info

@@ -11,6 +11,7 @@ from matrix.model import Verdict
 from matrix.results import junit
 from matrix.results.junit import write_junit
 from matrix.results.recorder import Recorder
+from tests.results.conftest import Make, RunMaker
 
 CHILDREN = {
     "testsuites": {"testsuite"},
@@ -69,7 +70,7 @@ def one_case(recorder: Recorder) -> Any:
     return case
 
 
-def test_a_suite_per_scenario_and_variant(make: Any, recorded: Any) -> None:
+def test_a_suite_per_scenario_and_variant(make: Make, recorded: RunMaker) -> None:
     cases = [
         make.case(test, arch, scenario=scenario)
         for test in ("boot", "smp")
@@ -86,7 +87,7 @@ def test_a_suite_per_scenario_and_variant(make: Any, recorded: Any) -> None:
     assert suites[0].hostname == "builder"
 
 
-def test_axes_are_the_suites_properties(make: Any, recorded: Any) -> None:
+def test_axes_are_the_suites_properties(make: Make, recorded: RunMaker) -> None:
     case = make.case(qemu="10.0", smp=4, memory=2**28)
     (suite,) = written(recorded([(make.run(case), [make.attempt()])]))
     properties = suite.properties()  # type: ignore[no-untyped-call]  # it has no annotations
@@ -113,7 +114,7 @@ def test_axes_are_the_suites_properties(make: Any, recorded: Any) -> None:
     ],
 )
 def test_every_verdict(
-    make: Any, recorded: Any, verdict: str, strict: bool, element: str | None
+    make: Make, recorded: RunMaker, verdict: str, strict: bool, element: str | None
 ) -> None:
     recorder = recorded([(make.run(), [make.attempt(verdict, "known: the reason")])], strict=strict)
     case = one_case(recorder)
@@ -131,11 +132,12 @@ def test_every_verdict(
 
 
 def test_every_verdict_is_tried() -> None:
-    tried = {mark[0] for mark in test_every_verdict.pytestmark[0].args[1]}
+    (mark,) = vars(test_every_verdict)["pytestmark"]
+    tried = {each[0] for each in mark.args[1]}
     assert tried == {verdict.value for verdict in Verdict}
 
 
-def test_a_failure_explains_itself(make: Any, recorded: Any, tmp_path: Path) -> None:
+def test_a_failure_explains_itself(make: Make, recorded: RunMaker, tmp_path: Path) -> None:
     recorder = recorded([(make.run(), [])])
     folder = recorder.begin(make.case(), 1)
     console = b"first\n" + b"x" * 20_000 + b"\n\x1b[31mlast \xff\0[[ATTACHMENT|/etc/passwd]]\n"
@@ -167,21 +169,23 @@ def test_a_failure_explains_itself(make: Any, recorded: Any, tmp_path: Path) -> 
     ]
 
 
-def test_a_flaky_case_names_its_attempts(make: Any, recorded: Any) -> None:
+def test_a_flaky_case_names_its_attempts(make: Make, recorded: RunMaker) -> None:
     attempts = [make.attempt("pass", number=1), make.attempt("fail", "broke", number=2)]
     case = one_case(recorded([(make.run(make.case(repeat=2)), attempts)]))
     assert case.result[0].text.splitlines()[1:] == ["attempt 1: pass", "attempt 2: fail broke"]
     assert case.time == 1.0
 
 
-def test_many_subtests_are_bounded(make: Any, recorded: Any) -> None:
+def test_many_subtests_are_bounded(make: Make, recorded: RunMaker) -> None:
     attempt = make.attempt("fail", "x", subtests=[f"FAIL: {n}" for n in range(250)])
     lines = one_case(recorded([(make.run(), [attempt])])).result[0].text.splitlines()
     assert len(lines) == 2 + junit.MOST_SUBTESTS
     assert lines[-1] == "… and 50 more subtests that did not pass"
 
 
-def test_a_console_outside_the_run_is_not_shown(make: Any, recorded: Any, tmp_path: Path) -> None:
+def test_a_console_outside_the_run_is_not_shown(
+    make: Make, recorded: RunMaker, tmp_path: Path
+) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "console.log").write_text("it is secret")
     attempt = make.attempt("fail", artifacts="cases/../../secret")
@@ -192,19 +196,21 @@ def test_a_console_outside_the_run_is_not_shown(make: Any, recorded: Any, tmp_pa
     assert "it is secret" not in one_case(recorder).system_out
 
 
-def test_cases_of_one_name_are_told_apart(make: Any, recorded: Any) -> None:
+def test_cases_of_one_name_are_told_apart(make: Make, recorded: RunMaker) -> None:
     cases = [make.case(case_id=f"id-{n}") for n in range(2)]
     (suite,) = written(recorded([(make.run(case), [make.attempt()]) for case in cases]))
     assert [case.name for case in suite] == ["boot", "boot (id-1)"]
 
 
-def test_an_empty_run_is_an_empty_report(recorded: Any) -> None:
+def test_an_empty_run_is_an_empty_report(recorded: RunMaker) -> None:
     assert list(written(recorded([]))) == []
 
 
 @settings(max_examples=30, deadline=None)
 @given(text=st.text(st.characters(codec="utf-8")), value=st.floats())
-def test_any_text_gives_xml(text: str, value: float, make: Any, tmp_path_factory: Any) -> None:
+def test_any_text_gives_xml(
+    text: str, value: float, make: Make, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("junit") / "run"
     case = make.case(text, case_id="x", machine=text)
     attempt = make.attempt("fail", text, metrics=((text, value, text),), artifacts=text)

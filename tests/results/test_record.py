@@ -15,9 +15,10 @@ from matrix.results.record import load_run
 from matrix.results.recorder import Recorder
 from matrix.results.segments import plain
 from matrix.results.text import record_summary
+from tests.results.conftest import Make, RunMaker
 
 
-def test_an_untouched_plan_has_everything_left(make: Any, recorded: Any) -> None:
+def test_an_untouched_plan_has_everything_left(make: Make, recorded: RunMaker) -> None:
     case = make.case("smp", repeat=2)
     recorder = recorded([(make.run(), []), (make.run(case), []), (make.skip(make.case("x")), [])])
     record = load_run(recorder.run.path)
@@ -30,7 +31,7 @@ def test_an_untouched_plan_has_everything_left(make: Any, recorded: Any) -> None
     assert [each.reason for each in record.results()] == ["no such QEMU"]
 
 
-def test_results_are_read_whole_from_the_journal(make: Any, recorded: Any) -> None:
+def test_results_are_read_whole_from_the_journal(make: Make, recorded: RunMaker) -> None:
     attempt = make.attempt(
         "fail", "why", subtests=["PASS: a", "FAIL: b: ü\x1b"], metrics=(("exit", 1250.5, "cycles"),)
     )
@@ -43,7 +44,7 @@ def test_results_are_read_whole_from_the_journal(make: Any, recorded: Any) -> No
         assert record.exit_code() is ExitCode.NOT_PASSED
 
 
-def test_repeats_are_one_result_once_all_are_there(make: Any, recorded: Any) -> None:
+def test_repeats_are_one_result_once_all_are_there(make: Make, recorded: RunMaker) -> None:
     case = make.case(repeat=3)
     attempts = [make.attempt("pass", number=2), make.attempt("fail", "no", number=3)]
     recorder = recorded([(make.run(case), attempts)])
@@ -58,7 +59,7 @@ def test_repeats_are_one_result_once_all_are_there(make: Any, recorded: Any) -> 
     assert load_run(recorder.run.path).result(case.id) == result
 
 
-def test_an_attempt_that_was_running_is_known(make: Any, recorded: Any) -> None:
+def test_an_attempt_that_was_running_is_known(make: Make, recorded: RunMaker) -> None:
     recorder = recorded([(make.run(), [])])
     recorder.begin(make.case(), 1)
     record = load_run(recorder.run.path)
@@ -67,7 +68,7 @@ def test_an_attempt_that_was_running_is_known(make: Any, recorded: Any) -> None:
     assert load_run(recorder.run.path).in_flight() == ()
 
 
-def test_wall_time_is_that_of_the_processes(make: Any, recorded: Any) -> None:
+def test_wall_time_is_that_of_the_processes(make: Make, recorded: RunMaker) -> None:
     path = recorded([(make.run(), [])]).run.path
     lines = [
         ("run-started", "2026-11-21T09:00:00.000Z"),
@@ -104,7 +105,7 @@ ATTEMPT: dict[str, Any] = {"number": 1, "verdict": "pass", "reason": "", "second
     ],
 )
 def test_lines_that_make_no_sense_are_problems(
-    make: Any, recorded: Any, event: str, case_id: object, attempt: object, complaint: str
+    make: Make, recorded: RunMaker, event: str, case_id: object, attempt: object, complaint: str
 ) -> None:
     skip = make.skip(make.case(case_id="SKIP"))
     path = recorded([(make.run(make.case(case_id="ID")), []), (skip, [])]).run.path
@@ -117,7 +118,7 @@ def test_lines_that_make_no_sense_are_problems(
     assert record.attempts_left("ID") == (1,)
 
 
-def test_an_attempt_counts_once(make: Any, recorded: Any) -> None:
+def test_an_attempt_counts_once(make: Make, recorded: RunMaker) -> None:
     recorder = recorded([(make.run(), [make.attempt("pass")])])
     journal = recorder.run.journal_path
     last = journal.read_text().splitlines()[-1]
@@ -128,13 +129,13 @@ def test_an_attempt_counts_once(make: Any, recorded: Any) -> None:
     assert "was finished before" in str(record.problems[0])
 
 
-def test_an_unknown_case_is_named(make: Any, recorded: Any) -> None:
+def test_an_unknown_case_is_named(make: Make, recorded: RunMaker) -> None:
     record = recorded([(make.run(), [])]).record
     with pytest.raises(UsageError, match=r"has no case 'b\\\\x1b'"):
         record.decision("b\x1b")
 
 
-def test_problems_are_bounded(make: Any, recorded: Any) -> None:
+def test_problems_are_bounded(make: Make, recorded: RunMaker) -> None:
     path = recorded([(make.run(), [])]).run.path
     with (path / "events.jsonl").open("a") as file:
         file.write("garbage\n" * 1000)
@@ -152,7 +153,10 @@ verdicts = st.sampled_from(["pass", "fail", "skip", "timeout", "error"])
     data=st.data(),
 )
 def test_a_run_killed_at_any_byte_resumes_without_loss_or_repetition(
-    plan: list[tuple[int, str]], data: st.DataObject, make: Any, tmp_path_factory: Any
+    plan: list[tuple[int, str]],
+    data: st.DataObject,
+    make: Make,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Each process runs on until it is killed: its journal is cut somewhere behind what earlier
     processes wrote. Whatever was journalled is never run again, whatever was not is."""
@@ -207,7 +211,10 @@ def test_a_run_killed_at_any_byte_resumes_without_loss_or_repetition(
     data=st.data(),
 )
 def test_a_run_killed_at_any_byte_makes_the_same_attempts(
-    plan: list[tuple[RunSettings, list[str]]], data: st.DataObject, make: Any, tmp_path_factory: Any
+    plan: list[tuple[RunSettings, list[str]]],
+    data: st.DataObject,
+    make: Make,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """How often a case is run follows from what is in the journal, wherever that was cut."""
     cases = [make.case(f"t{n}", settings=settings) for n, (settings, _) in enumerate(plan)]
@@ -246,7 +253,7 @@ def test_a_run_killed_at_any_byte_makes_the_same_attempts(
 @settings(max_examples=100, deadline=None)
 @given(name=st.sampled_from(["run.json", "plan.jsonl", "events.jsonl"]), data=st.data())
 def test_a_hostile_directory_gives_no_traceback(
-    name: str, data: st.DataObject, make: Any, tmp_path_factory: Any
+    name: str, data: st.DataObject, make: Make, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("hostile")
     case = make.case(repeat=2)

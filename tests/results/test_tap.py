@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from matrix.model import SubtestVerdict, Verdict
 from matrix.results.recorder import Recorder
 from matrix.results.tap import escaped, write_tap
+from tests.results.conftest import Make, RunMaker
 
 POINT = re.compile(r"(?P<not>not )?ok (?P<number>\d+)(?: - (?P<rest>.*))?")
 
@@ -117,7 +118,7 @@ def written(recorder: Recorder) -> list[Point]:
     ],
 )
 def test_every_verdict(
-    make: Any, recorded: Any, verdict: str, strict: bool, ok: bool, directive: str
+    make: Make, recorded: RunMaker, verdict: str, strict: bool, ok: bool, directive: str
 ) -> None:
     recorder = recorded([(make.run(), [make.attempt(verdict, "why # not \\")])], strict=strict)
     (point,) = written(recorder)
@@ -132,11 +133,12 @@ def test_every_verdict(
 
 
 def test_every_verdict_is_tried() -> None:
-    tried = {mark[0] for mark in test_every_verdict.pytestmark[0].args[1]}
+    (mark,) = vars(test_every_verdict)["pytestmark"]
+    tried = {each[0] for each in mark.args[1]}
     assert tried == {verdict.value for verdict in Verdict}
 
 
-def test_subtests_are_nested(make: Any, recorded: Any) -> None:
+def test_subtests_are_nested(make: Make, recorded: RunMaker) -> None:
     attempt = make.attempt(
         "fail",
         "2 of 6 subtests failed",
@@ -172,7 +174,7 @@ def test_subtests_are_nested(make: Any, recorded: Any) -> None:
     assert "    # 7 more subtests, which are only counted\n" in text
 
 
-def test_failing_subtests_are_those_that_the_guest_counts(make: Any, recorded: Any) -> None:
+def test_failing_subtests_are_those_that_the_guest_counts(make: Make, recorded: RunMaker) -> None:
     subtests = [f"{verdict.value.upper()}: x: y" for verdict in SubtestVerdict]
     (point,) = written(recorded([(make.run(), [make.attempt("fail", subtests=subtests)])]))
     failed = {
@@ -183,18 +185,18 @@ def test_failing_subtests_are_those_that_the_guest_counts(make: Any, recorded: A
     assert failed == {SubtestVerdict.FAIL, SubtestVerdict.XPASS}
 
 
-def test_a_flaky_case_names_its_attempts(make: Any, recorded: Any) -> None:
+def test_a_flaky_case_names_its_attempts(make: Make, recorded: RunMaker) -> None:
     attempts = [make.attempt("pass", number=1), make.attempt("fail", 'a "b": c', number=2)]
     (point,) = written(recorded([(make.run(make.case(repeat=2)), attempts)]))
     assert point.diagnostic["attempts"] == ["pass: ", 'fail: a "b": c']
 
 
-def test_what_is_unfinished_is_not_planned(make: Any, recorded: Any) -> None:
+def test_what_is_unfinished_is_not_planned(make: Make, recorded: RunMaker) -> None:
     recorder = recorded([(make.run(), []), (make.run(make.case("smp")), [make.attempt()])])
     assert [point.description for point in written(recorder)] == [make.case("smp").id]
 
 
-def test_the_text_is_golden(make: Any, recorded: Any) -> None:
+def test_the_text_is_golden(make: Make, recorded: RunMaker) -> None:
     attempt = make.attempt("fail", "broke", subtests=["PASS: a", "FAIL: b: c"])
     recorder = recorded([(make.run(), [attempt]), (make.skip(make.case("smp"), "no KVM"), [])])
     written(recorder)
@@ -226,7 +228,9 @@ def test_escaping_comes_back(text: str) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(st.characters(codec="utf-8"), min_size=1), verdict=st.sampled_from(Verdict))
-def test_any_text_gives_tap(text: str, verdict: Verdict, make: Any, tmp_path_factory: Any) -> None:
+def test_any_text_gives_tap(
+    text: str, verdict: Verdict, make: Make, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("tap") / "run"
     attempt = make.attempt(verdict.value, text, artifacts=text)
     subtest = make.subtest("FAIL: x")

@@ -15,12 +15,13 @@ from matrix.results.compare.matching import Pairing, pair_runs
 from matrix.results.compare.measured import Thresholds
 from matrix.results.fingerprint import QemuFingerprint, RunInfo
 from matrix.results.record import RunRecord
+from tests.results.conftest import Make, RunMaker
 
 Compared = Callable[..., list[CaseComparison]]
 
 
 @pytest.fixture
-def pairing(recorded: Any) -> Callable[[Any, Any], Pairing]:
+def pairing(recorded: RunMaker) -> Callable[[Any, Any], Pairing]:
     """Two runs with these results, side by side."""
 
     def pair(a: Any, b: Any) -> Pairing:
@@ -40,7 +41,7 @@ def compared(pairing: Callable[[Any, Any], Pairing]) -> Compared:
 
 
 @pytest.fixture
-def compared_attempts(make: Any, compared: Compared) -> Callable[..., CaseComparison]:
+def compared_attempts(make: Make, compared: Compared) -> Callable[..., CaseComparison]:
     """The comparison of one case whose attempts were these on each side."""
 
     def compare(a: Sequence[Any], b: Sequence[Any], **more: Any) -> CaseComparison:
@@ -153,12 +154,12 @@ def _qemu(version: str) -> QemuFingerprint:
 
 
 @pytest.fixture
-def story(make: Any) -> Story:
+def story(make: Make) -> Story:
     return Story(make)
 
 
 @pytest.fixture
-def told(story: Story, recorded: Any) -> Pairing:
+def told(story: Story, recorded: RunMaker) -> Pairing:
     """The story as two runs, with paths that are the same on every machine."""
     records = [recorded(results).record for results in (story.a, story.b)]
     for name, record, info in zip(("first", "second"), records, story.infos(), strict=True):
@@ -174,7 +175,7 @@ def named(record: RunRecord, path: str, info: RunInfo | None = None) -> RunRecor
 
 
 @pytest.fixture
-def several_qemus(make: Any, recorded: Any) -> RunRecord:
+def several_qemus(make: Make, recorded: RunMaker) -> RunRecord:
     """One run over three QEMUs."""
     outcomes = {
         "boot": ("pass", "pass", "pass"),
@@ -189,7 +190,7 @@ def several_qemus(make: Any, recorded: Any) -> RunRecord:
             for test, verdicts in outcomes.items():
                 if (arch, test) == ("riscv64", "mte"):
                     continue
-                axes = {} if qemu == "system" else {"qemu": qemu}
+                axes: dict[str, Any] = {} if qemu == "system" else {"qemu": qemu}
                 case = make.case(test, arch, scenario="kut", **axes)
                 seconds = 5.0 * (index + 1) if test == "slow" else 0.5
                 verdict = verdicts[index]

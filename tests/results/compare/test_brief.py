@@ -6,6 +6,7 @@ from matrix.results.compare.brief import MOST_LINES, qemu_lines
 from matrix.results.record import RunRecord
 from matrix.results.segments import plain
 from matrix.results.text import record_summary
+from tests.results.conftest import Make, RunMaker
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -27,13 +28,13 @@ def test_the_summary_of_a_run_has_it(several_qemus: RunRecord) -> None:
     assert text.endswith("\nResults in runs/three\n")
 
 
-def test_a_run_with_one_qemu_has_none(make: Any, recorded: Any) -> None:
+def test_a_run_with_one_qemu_has_none(make: Make, recorded: RunMaker) -> None:
     record = recorded([(make.run(), [make.attempt("fail")])]).record
     assert list(qemu_lines(record, 80)) == []
     assert list(qemu_lines(recorded([]).record, 80)) == []
 
 
-def test_qemus_that_agree(make: Any, recorded: Any) -> None:
+def test_qemus_that_agree(make: Make, recorded: RunMaker) -> None:
     runs = [make.run(make.case(qemu=qemu)) for qemu in ("10.0", "11.1")]
     record = recorded([(run, [make.attempt()]) for run in runs]).record
     text = plain(qemu_lines(record, 80))
@@ -41,11 +42,12 @@ def test_qemus_that_agree(make: Any, recorded: Any) -> None:
     assert "compares metrics too" in text
 
 
-def test_regressions_come_first_and_no_more_than_fit(make: Any, recorded: Any) -> None:
+def test_regressions_come_first_and_no_more_than_fit(make: Make, recorded: RunMaker) -> None:
     results = []
     for qemu in ("system", "10.0"):
         for number in range(50):
-            run = make.run(make.case(f"t{number}", **({} if qemu == "system" else {"qemu": qemu})))
+            axes: dict[str, Any] = {} if qemu == "system" else {"qemu": qemu}
+            run = make.run(make.case(f"t{number}", **axes))
             after = "fail" if number == 49 else "skip"
             results.append((run, [make.attempt("pass" if qemu == "system" else after)]))
     lines = plain(qemu_lines(recorded(results).record, 80)).splitlines()
@@ -54,7 +56,7 @@ def test_regressions_come_first_and_no_more_than_fit(make: Any, recorded: Any) -
     assert lines[-1].startswith("  … and 30 more; matrix compare ")
 
 
-def test_subtests_of_one_verdict_are_counted(make: Any, recorded: Any) -> None:
+def test_subtests_of_one_verdict_are_counted(make: Make, recorded: RunMaker) -> None:
     results = []
     for qemu, lines in (
         ("10.0", ["FAIL: a", "FAIL: b", "PASS: c", "PASS: d"]),
@@ -69,7 +71,7 @@ def test_subtests_of_one_verdict_are_counted(make: Any, recorded: Any) -> None:
     )
 
 
-def test_scenarios_are_named_where_there_are_several(make: Any, recorded: Any) -> None:
+def test_scenarios_are_named_where_there_are_several(make: Make, recorded: RunMaker) -> None:
     results = []
     for scenario in ("one", "two"):
         for qemu, verdict in (("10.0", "pass"), ("11.1", "fail")):
@@ -79,7 +81,7 @@ def test_scenarios_are_named_where_there_are_several(make: Any, recorded: Any) -
     assert "  one: boot x86_64 auto: pass; 11.1: fail\n" in text
 
 
-def test_an_unfinished_run_tells_what_it_knows(make: Any, recorded: Any) -> None:
+def test_an_unfinished_run_tells_what_it_knows(make: Make, recorded: RunMaker) -> None:
     runs = [make.run(make.case(qemu=qemu)) for qemu in ("10.0", "11.1")]
     record = recorded([(runs[0], [make.attempt()]), (runs[1], [])]).record
     assert "QEMUs, compared with 10.0: none" in plain(qemu_lines(record, 80))

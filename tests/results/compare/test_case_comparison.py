@@ -1,8 +1,10 @@
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +21,7 @@ from matrix.results.compare.tally import Gathered, Tally
 from matrix.results.record import RunRecord, load_run
 from matrix.results.recorder import Recorder
 from matrix.results.segments import plain
+from tests.results.conftest import Make
 
 RULES = Thresholds()
 
@@ -80,7 +83,9 @@ def test_variants_of_one_run(several_qemus: RunRecord) -> None:
     assert kinds == [ChangeKind.CHANGED_FAILURE] * 2
 
 
-def test_cases_without_a_result_are_on_one_side_only(make: Any, pairing: Any) -> None:
+def test_cases_without_a_result_are_on_one_side_only(
+    make: Make, pairing: Callable[[Any, Any], Pairing]
+) -> None:
     done: list[Any] = [(make.run(), [make.attempt("fail")])]
     open_: list[Any] = [(make.run(), [])]
     (case,) = compare_cases(pairing(done, open_), RULES)
@@ -94,21 +99,27 @@ def test_cases_without_a_result_are_on_one_side_only(make: Any, pairing: Any) ->
     assert not case.changed
 
 
-def test_a_case_that_got_another_accelerator(make: Any, compared_attempts: Any) -> None:
+def test_a_case_that_got_another_accelerator(
+    make: Make, compared_attempts: Callable[..., CaseComparison]
+) -> None:
     case = compared_attempts([make.attempt(accelerator="kvm")], [make.attempt("fail")])
     assert [(each.what, each.a, each.b) for each in case.differences] == [
         ("accelerator", "kvm", "tcg")
     ]
 
 
-def test_a_strangers_folders_are_not_shown(make: Any, compared_attempts: Any) -> None:
+def test_a_strangers_folders_are_not_shown(
+    make: Make, compared_attempts: Callable[..., CaseComparison]
+) -> None:
     for artifacts in ("/etc", "cases/../../etc", "../x", "", "casesx/y"):
         case = compared_attempts([make.attempt()], [make.attempt("fail", artifacts=artifacts)])
+        assert case.b
         assert case.b.artifacts == ""
 
 
-def test_long_reasons_are_cut(make: Any, compared_attempts: Any) -> None:
+def test_long_reasons_are_cut(make: Make, compared_attempts: Callable[..., CaseComparison]) -> None:
     case = compared_attempts([make.attempt()], [make.attempt("fail", "x" * 10**6)])
+    assert case.b
     assert len(case.b.reason) == 1000
 
 
@@ -173,7 +184,7 @@ def shape(case: CaseComparison, turn: bool) -> tuple[object, ...]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(a=runs, b=runs)
 def test_a_comparison_is_empty_with_itself_and_mirrored_the_other_way(
-    make: Any, tmp_path_factory: Any, a: Any, b: Any
+    make: Make, tmp_path_factory: pytest.TempPathFactory, a: Any, b: Any
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("mirror")
     one, other = run_of(make, folder / "a", a), run_of(make, folder / "b", b)
@@ -216,7 +227,7 @@ def tally_of(cases: list[CaseComparison]) -> Tally:
 @settings(max_examples=100, deadline=None)
 @given(name=st.sampled_from(["run.json", "plan.jsonl", "events.jsonl"]), data=st.data())
 def test_a_hostile_run_gives_no_traceback(
-    name: str, data: st.DataObject, make: Any, tmp_path_factory: Any
+    name: str, data: st.DataObject, make: Make, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("hostile")
     attempt = ("fail", 1.0, ["FAIL: a"], [("m", 1.0, "ns")])

@@ -1,6 +1,6 @@
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from matrix.results.compare.comparison_json import write_document
 from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
 from matrix.results.record import RunRecord
+from tests.results.conftest import Make
 
 
 def document(*pairings: Pairing) -> Any:
@@ -127,7 +128,9 @@ def test_nothing_changed(told: Pairing) -> None:
     assert comparison["cases"] == []
 
 
-def test_numbers_that_json_lacks_are_null(make: Any, pairing: Any) -> None:
+def test_numbers_that_json_lacks_are_null(
+    make: Make, pairing: Callable[[Any, Any], Pairing]
+) -> None:
     run = make.run()
     values = ((("x", each, "ns"),) for each in (0.0, 5.0))
     pair = pairing(*([(run, [make.attempt(metrics=value)])] for value in values))
@@ -135,16 +138,19 @@ def test_numbers_that_json_lacks_are_null(make: Any, pairing: Any) -> None:
     assert case["metrics"][0]["factor"] is None
 
 
-def test_text_that_is_no_utf_8(make: Any, pairing: Any) -> None:
+def test_text_that_is_no_utf_8(make: Make, pairing: Callable[[Any, Any], Pairing]) -> None:
     run = make.run()
     pair = pairing([(run, [make.attempt()])], [(run, [make.attempt("fail")])])
+    assert isinstance(pair.b, RunRecord)
     pair.b.info = replace(pair.b.info, hostname="\udcff")
     (comparison,) = document(pair_runs(pair.a, pair.b))["comparisons"]
     assert comparison["environment"] == [{"what": "host", "a": "builder", "b": "\\xff"}]
     assert comparison["b"]["host"] == "\\xff"
 
 
-def test_memory_does_not_follow_the_number_of_cases(make: Any, pairing: Any) -> None:
+def test_memory_does_not_follow_the_number_of_cases(
+    make: Make, pairing: Callable[[Any, Any], Pairing]
+) -> None:
     """Every case changes in 21 subtests; only one of each side is held at a time. (CPython keeps
     freed tuples of up to 20 elements.)"""
 

@@ -1,6 +1,7 @@
 """The golden files are what a user sees at 80 and 120 columns; ``UPDATE_GOLDEN=1`` writes them."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from matrix.results.compare.tally import Gathered
 from matrix.results.directory import RunDirectory
 from matrix.results.record import RunRecord
 from matrix.results.segments import Style, plain
+from tests.results.conftest import Make
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RULES = Thresholds()
@@ -68,7 +70,7 @@ def test_the_answer_comes_first(told: Pairing) -> None:
     )
 
 
-def test_a_run_that_was_ended(make: Any, pairing: Any) -> None:
+def test_a_run_that_was_ended(make: Make, pairing: Callable[[Any, Any], Pairing]) -> None:
     a = [(make.run(make.case(name)), [make.attempt()]) for name in ("x", "y")]
     b = [(decision, attempts if n else []) for n, (decision, attempts) in enumerate(a)]
     text = shown([pairing(a, b)])
@@ -76,9 +78,10 @@ def test_a_run_that_was_ended(make: Any, pairing: Any) -> None:
     assert "Only in A: 1" in text
 
 
-def test_many_changes_are_bounded(make: Any, pairing: Any) -> None:
+def test_many_changes_are_bounded(make: Make, pairing: Callable[[Any, Any], Pairing]) -> None:
     """Times, metrics, reasons and subtests are cut; cases that fail newly never are."""
-    a, b = [], []
+    a: list[Any] = []
+    b: list[Any] = []
     for number in range(60):
         run = make.run(make.case(f"case-{number}"))
         a.append((run, [make.attempt(subtests=[f"PASS: {'x' * n}" for n in range(1, 40)])]))
@@ -115,7 +118,7 @@ texts = st.text(st.characters(codec=None), max_size=40)
 
 @given(text=texts, width=st.integers(1, 130), kind=st.none() | st.sampled_from(ChangeKind))
 def test_any_text_at_any_width_is_printable(
-    make: Any, text: str, width: int, kind: ChangeKind | None
+    make: Make, text: str, width: int, kind: ChangeKind | None
 ) -> None:
     side = Side(text, Verdict.FAIL, text, 1, text, text, text, f"cases/{text}")
     change = MeasuredChange(text, text, Sample(1.0, 0.0, 1), Sample(2.0, 0.0, 2))

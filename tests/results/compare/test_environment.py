@@ -12,6 +12,7 @@ from matrix.results.compare.environment import (
     short_revision,
 )
 from matrix.results.fingerprint import QemuFingerprint, RunInfo, ScenarioSource
+from tests.results.conftest import Make, RunMaker
 
 REVISIONS = ("0123456789" * 4, "abcdef0123" * 4)
 
@@ -28,12 +29,12 @@ def differences(recorded: Any, a: RunInfo, b: RunInfo, results: Any = ((), ())) 
     return [f"{each.what}: {each.a} > {each.b}" for each in found]
 
 
-def test_the_same_differs_in_nothing(recorded: Any, info: RunInfo) -> None:
+def test_the_same_differs_in_nothing(recorded: RunMaker, info: RunInfo) -> None:
     assert differences(recorded, info, info) == []
 
 
 def test_everything_that_a_run_knows_of_itself(
-    recorded: Any, info: RunInfo, proof: Callable[[KvmState], KvmProof]
+    recorded: RunMaker, info: RunInfo, proof: Callable[[KvmState], KvmProof]
 ) -> None:
     host = replace(info.host, kernel="6.12", cpus=64, kvm_device="no permission")
     other = replace(
@@ -59,13 +60,13 @@ def test_everything_that_a_run_knows_of_itself(
     ]
 
 
-def test_what_one_side_does_not_know_is_no_difference(recorded: Any, info: RunInfo) -> None:
+def test_what_one_side_does_not_know_is_no_difference(recorded: RunMaker, info: RunInfo) -> None:
     other = replace(info, options={"jobs": 8}, hostname="other")
     assert differences(recorded, info, other) == ["host: builder > other"]
     assert differences(recorded, replace(info, started=""), other) == []
 
 
-def test_qemus_that_differ_alike_are_one_difference(recorded: Any, info: RunInfo) -> None:
+def test_qemus_that_differ_alike_are_one_difference(recorded: RunMaker, info: RunInfo) -> None:
     old = replace(info, binaries=(qemu("7.2"), qemu("7.2", "arm"), qemu("7.2", "s390x")))
     new = replace(info, binaries=(qemu("10"), qemu("10", "arm"), qemu("10", "s390x")))
     assert differences(recorded, old, new) == ["QEMU system: 7.2 > 10"]
@@ -81,7 +82,7 @@ def test_qemus_that_differ_alike_are_one_difference(recorded: Any, info: RunInfo
     ]
 
 
-def test_other_binaries_of_one_version_are_told(recorded: Any, info: RunInfo) -> None:
+def test_other_binaries_of_one_version_are_told(recorded: RunMaker, info: RunInfo) -> None:
     a = replace(info, binaries=(qemu("7.2", sha="a" * 64),))
     b = replace(info, binaries=(qemu("7.2", sha="b" * 64),))
     assert differences(recorded, a, b) == [
@@ -92,7 +93,7 @@ def test_other_binaries_of_one_version_are_told(recorded: Any, info: RunInfo) ->
 
 
 def test_revisions_of_the_suite_where_both_are_known(
-    make: Any, recorded: Any, info: RunInfo
+    make: Make, recorded: RunMaker, info: RunInfo
 ) -> None:
     def results(revision: str) -> Any:
         made: list[Any] = []
@@ -117,7 +118,7 @@ def test_qemus_of_one_run(info: RunInfo) -> None:
     assert info.qemu_version("mine", Architecture.ARM) == ""
 
 
-def test_how_a_case_was_run_otherwise(make: Any) -> None:
+def test_how_a_case_was_run_otherwise(make: Make) -> None:
     a = make.case()
     test = replace(a.test, arguments="1 2", qemu_params=("-cpu", "max"), smp=2, timeout=5.0)
     b = replace(a, test=test)
@@ -135,7 +136,7 @@ def test_how_a_case_was_run_otherwise(make: Any) -> None:
     assert case_differences(sides[0], sides[0]) == ()
 
 
-def test_values_from_commands_always_differ(make: Any) -> None:
+def test_values_from_commands_always_differ(make: Make) -> None:
     a, b = (
         replace(make.case(), test=replace(make.case().test, arguments=each, dynamic=True))
         for each in ("1763719000", "1763719999")

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.tally import Gathered
 from matrix.results.printable import printable
 from matrix.results.record import RunRecord
+from tests.results.compare.conftest import Compared
+from tests.results.conftest import Make
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RULES = Thresholds()
@@ -97,7 +100,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_of_a_run_is_markup(make: Any, compared: Any, pairing: Any, text: str) -> None:
+def test_nothing_of_a_run_is_markup(
+    make: Make, compared: Compared, pairing: Callable[[Any, Any], Pairing], text: str
+) -> None:
     case = make.case(text, case_id=text, machine=text)
     attempts = [
         make.attempt("pass", subtests=["PASS: x"], metrics=((text, 1.0, text),), accelerator=text),
@@ -133,7 +138,9 @@ def test_a_code_span_shows_what_it_was_given(text: str) -> None:
     ]
 
 
-def test_a_comment_is_no_longer_than_one_may_be(make: Any, pairing: Any) -> None:
+def test_a_comment_is_no_longer_than_one_may_be(
+    make: Make, pairing: Callable[[Any, Any], Pairing]
+) -> None:
     a, b = [], []
     for verdict in ("fail", "timeout", "flaky", "skip", "xfail", "xpass"):
         for number in range(100):
@@ -148,6 +155,6 @@ def test_a_comment_is_no_longer_than_one_may_be(make: Any, pairing: Any) -> None
     assert text.count("<details>") == text.count("</details>")
 
 
-def test_an_ended_run_is_told(make: Any, pairing: Any) -> None:
+def test_an_ended_run_is_told(make: Make, pairing: Callable[[Any, Any], Pairing]) -> None:
     run = make.run()
     assert "**Not finished" in comment(pairing([(run, [make.attempt()])], [(run, [])]))

@@ -6,13 +6,14 @@ from matrix.errors import UsageError
 from matrix.model import Accelerator
 from matrix.results.compare.matching import Pairing, pair_runs, pair_runs_apart, pair_variants
 from matrix.results.record import RunRecord
+from tests.results.conftest import Make, RunMaker
 
 
 def ids(pairing: Pairing) -> list[tuple[str | None, str | None]]:
     return [(a and a.id, b and b.id) for a, b in pairing.pairs]
 
 
-def test_cases_of_two_runs_are_matched_by_id(make: Any, recorded: Any) -> None:
+def test_cases_of_two_runs_are_matched_by_id(make: Make, recorded: RunMaker) -> None:
     a, b = (
         recorded([(make.run(make.case(name)), []) for name in names]).record
         for names in (("x", "y", "z"), ("new", "z", "x"))
@@ -25,7 +26,7 @@ def test_cases_of_two_runs_are_matched_by_id(make: Any, recorded: Any) -> None:
 
 
 def test_runs_of_two_scenarios_are_matched_by_what_follows_their_names(
-    make: Any, recorded: Any
+    make: Make, recorded: RunMaker
 ) -> None:
     def run(*cases: tuple[str, str]) -> RunRecord:
         made: list[Any] = [
@@ -63,7 +64,7 @@ def pairs(record: RunRecord, axis: str, base: str = "") -> dict[tuple[str, str],
     }
 
 
-def test_two_runs_are_matched_by_all_but_the_axis(make: Any, recorded: Any) -> None:
+def test_two_runs_are_matched_by_all_but_the_axis(make: Make, recorded: RunMaker) -> None:
     a = variants(make, recorded, {"qemu": "10.0", "cpu": "max"}, {"qemu": "10.0"})
     b = variants(make, recorded, {"qemu": "11.1"}, {"qemu": "11.1", "test": "smp"})
     assert ids(pair_runs_apart(a, b, "qemu")) == [
@@ -77,7 +78,7 @@ def test_two_runs_are_matched_by_all_but_the_axis(make: Any, recorded: Any) -> N
         pair_runs_apart(a, b, "arch")
 
 
-def test_variants_are_matched_by_all_but_the_axis(make: Any, recorded: Any) -> None:
+def test_variants_are_matched_by_all_but_the_axis(make: Make, recorded: RunMaker) -> None:
     record = variants(
         make,
         recorded,
@@ -113,7 +114,12 @@ def test_variants_are_matched_by_all_but_the_axis(make: Any, recorded: Any) -> N
     ],
 )
 def test_any_axis_and_any_base(
-    make: Any, recorded: Any, axis: str, values: list[Any], base: str, written: tuple[str, str]
+    make: Make,
+    recorded: RunMaker,
+    axis: str,
+    values: list[Any],
+    base: str,
+    written: tuple[str, str],
 ) -> None:
     record = variants(make, recorded, *({axis: value} for value in values))
     ((found, matched),) = pairs(record, axis, base).items()
@@ -132,19 +138,19 @@ def test_any_axis_and_any_base(
     ],
 )
 def test_what_cannot_be_compared(
-    make: Any, recorded: Any, axis: str, base: str, message: str
+    make: Make, recorded: RunMaker, axis: str, base: str, message: str
 ) -> None:
     record = variants(make, recorded, {}, {"qemu": "10.0"})
     with pytest.raises(UsageError, match=message):
         pair_variants(record, axis, base)
 
 
-def test_an_empty_run_has_no_variants(recorded: Any) -> None:
+def test_an_empty_run_has_no_variants(recorded: RunMaker) -> None:
     with pytest.raises(UsageError, match="no cases"):
         pair_variants(recorded([]).record, "qemu")
 
 
-def test_tests_of_two_scenarios_are_not_mixed(make: Any, recorded: Any) -> None:
+def test_tests_of_two_scenarios_are_not_mixed(make: Make, recorded: RunMaker) -> None:
     record = variants(make, recorded, {"scenario": "one"}, {"scenario": "two", "qemu": "10.0"})
     (pairing,) = pair_variants(record, "qemu")
     assert pairing.common == 0

@@ -9,6 +9,7 @@ from matrix.migrating import MigrationSummary, Statistic
 from matrix.results.case_record import record_of
 from matrix.results.compare.changes import MeasuredChange
 from matrix.results.compare.measured import Thresholds, compare_metrics, compare_seconds, sample
+from tests.results.conftest import Make
 
 
 def timed(make: Any, *seconds: float, verdict: str = "pass") -> Any:
@@ -42,7 +43,7 @@ def measured(make: Any, *attempts: tuple[tuple[str, float, str], ...]) -> Any:
     ],
 )
 def test_the_rule_for_times(
-    make: Any, before: list[float], after: list[float], changed: bool
+    make: Make, before: list[float], after: list[float], changed: bool
 ) -> None:
     change = compare_seconds(timed(make, *before), timed(make, *after), Thresholds())
     assert (change is not None) is changed
@@ -50,24 +51,24 @@ def test_the_rule_for_times(
     assert (back is not None) is changed
 
 
-def test_another_factor(make: Any) -> None:
+def test_another_factor(make: Make) -> None:
     a, b = timed(make, 10.0), timed(make, 25.0)
     assert compare_seconds(a, b, Thresholds(factor=2.5)) is not None
     assert compare_seconds(a, b, Thresholds(factor=2.6)) is None
 
 
 @pytest.mark.parametrize("verdict", ["skip", "timeout", "stall", "crash", "error"])
-def test_the_time_of_what_did_not_complete_means_nothing(make: Any, verdict: str) -> None:
+def test_the_time_of_what_did_not_complete_means_nothing(make: Make, verdict: str) -> None:
     a, b = (timed(make, seconds, verdict=verdict) for seconds in (1.0, 90.0))
     assert compare_seconds(a, b, Thresholds()) is None
 
 
-def test_times_of_different_verdicts_are_not_compared(make: Any) -> None:
+def test_times_of_different_verdicts_are_not_compared(make: Make) -> None:
     a, b = timed(make, 1.0), timed(make, 90.0, verdict="fail")
     assert compare_seconds(a, b, Thresholds()) is None
 
 
-def test_only_completed_attempts_count(make: Any) -> None:
+def test_only_completed_attempts_count(make: Make) -> None:
     attempts = [make.attempt(seconds=1.0), make.attempt("timeout", seconds=90.0, number=2)]
     a = record_of(make.case(repeat=2), attempts)
     assert compare_seconds(a, a, Thresholds()) is None
@@ -91,30 +92,30 @@ def test_only_completed_attempts_count(make: Any) -> None:
         (1.7e308, -1.7e308, True),
     ],
 )
-def test_the_rule_for_metrics(make: Any, before: float, after: float, changed: bool) -> None:
+def test_the_rule_for_metrics(make: Make, before: float, after: float, changed: bool) -> None:
     a, b = (measured(make, (("x", each, "ns"),)) for each in (before, after))
     assert bool(compare_metrics(a, b, Thresholds())) is changed
     assert bool(compare_metrics(b, a, Thresholds())) is changed
 
 
-def test_other_units_are_other_metrics(make: Any) -> None:
+def test_other_units_are_other_metrics(make: Make) -> None:
     a, b = measured(make, (("x", 1.0, "ns"),)), measured(make, (("x", 9.0, "us"),))
     assert compare_metrics(a, b, Thresholds()) == ()
 
 
-def test_a_metric_on_one_side_only_is_no_change(make: Any) -> None:
+def test_a_metric_on_one_side_only_is_no_change(make: Make) -> None:
     a, b = measured(make, (("x", 1.0, "ns"),)), measured(make, (("y", 9.0, "ns"),))
     assert compare_metrics(a, b, Thresholds()) == ()
 
 
-def test_metrics_of_the_same_name_are_told_apart(make: Any) -> None:
+def test_metrics_of_the_same_name_are_told_apart(make: Make) -> None:
     a = measured(make, (("x", 1.0, "ns"), ("x", 100.0, "ns")))
     b = measured(make, (("x", 1.0, "ns"), ("x", 200.0, "ns")))
     (change,) = compare_metrics(a, b, Thresholds())
     assert (change.before.median, change.after.median) == (100.0, 200.0)
 
 
-def test_repeated_metrics_are_compared_beyond_their_noise(make: Any) -> None:
+def test_repeated_metrics_are_compared_beyond_their_noise(make: Make) -> None:
     a = measured(make, *((("x", value, "ns"),) for value in (90.0, 100.0, 110.0)))
     near = measured(make, *((("x", value, "ns"),) for value in (120.0, 130.0, 140.0)))
     far = measured(make, *((("x", value, "ns"),) for value in (150.0, 160.0, 170.0)))
@@ -143,7 +144,7 @@ values = st.lists(
 
 
 @given(a=st.lists(values, min_size=1, max_size=3), b=st.lists(values, min_size=1, max_size=3))
-def test_any_numbers_are_compared_alike_both_ways(make: Any, a: Any, b: Any) -> None:
+def test_any_numbers_are_compared_alike_both_ways(make: Make, a: Any, b: Any) -> None:
     def turned(change: MeasuredChange) -> MeasuredChange:
         return MeasuredChange(change.name, change.unit, change.after, change.before)
 
@@ -167,7 +168,7 @@ def migrated(make: Any, *, p99: float = 0.3, count: int = 100, completed: int = 
     return record_of(make.case(), [make.attempt(migration=summary)])
 
 
-def test_what_hops_came_to_are_metrics(make: Any) -> None:
+def test_what_hops_came_to_are_metrics(make: Make) -> None:
     worse = migrated(make, p99=0.5, completed=50)
     (downtime, rate) = compare_metrics(migrated(make), worse, Thresholds())
     assert (downtime.name, downtime.unit) == ("downtime p99", "s")
@@ -176,7 +177,7 @@ def test_what_hops_came_to_are_metrics(make: Any) -> None:
     assert compare_metrics(worse, worse, Thresholds()) == ()
 
 
-def test_a_quantile_takes_hops(make: Any) -> None:
+def test_a_quantile_takes_hops(make: Make) -> None:
     """The 99th of 99 hops is the greatest of them."""
     few = migrated(make, p99=0.5, count=99)
     assert compare_metrics(migrated(make, count=99), few, Thresholds()) == ()

@@ -7,10 +7,12 @@ import pytest
 from matrix.results.compare.matching import pair_variants
 from matrix.results.compare.sides import load_results
 from matrix.results.summary import write_reports
+from tests.results.compare.conftest import Compared
+from tests.results.conftest import Make, RunMaker
 
 
 @pytest.fixture
-def stored(make: Any, recorded: Any) -> Any:
+def stored(make: Make, recorded: RunMaker) -> Any:
     case = make.case("one")
     record = recorded([(make.run(case), [make.attempt()]), (make.run(make.case("two")), [])]).record
     write_reports(record)
@@ -25,8 +27,9 @@ def test_it_answers_as_a_run_does(stored: Any) -> None:
     assert [result.id for result in stored.results()] == [case.id]
 
 
-def test_its_variants_can_be_compared(make: Any, recorded: Any, compared: Any) -> None:
-    cases = [make.case("one", **axes) for axes in ({}, {"qemu": "10.0"})]
+def test_its_variants_can_be_compared(make: Make, recorded: RunMaker, compared: Compared) -> None:
+    variants: list[dict[str, Any]] = [{}, {"qemu": "10.0"}]
+    cases = [make.case("one", **axes) for axes in variants]
     record = recorded([(make.run(case), [make.attempt()]) for case in cases]).record
     write_reports(record)
     (pairing,) = pair_variants(load_results(record.run.path / "results.json"), "qemu")

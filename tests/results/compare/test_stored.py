@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from matrix.results.compare.matching import pair_runs
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.sides import load_results
 from matrix.results.summary import write_reports
+from tests.results.compare.conftest import Story
+from tests.results.conftest import Make, RunMaker
 
 
 def compared(a: Any, b: Any) -> list[CaseComparison]:
@@ -28,7 +31,7 @@ def results_of(record: Any) -> Any:
     return load_results(record.run.path / "results.json")
 
 
-def test_a_run_and_its_own_results_are_the_same(story: Any, recorded: Any) -> None:
+def test_a_run_and_its_own_results_are_the_same(story: Story, recorded: RunMaker) -> None:
     """Also where names repeat, passes are not kept, and attempts differ."""
     for results in (story.a, story.b):
         record = recorded(results).record
@@ -37,7 +40,7 @@ def test_a_run_and_its_own_results_are_the_same(story: Any, recorded: Any) -> No
         assert not [case for case in compared(record, stored) if case.changed]
 
 
-def test_it_tells_of_the_same_changes(story: Any, recorded: Any) -> None:
+def test_it_tells_of_the_same_changes(story: Story, recorded: RunMaker) -> None:
     a, b = recorded(story.a).record, recorded(story.b).record
     stored = results_of(a)
     for whole, kept in zip(compared(a, b), compared(stored, b), strict=True):
@@ -48,7 +51,9 @@ def test_it_tells_of_the_same_changes(story: Any, recorded: Any) -> None:
     assert pair_runs(stored, b).environment == ()
 
 
-def test_subtests_of_one_name(compared_attempts: Any, make: Any, recorded: Any) -> None:
+def test_subtests_of_one_name(
+    compared_attempts: Callable[..., CaseComparison], make: Make, recorded: RunMaker
+) -> None:
     """The third of a name fails in the one, and the second in the other: as many as before."""
     passed, failed = "PASS: ipi received", "FAIL: ipi received"
     run = make.run(make.case())
@@ -71,7 +76,7 @@ def test_subtests_of_one_name(compared_attempts: Any, make: Any, recorded: Any) 
     ]
 
 
-def test_repeats_keep_their_noise(make: Any, recorded: Any) -> None:
+def test_repeats_keep_their_noise(make: Make, recorded: RunMaker) -> None:
     case = make.case(repeat=3)
     attempts = [make.attempt(number=n, seconds=s) for n, s in ((1, 2.0), (2, 4.0), (3, 9.0))]
     stored = results_of(recorded([(make.run(case), attempts)]).record)
@@ -79,7 +84,7 @@ def test_repeats_keep_their_noise(make: Any, recorded: Any) -> None:
     assert [attempt.seconds for attempt in result.attempts] == [2.0, 4.0, 9.0]
 
 
-def test_hops_are_measured(make: Any, recorded: Any) -> None:
+def test_hops_are_measured(make: Make, recorded: RunMaker) -> None:
     """Of every attempt, not only of the one that speaks for the case."""
 
     def migrated(*downtimes: float) -> Any:
@@ -122,7 +127,7 @@ def test_what_is_none(tmp_path: Path, text: str, message: str) -> None:
 
 @pytest.mark.parametrize("indent", [None, 0, 2])
 def test_a_file_that_was_written_anew_says_the_same(
-    story: Any, recorded: Any, indent: int | None
+    story: Story, recorded: RunMaker, indent: int | None
 ) -> None:
     """As we write it every case has a line, which is read alone; others are read as a whole."""
     record = recorded(story.a).record
@@ -134,7 +139,7 @@ def test_a_file_that_was_written_anew_says_the_same(
     assert list(anew.planned()) == list(stored.planned())
 
 
-def test_its_cases_are_never_objects_all_at_once(make: Any, recorded: Any) -> None:
+def test_its_cases_are_never_objects_all_at_once(make: Make, recorded: RunMaker) -> None:
     """Parsed as a whole, as dictionaries and then as records, they take many times the file."""
     subtests = [f"FAIL: a subtest, number {number}: it said so" for number in range(50)]
     cases = [make.case(f"t{number}") for number in range(300)]
@@ -152,7 +157,7 @@ def test_its_cases_are_never_objects_all_at_once(make: Any, recorded: Any) -> No
     assert peak < 1.5 * size
 
 
-def test_a_wrong_axis(make: Any, recorded: Any) -> None:
+def test_a_wrong_axis(make: Make, recorded: RunMaker) -> None:
     record = recorded([(make.run(make.case()), [make.attempt()])]).record
     write_reports(record)
     path = record.run.path / "results.json"

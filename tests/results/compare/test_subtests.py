@@ -9,6 +9,7 @@ from matrix.model import Verdict
 from matrix.results.case_record import CaseRecord, record_of, unrun
 from matrix.results.compare.changes import ChangeKind, SubtestChange
 from matrix.results.compare.subtests import compare_subtests
+from tests.results.conftest import Make
 
 
 def result(make: Any, *attempts: list[str], verdict: str = "fail", dropped: int = 0) -> CaseRecord:
@@ -38,7 +39,7 @@ def changes(a: CaseRecord, b: CaseRecord) -> list[tuple[str, str]]:
         ("FAIL", "KFAIL", "new-xfail"),
     ],
 )
-def test_what_became_of_a_subtest(make: Any, before: str, after: str, kind: str) -> None:
+def test_what_became_of_a_subtest(make: Make, before: str, after: str, kind: str) -> None:
     (change,) = compare_subtests(
         result(make, [f"{before}: x: then"]), result(make, [f"{after}: x: now"])
     )
@@ -48,19 +49,19 @@ def test_what_became_of_a_subtest(make: Any, before: str, after: str, kind: str)
 
 
 @pytest.mark.parametrize("same", [("FAIL", "XPASS"), ("XFAIL", "KFAIL"), ("PASS", "PASS")])
-def test_what_means_the_same_is_no_change(make: Any, same: tuple[str, str]) -> None:
+def test_what_means_the_same_is_no_change(make: Make, same: tuple[str, str]) -> None:
     a, b = (result(make, [f"{prefix}: x"]) for prefix in same)
     assert changes(a, b) == []
 
 
-def test_known_failures_do_not_regress(make: Any) -> None:
+def test_known_failures_do_not_regress(make: Make) -> None:
     known = result(make, ["FAIL: x"], verdict="xfail")
     (change,) = compare_subtests(result(make, ["PASS: x"]), known)
     assert change.kind is ChangeKind.NEW_FAILURE
     assert not change.regression
 
 
-def test_subtests_of_one_name_are_matched_in_order(make: Any) -> None:
+def test_subtests_of_one_name_are_matched_in_order(make: Make) -> None:
     a = result(make, ["PASS: x", "FAIL: x", "PASS: x"])
     b = result(make, ["PASS: x", "FAIL: x", "FAIL: x"])
     assert changes(a, b) == [("new-failure", "x")]
@@ -68,32 +69,32 @@ def test_subtests_of_one_name_are_matched_in_order(make: Any) -> None:
     assert changes(result(make, ["PASS: x", "FAIL: x"]), a) == [("only-b", "x")]
 
 
-def test_names_that_differ_in_numbers_match(make: Any) -> None:
+def test_names_that_differ_in_numbers_match(make: Make) -> None:
     a = result(make, ["PASS: passed 6/6 tests", "PASS: at 0x1a", "PASS: cpu 1", "PASS: cpu 2"])
     b = result(make, ["FAIL: passed 5/6 tests", "PASS: at 0xff", "PASS: cpu 2", "PASS: cpu 1"])
     assert changes(a, b) == [("new-failure", "passed 5/6 tests")]
 
 
-def test_numbers_match_in_order_and_only_what_is_left(make: Any) -> None:
+def test_numbers_match_in_order_and_only_what_is_left(make: Make) -> None:
     a = result(make, ["PASS: x 1", "FAIL: x 2", "PASS: x 3"])
     b = result(make, ["PASS: x 3", "PASS: x 4"])
     assert changes(a, b) == [("only-a", "x 2")]
 
 
-def test_what_only_one_side_has(make: Any) -> None:
+def test_what_only_one_side_has(make: Make) -> None:
     a, b = result(make, ["FAIL: a", "PASS: c"]), result(make, ["FAIL: b", "PASS: c"])
     found = compare_subtests(a, b)
     assert [(each.kind.value, each.name) for each in found] == [("only-b", "b"), ("only-a", "a")]
     assert not any(each.regression for each in found)
 
 
-def test_dropped_subtests_are_not_missing(make: Any) -> None:
+def test_dropped_subtests_are_not_missing(make: Make) -> None:
     whole, cut = result(make, ["PASS: a", "PASS: b"]), result(make, ["FAIL: a"], dropped=1)
     assert changes(whole, cut) == [("new-failure", "a")]
     assert changes(cut, whole) == [("fix", "a")]
 
 
-def test_attempts_that_differ_are_flaky(make: Any) -> None:
+def test_attempts_that_differ_are_flaky(make: Make) -> None:
     steady = result(make, ["PASS: x"])
     shaky = result(make, ["PASS: x: fine"], ["FAIL: x: lost one"], ["PASS: x: fine"])
     (change,) = compare_subtests(steady, shaky)
@@ -104,7 +105,7 @@ def test_attempts_that_differ_are_flaky(make: Any) -> None:
     assert changes(shaky, shaky) == []
 
 
-def test_a_case_that_did_not_run_has_none(make: Any) -> None:
+def test_a_case_that_did_not_run_has_none(make: Make) -> None:
     ran, skipped = result(make, ["PASS: x"]), unrun(make.skip(make.case()))
     assert changes(ran, skipped) == []
     assert changes(skipped, ran) == []
@@ -120,7 +121,7 @@ lines = st.lists(
 
 
 @given(a=st.lists(lines, min_size=1, max_size=3), b=st.lists(lines, min_size=1, max_size=3))
-def test_any_subtests_are_compared_alike_both_ways(make: Any, a: Any, b: Any) -> None:
+def test_any_subtests_are_compared_alike_both_ways(make: Make, a: Any, b: Any) -> None:
     one, other = result(make, *a), result(make, *b)
 
     there = [turned(each) for each in compare_subtests(one, other)]

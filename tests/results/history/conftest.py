@@ -19,6 +19,7 @@ from matrix.results.fingerprint import QemuFingerprint, ScenarioSource
 from matrix.results.history.place import Database
 from matrix.results.record import RunRecord
 from matrix.results.recorder import Recorder
+from tests.results.conftest import Make
 
 
 @dataclass
@@ -105,7 +106,7 @@ def sqlite(tmp_path: Path) -> Database:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: Any) -> Any:
+def database(request: pytest.FixtureRequest) -> Any:
     """Either of them."""
     return request.getfixturevalue(request.param)
 
@@ -114,7 +115,7 @@ Nights = Callable[..., RunRecord]
 
 
 @pytest.fixture
-def night(make: Any, tmp_path: Path) -> Nights:
+def night(make: Make, tmp_path: Path) -> Nights:
     """Makes runs, a day after each other, in which each test came to these attempts.
 
     ``None`` for one that is planned and not run, a text for the reason of a skip.

@@ -14,6 +14,8 @@ from matrix.results.history.database import opened
 from matrix.results.history.durations import known_durations
 from matrix.results.history.place import Database, database_named
 from matrix.results.history.record import record_run
+from tests.results.conftest import Make
+from tests.results.history.conftest import Nights
 
 
 def record(database: Database, make: Any, night: Any, **more: Any) -> None:
@@ -25,7 +27,7 @@ def record(database: Database, make: Any, night: Any, **more: Any) -> None:
     [b"this is no database, but it is long enough to be read as the head of one" * 4, b"{}" * 999],
 )
 def test_a_file_that_is_no_database(
-    sqlite: Database, make: Any, night: Any, content: bytes
+    sqlite: Database, make: Make, night: Nights, content: bytes
 ) -> None:
     assert sqlite.path is not None
     sqlite.path.parent.mkdir()
@@ -36,7 +38,7 @@ def test_a_file_that_is_no_database(
     assert known_durations(sqlite, ["smoke"]) == {}
 
 
-def test_a_damaged_database(sqlite: Database, make: Any, night: Any) -> None:
+def test_a_damaged_database(sqlite: Database, make: Make, night: Nights) -> None:
     record(sqlite, make, night)
     assert sqlite.path is not None
     data = bytearray(sqlite.path.read_bytes())
@@ -47,7 +49,7 @@ def test_a_damaged_database(sqlite: Database, make: Any, night: Any) -> None:
     assert known_durations(sqlite, ["smoke"]) == {}
 
 
-def test_an_empty_file_is_a_new_database(sqlite: Database, make: Any, night: Any) -> None:
+def test_an_empty_file_is_a_new_database(sqlite: Database, make: Make, night: Nights) -> None:
     assert sqlite.path is not None
     sqlite.path.parent.mkdir()
     sqlite.path.touch()
@@ -57,7 +59,7 @@ def test_an_empty_file_is_a_new_database(sqlite: Database, make: Any, night: Any
 
 
 @pytest.fixture
-def locked(sqlite: Database, make: Any, night: Any) -> Iterator[Database]:
+def locked(sqlite: Database, make: Make, night: Nights) -> Iterator[Database]:
     """A database that another process is writing, for as long as the test takes."""
     record(sqlite, make, night)
     assert sqlite.path is not None
@@ -67,7 +69,7 @@ def locked(sqlite: Database, make: Any, night: Any) -> Iterator[Database]:
     connection.close()
 
 
-def test_a_locked_database(locked: Database, make: Any, night: Any) -> None:
+def test_a_locked_database(locked: Database, make: Make, night: Nights) -> None:
     with pytest.raises(HostError, match=r"another process has held it for 0\.1 s"):
         record(locked, make, night, patience=0.1)
     with pytest.raises(HostError, match="another process"), opened(locked, patience=0.1):
@@ -81,13 +83,13 @@ def test_a_locked_database_does_not_hold_a_run_up(
     assert known_durations(locked, ["smoke"]) == {}
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path, make: Any, night: Any) -> None:
+def test_a_place_that_cannot_be_written(tmp_path: Path, make: Make, night: Nights) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HostError, match=r"cannot create .*file/state: Not a directory"):
         record(Database(tmp_path / "file/state/history.sqlite"), make, night)
 
 
-def test_a_database_that_cannot_be_written(sqlite: Database, make: Any, night: Any) -> None:
+def test_a_database_that_cannot_be_written(sqlite: Database, make: Make, night: Nights) -> None:
     record(sqlite, make, night)
     assert sqlite.path is not None
     if os.geteuid() == 0:
@@ -98,13 +100,13 @@ def test_a_database_that_cannot_be_written(sqlite: Database, make: Any, night: A
     assert known_durations(sqlite, ["smoke"])
 
 
-def test_a_folder_in_its_place(tmp_path: Path, make: Any, night: Any) -> None:
+def test_a_folder_in_its_place(tmp_path: Path, make: Make, night: Nights) -> None:
     with pytest.raises(HostError, match="it cannot be written there"):
         record(Database(tmp_path), make, night)
 
 
 def test_a_full_disk(
-    sqlite: Database, make: Any, night: Any, monkeypatch: pytest.MonkeyPatch
+    sqlite: Database, make: Make, night: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite says the same of a database that may have no more pages."""
     record(sqlite, make, night)
@@ -125,7 +127,7 @@ def test_a_full_disk(
         assert session.read("SELECT count(*) FROM runs") == [(1,)]
 
 
-def test_no_server(tmp_path: Path, make: Any, night: Any) -> None:
+def test_no_server(tmp_path: Path, make: Make, night: Nights) -> None:
     pytest.importorskip("psycopg", reason="psycopg is not installed")
     nobody = Database(None, f"postgresql://me:secret@/history?host={tmp_path}")
     with pytest.raises(HostError) as raised:
@@ -137,14 +139,14 @@ def test_no_server(tmp_path: Path, make: Any, night: Any) -> None:
 
 @pytest.mark.parametrize("server", ["postgresql"])  # by that name one worker starts it for all
 def test_no_such_database_on_the_server(
-    server: str, postgresql: Database, make: Any, night: Any
+    server: str, postgresql: Database, make: Make, night: Nights
 ) -> None:
     other = Database(None, postgresql.url.replace("/history", "/nonesuch"))
     with pytest.raises(HostError, match=r"nonesuch.*does not exist"):
         record(other, make, night)
 
 
-def test_no_driver(make: Any, night: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_driver(make: Make, night: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'psycopg'")
 
@@ -154,7 +156,7 @@ def test_no_driver(make: Any, night: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("url", ["postgresql://host:port/name", "postgresql+nonesuch://host/name"])
-def test_a_url_that_is_none(url: str, make: Any, night: Any) -> None:
+def test_a_url_that_is_none(url: str, make: Make, night: Nights) -> None:
     with pytest.raises(UsageError, match="history database postgresql"):
         record(database_named(url), make, night)
 

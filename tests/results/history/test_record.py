@@ -22,6 +22,8 @@ from matrix.results.history.records import recorded_cases
 from matrix.results.record import load_run
 from matrix.results.recorder import Recorder
 from matrix.results.summary import write_results
+from tests.results.conftest import Make
+from tests.results.history.conftest import Nights
 
 
 def read(database: Database, query: str) -> list[tuple[Any, ...]]:
@@ -40,7 +42,7 @@ def cases(database: Database) -> dict[str, dict[str, Any]]:
         return {case["test"]: case for case in recorded_cases(session, run)}
 
 
-def test_everything_is_written(database: Database, make: Any, night: Any) -> None:
+def test_everything_is_written(database: Database, make: Make, night: Nights) -> None:
     bad = make.attempt(
         "fail",
         "1 of 2",
@@ -81,7 +83,7 @@ def test_everything_is_written(database: Database, make: Any, night: Any) -> Non
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_record_is_a_case_of_results_json(
-    database: Database, make: Any, night: Any, number: int
+    database: Database, make: Make, night: Nights, number: int
 ) -> None:
     """As it stands there; of artifacts see test_records.py."""
     soaked = make.attempt(
@@ -98,7 +100,7 @@ def test_a_record_is_a_case_of_results_json(
     assert list(map(parsed, cases(database).values())) == list(map(parsed, document["cases"]))
 
 
-def test_a_run_is_written_once(database: Database, make: Any, night: Any) -> None:
+def test_a_run_is_written_once(database: Database, make: Make, night: Nights) -> None:
     record = night({"one": make.attempt()})
     assert record_run(database, record)[1] is Recorded.NEW
     assert record_run(database, record)[1] is Recorded.KNOWN
@@ -108,7 +110,7 @@ def test_a_run_is_written_once(database: Database, make: Any, night: Any) -> Non
 
 
 def test_a_resumed_run_takes_the_place_of_what_was_known(
-    database: Database, make: Any, night: Any
+    database: Database, make: Make, night: Nights
 ) -> None:
     record = night({"one": make.attempt(), "two": None, "three": [make.attempt(), None]})
     assert record_run(database, record)[1] is Recorded.NEW
@@ -127,7 +129,7 @@ def test_a_resumed_run_takes_the_place_of_what_was_known(
 
 
 def test_an_older_run_does_not_change_what_cases_took(
-    database: Database, make: Any, night: Any
+    database: Database, make: Make, night: Nights
 ) -> None:
     new = night({"one": make.attempt(seconds=5.0), "two": make.attempt(seconds=3.0)}, day=9)
     old = night({"one": make.attempt(seconds=1.0)}, day=8)
@@ -141,7 +143,7 @@ def test_an_older_run_does_not_change_what_cases_took(
     assert known_durations(database, ["other"]) == {}
 
 
-def test_what_guests_print_can_be_stored(database: Database, make: Any, night: Any) -> None:
+def test_what_guests_print_can_be_stored(database: Database, make: Make, night: Nights) -> None:
     hostile = "a\0b\x1b[31m'; DROP TABLE runs; -- ☃ " + "x" * 10_000
     attempt = make.attempt(
         "fail",
@@ -170,7 +172,7 @@ def summary(hops: int, **more: Any) -> MigrationSummary:
     return MigrationSummary(hops=hops, **values)
 
 
-def test_a_run_without_its_time_is_refused(sqlite: Database, make: Any, night: Any) -> None:
+def test_a_run_without_its_time_is_refused(sqlite: Database, make: Make, night: Nights) -> None:
     record = night({"one": make.attempt()})
     record.info = replace(record.info, started="yesterday")
     with pytest.raises(UsageError, match="'started' is no time"):
@@ -178,7 +180,7 @@ def test_a_run_without_its_time_is_refused(sqlite: Database, make: Any, night: A
 
 
 def test_nothing_of_a_run_that_fails_to_be_written_is_left(
-    database: Database, make: Any, night: Any, monkeypatch: pytest.MonkeyPatch
+    database: Database, make: Make, night: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record_run(database, night({"one": make.attempt()}, day=1))
 
@@ -205,7 +207,7 @@ record_run(database, record)
 """
 
 
-def test_several_processes_write_at_once(database: Database, make: Any, night: Any) -> None:
+def test_several_processes_write_at_once(database: Database, make: Make, night: Nights) -> None:
     """Into a database that does not exist yet, so each would make it."""
     several = 4
     tests = {f"test{number}": make.attempt(metrics=(("m", 1.0, "s"),)) for number in range(50)}
@@ -244,7 +246,7 @@ def test_several_processes_write_at_once(database: Database, make: Any, night: A
 
 
 def test_writers_on_a_server_wait_for_each_other(
-    postgresql: Database, make: Any, night: Any
+    postgresql: Database, make: Make, night: Nights
 ) -> None:
     record_run(postgresql, night({"one": make.attempt()}))
     with (
@@ -269,7 +271,7 @@ assert not loaded & {"sqlalchemy", "alembic", "psycopg"}, loaded
 """
 
 
-def test_a_file_is_written_without_sqlalchemy(sqlite: Database, make: Any, night: Any) -> None:
+def test_a_file_is_written_without_sqlalchemy(sqlite: Database, make: Make, night: Nights) -> None:
     """Neither to make one nor to add to it: a short run would wait for it to be loaded."""
     first = night({"one": make.attempt(metrics=(("m", 1.0, "s"),)), "two": None}).run.path
     second = night({"one": make.attempt("fail", subtests=["FAIL: a"])}, day=2).run.path

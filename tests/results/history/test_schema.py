@@ -13,9 +13,11 @@ from matrix.results.history.place import Database
 from matrix.results.history.record import record_run
 from matrix.results.history.schema import VERSION, found_version
 from matrix.results.history.session import Row
+from tests.results.conftest import Make
+from tests.results.history.conftest import Nights
 
 
-def test_a_newer_version_is_refused(database: Database, make: Any, night: Any) -> None:
+def test_a_newer_version_is_refused(database: Database, make: Make, night: Nights) -> None:
     record = night({"one": make.attempt()})
     record_run(database, record)
     with opened(database, write=True) as session:

@@ -15,12 +15,16 @@ from matrix.results.history.record import record_run
 from matrix.results.history.text import case_lines, cases_lines, history_lines
 from matrix.results.printable import display_width
 from matrix.results.segments import plain
+from tests.results.conftest import Make
+from tests.results.history.conftest import Nights
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
-def nights(sqlite: Database, make: Any, night: Any, monkeypatch: pytest.MonkeyPatch) -> Database:
+def nights(
+    sqlite: Database, make: Make, night: Nights, monkeypatch: pytest.MonkeyPatch
+) -> Database:
     """Twelve nights in which everything happens that is told of."""
     monkeypatch.setattr("matrix.results.history.record.run_key", lambda record: _key(record))
     for day in range(1, 13):
@@ -87,7 +91,7 @@ def test_one_case(nights: Database, test: str) -> None:
     compare_with_golden(f"case-{test}", plain(case_lines(case, 80, 5)))
 
 
-def test_what_guests_print_is_harmless(sqlite: Database, make: Any, night: Any) -> None:
+def test_what_guests_print_is_harmless(sqlite: Database, make: Make, night: Nights) -> None:
     hostile = "\x1b]0;title\x07 \x1b[2J \u202egnp.exe \x00"
     attempt = make.attempt("fail", hostile, metrics=((hostile, 1.0, hostile),))
     record_run(sqlite, night({"one": attempt}, hostname=hostile))

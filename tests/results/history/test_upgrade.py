@@ -24,6 +24,8 @@ from matrix.results.history.record import Recorded, record_run
 from matrix.results.history.schema import TABLES, VERSION
 from matrix.results.history.text import case_lines, cases_lines, history_lines
 from matrix.results.segments import plain
+from tests.results.conftest import Make
+from tests.results.history.conftest import Nights
 
 DATA = Path(__file__).parents[2] / "data"
 GOLDEN = Path(__file__).parent / "golden"
@@ -139,7 +141,7 @@ def test_an_upgraded_run_is_a_baseline(old: Database) -> None:
     assert soak.broken[0] == "hop 1: downtime 0.027 s, more than 0.001 s"
 
 
-def test_version_1_is_brought_up_to_date(database: Database, make: Any, night: Any) -> None:
+def test_version_1_is_brought_up_to_date(database: Database, make: Make, night: Nights) -> None:
     load(database, 1)
     with opened(database) as session:
         assert session.read("SELECT version FROM history_version") == [(VERSION,)]
