@@ -6,6 +6,7 @@ import pytest
 
 from matrix.errors import ExitCode
 from matrix.results.record import load_run
+from tests.pytest_plugin.conftest import Project, Scripts
 
 
 def collected(result: pytest.RunResult) -> list[str]:
@@ -13,7 +14,7 @@ def collected(result: pytest.RunResult) -> list[str]:
 
 
 @pytest.fixture
-def marked(project: Any, scripts: Any) -> Any:
+def marked(project: Project, scripts: type[Scripts]) -> Any:
     groups = {"plain": "selftest", "moving": "migration", "odd": "skip xfail gic-v3"}
     project.suite(groups=groups, **{name: scripts.passing() for name in groups})
     project.scenario()
@@ -51,7 +52,7 @@ def test_keywords_select_by_id(marked: Any) -> None:
     assert collected(result) == ["plain", "odd"]
 
 
-def test_an_invalid_scenario_is_told_with_its_lines(project: Any) -> None:
+def test_an_invalid_scenario_is_told_with_its_lines(project: Project) -> None:
     project.scenario(more="wrong: 1\n")
     (project.root / "scenario.yaml").write_text(
         "name: fake\nsuite: {kind: nothing}\nmatrix: {arch: [z80]}\n"
@@ -64,7 +65,7 @@ def test_an_invalid_scenario_is_told_with_its_lines(project: Any) -> None:
     assert result.ret == 2
 
 
-def test_two_scenarios_of_one_name_are_refused(project: Any, scripts: Any) -> None:
+def test_two_scenarios_of_one_name_are_refused(project: Project, scripts: type[Scripts]) -> None:
     project.suite(good=scripts.passing())
     project.scenario("a.yaml")
     project.scenario("b.yaml")
@@ -74,7 +75,7 @@ def test_two_scenarios_of_one_name_are_refused(project: Any, scripts: Any) -> No
 
 
 @pytest.fixture
-def buildless(project: Any, scripts: Any) -> Any:
+def buildless(project: Project, scripts: type[Scripts]) -> Any:
     project.suite(good=scripts.passing())
     (project.root / "scenario.yaml").write_text(
         "name: fake\nsuite: {kind: kvm-unit-tests}\n"
@@ -100,7 +101,7 @@ def test_the_host_file_can_be_given(buildless: Any) -> None:
     project.run("scenario.yaml", "--matrix-host=none.yaml").stdout.fnmatch_lines(["*none.yaml*"])
 
 
-def test_a_qemu_that_cannot_be_asked_fails(project: Any, scripts: Any) -> None:
+def test_a_qemu_that_cannot_be_asked_fails(project: Project, scripts: type[Scripts]) -> None:
     """Also with the fixture, and in the run that the session leaves."""
     project.suite(good=scripts.passing())
     project.scenario()

@@ -1,10 +1,12 @@
 """Which YAML files become tests."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from matrix.pytest_plugin.detecting import is_scenario
+from tests.pytest_plugin.conftest import Project, Scripts
 
 SCENARIO = "name: a\nsuite: {}\nmatrix: {}\n"
 
@@ -23,19 +25,19 @@ SCENARIO = "name: a\nsuite: {}\nmatrix: {}\n"
         ("", False),
     ],
 )
-def test_the_three_keys_make_a_scenario(tmp_path: Any, text: str, is_one: bool) -> None:
+def test_the_three_keys_make_a_scenario(tmp_path: Path, text: str, is_one: bool) -> None:
     path = tmp_path / "file.yaml"
     path.write_bytes(text.encode())
     assert is_scenario(path) is is_one
 
 
-def test_what_cannot_be_read_is_none(tmp_path: Any) -> None:
+def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
     assert not is_scenario(tmp_path / "missing.yaml")
     assert not is_scenario(tmp_path)
 
 
 @pytest.fixture
-def laid_out(project: Any, scripts: Any) -> Any:
+def laid_out(project: Project, scripts: type[Scripts]) -> Any:
     project.suite(good=scripts.passing())
     project.scenario("scenarios/one.yaml", name="one")
     project.scenario("scenarios/deep/two.yml", name="two")

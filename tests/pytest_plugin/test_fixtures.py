@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.pytest_plugin.conftest import Project, Scripts
+
 HELPER = """
     import pytest
 
@@ -24,7 +26,7 @@ HELPER = """
 
 
 @pytest.fixture
-def faked(project: Any, scripts: Any) -> Any:
+def faked(project: Project, scripts: type[Scripts]) -> Any:
     project.suite(
         good=scripts.passing("tick 1\ntick 2\nPASS: all is well\nSUMMARY: 1 tests\n"),
         bad=scripts.failing("timer: late"),
@@ -113,7 +115,7 @@ def migrated(project: Any, script: dict[str, Any], body: str) -> None:
     project.run().assert_outcomes(passed=1)
 
 
-def test_a_guest_that_a_hop_loses_fails_of_it(project: Any) -> None:
+def test_a_guest_that_a_hop_loses_fails_of_it(project: Project) -> None:
     """In the words of a case."""
     before = {"migrate": [event("active"), ["abort"]], "migrate-incoming": []}
     body = """
@@ -125,7 +127,7 @@ assert it.reason == f"the guest was lost: hop 1: {it.hops[0].reason}"
     migrated(project, migratable(before), body)
 
 
-def test_what_comes_after_a_hop_is_not_of_it(project: Any) -> None:
+def test_what_comes_after_a_hop_is_not_of_it(project: Project) -> None:
     """The guest is looked at once the hop is over, and may do anything then."""
     body = """
 events = [event.what for event in migrate(it).events]
@@ -136,7 +138,7 @@ assert "MIGRATION_PASS 9" not in events
     migrated(project, migratable(late), body)
 
 
-def test_what_qemu_says_of_a_hop_is_not_what_its_guest_ended_of(project: Any) -> None:
+def test_what_qemu_says_of_a_hop_is_not_what_its_guest_ended_of(project: Project) -> None:
     said = "qemu: failed to save SaveStateEntry with id(name): 1(ram): -5\n"
     body = """
 assert migrate(it).good
@@ -295,7 +297,7 @@ def test_ways_that_a_test_cannot_go_are_told(faked: Any, call: str, complaint: s
 @pytest.mark.kvm
 @pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="no /dev/kvm")
 def test_hops_of_a_guest_that_proves_its_memory(
-    pytester: pytest.Pytester, plugin_session: Any
+    pytester: pytest.Pytester, plugin_session: Callable[..., pytest.RunResult]
 ) -> None:
     """Under KVM: before 9.0 QEMU loses stores of TCG guests that are migrated."""
     pytester.makepyfile(
@@ -324,7 +326,7 @@ def test_hops_of_a_guest_that_proves_its_memory(
 @pytest.mark.qemu
 @pytest.mark.parametrize("way", ['transport="tcp"', 'strategy="file"'])
 def test_a_hop_of_a_guest_that_says_nothing(
-    pytester: pytest.Pytester, plugin_session: Any, way: str
+    pytester: pytest.Pytester, plugin_session: Callable[..., pytest.RunResult], way: str
 ) -> None:
     pytester.makepyfile(
         f"""
@@ -349,7 +351,9 @@ migration: {mode: continuous, hops: 1}
 
 
 @pytest.mark.qemu
-def test_a_case_of_a_scenario_is_migrated(pytester: pytest.Pytester, plugin_session: Any) -> None:
+def test_a_case_of_a_scenario_is_migrated(
+    pytester: pytest.Pytester, plugin_session: Callable[..., pytest.RunResult]
+) -> None:
     """Its hop is in what the session leaves, and its verdict is the guest's: this one sleeps for
     ever, and has no memory that QEMU before 9.0 could lose under TCG."""
     pytester.makefile(".yaml", moved=MIGRATED)
@@ -362,7 +366,7 @@ def test_a_case_of_a_scenario_is_migrated(pytester: pytest.Pytester, plugin_sess
 
 @pytest.mark.qemu
 def test_a_guest_that_is_over_cannot_be_migrated(
-    pytester: pytest.Pytester, plugin_session: Any
+    pytester: pytest.Pytester, plugin_session: Callable[..., pytest.RunResult]
 ) -> None:
     pytester.makepyfile(
         """

@@ -14,6 +14,7 @@ import pytest
 from matrix.errors import ExitCode
 from matrix.model import Verdict
 from matrix.results.record import load_run
+from tests.pytest_plugin.conftest import Project, Scripts
 
 
 def verdicts(run: Any) -> dict[str, Verdict | None]:
@@ -25,7 +26,7 @@ def verdicts(run: Any) -> dict[str, Verdict | None]:
 
 
 @pytest.fixture
-def mixed(project: Any, scripts: Any) -> Any:
+def mixed(project: Project, scripts: type[Scripts]) -> Any:
     project.suite(
         groups={"asleep": "nodefault"},
         good=scripts.passing(),
@@ -60,7 +61,7 @@ def test_a_session_leaves_a_whole_run(mixed: Any, workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_session_in_which_too_little_ran_has_failed(
-    project: Any, scripts: Any, workers: int
+    project: Project, scripts: type[Scripts], workers: int
 ) -> None:
     project.suite(good=scripts.passing(), skipped=scripts.skipping("no such device"))
     path = project.scenario()
@@ -145,7 +146,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 100.0) -> None:
     [(0, signal.SIGINT), (0, signal.SIGTERM), (0, signal.SIGKILL), (2, signal.SIGINT)],
 )
 def test_no_qemu_survives_the_session(
-    project: Any, scripts: Any, workers: int, number: signal.Signals
+    project: Project, scripts: type[Scripts], workers: int, number: signal.Signals
 ) -> None:
     names = ("ever", "more", "most")
     project.suite(good=scripts.passing(), **dict.fromkeys(names, scripts.endless()))

@@ -3,16 +3,16 @@
 import subprocess
 import sys
 from importlib.metadata import entry_points
-from typing import Any
 
 import pytest
 
 from matrix.migrating import Strategy
 from matrix.model import Accelerator, Architecture
 from matrix.pytest_plugin import plugin
+from tests.pytest_plugin.conftest import Project, Scripts
 
 
-def test_it_loads_nothing_of_ours_until_a_scenario_is_collected(project: Any) -> None:
+def test_it_loads_nothing_of_ours_until_a_scenario_is_collected(project: Project) -> None:
     (project.root / "data.yaml").write_text("name: a\nkind: other\n")
     project.pytester.makepyfile(
         """
@@ -52,12 +52,12 @@ def test_it_knows_the_words_of_the_model() -> None:
     assert tuple(each.value for each in Strategy) == plugin.STRATEGIES
 
 
-def test_markers_and_options_are_explained(project: Any) -> None:
+def test_markers_and_options_are_explained(project: Project) -> None:
     project.run("--markers").stdout.fnmatch_lines(["@pytest.mark.aarch64: *architecture*"])
     project.run("--help").stdout.fnmatch_lines(["*--matrix-qemu=NAME=DIR*", "*--matrix-run=DIR*"])
 
 
-def test_a_run_directory_that_exists_is_refused(project: Any, scripts: Any) -> None:
+def test_a_run_directory_that_exists_is_refused(project: Project, scripts: type[Scripts]) -> None:
     project.suite(good=scripts.passing())
     project.scenario()
     (project.root / "run").mkdir()
@@ -67,7 +67,9 @@ def test_a_run_directory_that_exists_is_refused(project: Any, scripts: Any) -> N
     assert "good" not in project.started()
 
 
-def test_options_that_are_wrong_are_told_in_one_line(project: Any, scripts: Any) -> None:
+def test_options_that_are_wrong_are_told_in_one_line(
+    project: Project, scripts: type[Scripts]
+) -> None:
     project.suite(good=scripts.passing())
     project.scenario()
     result = project.run("scenario.yaml", "--matrix-build", "z80=/nowhere")
@@ -80,7 +82,7 @@ def test_options_that_are_wrong_are_told_in_one_line(project: Any, scripts: Any)
     not entry_points(group="pytest11", name="matrix"), reason="the package is not installed"
 )
 def test_it_is_loaded_where_the_package_is_installed(
-    project: Any, scripts: Any, monkeypatch: pytest.MonkeyPatch
+    project: Project, scripts: type[Scripts], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     project.suite(good=scripts.passing())

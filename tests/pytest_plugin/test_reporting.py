@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.pytest_plugin.conftest import Project, Scripts
 
-def test_a_pass_and_a_failure(project: Any, scripts: Any) -> None:
+
+def test_a_pass_and_a_failure(project: Project, scripts: type[Scripts]) -> None:
     project.suite(good=scripts.passing(), bad=scripts.failing("timer: late", "irq"))
     project.scenario()
     result = project.run("scenario.yaml")
@@ -31,7 +33,7 @@ def test_a_pass_and_a_failure(project: Any, scripts: Any) -> None:
     assert result.ret == 1
 
 
-def test_skips_have_reasons(project: Any, scripts: Any) -> None:
+def test_skips_have_reasons(project: Project, scripts: type[Scripts]) -> None:
     project.suite(
         groups={"asleep": "nodefault"},
         itself=scripts.skipping("no such device"),
@@ -54,7 +56,7 @@ expect:
 
 
 @pytest.fixture
-def expecting(project: Any, scripts: Any) -> Any:
+def expecting(project: Project, scripts: type[Scripts]) -> Any:
     project.suite(known=scripts.failing("x"), mended=scripts.passing())
     (project.root / "known.yaml").write_text(EXPECT)
     project.scenario(more="expect: [known.yaml]\n")
@@ -78,7 +80,7 @@ def test_runxfail_leaves_known_failures_out_of_account(expecting: Any) -> None:
     expecting.run("scenario.yaml", "--runxfail").assert_outcomes(passed=1, failed=1)
 
 
-def test_attempts_that_differ_are_a_failure(project: Any, scripts: Any) -> None:
+def test_attempts_that_differ_are_a_failure(project: Project, scripts: type[Scripts]) -> None:
     project.suite(flip=scripts.passing())
     wrapper = project.root / "qemu/qemu-system-x86_64"
     fail = project.root / "scripts/fail.json"
@@ -96,7 +98,9 @@ def test_attempts_that_differ_are_a_failure(project: Any, scripts: Any) -> None:
     assert project.started().count("flip") == 3
 
 
-def test_errors_of_the_host_are_failures_without_a_traceback(project: Any, scripts: Any) -> None:
+def test_errors_of_the_host_are_failures_without_a_traceback(
+    project: Project, scripts: type[Scripts]
+) -> None:
     project.suite(good=scripts.passing())
     project.scenario()
     project.pytester.makeconftest(
@@ -111,7 +115,9 @@ def test_errors_of_the_host_are_failures_without_a_traceback(project: Any, scrip
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_host_that_cannot_go_on_is_told_in_a_line(project: Any, scripts: Any) -> None:
+def test_a_host_that_cannot_go_on_is_told_in_a_line(
+    project: Project, scripts: type[Scripts]
+) -> None:
     project.suite(good=scripts.passing())
     project.scenario()
     project.pytester.makeconftest(
@@ -127,7 +133,7 @@ def test_a_host_that_cannot_go_on_is_told_in_a_line(project: Any, scripts: Any) 
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_junit_has_message_reason_and_console(project: Any, scripts: Any) -> None:
+def test_junit_has_message_reason_and_console(project: Project, scripts: type[Scripts]) -> None:
     project.suite(good=scripts.passing(), bad=scripts.failing("timer \x1b[31m<b>"))
     project.scenario()
     project.run("scenario.yaml", "--junitxml=junit.xml", "-o", "junit_logging=system-out")
@@ -146,7 +152,7 @@ def test_junit_has_message_reason_and_console(project: Any, scripts: Any) -> Non
 
 
 def test_what_a_guest_prints_is_no_command_of_a_ci_system(
-    project: Any, scripts: Any, monkeypatch: pytest.MonkeyPatch
+    project: Project, scripts: type[Scripts], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "true")
     project.suite(bad={"cont": [["stdout", "::error::x\nFAIL: ##[error]y\n"], ["exit", 3]]})
