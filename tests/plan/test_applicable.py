@@ -11,6 +11,7 @@ from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Run
 from matrix.plan.planner import decide
 from matrix.versions import parse_range
+from tests.plan.conftest import Maker
 
 BUILD = Build(Architecture.X86_64, "/b", "/b/x86", efi=True, endian=Endian.BIG)
 
@@ -41,27 +42,27 @@ def known(line: int = 1, **conditions: Any) -> Expectation:
         ({"qemu": (parse_range("==7.2"),), "accel": (Accelerator.KVM,)}, False),
     ],
 )
-def test_each(make: Any, conditions: dict[str, Any], holds: bool) -> None:
+def test_each(make: Maker, conditions: dict[str, Any], holds: bool) -> None:
     entry = known(**conditions)
     host = replace(make.inventory().host, cpu_vendor="GenuineIntel", kernel="6.1.0-44-amd64")
     kept = applicable((entry,), Accelerator.TCG, make.binary(), host, BUILD)
     assert kept == ((entry,) if holds else ())
 
 
-def test_a_kernel_without_a_version_is_in_no_range(make: Any) -> None:
+def test_a_kernel_without_a_version_is_in_no_range(make: Maker) -> None:
     host = replace(make.inventory().host, kernel="custom")
     entry = known(host_kernel=(parse_range(">=0"),))
     assert applicable((entry,), Accelerator.TCG, make.binary(), host, BUILD) == ()
 
 
-def test_what_all_holds_is_shared(make: Any) -> None:
+def test_what_all_holds_is_shared(make: Maker) -> None:
     entries = (known(1), known(2))
     host = make.inventory().host
     assert applicable(entries, Accelerator.TCG, make.binary(), host, BUILD) is entries
 
 
 @pytest.mark.parametrize("accelerator", ["kvm", "tcg"])
-def test_the_plan_decides_by_what_the_case_gets(make: Any, accelerator: str) -> None:
+def test_the_plan_decides_by_what_the_case_gets(make: Maker, accelerator: str) -> None:
     """``accel: auto``: the condition is on the accelerator that it comes to."""
     state = KvmState.WORKS if accelerator == "kvm" else KvmState.BROKEN
     arch = Architecture.X86_64

@@ -17,6 +17,7 @@ from matrix.plan.command import (
     needs_of,
 )
 from matrix.plan.machines import FAMILIES, MIB
+from tests.plan.conftest import Maker
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -40,7 +41,7 @@ def pairs(arguments: list[str], name: str) -> list[str]:
 
 @pytest.mark.parametrize("accelerator", [Accelerator.TCG, Accelerator.KVM])
 @pytest.mark.parametrize("architecture", list(Architecture))
-def test_golden(make: Any, architecture: Architecture, accelerator: Accelerator) -> None:
+def test_golden(make: Maker, architecture: Architecture, accelerator: Accelerator) -> None:
     """One argument a line; MATRIX_UPDATE_GOLDEN=1 writes them anew."""
     firmware = "/build/powerpc/boot_rom.bin" if architecture is Architecture.PPC64 else ""
     build = make.build(
@@ -61,7 +62,7 @@ def test_every_architecture_has_a_family() -> None:
     assert set(FAMILIES) == set(Architecture)
 
 
-def test_matrix_wins_over_the_tests_own_parameters(make: Any) -> None:
+def test_matrix_wins_over_the_tests_own_parameters(make: Maker) -> None:
     test = make.test(smp=2, qemu_params=tuple(shlex.split("-cpu cortex-a57 -m 1g -smp 3")))
     case = make.case(test=test, cpu="max", smp=4, memory=512 * MIB)
     arguments = argv(make, case)
@@ -88,34 +89,34 @@ def test_matrix_wins_over_the_tests_own_parameters(make: Any) -> None:
         ("-m nonsense", 2, 128),
     ],
 )
-def test_needs(make: Any, parameters: str, vcpus: int, mebibytes: int) -> None:
+def test_needs(make: Maker, parameters: str, vcpus: int, mebibytes: int) -> None:
     case = make.case(test=make.test(smp=2, qemu_params=tuple(shlex.split(parameters))))
     needs = needs_of(case)
     assert (needs.vcpus, needs.guest_memory) == (vcpus, mebibytes * MIB)
     assert needs.memory > needs.guest_memory
 
 
-def test_embedded_guests_are_told_what_they_got(make: Any) -> None:
+def test_embedded_guests_are_told_what_they_got(make: Maker) -> None:
     test = make.test(arguments="boot {memory} {smp}", smp=3, qemu_params=("-m", "256"))
     case = make.case(test=test, build=make.build(builtin=True), memory=1024 * MIB)
     assert pairs(argv(make, case), "-append") == ["boot 1024 3"]
 
 
-def test_braces_of_other_builds_are_theirs(make: Any) -> None:
+def test_braces_of_other_builds_are_theirs(make: Maker) -> None:
     case = make.case(test=make.test(arguments="a {memory} b"))
     assert pairs(argv(make, case), "-append") == ["a {memory} b"]
 
 
-def test_no_append_without_arguments(make: Any) -> None:
+def test_no_append_without_arguments(make: Maker) -> None:
     assert "-append" not in argv(make, make.case())
 
 
-def test_topology_goes_with_the_count(make: Any) -> None:
+def test_topology_goes_with_the_count(make: Maker) -> None:
     case = make.case(test=make.test(smp=8, topology="threads=4"))
     assert pairs(argv(make, case), "-smp") == ["8,threads=4"]
 
 
-def test_accelerator_properties(make: Any) -> None:
+def test_accelerator_properties(make: Maker) -> None:
     case = make.case(test=make.test(accelerator="tcg", accelerator_properties="thread=single"))
     assert pairs(argv(make, case), "-accel") == ["tcg,thread=single"]
 
@@ -129,7 +130,7 @@ def test_accelerator_properties(make: Any) -> None:
     ],
 )
 def test_properties_of_the_accelerator_are_not_the_machines(
-    make: Any, architecture: Architecture, machine: str | None, said: list[str]
+    make: Maker, architecture: Architecture, machine: str | None, said: list[str]
 ) -> None:
     """QEMU refuses ``-machine accel=tcg,thread=single``: a machine has no such property."""
     test = make.test(accelerator="tcg", accelerator_properties="thread=single")
@@ -148,7 +149,7 @@ def test_properties_of_the_accelerator_are_not_the_machines(
     ],
 )
 def test_commas_in_the_path_of_an_initrd(
-    make: Any, architecture: Architecture, efi: bool, value: str
+    make: Maker, architecture: Architecture, efi: bool, value: str
 ) -> None:
     """On x86 it is a list of modules; elsewhere the name of a file, whatever is in it."""
     case = make.case(architecture, build=make.build(architecture, efi=efi, efi_direct=efi))
@@ -157,19 +158,19 @@ def test_commas_in_the_path_of_an_initrd(
     assert pairs(list(launch.argv), "-initrd") == [value]
 
 
-def test_initrd_and_sandbox(make: Any) -> None:
+def test_initrd_and_sandbox(make: Maker) -> None:
     launch = launch_for(make.case(), make.binary(), Accelerator.TCG, initrd="/run/environment")
     assert launch.argv[-4:] == ("-initrd", "/run/environment", "-sandbox", SANDBOX)
     assert "-sandbox" not in argv(make, make.case(), sandbox=False)
 
 
-def test_devices_that_the_binary_lacks_are_left_out(make: Any) -> None:
+def test_devices_that_the_binary_lacks_are_left_out(make: Maker) -> None:
     assert "pci-testdev" not in argv(make, make.case(), devices=("virtconsole",))
     assert "pci-testdev" in argv(make, make.case(), devices=("virtconsole", "pci-testdev"))
 
 
 @pytest.mark.parametrize("machine", ["virt,gic-version=2", "virt-7.2,highmem=on"])
-def test_machine_options_of_the_matrix_are_not_contradicted(make: Any, machine: str) -> None:
+def test_machine_options_of_the_matrix_are_not_contradicted(make: Maker, machine: str) -> None:
     case = make.case(Architecture.ARM, machine=machine)
     value = pairs(argv(make, case, Accelerator.KVM), "-machine")[0]
     assert value.count("gic-version") == 1
@@ -177,13 +178,13 @@ def test_machine_options_of_the_matrix_are_not_contradicted(make: Any, machine: 
     assert machine_of(case) == machine
 
 
-def test_arm_guest_under_an_aarch64_hosts_kvm(make: Any) -> None:
+def test_arm_guest_under_an_aarch64_hosts_kvm(make: Maker) -> None:
     binary = make.binary(Architecture.AARCH64)
     launch = launch_for(make.case(Architecture.ARM), binary, Accelerator.KVM)
     assert pairs(list(launch.argv), "-cpu") == ["host,aarch64=off"]
 
 
-def test_powernv(make: Any) -> None:
+def test_powernv(make: Maker) -> None:
     build = make.build(Architecture.PPC64, firmware="/build/rom")
     arguments = argv(make, make.case(Architecture.PPC64, build=build, machine="powernv9"))
     assert pairs(arguments, "-machine") == ["powernv9"]
@@ -191,7 +192,7 @@ def test_powernv(make: Any) -> None:
     assert "ipmi-bmc-sim,id=bmc0" in arguments
 
 
-def test_protected_guests_of_s390x(make: Any) -> None:
+def test_protected_guests_of_s390x(make: Maker) -> None:
     case = make.case(Architecture.S390X, test=make.test(image="/build/s390x/selftest.pv.bin"))
     arguments = argv(make, case, Accelerator.KVM)
     assert pairs(arguments, "-object") == ["s390-pv-guest,id=pv0"]
@@ -199,7 +200,7 @@ def test_protected_guests_of_s390x(make: Any) -> None:
     assert "confidential-guest-support=pv0" in machine.split(",")
 
 
-def test_where_the_verdict_comes_from(make: Any) -> None:
+def test_where_the_verdict_comes_from(make: Maker) -> None:
     channel = {
         architecture: launch_for(
             make.case(architecture), make.binary(architecture), Accelerator.TCG
@@ -215,7 +216,7 @@ def test_last_option_takes_one_dash_or_two() -> None:
     assert last_option(("-smp",), "-smp") == ""
 
 
-def test_microvm_has_no_pci_and_a_firmware_that_boots_it(make: Any) -> None:
+def test_microvm_has_no_pci_and_a_firmware_that_boots_it(make: Maker) -> None:
     for machine in ("microvm", "microvm,acpi=off"):
         arguments = argv(make, make.case(Architecture.X86_64, machine=machine))
         assert "pci-testdev" not in pairs(arguments, "-device")

@@ -20,6 +20,7 @@ from matrix.plan.decisions import Run, Skip
 from matrix.plan.efi import BOOT_SECONDS, FLASH_MEMORY, Partition, partition_of
 from matrix.plan.machines import MIB
 from matrix.plan.planner import decide
+from tests.plan.conftest import Maker
 
 GOLDEN = Path(__file__).parent / "golden"
 X86, ARM64 = Architecture.X86_64, Architecture.AARCH64
@@ -61,7 +62,7 @@ def launch(make: Any, case: Any) -> Any:
         ("aarch64-efi-direct", ARM64, True),
     ],
 )
-def test_golden(make: Any, name: str, architecture: Architecture, direct: bool) -> None:
+def test_golden(make: Maker, name: str, architecture: Architecture, direct: bool) -> None:
     """One argument a line; MATRIX_UPDATE_GOLDEN=1 writes them anew."""
     found = launch(make, efi_case(make, architecture, direct=direct))
     text = "\n".join(found.argv) + "\n"
@@ -82,7 +83,7 @@ def test_golden(make: Any, name: str, architecture: Architecture, direct: bool) 
     ],
 )
 def test_the_testdev_is_there_exactly_where_the_verdict_comes_from_it(
-    make: Any, architecture: Architecture, direct: bool, machine: str | None, channel: ExitChannel
+    make: Maker, architecture: Architecture, direct: bool, machine: str | None, channel: ExitChannel
 ) -> None:
     found = launch(make, efi_case(make, architecture, direct=direct, machine=machine))
     assert found.channel is channel
@@ -90,23 +91,23 @@ def test_the_testdev_is_there_exactly_where_the_verdict_comes_from_it(
         assert ("testdev,id=ctd" in found.argv) is (channel is ExitChannel.QEMU_EXIT)
 
 
-def test_a_machine_with_acpi_stays_so(make: Any) -> None:
+def test_a_machine_with_acpi_stays_so(make: Maker) -> None:
     argv = launch(make, efi_case(make, ARM64, machine="virt,acpi=on")).argv
     assert [word for word in argv if "acpi" in word] == ["virt,acpi=on"]
 
 
-def test_x86_guests_have_one_vcpu_unless_the_matrix_says_otherwise(make: Any) -> None:
+def test_x86_guests_have_one_vcpu_unless_the_matrix_says_otherwise(make: Maker) -> None:
     assert needs_of(efi_case(make, X86)).vcpus == 1
     argv = launch(make, efi_case(make, X86, smp=4)).argv
     assert [argv[i + 1] for i, word in enumerate(argv) if word == "-smp"] == ["2", "1", "4"]
     assert needs_of(efi_case(make, X86, smp=4)).vcpus == 4
 
 
-def test_direct_boot_means_nothing_to_x86(make: Any) -> None:
+def test_direct_boot_means_nothing_to_x86(make: Maker) -> None:
     assert "-kernel" not in launch(make, efi_case(make, X86, direct=True)).argv
 
 
-def test_what_firmware_takes_of_the_host(make: Any) -> None:
+def test_what_firmware_takes_of_the_host(make: Maker) -> None:
     plain = make.case(X86, test=make.test(smp=2))
     assert time_limit(plain) == plain.timeout
     case = make.case(X86, test=make.test(smp=2), build=make.build(X86, efi=True))
@@ -114,7 +115,7 @@ def test_what_firmware_takes_of_the_host(make: Any) -> None:
     assert needs_of(case).memory == 256 * MIB + QEMU_OVERHEAD + FLASH_MEMORY
 
 
-def test_the_device_tree_is_that_of_the_very_machine(make: Any) -> None:
+def test_the_device_tree_is_that_of_the_very_machine(make: Maker) -> None:
     case = efi_case(make, ARM64, smp=4)
     started = launch(make, case).argv
     command = device_tree_command(case, make.binary(ARM64), Accelerator.TCG, "/run/a,b/dtb")
@@ -125,17 +126,17 @@ def test_the_device_tree_is_that_of_the_very_machine(make: Any) -> None:
 
 
 class TestPartition:
-    def test_x86_is_booted_as_removable_media(self, make: Any) -> None:
+    def test_x86_is_booted_as_removable_media(self, make: Maker) -> None:
         test = make.test(image="/build/x86/apic.efi")
         build = make.build(X86, efi=True)
         assert partition_of(build, test, "") == Partition("EFI/BOOT/BOOTX64.EFI")
 
-    def test_arguments_go_through_the_shell(self, make: Any) -> None:
+    def test_arguments_go_through_the_shell(self, make: Maker) -> None:
         test = make.test(image="/build/x86/vmexit.efi", arguments="cpuid")
         found = partition_of(make.build(X86, efi=True), test, "")
         assert found == Partition("vmexit.efi", "@echo -off\nvmexit.efi cpuid\n")
 
-    def test_arm_gets_its_device_tree(self, make: Any) -> None:
+    def test_arm_gets_its_device_tree(self, make: Maker) -> None:
         test = make.test(image="/build/arm/timer.efi")
         found = partition_of(make.build(ARM64, efi=True), test, "virt,gic-version=3")
         assert found == Partition(
@@ -146,23 +147,23 @@ class TestPartition:
             device_tree=True,
         )
 
-    def test_arm_with_acpi_has_none(self, make: Any) -> None:
+    def test_arm_with_acpi_has_none(self, make: Maker) -> None:
         test = make.test(image="/build/arm/timer.efi", arguments="a b")
         found = partition_of(make.build(ARM64, efi=True), test, "virt,acpi=on")
         assert found == Partition("timer.efi", "@echo -off\ntimer.efi a b\n")
 
 
 class TestDecisions:
-    def test_it_runs_where_there_is_firmware(self, make: Any) -> None:
+    def test_it_runs_where_there_is_firmware(self, make: Maker) -> None:
         inventory = make.inventory(make.binary(ARM64), firmware=(FIRMWARE[ARM64],))
         assert isinstance(decide(efi_case(make, ARM64), inventory), Run)
 
-    def test_it_is_skipped_where_there_is_none(self, make: Any) -> None:
+    def test_it_is_skipped_where_there_is_none(self, make: Maker) -> None:
         decision = decide(efi_case(make, ARM64), make.inventory(make.binary(ARM64)))
         assert isinstance(decision, Skip)
         assert "apt-get install qemu-efi-aarch64" in decision.reason
 
-    def test_other_architectures_are_not_run(self, make: Any) -> None:
+    def test_other_architectures_are_not_run(self, make: Maker) -> None:
         riscv = Architecture.RISCV64
         case = make.case(riscv, build=make.build(riscv, efi=True))
         decision = decide(case, make.inventory(make.binary(riscv)))

@@ -12,6 +12,7 @@ from matrix.plan.kvmtool import OVERHEAD, launch_kvmtool
 from matrix.plan.machines import MIB
 from matrix.plan.planner import decide
 from matrix.versions import VersionRange
+from tests.plan.conftest import Maker
 
 ARM, ARM64 = Architecture.ARM, Architecture.AARCH64
 HOST = Host(architecture="aarch64", kernel="6.1.0", cpus=4, memory=8 * 2**30)
@@ -36,7 +37,7 @@ def reason(case: Any, **changes: Any) -> str:
     return decision.reason
 
 
-def test_it_runs_without_any_qemu(make: Any) -> None:
+def test_it_runs_without_any_qemu(make: Maker) -> None:
     case = kvmtool_case(make)
     decision = decide(case, INVENTORY)
     assert decision == Run(
@@ -54,7 +55,7 @@ def test_it_runs_without_any_qemu(make: Any) -> None:
     ],
 )
 def test_what_it_takes_of_the_host(
-    make: Any, params: tuple[str, ...], axes: dict[str, Any], vcpus: int, mebibytes: int
+    make: Maker, params: tuple[str, ...], axes: dict[str, Any], vcpus: int, mebibytes: int
 ) -> None:
     case = kvmtool_case(make, **axes)
     case = replace(case, test=replace(case.test, kvmtool_params=params))
@@ -64,40 +65,40 @@ def test_what_it_takes_of_the_host(
 
 
 class TestSkips:
-    def test_not_installed(self, make: Any) -> None:
+    def test_not_installed(self, make: Maker) -> None:
         found = reason(kvmtool_case(make), kvmtool="")
         assert found.startswith("the build is for kvmtool, which is not installed (build it from")
 
-    def test_no_kvm(self, make: Any) -> None:
+    def test_no_kvm(self, make: Maker) -> None:
         host = replace(HOST, kvm_device="/dev/kvm: permission denied")
         found = reason(kvmtool_case(make), host=host)
         assert found == "the build is for kvmtool, which needs KVM: /dev/kvm: permission denied"
 
-    def test_another_host(self, make: Any) -> None:
+    def test_another_host(self, make: Maker) -> None:
         found = reason(kvmtool_case(make), host=replace(HOST, architecture="x86_64"))
         assert found.endswith("runs aarch64 guests under KVM only, and this host is x86_64")
 
-    def test_tcg(self, make: Any) -> None:
+    def test_tcg(self, make: Maker) -> None:
         assert reason(kvmtool_case(make, accel=Accelerator.TCG)).endswith("accelerator is tcg")
         case = kvmtool_case(make)
         case = replace(case, test=replace(case.test, accelerator="tcg"))
         assert reason(case).endswith("accelerator is tcg")
 
     @pytest.mark.parametrize("axis", ["machine", "cpu"])
-    def test_axes_that_it_does_not_have(self, make: Any, axis: str) -> None:
+    def test_axes_that_it_does_not_have(self, make: Maker, axis: str) -> None:
         assert reason(kvmtool_case(make, ARM64, **{axis: "x"})).endswith(f"has no choice of {axis}")
 
-    def test_uefi(self, make: Any) -> None:
+    def test_uefi(self, make: Maker) -> None:
         case = kvmtool_case(make)
         assert "UEFI" in reason(replace(case, build=replace(case.build, efi=True)))
 
-    def test_host_files(self, make: Any) -> None:
+    def test_host_files(self, make: Maker) -> None:
         case = kvmtool_case(make)
         case = replace(case, test=replace(case.test, checks=(("/sys/x", "Y"),)))
         assert reason(case) == "needs /sys/x to hold 'Y', but it cannot be read"
 
 
-def test_known_failures_of_some_qemu_are_not_its(make: Any) -> None:
+def test_known_failures_of_some_qemu_are_not_its(make: Maker) -> None:
     any_qemu = Expectation("known.yaml:1", "broken", ("boot",), accel=(Accelerator.KVM,))
     some = replace(any_qemu, qemu=(VersionRange((0, 0, 0, 0)),))
     case = replace(kvmtool_case(make), expected=(any_qemu, some))
@@ -106,7 +107,7 @@ def test_known_failures_of_some_qemu_are_not_its(make: Any) -> None:
     assert decision.expected == (any_qemu,)
 
 
-def test_command_line(make: Any) -> None:
+def test_command_line(make: Maker) -> None:
     launch = launch_kvmtool(kvmtool_case(make), "/usr/bin/lkvm", "aarch64", initrd="/run/env")
     assert launch.argv == (
         *("/usr/bin/lkvm", "run"),
@@ -121,7 +122,7 @@ def test_command_line(make: Any) -> None:
     assert not launch.monitor
 
 
-def test_a_32_bit_guest_on_a_64_bit_host(make: Any) -> None:
+def test_a_32_bit_guest_on_a_64_bit_host(make: Maker) -> None:
     case = kvmtool_case(make, ARM, smp=3, memory=512 * MIB)
     argv = launch_kvmtool(case, "lkvm", "aarch64").argv
     assert argv[-5:] == ("--mem", "256", "--mem", "512", "--aarch32")

@@ -11,6 +11,7 @@ from matrix.plan.command import launch_for
 from matrix.plan.decisions import Run, Skip
 from matrix.plan.memory import huge_pages_of
 from matrix.plan.planner import decide
+from tests.plan.conftest import Maker
 
 MIB = 2**20
 HOST = Host("x86_64", "6.1.0", 2, 2**33, huge_page_size=2 * MIB, huge_pages_free=64)
@@ -60,22 +61,22 @@ def tail(make: Any, **axes: Any) -> str:
         ),
     ],
 )
-def test_command_lines(make: Any, backend: MemoryBackend, arguments: str) -> None:
+def test_command_lines(make: Maker, backend: MemoryBackend, arguments: str) -> None:
     assert tail(make, backend=backend, memory=64 * MIB) == f"-m 64M {arguments}"
     test = make.test(qemu_params=("-m", "64"))
     assert tail(make, backend=backend, test=test) == f"-m 64 {arguments}"
 
 
-def test_an_odd_amount_is_given_to_the_byte(make: Any) -> None:
+def test_an_odd_amount_is_given_to_the_byte(make: Maker) -> None:
     test = make.test(qemu_params=("-m", "49160k"))
     assert "size=49160K," in tail(make, backend=MemoryBackend.MEMFD, test=test)
 
 
-def test_none_is_named_where_qemu_may_choose(make: Any) -> None:
+def test_none_is_named_where_qemu_may_choose(make: Maker) -> None:
     assert tail(make) == ""
 
 
-def test_a_migration_that_hands_memory_on_gets_what_can_be(make: Any) -> None:
+def test_a_migration_that_hands_memory_on_gets_what_can_be(make: Maker) -> None:
     case = make.case(
         accel=TCG, memory=64 * MIB, migration=Migration(strategies=(Strategy.CPR_TRANSFER,))
     )
@@ -94,7 +95,7 @@ def test_a_migration_that_hands_memory_on_gets_what_can_be(make: Any) -> None:
         (Host("x86_64", "6.1.0", 2, 2**33), 64, "the kernel has no huge pages"),
     ],
 )
-def test_huge_pages(make: Any, host: Host, memory: int, reason: str) -> None:
+def test_huge_pages(make: Maker, host: Host, memory: int, reason: str) -> None:
     case = make.case(accel=TCG, backend=MemoryBackend.HUGEPAGES, memory=memory * MIB)
     decision = decide(case, make.inventory(make.binary(), host=host))
     assert (decision.reason if isinstance(decision, Skip) else "") == reason
@@ -102,7 +103,7 @@ def test_huge_pages(make: Any, host: Host, memory: int, reason: str) -> None:
         assert decision.huge_pages == memory * MIB
 
 
-def test_a_guest_that_migrates_needs_huge_pages_for_the_next_qemu_too(make: Any) -> None:
+def test_a_guest_that_migrates_needs_huge_pages_for_the_next_qemu_too(make: Maker) -> None:
     case = make.case(
         accel=TCG, backend=MemoryBackend.HUGEPAGES, memory=43 * MIB, migration=Migration()
     )
@@ -121,7 +122,7 @@ def test_a_guest_that_migrates_needs_huge_pages_for_the_next_qemu_too(make: Any)
         (Architecture.S390X, 128, "no machine of s390x has NUMA nodes"),
     ],
 )
-def test_numa_nodes(make: Any, arch: Architecture, memory: int, reason: str) -> None:
+def test_numa_nodes(make: Maker, arch: Architecture, memory: int, reason: str) -> None:
     case = make.case(arch, accel=TCG, backend=MemoryBackend.NUMA, memory=memory * MIB)
     decision = decide(case, make.inventory(make.binary(arch)))
     if isinstance(decision, Run):

@@ -13,6 +13,7 @@ from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.migration import lacking, lacking_on_host
 from matrix.plan.planner import decide
 from matrix.plan.strategy_settings import RECIPES
+from tests.plan.conftest import Maker
 
 X86 = Architecture.X86_64
 KVM, TCG = Accelerator.KVM, Accelerator.TCG
@@ -26,7 +27,7 @@ PARAMETERS = ("downtime-limit", "max-bandwidth", "multifd-channels", "xbzrle-cac
 
 
 @pytest.fixture
-def old(make: Any) -> Binary:
+def old(make: Maker) -> Binary:
     """7.2, as it describes itself."""
     found: Binary = make.binary(
         X86,
@@ -38,7 +39,7 @@ def old(make: Any) -> Binary:
 
 
 @pytest.fixture
-def new(make: Any) -> Binary:
+def new(make: Maker) -> Binary:
     """11.1, as it describes itself."""
     found: Binary = make.binary(
         X86,
@@ -86,7 +87,7 @@ def test_every_strategy_is_made_of_something_known() -> None:
 
 
 class TestOneBinary:
-    def test_what_it_has_is_run_as_asked(self, make: Any, old: Binary) -> None:
+    def test_what_it_has_is_run_as_asked(self, make: Maker, old: Binary) -> None:
         asked = Migration(
             strategies=(Strategy.PRECOPY, Strategy.MULTIFD),
             transports=(Transport.UNIX, Transport.TCP),
@@ -110,14 +111,14 @@ class TestOneBinary:
         ],
     )
     def test_what_it_lacks_is_a_skip(
-        self, make: Any, old: Binary, strategy: Strategy, reason: str
+        self, make: Maker, old: Binary, strategy: Strategy, reason: str
     ) -> None:
         transports = () if strategy.through_file else (Transport.UNIX,)
         asked = only(strategy, transports=transports)
         decision = decide(case(make, asked, strategy=strategy), inventory(make, old))
         assert skipped(decision) == reason
 
-    def test_what_a_pool_loses_is_told(self, make: Any, old: Binary) -> None:
+    def test_what_a_pool_loses_is_told(self, make: Maker, old: Binary) -> None:
         asked = Migration(
             strategies=(Strategy.PRECOPY, Strategy.MAPPED_RAM),
             faults=(Fault.DISK_FULL, Fault.NO_LISTENER),
@@ -134,7 +135,7 @@ class TestOneBinary:
             "fault 'disk-full' fits none of the strategies that are left",
         )
 
-    def test_one_vcpu_has_no_mismatch_where_more_are_taken(self, make: Any, old: Binary) -> None:
+    def test_one_vcpu_has_no_mismatch_where_more_are_taken(self, make: Maker, old: Binary) -> None:
         asked = only(Strategy.PRECOPY, faults=(Fault.VCPU_MISMATCH,))
         why = (
             "fault 'vcpu-mismatch' needs a guest of at least 2 vCPUs on x86_64: "
@@ -149,24 +150,24 @@ class TestOneBinary:
         assert isinstance(decision, Run)
         assert decision.notes == (why,)
 
-    def test_a_pool_that_loses_everything_is_a_skip(self, make: Any, old: Binary) -> None:
+    def test_a_pool_that_loses_everything_is_a_skip(self, make: Maker, old: Binary) -> None:
         asked = Migration(strategies=(Strategy.MAPPED_RAM, Strategy.CPR_REBOOT), transports=())
         assert skipped(decide(case(make, asked), inventory(make, old))) == (
             "QEMU 7.2.22 has no migration capability 'mapped-ram'; "
             "QEMU 7.2.22 has no migration mode 'cpr-reboot'"
         )
 
-    def test_parameters_are_asked_for_too(self, make: Any, old: Binary, new: Binary) -> None:
+    def test_parameters_are_asked_for_too(self, make: Maker, old: Binary, new: Binary) -> None:
         asked = Migration(parameters=(("avail-switchover-bandwidth", 1),))
         reason = skipped(decide(case(make, asked), inventory(make, old)))
         assert reason == "QEMU 7.2.22 has no migration parameter 'avail-switchover-bandwidth'"
         ran(decide(case(make, asked, qemu="11.1"), inventory(make, new)))
 
-    def test_one_that_did_not_describe_itself_is_tried(self, make: Any) -> None:
+    def test_one_that_did_not_describe_itself_is_tried(self, make: Maker) -> None:
         asked = Migration(strategies=tuple(Strategy)[:4], parameters=(("max-bandwidth", 1),))
         assert ran(decide(case(make, asked), inventory(make, make.binary(X86)))) == asked
 
-    def test_memory_counts_twice_and_vcpus_once(self, make: Any, old: Binary) -> None:
+    def test_memory_counts_twice_and_vcpus_once(self, make: Maker, old: Binary) -> None:
         still = decide(case(make, Migration()), inventory(make, old))
         alone = decide(make.case(X86, accel=TCG), inventory(make, old))
         assert isinstance(still, Run)
@@ -175,13 +176,13 @@ class TestOneBinary:
 
 
 class TestHost:
-    def test_postcopy_needs_userfaultfd(self, make: Any, old: Binary) -> None:
+    def test_postcopy_needs_userfaultfd(self, make: Maker, old: Binary) -> None:
         host = replace(HOST, userfaultfd="no permission for userfaultfd: be root")
         decision = decide(case(make, only(Strategy.POSTCOPY)), inventory(make, old, host=host))
         assert skipped(decision) == "strategy 'postcopy': no permission for userfaultfd: be root"
         assert not lacking_on_host(Strategy.PRECOPY, host)
 
-    def test_dirty_limit_needs_dirty_rings(self, make: Any, new: Binary) -> None:
+    def test_dirty_limit_needs_dirty_rings(self, make: Maker, new: Binary) -> None:
         proofs = (KvmProof("11.1", X86, "", KvmState.WORKS, "all pass"),)
         asked = case(make, only(Strategy.DIRTY_LIMIT), accel=KVM, qemu="11.1")
         decision = decide(asked, inventory(make, new, proofs=proofs))
@@ -193,7 +194,7 @@ class TestHost:
         decision = decide(asked, inventory(make, new, proofs=proofs, host=host))
         assert "dirty rings" in skipped(decision)
 
-    def test_handing_memory_on_needs_memory_that_can_be(self, make: Any, new: Binary) -> None:
+    def test_handing_memory_on_needs_memory_that_can_be(self, make: Maker, new: Binary) -> None:
         for backend, runs in (
             (None, True),
             (MemoryBackend.MEMFD, True),
@@ -214,7 +215,7 @@ def test_lacking_says_what_makes_no_sense_too(old: Binary) -> None:
 
 class TestTwoBinaries:
     def test_they_get_the_newest_machine_in_common(
-        self, make: Any, old: Binary, new: Binary
+        self, make: Maker, old: Binary, new: Binary
     ) -> None:
         asked = case(make, Migration(destinations=("11.1",)), destination="11.1")
         decision = decide(asked, inventory(make, old, new))
@@ -225,27 +226,27 @@ class TestTwoBinaries:
             argv = launch_for(decision.case, binary, TCG).argv
             assert "pc-i440fx-7.2,accel=tcg" in argv
 
-    def test_a_family_that_one_of_them_lacks(self, make: Any, old: Binary, new: Binary) -> None:
+    def test_a_family_that_one_of_them_lacks(self, make: Maker, old: Binary, new: Binary) -> None:
         asked = case(make, Migration(destinations=("11.1",)), machine="pc-q35-7.2")
         decision = decide(asked, inventory(make, old, new))
         assert skipped(decision) == "not to QEMU 11.1: QEMU 11.1.0 has no machine 'pc-q35-7.2'"
 
     def test_a_test_for_one_machine_gets_its_versioned_type(
-        self, make: Any, old: Binary, new: Binary
+        self, make: Maker, old: Binary, new: Binary
     ) -> None:
         test = make.test(machine="pc")
         asked = case(make, Migration(destinations=("11.1",)), test=test)
         assert ran(decide(asked, inventory(make, old, new))).machine == "pc-i440fx-7.2"
 
     def test_what_only_one_of_them_has_cannot_be_done(
-        self, make: Any, old: Binary, new: Binary
+        self, make: Maker, old: Binary, new: Binary
     ) -> None:
         asked = only(Strategy.MAPPED_RAM, transports=(), destinations=("11.1",))
         decision = decide(case(make, asked), inventory(make, old, new))
         assert skipped(decision) == "QEMU 7.2.22 has no migration capability 'mapped-ram'"
 
     def test_what_two_of_three_have_can_be_drawn_between_them(
-        self, make: Any, old: Binary, new: Binary
+        self, make: Maker, old: Binary, new: Binary
     ) -> None:
         other = replace(new, qemu="10.0", version=(10, 0, 0))
         pools = Migration(
@@ -257,7 +258,7 @@ class TestTwoBinaries:
         reason = skipped(decide(case(make, pools), inventory(make, old, new, other)))
         assert reason.startswith("no strategy from QEMU system to 11.1: QEMU 7.2.22 has no")
 
-    def test_a_destination_that_is_not_there(self, make: Any, old: Binary, new: Binary) -> None:
+    def test_a_destination_that_is_not_there(self, make: Maker, old: Binary, new: Binary) -> None:
         missing = (("9.9", X86, "no QEMU 9.9"),)
         decision = decide(
             case(make, Migration(destinations=("9.9",))), inventory(make, old, missing=missing)
@@ -271,13 +272,13 @@ class TestTwoBinaries:
         assert isinstance(decision, Run)
         assert decision.notes == ("not to QEMU 9.9: no QEMU 9.9",)
 
-    def test_back_to_itself_is_no_other_binary(self, make: Any, old: Binary) -> None:
+    def test_back_to_itself_is_no_other_binary(self, make: Maker, old: Binary) -> None:
         found = ran(decide(case(make, Migration(destinations=("system",))), inventory(make, old)))
         assert (found.machine, found.destinations) == ("", ("system",))
 
     @pytest.mark.parametrize("state", [KvmState.BROKEN, KvmState.UNAVAILABLE])
     def test_auto_is_kvm_only_where_it_works_under_both(
-        self, make: Any, old: Binary, new: Binary, state: KvmState
+        self, make: Maker, old: Binary, new: Binary, state: KvmState
     ) -> None:
         here = KvmProof("system", X86, "", KvmState.WORKS, "all pass")
         there = KvmProof("11.1", X86, "", state, "they hang")
@@ -292,14 +293,14 @@ class TestTwoBinaries:
         assert decision.accelerator is KVM
 
 
-def test_the_machine_of_one_binary_is_settled_if_asked(make: Any, old: Binary) -> None:
+def test_the_machine_of_one_binary_is_settled_if_asked(make: Maker, old: Binary) -> None:
     found = ran(decide(case(make, Migration(machine="newest-common")), inventory(make, old)))
     assert found.machine == "pc-i440fx-7.2"
     found = ran(decide(case(make, Migration(machine="pc-q35-7.2")), inventory(make, old)))
     assert found.machine == "pc-q35-7.2"
 
 
-def test_kvmtool_migrates_nothing(make: Any) -> None:
+def test_kvmtool_migrates_nothing(make: Maker) -> None:
     asked = make.case(
         migration=Migration(), build=make.build(target=Target.KVMTOOL), accel=Accelerator.AUTO
     )

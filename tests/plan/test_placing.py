@@ -11,13 +11,14 @@ from matrix.model import Accelerator, Architecture, Case, Expectation, SkipCause
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.plan.planner import decide, plan
 from matrix.versions import VersionRange
+from tests.plan.conftest import Maker
 
 X86 = Architecture.X86_64
 With = Callable[..., Inventory]
 
 
 @pytest.fixture
-def with_kvm(make: Any) -> With:
+def with_kvm(make: Maker) -> With:
     """An inventory whose KVM is in that state."""
 
     def build(state: KvmState | None, **host: Any) -> Inventory:
@@ -52,7 +53,7 @@ KVM, TCG = Accelerator.KVM, Accelerator.TCG
     ],
 )
 def test_proven_kvm_is_preferred(
-    make: Any,
+    make: Maker,
     with_kvm: With,
     accel: Accelerator,
     states: tuple[KvmState | None, KvmState | None],
@@ -62,20 +63,20 @@ def test_proven_kvm_is_preferred(
     assert places([make.case(X86, accel=accel)], a=a, b=b) == [place]
 
 
-def test_one_host_decides_as_alone(make: Any, with_kvm: With) -> None:
+def test_one_host_decides_as_alone(make: Maker, with_kvm: With) -> None:
     host = with_kvm(KvmState.WORKS)
     cases = [make.case(X86), make.case(Architecture.ARM)]
     assert planned(cases, local=host) == [decide(case, host) for case in cases]
 
 
-def test_equal_hosts_share_the_work_by_their_cpus(make: Any, with_kvm: With) -> None:
+def test_equal_hosts_share_the_work_by_their_cpus(make: Maker, with_kvm: With) -> None:
     cases = [make.case(X86, accel=TCG) for _ in range(8)]
     found = places(cases, a=with_kvm(None, cpus=2), b=with_kvm(None, cpus=6))
     hosts = [host for host, _ in found]
     assert (hosts[0], hosts.count("a"), hosts.count("b")) == ("a", 2, 6)
 
 
-def test_a_skip_has_the_reason_of_each_host(make: Any, with_kvm: With) -> None:
+def test_a_skip_has_the_reason_of_each_host(make: Maker, with_kvm: With) -> None:
     bare = make.inventory(missing=(("system", X86, "no qemu-system-x86_64 in PATH"),))
     (skip,) = planned(
         [make.case(X86, accel=KVM)], a=bare, b=with_kvm(KvmState.UNAVAILABLE), c=with_kvm(None)
@@ -88,7 +89,7 @@ def test_a_skip_has_the_reason_of_each_host(make: Any, with_kvm: With) -> None:
     assert skip.cause is SkipCause.NO_ACCELERATOR
 
 
-def test_a_skip_that_no_host_changes_has_its_reason_once(make: Any, with_kvm: With) -> None:
+def test_a_skip_that_no_host_changes_has_its_reason_once(make: Maker, with_kvm: With) -> None:
     case = make.case(X86, excluded="in the group nodefault")
     (skip,) = planned([case], a=with_kvm(None), b=with_kvm(None))
     assert isinstance(skip, Skip)
@@ -96,7 +97,7 @@ def test_a_skip_that_no_host_changes_has_its_reason_once(make: Any, with_kvm: Wi
 
 
 def test_a_broken_emulator_counts_only_where_no_host_runs_the_case(
-    make: Any, with_kvm: With
+    make: Maker, with_kvm: With
 ) -> None:
     broken = make.inventory(broken=(("system", X86, "it cannot be asked"),))
     missing = make.inventory(missing=(("system", X86, "it is not there"),))
@@ -107,7 +108,7 @@ def test_a_broken_emulator_counts_only_where_no_host_runs_the_case(
     assert decision.reason == "a: it is not there; b: it cannot be asked"
 
 
-def test_known_failures_are_those_of_the_hosts_kernel(make: Any, with_kvm: With) -> None:
+def test_known_failures_are_those_of_the_hosts_kernel(make: Maker, with_kvm: With) -> None:
     ranges = (VersionRange((6, 12, 0, 0), None),)
     known = Expectation("x:1", "r", ("*",), host_kernel=ranges, verdicts=(Verdict.FAIL,))
     case = replace(make.case(X86), expected=(known,))

@@ -1,7 +1,6 @@
 """Every way in which a case is run or skipped, and the reason that is given."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -10,6 +9,7 @@ from matrix.model import Accelerator, Architecture, SkipCause, Target
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.planner import decide
+from tests.plan.conftest import Maker
 
 X86 = Architecture.X86_64
 ARM64 = Architecture.AARCH64
@@ -25,23 +25,23 @@ def ran(decision: Decision) -> Run:
     return decision
 
 
-def test_what_the_scenario_excludes(make: Any) -> None:
+def test_what_the_scenario_excludes(make: Maker) -> None:
     case = make.case(excluded="in the group nodefault")
     assert skipped(decide(case, make.inventory())) == "in the group nodefault"
 
 
-def test_what_the_suite_does_not_support(make: Any) -> None:
+def test_what_the_suite_does_not_support(make: Maker) -> None:
     case = make.case(test=make.test(unsupported="i386 only"))
     assert skipped(decide(case, make.inventory(make.binary()))) == "i386 only"
 
 
-def test_a_missing_binary_is_a_skip_with_its_reason(make: Any) -> None:
+def test_a_missing_binary_is_a_skip_with_its_reason(make: Maker) -> None:
     case = make.case(accel=Accelerator.TCG)
     inventory = make.inventory(missing=(("system", ARM64, "qemu-system-aarch64 is not there"),))
     assert skipped(decide(case, inventory)) == "qemu-system-aarch64 is not there"
 
 
-def test_an_unknown_installation_names_the_option(make: Any) -> None:
+def test_an_unknown_installation_names_the_option(make: Maker) -> None:
     case = make.case(accel=Accelerator.TCG, qemu="11.1")
     assert "--qemu NAME=DIR" in skipped(decide(case, make.inventory(make.binary())))
 
@@ -50,7 +50,7 @@ FIRMWARE = Firmware("/fw.json", FirmwareDevice.MEMORY, "/fw.fd", (("x86_64", ("*
 
 
 class TestAuto:
-    def test_is_kvm_where_it_is_proven(self, make: Any) -> None:
+    def test_is_kvm_where_it_is_proven(self, make: Maker) -> None:
         inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
         assert ran(decide(make.case(X86), inventory)).accelerator is Accelerator.KVM
 
@@ -64,7 +64,7 @@ class TestAuto:
         ],
     )
     def test_firmware_must_be_proven_too_where_it_is_needed(
-        self, make: Any, plain: KvmState, with_firmware: KvmState, accelerator: Accelerator
+        self, make: Maker, plain: KvmState, with_firmware: KvmState, accelerator: Accelerator
     ) -> None:
         inventory = make.inventory(
             make.binary(X86),
@@ -79,7 +79,7 @@ class TestAuto:
         assert (without.accelerator is Accelerator.KVM) is (plain is KvmState.WORKS)
         assert without.why == "guests"
 
-    def test_broken_firmware_is_a_doubt_where_kvm_is_asked_for(self, make: Any) -> None:
+    def test_broken_firmware_is_a_doubt_where_kvm_is_asked_for(self, make: Maker) -> None:
         inventory = make.inventory(
             make.binary(X86),
             proofs=(make.proof(KvmState.WORKS),),
@@ -90,20 +90,20 @@ class TestAuto:
         decision = ran(decide(case, inventory))
         assert decision.kvm_doubt == "no firmware comes up"
 
-    def test_without_firmware_that_is_the_reason(self, make: Any) -> None:
+    def test_without_firmware_that_is_the_reason(self, make: Maker) -> None:
         inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
         for accelerator in (Accelerator.AUTO, Accelerator.KVM):
             case = make.case(X86, build=make.build(X86, efi=True), accel=accelerator)
             assert skipped(decide(case, inventory)).startswith("no UEFI firmware")
 
     @pytest.mark.parametrize("state", [KvmState.BROKEN, KvmState.UNAVAILABLE])
-    def test_is_tcg_with_the_reason_where_it_is_not(self, make: Any, state: KvmState) -> None:
+    def test_is_tcg_with_the_reason_where_it_is_not(self, make: Maker, state: KvmState) -> None:
         proofs = (make.proof(state, reason="no /dev/kvm"),)
         decision = ran(decide(make.case(X86), make.inventory(make.binary(X86), proofs=proofs)))
         assert (decision.accelerator, decision.why) == (Accelerator.TCG, "no /dev/kvm")
         assert decision.kvm_doubt == ""
 
-    def test_asks_for_the_very_cpu_model(self, make: Any) -> None:
+    def test_asks_for_the_very_cpu_model(self, make: Maker) -> None:
         proofs = (make.proof(KvmState.WORKS), make.proof(KvmState.BROKEN, cpu="host"))
         inventory = make.inventory(make.binary(X86), proofs=proofs)
         case = make.case(X86, cpu="host")
@@ -112,12 +112,12 @@ class TestAuto:
         case = make.case(X86, test=make.test(qemu_params=("-cpu", "max")))
         assert ran(decide(case, inventory)).accelerator is Accelerator.TCG
 
-    def test_is_tcg_for_a_test_that_is_for_tcg_only(self, make: Any) -> None:
+    def test_is_tcg_for_a_test_that_is_for_tcg_only(self, make: Maker) -> None:
         inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
         case = make.case(X86, test=make.test(accelerator="tcg"))
         assert ran(decide(case, inventory)).accelerator is Accelerator.TCG
 
-    def test_never_falls_back_for_a_test_that_is_for_kvm_only(self, make: Any) -> None:
+    def test_never_falls_back_for_a_test_that_is_for_kvm_only(self, make: Maker) -> None:
         proofs = (make.proof(KvmState.UNAVAILABLE, reason="no /dev/kvm"),)
         case = make.case(X86, test=make.test(accelerator="kvm"))
         reason = skipped(decide(case, make.inventory(make.binary(X86), proofs=proofs)))
@@ -125,29 +125,29 @@ class TestAuto:
 
 
 class TestKvm:
-    def test_is_a_skip_where_there_is_none(self, make: Any) -> None:
+    def test_is_a_skip_where_there_is_none(self, make: Maker) -> None:
         proofs = (make.proof(KvmState.UNAVAILABLE, ARM64, reason="the host is x86_64"),)
         case = make.case(accel=Accelerator.KVM)
         reason = skipped(decide(case, make.inventory(make.binary(), proofs=proofs)))
         assert reason == "no KVM for aarch64: the host is x86_64"
 
-    def test_runs_with_a_doubt_where_it_is_broken(self, make: Any) -> None:
+    def test_runs_with_a_doubt_where_it_is_broken(self, make: Maker) -> None:
         proofs = (make.proof(KvmState.BROKEN, reason="boot: triple fault"),)
         case = make.case(X86, accel=Accelerator.KVM)
         decision = ran(decide(case, make.inventory(make.binary(X86), proofs=proofs)))
         assert (decision.accelerator, decision.kvm_doubt) == (Accelerator.KVM, "boot: triple fault")
 
-    def test_is_a_skip_where_it_was_not_tried(self, make: Any) -> None:
+    def test_is_a_skip_where_it_was_not_tried(self, make: Maker) -> None:
         case = make.case(X86, accel=Accelerator.KVM)
         assert "not tried" in skipped(decide(case, make.inventory(make.binary(X86))))
 
-    def test_is_a_skip_for_a_test_that_is_for_tcg_only(self, make: Any) -> None:
+    def test_is_a_skip_for_a_test_that_is_for_tcg_only(self, make: Maker) -> None:
         case = make.case(X86, accel=Accelerator.KVM, test=make.test(accelerator="tcg"))
         reason = skipped(decide(case, make.inventory(make.binary(X86))))
         assert reason == "tcg only, but the accelerator is kvm"
 
 
-def test_parameters_that_ask_for_kvm_never_run_as_tcg(make: Any) -> None:
+def test_parameters_that_ask_for_kvm_never_run_as_tcg(make: Maker) -> None:
     """QEMU would take KVM whatever -machine says, and the case would be told as tcg."""
     test = make.test(qemu_params=("-enable-kvm", "-cpu", "max"))
     case = make.case(X86, accel=Accelerator.TCG, test=test)
@@ -160,17 +160,17 @@ def test_parameters_that_ask_for_kvm_never_run_as_tcg(make: Any) -> None:
 
 
 class TestRefusedByTheInventory:
-    def test_machine(self, make: Any) -> None:
+    def test_machine(self, make: Maker) -> None:
         binary = make.binary(machines=(make.machine("virt"),))
         case = make.case(machine="vrit,gic-version=3", accel=Accelerator.TCG)
         assert skipped(decide(case, make.inventory(binary))) == "QEMU 7.2.22 has no machine 'vrit'"
 
-    def test_too_many_vcpus(self, make: Any) -> None:
+    def test_too_many_vcpus(self, make: Maker) -> None:
         binary = make.binary(machines=(make.machine("virt", cpu_max=8),))
         case = make.case(machine="virt", smp=9, accel=Accelerator.TCG)
         assert "at most 8" in skipped(decide(case, make.inventory(binary)))
 
-    def test_too_many_vcpus_for_the_machine_that_nobody_names(self, make: Any) -> None:
+    def test_too_many_vcpus_for_the_machine_that_nobody_names(self, make: Maker) -> None:
         default = Machine("pc-i440fx-7.2", "pc", cpu_max=255, is_default=True)
         x86 = make.binary(X86, machines=(Machine("q35", cpu_max=288), default))
         arm = make.binary(machines=(make.machine("virt", cpu_max=8),))
@@ -181,7 +181,7 @@ class TestRefusedByTheInventory:
         case = make.case(smp=9, accel=Accelerator.TCG)
         assert "machine virt takes at most 8" in skipped(decide(case, make.inventory(arm)))
 
-    def test_cpu_model(self, make: Any) -> None:
+    def test_cpu_model(self, make: Maker) -> None:
         binary = make.binary(cpus=("max", "cortex-a57"))
         case = make.case(cpu="cortex-a7777,pmu=on", accel=Accelerator.TCG)
         assert "no CPU model 'cortex-a7777'" in skipped(decide(case, make.inventory(binary)))
@@ -199,7 +199,7 @@ class TestRefusedByTheInventory:
             ("pci-testdev2", True),
         ],
     )
-    def test_device(self, make: Any, device: str, missing: bool) -> None:
+    def test_device(self, make: Maker, device: str, missing: bool) -> None:
         binary = make.binary(devices=("es1370", "pci-testdev", "virtio-net-pci"))
         test = make.test(qemu_params=("-device", "pci-testdev", "--device", device))
         decision = decide(make.case(accel=Accelerator.TCG, test=test), make.inventory(binary))
@@ -208,12 +208,12 @@ class TestRefusedByTheInventory:
         else:
             ran(decision)
 
-    def test_devices_that_were_not_asked_for_are_left_to_qemu(self, make: Any) -> None:
+    def test_devices_that_were_not_asked_for_are_left_to_qemu(self, make: Maker) -> None:
         test = make.test(qemu_params=("-device", "nosuch"))
         case = make.case(accel=Accelerator.TCG, test=test)
         ran(decide(case, make.inventory(make.binary())))
 
-    def test_a_test_for_another_machine(self, make: Any) -> None:
+    def test_a_test_for_another_machine(self, make: Maker) -> None:
         case = make.case(
             Architecture.PPC64,
             test=make.test(machine="pseries"),
@@ -225,7 +225,9 @@ class TestRefusedByTheInventory:
 
 
 @pytest.mark.parametrize(("content", "runs"), [("Y", True), ("N", False), (None, False)])
-def test_host_files_must_hold_what_a_test_needs(make: Any, content: str | None, runs: bool) -> None:
+def test_host_files_must_hold_what_a_test_needs(
+    make: Maker, content: str | None, runs: bool
+) -> None:
     path = "/sys/module/kvm/parameters/enable"
     files = () if content is None else ((path, content),)
     case = make.case(accel=Accelerator.TCG, test=make.test(checks=((path, "Y"),)))
@@ -246,7 +248,7 @@ def test_arm_under_an_aarch64_hosts_kvm_uses_that_hosts_emulator() -> None:
 TCG, KVM = Accelerator.TCG, Accelerator.KVM
 
 
-def test_every_skip_has_its_cause(make: Any) -> None:
+def test_every_skip_has_its_cause(make: Maker) -> None:
     machines, there = (make.machine("virt"),), make.inventory(make.binary())
     no_kvm = make.inventory(make.binary(), proofs=(make.proof(KvmState.UNAVAILABLE, ARM64),))
     without = make.inventory(missing=(("system", ARM64, "none"),), proofs=no_kvm.proofs)
@@ -276,7 +278,9 @@ def test_every_skip_has_its_cause(make: Any) -> None:
 
 
 @pytest.mark.parametrize("accelerator", Accelerator)
-def test_an_emulator_that_cannot_be_asked_is_an_error(make: Any, accelerator: Accelerator) -> None:
+def test_an_emulator_that_cannot_be_asked_is_an_error(
+    make: Maker, accelerator: Accelerator
+) -> None:
     """Also where its KVM would have been the reason to skip."""
     inventory = make.inventory(
         broken=(("system", ARM64, "no libslirp"),),

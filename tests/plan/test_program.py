@@ -13,6 +13,7 @@ from matrix.plan.machines import MIB
 from matrix.plan.planner import decide
 from matrix.plan.prelaunch import can_prelaunch
 from matrix.plan.program import launch_program
+from tests.plan.conftest import Maker
 
 X86 = Architecture.X86_64
 HOST = Host(architecture="x86_64", kernel="6.12.1-amd64", cpus=2, memory=8 * 2**30)
@@ -27,7 +28,7 @@ def program(make: Any, **axes: Any) -> Case:
     return case
 
 
-def test_it_runs_without_any_qemu(make: Any) -> None:
+def test_it_runs_without_any_qemu(make: Maker) -> None:
     case = program(make)
     decision = decide(case, Inventory(HOST))
     why = "the program uses KVM itself"
@@ -75,13 +76,13 @@ def test_it_runs_without_any_qemu(make: Any) -> None:
     ],
 )
 def test_reasons_to_skip(
-    make: Any, axes: dict[str, Any], host: dict[str, Any], reason: str, cause: SkipCause
+    make: Maker, axes: dict[str, Any], host: dict[str, Any], reason: str, cause: SkipCause
 ) -> None:
     case = program(make, **axes)
     assert decide(case, Inventory(replace(HOST, **host))) == Skip(case, reason, cause)
 
 
-def test_another_kernels_suite_is_noted(make: Any) -> None:
+def test_another_kernels_suite_is_noted(make: Maker) -> None:
     decision = decide(program(make), Inventory(replace(HOST, kernel="6.18.4-x")))
     assert isinstance(decision, Run)
     assert decision.notes == ("builtin of Linux 6.12.117, but the host runs 6.18.4-x",)

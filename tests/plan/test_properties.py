@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from matrix.inventory import Binary, Machine, typed
 from matrix.model import Architecture
 from matrix.plan.planner import decide
 from matrix.plan.properties import PARTS, TEXTS, VALUES, cpu_flaw, machine_flaw
+from tests.plan.conftest import Maker
 
 X86 = Architecture.X86_64
 ARM64 = Architecture.AARCH64
@@ -27,7 +27,7 @@ VIRT = (
 
 
 @pytest.fixture(scope="module")
-def arm(make: Any) -> Binary:
+def arm(make: Maker) -> Binary:
     binary: Binary = make.binary(
         machines=(Machine("virt-7.2", "virt", 512, properties=VIRT), Machine("sbsa-ref")),
         cpus=("max", "odd"),
@@ -37,7 +37,7 @@ def arm(make: Any) -> Binary:
 
 
 @pytest.fixture(scope="module")
-def x86(make: Any) -> Binary:
+def x86(make: Maker) -> Binary:
     properties = "kvm-pv-eoi=bool x2apic=bool vendor=string tsc-frequency=int memory=link"
     binary: Binary = make.binary(X86, cpus=("max",), cpu_properties=(properties,))
     return binary
@@ -101,7 +101,7 @@ def test_machines_that_are_not_known(arm: Binary, text: str, what: str) -> None:
     assert flaw.described_for(arm) == f"QEMU 7.2.22 has no {what}"
 
 
-def test_nothing_is_given_to_what_was_not_asked(make: Any, arm: Binary) -> None:
+def test_nothing_is_given_to_what_was_not_asked(make: Maker, arm: Binary) -> None:
     for text, binary in (("sbsa-ref,acpi=off", arm), ("virt,acpi=off", make.binary())):
         flaw = machine_flaw(text, binary)
         assert flaw is not None
@@ -133,7 +133,7 @@ def test_x86_cpus_that_are_not_known(x86: Binary, text: str, what: str) -> None:
     assert (flaw.what, flaw.refused) == (what, "")
 
 
-def test_cpus_elsewhere(make: Any, arm: Binary) -> None:
+def test_cpus_elsewhere(make: Maker, arm: Binary) -> None:
     assert cpu_flaw("max,has_el3=on,kvm-steal-time=on", arm) is None
     for text in ("max,has_el3", "max,legacy-memory=x"):
         flaw = cpu_flaw(text, arm)
@@ -143,13 +143,13 @@ def test_cpus_elsewhere(make: Any, arm: Binary) -> None:
     assert cpu_flaw("POWER9_v2.0,a=on", power) is None
 
 
-def test_it_is_a_skip_with_the_reason(make: Any, arm: Binary) -> None:
+def test_it_is_a_skip_with_the_reason(make: Maker, arm: Binary) -> None:
     case = make.case(machine="virt,dumpdtb=/tmp/x", accel="tcg")
     decision = decide(case, make.inventory(arm))
     assert "property 'dumpdtb' of machine 'virt'" in getattr(decision, "reason", "")
 
 
-def test_a_build_may_ask_its_machines_for_more(make: Any, arm: Binary) -> None:
+def test_a_build_may_ask_its_machines_for_more(make: Maker, arm: Binary) -> None:
     """Builds are trusted: their tests' own parameters are theirs."""
     case = make.case(test=make.test(machine="virt,dumpdtb=/tmp/x"), accel="tcg")
     assert not hasattr(decide(case, make.inventory(arm)), "reason")

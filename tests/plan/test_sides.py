@@ -6,6 +6,7 @@ import pytest
 
 from matrix.inventory import Binary, Machine
 from matrix.plan.sides import is_versioned, newest_common
+from tests.plan.conftest import Maker
 
 
 def binary(make: Any, version: tuple[int, int, int], *machines: str, **changes: Any) -> Binary:
@@ -19,18 +20,18 @@ def binary(make: Any, version: tuple[int, int, int], *machines: str, **changes: 
 
 
 @pytest.fixture
-def old(make: Any) -> Binary:
+def old(make: Maker) -> Binary:
     return binary(make, (7, 2, 22), "pc-q35-2.9", "pc-q35-2.10", "pc-q35-7.2=q35", "virt-7.2=virt")
 
 
 @pytest.fixture
-def new(make: Any) -> Binary:
+def new(make: Maker) -> Binary:
     return binary(
         make, (11, 1, 0), "pc-q35-7.2", "pc-q35-2.10", "virt-9.2", "pc-q35-11.1=q35", "none"
     )
 
 
-def test_the_newest_by_number_and_not_by_text(make: Any, old: Binary) -> None:
+def test_the_newest_by_number_and_not_by_text(make: Maker, old: Binary) -> None:
     older = binary(make, (3, 0, 0), "pc-q35-2.9", "pc-q35-2.10", "none")
     assert newest_common("q35", (old, older)).machine == "pc-q35-2.10"
 
@@ -49,7 +50,7 @@ def test_of_one_binary_it_is_its_newest(old: Binary) -> None:
     assert newest_common("", (old,)).machine == "virt-7.2"
 
 
-def test_three_numbers_count_too(make: Any) -> None:
+def test_three_numbers_count_too(make: Maker) -> None:
     both = (
         binary(make, (4, 0, 1), "pc-q35-4.0", "pc-q35-4.0.1=q35", "none"),
         binary(make, (7, 2, 22), "pc-q35-4.0", "pc-q35-4.0.1", "pc-q35-7.2=q35"),
@@ -69,7 +70,7 @@ def test_a_versioned_one_is_that_or_none(old: Binary, new: Binary) -> None:
     assert found.problem == "QEMU 11.1.0 has no machine 'pc-q35-2.9'"
 
 
-def test_one_without_versions_comes_with_a_note(make: Any) -> None:
+def test_one_without_versions_comes_with_a_note(make: Maker) -> None:
     both = (binary(make, (7, 2, 22), "virt"), binary(make, (11, 1, 0), "virt"))
     found = newest_common("virt,aclint=on", both)
     assert found.machine == "virt,aclint=on"
@@ -77,7 +78,7 @@ def test_one_without_versions_comes_with_a_note(make: Any) -> None:
     assert newest_common("virt", both[:1]).note == ""
 
 
-def test_unknown_ones(make: Any, old: Binary) -> None:
+def test_unknown_ones(make: Maker, old: Binary) -> None:
     assert newest_common("vrit", (old,)).problem == "QEMU 7.2.22 has no machine 'vrit'"
     no_default = make.binary(machines=(Machine("virt-7.2"),))
     assert newest_common("", (no_default,)).problem == "QEMU 7.2.22 has no default machine"

@@ -5,6 +5,7 @@ from typing import Any
 from matrix.model import Accelerator, Architecture, SkipCause
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 from matrix.plan.virtual import VirtualPlace, place
+from tests.plan.conftest import Maker
 
 GIB = 1 << 30
 HOST = VirtualPlace("virtual-aarch64-debian-13", "Linux of debian-13", GIB)
@@ -21,14 +22,14 @@ def builtin(make: Any, **axes: Any) -> Any:
     return make.case(build=make.build(builtin=True), **axes)
 
 
-def test_a_case_for_kvm_goes_there(make: Any) -> None:
+def test_a_case_for_kvm_goes_there(make: Maker) -> None:
     after = placed(builtin(make, accel=Accelerator.KVM))
     assert isinstance(after, Run)
     assert (after.host, after.accelerator) == (HOST.name, Accelerator.KVM)
     assert after.why == "a virtual KVM host: Linux of debian-13"
 
 
-def test_others_stay_where_they_are(make: Any) -> None:
+def test_others_stay_where_they_are(make: Maker) -> None:
     for accel in (Accelerator.TCG, Accelerator.AUTO):
         case = builtin(make, accel=accel)
         before = Run(case, Accelerator.TCG, "asked for", 1, GIB)
@@ -45,7 +46,7 @@ def skip(make: Any, host: VirtualPlace = HOST, **axes: Any) -> str:
     return after.reason
 
 
-def test_what_cannot_run_there_is_skipped_with_the_reason(make: Any) -> None:
+def test_what_cannot_run_there_is_skipped_with_the_reason(make: Maker) -> None:
     none = VirtualPlace("virtual-s390x", "", 0, "TCG has no SIE")
     assert skip(make, none) == "no virtual KVM host for aarch64: TCG has no SIE"
     assert "17 vCPUs" in skip(make, smp=17)

@@ -6,6 +6,7 @@ from matrix.inventory import Binary, Machine
 from matrix.migrating import Migration
 from matrix.model import Architecture
 from matrix.plan.vocabulary import wrong_values
+from tests.plan.conftest import Maker
 
 X86 = Architecture.X86_64
 
@@ -38,7 +39,7 @@ def wrong(make: Any, *binaries: Binary, **axes: Any) -> list[tuple[str, str, str
     return [(each.axis, each.message, each.allowed) for each in found]
 
 
-def test_what_nobody_knows_is_wrong_with_the_nearest_name(make: Any) -> None:
+def test_what_nobody_knows_is_wrong_with_the_nearest_name(make: Maker) -> None:
     both = (old(make), new(make))
     where = "in QEMU 7.2.22, 11.1.0 for x86_64"
     assert wrong(make, *both, machine="q53", cpu="max,+x2apicc") == [
@@ -58,21 +59,21 @@ def test_what_nobody_knows_is_wrong_with_the_nearest_name(make: Any) -> None:
     assert allowed == "QEMU's help lists what there is"
 
 
-def test_what_some_know_is_not_wrong(make: Any) -> None:
+def test_what_some_know_is_not_wrong(make: Maker) -> None:
     both = (old(make), new(make))
     assert wrong(make, *both, machine="pc-q35-11.1,wdat=on", cpu="max,apx=on") == []
     assert wrong(make, *both, machine="q35,wdat=on", cpu="diamond") == []
     assert len(wrong(make, old(make), machine="q35,wdat=on", cpu="diamond")) == 2
 
 
-def test_what_no_scenario_may_have_is_wrong(make: Any) -> None:
+def test_what_no_scenario_may_have_is_wrong(make: Maker) -> None:
     ((axis, message, _),) = wrong(make, old(make), new(make), machine="q35,dumpdtb=/tmp/x")
     assert axis == "machine"
     assert message.startswith("machine: property 'dumpdtb' of machine 'q35'")
     assert "types it as string" in message
 
 
-def test_who_does_not_answer_decides_nothing(make: Any) -> None:
+def test_who_does_not_answer_decides_nothing(make: Maker) -> None:
     assert wrong(make, old(make), machine="q35", cpu="max") == []
     cases = [make.case(X86, machine="q53", cpu="mxa")]
     assert list(wrong_values(cases, [make.inventory()])) == []
@@ -82,12 +83,12 @@ def test_who_does_not_answer_decides_nothing(make: Any) -> None:
     assert list(wrong_values(cases, [make.inventory(dumb)])) == []
 
 
-def test_what_the_scenario_skips_is_not_looked_at(make: Any) -> None:
+def test_what_the_scenario_skips_is_not_looked_at(make: Maker) -> None:
     cases = [make.case(X86, machine="q53", excluded="not here")]
     assert list(wrong_values(cases, [make.inventory(old(make))])) == []
 
 
-def test_the_machine_of_a_migration(make: Any) -> None:
+def test_the_machine_of_a_migration(make: Maker) -> None:
     def found(machine: str) -> list[str]:
         migration = Migration(destinations=("new",), machine=machine)
         cases = [make.case(X86, migration=migration)]
@@ -99,7 +100,7 @@ def test_the_machine_of_a_migration(make: Any) -> None:
     assert found("pc-q35-7.2") == found("newest-common") == found("") == []
 
 
-def test_what_one_host_takes_is_no_mistake(make: Any) -> None:
+def test_what_one_host_takes_is_no_mistake(make: Maker) -> None:
     cases = [make.case(X86, cpu="new")]
     hosts = [
         make.inventory(make.binary(X86, cpus=("old",))),

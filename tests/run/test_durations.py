@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,10 +13,11 @@ from matrix.results.history.record import record_run
 from matrix.results.recorder import Recorder
 from matrix.run import durations
 from matrix.run.durations import known_seconds, load_writer
+from tests.run.conftest import Make
 
 
 def test_what_was_recorded_is_known(
-    tmp_path: Path, make: Any, start: Callable[..., Recorder]
+    tmp_path: Path, make: Make, start: Callable[..., Recorder]
 ) -> None:
     database = Database(tmp_path / "history.sqlite")
     run = make.run("slow", repeat=2)
@@ -29,7 +29,7 @@ def test_what_was_recorded_is_known(
     assert known_seconds([run.case], database) == {"scenario.slow": 3.0}
 
 
-def test_without_a_history_nothing_is_known(tmp_path: Path, make: Any) -> None:
+def test_without_a_history_nothing_is_known(tmp_path: Path, make: Make) -> None:
     assert known_seconds([make.case("one")], None) == {}
     assert known_seconds([make.case("one")], Database(tmp_path / "none.sqlite")) == {}
     assert not (tmp_path / "none.sqlite").exists()

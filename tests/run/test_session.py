@@ -17,7 +17,7 @@ from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
 from matrix.run.progress import NullProgress, Progress, Running
 from matrix.run.session import Session, Stop
-from tests.run.conftest import FakeExecutor, FakeHost
+from tests.run.conftest import FakeExecutor, FakeHost, Make
 
 ONE = Capacity(vcpus=1, memory=2**30)
 TWO = Capacity(vcpus=2, memory=2**30)
@@ -64,7 +64,7 @@ async def carry_out(
 Start = Callable[..., Recorder]
 
 
-def test_every_case_is_run_and_recorded(make: Any, start: Start) -> None:
+def test_every_case_is_run_and_recorded(make: Make, start: Start) -> None:
     recorder = start(make.run("a"), make.skip("s"), make.run("b"))
     notes = Notes()
     asyncio.run(carry_out(recorder, make.executor(), notes=notes))
@@ -75,7 +75,7 @@ def test_every_case_is_run_and_recorded(make: Any, start: Start) -> None:
     assert sorted(notes.lines) == ["a speaks", "b speaks"]
 
 
-def test_the_longest_known_starts_first(make: Any, start: Start) -> None:
+def test_the_longest_known_starts_first(make: Make, start: Start) -> None:
     recorder = start(*(make.run(name) for name in "abc"))
     executor = make.executor()
     durations = {"scenario.a": 1.0, "scenario.b": 9.0, "scenario.c": 5.0}
@@ -83,28 +83,28 @@ def test_the_longest_known_starts_first(make: Any, start: Start) -> None:
     assert executor.order == ["b", "c", "a"]
 
 
-def test_what_is_unknown_counts_as_its_timeout(make: Any, start: Start) -> None:
+def test_what_is_unknown_counts_as_its_timeout(make: Make, start: Start) -> None:
     recorder = start(make.run("a", timeout=3.0), make.run("b", timeout=60.0))
     executor = make.executor()
     asyncio.run(carry_out(recorder, executor, durations={"scenario.a": 5.0}))
     assert executor.order == ["b", "a"]
 
 
-def test_no_more_at_once_than_the_host_has(make: Any, start: Start) -> None:
+def test_no_more_at_once_than_the_host_has(make: Make, start: Start) -> None:
     recorder = start(*(make.run(str(index)) for index in range(6)))
     executor = make.executor(seconds=lambda _: 0.2)
     asyncio.run(carry_out(recorder, executor, capacity=TWO))
     assert executor.at_once == 2
 
 
-def test_a_big_case_runs_alone(make: Any, start: Start) -> None:
+def test_a_big_case_runs_alone(make: Make, start: Start) -> None:
     recorder = start(make.run("big", vcpus=8), make.run("small"))
     executor = make.executor(seconds=lambda _: 0.02)
     asyncio.run(carry_out(recorder, executor, capacity=TWO))
     assert executor.at_once == 1
 
 
-def test_repeats_are_attempts_of_one_case(make: Any, start: Start) -> None:
+def test_repeats_are_attempts_of_one_case(make: Make, start: Start) -> None:
     recorder = start(make.run("a", repeat=3))
     executor = make.executor(
         verdicts=lambda _, number: Verdict.FAIL if number == 2 else Verdict.PASS
@@ -133,7 +133,7 @@ def verdict_of(*bad: int) -> Callable[[str, int], Verdict]:
     ],
 )
 def test_attempts_follow_from_verdicts(
-    make: Any,
+    make: Make,
     start: Start,
     settings: dict[str, Any],
     bad: tuple[int, ...],
@@ -161,7 +161,7 @@ def test_attempts_follow_from_verdicts(
     assert (recorder.run.case_folder("scenario.a") / "result.json").exists()
 
 
-def test_repeats_until_a_failure_wait_for_each_other(make: Any, start: Start) -> None:
+def test_repeats_until_a_failure_wait_for_each_other(make: Make, start: Start) -> None:
     recorder = start(make.run("a", repeat=4, until_fail=True))
     executor = make.executor(seconds=lambda _: 0.01)
     asyncio.run(carry_out(recorder, executor, capacity=TWO))
@@ -169,7 +169,7 @@ def test_repeats_until_a_failure_wait_for_each_other(make: Any, start: Start) ->
     assert len(executor.order) == 4
 
 
-def test_a_chain_of_attempts_starts_before_single_ones(make: Any, start: Start) -> None:
+def test_a_chain_of_attempts_starts_before_single_ones(make: Make, start: Start) -> None:
     recorder = start(make.run("long"), make.run("chain", repeat=5, until_fail=True))
     executor = make.executor()
     durations = {"scenario.long": 4.0, "scenario.chain": 1.0}
@@ -177,7 +177,7 @@ def test_a_chain_of_attempts_starts_before_single_ones(make: Any, start: Start) 
     assert executor.order == ["chain", "long", "chain", "chain", "chain", "chain"]
 
 
-def test_what_will_not_be_run_is_not_forecast(make: Any, start: Start) -> None:
+def test_what_will_not_be_run_is_not_forecast(make: Make, start: Start) -> None:
     recorder = start(make.run("a", repeat=100, until_fail=True), make.run("b"))
     notes = Notes()
     executor = make.executor(verdicts=verdict_of(1), seconds=lambda _: 0.02)
@@ -189,7 +189,7 @@ def test_what_will_not_be_run_is_not_forecast(make: Any, start: Start) -> None:
     assert left < 1.5  # all that were planned would take 2 s
 
 
-def test_an_interrupt_stops_what_runs_and_starts_nothing_more(make: Any, start: Start) -> None:
+def test_an_interrupt_stops_what_runs_and_starts_nothing_more(make: Make, start: Start) -> None:
     recorder = start(make.run("quick"), make.run("slow"), make.run("later"))
     notes, stop = Notes(), Stop()
     durations = {"scenario.quick": 9.0, "scenario.slow": 5.0, "scenario.later": 1.0}
@@ -212,7 +212,7 @@ IDLE_VCPU = Capacity(vcpus=2, memory=2**30, jobs=1)
 FALLING = {"scenario.a": 9.0, "scenario.b": 5.0, "scenario.c": 1.0}
 
 
-def test_the_next_qemu_is_started_where_a_vcpu_is_idle(make: Any, start: Start) -> None:
+def test_the_next_qemu_is_started_where_a_vcpu_is_idle(make: Make, start: Start) -> None:
     recorder = start(*(make.run(name) for name in "abc"))
     executor = make.executor(seconds=lambda _: 0.05)
     beside: list[tuple[str, str]] = []
@@ -231,7 +231,7 @@ def test_the_next_qemu_is_started_where_a_vcpu_is_idle(make: Any, start: Start) 
     assert recorder.record.unfinished() == ()
 
 
-def test_on_a_host_without_an_idle_vcpu_nothing_is_started_early(make: Any, start: Start) -> None:
+def test_on_a_host_without_an_idle_vcpu_nothing_is_started_early(make: Make, start: Start) -> None:
     recorder = start(*(make.run(name) for name in "abc"))
     executor = make.executor(seconds=lambda _: 0.02)
     most = 0
@@ -247,7 +247,7 @@ def test_on_a_host_without_an_idle_vcpu_nothing_is_started_early(make: Any, star
 
 
 def test_what_was_started_early_never_was_where_the_run_ends_before_its_turn(
-    make: Any, start: Start, tmp_path: Path
+    make: Make, start: Start, tmp_path: Path
 ) -> None:
     recorder = start(*(make.run(name) for name in "abc"))
     notes, stop = Notes(), Stop()
@@ -272,7 +272,7 @@ def test_what_was_started_early_never_was_where_the_run_ends_before_its_turn(
         assert again.record.unfinished() == ()
 
 
-def test_what_qemu_refuses_early_is_told_in_its_turn(make: Any, start: Start) -> None:
+def test_what_qemu_refuses_early_is_told_in_its_turn(make: Make, start: Start) -> None:
     recorder = start(*(make.run(name) for name in "abc"))
     notes = Notes()
     executor = make.executor(seconds=lambda _: 0.1, refused=frozenset({"b"}))
@@ -282,7 +282,7 @@ def test_what_qemu_refuses_early_is_told_in_its_turn(make: Any, start: Start) ->
     assert executor.order == ["a", "c"]
 
 
-def test_a_resumed_run_runs_only_what_is_left(make: Any, start: Start, tmp_path: Path) -> None:
+def test_a_resumed_run_runs_only_what_is_left(make: Make, start: Start, tmp_path: Path) -> None:
     recorder = start(make.run("a"), make.run("b", repeat=2))
     attempt = Attempt(1, Verdict.PASS, "", 0.1, artifacts="")
     for decision in recorder.record.decisions:
@@ -297,7 +297,7 @@ def test_a_resumed_run_runs_only_what_is_left(make: Any, start: Start, tmp_path:
         assert again.record.unfinished() == ()
 
 
-def test_a_resumed_run_knows_what_came_before(make: Any, start: Start, tmp_path: Path) -> None:
+def test_a_resumed_run_knows_what_came_before(make: Make, start: Start, tmp_path: Path) -> None:
     """The verdicts in the journal decide, not how many attempts there were."""
     chains = [make.run(name, repeat=3, until_fail=True) for name in ("failed", "passed")]
     recorder = start(*chains, make.run("retried", retries=2))
@@ -318,7 +318,7 @@ def test_a_resumed_run_knows_what_came_before(make: Any, start: Start, tmp_path:
         assert again.record.unfinished() == ()
 
 
-def test_a_host_that_fails_ends_the_run(make: Any, start: Start) -> None:
+def test_a_host_that_fails_ends_the_run(make: Make, start: Start) -> None:
     recorder = start(make.run("a"), make.run("full"), make.run("c"))
     executor = make.executor(broken=frozenset({"full"}))
     durations = {"scenario.a": 9.0, "scenario.full": 5.0, "scenario.c": 1.0}
@@ -328,7 +328,7 @@ def test_a_host_that_fails_ends_the_run(make: Any, start: Start) -> None:
     assert recorder.record.unfinished() == ("scenario.full", "scenario.c")
 
 
-def test_something_is_done_meanwhile(make: Any, start: Start) -> None:
+def test_something_is_done_meanwhile(make: Make, start: Start) -> None:
     recorder = start(*(make.run(str(index)) for index in range(4)))
     executor = make.executor(seconds=lambda _: 0.3)
     done: list[int] = []
@@ -338,7 +338,9 @@ def test_something_is_done_meanwhile(make: Any, start: Start) -> None:
     assert done == [0, 1, 2]
 
 
-def test_what_is_known_to_hang_starts_before_what_has_as_much_time(make: Any, start: Start) -> None:
+def test_what_is_known_to_hang_starts_before_what_has_as_much_time(
+    make: Make, start: Start
+) -> None:
     hangs = make.run("hangs")
     known = Expectation("x:1", "r", ("hangs",), verdicts=(Verdict.STALL, Verdict.TIMEOUT))
     recorder = start(make.run("a"), replace(hangs, expected=(known,)), make.run("b", timeout=90.0))
@@ -361,7 +363,7 @@ def reasons(recorder: Recorder) -> dict[str, str]:
     return {name: text.strip() for name, text in found.items()}
 
 
-def test_cases_run_on_their_hosts_at_the_same_time(make: Any, start: Start) -> None:
+def test_cases_run_on_their_hosts_at_the_same_time(make: Make, start: Start) -> None:
     recorder = start(*(on("ab"[i % 2], make.run(f"{i}")) for i in range(6)))
     hosts = [FakeHost(make.executor(seconds=lambda _: 0.02), ONE, name) for name in "ab"]
     asyncio.run(carry_out_on(recorder, *hosts))
@@ -372,7 +374,7 @@ def test_cases_run_on_their_hosts_at_the_same_time(make: Any, start: Start) -> N
     assert [attempt.host for attempt in attempts] == ["a", "b"] * 3
 
 
-def test_a_lost_host_makes_errors_of_its_cases_only(make: Any, start: Start) -> None:
+def test_a_lost_host_makes_errors_of_its_cases_only(make: Make, start: Start) -> None:
     recorder = start(*(on(host, make.run(f"{host}{i}")) for i in range(3) for host in "ab"))
     executor = make.executor(lost=frozenset({"a1"}))
     hosts = [FakeHost(executor, ONE, "a"), FakeHost(make.executor(), ONE, "b")]
@@ -387,7 +389,7 @@ def test_a_lost_host_makes_errors_of_its_cases_only(make: Any, start: Start) -> 
     assert executor.order == ["a0", "a1"]  # it is asked for nothing more
 
 
-def test_a_host_that_is_not_there_is_as_one_that_was_lost(make: Any, start: Start) -> None:
+def test_a_host_that_is_not_there_is_as_one_that_was_lost(make: Make, start: Start) -> None:
     recorder = start(*(on(host, make.run(host)) for host in "abc"))
     unusable = FakeHost(make.executor(), ONE, "a", unusable="it does not boot")
     asyncio.run(carry_out_on(recorder, unusable, FakeHost(make.executor(), ONE, "b")))
@@ -398,7 +400,7 @@ def test_a_host_that_is_not_there_is_as_one_that_was_lost(make: Any, start: Star
     }
 
 
-def test_a_host_without_cases_is_not_opened(make: Any, start: Start) -> None:
+def test_a_host_without_cases_is_not_opened(make: Make, start: Start) -> None:
     recorder = start(on("a", make.run("one")))
     idle = FakeHost(make.executor(), ONE, "b", unusable="it would fail")
     asyncio.run(carry_out_on(recorder, FakeHost(make.executor(), ONE, "a"), idle))
