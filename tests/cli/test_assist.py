@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from matrix.verdict.assists import HINT
+from tests.cli.conftest import World
 
 REGISTERS = [
     f"\nCPU#0\nEIP=0000{number:04x} EFL=00000246 HLT=0\nCS =f000 000f0000 0000ffff\n"
@@ -18,7 +19,7 @@ def silent(seconds: float) -> dict[str, Any]:
     return {"before": {"calc-dirty-rate": FAILS}, "cont": [*work, *FAILS]}
 
 
-def test_a_failure_after_an_assist_says_so(world: Any) -> None:
+def test_a_failure_after_an_assist_says_so(world: World) -> None:
     world.suite(silent=silent(50))
     done = world.matrix_run()
     (case,) = world.results()["cases"]
@@ -34,7 +35,7 @@ def test_a_failure_after_an_assist_says_so(world: Any) -> None:
     assert "assists     calc-dirty-rate, 1 time\n" in world.run("show", "out", case["id"]).stdout
 
 
-def test_a_guest_is_left_alone(world: Any) -> None:
+def test_a_guest_is_left_alone(world: World) -> None:
     world.suite(silent=silent(3))
     world.matrix_run("--no-assist")
     path = world.root / "scenario.yaml"

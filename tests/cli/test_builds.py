@@ -11,7 +11,7 @@ import pytest
 
 import matrix.guests
 from matrix.verdict.elf import read_elf
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 GUEST = Path(matrix.guests.__file__).parent / "images/x86_64/x86/guest.elf"
 
@@ -22,7 +22,7 @@ def configure(world: Any, *lines: str) -> None:
 
 
 @pytest.fixture
-def efi(world: Any, scripts: Scripts, monkeypatch: pytest.MonkeyPatch) -> Any:
+def efi(world: World, scripts: Scripts, monkeypatch: pytest.MonkeyPatch) -> World:
     """A build of UEFI applications, and firmware for the fake QEMU's machine."""
     configure(world, "CONFIG_EFI=y", "ENVIRON_DEFAULT=yes")
     (world.root / "build/x86/guest.efi").write_bytes(b"MZ")
@@ -71,7 +71,7 @@ def test_uefi_applications_without_firmware(efi: Any) -> None:
     assert all("no UEFI firmware for " in case["reason"] for case in efi.results()["cases"])
 
 
-def test_kvmtool_without_kvm_for_its_guests(world: Any, scripts: Scripts) -> None:
+def test_kvmtool_without_kvm_for_its_guests(world: World, scripts: Scripts) -> None:
     world.suite(plain=scripts.passing())
     config = world.root / "build/config.mak"
     config.write_text(config.read_text().replace("TARGET=qemu", "TARGET=kvmtool"))
@@ -83,7 +83,7 @@ def test_kvmtool_without_kvm_for_its_guests(world: Any, scripts: Scripts) -> Non
     assert case["reason"].startswith("the build is for kvmtool, which ")
 
 
-def test_functions_in_the_reasons_of_failures(world: Any) -> None:
+def test_functions_in_the_reasons_of_failures(world: World) -> None:
     elf = read_elf(GUEST)
     assert elf is not None
     main = next(symbol for symbol in elf.symbols if symbol.name == "guest_main")
@@ -106,7 +106,7 @@ def test_functions_in_the_reasons_of_failures(world: Any) -> None:
     assert not (folders["passes"] / "diagnosis").exists()
 
 
-def test_an_unknown_key_is_a_warning_once_and_the_tests_run(world: Any, scripts: Scripts) -> None:
+def test_an_unknown_key_is_a_warning_once_and_the_tests_run(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing(), two=scripts.passing())
     tests = world.root / "build/x86/unittests.cfg"
     tests.write_text(f"# of a fork\n[forked]\nflavour = x\nfile = guest.flat\n{tests.read_text()}")
@@ -123,7 +123,7 @@ def test_an_unknown_key_is_a_warning_once_and_the_tests_run(world: Any, scripts:
 @pytest.mark.parametrize("folder", ["x86_64", "amd64", "x86-64"])
 @pytest.mark.parametrize("how", ["environment", "scenario"])
 def test_builds_are_found_by_every_name_of_their_architecture(
-    world: Any, scripts: Scripts, monkeypatch: pytest.MonkeyPatch, folder: str, how: str
+    world: World, scripts: Scripts, monkeypatch: pytest.MonkeyPatch, folder: str, how: str
 ) -> None:
     world.suite(one=scripts.passing())
     (world.root / "builds").mkdir()
@@ -158,7 +158,7 @@ run {name} '' 1 $bin -append\\ {name}
 """
 
 
-def test_standalone_tests(world: Any, scripts: Scripts) -> None:
+def test_standalone_tests(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing(), two=scripts.failing("two"))
     (world.root / "build/config.mak").unlink()
     folder = world.root / "build"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from matrix.results.compare.changes import ChangeKind
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 
 def run_into(world: Any, name: str, *more: str) -> None:
@@ -16,7 +16,7 @@ def run_into(world: Any, name: str, *more: str) -> None:
 
 
 @pytest.fixture
-def two_runs(world: Any, scripts: Scripts) -> Any:
+def two_runs(world: World, scripts: Scripts) -> World:
     """``first`` and ``second``: one test fails newly, one is fixed, one is as before."""
     world.suite(works=scripts.passing(), breaks=scripts.passing(), heals=scripts.failing("x"))
     run_into(world, "first")
@@ -25,7 +25,7 @@ def two_runs(world: Any, scripts: Scripts) -> Any:
     return world
 
 
-def test_two_runs(two_runs: Any) -> None:
+def test_two_runs(two_runs: World) -> None:
     done = two_runs.run("compare", "first", "second")
     assert done.returncode == 0
     assert done.stderr == ""
@@ -36,7 +36,7 @@ def test_two_runs(two_runs: Any) -> None:
     assert "second/cases/fake.breaks.x86_64.tcg.qemu=fake" in done.stdout
 
 
-def test_every_form_and_exit_code(two_runs: Any) -> None:
+def test_every_form_and_exit_code(two_runs: World) -> None:
     """One run of each, as starting the command takes most of a test's time."""
     compared = ("compare", "first", "second", "--fail-on-regression")
     assert two_runs.run(*compared).returncode == 1
@@ -55,7 +55,7 @@ def test_every_form_and_exit_code(two_runs: Any) -> None:
     assert done.stdout.startswith("### 1 new failure, 1 fix; 1 of 3 cases as before\n")
 
 
-def test_times_beyond_the_noise_fail_where_that_is_asked(two_runs: Any) -> None:
+def test_times_beyond_the_noise_fail_where_that_is_asked(two_runs: World) -> None:
     document = json.loads((two_runs.root / "first" / "results.json").read_text())
     for case in document["cases"]:
         case["seconds"] += 60
@@ -68,7 +68,7 @@ def test_times_beyond_the_noise_fail_where_that_is_asked(two_runs: Any) -> None:
     assert two_runs.run("compare", "slow.json", "first/results.json", *asked).returncode == 0
 
 
-def test_the_variants_of_one_run(world: Any, scripts: Scripts) -> None:
+def test_the_variants_of_one_run(world: World, scripts: Scripts) -> None:
     """Two QEMUs, told apart by the folder of scripts that each obeys."""
     world.suite(same=scripts.passing(), differs=scripts.passing())
     shutil.copytree(world.root / "scripts", world.root / "scripts2")
@@ -103,7 +103,7 @@ def test_the_variants_of_one_run(world: Any, scripts: Scripts) -> None:
     assert back.stdout.startswith("1 fix; 1 of 2 cases as before\n")
 
 
-def test_runs_without_a_common_case_exit_5(two_runs: Any) -> None:
+def test_runs_without_a_common_case_exit_5(two_runs: World) -> None:
     run_into(two_runs, "third", "--qemu", "other=qemu", "--set", "qemu=other")
     done = two_runs.run("compare", "first", "third")
     assert done.returncode == 5
@@ -187,7 +187,7 @@ def test_a_broken_journal_is_warned_of_on_stderr(run_directory: Path, shared_run
 
 
 @pytest.mark.parametrize("missing", ["qemu", "build", "accelerator"])
-def test_coverage_that_was_lost(world: Any, scripts: Scripts, missing: str) -> None:
+def test_coverage_that_was_lost(world: World, scripts: Scripts, missing: str) -> None:
     """The first run is good; the second skips what it has no QEMU, build or KVM for."""
     world.suite(one=scripts.passing(), two=scripts.passing())
     scenario = world.root / "scenario.yaml"
@@ -228,7 +228,7 @@ def test_coverage_that_was_lost(world: Any, scripts: Scripts, missing: str) -> N
     assert f"#### No longer run, for want of a QEMU, build or accelerator: {lost}\n" in markdown
 
 
-def test_skips_for_other_reasons_are_no_loss(world: Any, scripts: Scripts) -> None:
+def test_skips_for_other_reasons_are_no_loss(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing(), two=scripts.passing())
     run_into(world, "first")
     world.suite(one={"cont": [["stdout", "SKIP: no\n"], ["exit", 77]]}, two=scripts.passing())

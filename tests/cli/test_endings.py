@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 SLOW = {"cont": [["stdout", "running\n"], ["serve", None]]}
 STUBBORN = {"cont": [["stdout", "running\n"], ["serve", None]], "ignore": ["TERM", "quit"]}
@@ -46,7 +46,9 @@ def ended(process: Any) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_one_signal_finishes_cleanly(world: Any, scripts: Scripts, number: signal.Signals) -> None:
+def test_one_signal_finishes_cleanly(
+    world: World, scripts: Scripts, number: signal.Signals
+) -> None:
     world.suite(quick=scripts.passing(), slow=SLOW, later=scripts.passing())
     process = world.start(*world.run_arguments("-j", "1", "--repeat", "1"))
     wait_for_guests(world, "slow")
@@ -66,7 +68,7 @@ def test_one_signal_finishes_cleanly(world: Any, scripts: Scripts, number: signa
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
-    world: Any, scripts: Scripts, number: signal.Signals
+    world: World, scripts: Scripts, number: signal.Signals
 ) -> None:
     """As under ``trap '' HUP``, and SIGINT in a shell's background."""
     world.suite(slow=SLOW, later=scripts.passing())
@@ -81,7 +83,7 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
 
 
 @pytest.mark.skipif(shutil.which("nohup") is None, reason="no nohup here")
-def test_nohup_protects_a_run_from_the_loss_of_its_terminal(world: Any, scripts: Scripts) -> None:
+def test_nohup_protects_a_run_from_the_loss_of_its_terminal(world: World, scripts: Scripts) -> None:
     world.suite(slow=SLOW, later=scripts.passing())
     ours, terminal = os.openpty()
     process = subprocess.Popen(
@@ -105,7 +107,7 @@ def test_nohup_protects_a_run_from_the_loss_of_its_terminal(world: Any, scripts:
     assert "1 of 2 passed" in (world.root / "nohup.out").read_text()
 
 
-def test_two_signals_end_at_once(world: Any) -> None:
+def test_two_signals_end_at_once(world: World) -> None:
     """The guest's QEMU ignores TERM, so a clean end takes its grace period; the second does not."""
     world.suite(one=STUBBORN)
     process = world.start(*world.run_arguments())
@@ -118,7 +120,7 @@ def test_two_signals_end_at_once(world: Any) -> None:
 
 
 @pytest.mark.parametrize("script", [SLOW, STUBBORN])
-def test_no_qemu_outlives_a_killed_orchestrator(world: Any, script: Any) -> None:
+def test_no_qemu_outlives_a_killed_orchestrator(world: World, script: Any) -> None:
     world.suite(one=script, two=script)
     process = world.start(*world.run_arguments("-j", "2"))
     world.wait_for(lambda: len(world.fakes()) == 2)
@@ -127,7 +129,7 @@ def test_no_qemu_outlives_a_killed_orchestrator(world: Any, script: Any) -> None
     world.wait_for(lambda: world.fakes() == [])
 
 
-def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Scripts) -> None:
+def test_a_run_that_is_killed_anywhere_resumes(world: World, scripts: Scripts) -> None:
     """Kills a run of eight cases at random moments until one comes through."""
     world.suite(**{name: scripts.passing(0.5) for name in NAMES})
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "seed"))
@@ -154,7 +156,7 @@ def test_a_run_that_is_killed_anywhere_resumes(world: Any, scripts: Scripts) -> 
     assert kills > 0
 
 
-def test_chains_of_attempts_that_are_killed_anywhere_resume(world: Any, scripts: Scripts) -> None:
+def test_chains_of_attempts_that_are_killed_anywhere_resume(world: World, scripts: Scripts) -> None:
     world.suite(good=scripts.passing(0.15), bad=scripts.failing("x"))
     chance = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "seed"))
     arguments = world.run_arguments("-j", "2", "--until-fail", "--repeat", "6", "--retries", "3")
@@ -175,7 +177,7 @@ def test_chains_of_attempts_that_are_killed_anywhere_resume(world: Any, scripts:
         assert [each["attempt"]["number"] for each in events] == list(attempts)
 
 
-def test_a_monitor_that_breaks_the_protocol_is_noted_where_the_case_passes(world: Any) -> None:
+def test_a_monitor_that_breaks_the_protocol_is_noted_where_the_case_passes(world: World) -> None:
     said = [["stdout", "PASS: all is well\nSUMMARY: 1 tests\n"], ["qmp", "garbage\n"]]
     world.suite(one={"cont": [*said, ["sleep", 0.1]]}, two={"cont": said[:1]})
     assert world.matrix_run().returncode == 0
@@ -184,14 +186,14 @@ def test_a_monitor_that_breaks_the_protocol_is_noted_where_the_case_passes(world
     assert two == "1 tests"
 
 
-def test_resuming_a_finished_run_runs_nothing(world: Any, scripts: Scripts) -> None:
+def test_resuming_a_finished_run_runs_nothing(world: World, scripts: Scripts) -> None:
     world.suite(bad=scripts.failing("check"))
     assert world.matrix_run().returncode == 1
     assert world.run("run", "--resume", "out").returncode == 1
     assert len(world.events("attempt-started")) == 1
 
 
-def test_two_processes_do_not_run_the_same(world: Any) -> None:
+def test_two_processes_do_not_run_the_same(world: World) -> None:
     world.suite(one=SLOW)
     process = world.start(*world.run_arguments())
     wait_for_guests(world, "one")
@@ -203,7 +205,7 @@ def test_two_processes_do_not_run_the_same(world: Any) -> None:
 
 
 def test_a_full_disk_is_an_error_with_what_was_finished_intact(
-    world: Any, scripts: Scripts
+    world: World, scripts: Scripts
 ) -> None:
     """Files may grow to 20 kB only: the guest that prints more than that fills the disk."""
     flood = {"cont": [["flood", 200_000], ["serve", 1]]}
@@ -224,7 +226,7 @@ def test_a_full_disk_is_an_error_with_what_was_finished_intact(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_an_unwritable_directory_is_an_error(world: Any, scripts: Scripts) -> None:
+def test_an_unwritable_directory_is_an_error(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     world.root.chmod(0o500)
     done = world.matrix_run()
@@ -233,7 +235,7 @@ def test_an_unwritable_directory_is_an_error(world: Any, scripts: Scripts) -> No
     assert "Traceback" not in done.stderr
 
 
-def test_a_place_where_no_directory_can_be_made_is_an_error(world: Any, scripts: Scripts) -> None:
+def test_a_place_where_no_directory_can_be_made_is_an_error(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     (world.root / "file").write_text("")
     done = world.run(*world.run_arguments()[:-1], "file/out")

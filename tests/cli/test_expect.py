@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 HANG = {"cont": [["stdout", "about to hang\n"], ["serve", None]]}
 CRASH = {"cont": [["stderr", "qemu: assertion failed\n"], ["abort"]]}
@@ -30,7 +30,7 @@ def reasons(world: Any, run: str = "out") -> dict[str, str]:
     return {case["test"]: case["reason"] for case in world.results(run)["cases"]}
 
 
-def test_round_trip(world: Any, scripts: Scripts) -> None:
+def test_round_trip(world: World, scripts: Scripts) -> None:
     world.suite(
         good=scripts.passing(),
         skipped={"cont": [["stdout", "SKIP: no such feature\n"], ["exit", 77]]},
@@ -67,7 +67,7 @@ def test_round_trip(world: Any, scripts: Scripts) -> None:
     assert once_more.partition("expect:")[2] == written.stdout.partition("expect:")[2]
 
 
-def test_what_this_host_knows_is_given_beside_the_scenario(world: Any, scripts: Scripts) -> None:
+def test_what_this_host_knows_is_given_beside_the_scenario(world: World, scripts: Scripts) -> None:
     world.suite(bad=scripts.failing("x"), worse=scripts.failing("y"), good=scripts.passing())
     known(world, "expect:\n  - cases: [bad]\n    reason: bug 1\n")
     here = world.root / "here.yaml"
@@ -85,7 +85,7 @@ def test_what_this_host_knows_is_given_beside_the_scenario(world: Any, scripts: 
         assert error in wrong.stderr
 
 
-def test_a_pass_is_named_and_counts_only_when_strict(world: Any, scripts: Scripts) -> None:
+def test_a_pass_is_named_and_counts_only_when_strict(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing(), two=scripts.failing("x"))
     known(
         world,
@@ -112,7 +112,7 @@ def test_a_pass_is_named_and_counts_only_when_strict(world: Any, scripts: Script
     assert "Not passed: 1 case" in strict.stdout
 
 
-def test_other_failures_are_failures(world: Any, scripts: Scripts) -> None:
+def test_other_failures_are_failures(world: World, scripts: Scripts) -> None:
     world.suite(
         more=scripts.failing("pmu: a", "timer"),
         crashes=CRASH,
@@ -137,7 +137,7 @@ def test_other_failures_are_failures(world: Any, scripts: Scripts) -> None:
     assert "known" not in reasons(world)["kvm"]
 
 
-def test_a_resumed_run_needs_no_file(world: Any, scripts: Scripts) -> None:
+def test_a_resumed_run_needs_no_file(world: World, scripts: Scripts) -> None:
     world.suite(bad=scripts.failing("x"))
     known(world, 'expect: [{cases: ["fake.bad.*"], qemu: "==10.0", reason: bug}]')
     assert world.matrix_run().returncode == 0
@@ -151,7 +151,7 @@ def test_a_resumed_run_needs_no_file(world: Any, scripts: Scripts) -> None:
     assert reasons(world)["bad"].startswith("known: bug (")
 
 
-def test_a_case_that_fails_only_sometimes(world: Any, scripts: Scripts) -> None:
+def test_a_case_that_fails_only_sometimes(world: World, scripts: Scripts) -> None:
     """It is written so that neither outcome is unexpected."""
     world.suite(bad=scripts.failing("x"), good=scripts.passing())
     once = world.root / "once"
@@ -175,7 +175,7 @@ def test_a_case_that_fails_only_sometimes(world: Any, scripts: Scripts) -> None:
     assert "1 of 2 attempts: pass" in reasons(world, "fails once")["bad"]
 
 
-def test_nothing_failed(world: Any, scripts: Scripts) -> None:
+def test_nothing_failed(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     world.matrix_run()
     text = world.run("expect", "out").stdout
@@ -184,7 +184,7 @@ def test_nothing_failed(world: Any, scripts: Scripts) -> None:
     assert world.run(*world.run_arguments()[:-1], "again").returncode == 0
 
 
-def test_list_says_what_is_known(world: Any, scripts: Scripts) -> None:
+def test_list_says_what_is_known(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing(), two=scripts.passing())
     known(world, "expect: [{cases: [one], verdicts: [stall], reason: bug 1}]")
     listed = world.run("list", "scenario.yaml", "--qemu", "fake=qemu")
@@ -206,7 +206,7 @@ def test_list_says_what_is_known(world: Any, scripts: Scripts) -> None:
         ("expect: [{cases: [one], qemu: 7, reason: r}]", "did you mean '==7'?"),
     ],
 )
-def test_what_is_wrong_exits_2(world: Any, scripts: Scripts, text: str, message: str) -> None:
+def test_what_is_wrong_exits_2(world: World, scripts: Scripts, text: str, message: str) -> None:
     world.suite(one=scripts.passing())
     known(world, text)
     done = world.matrix_run()
@@ -215,13 +215,13 @@ def test_what_is_wrong_exits_2(world: Any, scripts: Scripts, text: str, message:
     assert not (world.root / "out").exists()
 
 
-def test_no_run_directory(world: Any) -> None:
+def test_no_run_directory(world: World) -> None:
     done = world.run("expect", "nonesuch")
     assert (done.returncode, done.stdout) == (2, "")
     assert "nonesuch" in done.stderr
 
 
-def test_the_schema_of_such_files(world: Any) -> None:
+def test_the_schema_of_such_files(world: World) -> None:
     schema = json.loads(world.run("schema", "--expectations").stdout)
     assert json.loads(world.run("schema", "expectations").stdout) == schema
     assert "cases" in json.loads(world.run("schema", "results").stdout)["properties"]

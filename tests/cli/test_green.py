@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from tests.cli.conftest import Scripts
     ],
 )
 def test_a_path_that_is_named_and_not_there(
-    world: Any, scripts: Scripts, arguments: tuple[str, ...], said: str
+    world: World, scripts: Scripts, arguments: tuple[str, ...], said: str
 ) -> None:
     world.suite(one=scripts.passing())
     (world.root / "host.yaml").write_text("qemu: {}\nbuilds: {arm: gone}\n")
@@ -51,7 +51,7 @@ def broken_qemu(world: Any, script: str, mode: int = 0o755) -> None:
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_qemu_that_cannot_be_asked(world: Any, scripts: Scripts, kind: str) -> None:
+def test_a_qemu_that_cannot_be_asked(world: World, scripts: Scripts, kind: str) -> None:
     script, mode, words = BROKEN[kind]
     world.suite(one=scripts.passing())
     broken_qemu(world, script, mode)
@@ -69,7 +69,7 @@ def test_a_qemu_that_cannot_be_asked(world: Any, scripts: Scripts, kind: str) ->
 
 
 def test_a_qemu_that_starts_no_guest_is_an_error_and_a_regression(
-    world: Any, scripts: Scripts
+    world: World, scripts: Scripts
 ) -> None:
     """It answers, as it does without a machine, and ends at every boot."""
     world.suite(one=scripts.passing(), two=scripts.passing())
@@ -90,7 +90,7 @@ def test_a_qemu_that_starts_no_guest_is_an_error_and_a_regression(
     assert world.run("compare", "out", "again", "--fail-on-regression").returncode == 1
 
 
-def test_a_configuration_that_qemu_refuses_is_a_skip(world: Any, scripts: Scripts) -> None:
+def test_a_configuration_that_qemu_refuses_is_a_skip(world: World, scripts: Scripts) -> None:
     refusing = {"start": [["stderr", "qemu: no such device\n"], ["exit", 1]]}
     world.suite(one=scripts.passing(), refused=refusing)
     assert world.matrix_run().returncode == 0
@@ -103,7 +103,7 @@ def test_a_configuration_that_qemu_refuses_is_a_skip(world: Any, scripts: Script
 SKIPPING = {"cont": [["stdout", "SKIP: no such feature\n"], ["exit", 77]]}
 
 
-def test_everything_skipped_exits_5_and_says_so(world: Any) -> None:
+def test_everything_skipped_exits_5_and_says_so(world: World) -> None:
     world.suite(one=SKIPPING, two=SKIPPING)
     done = world.matrix_run()
     assert done.returncode == 5
@@ -114,7 +114,7 @@ def test_everything_skipped_exits_5_and_says_so(world: Any) -> None:
     assert causes == ["guest", "guest"]
 
 
-def test_one_that_ran_among_skips_exits_0(world: Any, scripts: Scripts) -> None:
+def test_one_that_ran_among_skips_exits_0(world: World, scripts: Scripts) -> None:
     world.suite(one=SKIPPING, two=scripts.passing())
     done = world.matrix_run()
     assert done.returncode == 0
@@ -145,7 +145,7 @@ def test_one_that_ran_among_skips_exits_0(world: Any, scripts: Scripts) -> None:
     ],
 )
 def test_how_much_has_to_run(
-    world: Any, scripts: Scripts, options: tuple[str, ...], code: int, said: str
+    world: World, scripts: Scripts, options: tuple[str, ...], code: int, said: str
 ) -> None:
     world.suite(one=SKIPPING, two=scripts.passing(), left=scripts.passing())
     config = world.root / "build/x86/unittests.cfg"
@@ -160,7 +160,7 @@ def test_how_much_has_to_run(
     assert ("Too little ran" in report.read_text() if report.exists() else False) == (code == 1)
 
 
-def test_how_much_has_to_run_by_the_scenario(world: Any, scripts: Scripts) -> None:
+def test_how_much_has_to_run_by_the_scenario(world: World, scripts: Scripts) -> None:
     world.suite(one=SKIPPING, two=scripts.passing())
     scenario = world.root / "scenario.yaml"
     written = scenario.read_text()
@@ -180,7 +180,7 @@ def test_how_much_has_to_run_by_the_scenario(world: Any, scripts: Scripts) -> No
     ("what", "code"),
     [("good", 0), ("bad", 1), ("skip", 125), ("broken", 125), ("gone", 128), ("typo", 128)],
 )
-def test_what_git_bisect_is_told(world: Any, scripts: Scripts, what: str, code: int) -> None:
+def test_what_git_bisect_is_told(world: World, scripts: Scripts, what: str, code: int) -> None:
     world.suite(one={"bad": scripts.failing("x"), "skip": SKIPPING}.get(what, scripts.passing()))
     options = {
         "broken": ("--set", "qemu=mine", "--qemu", "mine=mine"),

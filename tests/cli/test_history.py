@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 
 def run_into(world: Any, name: str, *more: str) -> Any:
@@ -21,7 +21,7 @@ def history(world: Any, *arguments: str) -> dict[str, Any]:
     return document
 
 
-def test_every_run_is_recorded(world: Any, scripts: Scripts) -> None:
+def test_every_run_is_recorded(world: World, scripts: Scripts) -> None:
     world.suite(works=scripts.passing(), breaks=scripts.passing())
     assert run_into(world, "first").stderr == ""
     world.suite(works=scripts.passing(), breaks=scripts.failing("y"))
@@ -56,7 +56,7 @@ def test_every_run_is_recorded(world: Any, scripts: Scripts) -> None:
 
 
 def test_a_run_does_not_load_sqlalchemy(
-    world: Any, scripts: Scripts, monkeypatch: pytest.MonkeyPatch
+    world: World, scripts: Scripts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That takes 0.2 s, and a short run may not cost so much."""
     environment = {**world.environment(), "PYTHONPROFILEIMPORTTIME": "1"}
@@ -71,7 +71,7 @@ def test_a_run_does_not_load_sqlalchemy(
     assert (world.root / "state/history.sqlite").exists()
 
 
-def test_the_longest_starts_first_next_time(world: Any, scripts: Scripts) -> None:
+def test_the_longest_starts_first_next_time(world: World, scripts: Scripts) -> None:
     world.suite(quick=scripts.passing(), slow=scripts.passing(0.5))
     run_into(world, "first", "-j", "1")
     world.suite(quick=scripts.passing(), slow=scripts.passing())
@@ -80,7 +80,7 @@ def test_the_longest_starts_first_next_time(world: Any, scripts: Scripts) -> Non
     assert order == ["slow", "quick"]
 
 
-def test_runs_are_taken_in_once(world: Any, scripts: Scripts) -> None:
+def test_runs_are_taken_in_once(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     assert run_into(world, "first", "--no-history").returncode == 0
     assert not (world.root / "state").exists()
@@ -97,7 +97,7 @@ def test_runs_are_taken_in_once(world: Any, scripts: Scripts) -> None:
 
 
 def test_an_empty_variable_switches_it_off(
-    world: Any, scripts: Scripts, monkeypatch: pytest.MonkeyPatch
+    world: World, scripts: Scripts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = world.environment()
     monkeypatch.setattr(world, "environment", lambda: {**environment, "MATRIX_DATABASE": ""})
@@ -122,7 +122,7 @@ def unwritable(state: Path) -> None:
     ("harm", "message"), [(corrupt, "it is damaged"), (unwritable, "cannot create")]
 )
 def test_a_run_is_unharmed_by_its_history(
-    world: Any, scripts: Scripts, harm: Any, message: str
+    world: World, scripts: Scripts, harm: Any, message: str
 ) -> None:
     harm(world.root / "state")
     world.suite(good=scripts.passing(), bad=scripts.failing("x"))

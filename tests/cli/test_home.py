@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 COMMANDS = (
     ("doctor", "--qemu", "fake=qemu"),
@@ -68,14 +68,14 @@ def check_commands(world: Any, places: dict[str, str], program: tuple[str, ...])
             assert "warning: the run is not in the history" in done.stderr
 
 
-def test_every_command_without_a_usable_home(world: Any, scripts: Scripts) -> None:
+def test_every_command_without_a_usable_home(world: World, scripts: Scripts) -> None:
     """A home that can be neither read nor written, by root either: it is a file."""
     world.suite(one=scripts.passing())
     (world.root / "home").write_text("")
     check_commands(world, {"HOME": str(world.root / "home")}, ("-m", "matrix"))
 
 
-def test_every_command_of_a_user_without_a_name_and_a_home(world: Any, scripts: Scripts) -> None:
+def test_every_command_of_a_user_without_a_name_and_a_home(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     check_commands(world, {}, ("-c", NAMELESS))
     assert not (world.root / "~").exists()

@@ -6,12 +6,11 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from matrix.vm import cgroups
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 MIB = 2**20
 Join = Callable[[], object]
@@ -70,7 +69,7 @@ def memory_group() -> Iterator[Join]:
 
 
 def test_the_oom_killer_is_no_crash_of_qemu(
-    world: Any, scripts: Scripts, memory_group: Join
+    world: World, scripts: Scripts, memory_group: Join
 ) -> None:
     eats = {"cont": [["stdout", "hungry\n"], ["eat", 2000 * MIB], ["serve", None]]}
     world.suite(hungry=eats, modest=scripts.passing())
@@ -83,7 +82,7 @@ def test_the_oom_killer_is_no_crash_of_qemu(
 
 
 def test_a_guest_larger_than_its_control_group_is_not_started(
-    world: Any, scripts: Scripts, memory_group: Join
+    world: World, scripts: Scripts, memory_group: Join
 ) -> None:
     world.suite(one=scripts.passing())
     done = world.run(*world.run_arguments("--set", "memory=1GiB"), preexec_fn=memory_group)
@@ -93,7 +92,7 @@ def test_a_guest_larger_than_its_control_group_is_not_started(
 
 
 @pytest.mark.qemu
-def test_no_threads_left_is_an_error(world: Any) -> None:
+def test_no_threads_left_is_an_error(world: World) -> None:
     """Real QEMU among so few processes and threads that it lacks the next one."""
     (world.root / "scenario.yaml").write_text(BOOT)
     assert world.run("list", "scenario.yaml").returncode == 0  # asks QEMU, with all it takes
@@ -107,7 +106,7 @@ def test_no_threads_left_is_an_error(world: Any) -> None:
         assert done.returncode == 3
 
 
-def test_no_process_for_a_look_at_the_host_is_an_error(world: Any, scripts: Scripts) -> None:
+def test_no_process_for_a_look_at_the_host_is_an_error(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     with limited_group("pids", {"pids.max": 1}) as join:
         done = world.run(*world.run_arguments(), preexec_fn=join)
@@ -116,7 +115,7 @@ def test_no_process_for_a_look_at_the_host_is_an_error(world: Any, scripts: Scri
     assert done.returncode == 3
 
 
-def test_open_files_are_raised_to_the_hard_limit(world: Any, scripts: Scripts) -> None:
+def test_open_files_are_raised_to_the_hard_limit(world: World, scripts: Scripts) -> None:
     """Four jobs do not fit in the soft limit."""
     world.suite(**{f"t{number}": scripts.passing() for number in range(8)})
     done = world.run(*world.run_arguments("-j", "4"), preexec_fn=lambda: allow_files(24, 400))
@@ -124,7 +123,7 @@ def test_open_files_are_raised_to_the_hard_limit(world: Any, scripts: Scripts) -
     assert "open files" not in done.stderr
 
 
-def test_fewer_jobs_run_where_open_files_are_too_few(world: Any, scripts: Scripts) -> None:
+def test_fewer_jobs_run_where_open_files_are_too_few(world: World, scripts: Scripts) -> None:
     world.suite(**{f"t{number}": scripts.passing() for number in range(8)})
     done = world.run(*world.run_arguments("-j", "8"), preexec_fn=lambda: allow_files(60, 60))
     assert done.returncode == 0, done.stdout + done.stderr

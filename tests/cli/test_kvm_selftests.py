@@ -2,11 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from matrix.hosts.kvm import read_device
+from tests.cli.conftest import World
 
 SCENARIO = """name: self
 suite: {{kind: kvm-selftests, build: kvm}}
@@ -35,12 +35,12 @@ pytestmark = pytest.mark.kvm
 
 
 @pytest.fixture
-def selftests(world: Any) -> Any:
+def selftests(world: World) -> World:
     """The world with a folder of selftests and a scenario of them."""
     arch = os.uname().machine
     if arch not in FOLDERS or read_device().problem:
         pytest.skip(read_device().problem or f"no KVM on {arch} here")
-    folder = world.root / "kvm" / FOLDERS[arch]
+    folder = programs(world)
     folder.mkdir(parents=True)
     for name, text in PROGRAMS.items():
         add(folder, name, text)
@@ -50,8 +50,11 @@ def selftests(world: Any) -> Any:
     (world.root / "scenario.yaml").write_text(SCENARIO.format(arch=arch))
     (world.root / "Kbuild").touch()
     (world.root / "Makefile").write_text("VERSION = 2\nPATCHLEVEL = 6\nSUBLEVEL = 39\n")
-    world.programs = folder
     return world
+
+
+def programs(world: World) -> Path:
+    return world.root / "kvm" / FOLDERS[os.uname().machine]
 
 
 def add(folder: Path, name: str, text: str) -> None:
@@ -59,7 +62,7 @@ def add(folder: Path, name: str, text: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def test_every_way_to_end(selftests: Any) -> None:
+def test_every_way_to_end(selftests: World) -> None:
     done = selftests.run("run", "scenario.yaml", "-o", "out", "-k", "not program")
     assert done.returncode == 1, done.stderr
     kernel = f"kvm-selftests of Linux 2.6.39, but the host runs {os.uname().release}"
@@ -78,14 +81,14 @@ def test_every_way_to_end(selftests: Any) -> None:
     (asserts,) = (each["id"] for each in cases if each["test"] == "asserts")
     folder = selftests.root / "out/cases" / asserts
     assert (folder / "console.log").read_text() == f"seed\n{ASSERTION}"
-    assert str(selftests.programs / "asserts") in (folder / "command.sh").read_text()
+    assert str(programs(selftests) / "asserts") in (folder / "command.sh").read_text()
 
 
-def test_nothing_outlives_a_program(selftests: Any) -> None:
+def test_nothing_outlives_a_program(selftests: World) -> None:
     """What it starts goes with it, and one that never ends is a timeout."""
     pids = selftests.root / "pids"
-    add(selftests.programs, "leaves", f"sleep 300 & echo $! >>{pids}; exit 0")
-    add(selftests.programs, "hangs", f"sleep 300 & echo $! >>{pids}; echo here; wait")
+    add(programs(selftests), "leaves", f"sleep 300 & echo $! >>{pids}; exit 0")
+    add(programs(selftests), "hangs", f"sleep 300 & echo $! >>{pids}; echo here; wait")
     done = selftests.run(
         "run", "scenario.yaml", "-o", "out", "-k", "leaves or hangs", "--timeout", "1s"
     )

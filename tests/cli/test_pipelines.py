@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 MATRIX = """#!/bin/sh
 exec {python} -m matrix "$@"
@@ -16,7 +16,7 @@ exec {python} -m matrix "$@"
 
 
 @pytest.fixture
-def repository(world: Any, scripts: Scripts) -> Any:
+def repository(world: World, scripts: Scripts) -> World:
     """A world with ``matrix`` in its PATH and a baseline in which ``bad`` fails."""
     world.suite(good=scripts.passing(), bad=scripts.failing("x"))
     (world.root / "bin").mkdir()
@@ -51,28 +51,28 @@ def job(world: Any, name: str, *more: str) -> int:
 BASELINE = ("--baseline", "baseline/results.json")
 
 
-def test_a_job_runs_and_fails_with_its_cases(repository: Any) -> None:
+def test_a_job_runs_and_fails_with_its_cases(repository: World) -> None:
     assert job(repository, "x86_64-tcg") == 1
     assert repository.verdicts("run") == {"good": "pass", "bad": "fail"}
     assert (repository.root / "run/junit.xml").exists()
 
 
-def test_with_a_baseline_known_failures_do_not_fail_it(repository: Any) -> None:
+def test_with_a_baseline_known_failures_do_not_fail_it(repository: World) -> None:
     assert job(repository, "x86_64-tcg", *BASELINE) == 0
 
 
-def test_with_a_baseline_a_regression_fails_it(repository: Any, scripts: Scripts) -> None:
+def test_with_a_baseline_a_regression_fails_it(repository: World, scripts: Scripts) -> None:
     repository.suite(good=scripts.failing("y"), bad=scripts.failing("x"))
     assert job(repository, "x86_64-tcg", *BASELINE) == 1
 
 
-def test_with_a_baseline_other_failures_still_fail_it(repository: Any) -> None:
+def test_with_a_baseline_other_failures_still_fail_it(repository: World) -> None:
     (repository.root / "run").mkdir()  # matrix run refuses to overwrite it, with exit code 2
     assert job(repository, "x86_64-tcg", *BASELINE) == 1
 
 
-def test_shards_balanced_by_the_baseline_run_all_cases(repository: Any) -> None:
-    names = []
+def test_shards_balanced_by_the_baseline_run_all_cases(repository: World) -> None:
+    names: list[str] = []
     for number in (1, 2):
         assert job(repository, f"shard-{number}-of-2", "--shards", "2", *BASELINE) == 0
         names += repository.verdicts("run")
@@ -80,7 +80,7 @@ def test_shards_balanced_by_the_baseline_run_all_cases(repository: Any) -> None:
     assert sorted(names) == ["bad", "good"]
 
 
-def test_github_has_the_same_jobs(repository: Any) -> None:
+def test_github_has_the_same_jobs(repository: World) -> None:
     done = repository.run("ci", "github", "scenario.yaml", "--qemu", "fake=qemu")
     include = yaml.safe_load(done.stdout)["jobs"]["matrix"]["strategy"]["matrix"]["include"]
     assert [entry["name"] for entry in include] == ["x86_64-tcg"]
@@ -107,7 +107,7 @@ def test_github_has_the_same_jobs(repository: Any) -> None:
         (("github", "any.yaml"), "jobs of x86_64, aarch64 would skip everything: no build for x86"),
     ],
 )
-def test_what_is_wrong_is_told(repository: Any, arguments: Any, complaint: str) -> None:
+def test_what_is_wrong_is_told(repository: World, arguments: Any, complaint: str) -> None:
     text = (repository.root / "scenario.yaml").read_text().replace("[x86_64]", "[x86_64, arm64]")
     (repository.root / "any.yaml").write_text(text.replace(", build: build", ""))
     text = text.replace("build: build", "build: 'build{arch}'")
@@ -119,7 +119,7 @@ def test_what_is_wrong_is_told(repository: Any, arguments: Any, complaint: str) 
     assert "Traceback" not in done.stderr
 
 
-def test_of_a_suite_with_some_builds_the_others_can_be_left_out(repository: Any) -> None:
+def test_of_a_suite_with_some_builds_the_others_can_be_left_out(repository: World) -> None:
     scenario = repository.root / "scenario.yaml"
     scenario.write_text(scenario.read_text().replace("[x86_64]", "[x86_64, arm64]"))
     (repository.root / "builds").mkdir()
@@ -130,7 +130,7 @@ def test_of_a_suite_with_some_builds_the_others_can_be_left_out(repository: Any)
 
 
 @pytest.mark.parametrize("baseline", [(), BASELINE])
-def test_a_job_without_qemu_or_with_too_many_skips_fails(repository: Any, baseline: Any) -> None:
+def test_a_job_without_qemu_or_with_too_many_skips_fails(repository: World, baseline: Any) -> None:
     """Also where only what is worse than a baseline fails it, and the baseline skipped, too."""
     skipping = {"cont": [["stdout", "SKIP: no\n"], ["exit", 77]]}
     repository.suite(good=skipping, bad={"cont": [["stdout", "PASS: a\n"], ["exit", 1]]})

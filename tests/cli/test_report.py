@@ -1,19 +1,19 @@
 """``matrix report``, and the page that every run leaves."""
 
-from typing import Any
+from tests.cli.conftest import World
 
 PASSING = {"cont": [["stdout", "PASS: all is well\nSUMMARY: 1 tests\n"]]}
 FAILING = {"cont": [["stdout", "FAIL: one\n"], ["exit", 3]]}
 
 
-def test_a_run_leaves_its_page(world: Any) -> None:
+def test_a_run_leaves_its_page(world: World) -> None:
     world.suite(good=PASSING, bad=FAILING)
     assert world.matrix_run().returncode == 1
     page = (world.root / "out/report.html").read_text()
     assert "1 of 2 cases did not pass." in page
 
 
-def test_runs_are_put_together(world: Any) -> None:
+def test_runs_are_put_together(world: World) -> None:
     world.suite(good=PASSING)
     world.matrix_run()
     done = world.run("report", "out", "-o", "pages")
@@ -23,7 +23,7 @@ def test_runs_are_put_together(world: Any) -> None:
     assert again.stdout.endswith("/out/report.html\n")
 
 
-def test_what_is_wrong_is_said(world: Any) -> None:
+def test_what_is_wrong_is_said(world: World) -> None:
     world.suite(good=PASSING)
     world.matrix_run()
     assert "is no run directory" in world.run("report", "build", "-o", "pages").stderr
@@ -37,7 +37,7 @@ def test_what_is_wrong_is_said(world: Any) -> None:
     assert "is no report" in kept.stderr
 
 
-def test_a_page_that_cannot_be_written_spoils_no_run(world: Any) -> None:
+def test_a_page_that_cannot_be_written_spoils_no_run(world: World) -> None:
     world.suite(good=PASSING)
     world.matrix_run()
     (world.root / "out/report.html").unlink()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import failing, passing
+from tests.cli.conftest import World, failing, passing
 
 
 def ran(world: Any, run: str) -> set[str]:
@@ -17,7 +17,7 @@ def again(world: Any, run: str, *words: str) -> Any:
 
 
 @pytest.fixture
-def broken(world: Any) -> Any:
+def broken(world: World) -> World:
     """A world with a run ``out`` in which one of three cases failed, and which is mended now."""
     world.suite(good=passing(), bad=failing("it"), other=passing())
     assert world.matrix_run("--timeout", "50s").returncode == 1
@@ -25,7 +25,7 @@ def broken(world: Any) -> Any:
     return world
 
 
-def test_what_failed_is_run_until_it_passes(broken: Any) -> None:
+def test_what_failed_is_run_until_it_passes(broken: World) -> None:
     broken.suite(good=passing(), bad=failing("it"), other=passing())
     assert again(broken, "second", "--failed").returncode == 1
     assert ran(broken, "second") == {"bad"}
@@ -40,7 +40,7 @@ def test_what_failed_is_run_until_it_passes(broken: Any) -> None:
     assert "nothing to run again: 3 of 3 cases of third have passed" in done.stderr
 
 
-def test_what_is_new_and_what_did_not_get_to_run(broken: Any) -> None:
+def test_what_is_new_and_what_did_not_get_to_run(broken: World) -> None:
     journal = broken.root / "out/events.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
     journal.write_text("".join(line for line in lines if "other" not in line))
@@ -54,7 +54,7 @@ def test_what_is_new_and_what_did_not_get_to_run(broken: Any) -> None:
     assert "nothing to run again: 4 of 4 cases of second" in done.stderr
 
 
-def test_options_beside_it(broken: Any) -> None:
+def test_options_beside_it(broken: World) -> None:
     done = again(broken, "second", "--failed=out", "-k", "good")
     assert done.returncode == 5
     assert "nothing to run again" in done.stderr
@@ -73,13 +73,13 @@ def test_options_beside_it(broken: Any) -> None:
         (["--failed", "--resume", "out"], "--resume finishes a run as it was planned"),
     ],
 )
-def test_wrong_use(broken: Any, words: list[str], told: str) -> None:
+def test_wrong_use(broken: World, words: list[str], told: str) -> None:
     done = broken.run("run", *words)
     assert done.returncode == 2
     assert told in done.stderr
 
 
-def test_a_run_that_does_not_say_what_it_ran(broken: Any) -> None:
+def test_a_run_that_does_not_say_what_it_ran(broken: World) -> None:
     path = broken.root / "out/run.json"
     info = json.loads(path.read_text())
     info["options"]["selection"] = {"scenarios": 3}
@@ -89,7 +89,7 @@ def test_a_run_that_does_not_say_what_it_ran(broken: Any) -> None:
     assert "out does not say which scenarios it ran; name them" in done.stderr
 
 
-def test_show_means_the_latest_run(broken: Any) -> None:
+def test_show_means_the_latest_run(broken: World) -> None:
     assert "fake.bad" in broken.run("show").stdout
     assert "fake.bad" in broken.run("show", "latest:fake", "bad").stdout
     done = broken.run("show", "latest:nonesuch")
@@ -97,7 +97,7 @@ def test_show_means_the_latest_run(broken: Any) -> None:
 
 
 @pytest.mark.parametrize("words", [["-x"], ["--max-failures", "1"]])
-def test_no_other_case_starts_after_a_failure(world: Any, words: list[str]) -> None:
+def test_no_other_case_starts_after_a_failure(world: World, words: list[str]) -> None:
     world.suite(a=failing("it"), b=passing(), c=failing("it"))
     done = world.matrix_run("-j", "1", *words)
     assert done.returncode == 1
@@ -109,7 +109,7 @@ def test_no_other_case_starts_after_a_failure(world: Any, words: list[str]) -> N
     assert "Not finished" not in done.stdout
 
 
-def test_what_a_run_says_meanwhile(world: Any) -> None:
+def test_what_a_run_says_meanwhile(world: World) -> None:
     world.suite(a=failing("it"), b=passing())
     quiet = world.matrix_run("-j", "1", "-q").stdout
     assert "fail    fake.a" in quiet
@@ -119,7 +119,7 @@ def test_what_a_run_says_meanwhile(world: Any) -> None:
     assert "two/cases/fake.b" in said
 
 
-def test_a_failed_run_says_what_to_type_next(world: Any) -> None:
+def test_a_failed_run_says_what_to_type_next(world: World) -> None:
     world.suite(a=failing("it"), b=passing())
     lines = world.matrix_run().stdout.splitlines()
     case = next(each["id"] for each in world.results()["cases"] if each["test"] == "a")

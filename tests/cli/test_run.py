@@ -8,12 +8,12 @@ import subprocess
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 HANG = {"cont": [["stdout", "about to hang\n"], ["serve", None]]}
 
 
-def test_all_pass(world: Any, scripts: Scripts) -> None:
+def test_all_pass(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing(), two=scripts.passing())
     done = world.matrix_run()
     assert (done.returncode, done.stderr) == (0, "")
@@ -22,7 +22,7 @@ def test_all_pass(world: Any, scripts: Scripts) -> None:
     assert "2 of 2 passed" in done.stdout
 
 
-def test_a_failure_is_printed_as_it_happens_and_exits_1(world: Any, scripts: Scripts) -> None:
+def test_a_failure_is_printed_as_it_happens_and_exits_1(world: World, scripts: Scripts) -> None:
     world.suite(good=scripts.passing(), bad=scripts.failing("first check", "second check"))
     done = world.matrix_run()
     assert done.returncode == 1
@@ -32,7 +32,7 @@ def test_a_failure_is_printed_as_it_happens_and_exits_1(world: Any, scripts: Scr
     assert "out/cases/fake.bad." in done.stdout
 
 
-def test_every_kind_of_ending(world: Any, scripts: Scripts) -> None:
+def test_every_kind_of_ending(world: World, scripts: Scripts) -> None:
     world.suite(
         skipped={"cont": [["stdout", "SKIP: no such feature\n"], ["exit", 77]]},
         crashed={"cont": [["stderr", "qemu: assertion failed\n"], ["abort"]]},
@@ -68,7 +68,7 @@ def test_every_kind_of_ending(world: Any, scripts: Scripts) -> None:
     assert "about to hang" in reasons["stalled"]
 
 
-def test_a_vanished_qemu_is_an_error(world: Any, scripts: Scripts) -> None:
+def test_a_vanished_qemu_is_an_error(world: World, scripts: Scripts) -> None:
     """It is probed (and cached), then replaced by something that cannot be started."""
     world.suite(one=scripts.passing(), two=scripts.passing())
     world.run(*world.run_arguments()[:-1], "first")
@@ -84,7 +84,7 @@ def test_a_vanished_qemu_is_an_error(world: Any, scripts: Scripts) -> None:
     assert all("qemu-system-x86_64" in reason for reason in reasons)
 
 
-def test_the_run_directory(world: Any, scripts: Scripts) -> None:
+def test_the_run_directory(world: World, scripts: Scripts) -> None:
     world.suite(good=scripts.passing(), bad=scripts.failing("check"))
     world.matrix_run()
     out = world.root / "out"
@@ -110,7 +110,7 @@ def test_the_run_directory(world: Any, scripts: Scripts) -> None:
     assert json.loads((case / "result.json").read_text())["verdict"] == "fail"
 
 
-def test_command_sh_runs_the_very_same_qemu(world: Any, scripts: Scripts) -> None:
+def test_command_sh_runs_the_very_same_qemu(world: World, scripts: Scripts) -> None:
     world.suite(bad=scripts.failing("check"))
     world.matrix_run()
     (script,) = (world.root / "out/cases").glob("*/command.sh")
@@ -119,7 +119,7 @@ def test_command_sh_runs_the_very_same_qemu(world: Any, scripts: Scripts) -> Non
     assert done.stdout == "FAIL: check\n"
 
 
-def test_nothing_is_overwritten(world: Any, scripts: Scripts) -> None:
+def test_nothing_is_overwritten(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     assert world.matrix_run().returncode == 0
     done = world.matrix_run()
@@ -128,14 +128,14 @@ def test_nothing_is_overwritten(world: Any, scripts: Scripts) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_without_o_it_goes_to_runs(world: Any, scripts: Scripts) -> None:
+def test_without_o_it_goes_to_runs(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     world.run("run", "scenario.yaml", "--qemu", "fake=qemu")
     (run,) = (world.root / "runs").iterdir()
     assert run.name.endswith("-fake")
 
 
-def test_repeat(world: Any, scripts: Scripts) -> None:
+def test_repeat(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     world.matrix_run("--repeat", "3")
     assert len(world.events("attempt-finished")) == 3
@@ -150,7 +150,7 @@ def failing_once(world: Any, name: str) -> None:
     wrapper.write_text(wrapper.read_text().replace("FAKE_QEMU=", once))
 
 
-def test_a_retry_that_passes_is_flaky_and_no_pass(world: Any, scripts: Scripts) -> None:
+def test_a_retry_that_passes_is_flaky_and_no_pass(world: World, scripts: Scripts) -> None:
     world.suite(moody=scripts.passing(), bad=scripts.failing("x"), good=scripts.passing())
     failing_once(world, "moody")
     done = world.matrix_run("--retries", "2", "-j", "1")
@@ -176,7 +176,7 @@ def test_a_retry_that_passes_is_flaky_and_no_pass(world: Any, scripts: Scripts) 
     assert "not ok 1 - fake.moody" in (world.root / "out/results.tap").read_text()
 
 
-def test_until_fail(world: Any, scripts: Scripts) -> None:
+def test_until_fail(world: World, scripts: Scripts) -> None:
     world.suite(good=scripts.passing(), bad=scripts.failing("x"))
     done = world.matrix_run("--until-fail", "--repeat", "4", "-j", "2")
     assert done.returncode == 1
@@ -192,20 +192,20 @@ def finished(world: Any) -> list[dict[str, Any]]:
     return events
 
 
-def test_keyword_narrows(world: Any, scripts: Scripts) -> None:
+def test_keyword_narrows(world: World, scripts: Scripts) -> None:
     world.suite(alpha=scripts.passing(), beta=scripts.passing())
     world.matrix_run("-k", "alpha and x86_64")
     assert world.verdicts() == {"alpha": "pass"}
 
 
-def test_nothing_selected_exits_5(world: Any, scripts: Scripts) -> None:
+def test_nothing_selected_exits_5(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing())
     done = world.matrix_run("-k", "nonesuch")
     assert done.returncode == 5
     assert "no case" in done.stderr
 
 
-def test_an_invalid_scenario_exits_2_with_its_place(world: Any) -> None:
+def test_an_invalid_scenario_exits_2_with_its_place(world: World) -> None:
     (world.root / "scenario.yaml").write_text("name: x\nmatirx: {}\n")
     done = world.matrix_run()
     assert done.returncode == 2
@@ -214,13 +214,13 @@ def test_an_invalid_scenario_exits_2_with_its_place(world: Any) -> None:
     assert not (world.root / "out").exists()
 
 
-def test_no_scenario_is_usage(world: Any) -> None:
+def test_no_scenario_is_usage(world: World) -> None:
     done = world.run("run")
     assert done.returncode == 2
     assert "no scenario given" in done.stderr
 
 
-def test_show_prints_it_again(world: Any, scripts: Scripts) -> None:
+def test_show_prints_it_again(world: World, scripts: Scripts) -> None:
     world.suite(good=scripts.passing(), bad=scripts.failing("check"))
     ran = world.matrix_run()
     shown = world.run("show", "out")
@@ -234,7 +234,7 @@ def test_show_prints_it_again(world: Any, scripts: Scripts) -> None:
     assert world.run("show", "out", "nonesuch").returncode == 2
 
 
-def test_show_of_a_copied_run(world: Any, scripts: Scripts) -> None:
+def test_show_of_a_copied_run(world: World, scripts: Scripts) -> None:
     """A run directory is whole: it can be moved, and read where there is no QEMU."""
     world.suite(bad=scripts.failing("check"))
     world.matrix_run()
@@ -243,7 +243,7 @@ def test_show_of_a_copied_run(world: Any, scripts: Scripts) -> None:
     assert "Not passed" in world.run("show", "elsewhere").stdout
 
 
-def test_list_runs_nothing(world: Any, scripts: Scripts) -> None:
+def test_list_runs_nothing(world: World, scripts: Scripts) -> None:
     world.suite(one=scripts.passing(), two=scripts.passing())
     done = world.run("list", "scenario.yaml", "--qemu", "fake=qemu", "--json")
     cases = json.loads(done.stdout)["cases"]
@@ -251,7 +251,7 @@ def test_list_runs_nothing(world: Any, scripts: Scripts) -> None:
     assert not (world.root / "runs").exists()
 
 
-def test_the_commands_of_a_plan(world: Any, scripts: Scripts) -> None:
+def test_the_commands_of_a_plan(world: World, scripts: Scripts) -> None:
     world.suite(good=scripts.passing())
     (world.root / "build/x86/unittests.cfg").write_text(
         "[good]\nfile = guest.flat\n[other]\nfile = guest.flat\narch = aarch64\n"

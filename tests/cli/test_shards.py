@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 NAMES = ("a", "b", "c", "d", "e")
 
 
 @pytest.fixture
-def five(world: Any, scripts: Scripts) -> Any:
+def five(world: World, scripts: Scripts) -> World:
     world.suite(**{name: scripts.passing() for name in NAMES})
     return world
 
@@ -22,7 +22,7 @@ def listed(world: Any, *more: str) -> list[str]:
     return [case["test"] for case in json.loads(done.stdout)["cases"]]
 
 
-def test_shards_are_a_partition_also_where_hosts_know_different_times(five: Any) -> None:
+def test_shards_are_a_partition_also_where_hosts_know_different_times(five: World) -> None:
     parts = []
     for index in (1, 2, 3):
         state = five.root / "state"  # what a host knows of earlier runs must not matter
@@ -34,7 +34,7 @@ def test_shards_are_a_partition_also_where_hosts_know_different_times(five: Any)
     assert max(map(len, parts)) == 2
 
 
-def test_a_shard_runs_its_part_and_durations_of_a_run_balance(five: Any) -> None:
+def test_a_shard_runs_its_part_and_durations_of_a_run_balance(five: World) -> None:
     assert five.matrix_run("--no-history").returncode == 0
     document = json.loads((five.root / "out/results.json").read_text())
     for case in document["cases"]:
@@ -59,7 +59,7 @@ def test_a_shard_runs_its_part_and_durations_of_a_run_balance(five: Any) -> None
         (("--shard", "1/2", "--durations", "x.json"), 2, "x.json: no such file"),
     ],
 )
-def test_what_is_wrong_is_told(five: Any, options: Any, code: int, complaint: str) -> None:
+def test_what_is_wrong_is_told(five: World, options: Any, code: int, complaint: str) -> None:
     done = five.run("list", "scenario.yaml", "--qemu", "fake=qemu", *options)
     assert done.returncode == code
     assert complaint in done.stderr

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from matrix.cli.streams import ShownText, TolerantFile, take_streams
-from tests.cli.conftest import Scripts
+from tests.cli.conftest import Scripts, World
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 LATIN_1 = {"PYTHONIOENCODING": "latin-1"}
@@ -30,7 +30,7 @@ KNOWN = 'expect: [{cases: [known], reason: "Grüße, 世界 → …"}]\n'
 
 
 @pytest.fixture
-def shown(world: Any, scripts: Scripts) -> Any:
+def shown(world: World, scripts: Scripts) -> World:
     """A world whose guests and known failures say what neither ASCII nor latin-1 has."""
     world.suite(
         good=scripts.passing(), bad=scripts.failing("größer: 世界"), known=scripts.failing("x")
@@ -67,7 +67,7 @@ def in_shell(
         "| head -1; exit ${PIPESTATUS[0]}",
     ],
 )
-def test_a_run_goes_on_and_exits_as_ever(shown: Any, ending: str) -> None:
+def test_a_run_goes_on_and_exits_as_ever(shown: World, ending: str) -> None:
     done = in_shell(shown, shown.run_arguments(), ending)
     assert done.returncode == 1
     assert b"Traceback" not in done.stdout + done.stderr
@@ -134,7 +134,7 @@ REASONS = {
     ("encoding", "environment"), [("ascii", ASCII), ("latin-1", LATIN_1), ("utf-8", {})]
 )
 def test_every_command_in_every_locale(
-    shown: Any, encoding: str, environment: dict[str, str]
+    shown: World, encoding: str, environment: dict[str, str]
 ) -> None:
     expected: dict[Sequence[str], int] = {
         ("run", "scenario.yaml", "--qemu", "fake=qemu", "-o", "out"): 1,
@@ -171,7 +171,7 @@ def test_every_command_in_every_locale(
     assert REASONS[encoding] in done[1][1].decode(encoding)
 
 
-def test_a_scenario_is_read_once_from_what_can_be_read_once(shown: Any) -> None:
+def test_a_scenario_is_read_once_from_what_can_be_read_once(shown: World) -> None:
     """Its relative paths start at the current directory."""
     arguments = ("list", "SCENARIO", "--qemu", "fake=qemu")
     command = shlex.join([sys.executable, "-m", "matrix", *arguments])
@@ -194,7 +194,7 @@ def test_a_scenario_is_read_once_from_what_can_be_read_once(shown: Any) -> None:
     assert info["scenarios"][0]["text"] == SCENARIO
 
 
-def test_a_reader_who_leaves_is_no_failure_and_hides_none(shown: Any) -> None:
+def test_a_reader_who_leaves_is_no_failure_and_hides_none(shown: World) -> None:
     gone = "| true; exit ${PIPESTATUS[0]}"
     assert in_shell(shown, LISTED, gone).returncode == 0
     assert in_shell(shown, LISTED, ">&-").returncode == 0
@@ -208,7 +208,7 @@ def test_a_reader_who_leaves_is_no_failure_and_hides_none(shown: Any) -> None:
     assert in_shell(shown, worse, ">/dev/full").returncode == 1
 
 
-def test_a_product_that_is_not_written_is_an_error(shown: Any) -> None:
+def test_a_product_that_is_not_written_is_an_error(shown: World) -> None:
     """As of coreutils: who keeps the list in a file must not take half of it for all."""
     done = in_shell(shown, ("list", "scenario.yaml", "--qemu", "fake=qemu"), ">/dev/full")
     assert done.returncode == 3
@@ -279,7 +279,7 @@ COMMANDS = (
 )  # fmt: skip
 
 
-def test_what_a_guest_prints_is_no_command_of_a_ci_system(world: Any, scripts: Scripts) -> None:
+def test_what_a_guest_prints_is_no_command_of_a_ci_system(world: World, scripts: Scripts) -> None:
     """At 80 columns, with a command at every place at which a line may be wrapped."""
     names = [f"{'x ' * (length // 2)}{'y' * (length % 2)}{command}"
              for length in range(0, 80, 7) for command in COMMANDS]  # fmt: skip
@@ -317,7 +317,7 @@ def test_what_a_guest_prints_is_no_command_of_a_ci_system(world: Any, scripts: S
     assert "##[error]pwned" in console.read_text()
 
 
-def test_outside_of_ci_text_stays_as_it_is(world: Any, scripts: Scripts) -> None:
+def test_outside_of_ci_text_stays_as_it_is(world: World, scripts: Scripts) -> None:
     world.suite(bad=scripts.failing("##[error]x"))
     done = in_shell(world, world.run_arguments(), "", CI="", GITHUB_ACTIONS="")
     assert "##[error]x" in done.stdout.decode()

@@ -5,12 +5,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import matrix
 from matrix.suites.registry import KINDS
+from tests.cli.conftest import World
 
 TOYS = Path(__file__).with_name("toy_suite.py")
 LINE = '    Kind("toys", "matrix.suites.toys", "folders of toys", "TOYS"),\n'
@@ -21,7 +21,7 @@ matrix: {arch: [x86_64, aarch64], accel: [tcg], qemu: [fake]}
 
 
 @pytest.fixture
-def toys(world: Any) -> Any:
+def toys(world: World) -> World:
     """The world with a copy of the package, which its command runs, that knows toys."""
     package = world.root / "matrix"
     source = Path(matrix.__file__).parent
@@ -40,7 +40,7 @@ def toys(world: Any) -> Any:
     return world
 
 
-def test_one_line_adds_a_kind(toys: Any) -> None:
+def test_one_line_adds_a_kind(toys: World) -> None:
     done = toys.matrix_run()
     assert done.returncode == 1, done.stderr
     cases = {case["id"]: (case["verdict"], case["reason"]) for case in toys.results()["cases"]}
@@ -58,7 +58,7 @@ def test_one_line_adds_a_kind(toys: Any) -> None:
     assert schema["$defs"]["SuiteSection"]["properties"]["kind"]["enum"] == ["toys", *KINDS]
 
 
-def test_a_kind_without_guests_of_its_own_has_no_builtin(toys: Any) -> None:
+def test_a_kind_without_guests_of_its_own_has_no_builtin(toys: World) -> None:
     (toys.root / "scenario.yaml").write_text(SCENARIO.replace("build: toys", "build: builtin"))
     done = toys.matrix_run()
     assert done.returncode == 2
@@ -66,7 +66,7 @@ def test_a_kind_without_guests_of_its_own_has_no_builtin(toys: Any) -> None:
     assert done.stderr.splitlines() == [f"matrix: scenario.yaml:2:28: {said}"]
 
 
-def test_the_pytest_plugin_runs_it(toys: Any) -> None:
+def test_the_pytest_plugin_runs_it(toys: World) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rA", "scenario.yaml", "--matrix-qemu=fake=qemu"],
         cwd=toys.root,

@@ -1,9 +1,10 @@
 """Machines, CPU models and properties that no QEMU takes: errors where they stand, never skips."""
 
 import shutil
-from typing import Any
 
 import pytest
+
+from tests.cli.conftest import World
 
 pytestmark = [
     pytest.mark.qemu,
@@ -23,7 +24,7 @@ matrix:
 
 
 @pytest.mark.parametrize("command", [("list",), ("run", "-o", "out")])
-def test_what_no_qemu_takes_is_an_error_at_its_line(world: Any, command: tuple[str, ...]) -> None:
+def test_what_no_qemu_takes_is_an_error_at_its_line(world: World, command: tuple[str, ...]) -> None:
     (world.root / "values.yaml").write_text(SCENARIO)
     done = world.run(*command, "values.yaml")
     lines = done.stderr.replace("matrix: ", "").splitlines()
@@ -39,7 +40,7 @@ def test_what_no_qemu_takes_is_an_error_at_its_line(world: Any, command: tuple[s
     assert not (world.root / "out").exists()
 
 
-def test_an_option_is_wrong_by_its_name(world: Any) -> None:
+def test_an_option_is_wrong_by_its_name(world: World) -> None:
     (world.root / "values.yaml").write_text(SCENARIO.partition("  include")[0])
     done = world.run("list", "values.yaml", "--set", "machine=q53", "--set", "cpu=qemu63")
     assert done.returncode == 2

@@ -1,7 +1,5 @@
 """Cases as items: their order, their markers, and what is wrong with a scenario."""
 
-from typing import Any
-
 import pytest
 
 from matrix.errors import ExitCode
@@ -14,14 +12,14 @@ def collected(result: pytest.RunResult) -> list[str]:
 
 
 @pytest.fixture
-def marked(project: Project, scripts: type[Scripts]) -> Any:
+def marked(project: Project, scripts: type[Scripts]) -> Project:
     groups = {"plain": "selftest", "moving": "migration", "odd": "skip xfail gic-v3"}
     project.suite(groups=groups, **{name: scripts.passing() for name in groups})
     project.scenario()
     return project
 
 
-def test_cases_come_in_the_order_of_the_plan(marked: Any) -> None:
+def test_cases_come_in_the_order_of_the_plan(marked: Project) -> None:
     result = marked.run("--collect-only", "-q", "scenario.yaml")
     assert collected(result) == ["plain", "moving", "odd"]
 
@@ -38,16 +36,16 @@ def test_cases_come_in_the_order_of_the_plan(marked: Any) -> None:
         ("kvm or auto", []),
     ],
 )
-def test_markers_select(marked: Any, expression: str, expected: list[str]) -> None:
+def test_markers_select(marked: Project, expression: str, expected: list[str]) -> None:
     result = marked.run("--collect-only", "-q", "scenario.yaml", "-m", expression)
     assert collected(result) == expected
 
 
-def test_a_group_cannot_switch_its_tests_off(marked: Any) -> None:
+def test_a_group_cannot_switch_its_tests_off(marked: Project) -> None:
     marked.run("scenario.yaml", "-m", "group_skip").assert_outcomes(passed=1, deselected=2)
 
 
-def test_keywords_select_by_id(marked: Any) -> None:
+def test_keywords_select_by_id(marked: Project) -> None:
     result = marked.run("--collect-only", "-q", "scenario.yaml", "-k", "plain or odd")
     assert collected(result) == ["plain", "odd"]
 
@@ -75,7 +73,7 @@ def test_two_scenarios_of_one_name_are_refused(project: Project, scripts: type[S
 
 
 @pytest.fixture
-def buildless(project: Project, scripts: type[Scripts]) -> Any:
+def buildless(project: Project, scripts: type[Scripts]) -> Project:
     project.suite(good=scripts.passing())
     (project.root / "scenario.yaml").write_text(
         "name: fake\nsuite: {kind: kvm-unit-tests}\n"
@@ -84,7 +82,7 @@ def buildless(project: Project, scripts: type[Scripts]) -> Any:
     return project
 
 
-def test_the_build_can_be_given(buildless: Any) -> None:
+def test_the_build_can_be_given(buildless: Project) -> None:
     project = buildless
     result = project.run("scenario.yaml", "-rs")
     result.assert_outcomes(skipped=1)
@@ -94,7 +92,7 @@ def test_the_build_can_be_given(buildless: Any) -> None:
     )
 
 
-def test_the_host_file_can_be_given(buildless: Any) -> None:
+def test_the_host_file_can_be_given(buildless: Project) -> None:
     project = buildless
     (project.root / "host.yaml").write_text(f"builds: {{x86_64: {project.root}/build}}\n")
     project.run("scenario.yaml", "--matrix-host=host.yaml").assert_outcomes(passed=1)

@@ -1,7 +1,6 @@
 """Which YAML files become tests."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -37,7 +36,7 @@ def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def laid_out(project: Project, scripts: type[Scripts]) -> Any:
+def laid_out(project: Project, scripts: type[Scripts]) -> Project:
     project.suite(good=scripts.passing())
     project.scenario("scenarios/one.yaml", name="one")
     project.scenario("scenarios/deep/two.yml", name="two")
@@ -71,7 +70,7 @@ PLAIN = "tests/test_plain.py::test_plain"
     ],
 )
 def test_only_what_was_asked_for_is_collected(
-    laid_out: Any, arguments: list[str], expected: list[str]
+    laid_out: Project, arguments: list[str], expected: list[str]
 ) -> None:
     result = laid_out.run("--collect-only", "-q", *arguments)
     assert collected(result) == sorted(expected)
@@ -89,14 +88,14 @@ def test_only_what_was_asked_for_is_collected(
     ],
 )
 def test_scenarios_that_are_configured_need_no_naming(
-    laid_out: Any, ini: str, expected: list[str]
+    laid_out: Project, ini: str, expected: list[str]
 ) -> None:
     laid_out.pytester.makeini(f"[pytest]\n{ini}")
     result = laid_out.run("--collect-only", "-q")
     assert collected(result) == sorted(expected)
 
 
-def test_a_named_file_does_not_bring_the_configured_ones(laid_out: Any) -> None:
+def test_a_named_file_does_not_bring_the_configured_ones(laid_out: Project) -> None:
     laid_out.pytester.makeini("[pytest]\nmatrix_scenarios = scenarios\n")
     result = laid_out.run("--collect-only", "-q", "tests/test_plain.py")
     assert collected(result) == [PLAIN]

@@ -26,7 +26,7 @@ HELPER = """
 
 
 @pytest.fixture
-def faked(project: Project, scripts: type[Scripts]) -> Any:
+def faked(project: Project, scripts: type[Scripts]) -> Project:
     project.suite(
         good=scripts.passing("tick 1\ntick 2\nPASS: all is well\nSUMMARY: 1 tests\n"),
         bad=scripts.failing("timer: late"),
@@ -49,7 +49,7 @@ def run(project: Any, body: str, *more: str) -> pytest.RunResult:
     return result
 
 
-def test_a_guest_is_waited_for_and_judged(faked: Any) -> None:
+def test_a_guest_is_waited_for_and_judged(faked: Project) -> None:
     body = """
 it = guest("good")
 assert it.wait_for("tick") == "tick 1"
@@ -75,7 +75,9 @@ assert it.hops == ()
         ("garbled", "fail", "1 of 1 subtest failed: a; QEMU's monitor broke the protocol: "),
     ],
 )
-def test_other_ends_have_their_verdicts(faked: Any, test: str, verdict: str, reason: str) -> None:
+def test_other_ends_have_their_verdicts(
+    faked: Project, test: str, verdict: str, reason: str
+) -> None:
     body = f"""
 it = guest("{test}")
 assert it.verdict() == "{verdict}"
@@ -148,7 +150,7 @@ assert it.verdict() == "pass", it.reason
     migrated(project, script, body)
 
 
-def test_time_limits_end_guests(faked: Any) -> None:
+def test_time_limits_end_guests(faked: Project) -> None:
     body = """
 it = guest("ever", timeout=0.5)
 assert it.verdict() == "timeout"
@@ -158,7 +160,7 @@ assert it.verdict() == "stall"
     run(faked, body).assert_outcomes(passed=1)
 
 
-def test_what_is_waited_for_in_vain_is_told_with_the_console(faked: Any) -> None:
+def test_what_is_waited_for_in_vain_is_told_with_the_console(faked: Project) -> None:
     result = run(faked, 'guest("ever").wait_for("never", timeout=3)')
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -175,14 +177,14 @@ def test_what_is_waited_for_in_vain_is_told_with_the_console(faked: Any) -> None
     assert not faked.qemus()
 
 
-def test_a_guest_that_ends_is_not_waited_for_any_longer(faked: Any) -> None:
+def test_a_guest_that_ends_is_not_waited_for_any_longer(faked: Project) -> None:
     begun = time.monotonic()
     result = run(faked, 'guest("bad").wait_for("never", timeout=1000)')
     assert time.monotonic() - begun < 60
     result.stdout.fnmatch_lines(["E *the guest ended (fail: 1 of 1 subtest*) without a line*"])
 
 
-def test_the_monitor_answers_and_refusals_are_told(faked: Any) -> None:
+def test_the_monitor_answers_and_refusals_are_told(faked: Project) -> None:
     body = """
 it = guest("ever")
 assert it.qmp("query-status")["status"] == "running"
@@ -196,7 +198,7 @@ it.qmp("query-status")
     result.stdout.fnmatch_lines([">*it.qmp(*query-status*", "E *GuestError*"])
 
 
-def test_a_guest_that_was_stopped_has_no_verdict(faked: Any) -> None:
+def test_a_guest_that_was_stopped_has_no_verdict(faked: Project) -> None:
     body = """
 it = guest("ever")
 it.stop()
@@ -208,12 +210,12 @@ it.verdict()
     result.stdout.fnmatch_lines(["E *the test stopped the guest, which has no verdict then"])
 
 
-def test_a_guest_that_runs_on_is_told(faked: Any) -> None:
+def test_a_guest_that_runs_on_is_told(faked: Project) -> None:
     result = run(faked, 'guest("ever").verdict(timeout=0.2)')
     result.stdout.fnmatch_lines(["E *the guest runs on after 0.2 s"])
 
 
-def test_several_guests_run_side_by_side(faked: Any) -> None:
+def test_several_guests_run_side_by_side(faked: Project) -> None:
     body = """
 one, two = guest("ever"), guest("ever")
 one.wait_for("begun"), two.wait_for("begun")
@@ -225,7 +227,7 @@ assert False
     result.stdout.fnmatch_lines(["*stdout (guest 1) teardown*", "*stdout (guest 2) teardown*"])
 
 
-def test_a_host_that_cannot_run_the_guest_skips_the_test(faked: Any) -> None:
+def test_a_host_that_cannot_run_the_guest_skips_the_test(faked: Project) -> None:
     result = run(faked, 'vm("s390x", qemu="fake")', "-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED *no qemu-system-s390x in */qemu*"])
@@ -241,13 +243,13 @@ def test_a_host_that_cannot_run_the_guest_skips_the_test(faked: Any) -> None:
         ('vm("amd64", accel="hvf")', "hvf"),
     ],
 )
-def test_wrong_wishes_fail_with_what_is_allowed(faked: Any, call: str, complaint: str) -> None:
+def test_wrong_wishes_fail_with_what_is_allowed(faked: Project, call: str, complaint: str) -> None:
     result = run(faked, call)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"E *GuestError: *{complaint}*"])
 
 
-def test_ctrl_c_leaves_no_guest(faked: Any) -> None:
+def test_ctrl_c_leaves_no_guest(faked: Project) -> None:
     faked.pytester.makepyfile('def test_it(guest):\n    guest("ever").wait_for("never", 1000)\n')
     # A job in the background of a shell has SIGINT ignored, and would pass that on.
     command = ["env", "--default-signal=INT", sys.executable, "-m", "pytest"]
@@ -288,7 +290,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 100.0) -> None:
         ('strategy="file", transport="tcp"', "transport tcp: file goes through a file"),
     ],
 )
-def test_ways_that_a_test_cannot_go_are_told(faked: Any, call: str, complaint: str) -> None:
+def test_ways_that_a_test_cannot_go_are_told(faked: Project, call: str, complaint: str) -> None:
     faked.pytester.makepyfile(f'def test_it(guest, migrate):\n    migrate(guest("ever"), {call})\n')
     faked.run().stdout.fnmatch_lines([f"E *ValueError: {complaint}*"])
 

@@ -26,7 +26,7 @@ def verdicts(run: Any) -> dict[str, Verdict | None]:
 
 
 @pytest.fixture
-def mixed(project: Project, scripts: type[Scripts]) -> Any:
+def mixed(project: Project, scripts: type[Scripts]) -> Project:
     project.suite(
         groups={"asleep": "nodefault"},
         good=scripts.passing(),
@@ -41,7 +41,7 @@ MIXED = {"good": Verdict.PASS, "bad": Verdict.FAIL, "asleep": Verdict.SKIP}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_session_leaves_a_whole_run(mixed: Any, workers: int) -> None:
+def test_a_session_leaves_a_whole_run(mixed: Project, workers: int) -> None:
     more = ["-p", "xdist", "-n", str(workers)] if workers else []
     result = mixed.run_apart("scenario.yaml", "--matrix-run=out", *more)
     result.assert_outcomes(passed=1, failed=1, skipped=1)
@@ -78,7 +78,7 @@ def test_a_session_in_which_too_little_ran_has_failed(
 
 
 def test_a_session_is_in_the_history_where_the_setting_says_so(
-    mixed: Any, monkeypatch: pytest.MonkeyPatch
+    mixed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = mixed.root / "history.sqlite"
     monkeypatch.setenv("MATRIX_DATABASE", str(database))
@@ -95,29 +95,29 @@ def test_a_session_is_in_the_history_where_the_setting_says_so(
     result.stdout.fnmatch_lines(["matrix: not in the history: *: it is damaged*"])
 
 
-def test_without_a_name_the_run_is_in_pytests_temporary_folder(mixed: Any) -> None:
+def test_without_a_name_the_run_is_in_pytests_temporary_folder(mixed: Project) -> None:
     mixed.run("scenario.yaml", "--basetemp=temporary")
     assert verdicts(mixed.root / "temporary/matrix") == MIXED
 
 
-def test_only_what_ran_is_in_the_run(mixed: Any) -> None:
+def test_only_what_ran_is_in_the_run(mixed: Project) -> None:
     mixed.run("scenario.yaml", "--matrix-run=out", "-k", "good")
     assert verdicts(mixed.root / "out") == {"good": Verdict.PASS}
 
 
-def test_no_run_is_left_where_nothing_ran(mixed: Any) -> None:
+def test_no_run_is_left_where_nothing_ran(mixed: Project) -> None:
     mixed.pytester.makepyfile("def test_plain(): pass")
     mixed.run("--matrix-run=out", "--basetemp=temporary").assert_outcomes(passed=1)
     assert not (mixed.root / "out").exists()
     assert not (mixed.root / "temporary/matrix").exists()
 
 
-def test_collecting_alone_leaves_nothing(mixed: Any) -> None:
+def test_collecting_alone_leaves_nothing(mixed: Project) -> None:
     mixed.run("scenario.yaml", "--matrix-run=out", "--collect-only")
     assert not (mixed.root / "out").exists()
 
 
-def test_workers_ask_the_host_once(mixed: Any) -> None:
+def test_workers_ask_the_host_once(mixed: Project) -> None:
     mixed.run_apart("scenario.yaml", "-p", "xdist", "-n", "2").assert_outcomes(
         passed=1, failed=1, skipped=1
     )
@@ -129,7 +129,7 @@ def test_workers_ask_the_host_once(mixed: Any) -> None:
     assert mixed_probes == mixed.started().count("probe") > 0
 
 
-def test_failures_of_workers_keep_their_short_message(mixed: Any) -> None:
+def test_failures_of_workers_keep_their_short_message(mixed: Project) -> None:
     result = mixed.run_apart("scenario.yaml", "-p", "xdist", "-n", "2")
     result.stdout.fnmatch_lines(["*FAIL: x*", "FAILED *::fake.bad.* - fail: 1 of 1 subtest *"])
 

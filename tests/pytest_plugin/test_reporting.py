@@ -1,7 +1,6 @@
 """What a case came to, in pytest's words."""
 
 import xml.etree.ElementTree as ET
-from typing import Any
 
 import pytest
 
@@ -56,27 +55,27 @@ expect:
 
 
 @pytest.fixture
-def expecting(project: Project, scripts: type[Scripts]) -> Any:
+def expecting(project: Project, scripts: type[Scripts]) -> Project:
     project.suite(known=scripts.failing("x"), mended=scripts.passing())
     (project.root / "known.yaml").write_text(EXPECT)
     project.scenario(more="expect: [known.yaml]\n")
     return project
 
 
-def test_known_failures_are_xfailed_and_xpassed(expecting: Any) -> None:
+def test_known_failures_are_xfailed_and_xpassed(expecting: Project) -> None:
     result = expecting.run("scenario.yaml", "-rxX")
     result.assert_outcomes(xfailed=1, xpassed=1)
     result.stdout.fnmatch_lines(["XFAIL *fake.known.*a known bug*", "XPASS *fake.mended.*another*"])
     assert result.ret == 0
 
 
-def test_strict_makes_an_unexpected_pass_a_failure(expecting: Any) -> None:
+def test_strict_makes_an_unexpected_pass_a_failure(expecting: Project) -> None:
     result = expecting.run("scenario.yaml", "-o", "xfail_strict=true")
     result.assert_outcomes(xfailed=1, failed=1)
     result.stdout.fnmatch_lines(["FAILED *fake.mended.* - *XPASS(strict)*"])
 
 
-def test_runxfail_leaves_known_failures_out_of_account(expecting: Any) -> None:
+def test_runxfail_leaves_known_failures_out_of_account(expecting: Project) -> None:
     expecting.run("scenario.yaml", "--runxfail").assert_outcomes(passed=1, failed=1)
 
 

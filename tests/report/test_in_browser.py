@@ -1,6 +1,6 @@
 """The report as its readers have it: open, filter, drill down, by keyboard too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def report(make: Make, recorded: RunMaker) -> Path:
 
 
 @pytest.fixture
-def calm(reader: Reader) -> Any:
+def calm(reader: Reader) -> Iterator[Reader]:
     """The reader, whose page must not complain nor load anything."""
     yield reader
     assert reader.problems == []
@@ -63,7 +63,7 @@ def calm(reader: Reader) -> Any:
 
 
 def test_variants_that_differ_in_one_axis_have_rows_of_their_own(
-    calm: Any, make: Make, recorded: RunMaker
+    calm: Reader, make: Make, recorded: RunMaker
 ) -> None:
     pairs = (("ram", "pass"), ("memfd", "fail"))
     cases: list[Any] = [
@@ -79,7 +79,7 @@ def test_variants_that_differ_in_one_axis_have_rows_of_their_own(
 
 
 def test_a_cell_of_several_cases_has_every_one_of_them(
-    calm: Any, make: Make, recorded: RunMaker
+    calm: Reader, make: Make, recorded: RunMaker
 ) -> None:
     """Tests of one area are folded into one cell where there are many."""
     verdicts = ["pass"] * 3 + ["xfail"] + ["skip"] * 7 + ["fail"] * 35
@@ -97,7 +97,7 @@ def test_a_cell_of_several_cases_has_every_one_of_them(
     assert "emulated 3/39\n7 skipped\n46 cases" in overview.partition("all cases")[2]
 
 
-def test_first_the_answer(calm: Any, report: Path) -> None:
+def test_first_the_answer(calm: Reader, report: Path) -> None:
     page = calm.open(report)
     assert page.locator("h1").inner_text() == "1 of 11 cases did not pass; 1 was skipped."
     assert page.locator(".word").inner_text() == "Failed"
@@ -109,7 +109,7 @@ def test_first_the_answer(calm: Any, report: Path) -> None:
     assert "smoke.memory.s390x.tcg" in page.locator("#case h2").inner_text()
 
 
-def test_every_cell_of_the_matrix_leads_to_its_case(calm: Any, report: Path) -> None:
+def test_every_cell_of_the_matrix_leads_to_its_case(calm: Reader, report: Path) -> None:
     page = calm.open(report, "#matrix")
     assert page.locator(".heat tbody tr").count() == 3
     cells = page.locator(".heat tbody td a")
@@ -122,7 +122,7 @@ def test_every_cell_of_the_matrix_leads_to_its_case(calm: Any, report: Path) -> 
     assert "smoke.memory.s390x.tcg" in page.locator("#case h2").inner_text()
 
 
-def test_a_case_says_everything(calm: Any, report: Path) -> None:
+def test_a_case_says_everything(calm: Reader, report: Path) -> None:
     page = calm.open(report, "#case=0/smoke.memory.s390x.tcg")
     text = page.locator("#case").inner_text()
     for words in (
@@ -138,7 +138,7 @@ def test_a_case_says_everything(calm: Any, report: Path) -> None:
     assert link.get_attribute("href") == "./cases/smoke.memory.s390x.tcg/console.log"
 
 
-def test_the_console_is_searched(calm: Any, report: Path) -> None:
+def test_the_console_is_searched(calm: Reader, report: Path) -> None:
     page = calm.open(report, "#case=0/smoke.memory.s390x.tcg")
     search = page.get_by_label("Search Console")
     search.fill("page 39")
@@ -163,7 +163,7 @@ def shown(page: Any) -> Any:
     return page.locator("#cases [role=status]").inner_text()
 
 
-def test_cases_are_filtered(calm: Any, report: Path) -> None:
+def test_cases_are_filtered(calm: Reader, report: Path) -> None:
     page = calm.open(report, "#cases")
     assert shown(page) == "12 cases"
     page.fill("#search", "s390x")
@@ -180,7 +180,7 @@ def test_cases_are_filtered(calm: Any, report: Path) -> None:
     assert shown(page) == "0 cases of 12"
 
 
-def test_cases_are_sorted(calm: Any, report: Path) -> None:
+def test_cases_are_sorted(calm: Reader, report: Path) -> None:
     page = calm.open(report, "#cases?test=boot")
     page.get_by_role("button", name="architecture").click()
     assert [row.split()[2] for row in rows(page)] == ["aarch64", "s390x", "x86_64"]
@@ -188,7 +188,7 @@ def test_cases_are_sorted(calm: Any, report: Path) -> None:
     assert [row.split()[2] for row in rows(page)] == ["x86_64", "s390x", "aarch64"]
 
 
-def test_filters_of_links_can_be_taken_away(calm: Any, report: Path) -> None:
+def test_filters_of_links_can_be_taken_away(calm: Reader, report: Path) -> None:
     page = calm.open(report, "#cases?arch=s390x&v=bad")
     assert shown(page) == "1 case of 12"
     page.locator(".chip", has_text="architecture: s390x").click()
@@ -196,7 +196,7 @@ def test_filters_of_links_can_be_taken_away(calm: Any, report: Path) -> None:
     assert page.locator(".chip", has_text="architecture").count() == 0
 
 
-def test_the_keyboard_suffices(calm: Any, report: Path) -> None:
+def test_the_keyboard_suffices(calm: Reader, report: Path) -> None:
     page = calm.open(report)
     page.keyboard.press("/")
     expect(page.locator("#search")).to_be_focused()
@@ -214,7 +214,7 @@ def test_the_keyboard_suffices(calm: Any, report: Path) -> None:
     expect(page.locator("#case h2")).to_contain_text("s390x")
 
 
-def test_arrows_move_in_the_matrix(calm: Any, report: Path) -> None:
+def test_arrows_move_in_the_matrix(calm: Reader, report: Path) -> None:
     page = calm.open(report, "#matrix")
     page.locator(".heat tbody td a").first.focus()
     for key in ("ArrowRight", "ArrowDown"):
@@ -222,7 +222,7 @@ def test_arrows_move_in_the_matrix(calm: Any, report: Path) -> None:
     assert page.evaluate("document.activeElement.title") == "aarch64 tcg, smp: skip"
 
 
-def test_the_back_button_goes_back(calm: Any, report: Path) -> None:
+def test_the_back_button_goes_back(calm: Reader, report: Path) -> None:
     page = calm.open(report, "#cases?q=memory")
     page.locator(".vrow", has_text="s390x").click()
     page.wait_for_selector("#case h2")
@@ -231,7 +231,7 @@ def test_the_back_button_goes_back(calm: Any, report: Path) -> None:
     assert page.input_value("#search") == "memory"
 
 
-def test_measurements(calm: Any, report: Path) -> None:
+def test_measurements(calm: Reader, report: Path) -> None:
     page = calm.open(report, "#measurements")
     assert page.locator("figure.multiple").count() == 3
     label = page.locator("figure.multiple svg").first.get_attribute("aria-label")
@@ -241,7 +241,7 @@ def test_measurements(calm: Any, report: Path) -> None:
         assert words in text
 
 
-def test_the_state_of_kvm(calm: Any, report: Path) -> None:
+def test_the_state_of_kvm(calm: Reader, report: Path) -> None:
     page = calm.open(report, "#kvm")
     overview = page.locator("table.overview").inner_text()
     assert "emulated 1/1" in overview
@@ -252,7 +252,7 @@ def test_the_state_of_kvm(calm: Any, report: Path) -> None:
 
 
 def test_migration(
-    calm: Any,
+    calm: Reader,
     make: Make,
     recorded: RunMaker,
     write_hops: Callable[..., Path],
@@ -287,7 +287,7 @@ def test_migration(
 
 
 def test_several_runs_have_trends(
-    calm: Any, make: Make, recorded: RunMaker, tmp_path: Path
+    calm: Reader, make: Make, recorded: RunMaker, tmp_path: Path
 ) -> None:
     results: Any = [(make.run(make.case("timer")), make.attempt(metrics=LATENCY), {})]
     records = [recorded(results, name) for name in ("monday", "tuesday")]
@@ -299,7 +299,7 @@ def test_several_runs_have_trends(
 
 @pytest.mark.parametrize("view", ["history", "migration", "constructor", '"]'])
 def test_a_view_that_the_page_does_not_have_is_the_summary(
-    calm: Any, report: Path, view: str
+    calm: Reader, report: Path, view: str
 ) -> None:
     page = calm.open(report, f"#{view}")
     expect(page.locator("#summary")).to_be_visible()
