@@ -13,7 +13,7 @@ from matrix.errors import HostError, HostLostError, UsageError
 from matrix.hosts.contents import Contents, with_paths
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.virtual.guest import ProgramResult, VirtualGuest
-from matrix.hosts.virtual.kernel_log import Report, first_report
+from matrix.hosts.virtual.kernel_log import Report, first_report, missed
 from matrix.hosts.virtual.starter import Starter
 from matrix.hosts.virtual.vmm import outcome_of, run_case, words_of
 from matrix.inventory import Inventory
@@ -211,6 +211,8 @@ async def _nothing_more(_decision: Run) -> str:
 def _keep_log(directory: Path, result: ProgramResult) -> None:
     """Write what the host's kernel logged during the case."""
     lines = [f"[{record.seconds:12.6f}] {record.text}" for record in result.records]
+    if overwritten := missed(result.records, None):
+        lines.append(f"matrix: {overwritten} records were overwritten before they were read")
     if result.lost:
         lines.append(f"matrix: the virtual host was lost: {result.lost}")
     if lines:

@@ -1,12 +1,14 @@
 """What a guest's end in a virtual host comes to, and what the host's own faults make of it."""
 
+from pathlib import Path
+
 import pytest
 
 from matrix.attempt import Attempt, Ending
-from matrix.hosts.virtual.executor import _with_faults
+from matrix.hosts.virtual.executor import _keep_log, _with_faults
 from matrix.hosts.virtual.guest import ProgramResult
 from matrix.hosts.virtual.kernel_log import Report
-from matrix.hosts.virtual.protocol import ProgramEnded
+from matrix.hosts.virtual.protocol import KernelRecord, ProgramEnded
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, words_of
 from matrix.model import Accelerator, Architecture, Verdict
 from matrix.plan.decisions import Run
@@ -65,6 +67,15 @@ def test_a_lost_host_is_a_crash_whatever_else_is_known() -> None:
     attempt = _with_faults(PASSED, result, Report("BUG: y", ()), DECISION)
     assert attempt.verdict is Verdict.CRASH
     assert attempt.reason == "the virtual host was lost: Kernel panic - not syncing: x"
+
+
+def test_the_log_says_what_it_lacks(tmp_path: Path) -> None:
+    records = (KernelRecord(7, 6, 1.5, "a"), KernelRecord(10, 6, 1.75, "b"))
+    _keep_log(tmp_path, ProgramResult(ended(), "", "", records))
+    assert (tmp_path / "kernel.log").read_text() == (
+        "[    1.500000] a\n[    1.750000] b\n"
+        "matrix: 2 records were overwritten before they were read\n"
+    )
 
 
 def test_a_sound_host_changes_nothing() -> None:
