@@ -15,13 +15,13 @@ from typing import Any
 
 from benchmarks.measure import MATRIX, report, spend
 from matrix.inventory import Host
-from matrix.results.fingerprint import RunInfo, ScenarioSource
+from matrix.results.history.connection import Row, Session, insertion
 from matrix.results.history.database import opened
 from matrix.results.history.key import sortable
 from matrix.results.history.place import Database
 from matrix.results.history.records import stored
 from matrix.results.history.rows import environment_row, info_text, insert_results
-from matrix.results.history.session import Row, Session, insertion
+from matrix.results.run_info import RunInfo, ScenarioSource
 
 RUNS = CASES = 1000
 FLAKY, FAILING = 0.02, 0.001

@@ -24,8 +24,8 @@ from matrix.migrating import Hop, Migration, MigrationMode
 from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.folding import HOPS_FILE
+from matrix.migration.hop_records import read_hops
 from matrix.migration.hop_runner import Request
-from matrix.migration.records import read_hops
 from matrix.model import Accelerator, Architecture, Case, Launch, Variant
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build, read_build

@@ -1,6 +1,7 @@
-"""No modules import each other in a circle, be it in functions or for types alone."""
+"""No modules import each other in a circle, also in functions or for types; no two share a name."""
 
 import ast
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -28,5 +29,10 @@ def test_no_modules_import_each_other() -> None:
         if path.name != "__init__.py"
     }
     graph = {name: imported(path) & names.keys() for name, path in names.items()}
-    assert graph["matrix.cli.guests"] >= {"matrix.cli.arguments", "matrix.cli.running"}
+    assert graph["matrix.cli.guests"] >= {"matrix.cli.arguments", "matrix.cli.run_command"}
     TopologicalSorter(graph).prepare()  # CycleError names the modules
+
+
+def test_every_module_has_a_name_of_its_own() -> None:
+    names = Counter(path.stem for path in ROOT.rglob("*.py") if not path.stem.startswith("__"))
+    assert [name for name, count in names.items() if count > 1] == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from matrix.cli.output import standard_output, write_json, write_text
+from matrix.cli.standard_output import standard_output, write_json, write_text
 from matrix.errors import ExitCode, NothingSelected, UsageError
 from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.comparison_json import write_document
@@ -29,7 +29,7 @@ from matrix.results.files import shown
 from matrix.results.history.key import PREFIX, run_key
 from matrix.results.history.place import chosen_database
 from matrix.results.printable import printable
-from matrix.results.record import RunRecord, load_run
+from matrix.results.run_record import RunRecord, load_run
 
 DEFAULTS = Thresholds()
 

@@ -9,7 +9,7 @@ from matrix.cli.doctor import doctor_json, doctor_text
 from matrix.cli.steps import Steps
 from matrix.hosts.hostfile import load_host_file
 from matrix.hosts.installations import installations
-from matrix.hosts.inventory import take_inventory
+from matrix.hosts.survey import take_inventory
 from matrix.hosts.wanted import everything
 from matrix.results.printable import shown_json
 from matrix.run.options import Selection

@@ -67,7 +67,7 @@ def run(
     ] = None,
 ) -> None:
     """Run scenarios and report verdicts; exits 0 only when nothing failed."""
-    from matrix.cli.running import resume_run, start_run
+    from matrix.cli.run_command import resume_run, start_run
 
     if resume is not None:
         raise typer.Exit(resume_run(resume, selection, execution))

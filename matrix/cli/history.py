@@ -5,11 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.cli.output import standard_output, write_json
+from matrix.cli.standard_output import standard_output, write_json
 from matrix.errors import ExitCode, MatrixError, NothingSelected, UsageError
 from matrix.results.history.place import DATABASE_VARIABLE, Database, chosen_database
 from matrix.results.printable import printable
-from matrix.results.record import RunRecord, load_run
+from matrix.results.run_record import RunRecord, load_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def save_to_history(record: RunRecord, database: Database | None) -> None:
     """Record a run that has ended. What goes wrong is a warning: the run itself is unharmed."""
     if database is None or not any(record.counts().values()):
         return
-    from matrix.results.history.record import record_run  # loaded while guests run
+    from matrix.results.history.writer import record_run  # loaded while guests run
 
     try:
         record_run(database, record)
@@ -79,9 +79,9 @@ def run_history(asked: Asked) -> ExitCode:
 
 def _show(asked: Asked, database: Database, pattern: str) -> None:
     from matrix.results.history.database import opened
-    from matrix.results.history.document import write_document
+    from matrix.results.history.history_json import write_document
+    from matrix.results.history.history_text import case_lines, cases_lines, history_lines
     from matrix.results.history.query import read_eventful, read_history
-    from matrix.results.history.text import case_lines, cases_lines, history_lines
 
     with opened(database) as session:
         if pattern or asked.json:
@@ -107,7 +107,7 @@ def _show(asked: Asked, database: Database, pattern: str) -> None:
 
 def _load(asked: Asked, database: Database) -> ExitCode:
     """Record run directories; those that cannot be are named, and the others are recorded."""
-    from matrix.results.history.record import record_run
+    from matrix.results.history.writer import record_run
 
     if not asked.arguments:
         raise UsageError("--import: name the run directories, as in --import runs/*")

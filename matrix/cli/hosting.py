@@ -13,11 +13,11 @@ from matrix.cli.steps import Steps, say
 from matrix.errors import HostError, HostLostError, UsageError
 from matrix.hosts.hostfile import load_host_file
 from matrix.hosts.installations import installations
-from matrix.hosts.inventory import take_inventory
+from matrix.hosts.survey import take_inventory
 from matrix.hosts.virtual.debian import FLAVOURS
-from matrix.hosts.virtual.guest import VirtualGuest
-from matrix.hosts.virtual.machines import WHY_NONE
-from matrix.hosts.virtual.options import folder, parse_options, virtual_hosts
+from matrix.hosts.virtual.host_options import folder, parse_options, virtual_hosts
+from matrix.hosts.virtual.l1_guest import VirtualGuest
+from matrix.hosts.virtual.l1_machines import WHY_NONE
 from matrix.hosts.virtual.starter import Starter
 from matrix.hosts.virtual.vmm import run_case
 from matrix.hosts.wanted import Wanted

@@ -112,7 +112,7 @@ def report(
     database: HistoryDatabase = None,
 ) -> None:
     """Write runs as one HTML page that needs no network; of one run, its report.html anew."""
-    from matrix.cli.reporting import run_report
+    from matrix.cli.report_command import run_report
 
     run_report(runs, output, history=history, database=database)
 
@@ -121,7 +121,7 @@ def expect(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", callback=runs_named, help=RUN_HELP)],
 ) -> None:
     """Print a file of known failures, for a scenario's 'expect', from the failures of runs."""
-    from matrix.cli.expecting import run_expect
+    from matrix.cli.expect_command import run_expect
 
     run_expect(runs)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from matrix.cli.output import standard_output, write_text
+from matrix.cli.standard_output import standard_output, write_text
 from matrix.results.printable import printable
 from matrix.results.segments import line, wrapped
 from matrix.scenario.shipped import scenarios

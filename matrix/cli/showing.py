@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from matrix.cli.output import standard_output
+from matrix.cli.standard_output import standard_output
 from matrix.errors import UsageError
 from matrix.results.printable import printable
-from matrix.results.record import RunRecord, load_run
+from matrix.results.run_record import RunRecord, load_run
 from matrix.results.segments import Style, line
-from matrix.results.text import case_lines, record_summary
+from matrix.results.summary_text import case_lines, record_summary
 
 NAMES_SHOWN = 10
 

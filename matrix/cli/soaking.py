@@ -4,8 +4,8 @@ import secrets
 from dataclasses import replace
 
 from matrix.cli.arguments import Execution
-from matrix.cli.output import standard_output
-from matrix.cli.running import start_run
+from matrix.cli.run_command import start_run
+from matrix.cli.standard_output import standard_output
 from matrix.errors import ExitCode
 from matrix.results.segments import line
 from matrix.run.options import Selection

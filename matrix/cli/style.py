@@ -37,7 +37,7 @@ def styled(line: Line) -> Text:
 
 
 class ColourOutput:
-    """Standard output with colours (see :class:`matrix.cli.output.Output`)."""
+    """Standard output with colours (see :class:`matrix.cli.standard_output.Output`)."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False)

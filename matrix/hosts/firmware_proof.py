@@ -10,13 +10,13 @@ from pathlib import Path
 
 from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
-from matrix.hosts.proof import LOG_BYTES, GuestRunner
+from matrix.hosts.kvm_proof import LOG_BYTES, GuestRunner
 from matrix.inventory import Binary, Firmware, KvmProof, KvmState
 from matrix.model import Accelerator, Architecture, Case, Launch, Test, Variant
 from matrix.plan.command import EfiBoot, launch_for
 from matrix.plan.efi import SCRIPT_NAME
 from matrix.suites.build import builtin_build
-from matrix.suites.console import ConsoleParser
+from matrix.suites.console_protocol import ConsoleParser
 from matrix.suites.judgement import End
 from matrix.suites.unit_tests_judge import judge
 from matrix.vm.machine import Limits, run_guest

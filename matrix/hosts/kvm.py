@@ -1,6 +1,6 @@
 """The state of this host's KVM: the device, what may be wrong with it, and which guests it can run.
 
-That the device opens says nothing about whether guests run: :mod:`matrix.hosts.proof` finds out.
+That the device opens says nothing about whether guests run: :mod:`.kvm_proof` finds out.
 """
 
 import errno

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.hosts.records import Probed
+from matrix.hosts.cached_records import Probed
 from matrix.inventory import Binary, Firmware, KvmProof
 from matrix.model import Architecture
 
@@ -32,12 +32,12 @@ def real_surveyors() -> Surveyors:
     """QEMU itself, and the embedded guests."""
 
     async def probe(qemu: str, architecture: Architecture, path: Path) -> Probed:
-        from matrix.hosts.probe import probe_binary
+        from matrix.hosts.binary_probe import probe_binary
 
         return await probe_binary(qemu, architecture, path)
 
     async def prove(binary: Binary, architecture: Architecture, cpu: str) -> KvmProof:
-        from matrix.hosts.proof import prove_kvm
+        from matrix.hosts.kvm_proof import prove_kvm
 
         return await prove_kvm(binary, architecture, cpu)
 

@@ -8,7 +8,7 @@ of hops, a hop (:mod:`.hop`, :mod:`.file_hop`, :mod:`.cpr_hop`) goes over one of
 by one of the :mod:`.strategies`, :mod:`.hop_maker` makes and records one, whoever asked for it, and
 :mod:`.chain` makes those that a scenario asks for.
 
-``Request.injectors`` makes an :class:`~matrix.migration.live.Injector` of a
+``Request.injectors`` makes an :class:`~matrix.migration.live_hop.Injector` of a
 :class:`matrix.migrating.Fault` for one hop. Faults derive from that; its methods say when they are
 called. They may ``await hop.destination.kill()``, ``await hop.source.execute("migrate_cancel")``,
 with ``oob=True`` where QEMU needs it, and put each deed into the record (``hop.note("kill")``).

@@ -13,12 +13,12 @@ from pathlib import Path
 from matrix.attempt import ChainResult, Ending
 from matrix.migrating import MigrationMode
 from matrix.migration.cooperative import Cooperation, cooperate
+from matrix.migration.hop_records import Earlier, Records
 from matrix.migration.hop_runner import HopRunner, NoHopError, Request
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
-from matrix.migration.records import Earlier, Records
 from matrix.vm.machine import Guest, Limits
-from matrix.vm.session import Conclusion
+from matrix.vm.qemu_session import Conclusion
 
 FIRST_OUTPUT = 0.5
 """Seconds that are waited for a guest's first output before its first hop."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from matrix.errors import HostError, MonitorError
 from matrix.migrating import HopOutcome, Transport
 from matrix.migration.hop import concluded, decided, framed_hop, set_side
-from matrix.migration.live import HopEnd, Injector, LiveHop
+from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.migration.routes import LOCALHOST, migrate_incoming
 from matrix.migration.samples import Sampler
 from matrix.model import Launch

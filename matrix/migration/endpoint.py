@@ -10,7 +10,7 @@ from matrix.migration.clock import HostClock
 from matrix.migration.identity import Identity
 from matrix.model import Launch
 from matrix.vm.monitor import COMMAND_TIMEOUT, Monitor
-from matrix.vm.session import Session
+from matrix.vm.qemu_session import Session
 from matrix.vm.tasks import Board
 
 RUNNING_STATES = ("running", "colo", "suspended")

@@ -23,7 +23,7 @@ from matrix.migration.hop import (
     set_up,
     why_ended,
 )
-from matrix.migration.live import HopEnd, Injector, LiveHop
+from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.migration.routes import FD_NAME, migrate_incoming
 from matrix.migration.samples import Sampler
 from matrix.vm.joined_console import JoinedConsole

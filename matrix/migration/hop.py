@@ -15,7 +15,7 @@ from matrix.attempt import Ending
 from matrix.errors import MonitorError
 from matrix.migrating import HopOutcome
 from matrix.migration.endpoint import Endpoint
-from matrix.migration.live import HopEnd, Injector, LiveHop
+from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.migration.samples import Sampler
 from matrix.migration.strategies import (
     capability_settings,
@@ -23,7 +23,7 @@ from matrix.migration.strategies import (
 )
 from matrix.plan.strategy_settings import RECIPES
 from matrix.suites.stderr import complaint, refusal
-from matrix.vm.session import signal_name
+from matrix.vm.qemu_session import signal_name
 from matrix.vm.tasks import put_off_cancellation
 
 GIVING_UP = 10.0

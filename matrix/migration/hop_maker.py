@@ -9,11 +9,11 @@ from matrix.migration.cpr_hop import run_cpr_hop
 from matrix.migration.endpoint import Endpoint
 from matrix.migration.file_hop import run_file_hop
 from matrix.migration.hop import GIVING_UP, ended_by_itself, explain_end, run_hop, why_ended
+from matrix.migration.hop_records import hop_record
 from matrix.migration.identity import difference, identity_of
-from matrix.migration.live import HopEnd, Injector, LiveHop
+from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
-from matrix.migration.records import hop_record
 from matrix.migration.routes import route_for
 from matrix.migration.samples import Sampler
 from matrix.migration.strategies import why_not

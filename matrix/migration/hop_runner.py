@@ -12,10 +12,10 @@ from matrix.migration.cpr_hop import descriptors, with_channel
 from matrix.migration.draws import HopDraw
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.hop_maker import HOP_SECONDS, HopMaker, PlannedHop
-from matrix.migration.live import HopEnd, Injector
+from matrix.migration.hop_records import Earlier, Records
+from matrix.migration.live_hop import HopEnd, Injector
 from matrix.migration.processes import Processes
 from matrix.migration.proof import Proof
-from matrix.migration.records import Earlier, Records
 from matrix.model import Launch
 from matrix.scenario.compatibility import Route, parameters_for
 

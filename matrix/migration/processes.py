@@ -14,7 +14,7 @@ from matrix.migration.identity import identity_of
 from matrix.migration.strategies import Abilities, abilities
 from matrix.model import Launch
 from matrix.vm.machine import Guest
-from matrix.vm.session import LAST_WORDS, Conclusion
+from matrix.vm.qemu_session import LAST_WORDS, Conclusion
 from matrix.vm.tasks import put_off_cancellation
 
 

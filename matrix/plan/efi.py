@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from matrix.inventory import Firmware
 from matrix.model import Architecture, Build, Test
-from matrix.plan.firmware import firmware_arguments
+from matrix.plan.firmware_choice import firmware_arguments
 
 ARCHITECTURES = (Architecture.X86_64, Architecture.AARCH64)
 """Those whose EFI builds are run."""

@@ -10,7 +10,7 @@ from matrix.plan.applicable import applicable
 from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator, time_limit
 from matrix.plan.decisions import LOCAL, Broken, Decision, Run, Skip
 from matrix.plan.emulators import emulator_architecture, not_for_variant, refused
-from matrix.plan.firmware import choose_firmware
+from matrix.plan.firmware_choice import choose_firmware
 from matrix.plan.kvmtool import decide_kvmtool
 from matrix.plan.machines import FAMILIES
 from matrix.plan.memory import huge_pages_of, why_no_memory
@@ -103,7 +103,7 @@ def _decide(case: Case, inventory: Inventory) -> Decision:
         return skip
     notes: tuple[str, ...] = ()
     if case.migration is not None:
-        from matrix.plan.sides import settle_migration  # most cases migrate nothing
+        from matrix.plan.migration_sides import settle_migration  # most cases migrate nothing
 
         planned = settle_migration(case, binary, accelerator, inventory)
         if isinstance(planned, Skip):
@@ -197,7 +197,7 @@ def _no_kvm_elsewhere(case: Case, inventory: Inventory) -> str:
     """Why KVM cannot be used as a guest that is migrated would have to do without it elsewhere."""
     if case.migration is None:
         return ""
-    from matrix.plan.sides import no_kvm_elsewhere
+    from matrix.plan.migration_sides import no_kvm_elsewhere
 
     return no_kvm_elsewhere(case, inventory)
 

@@ -11,7 +11,7 @@ from matrix.attempt import Attempt
 from matrix.errors import MatrixError, NothingSelected
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.pytest_plugin.markers import add_marks
-from matrix.pytest_plugin.session import run_path
+from matrix.pytest_plugin.plugin_session import run_path
 from matrix.pytest_plugin.stash import session_of
 from matrix.results.case_record import CaseRecord, record_of, unrun
 from matrix.results.directory import COMMAND_FILE, CONSOLE_FILE

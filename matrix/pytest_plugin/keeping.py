@@ -16,13 +16,13 @@ from matrix.errors import MatrixError
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors
-from matrix.results.fingerprint import RunInfo, utc_now, write_run_info
 from matrix.results.history.place import DATABASE_VARIABLE, chosen_database
 from matrix.results.journal import EventName, Journal
 from matrix.results.json_text import json_bytes
 from matrix.results.plan_file import write_plan
-from matrix.results.record import RunRecord, load_run
 from matrix.results.recorder import Recorder
+from matrix.results.run_info import RunInfo, utc_now, write_run_info
+from matrix.results.run_record import RunRecord, load_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def case_text(decision: Decision, attempts: Sequence[Attempt], news: tuple[RunIn
     Args:
         decision: of the plan.
         attempts: that were made of it.
-        news: what :meth:`matrix.pytest_plugin.session.MatrixSession.news` gave; the first case of
+        news: what :meth:`.plugin_session.MatrixSession.news` gave; the first case of
             a process has some.
     """
     return json_bytes(_Kept(decision, tuple(attempts), utc_now(), news)).decode()
@@ -115,7 +115,7 @@ def write_run(path: Path, cases: Iterable[str], closing: Closing) -> tuple[str, 
 def record(path: Path) -> str:
     """Record a run in the user's history; why it is not there, or nothing. Nothing is raised for
     it: the session itself is unharmed."""
-    from matrix.results.history.record import record_run  # a server loads SQLAlchemy
+    from matrix.results.history.writer import record_run  # a server loads SQLAlchemy
 
     try:
         database = chosen_database(None)

@@ -104,7 +104,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):  # of pytest-xdist, whose controller keeps the results
         return
     if config.getoption("matrix_run") is not None:
-        from matrix.pytest_plugin.session import check_run_directory
+        from matrix.pytest_plugin.plugin_session import check_run_directory
 
         check_run_directory(config)
     config.pluginmanager.register(Keeper(config), "matrix-keeper")
@@ -185,7 +185,7 @@ class Keeper:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: object) -> None:
         """Tell a worker of pytest-xdist, ``node``, where the run's files go."""
-        from matrix.pytest_plugin.session import run_path
+        from matrix.pytest_plugin.plugin_session import run_path
 
         getattr(node, "workerinput")["matrix_run"] = str(run_path(self._config))  # noqa: B009 - xdist has no types
 
@@ -200,7 +200,7 @@ class Keeper:
                 self._config.stash[SESSION].discard()
             return
         from matrix.pytest_plugin.keeping import Closing, write_run
-        from matrix.pytest_plugin.session import run_path
+        from matrix.pytest_plugin.plugin_session import run_path
 
         config = self._config
         closing = Closing(
@@ -219,7 +219,7 @@ class Keeper:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the results are."""
         if self._cases:
-            from matrix.pytest_plugin.session import run_path
+            from matrix.pytest_plugin.plugin_session import run_path
 
             for sentence in self._shortfalls:
                 terminalreporter.write_line(f"matrix: too little ran: {sentence}")

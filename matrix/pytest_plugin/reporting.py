@@ -16,13 +16,13 @@ from matrix.model import Verdict
 from matrix.plan.decisions import Skip
 from matrix.pytest_plugin.collecting import CaseItem
 from matrix.pytest_plugin.keeping import case_text
-from matrix.pytest_plugin.session import run_path
+from matrix.pytest_plugin.plugin_session import run_path
 from matrix.pytest_plugin.stash import session_of
 from matrix.results.case_record import CaseRecord
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.printable import printable, without_commands
 from matrix.results.segments import plain
-from matrix.results.text import outcome_lines
+from matrix.results.summary_text import outcome_lines
 
 WIDTH = 100
 """Columns that the lines of a failure keep to, wherever they are read."""

@@ -13,14 +13,14 @@ from typing import Any
 from matrix.attempt import Attempt, ChainResult, Ending, Outcome
 from matrix.errors import HostError, MonitorError
 from matrix.hosts.local.launch import make_launch
-from matrix.hosts.local.migrating import emulator_of
+from matrix.hosts.local.migrated_case import emulator_of
 from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
 from matrix.migrating import Hop, HopOutcome, Migration
 from matrix.migrating import Limits as HopLimits
 from matrix.migration.endpoint import Emulator
 from matrix.migration.hop_maker import HopMaker, PlannedHop
-from matrix.migration.live import HopEnd
+from matrix.migration.live_hop import HopEnd
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
 from matrix.migration.statistics import Statistics
@@ -29,12 +29,12 @@ from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.pytest_plugin.moving import Way
 from matrix.pytest_plugin.transcript import Lines, Wanted
-from matrix.results.command import command_script
+from matrix.results.command_script import command_script
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.files import host_errors
 from matrix.verdict.deciding import Evidence, decide_attempt
 from matrix.vm.machine import Guest, Limits
-from matrix.vm.session import Conclusion, Session
+from matrix.vm.qemu_session import Conclusion, Session
 from matrix.vm.tasks import put_off_cancellation
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from matrix.pytest_plugin.session import MatrixSession
+    from matrix.pytest_plugin.plugin_session import MatrixSession
 
 SESSION = pytest.StashKey["MatrixSession"]()
 
@@ -15,7 +15,7 @@ SESSION = pytest.StashKey["MatrixSession"]()
 def session_of(config: pytest.Config) -> MatrixSession:
     """What is kept over the session; made when it is first needed."""
     if SESSION not in config.stash:
-        from matrix.pytest_plugin.session import MatrixSession
+        from matrix.pytest_plugin.plugin_session import MatrixSession
 
         config.stash[SESSION] = MatrixSession(config)
     return config.stash[SESSION]

@@ -6,7 +6,7 @@ from itertools import islice
 
 from matrix.attempt import Transcript
 from matrix.results.printable import decoded
-from matrix.suites.console import ConsoleParser
+from matrix.suites.console_protocol import ConsoleParser
 
 LINES_KEPT = 100_000
 """The latest ones; console.log has more."""

@@ -15,7 +15,7 @@ from matrix.results.case_record import AttemptRecord, CaseRecord, MetricRecord
 from matrix.results.labels import axis_texts
 from matrix.results.outcome import WORST_FIRST
 from matrix.results.printable import printable, shortened
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 from matrix.verdict.assists import assist_words
 
 VERDICTS = tuple(verdict.value for verdict in WORST_FIRST)

@@ -15,10 +15,10 @@ from matrix.report.areas import AREA_NAMES
 from matrix.report.case_rows import AXES, VERDICTS, Details, Row, Words, fill_row, new_row
 from matrix.report.migrations import Migrations
 from matrix.results.case_record import CaseRecord
-from matrix.results.fingerprint import HostInfo
 from matrix.results.outcome import WORST_FIRST
 from matrix.results.printable import printable
-from matrix.results.record import RunRecord
+from matrix.results.run_info import HostInfo
+from matrix.results.run_record import RunRecord
 from matrix.scenario.axes import BARE_AXES, axis_title
 
 DETAILS_BUDGET = 7_000_000

@@ -39,7 +39,7 @@ from matrix.report.packing import packed
 from matrix.results.counts import Counts
 from matrix.results.files import written_atomically
 from matrix.results.outcome import WORST_FIRST
-from matrix.results.text import duration
+from matrix.results.summary_text import duration
 
 GENERATOR = "qemu-matrix"
 """Begin of what the page's ``<meta name="generator">`` says; how we know a page of ours again."""

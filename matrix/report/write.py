@@ -8,7 +8,7 @@ from matrix.report.gather import Gathered, gather
 from matrix.report.page import is_page, write_page
 from matrix.results.files import host_errors, shown
 from matrix.results.history.place import Database
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 
 RUN_PAGE = "report.html"
 """The page of one run, in its folder."""
@@ -59,7 +59,7 @@ def write_report(
 
 
 def _past(gathered: Gathered, history: Database, last: int) -> dict[str, object] | None:
-    from matrix.report.past import past_document
+    from matrix.report.past_runs import past_document
     from matrix.results.history.database import opened
 
     ids = [row.case_id for row in gathered.rows]

@@ -26,8 +26,8 @@ from matrix.migrating import Limits, MigrationSummary
 from matrix.model import Case, SkipCause, Subtest, SubtestVerdict, Variant, Verdict
 from matrix.plan.decisions import Broken, Decision, Skip
 from matrix.results.directory import COMMAND_FILE
-from matrix.results.fingerprint import QemuFingerprint
 from matrix.results.outcome import WORST_FIRST, merged_verdict
+from matrix.results.run_info import QemuFingerprint
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -11,9 +11,9 @@ from typing import Self
 from matrix.attempt import Assist
 from matrix.errors import UsageError
 from matrix.model import Launch
-from matrix.results.command import command_script
+from matrix.results.command_script import command_script
 from matrix.results.files import host_errors, shown
-from matrix.results.fingerprint import read_run_info
+from matrix.results.run_info import read_run_info
 from matrix.verdict.assists import assist_words
 
 COMMAND_FILE = "command.sh"
@@ -156,7 +156,7 @@ class RunDirectory:
             directory: what :meth:`begin_attempt` returned.
             launch: what is started.
             case_id: for the head of the script.
-            working_directory: see :func:`matrix.results.command.command_script`.
+            working_directory: see :func:`matrix.results.command_script.command_script`.
 
         Raises:
             HostError: it cannot be written.
@@ -206,7 +206,7 @@ class RunDirectory:
 def folder_name(case_id: str) -> str:
     """The folder's name for a case id; no two ids share one.
 
-    An id as :mod:`matrix.scenario.identity` makes them is the name. Any other, of a stranger's
+    An id as :mod:`matrix.scenario.case_id` makes them is the name. Any other, of a stranger's
     run, is cut, its unsafe characters are replaced, and ``#`` with a digest is added, which no
     safe id has.
     """

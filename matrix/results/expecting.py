@@ -21,9 +21,9 @@ from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
 from matrix.plan.emulators import emulator_architecture
 from matrix.results.case_record import AttemptRecord
-from matrix.results.fingerprint import RunInfo
 from matrix.results.printable import printable
-from matrix.results.record import RunRecord
+from matrix.results.run_info import RunInfo
+from matrix.results.run_record import RunRecord
 from matrix.verdict.known_failures import reason_of, without_numbers
 from matrix.versions import series, version_of
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from matrix.migrating import MigrationSummary, Statistic, seed_of
 from matrix.plan.attempts import most_attempts
 from matrix.results.printable import printable
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 from matrix.results.segments import BLANK, Line, Style, line, wrapped
 
 MOST_CASES = 6
@@ -90,7 +90,7 @@ def running_summaries(record: RunRecord) -> Iterator[tuple[str, MigrationSummary
         if case.migration is None:
             continue
         from matrix.migration.folding import HOPS_FILE  # most runs migrate nothing
-        from matrix.migration.records import read_statistics
+        from matrix.migration.hop_records import read_statistics
 
         folder = record.run.case_folder(case_id)
         if most_attempts(case.settings) > 1:

@@ -36,9 +36,9 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 from matrix.attempt import Attempt
 from matrix.errors import Place, Problem, UsageError
 from matrix.results.files import host_errors, open_regular, shown
-from matrix.results.fingerprint import utc_now
 from matrix.results.json_text import first_complaint, json_bytes
 from matrix.results.printable import printable
+from matrix.results.run_info import utc_now
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -32,7 +32,7 @@ from matrix.results.files import read_tail, written_atomically
 from matrix.results.labels import axis_labels, variant_label
 from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import decoded, printable
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 from matrix.verdict.known_failures import KNOWN
 
 CONSOLE_TAIL = 8 * 2**10

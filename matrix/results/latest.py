@@ -13,7 +13,7 @@ LATEST = "latest"
 PLACES = ("runs/*/run.json", "*/run.json")
 """Where it is looked for: where runs go, and where ``-o NAME`` puts them."""
 LARGEST = 64 << 20
-"""Bytes of a ``run.json``, see :mod:`.fingerprint`."""
+"""Bytes of a ``run.json``, see :mod:`.run_info`."""
 
 
 def scenario_of_latest(given: Path) -> str | None:

@@ -13,11 +13,11 @@ from matrix.plan.decisions import Decision
 from matrix.results.case_record import CaseRecord, document, record_of
 from matrix.results.directory import RunDirectory
 from matrix.results.files import write_bytes
-from matrix.results.fingerprint import RunInfo, read_run_info, write_run_info
 from matrix.results.journal import EventName, Journal
 from matrix.results.json_text import json_bytes
 from matrix.results.plan_file import check_plan, write_plan
-from matrix.results.record import RunRecord, load_run
+from matrix.results.run_info import RunInfo, read_run_info, write_run_info
+from matrix.results.run_record import RunRecord, load_run
 
 
 class Recorder:

@@ -3,10 +3,10 @@
 from matrix.errors import ExitCode, MatrixError
 from matrix.results.case_record import FORMAT, RunData, document
 from matrix.results.files import written_atomically
-from matrix.results.fingerprint import RunInfo
 from matrix.results.json_text import json_bytes
 from matrix.results.junit import write_junit
-from matrix.results.record import RunRecord
+from matrix.results.run_info import RunInfo
+from matrix.results.run_record import RunRecord
 from matrix.results.tap import write_tap
 
 

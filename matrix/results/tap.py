@@ -24,7 +24,7 @@ from matrix.results.case_record import CaseRecord
 from matrix.results.files import written_atomically
 from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import printable
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 
 
 def write_tap(record: RunRecord) -> None:

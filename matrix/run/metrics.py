@@ -27,9 +27,9 @@ from matrix.attempt import Attempt
 from matrix.errors import HostError, UsageError
 from matrix.migrating import Hop, Limits
 from matrix.migration.folding import HOPS_FILE
-from matrix.migration.records import read_statistics
+from matrix.migration.hop_records import read_statistics
 from matrix.migration.statistics import SERVED, Statistics
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 from matrix.run.progress import NullProgress, Running
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)

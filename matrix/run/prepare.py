@@ -14,7 +14,7 @@ from matrix.hosts.cache import cache_directory
 from matrix.hosts.hostfile import HostFile, load_host_file
 from matrix.hosts.installations import Installation, installations
 from matrix.hosts.interface import Host
-from matrix.hosts.inventory import ignore_step, take_inventory
+from matrix.hosts.survey import ignore_step, take_inventory
 from matrix.hosts.wanted import files_wanted_by, wanted_by
 from matrix.inventory import Inventory, KvmState
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case, Target, Test
@@ -24,7 +24,7 @@ from matrix.plan.planner import NativeTests, plan
 from matrix.run import scenarios as scenario_files
 from matrix.run.options import Selection
 from matrix.scenario.expand import SuiteTests, expand
-from matrix.scenario.model import Scenario
+from matrix.scenario.scenario import Scenario
 from matrix.suites.registry import KINDS, Kind, suite_of
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def prepare(
     native = native_tests([case for case in cases if case.scenario in ours], hosts.values())
     decisions = list(plan(cases, hosts, native))
     if selection.virtual_host:
-        from matrix.hosts.virtual.options import places, virtual_hosts  # most runs have none
+        from matrix.hosts.virtual.host_options import places, virtual_hosts  # most runs have none
         from matrix.plan.virtual import place
 
         qemus = dict.fromkeys(case.variant.qemu for case in cases)
@@ -200,7 +200,7 @@ def _shard(cases: list[Case], selection: Selection) -> list[Case]:
             raise UsageError("--durations balances the parts of --shard I/N: give that too")
         return cases
     from matrix.plan.shards import Shard, shard_of
-    from matrix.run.durations import read_shared_durations
+    from matrix.run.known_durations import read_shared_durations
 
     shard = Shard.parse(selection.shard)
     known = None if selection.durations is None else read_shared_durations(selection.durations)

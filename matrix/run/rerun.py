@@ -14,7 +14,7 @@ from typing import Any, get_args
 from matrix.errors import NothingSelected, UsageError
 from matrix.model import Case, Verdict
 from matrix.results.files import shown
-from matrix.results.record import load_run
+from matrix.results.run_record import load_run
 from matrix.run.options import Selection
 
 SELECTION, RERUN_OF = "selection", "rerun_of"

@@ -14,7 +14,7 @@ from matrix.hosts.interface import Host
 from matrix.plan.decisions import Decision
 from matrix.results.history.place import Database
 from matrix.results.recorder import Recorder
-from matrix.run.durations import known_seconds, load_writer
+from matrix.run.known_durations import known_seconds, load_writer
 from matrix.run.progress import Progress
 from matrix.run.session import Session, Stop
 
@@ -29,7 +29,7 @@ LATER = (
     "matrix.verdict.deciding",
     "junitparser.xunit2",
     "matrix.results.summary",
-    "matrix.results.text",
+    "matrix.results.summary_text",
 )
 """What is needed only at the end of guests and of the run: each is loaded while a guest starts,
 which is another process's work, so that a short run does not wait for it."""

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from matrix import errors, migrating, model, versions
-from matrix.scenario import model as scenario_model
+from matrix.scenario import scenario as scenario_model
 
 _KIND = ""
 """The key that says which class it is; no field is called so."""

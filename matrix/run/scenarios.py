@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import matrix
 from matrix.hosts.cache import Cache, cache_directory
 from matrix.run import scenario_json
-from matrix.scenario.files import GivenFile, read_given
-from matrix.scenario.model import Scenario
+from matrix.scenario.given_files import GivenFile, read_given
+from matrix.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
     from matrix.errors import ScenarioError

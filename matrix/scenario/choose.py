@@ -7,8 +7,8 @@ from fnmatch import translate
 
 from matrix.errors import Problem
 from matrix.model import Build, SkipCause, Test
-from matrix.scenario.identity import encode
-from matrix.scenario.model import Scenario, SuiteSelection, SuiteTests
+from matrix.scenario.case_id import encode
+from matrix.scenario.scenario import Scenario, SuiteSelection, SuiteTests
 from matrix.scenario.wording import one_of, quoted
 
 UNAVAILABLE_TEST = "suite"

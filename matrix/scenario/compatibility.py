@@ -2,7 +2,7 @@
 
 The rules are QEMU's own: several connections need a socket
 (``migration_channels_and_transport_compatible`` in migration/migration.c), a stream into a file
-has no destination that could answer. What one binary lacks is :mod:`matrix.plan.migration`'s.
+has no destination that could answer. What one binary lacks is :mod:`matrix.plan.migration_plan`'s.
 """
 
 from collections.abc import Iterable, Iterator

@@ -24,7 +24,7 @@ from yaml.events import (
 )
 
 from matrix.errors import Place, Problem
-from matrix.scenario.files import MAX_BYTES
+from matrix.scenario.given_files import MAX_BYTES
 from matrix.scenario.wording import quoted
 
 MAX_DEPTH = 32

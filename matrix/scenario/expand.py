@@ -9,10 +9,10 @@ from dataclasses import replace
 from matrix.errors import Problem, ScenarioError
 from matrix.migrating import Migration, MigrationMode
 from matrix.model import Architecture, Case, SkipCause, Test, Variant
+from matrix.scenario.case_id import case_id, variant_suffix
 from matrix.scenario.choose import Chooser, Chosen, unmatched_filters
-from matrix.scenario.identity import case_id, variant_suffix
 from matrix.scenario.known import KnownFailures
-from matrix.scenario.model import Scenario, SuiteTests
+from matrix.scenario.scenario import Scenario, SuiteTests
 from matrix.scenario.wording import quoted
 
 __all__ = ["MAX_CASES", "SuiteTests", "expand"]

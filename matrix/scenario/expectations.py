@@ -24,10 +24,10 @@ from matrix.model import (
     Expectation,
     Verdict,
 )
-from matrix.scenario import check, document, values
+from matrix.scenario import document, validation, values
 from matrix.scenario.document import node_at
 from matrix.scenario.fields import EACH_ONCE, Section, Texts, annotated, one_of_names, one_or_more
-from matrix.scenario.model import KnownFailure
+from matrix.scenario.scenario import KnownFailure
 from matrix.scenario.schema import Prose, schema_of
 from matrix.scenario.values import Shape
 from matrix.scenario.wording import Refused, quoted
@@ -191,7 +191,7 @@ def read_expectations(
     root, found = document.parse_document(data, file)
     if root is None:
         return (), found
-    whole, findings = check.check(root, ExpectationsSection)
+    whole, findings = validation.check(root, ExpectationsSection)
     problems = dict.fromkeys(
         [*found, *(finding.problem for finding in findings if finding.problem)]
     )

@@ -11,8 +11,8 @@ from fnmatch import translate
 
 from matrix.errors import Place, Problem
 from matrix.model import Architecture, Expectation
-from matrix.scenario.identity import MAX_LENGTH, encode
-from matrix.scenario.model import KnownFailure, SuiteTests
+from matrix.scenario.case_id import MAX_LENGTH, encode
+from matrix.scenario.scenario import KnownFailure, SuiteTests
 from matrix.scenario.wording import one_of, quoted
 
 Matcher = Callable[[str], object]

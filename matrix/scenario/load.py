@@ -12,14 +12,14 @@ from pathlib import Path
 
 from matrix.errors import Place, Problem, ScenarioError
 from matrix.model import RunSettings
-from matrix.scenario import check, document, schema, template
+from matrix.scenario import document, schema, template, validation
 from matrix.scenario.axes import AXES
 from matrix.scenario.document import Node, Scalar, Sequence, node_at
 from matrix.scenario.fields import Section
-from matrix.scenario.files import GivenFile, read_given, read_named
+from matrix.scenario.given_files import GivenFile, read_given, read_named
 from matrix.scenario.migration import MigrationNodes, migration_of, problems_of
 from matrix.scenario.migration_schema import MigrationSection
-from matrix.scenario.model import Entry, KnownFailure, Matrix, Scenario, SuiteSelection
+from matrix.scenario.scenario import Entry, KnownFailure, Matrix, Scenario, SuiteSelection
 from matrix.scenario.variants import MAX_VARIANTS, Resolution, count_combinations, resolve
 from matrix.scenario.wording import Refused, quoted
 from matrix.suites.registry import KINDS
@@ -125,13 +125,13 @@ class _Shape:
 
     def __init__(self, root: Node) -> None:
         self.root = root
-        self.whole, self.findings = check.check(root, schema.ScenarioSection)
+        self.whole, self.findings = validation.check(root, schema.ScenarioSection)
         self._wrong = {finding.path[0] if finding.path else "" for finding in self.findings}
 
-    def section(self, key: str, model: type[check.AnySection]) -> check.AnySection | None:
+    def section(self, key: str, model: type[validation.AnySection]) -> validation.AnySection | None:
         """The values of a top-level key, None where anything in it is wrong or missing."""
         node = node_at(self.root, (key,))
-        return None if node is None or self.is_wrong(key) else check.read_section(model, node)
+        return None if node is None or self.is_wrong(key) else validation.read_section(model, node)
 
     def is_wrong(self, key: str) -> bool:
         """Whether anything in a top-level key is wrong."""

@@ -28,8 +28,8 @@ from matrix.scenario.compatibility import (
 )
 from matrix.scenario.document import Mapping, Node, Scalar, Sequence, node_at
 from matrix.scenario.migration_schema import DestinationSection, MigrationSection
-from matrix.scenario.model import Matrix
 from matrix.scenario.parameters import PARAMETERS
+from matrix.scenario.scenario import Matrix
 from matrix.scenario.wording import quoted
 
 _POOLS = {"strategy": "strategies", "transport": "transports", "fault": "faults"}

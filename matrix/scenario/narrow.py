@@ -9,7 +9,7 @@ from matrix.migrating import Migration, MigrationMode
 from matrix.model import Architecture, RunSettings
 from matrix.scenario.axes import AXES, MIGRATION_AXES
 from matrix.scenario.compatibility import why_senseless
-from matrix.scenario.model import Exclusion, Scenario
+from matrix.scenario.scenario import Exclusion, Scenario
 from matrix.scenario.values import (
     AxisValue,
     check_limit,

@@ -1,6 +1,6 @@
 """The scenario format as pydantic models: one source of the validation and of the JSON Schema.
 
-What pydantic finds is mapped back to the place of the node by :mod:`matrix.scenario.check`.
+What pydantic finds is mapped back to the place of the node by :mod:`matrix.scenario.validation`.
 """
 
 from typing import Annotated, Any

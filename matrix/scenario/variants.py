@@ -20,7 +20,7 @@ from math import prod
 from typing import Any
 
 from matrix.model import Variant
-from matrix.scenario.model import Entry, Exclusion, Matrix
+from matrix.scenario.scenario import Entry, Exclusion, Matrix
 from matrix.scenario.values import AxisValue
 
 MAX_VARIANTS = 100_000

@@ -8,7 +8,7 @@ from matrix.errors import Place, Problem, SuiteError
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Endian, Target
 from matrix.places import expanded
 from matrix.suites.config import CONFIG_NAME, Config, parse_config
-from matrix.suites.files import is_directory, is_file, read_text
+from matrix.suites.suite_files import is_directory, is_file, read_text
 
 CONFIGURE_NAMES: dict[Architecture, str] = {
     architecture: architecture.value for architecture in Architecture

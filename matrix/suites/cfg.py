@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from matrix.errors import Place, Problem
-from matrix.suites.files import shortened
+from matrix.suites.suite_files import shortened
 
 KEYS = (
     "file",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from matrix.errors import Place, Problem, SuiteError
-from matrix.suites.files import shortened
+from matrix.suites.suite_files import shortened
 
 CONFIG_NAME = "config.mak"
 _ASSIGNMENT = re.compile(

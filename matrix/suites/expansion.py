@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from matrix.suites.words import needs_shell, split_words
+from matrix.suites.shell_words import needs_shell, split_words
 
 _EXPANSION = re.compile(
     r"""

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from matrix.model import Architecture, Build, Test
 from matrix.suites.build import builtin_build, read_build
-from matrix.suites.console import ConsoleParser
-from matrix.suites.files import read_text
+from matrix.suites.console_protocol import ConsoleParser
 from matrix.suites.suite import HostFacts, Suite, Warn, unheard
+from matrix.suites.suite_files import read_text
 from matrix.suites.unittests import read_tests, refresh_test
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from matrix.places import expanded
 from matrix.suites.build import architecture_of, default_cpu, files, own, target_of
 from matrix.suites.cfg import Entry, Section, is_name
 from matrix.suites.config import CONFIG_NAME, Config
-from matrix.suites.files import is_file
+from matrix.suites.suite_files import is_file
 
 LARGEST_SCRIPT = 64 << 20
 LARGEST_FILE = 256 << 20

@@ -17,7 +17,6 @@ from matrix.suites.build import CONFIGURE_NAMES, TESTS_NAME, read_config, unitte
 from matrix.suites.cfg import Entry, Parsed, Section, is_name, parse_sections
 from matrix.suites.config import CONFIG_NAME, Config
 from matrix.suites.expansion import expand_words, is_true
-from matrix.suites.files import is_file, read_text
 from matrix.suites.shell import (
     ShellAnswer,
     ShellError,
@@ -25,8 +24,9 @@ from matrix.suites.shell import (
     ShellRequest,
     evaluate,
 )
+from matrix.suites.shell_words import WordsError, needs_shell, split_words
 from matrix.suites.suite import Warn, unheard
-from matrix.suites.words import WordsError, needs_shell, split_words
+from matrix.suites.suite_files import is_file, read_text
 
 NO_TIMEOUT = 7 * 86400.0
 """Seconds that stand for ``timeout = 0``, no limit: nothing hangs forever here."""

@@ -11,7 +11,7 @@ from typing import Any
 from matrix.errors import MonitorError
 from matrix.vm import cputime, registers
 from matrix.vm.cputime import Thread
-from matrix.vm.session import Session
+from matrix.vm.qemu_session import Session
 
 DEADLINE = 2.0
 """Seconds for all of it: the monitor of a QEMU that hangs may be dead too."""

@@ -22,7 +22,7 @@ from matrix.model import Launch
 from matrix.patterns import late
 from matrix.vm.joined_console import JoinedConsole, Voice
 from matrix.vm.logs import Logs
-from matrix.vm.session import Conclusion, Session
+from matrix.vm.qemu_session import Conclusion, Session
 from matrix.vm.tasks import Board, first_of, put_off_cancellation, settled
 
 STDERR_LINES = 20

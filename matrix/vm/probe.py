@@ -10,7 +10,7 @@ from matrix.suites.stderr import complaint
 from matrix.vm.console import OutputReader, Tail
 from matrix.vm.monitor import Monitor
 from matrix.vm.process import Process, spawn
-from matrix.vm.session import EXIT_GRACE, monitor_arguments
+from matrix.vm.qemu_session import EXIT_GRACE, monitor_arguments
 
 
 @contextlib.asynccontextmanager

@@ -23,7 +23,7 @@ from typing import Any
 from matrix.attempt import Assist
 from matrix.errors import MonitorError
 from matrix.vm.monitor import Monitor
-from matrix.vm.session import Session
+from matrix.vm.qemu_session import Session
 
 MEASUREMENT = {"calc-time": 100, "calc-time-unit": "millisecond", "mode": "dirty-bitmap"}
 """A table counts as well filled only if it was for 100 ms. QEMU knows the unit from 8.2."""

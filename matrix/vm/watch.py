@@ -12,7 +12,7 @@ from matrix.attempt import Ending
 from matrix.errors import MonitorError
 from matrix.suites.stderr import complaint
 from matrix.vm import cputime, registers
-from matrix.vm.session import Conclusion, Session
+from matrix.vm.qemu_session import Conclusion, Session
 from matrix.vm.tlb import TlbFlusher
 
 PATIENCE = 1.0

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from matrix.cli.arguments import OPTIONS, Execution, taking
-from matrix.cli.running import resume_run
+from matrix.cli.run_command import resume_run
 from matrix.errors import UsageError
 from matrix.run.options import Selection
 

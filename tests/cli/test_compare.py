@@ -142,8 +142,8 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from matrix.inventory import Host
     from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, Verdict
     from matrix.plan.decisions import Run
-    from matrix.results.fingerprint import RunInfo
     from matrix.results.recorder import Recorder
+    from matrix.results.run_info import RunInfo
 
     folder: Path = tmp_path_factory.mktemp("runs")
     variant = Variant(Architecture.X86_64, Accelerator.TCG, "fake")

@@ -66,7 +66,7 @@ def test_a_run_does_not_load_sqlalchemy(
         done = run_into(world, name)
         assert done.returncode == 0
         loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-        assert "matrix.results.history.record" in loaded
+        assert "matrix.results.history.writer" in loaded
         assert not loaded & {"sqlalchemy", "alembic", "psycopg"}
     assert (world.root / "state/history.sqlite").exists()
 

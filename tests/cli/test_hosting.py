@@ -3,9 +3,9 @@
 import pytest
 
 from matrix.cli.hosting import Action, run_host
-from matrix.cli.running import _uses_qemu_here
+from matrix.cli.run_command import _uses_qemu_here
 from matrix.errors import HostError, UsageError
-from matrix.hosts.virtual.options import parse_option
+from matrix.hosts.virtual.host_options import parse_option
 from matrix.hosts.virtual.vmm import proving_cases
 from matrix.model import Accelerator, Architecture
 from matrix.plan.decisions import LOCAL, Run, Skip

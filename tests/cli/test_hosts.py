@@ -11,7 +11,7 @@ import pytest
 
 from matrix.attempt import Attempt
 from matrix.cli.arguments import Execution
-from matrix.cli.running import resume_run, start_run
+from matrix.cli.run_command import resume_run, start_run
 from matrix.errors import ExitCode, HostError, HostLostError, UsageError
 from matrix.hosts.contents import Contents
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from matrix.hosts.probe import probe_binary
+from matrix.hosts.binary_probe import probe_binary
 from matrix.model import Accelerator, Architecture, Case, Test, Variant
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build
 from matrix.suites.unittests import read_tests
 from matrix.vm import machine
-from matrix.vm.session import Session
+from matrix.vm.qemu_session import Session
 from tests.migration.corrupt import corrupt
 
 pytestmark = pytest.mark.qemu

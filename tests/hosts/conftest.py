@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from matrix.hosts.host_facts import HostState
 from matrix.hosts.kvm import KvmDevice
-from matrix.hosts.machine import HostState
 from matrix.inventory import Host
 
 SCRIPTED = """\

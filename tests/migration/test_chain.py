@@ -16,7 +16,7 @@ from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.folding import HOPS_FILE
 from matrix.migration.hop_runner import Request
-from matrix.migration.live import Injector, LiveHop
+from matrix.migration.live_hop import Injector, LiveHop
 from matrix.vm.machine import Limits
 
 MakeFake = Callable[..., Emulator]

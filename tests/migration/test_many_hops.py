@@ -32,7 +32,8 @@ from matrix.migration.folding import FOLDED_AT, HOPS_FILE
 from matrix.migration.hop_runner import Request
 from matrix.migration.statistics import QUANTITIES, WORST_TOLD
 from matrix.model import ExitChannel, Launch
-from matrix.vm import machine, session
+from matrix.vm import machine
+from matrix.vm import qemu_session as session
 from matrix.vm.logs import TRANSCRIPT_BYTES
 
 ALONE = "MATRIX_TEST_ALONE"

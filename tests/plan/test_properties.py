@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.hosts.probe import probe_binary
+from matrix.hosts.binary_probe import probe_binary
 from matrix.inventory import Binary, Machine, typed
 from matrix.model import Architecture
 from matrix.plan.planner import decide

@@ -13,7 +13,7 @@ import pytest
 
 from matrix.errors import ExitCode
 from matrix.model import Verdict
-from matrix.results.record import load_run
+from matrix.results.run_record import load_run
 from tests.pytest_plugin.conftest import Project, Scripts
 
 

@@ -38,9 +38,9 @@ from matrix.model import (
     Verdict,
 )
 from matrix.plan.decisions import Decision, Run, Skip
-from matrix.results.fingerprint import QemuFingerprint, RunInfo, ScenarioSource
-from matrix.results.record import RunRecord, load_run
 from matrix.results.recorder import Recorder
+from matrix.results.run_info import QemuFingerprint, RunInfo, ScenarioSource
+from matrix.results.run_record import RunRecord, load_run
 
 Files = dict[str, str | bytes]
 

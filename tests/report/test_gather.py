@@ -152,7 +152,7 @@ def test_a_folder_outside_of_the_run_is_neither_read_nor_linked(
     text = journal.read_text()
     for place in ("../secret", str(tmp_path / "secret"), "cases/../../secret"):
         journal.write_text(text.replace("cases/smoke.boot.x86_64.tcg", place))
-        from matrix.results.record import load_run
+        from matrix.results.run_record import load_run
 
         gathered = gather([load_run(record.run.path)], tmp_path / "run/report.html")
         (attempt,) = details(gathered, 0)["attempts"]

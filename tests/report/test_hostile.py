@@ -9,7 +9,7 @@ import pytest
 
 from matrix.migrating import MigrationSummary
 from matrix.report.write import write_run_report
-from matrix.results.record import load_run
+from matrix.results.run_record import load_run
 from tests.report.conftest import Make, Reader, RunMaker
 
 HOSTILE = (

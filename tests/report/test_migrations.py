@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matrix.migrating import Limits
-from matrix.migration.records import Records
+from matrix.migration.hop_records import Records
 from matrix.model import Architecture, Variant, Verdict
 from matrix.report.hop_table import read_hops
 from matrix.report.migrations import Migrations, _median

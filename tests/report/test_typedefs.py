@@ -11,10 +11,10 @@ from typing import Any
 
 from matrix.migrating import MigrationSummary
 from matrix.report.gather import gather
-from matrix.report.past import past_document
+from matrix.report.past_runs import past_document
 from matrix.results.history.database import opened
 from matrix.results.history.place import Database
-from matrix.results.history.record import record_run
+from matrix.results.history.writer import record_run
 from tests.report.conftest import Make, RunMaker
 
 TYPEDEF = re.compile(r"@typedef \{object\} (\w+)\n((?: \* @property .*\n)+)")

@@ -21,8 +21,8 @@ from matrix.model import (
     Verdict,
 )
 from matrix.plan.decisions import Decision, Run, Skip
-from matrix.results.fingerprint import RunInfo, ScenarioSource
 from matrix.results.recorder import Recorder
+from matrix.results.run_info import RunInfo, ScenarioSource
 
 HOST = Host(architecture="x86_64", kernel="6.1.0", cpus=2, memory=4 * 2**30)
 

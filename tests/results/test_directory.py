@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from matrix.errors import HostError, UsageError
 from matrix.results.directory import LONGEST_FOLDER_NAME, RunDirectory, folder_name
-from matrix.results.fingerprint import FORMAT, RunInfo, write_run_info
+from matrix.results.run_info import FORMAT, RunInfo, write_run_info
 
 
 @pytest.fixture

@@ -30,11 +30,11 @@ from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results import expecting
 from matrix.results.case_record import CaseRecord, record_of, unrun
 from matrix.results.expecting import expectation_lines, pattern_of
-from matrix.results.fingerprint import QemuFingerprint
+from matrix.results.run_info import QemuFingerprint
+from matrix.scenario.case_id import case_id, encode, variant_suffix
 from matrix.scenario.expectations import read_expectations
-from matrix.scenario.identity import case_id, encode, variant_suffix
 from matrix.scenario.known import KnownFailures
-from matrix.scenario.model import KnownFailure
+from matrix.scenario.scenario import KnownFailure
 from matrix.verdict.known_failures import apply_known_failures
 from tests.results.conftest import Make
 

@@ -15,8 +15,8 @@ import pytest
 from matrix.errors import ExitCode, HostError, UsageError
 from matrix.model import Verdict
 from matrix.plan.decisions import Decision
-from matrix.results.record import load_run
 from matrix.results.recorder import Recorder
+from matrix.results.run_record import load_run
 from tests.results.conftest import Make, RunMaker
 
 

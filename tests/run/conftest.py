@@ -17,8 +17,8 @@ from matrix.inventory import Binary, Host, Inventory
 from matrix.model import Accelerator, Architecture, Build, Case, RunSettings, Test, Variant, Verdict
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 from matrix.plan.schedule import Capacity
-from matrix.results.fingerprint import run_info
 from matrix.results.recorder import Recorder
+from matrix.results.run_info import run_info
 
 X86 = Architecture.X86_64
 

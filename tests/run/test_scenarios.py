@@ -11,7 +11,7 @@ from matrix.hosts.cache import Cache
 from matrix.run import scenario_json, scenarios
 from matrix.scenario import load as reading
 from matrix.scenario.load import load_scenario, read_scenario
-from matrix.scenario.model import Scenario
+from matrix.scenario.scenario import Scenario
 
 TEXT = """name: kept
 suite: {kind: kvm-unit-tests, build: builtin, tests: [boot, smp]}

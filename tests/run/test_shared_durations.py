@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from matrix.errors import UsageError
-from matrix.run.durations import read_shared_durations
+from matrix.run.known_durations import read_shared_durations
 
 RESULTS = {
     "cases": [

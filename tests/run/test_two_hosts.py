@@ -12,19 +12,19 @@ import pytest
 from matrix.errors import ExitCode
 from matrix.hosts.hostfile import HostFile
 from matrix.hosts.installations import Installation
-from matrix.hosts.inventory import take_inventory
 from matrix.hosts.local.executor import LocalHost
+from matrix.hosts.survey import take_inventory
 from matrix.hosts.wanted import wanted_by
 from matrix.migrating import Hop
 from matrix.migration.folding import HOPS_FILE
-from matrix.migration.records import read_hops
+from matrix.migration.hop_records import read_hops
 from matrix.model import Case, Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.planner import plan
 from matrix.plan.schedule import Capacity
-from matrix.results.fingerprint import run_info
-from matrix.results.record import RunRecord
 from matrix.results.recorder import Recorder
+from matrix.results.run_info import run_info
+from matrix.results.run_record import RunRecord
 from matrix.run.options import Selection
 from matrix.run.prepare import chosen
 from matrix.run.progress import NullProgress

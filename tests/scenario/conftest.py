@@ -9,7 +9,7 @@ import pytest
 from matrix.errors import ScenarioError
 from matrix.model import Architecture, Build, Test
 from matrix.scenario.load import read_scenario
-from matrix.scenario.model import Scenario, SuiteTests
+from matrix.scenario.scenario import Scenario, SuiteTests
 
 Load = Callable[..., Scenario]
 Suite = Callable[[Architecture], SuiteTests]

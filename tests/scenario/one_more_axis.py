@@ -18,14 +18,14 @@ from matrix.pytest_plugin.collecting import _properties
 from matrix.pytest_plugin.markers import _axes
 from matrix.report.gather import gather
 from matrix.results.compare.matching import pair_variants
-from matrix.results.fingerprint import RunInfo, ScenarioSource
 from matrix.results.history.baseline import recorded_run
 from matrix.results.history.database import opened
 from matrix.results.history.place import Database
-from matrix.results.history.record import record_run
-from matrix.results.record import RunRecord, load_run
+from matrix.results.history.writer import record_run
 from matrix.results.recorder import Recorder
-from matrix.results.text import record_summary
+from matrix.results.run_info import RunInfo, ScenarioSource
+from matrix.results.run_record import RunRecord, load_run
+from matrix.results.summary_text import record_summary
 from matrix.run.options import Selection
 from matrix.run.prepare import chosen
 from matrix.scenario.schema import json_schema

@@ -7,7 +7,7 @@ import pytest
 from matrix.migrating import Migration, MigrationMode, Strategy
 from matrix.model import Architecture, Build, Test
 from matrix.scenario.expand import expand
-from matrix.scenario.model import Scenario, SuiteTests
+from matrix.scenario.scenario import Scenario, SuiteTests
 
 HEAD = "name: s\nsuite: {kind: kvm-unit-tests, build: builtin}\nmatrix: {arch: [arm]}\n"
 

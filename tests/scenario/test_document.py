@@ -15,7 +15,7 @@ from matrix.scenario.document import (
     node_at,
     parse_document,
 )
-from matrix.scenario.files import MAX_BYTES
+from matrix.scenario.given_files import MAX_BYTES
 
 
 @pytest.fixture(params=["libyaml", "python"])

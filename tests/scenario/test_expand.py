@@ -11,8 +11,8 @@ from matrix.errors import ScenarioError
 from matrix.model import Architecture, Build, Case, Test
 from matrix.scenario import expand as expand_module
 from matrix.scenario.expand import SuiteTests, expand
-from matrix.scenario.model import Scenario
 from matrix.scenario.narrow import narrow
+from matrix.scenario.scenario import Scenario
 
 Load = Callable[..., Scenario]
 Suite = Callable[[Architecture], SuiteTests]

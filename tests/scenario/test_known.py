@@ -15,8 +15,8 @@ from matrix.model import Architecture, Build, Case, Expectation, Test
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.load import load_scenario
-from matrix.scenario.model import KnownFailure, Scenario
 from matrix.scenario.narrow import narrow
+from matrix.scenario.scenario import KnownFailure, Scenario
 
 Suite = Callable[[Architecture], SuiteTests]
 Make = Callable[..., Scenario]

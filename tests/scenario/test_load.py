@@ -10,7 +10,7 @@ import pytest
 from matrix.errors import ExitCode, Place, ScenarioError
 from matrix.model import Accelerator, Architecture, RunSettings, Variant
 from matrix.scenario.load import load_scenario
-from matrix.scenario.model import Exclusion, Scenario, SuiteSelection
+from matrix.scenario.scenario import Exclusion, Scenario, SuiteSelection
 
 Load = Callable[..., Scenario]
 ROOT = Path(__file__).parents[2]

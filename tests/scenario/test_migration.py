@@ -8,8 +8,8 @@ from matrix.errors import UsageError
 from matrix.migrating import Fault, Limits, Migration, MigrationMode, Strategy, Transport
 from matrix.model import Accelerator, Architecture, Case, MemoryBackend, RunSettings, Variant
 from matrix.scenario.expand import expand
-from matrix.scenario.model import Scenario, SuiteTests
 from matrix.scenario.narrow import narrow
+from matrix.scenario.scenario import Scenario, SuiteTests
 
 Load = Callable[..., Scenario]
 Suite = Callable[[Architecture], SuiteTests]

@@ -9,8 +9,8 @@ import pytest
 from matrix.errors import UsageError
 from matrix.model import Accelerator, Architecture, RunSettings, Variant
 from matrix.scenario.load import load_scenario
-from matrix.scenario.model import Scenario
 from matrix.scenario.narrow import narrow
+from matrix.scenario.scenario import Scenario
 
 Load = Callable[..., Scenario]
 ARM, I386, X86 = Architecture.ARM, Architecture.I386, Architecture.X86_64

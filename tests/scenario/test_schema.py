@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from matrix.scenario.axes import AXES
-from matrix.scenario.check import check
 from matrix.scenario.document import parse_document
 from matrix.scenario.expectations import ExpectationsSection, expectations_schema
 from matrix.scenario.fields import Section
 from matrix.scenario.schema import ScenarioSection, json_schema
+from matrix.scenario.validation import check
 
 VALIDATOR = Draft202012Validator(json_schema())
 EXPECTATIONS_VALIDATOR = Draft202012Validator(expectations_schema())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matrix.errors import UsageError
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
 from matrix.scenario.expand import SuiteTests, expand
-from matrix.scenario.model import Scenario
+from matrix.scenario.scenario import Scenario
 from matrix.scenario.selection import parse, select
 
 Condition = Callable[[Case], bool]

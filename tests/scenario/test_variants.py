@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matrix.model import Accelerator, Architecture, Variant
-from matrix.scenario.model import Entry, Exclusion, Matrix, Scenario
+from matrix.scenario.scenario import Entry, Exclusion, Matrix, Scenario
 from matrix.scenario.variants import count_combinations, resolve
 
 X86, ARM, PPC = Architecture.X86_64, Architecture.ARM, Architecture.PPC64

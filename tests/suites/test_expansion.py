@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.suites.expansion import UnexpandedError, expand_words, is_true
-from matrix.suites.words import WordsError
+from matrix.suites.shell_words import WordsError
 
 VARIABLES = {"MAX_SMP": "4", "TARGET": "qemu", "ODD": "a b"}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from matrix.attempt import Ending, Outcome, Transcript
 from matrix.model import ExitChannel, Subtest, SubtestVerdict, Test, Verdict
-from matrix.suites.console import ConsoleParser
+from matrix.suites.console_protocol import ConsoleParser
 from matrix.suites.judgement import End
 from matrix.suites.unit_tests_judge import judge
 

@@ -171,7 +171,7 @@ class LocalExecutor:
                 turn=underway.turn,
             )
             return outcome, None
-        from matrix.hosts.local.migrating import migrate_case  # most runs migrate nothing
+        from matrix.hosts.local.migrated_case import migrate_case  # most runs migrate nothing
 
         await underway.released()
         result = await migrate_case(

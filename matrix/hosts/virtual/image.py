@@ -16,8 +16,8 @@ from pathlib import Path
 from matrix.errors import HostError, SpawnError
 from matrix.hosts.virtual import cpio, kernels
 from matrix.hosts.virtual.debian import SUITES, fetch
+from matrix.hosts.virtual.kernel_modules import ModuleInfo, in_order, normal, parse_modinfo
 from matrix.hosts.virtual.kernels import KernelError
-from matrix.hosts.virtual.modules import ModuleInfo, in_order, normal, parse_modinfo
 from matrix.model import Architecture
 from matrix.vm.tasks import in_thread
 from matrix.vm.tool import run_tool
@@ -92,7 +92,7 @@ async def build(
     Args:
         choice: the kernel.
         architecture: that it has to be for.
-        wanted: modules, see :attr:`matrix.hosts.virtual.machines.VirtualMachine.modules`.
+        wanted: modules, see :attr:`matrix.hosts.virtual.l1_machines.VirtualMachine.modules`.
         folder: of all images and kernels.
         parameters: of modules, as ``module.parameter`` → value.
         on_step: is told what takes long.

@@ -13,7 +13,7 @@ from typing import Any
 
 from matrix.errors import HostLostError, MonitorError
 from matrix.vm.monitor import Monitor
-from matrix.vm.session import Session
+from matrix.vm.qemu_session import Session
 
 SECONDS = 120.0
 """For a state of some 70 MiB, on a machine that may be busy."""

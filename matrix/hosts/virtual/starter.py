@@ -8,10 +8,10 @@ from pathlib import Path
 from matrix.errors import HostError, HostLostError, MonitorError, SpawnError
 from matrix.hosts.virtual import image as images
 from matrix.hosts.virtual import snapshot
-from matrix.hosts.virtual.guest import Loader, VirtualGuest, started
 from matrix.hosts.virtual.image import Image, KernelChoice
 from matrix.hosts.virtual.kernel_log import first_report
-from matrix.hosts.virtual.machines import (
+from matrix.hosts.virtual.l1_guest import Loader, VirtualGuest, started
+from matrix.hosts.virtual.l1_machines import (
     SNAPSHOT_VERSION,
     HostFiles,
     VirtualMachine,
@@ -24,7 +24,7 @@ from matrix.model import Accelerator, Architecture, ExitChannel, Verdict
 from matrix.plan.decisions import VIRTUAL
 from matrix.suites.judgement import End
 from matrix.suites.registry import suite_of
-from matrix.vm.session import Session
+from matrix.vm.qemu_session import Session
 
 PROOF_SECONDS = 60.0
 SYSTEM = "system"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from matrix.attempt import Ending, Outcome
-from matrix.hosts.virtual.guest import ProgramResult, VirtualGuest
+from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.model import Accelerator, Architecture, Case, Variant
 from matrix.plan.command import guest_arguments, last_option, needs_of
 from matrix.plan.memory import MIB

@@ -8,7 +8,7 @@ from matrix.errors import MonitorError
 from matrix.migrating import Fault, HopOutcome, Strategy
 from matrix.migration.endpoint import Endpoint
 from matrix.migration.faults.table import RULES
-from matrix.migration.live import HopEnd, Injector, LiveHop
+from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.plan.strategy_settings import ParameterValue
 
 ENDED = ("completed", "failed", "cancelled")

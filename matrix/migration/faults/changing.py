@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from matrix.migrating import HopOutcome
 from matrix.migration.faults.base import MIB, SHORTEST_DOWNTIME, SLOW, FaultInjector, in_active
-from matrix.migration.live import HopEnd, LiveHop
+from matrix.migration.live_hop import HopEnd, LiveHop
 from matrix.plan.strategy_settings import RECIPES, ParameterValue
 
 FAST = 1 << 30

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from matrix.migrating import Fault
 from matrix.migration.faults.base import MIB, FaultInjector
-from matrix.migration.live import HopEnd, LiveHop
+from matrix.migration.live_hop import HopEnd, LiveHop
 from matrix.migration.samples import sample, whole
 from matrix.plan.strategy_settings import ParameterValue
 

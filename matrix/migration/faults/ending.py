@@ -12,7 +12,7 @@ from matrix.migration.faults.base import (
     in_active,
 )
 from matrix.migration.faults.listening import Lingering, linger, nobody
-from matrix.migration.live import HopEnd, LiveHop
+from matrix.migration.live_hop import HopEnd, LiveHop
 from matrix.plan.strategy_settings import ParameterValue
 
 FULL = Path("/dev/full")

@@ -8,7 +8,7 @@ from typing import Any
 
 from matrix.errors import MonitorError
 from matrix.migration.folder import private_folder
-from matrix.migration.live import LiveHop
+from matrix.migration.live_hop import LiveHop
 
 ANSWER = 0.05
 """Seconds in which a listener on this host takes a connection, if it does so at all."""

@@ -10,7 +10,7 @@ from matrix.migration.credentials import Secrets, make_psk, make_x509
 from matrix.migration.faults import altering
 from matrix.migration.faults.base import FaultInjector
 from matrix.migration.folder import private_folder
-from matrix.migration.live import LiveHop
+from matrix.migration.live_hop import LiveHop
 from matrix.migration.routes import TcpRoute
 from matrix.model import Launch
 

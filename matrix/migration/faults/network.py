@@ -16,7 +16,7 @@ from matrix.migration.faults.base import (
 )
 from matrix.migration.faults.proxy import Proxy, open_proxy
 from matrix.migration.identity import identity_of
-from matrix.migration.live import HopEnd, LiveHop
+from matrix.migration.live_hop import HopEnd, LiveHop
 from matrix.migration.routes import LOCALHOST, TcpRoute, listening_port
 from matrix.migration.samples import ram_of, whole
 from matrix.plan.strategy_settings import ParameterValue

@@ -5,7 +5,7 @@ import { BAD, GLYPHS, index, unpack } from "./data.js";
 import { caseLink, choice, el, link, plural, quantity, round, seconds, show, table } from "./dom.js";
 
 /**
- * What the history knows of the cases (matrix/report/past.py).
+ * What the history knows of the cases (matrix/report/past_runs.py).
  * @typedef {object} Past
  * @property {PastRun[]} runs oldest first
  * @property {PastCase[]} cases

@@ -11,7 +11,7 @@ from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.ranking import factor_words
 from matrix.results.compare.words import counted
 from matrix.results.printable import printable
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 from matrix.results.segments import BLANK, Line, Style, wrapped
 
 MOST_LINES = 20

@@ -9,9 +9,9 @@ from matrix.results.compare.changes import (
     classify,
     is_regression,
 )
-from matrix.results.compare.environment import case_differences
 from matrix.results.compare.matching import Pairing
 from matrix.results.compare.measured import Thresholds, compare_metrics, compare_seconds
+from matrix.results.compare.run_differences import case_differences
 from matrix.results.compare.sides import ComparedRun
 from matrix.results.compare.subtests import compare_subtests
 from matrix.results.labels import variant_label

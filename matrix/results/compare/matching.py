@@ -7,7 +7,7 @@ from typing import Any
 from matrix.errors import UsageError
 from matrix.results.case_record import PlannedCase
 from matrix.results.compare.changes import Difference
-from matrix.results.compare.environment import qemu_differences, run_differences
+from matrix.results.compare.run_differences import qemu_differences, run_differences
 from matrix.results.compare.sides import ComparedRun
 from matrix.results.files import shown
 from matrix.results.printable import printable

@@ -14,9 +14,9 @@ from matrix.errors import UsageError
 from matrix.inventory import Host
 from matrix.results.case_record import FORMAT, CaseRecord, PlannedCase, parsed
 from matrix.results.files import host_errors, open_regular, shown
-from matrix.results.fingerprint import RunInfo, refuse_newer
 from matrix.results.json_text import Unusable, first_complaint, json_bytes
 from matrix.results.printable import printable
+from matrix.results.run_info import RunInfo, refuse_newer
 
 LARGEST_RESULTS = 2**29
 """Bytes; 10,000 cases take some 10 MiB."""
@@ -29,7 +29,7 @@ _CASES, _END = b'"cases": [\n', b"],\n"
 
 
 class ComparedRun(Protocol):
-    """What a comparison needs of a side; :class:`matrix.results.record.RunRecord` is one."""
+    """What a comparison needs of a side; :class:`matrix.results.run_record.RunRecord` is one."""
 
     @property
     def given(self) -> Path:

@@ -6,12 +6,12 @@ from pydantic import TypeAdapter
 
 from matrix.errors import HostError, UsageError
 from matrix.results.compare.sides import StoredRun
-from matrix.results.fingerprint import RunInfo
+from matrix.results.history.connection import Session, listed
 from matrix.results.history.key import PREFIX
 from matrix.results.history.records import recorded_cases
-from matrix.results.history.session import Session, listed
 from matrix.results.json_text import json_bytes
 from matrix.results.printable import printable
+from matrix.results.run_info import RunInfo
 
 LATEST = "latest"
 

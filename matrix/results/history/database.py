@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 from matrix.errors import HostError, UsageError
 from matrix.results.files import host_errors
+from matrix.results.history.connection import Row, Session
+from matrix.results.history.database_schema import VERSION, create_tables, found_version
 from matrix.results.history.place import Database
-from matrix.results.history.schema import VERSION, create_tables, found_version
-from matrix.results.history.session import Row, Session
 from matrix.results.printable import printable
 
 PATIENCE = 10.0
@@ -130,7 +130,7 @@ def _why(error: sqlite3.Error, patience: float) -> str:
 
 
 class _FileSession:
-    """A :class:`.session.Session` of the sqlite3 module."""
+    """A :class:`.connection.Session` of the sqlite3 module."""
 
     postgresql = False
 

@@ -8,9 +8,9 @@ import math
 from collections.abc import Collection
 
 from matrix.errors import MatrixError
+from matrix.results.history.connection import listed
 from matrix.results.history.database import connected
 from matrix.results.history.place import Database
-from matrix.results.history.session import listed
 
 PATIENCE = 0.5
 """Seconds to wait for another run that is writing."""

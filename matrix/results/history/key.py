@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from matrix.errors import UsageError
 from matrix.results.files import read_bounded, shown
-from matrix.results.fingerprint import LARGEST_RUN_INFO, RunInfo
-from matrix.results.record import RunRecord
+from matrix.results.run_info import LARGEST_RUN_INFO, RunInfo
+from matrix.results.run_record import RunRecord
 
 PREFIX = "history:"
 """What a run's name follows where a run directory is asked for."""

@@ -8,6 +8,7 @@ from pydantic_core import from_json
 
 from matrix.errors import HostError
 from matrix.model import Verdict
+from matrix.results.history.connection import Row, Session, listed
 from matrix.results.history.past import (
     CaseHistory,
     Entry,
@@ -17,7 +18,6 @@ from matrix.results.history.past import (
     PastRun,
 )
 from matrix.results.history.records import outcome
-from matrix.results.history.session import Row, Session, listed
 from matrix.results.printable import printable
 
 FEW = 10

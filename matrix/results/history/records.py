@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from matrix.results.history.session import Row, Session
+from matrix.results.history.connection import Row, Session
 from matrix.results.json_text import json_bytes
 
 LONGEST_TEXT = 2000

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pydantic_core import from_json
 
 from matrix.inventory import Host
-from matrix.results.fingerprint import RunInfo
+from matrix.results.history.connection import Row, Session, insertion
 from matrix.results.history.records import bounded, json_text, storable
-from matrix.results.history.session import Row, Session, insertion
 from matrix.results.json_text import json_bytes
+from matrix.results.run_info import RunInfo
 
 _RESULT = """
 INSERT INTO results (run, "case", environment, verdict, attempts, seconds, record) VALUES (

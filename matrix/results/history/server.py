@@ -8,8 +8,8 @@ from sqlalchemy import Connection, NullPool, create_engine, inspect, make_url, t
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from matrix.errors import HostError, UsageError
+from matrix.results.history.connection import Row, Session
 from matrix.results.history.place import Database
-from matrix.results.history.session import Row, Session
 from matrix.results.printable import printable
 
 _DRIVER = "postgresql+psycopg"
@@ -45,7 +45,7 @@ def connected_server(database: Database, patience: float) -> Iterator[Session]:
 
 
 class _ServerSession:
-    """A :class:`.session.Session` of SQLAlchemy."""
+    """A :class:`.connection.Session` of SQLAlchemy."""
 
     postgresql = True
 

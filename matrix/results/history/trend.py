@@ -16,8 +16,8 @@ from statistics import median
 
 from matrix.model import Verdict
 from matrix.results.compare.changes import Difference, MeasuredChange, Sample
-from matrix.results.compare.environment import short_revision
 from matrix.results.compare.measured import COMPLETED, Thresholds, changed, sample
+from matrix.results.compare.run_differences import short_revision
 from matrix.results.history.past import CaseHistory, Entry
 
 TELLING_NOTHING = (Verdict.SKIP, Verdict.ERROR)

@@ -7,7 +7,7 @@ version  had
 2        live migration (``migrations``, ``statistics``, ``hops``), and what an attempt
          of each case took last
 3        why a case was skipped
-4        the record of a case as JSON (:mod:`.schema`)
+4        the record of a case as JSON (:mod:`.database_schema`)
 =======  ===========================================================================
 
 ``cases`` stays as it is. The other tables are read run by run, and go; nothing shows the hops that
@@ -25,13 +25,13 @@ from matrix.errors import HostError
 from matrix.inventory import Host, KvmProof, KvmState
 from matrix.migrating import Statistic
 from matrix.model import Architecture, Verdict
-from matrix.results.fingerprint import QemuFingerprint, RunInfo, ScenarioSource
+from matrix.results.history.connection import Row, Session
+from matrix.results.history.database_schema import VERSION, create_tables
 from matrix.results.history.records import json_text, stored
 from matrix.results.history.rows import environment_row, info_text, insert_results
-from matrix.results.history.schema import VERSION, create_tables
-from matrix.results.history.session import Row, Session
 from matrix.results.outcome import WORST_FIRST
 from matrix.results.printable import printable
+from matrix.results.run_info import QemuFingerprint, RunInfo, ScenarioSource
 
 _Key = tuple[int, int]
 """The numbers of a case and an attempt."""

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Attempt, Ending
-from matrix.hosts.virtual.executor import _keep_log, _with_faults
-from matrix.hosts.virtual.guest import ProgramResult
 from matrix.hosts.virtual.kernel_log import Report
+from matrix.hosts.virtual.l1_guest import ProgramResult
 from matrix.hosts.virtual.protocol import KernelRecord, ProgramEnded
+from matrix.hosts.virtual.virtual_host import _keep_log, _with_faults
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, words_of
 from matrix.model import Accelerator, Architecture, Verdict
 from matrix.plan.decisions import Run

@@ -18,11 +18,11 @@ from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment, Console, HopDone
 from matrix.hosts.virtual import protocol
 from matrix.hosts.virtual.debian import fetch
-from matrix.hosts.virtual.executor import VirtualHost
-from matrix.hosts.virtual.guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.image import KernelChoice
 from matrix.hosts.virtual.kernel_log import first_report
+from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.starter import Settings, Starter
+from matrix.hosts.virtual.virtual_host import VirtualHost
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
 from matrix.inventory import Binary, Host, Inventory
 from matrix.model import Accelerator, Architecture, Case, Variant, Verdict

@@ -12,7 +12,7 @@ from matrix.attempt import ChainResult
 from matrix.migrating import Fault, Hop, Migration, MigrationMode, Strategy, Transport
 from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
-from matrix.migration.faults.registry import injector_for
+from matrix.migration.faults.injectors import injector_for
 from matrix.migration.hop_runner import Request
 from matrix.model import ExitChannel, Launch
 from matrix.vm.machine import Limits

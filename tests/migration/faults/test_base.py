@@ -9,7 +9,7 @@ import pytest
 from matrix.attempt import ChainResult
 from matrix.migrating import Fault, HopOutcome, Migration, MigrationMode, Strategy, Transport
 from matrix.migration.endpoint import Emulator
-from matrix.migration.faults.registry import injector_for
+from matrix.migration.faults.injectors import injector_for
 from matrix.migration.hop_runner import Request
 from matrix.vm.machine import Limits
 

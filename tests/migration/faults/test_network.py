@@ -9,7 +9,7 @@ import pytest
 from matrix.migrating import Fault, Migration, MigrationMode, Strategy, Transport
 from matrix.migration.endpoint import Emulator
 from matrix.migration.faults import network
-from matrix.migration.faults.registry import injector_for
+from matrix.migration.faults.injectors import injector_for
 from matrix.migration.hop_runner import Request
 
 Chains = Any

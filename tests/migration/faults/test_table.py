@@ -5,7 +5,7 @@ import re
 import pytest
 
 from matrix.migrating import Fault, HopOutcome
-from matrix.migration.faults.registry import INJECTORS, injector_for
+from matrix.migration.faults.injectors import INJECTORS, injector_for
 from matrix.migration.faults.table import RULES
 
 

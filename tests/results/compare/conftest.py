@@ -13,8 +13,8 @@ from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.changes import CaseComparison
 from matrix.results.compare.matching import Pairing, pair_runs
 from matrix.results.compare.measured import Thresholds
-from matrix.results.fingerprint import QemuFingerprint, RunInfo
-from matrix.results.record import RunRecord
+from matrix.results.run_info import QemuFingerprint, RunInfo
+from matrix.results.run_record import RunRecord
 from tests.results.conftest import Make, RunMaker
 
 Compared = Callable[..., list[CaseComparison]]

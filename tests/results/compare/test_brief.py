@@ -3,9 +3,9 @@ from pathlib import Path
 from typing import Any
 
 from matrix.results.compare.brief import MOST_LINES, qemu_lines
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 from matrix.results.segments import plain
-from matrix.results.text import record_summary
+from matrix.results.summary_text import record_summary
 from tests.results.conftest import Make, RunMaker
 
 GOLDEN = Path(__file__).parents[1] / "golden"

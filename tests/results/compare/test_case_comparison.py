@@ -18,8 +18,8 @@ from matrix.results.compare.markdown import markdown
 from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.tally import Gathered, Tally
-from matrix.results.record import RunRecord, load_run
 from matrix.results.recorder import Recorder
+from matrix.results.run_record import RunRecord, load_run
 from matrix.results.segments import plain
 from tests.results.conftest import Make
 

@@ -8,7 +8,7 @@ from matrix.results.compare.changes import ChangeKind
 from matrix.results.compare.comparison_json import write_document
 from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 from tests.results.conftest import Make
 
 

@@ -26,7 +26,7 @@ from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.tally import Gathered
 from matrix.results.directory import RunDirectory
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 from matrix.results.segments import Style, plain
 from tests.results.conftest import Make
 

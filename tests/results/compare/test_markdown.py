@@ -18,7 +18,7 @@ from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.tally import Gathered
 from matrix.results.printable import printable
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 from tests.results.compare.conftest import Compared
 from tests.results.conftest import Make
 

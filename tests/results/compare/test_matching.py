@@ -5,7 +5,7 @@ import pytest
 from matrix.errors import UsageError
 from matrix.model import Accelerator
 from matrix.results.compare.matching import Pairing, pair_runs, pair_runs_apart, pair_variants
-from matrix.results.record import RunRecord
+from matrix.results.run_record import RunRecord
 from tests.results.conftest import Make, RunMaker
 
 

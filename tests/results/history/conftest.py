@@ -15,10 +15,10 @@ import pytest
 
 from matrix.inventory import KvmProof, KvmState
 from matrix.model import Architecture
-from matrix.results.fingerprint import QemuFingerprint, ScenarioSource
 from matrix.results.history.place import Database
-from matrix.results.record import RunRecord
 from matrix.results.recorder import Recorder
+from matrix.results.run_info import QemuFingerprint, ScenarioSource
+from matrix.results.run_record import RunRecord
 from tests.results.conftest import Make
 
 

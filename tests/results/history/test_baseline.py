@@ -14,7 +14,7 @@ from matrix.results.compare.measured import Thresholds
 from matrix.results.history.baseline import recorded_run
 from matrix.results.history.database import opened
 from matrix.results.history.place import Database
-from matrix.results.history.record import record_run
+from matrix.results.history.writer import record_run
 from tests.results.conftest import Make
 from tests.results.history.conftest import Nights
 

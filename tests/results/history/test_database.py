@@ -13,7 +13,7 @@ from matrix.results.history import server
 from matrix.results.history.database import opened
 from matrix.results.history.durations import known_durations
 from matrix.results.history.place import Database, database_named
-from matrix.results.history.record import record_run
+from matrix.results.history.writer import record_run
 from tests.results.conftest import Make
 from tests.results.history.conftest import Nights
 

@@ -9,14 +9,14 @@ from matrix.errors import HostError
 from matrix.inventory import Host
 from matrix.migrating import MigrationSummary, Statistic
 from matrix.model import Architecture
-from matrix.results.fingerprint import HostInfo, QemuFingerprint
 from matrix.results.history import query
 from matrix.results.history.database import opened
 from matrix.results.history.past import History
 from matrix.results.history.place import Database
 from matrix.results.history.query import read_eventful, read_history
-from matrix.results.history.record import record_run
 from matrix.results.history.trend import flakiness, last_break
+from matrix.results.history.writer import record_run
+from matrix.results.run_info import HostInfo, QemuFingerprint
 from tests.results.conftest import Make
 from tests.results.history.conftest import Nights
 

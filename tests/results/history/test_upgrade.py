@@ -16,13 +16,13 @@ from matrix.errors import HostError
 from matrix.results.history import upgrade
 from matrix.results.history.baseline import recorded_run
 from matrix.results.history.database import opened
-from matrix.results.history.document import write_document
+from matrix.results.history.database_schema import TABLES, VERSION
 from matrix.results.history.durations import known_durations
+from matrix.results.history.history_json import write_document
+from matrix.results.history.history_text import case_lines, cases_lines, history_lines
 from matrix.results.history.place import Database
 from matrix.results.history.query import read_eventful, read_history
-from matrix.results.history.record import Recorded, record_run
-from matrix.results.history.schema import TABLES, VERSION
-from matrix.results.history.text import case_lines, cases_lines, history_lines
+from matrix.results.history.writer import Recorded, record_run
 from matrix.results.segments import plain
 from tests.results.conftest import Make
 from tests.results.history.conftest import Nights

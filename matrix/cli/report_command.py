@@ -1,0 +1,59 @@
+"""``matrix report``, and the page that a run leaves when it ends."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from matrix.errors import MatrixError, UsageError
+from matrix.results.history.place import chosen_database
+from matrix.results.run_record import RunRecord, load_run
+
+LATER = ("jinja2", "matrix.report.areas", "matrix.report.write", "matrix.report.ready")
+"""What :func:`write_report` needs: loaded while guests run (see :mod:`matrix.run.runner`)."""
+
+
+def run_report(
+    paths: Sequence[Path], output: Path | None, *, history: int = 0, database: str | None = None
+) -> None:
+    """Write a page about runs and print where it is.
+
+    Args:
+        paths: run directories; several are put together in one page, oldest first.
+        output: the folder to write to; None for the run's own, where there is one run.
+        history: of how many past runs the page tells too.
+        database: where they are; None for the usual place.
+
+    Raises:
+        UsageError: no run directory, several without ``output``, or ``output`` has another page.
+        HostError: a run cannot be read, or the page not be written.
+    """
+    from matrix.report.write import write_report, write_run_report
+
+    if output is None and (history or database):
+        raise UsageError("--history is for a report in a folder of its own: name it with -o DIR")
+    if output is None and len(paths) > 1:
+        raise UsageError(f"{len(paths)} runs in one report: name a folder for it with -o DIR")
+    records = sorted(map(loaded, paths), key=lambda record: record.info.started)
+    if output is None:
+        print(write_run_report(records[0]))
+        return
+    past = chosen_database(database) if history else None
+    print(write_report(records, output, past, history))
+
+
+def loaded(path: Path) -> RunRecord:
+    """A run; what is wrong with its journal goes to stderr. Raises as ``load_run``."""
+    record = load_run(path)
+    for problem in record.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    return record
+
+
+def write_report(record: RunRecord) -> None:
+    """Write ``RUN/report.html``. That it cannot be written is said, and changes nothing else."""
+    from matrix.report.write import write_run_report
+
+    try:
+        write_run_report(record)
+    except MatrixError as error:
+        print(f"warning: there is no report.html: {error}", file=sys.stderr)

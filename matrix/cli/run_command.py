@@ -1,0 +1,213 @@
+"""``matrix run``: a new run, or the rest of one that was ended."""
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from matrix.cli import report_command
+from matrix.cli.arguments import Execution
+from matrix.cli.history import history_of_run, save_to_history
+from matrix.cli.plain_progress import PlainProgress
+from matrix.cli.requiring import required_of
+from matrix.cli.standard_output import Output, is_live, standard_output
+from matrix.cli.steps import Steps, say
+from matrix.errors import ExitCode, UsageError
+from matrix.hosts.hostfile import load_host_file
+from matrix.hosts.installations import installations
+from matrix.hosts.interface import Host
+from matrix.hosts.local.executor import LocalHost
+from matrix.inventory import Inventory
+from matrix.plan.decisions import LOCAL, VIRTUAL, Decision, Run
+from matrix.results.directory import RunDirectory
+from matrix.results.history.place import Database
+from matrix.results.outcome import WORST_FIRST
+from matrix.results.printable import printable
+from matrix.results.recorder import Recorder
+from matrix.results.run_info import ScenarioSource, run_info
+from matrix.results.run_record import RunRecord
+from matrix.results.segments import Line, Style, line
+from matrix.run.capacity import capacity_of, too_few_files
+from matrix.run.options import Selection
+from matrix.run.prepare import Prepared, look, prepare
+from matrix.run.progress import CompositeProgress, Progress
+from matrix.run.rerun import SELECTION, kept_options, replayed
+from matrix.run.runner import execute
+
+
+def start_run(selection: Selection, execution: Execution, others: Sequence[Host] = ()) -> ExitCode:
+    """Plan, run, summarise and record; gives the command's exit code.
+
+    ``others`` are hosts beside this machine that cases may run on.
+    """
+    history = history_of_run(execution.database, off=execution.no_history)
+    selection = replayed(selection)
+    required = required_of(selection)
+    prepared = prepare(selection, Steps(), others, say)
+    names = [scenario.name for scenario in prepared.scenarios]
+    path = execution.output or RunDirectory.default_path(names)
+    info = run_info(
+        _sources(prepared),
+        prepared.inventory,
+        others={host.name: host.inventory for host in prepared.others},
+        arguments=tuple(sys.argv[1:]),
+        options={
+            "strict": execution.strict,
+            "jobs": execution.jobs,
+            "qemu": list(selection.qemu),
+            "seed": execution.seed,
+            "tap": execution.tap,
+            **required,
+            **kept_options(selection, path),
+        },
+    )
+    with Recorder.start(path, info, prepared.decisions) as recorder:
+        return _carry_out(recorder, prepared.inventory, prepared.others, execution, history)
+
+
+def resume_run(
+    path: Path, selection: Selection, execution: Execution, others: Sequence[Host] = ()
+) -> ExitCode:
+    """Run what is left of a run, and record it; gives the command's exit code.
+
+    ``others`` as :func:`start_run` has them. A case whose host is not there is an error.
+
+    Raises:
+        UsageError: an option was given that the run has settled.
+    """
+    history = history_of_run(execution.database, off=execution.no_history)
+    selected = replace(selection, qemu=(), host=None, fresh=False)
+    settled = replace(execution, jobs=None, database=None, no_history=False, metrics="")
+    settled = replace(settled, fail_fast=False, max_failures=None, verbose=False, quiet=False)
+    if selected != Selection() or settled != Execution():
+        raise UsageError(
+            "--resume finishes a run as it was planned; beside it only -j, --qemu, --host,"
+            " --fresh, --metrics, -x, --max-failures, -v, -q and the history's options are taken"
+        )
+    with Recorder.resume(path) as recorder:
+        options = recorder.record.info.options
+        kept_qemu, kept_jobs, seed = map(options.get, ("qemu", "jobs", "seed"))
+        qemu = selection.qemu
+        if not qemu and isinstance(kept_qemu, list):
+            qemu = tuple(str(option) for option in kept_qemu)
+        if execution.jobs is None and isinstance(kept_jobs, int):
+            execution = replace(execution, jobs=kept_jobs)
+        if isinstance(seed, int):
+            execution = replace(execution, seed=seed)
+        left = [
+            decision.case
+            for decision in recorder.record.decisions
+            if _uses_qemu_here(decision) and recorder.attempts_left(decision.case)
+        ]
+        installed = installations(qemu, load_host_file(selection.host))
+        inventory = look(left, installed, fresh=selection.fresh, on_step=Steps())
+        others = (*others, *_virtual_hosts(options.get(SELECTION), inventory))
+        return _carry_out(recorder, inventory, others, execution, history)
+
+
+def _virtual_hosts(selection: object, inventory: Inventory) -> Sequence[Host]:
+    """The virtual hosts that a run was selected with."""
+    given = selection.get("virtual_host") if isinstance(selection, dict) else None
+    if not isinstance(given, list):
+        return ()
+    from matrix.hosts.virtual.host_options import virtual_hosts  # most runs have none
+
+    return virtual_hosts(map(str, given), inventory, say)
+
+
+def _carry_out(
+    recorder: Recorder,
+    inventory: Inventory,
+    others: Sequence[Host],
+    execution: Execution,
+    history: Database | None,
+) -> ExitCode:
+    output = standard_output()
+    ours = [each for each in recorder.record.decisions if _is_local(each)]
+    few = too_few_files(ours, inventory.host, execution.jobs)
+    if few is not None:
+        print(f"matrix: {few}", file=sys.stderr)
+    capacity = capacity_of(inventory.host, execution.jobs, few)
+    try:
+        with (
+            _served(execution.metrics, recorder) as served,
+            _progress(output, recorder.run.given, execution) as shown,
+        ):
+            return execute(
+                recorder,
+                [LocalHost(inventory, capacity), *others],
+                CompositeProgress(shown, served) if served is not None else shown,
+                history=history,
+                seed=execution.seed,
+                most_failures=execution.most_failures,
+                later=report_command.LATER,
+            )
+    finally:
+        from matrix.results.summary_text import record_summary  # loaded while guests run
+
+        try:
+            output.say(record_summary(recorder.record, output.width))
+            output.say(next_commands(recorder.record))
+        finally:
+            save_to_history(recorder.record, history)
+            report_command.write_report(recorder.record)
+
+
+def _is_local(decision: Decision) -> bool:
+    return isinstance(decision, Run) and decision.host == LOCAL
+
+
+def _uses_qemu_here(decision: Decision) -> bool:
+    """Whether it takes a QEMU of this machine: virtual hosts are guests of one."""
+    if not isinstance(decision, Run):
+        return False
+    return decision.host == LOCAL or decision.host.startswith(VIRTUAL)
+
+
+def next_commands(record: RunRecord) -> Iterator[Line]:
+    """What whoever sees a run that did not pass will want to type; nothing after one that did."""
+    bad = [
+        (WORST_FIRST.index(verdict), decision.case.id)
+        for decision in record.decisions
+        if (verdict := record.verdict(decision.case.id)) and not verdict.good
+    ]
+    if bad:
+        run = shlex.quote(printable(str(record.run.given)))
+        yield line(f"  matrix show {run} {printable(min(bad)[1])}", Style.FAINT)
+        yield line(f"  matrix run --failed {run}", Style.FAINT)
+
+
+@contextmanager
+def _served(address: str, recorder: Recorder) -> Iterator[Progress | None]:
+    """What is counted for Prometheus at ``address``; None where there is none."""
+    if not address:
+        yield None
+        return
+    from matrix.run.metrics import Metrics
+
+    with Metrics(address) as metrics:
+        metrics.resume(recorder.record)
+        yield metrics
+
+
+@contextmanager
+def _progress(output: Output, run: Path, execution: Execution) -> Iterator[Progress]:
+    """Live on a terminal, plain lines elsewhere, or where those were asked for."""
+    if is_live() and not (execution.verbose or execution.quiet):
+        from matrix.cli.style import ColourOutput
+        from matrix.cli.terminal import LiveProgress
+
+        if isinstance(output, ColourOutput):
+            with LiveProgress(output, run) as live:
+                yield live
+            return
+    yield PlainProgress(output, run, verbose=execution.verbose, quiet=execution.quiet)
+
+
+def _sources(prepared: Prepared) -> tuple[ScenarioSource, ...]:
+    return tuple(
+        ScenarioSource.of(scenario.name, scenario.source.file, text)
+        for scenario, text in zip(prepared.scenarios, prepared.texts, strict=True)
+    )

@@ -1,0 +1,144 @@
+"""Proves KVM: runs the embedded guests under it, with the very CPU model that a case asks for.
+
+A KVM that opens, creates a VM and claims every feature may still not run guests: nested and partial
+implementations triple-fault, hang, or make QEMU abort with one CPU model and not with another.
+"""
+
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matrix.attempt import Ending, Outcome
+from matrix.errors import HostError
+from matrix.inventory import Binary, KvmProof, KvmState
+from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, Variant, Verdict
+from matrix.plan.command import launch_for
+from matrix.suites.build import builtin_build
+from matrix.suites.console_protocol import ConsoleParser
+from matrix.suites.judgement import End, Judgement
+from matrix.suites.unit_tests_judge import judge
+from matrix.suites.unittests import read_tests
+from matrix.vm.machine import Limits, run_guest
+
+GUESTS = ("boot", "smp", "exception")
+"""The proof: a guest starts, its other vCPUs start, and faults find their handlers."""
+
+TIMEOUT = 10.0
+"""Seconds for a guest that takes under one where KVM works."""
+PATIENCE = 3.0
+"""A guest that hangs is given that many times as long once more, as the host may just be busy."""
+LOG_BYTES = 1 << 20
+
+GuestRunner = Callable[..., Awaitable[Outcome]]
+"""Like :func:`matrix.vm.machine.run_guest`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One embedded guest under KVM: how its QEMU ended, and what that came to."""
+
+    guest: str
+    outcome: Outcome
+    judgement: Judgement
+
+    @property
+    def passed(self) -> bool:
+        """Whether it says nothing against KVM; a guest may skip what a machine does not have."""
+        return self.judgement.verdict in (Verdict.PASS, Verdict.SKIP) and not self.refused
+
+    @property
+    def refused(self) -> bool:
+        """Whether QEMU ended before a vCPU ran, because it does not take the configuration."""
+        return self.outcome.ending is Ending.REFUSED
+
+
+async def prove_kvm(
+    binary: Binary,
+    architecture: Architecture,
+    cpu: str,
+    *,
+    runner: GuestRunner = run_guest,
+    timeout: float = TIMEOUT,  # noqa: ASYNC109 - the guests', not this function's
+) -> KvmProof:
+    """Run the embedded guests of ``architecture`` under KVM until one does not pass.
+
+    Args:
+        binary: the emulator, which has KVM built in; for 32-bit Arm that of the host's AArch64.
+        architecture: the guests'.
+        cpu: the ``-cpu`` value, empty for the default.
+        runner: runs a guest (tests bring their own).
+        timeout: seconds for each guest.
+
+    Returns:
+        WORKS, BROKEN with the guest that did not pass and why, or UNAVAILABLE where QEMU will not
+        even start a vCPU.
+
+    Raises:
+        SuiteError: the embedded guests are not there.
+        HostError: the host failed before anything could be said about KVM.
+    """
+    build = builtin_build(architecture)
+    tests = _proving(read_tests(build, max_smp=1))
+    if not tests:
+        raise HostError(f"there is no embedded guest for {architecture.value} that can prove it")
+    trials: list[Trial] = []
+    for test in tests:
+        trial = await _try(binary, build, test, cpu, runner, timeout)
+        trials.append(trial)
+        if not trial.passed:
+            break
+    return _proof(binary.qemu, architecture, cpu, trials)
+
+
+def _proving(tests: Sequence[Test]) -> tuple[Test, ...]:
+    """The guests of the proof, in its order, that this build has."""
+    usable = {test.name: test for test in tests if not test.unsupported}
+    return tuple(usable[name] for name in GUESTS if name in usable)
+
+
+async def _try(
+    binary: Binary, build: Build, test: Test, cpu: str, runner: GuestRunner, seconds: float
+) -> Trial:
+    """Run one guest; once more and for longer if it hangs."""
+    variant = Variant(build.architecture, Accelerator.KVM, qemu=binary.qemu, cpu=cpu or None)
+    case = Case("kvm-proof", "kvm-proof", "kvm-unit-tests", test, variant, build)
+    launch = launch_for(case, binary, Accelerator.KVM)
+    trial = await _run(launch, test, runner, seconds)
+    if trial.judgement.verdict in (Verdict.TIMEOUT, Verdict.STALL):
+        trial = await _run(launch, test, runner, seconds * PATIENCE)
+    return trial
+
+
+async def _run(launch: Launch, test: Test, runner: GuestRunner, seconds: float) -> Trial:
+    parser = ConsoleParser()
+    limits = Limits(timeout=seconds, stall=seconds / 2, log_bytes=LOG_BYTES)
+    try:
+        with tempfile.TemporaryDirectory(prefix="matrix-proof-") as directory:
+            outcome = await runner(launch, Path(directory), limits, on_console=parser.feed)
+    except OSError as error:
+        raise HostError(f"no temporary folder: {error.strerror}") from error
+    if outcome.ending is Ending.ERROR:
+        raise HostError(outcome.reason)
+    if outcome.kvm_enabled is False:
+        raise HostError("QEMU was told to use KVM and does not")
+    end = End(test, launch.channel, outcome, parser.finish(), Accelerator.KVM.value)
+    return Trial(test.name, outcome, judge(end))
+
+
+def _proof(qemu: str, architecture: Architecture, cpu: str, trials: Sequence[Trial]) -> KvmProof:
+    last = trials[-1]
+    guests = tuple((trial.guest, trial.judgement.verdict.value) for trial in trials)
+    if last.passed:
+        state, reason = KvmState.WORKS, f"the {_listed(guests)} guests pass under KVM"
+    elif last.refused:
+        state, reason = KvmState.UNAVAILABLE, f"under KVM, {last.judgement.reason}"
+    else:
+        state = KvmState.BROKEN
+        reason = f"KVM fails the {last.guest} guest: {last.judgement.reason}"
+    return KvmProof(qemu, architecture, cpu, state, reason, guests)
+
+
+def _listed(guests: Sequence[tuple[str, str]]) -> str:
+    names = [name for name, _ in guests]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

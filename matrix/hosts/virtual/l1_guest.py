@@ -1,0 +1,338 @@
+"""A virtual host that runs: its QEMU, the port to its first program, and what its kernel logs."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from matrix.errors import HostError, HostLostError
+from matrix.hosts.virtual import protocol
+from matrix.hosts.virtual.kernel_log import panic_line
+from matrix.hosts.virtual.protocol import (
+    Data,
+    Decoder,
+    Done,
+    KernelRecord,
+    Message,
+    Output,
+    ProgramEnded,
+    Ready,
+    Refused,
+)
+from matrix.model import ExitChannel, Launch
+from matrix.vm.logs import Logs
+from matrix.vm.qemu_session import Session
+from matrix.vm.tasks import in_thread, put_off_cancellation
+
+START_SECONDS = 60.0
+"""For QEMU to answer on its monitor."""
+BOOT_SECONDS = 300.0
+"""Until the first program answers: 3 to 10 s of CPU time, on a machine that may be busy."""
+ANSWER_SECONDS = 60.0
+"""For a request that takes no time."""
+GRACE_SECONDS = 10.0
+"""Beyond a program's limit, which the first program sees to."""
+LOG_BYTES = 4 << 20
+OUTPUT_BYTES = 16 << 20
+CHUNK = 1 << 16
+WAITING = 256
+"""Messages that may wait to be looked at; then the host waits, too."""
+
+
+Answer = TypeVar("Answer", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramResult:
+    """What came of a program."""
+
+    ended: ProgramEnded | None
+    """None where the host was lost, or the program not started."""
+    lost: str
+    """How the host was lost; empty where it goes on."""
+    refused: str
+    records: tuple[KernelRecord, ...]
+    """What the kernel logged meanwhile."""
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class VirtualGuest:
+    """A virtual host that has answered. Made by :func:`started`, which ends it."""
+
+    session: Session
+    ready: Ready | None = None
+    _writer: asyncio.StreamWriter | None = None
+    _messages: "asyncio.Queue[Message | HostLostError]" = field(
+        default_factory=lambda: asyncio.Queue(WAITING)
+    )
+    _records: list[KernelRecord] = field(default_factory=list)
+    _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    _files: set[str] = field(default_factory=set)
+    _run: int = 0
+    _console: bytearray = field(default_factory=bytearray)
+
+    def console_output(self, data: bytes) -> None:
+        """Takes what the host's kernel prints on its console, to find a panic in it."""
+        self._console += data
+        del self._console[:-CHUNK]
+
+    def fail(self, error: Exception) -> None:
+        """The machine fails us where there is no caller to tell: the host is lost."""
+        with contextlib.suppress(asyncio.QueueFull):
+            self._messages.put_nowait(HostLostError(str(error)))
+
+    async def open_port(self, path: Path, seconds: float) -> None:
+        """Connect to the first program, and wait until it answers.
+
+        Raises:
+            HostLostError: it does not.
+        """
+        try:
+            reader, self._writer = await asyncio.open_unix_connection(str(path))
+        except OSError as error:
+            raise HostLostError(f"its port cannot be opened: {error.strerror}") from error
+        self._tasks.append(asyncio.create_task(self._read(reader)))
+        self._writer.write(protocol.hello())
+        self.ready = await self._expect(Ready, seconds)
+        if self.ready.version != protocol.VERSION:
+            raise HostLostError(f"its first program speaks version {self.ready.version}")
+        await self.flush_log()
+
+    async def put_file(self, path: str, content: bytes, *, executable: bool = False) -> None:
+        """Write a file in the host.
+
+        Raises:
+            HostLostError: the host is gone, or has no room.
+        """
+        await self._send(protocol.put_file(path, content, executable=executable))
+        done = await self._expect(Done, ANSWER_SECONDS)
+        if done.error:
+            raise HostLostError(f"it cannot write {path}: error {done.error}")
+
+    async def have_file(self, path: str, content: bytes) -> None:
+        """Have a file there, of which ``path`` names the content.
+
+        Raises:
+            HostLostError: as :meth:`put_file`.
+        """
+        if path not in self._files:
+            await self.put_file(path, content, executable=True)
+            self._files.add(path)
+
+    async def get_file(self, path: str) -> bytes | None:
+        """A file's content; None where it cannot be read."""
+        await self._send(protocol.get_file(path))
+        deadline = self.session.loop.time() + ANSWER_SECONDS
+        while True:
+            answer = await self._next(deadline - self.session.loop.time())
+            if isinstance(answer, Data | Done):
+                return answer.data if isinstance(answer, Data) else None
+
+    async def reload(self, module: str) -> None:
+        """Unload a kernel module and load it again.
+
+        Raises:
+            HostLostError: the host is gone, or the module is in use.
+        """
+        await self._send(protocol.reload(module))
+        done = await self._expect(Done, ANSWER_SECONDS)
+        if done.error:
+            raise HostLostError(f"it cannot reload {module}: error {done.error}")
+
+    async def flush_log(self) -> tuple[KernelRecord, ...]:
+        """What the kernel has logged since the last time."""
+        await self._send(protocol.flush_log())
+        await self._expect(Done, ANSWER_SECONDS)
+        return self._take_records()
+
+    async def run(
+        self,
+        words: tuple[str, ...],
+        seconds: float,
+        on_output: Callable[[bytes], None],
+        *,
+        cancel: asyncio.Event | None = None,
+        output_bytes: int = OUTPUT_BYTES,
+    ) -> ProgramResult:
+        """Run a program to its end. Nothing that it or the host does raises."""
+        self._run += 1
+        watching: asyncio.Task[None] | None = None
+        try:
+            self._records += await self.flush_log()
+            self._take_records()
+            await self._send(
+                protocol.run(self._run, words, seconds=seconds, output_bytes=output_bytes)
+            )
+            if cancel is not None:
+                watching = asyncio.create_task(self._kill_on(cancel))
+            return await self._until_end(seconds + GRACE_SECONDS, on_output, cancel)
+        except HostLostError as error:
+            await self._diagnose()
+            return ProgramResult(None, str(error), "", self._take_records())
+        finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.wait((watching,))
+
+    async def _diagnose(self) -> None:
+        """Keep the state of a host that is silent, beside its logs."""
+        if self.session.ended.done():
+            return
+        from matrix.vm.diagnosis import diagnose  # most hosts are never lost
+
+        with contextlib.suppress(HostError, OSError):
+            await diagnose(self.session)
+
+    async def _kill_on(self, cancel: asyncio.Event) -> None:
+        await cancel.wait()
+        await self._send(protocol.kill(self._run))
+
+    async def _until_end(
+        self,
+        seconds: float,
+        on_output: Callable[[bytes], None],
+        cancel: asyncio.Event | None,
+    ) -> ProgramResult:
+        deadline = self.session.loop.time() + seconds
+        while True:
+            message = await self._next(deadline - self.session.loop.time())
+            match message:
+                case Output(run, data) if run == self._run:
+                    on_output(data)
+                case Refused(run, reason) if run == self._run:
+                    return ProgramResult(None, "", reason, self._take_records())
+                case ProgramEnded() as ended if ended.run == self._run:
+                    cancelled = cancel is not None and cancel.is_set()
+                    return ProgramResult(ended, "", "", self._take_records(), cancelled)
+                case _:
+                    pass
+
+    def _take_records(self) -> tuple[KernelRecord, ...]:
+        records, self._records = tuple(self._records), []
+        return records
+
+    async def _send(self, data: bytes) -> None:
+        if self._writer is None:
+            raise HostLostError("its port is not open")
+        self._writer.write(data)
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            raise HostLostError(await self._why_lost()) from error
+
+    async def _expect(self, kind: type[Answer], seconds: float) -> Answer:
+        deadline = self.session.loop.time() + seconds
+        while True:
+            message = await self._next(deadline - self.session.loop.time())
+            if isinstance(message, kind):
+                return message
+
+    async def _next(self, seconds: float) -> Message:
+        """The next message that is no record of the log; those are kept.
+
+        Raises:
+            HostLostError: none came in time, or the host is gone.
+        """
+        try:
+            async with asyncio.timeout(max(seconds, 0.0)):
+                while True:
+                    message = await self._messages.get()
+                    if isinstance(message, HostLostError):
+                        raise message
+                    if not isinstance(message, KernelRecord):
+                        return message
+                    self._records.append(message)
+        except TimeoutError:
+            raise HostLostError(f"it has been silent for {seconds:.0f} s") from None
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        decoder = Decoder()
+        lost: HostLostError | None = None
+        try:
+            while data := await reader.read(CHUNK):
+                for message in decoder.feed(data):
+                    await self._messages.put(message)
+        except HostLostError as error:
+            lost = error
+        except OSError:
+            pass
+        await self._messages.put(lost or HostLostError(await self._why_lost()))
+
+    async def _why_lost(self) -> str:
+        """Why the port was closed: QEMU ends a moment later."""
+        await asyncio.wait((self.session.ended,), timeout=2.0)
+        if panic := panic_line(bytes(self._console)):
+            return panic
+        if not self.session.ended.done():
+            return "it closed its port"
+        why = self.session.ended.result()
+        last = self.session.errors.last_line() or self.session.console.last_line()
+        return why.reason or f"its QEMU has ended{last and ': ' + last}"
+
+    async def close(self) -> None:
+        """Stop reading; the session is its owner's to close."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._writer is not None:
+            self._writer.close()
+            with contextlib.suppress(OSError):
+                await self._writer.wait_closed()
+
+
+Loader = Callable[[Session], Awaitable[None]]
+"""Brings a QEMU that waits for a state to the one that was saved."""
+
+
+@contextlib.asynccontextmanager
+async def started(
+    arguments: Callable[[str], tuple[str, ...]], folder: Path, snapshot: Loader | None = None
+) -> AsyncIterator[VirtualGuest]:
+    """Start a virtual host; when this is left nothing of it runs.
+
+    Args:
+        arguments: the command line for the path of the port's socket.
+        folder: exists and is empty; gets console.log, qemu.log and qmp.jsonl.
+        snapshot: loads the state that it goes on from; None: it boots.
+
+    Raises:
+        HostLostError: it does not come up.
+        OSError, SpawnError: as :meth:`Session.start`.
+    """
+    place = Path(tempfile.mkdtemp(prefix="matrix-host-"))
+    logs: Logs | None = None
+
+    def open_logs(monitor: bool) -> Logs:
+        nonlocal logs
+        logs = Logs(folder, LOG_BYTES, monitor=monitor)
+        return logs
+
+    def console(data: bytes) -> None:
+        if logs is not None:
+            logs.console.write(data)
+        guest.console_output(data)
+
+    session = Session(folder, console, open_logs, lambda error: guest.fail(error))
+    guest = VirtualGuest(session)
+    try:
+        launch = Launch(arguments(str(place / "port")), ExitChannel.CONSOLE)
+        await session.start(launch, incoming=snapshot is not None)
+        begin = session.boot if snapshot is None else session.connect
+        if failed := await begin(START_SECONDS):
+            raise HostLostError(failed.reason or "its QEMU has ended at once")
+        if snapshot is not None:
+            await snapshot(session)
+        await guest.open_port(place / "port", BOOT_SECONDS if snapshot is None else ANSWER_SECONDS)
+        yield guest
+    finally:
+        await put_off_cancellation(guest.close())
+        await put_off_cancellation(session.close())
+        if logs is not None:
+            logs.close()
+        await in_thread(lambda: shutil.rmtree(place, ignore_errors=True))

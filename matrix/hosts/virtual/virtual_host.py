@@ -1,0 +1,236 @@
+"""A virtual KVM host as a host of a run, and how it runs an attempt of a case."""
+
+import asyncio
+import shlex
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from matrix.attempt import Attempt, Ending, Outcome, Transcript
+from matrix.errors import HostError, HostLostError, UsageError
+from matrix.hosts.contents import Contents, with_paths
+from matrix.hosts.interface import Assignment, Console, Ended, HopDone
+from matrix.hosts.virtual.kernel_log import Report, first_report, missed
+from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
+from matrix.hosts.virtual.starter import Starter
+from matrix.hosts.virtual.vmm import outcome_of, run_case, words_of
+from matrix.inventory import Inventory
+from matrix.model import Case, ExitChannel, Launch, Verdict
+from matrix.plan.command import time_limit
+from matrix.plan.decisions import Run
+from matrix.plan.schedule import Capacity
+from matrix.results.directory import RunDirectory
+from matrix.suites.registry import suite_of
+from matrix.verdict.known_failures import apply_known_failures
+from matrix.vm.console import BoundedLog, Tail
+from matrix.vm.tasks import in_thread
+
+ACCELERATOR = "kvm (virtual)"
+"""What records call the accelerator: it never mixes with this machine's KVM."""
+LOGS = "hosts"
+"""Folder of the run directory with the logs of virtual hosts."""
+LOG_BYTES = 16 << 20
+MEMORY = 8 << 30
+"""What is planned with at a time, bytes; a host runs one guest at a time."""
+
+Emit = Callable[[Console | HopDone], None]
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """One kind of virtual host, of which one runs at a time."""
+
+    starter: Starter
+    inventory: Inventory
+    """Of this machine: the host's QEMU is in it."""
+    capacity: Capacity = field(default_factory=lambda: Capacity(1, MEMORY, jobs=1))
+
+    @property
+    def name(self) -> str:
+        """See :class:`matrix.hosts.interface.Host`."""
+        return self.starter.name
+
+    @asynccontextmanager
+    async def open(self, run: Path, contents: Contents) -> AsyncIterator["VirtualExecutor"]:
+        """See :class:`matrix.hosts.interface.Host`."""
+        executor = VirtualExecutor(self, RunDirectory(run), contents)
+        try:
+            yield executor
+        finally:
+            await executor.close()
+
+
+@dataclass(slots=True)
+class _Underway:
+    turn: asyncio.Event
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class VirtualExecutor:
+    """Runs cases in a virtual host, which is started with the first and replaced when needed."""
+
+    def __init__(self, host: VirtualHost, run: RunDirectory, contents: Contents) -> None:
+        """Runs cases of ``run`` on ``host``."""
+        self._host = host
+        self._run = run
+        self._contents = contents
+        self._underway: dict[str, _Underway] = {}
+        self._stack = AsyncExitStack()
+        self._guest: VirtualGuest | None = None
+        self._started = 0
+        self._one_at_a_time = asyncio.Lock()
+
+    def release(self, token: str) -> None:
+        """See :class:`matrix.hosts.interface.Executor`."""
+        if token in self._underway:
+            self._underway[token].turn.set()
+
+    def cancel(self, token: str) -> None:
+        """See :class:`matrix.hosts.interface.Executor`."""
+        if token in self._underway:
+            self._underway[token].cancelled.set()
+            self._underway[token].turn.set()
+
+    async def execute(self, assignment: Assignment, emit: Emit) -> Ended:
+        """See :class:`matrix.hosts.interface.Executor`."""
+        underway = _Underway(asyncio.Event())
+        if not assignment.held:
+            underway.turn.set()
+        self._underway[assignment.token] = underway
+        try:
+            await underway.turn.wait()
+            async with self._one_at_a_time:
+                if underway.cancelled.is_set():
+                    return Ended(None)
+                return Ended(await self._attempt(assignment, emit, underway.cancelled))
+        finally:
+            del self._underway[assignment.token]
+
+    async def close(self) -> None:
+        """End the host."""
+        self._guest = None
+        await self._stack.aclose()
+
+    async def _running(self) -> VirtualGuest:
+        """The host, started where it is not.
+
+        Raises:
+            HostLostError: it does not come up.
+        """
+        if self._guest is None:
+            self._started += 1
+            logs = self._run.path / LOGS / f"{self._host.name}-{self._started}"
+            try:
+                start = self._host.starter.start(logs)
+                self._guest = await self._stack.enter_async_context(start)
+            except HostLostError:
+                raise
+            except (HostError, UsageError) as error:
+                raise HostLostError(str(error)) from error
+        return self._guest
+
+    async def _attempt(
+        self, assignment: Assignment, emit: Emit, cancelled: asyncio.Event
+    ) -> Attempt | None:
+        directory = self._run.path / assignment.folder
+        decision = with_paths(assignment.decision, self._contents.path)
+        case = decision.case
+        guest = await self._running()
+        parser, tail = suite_of(case.suite).parser(), Tail()
+        log = BoundedLog(directory / "console.log", LOG_BYTES)
+
+        def printed(data: bytes) -> None:
+            log.write(data)
+            tail.write(data)
+            parser.feed(data)
+            emit(Console(data.decode("latin-1")))
+
+        try:
+            result = await run_case(guest, case, time_limit(case), printed, cancelled)
+        except HostLostError as error:
+            result = ProgramResult(None, str(error), "", ())
+        except OSError as error:
+            raise HostError(f"{assignment.token}: {error}") from error
+        finally:
+            log.close()
+        outcome = outcome_of(result, tail)
+        report = first_report(result.records)
+        await in_thread(lambda: _keep_log(directory, result))
+        if result.lost or report is not None:
+            await self.close()
+            self._stack = AsyncExitStack()
+        if outcome.ending is Ending.INTERRUPTED:
+            return None
+        command = self._run.write_command(directory, self._again(case), case.id)
+        attempt = await self._decided(decision, outcome, parser.finish(), directory, assignment)
+        attempt = replace(attempt, command=self._run.relative(command), accelerator=ACCELERATOR)
+        return _with_faults(attempt, result, report, decision)
+
+    def _again(self, case: Case) -> Launch:
+        """What runs the guest again by hand: a host of its own is told to."""
+        python, host = map(shlex.quote, (sys.executable, self._host.starter.settings.option))
+        line = f"echo guest {case.test.name} | {python} -m matrix host shell {host}"
+        return Launch(("sh", "-c", line), ExitChannel.CONSOLE, monitor=False)
+
+    def _launch(self, decision: Run) -> Launch:
+        words = words_of(decision.case, decision.case.test.image)
+        return Launch(words, ExitChannel.CONSOLE, program="the VMM", monitor=False)
+
+    async def _decided(
+        self,
+        decision: Run,
+        outcome: Outcome,
+        transcript: Transcript,
+        directory: Path,
+        assignment: Assignment,
+    ) -> Attempt:
+        from matrix.verdict.deciding import Evidence, decide_attempt
+
+        return await decide_attempt(
+            Evidence(
+                decision=decision,
+                launch=self._launch(decision),
+                outcome=outcome,
+                transcript=transcript,
+                hops=None,
+                inventory=self._host.inventory,
+                directory=directory,
+                starts_nothing=_nothing_more,
+            ),
+            number=assignment.attempt,
+            artifacts=assignment.folder,
+        )
+
+
+async def _nothing_more(_decision: Run) -> str:
+    return ""
+
+
+def _keep_log(directory: Path, result: ProgramResult) -> None:
+    """Write what the host's kernel logged during the case."""
+    lines = [f"[{record.seconds:12.6f}] {record.text}" for record in result.records]
+    if overwritten := missed(result.records, None):
+        lines.append(f"matrix: {overwritten} records were overwritten before they were read")
+    if result.lost:
+        lines.append(f"matrix: the virtual host was lost: {result.lost}")
+    if lines:
+        text = "\n".join(lines) + "\n"
+        (directory / "kernel.log").write_text(text, encoding="utf-8", errors="replace")
+
+
+def _with_faults(
+    attempt: Attempt, result: ProgramResult, report: Report | None, decision: Run
+) -> Attempt:
+    """A host that was lost makes the case a crash; a fault that its kernel reported, a failure."""
+    if result.lost:
+        verdict, reason = Verdict.CRASH, f"the virtual host was lost: {result.lost}"
+    elif report is not None:
+        verdict, reason = Verdict.FAIL, f"the host's kernel reports: {report.line}"
+    else:
+        return attempt
+    plain = replace(
+        attempt, verdict=verdict, reason=reason, observed=None, by_subtests=False, skip_cause=None
+    )
+    return apply_known_failures(plain, decision.expected)

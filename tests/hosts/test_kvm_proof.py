@@ -1,0 +1,204 @@
+"""The proof of KVM: what endings come to, and the real thing."""
+
+import asyncio
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix.attempt import Ending, Outcome
+from matrix.errors import HostError
+from matrix.hosts.binary_probe import probe_binary
+from matrix.hosts.kvm import read_device
+from matrix.hosts.kvm_proof import GUESTS, PATIENCE, prove_kvm
+from matrix.inventory import Binary, KvmProof, KvmState
+from matrix.model import Architecture, Build, ExitChannel, Launch, Test
+from matrix.vm.machine import Limits
+
+X86 = Architecture.X86_64
+PASSED = Outcome(Ending.EXITED, 0.3, exit_status=1, kvm_enabled=True)
+RESET = Outcome(Ending.EXITED, 0.1, exit_status=0, shutdown_reason="guest-reset", kvm_enabled=True)
+SKIPPED = replace(PASSED, exit_status=77)
+HUNG = Outcome(Ending.TIMEOUT, 10.0, doing="vCPU 0 at 0x7c00", kvm_enabled=True)
+REFUSED = Outcome(
+    Ending.REFUSED,
+    0.1,
+    exit_status=1,
+    stderr_tail=("qemu-system-x86_64: invalid CPU model for KVM",),
+)
+ABORTED = Outcome(
+    Ending.KILLED,
+    0.1,
+    signal=6,
+    stderr_tail=(
+        "error: failed to set MSR 0x10a to 0x2000000000000000",
+        "qemu-system-x86_64: kvm_buf_set_msrs: Assertion `ret == nmsrs' failed.",
+    ),
+)
+GONE = Outcome(Ending.ERROR, 0.0, reason="cannot start qemu-system-x86_64: no such file")
+
+BINARY = Binary(
+    qemu="mine",
+    architecture=X86,
+    path="/opt/qemu-system-x86_64",
+    version=(7, 2, 0),
+    version_text="7.2.0",
+    accelerators=("kvm", "tcg"),
+)
+
+
+class Runner:
+    """Gives outcomes in turn, and keeps the launches and limits."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        self._outcomes = list(outcomes)
+        self.launches: list[Launch] = []
+        self.limits: list[Limits] = []
+
+    async def __call__(
+        self,
+        launch: Launch,
+        directory: Path,
+        limits: Limits,
+        *,
+        on_console: Callable[[bytes], None],
+    ) -> Outcome:
+        assert stat.S_IMODE(await asyncio.to_thread(lambda: directory.stat().st_mode)) == 0o700
+        self.launches.append(launch)
+        self.limits.append(limits)
+        on_console(b"PASS: something\nSUMMARY: 1 tests\n")
+        return self._outcomes.pop(0)
+
+
+@pytest.fixture(autouse=True)
+def build(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Guests with a known configuration, whatever is built here."""
+    if "kvm" in request.keywords:
+        return
+    build = Build(X86, "/build", "/build/x86", builtin=True)
+    tests = [
+        Test(name, f"/build/x86/{name}.flat") for name in ("smp", "panic", "boot", "exception")
+    ]
+    monkeypatch.setattr("matrix.hosts.kvm_proof.builtin_build", lambda architecture: build)
+    monkeypatch.setattr("matrix.hosts.kvm_proof.read_tests", lambda build, max_smp: tests)
+
+
+def prove(runner: Runner, cpu: str = "", **changes: Any) -> KvmProof:
+    return asyncio.run(prove_kvm(BINARY, X86, cpu, runner=runner, **changes))
+
+
+def test_all_pass() -> None:
+    runner = Runner(PASSED, PASSED, PASSED)
+    assert prove(runner, "host") == KvmProof(
+        "mine",
+        X86,
+        "host",
+        KvmState.WORKS,
+        "the boot, smp and exception guests pass under KVM",
+        (("boot", "pass"), ("smp", "pass"), ("exception", "pass")),
+    )
+    for launch, guest in zip(runner.launches, GUESTS, strict=True):
+        assert launch.channel is ExitChannel.QEMU_EXIT
+        assert f"/build/x86/{guest}.flat" in launch.argv
+        assert launch.argv[launch.argv.index("-cpu") + 1] == "host"
+        assert "accel=kvm" in launch.argv
+
+
+def test_the_default_cpu_is_left_to_the_plan() -> None:
+    runner = Runner(PASSED, PASSED, PASSED)
+    prove(runner)
+    assert "-cpu" not in runner.launches[0].argv
+
+
+def test_a_guest_may_skip_what_a_machine_does_not_have() -> None:
+    proof = prove(Runner(PASSED, SKIPPED, PASSED))
+    assert proof.state is KvmState.WORKS
+    assert proof.guests[1] == ("smp", "skip")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict", "words"),
+    [
+        (RESET, "fail", "the guest reset (or triple-faulted) without reporting a status"),
+        (ABORTED, "crash", "QEMU was killed by SIGABRT: "),
+        (replace(PASSED, exit_status=3), "fail", "the guest exited with code 1"),
+        (Outcome(Ending.INTERNAL_ERROR, 1.0, kvm_enabled=True), "crash", "KVM gave the vCPU up"),
+    ],
+)
+def test_the_first_guest_that_fails_ends_it(outcome: Outcome, verdict: str, words: str) -> None:
+    proof = prove(Runner(PASSED, outcome))
+    assert proof.state is KvmState.BROKEN
+    assert proof.reason.startswith(f"KVM fails the smp guest: {words}")
+    assert proof.guests == (("boot", "pass"), ("smp", verdict))
+
+
+def test_what_qemu_said_of_its_abort_is_told() -> None:
+    assert "kvm_buf_set_msrs" in prove(Runner(ABORTED)).reason
+
+
+def test_a_hang_gets_a_second_chance_with_more_time() -> None:
+    runner = Runner(HUNG, PASSED, PASSED, PASSED)
+    assert prove(runner, timeout=2.0).state is KvmState.WORKS
+    assert [limits.timeout for limits in runner.limits] == [2.0, 2.0 * PATIENCE, 2.0, 2.0]
+
+
+@pytest.mark.parametrize(("ending", "verdict"), [("timeout", "timeout"), ("stall", "stall")])
+def test_a_guest_that_hangs_twice(ending: str, verdict: str) -> None:
+    hung = replace(HUNG, ending=Ending(ending))
+    proof = prove(Runner(hung, hung))
+    assert proof.state is KvmState.BROKEN
+    assert proof.guests == (("boot", verdict),)
+    assert "vCPU 0 at 0x7c00" in proof.reason
+
+
+def test_a_configuration_that_qemu_refuses_is_no_kvm() -> None:
+    proof = prove(Runner(REFUSED))
+    assert proof.state is KvmState.UNAVAILABLE
+    assert proof.reason == "under KVM, QEMU refused: invalid CPU model for KVM"
+
+
+def test_a_failing_host_is_no_verdict_on_kvm() -> None:
+    with pytest.raises(HostError, match="no such file"):
+        prove(Runner(GONE))
+
+
+def test_a_qemu_that_does_not_use_kvm_proves_nothing() -> None:
+    with pytest.raises(HostError, match="QEMU was told to use KVM and does not"):
+        prove(Runner(replace(PASSED, kvm_enabled=False)))
+
+
+def test_no_guests_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matrix.hosts.kvm_proof.read_tests", lambda build, max_smp: [])
+    with pytest.raises(HostError, match="no embedded guest for x86_64"):
+        prove(Runner())
+
+
+@pytest.mark.kvm
+@pytest.mark.qemu
+@pytest.mark.slow  # nested KVM takes 3 s for each of the three guests
+def test_real_kvm() -> None:
+    """Whatever this host's KVM is worth, the proof comes to a conclusion and says why."""
+    architecture = {"x86_64": X86, "aarch64": Architecture.AARCH64}.get(os.uname().machine)
+    device = read_device()
+    if architecture is None or device.problem:
+        pytest.skip(device.problem or f"no KVM guests for {os.uname().machine} here")
+    program = shutil.which(f"qemu-system-{architecture.value}")
+    if program is None:
+        pytest.skip(f"no qemu-system-{architecture.value} in PATH")
+
+    async def take() -> KvmProof:
+        probed = await probe_binary("system", architecture, Path(program))
+        return await prove_kvm(probed.binary, architecture, "")
+
+    proof = asyncio.run(take())
+    assert proof.state in (KvmState.WORKS, KvmState.BROKEN)
+    if proof.state is KvmState.WORKS:
+        assert [guest for guest, _ in proof.guests] == list(GUESTS)
+    else:
+        assert proof.reason.startswith("KVM fails the ")
+        assert proof.guests[-1][1] not in ("pass", "skip")
