@@ -253,10 +253,6 @@ class RunRecord:
         if len(self._decisions) <= SHORT_RUN and subtests <= SHORT_RESULT:
             self._merged[case_id] = result
 
-    def finished_attempts(self, case_id: str) -> int:
-        """How many attempts of a case are finished."""
-        return len(self._finished.get(case_id, ()))
-
     def attempts(self, case_id: str) -> tuple[Attempt, ...]:
         """The finished attempts of a case, also of one that has no result yet.
 
