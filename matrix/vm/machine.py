@@ -23,7 +23,7 @@ from matrix.patterns import late
 from matrix.vm.joined_console import JoinedConsole, Voice
 from matrix.vm.logs import Logs
 from matrix.vm.qemu_session import Conclusion, Session
-from matrix.vm.tasks import Board, first_of, put_off_cancellation, settled
+from matrix.vm.tasks import Board, first_of, put_off_cancellation
 
 STDERR_LINES = 20
 """Lines of QEMU's stderr that an outcome carries; all of it is in qemu.log."""
@@ -365,11 +365,7 @@ class Guest:
         if self._timer is not None:
             self._timer.cancel()
         try:
-            for task in self._retired:
-                task.cancel()
-            # They close what they end; none may be closed twice at the same time.
-            results = await settled(*self._retired)
-            results += await settled(*(session.close() for session in self._voices))
+            results = await put_off_cancellation(self._end_all())
         finally:
             self._voices.clear()
             self.resources.close()
@@ -378,6 +374,16 @@ class Guest:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+    async def _end_all(self) -> list[object]:
+        """End all processes, and give what that raised. One piece of work: a second cancellation
+        (of a user who presses Ctrl-C twice) must not come between its two steps."""
+        for task in self._retired:
+            task.cancel()
+        # They close what they end; none may be closed twice at the same time.
+        results: list[object] = [*await asyncio.gather(*self._retired, return_exceptions=True)]
+        closing = (session.close() for session in self._voices)
+        return results + await asyncio.gather(*closing, return_exceptions=True)
 
     def _output(self, data: bytes) -> None:
         self.last_output = time.monotonic()

@@ -1,7 +1,7 @@
 """Waiting without leaks: tasks end with their owner, cancellation does not cut cleanup short."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -52,13 +52,6 @@ async def in_thread(work: Callable[[], T]) -> T:
         if "can't start new thread" not in str(error):
             raise
     return work()
-
-
-async def settled(*work: Awaitable[Any]) -> list[Any]:
-    """What each of them returned or raised, once all are done, even if we are cancelled."""
-    if not work:
-        return []
-    return await put_off_cancellation(asyncio.gather(*work, return_exceptions=True))
 
 
 class Board:

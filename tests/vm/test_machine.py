@@ -17,7 +17,8 @@ import pytest
 
 from matrix.attempt import Ending, Outcome
 from matrix.model import ExitChannel, Launch
-from matrix.vm.machine import Limits, run_guest
+from matrix.vm.machine import Guest, Limits, run_guest
+from matrix.vm.qemu_session import Session
 
 RunFake = Callable[..., Outcome]
 FakeLaunch = Callable[..., Launch]
@@ -565,7 +566,8 @@ ORCHESTRATOR = """
 import asyncio, json, sys
 from pathlib import Path
 from matrix.model import ExitChannel, Launch
-from matrix.vm.machine import Limits, run_guest
+from matrix.vm.machine import Guest, Limits, run_guest
+from matrix.vm.qemu_session import Session
 launch = Launch(tuple(json.loads(sys.argv[1])), ExitChannel.QEMU_EXIT)
 asyncio.run(run_guest(launch, Path(sys.argv[2]), Limits(60, 60)))
 """
@@ -626,3 +628,34 @@ def test_what_qemu_says_last_is_heard_before_its_exit_is_judged(
     assert outcome.exit_status == 0
     assert outcome.panicked
     assert outcome.shutdown_reason == "guest-panic"
+
+
+def test_a_second_cancellation_leaves_no_process(private: Path) -> None:
+    """It comes while those that are no longer needed are ended: the others must be ended too."""
+    sleeper = Launch(("sleep", "100"), ExitChannel.STATUS, monitor=False)
+
+    async def scenario() -> list[int | None]:
+        guest = Guest(private, NORMAL, lambda _: None, migrates=True)
+        running = asyncio.Event()
+
+        async def use() -> None:
+            async with guest:
+                await guest.start(sleeper)
+                guest.retire(await guest.start(sleeper, incoming=True))
+                await asyncio.sleep(0)
+                sessions.extend(guest._voices)
+                running.set()
+                await asyncio.Event().wait()
+
+        sessions: list[Session] = []
+        task = asyncio.create_task(use())
+        await running.wait()
+        task.cancel()
+        for _ in range(3):  # it has begun to end them
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait((task,))
+        assert task.cancelled()
+        return [session.process.status for session in sessions if session.process]
+
+    assert None not in asyncio.run(scenario())
