@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 TOGETHER = (
     (r"packaging/test_distribution\.py", "one wheel is built for all"),
     (r"\[.*\bpostgresql\b", "one server is started for all"),
+    (r"hosts/virtual/test_on_qemu\.py", "the host that the first boots is the others' snapshot"),
 )
 """Patterns of names of tests that one worker runs, and why.
 

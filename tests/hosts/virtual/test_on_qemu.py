@@ -30,7 +30,7 @@ from matrix.plan.decisions import Run
 from matrix.suites.build import builtin_build
 from matrix.suites.unittests import read_tests
 
-pytestmark = [pytest.mark.qemu, pytest.mark.slow, pytest.mark.xdist_group("virtual-host")]
+pytestmark = [pytest.mark.qemu, pytest.mark.slow]
 ARCHITECTURE = Architecture.AARCH64
 IMAGE = Path(next(proving_cases(ARCHITECTURE)).test.image).read_bytes()
 QEMU = shutil.which("qemu-system-aarch64")
