@@ -31,6 +31,8 @@ class Dispatcher:
     """Hosts that can run nothing any more, with the reason."""
     contents: Contents = field(default_factory=Contents)
     _underway: dict[str, Executor] = field(default_factory=dict)
+    _released: set[str] = field(default_factory=set)
+    """Whose turn came before they had got to their host."""
     _ended: bool = False
 
     async def execute(
@@ -65,7 +67,8 @@ class Dispatcher:
                 return None
             crossing, files = with_names(decision, self.contents)
             self._underway[token] = executor
-            assignment = Assignment(token, crossing, number, artifacts, files, held, seed)
+            waits = held and token not in self._released
+            assignment = Assignment(token, crossing, number, artifacts, files, waits, seed)
             attempt = (await executor.execute(assignment, emit)).attempt
         except HostLostError as error:
             self.lost.setdefault(host, str(error))
@@ -74,16 +77,19 @@ class Dispatcher:
             attempt = _error(number, str(error), artifacts)
         finally:
             self._underway.pop(token, None)
+            self._released.discard(token)
         if attempt is None:
             return None
         command = f"{self.run.path}/{attempt.command}" if attempt.command else ""
         return replace(attempt, host=host, command=command)
 
     def release(self, decision: Run, number: int) -> None:
-        """Let the guest of a held attempt run."""
+        """Let the guest of a held attempt run, be it on its host or yet to get there."""
         token = token_of(decision, number)
         if token in self._underway:
             self._underway[token].release(token)
+        else:
+            self._released.add(token)
 
     def cancel_all(self) -> None:
         """End all attempts, and those that have not got to their host yet."""
