@@ -22,7 +22,7 @@ class Execution:
 
     output: Path | None = None
     jobs: int | None = None
-    strict: bool = False
+    strict: bool | None = None
     seed: int | None = None
     database: str | None = None
     no_history: bool = False
@@ -145,7 +145,11 @@ OPTIONS: dict[str, Any] = {
         "-v", "--verbose", help="A line for every start too, and each reason and folder."
     ),
     "quiet": typer.Option("-q", "--quiet", help="No lines for what went well."),
-    "strict": typer.Option("--strict", help="Unexpected passes of known failures exit 1."),
+    "strict": typer.Option(
+        "--strict/--no-strict",
+        help="Unexpected passes of known failures exit 1.",
+        show_default=False,
+    ),
     "seed": typer.Option(
         "--seed", min=0, help="What the hops are drawn from; printed if not given."
     ),

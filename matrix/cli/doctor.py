@@ -10,12 +10,14 @@ The JSON is a contract::
                    "sandbox", "exit_with_parent", "note"}],
      "missing": [{"qemu", "architecture", "reason", "broken"}],
      "kvm": [{"qemu", "architecture", "cpu", "state", "reason",
-              "guests": [{"guest", "verdict"}]}]}
+              "guests": [{"guest", "verdict"}]}],
+     "settings": [{"name", "value", "from"}]}
 
 ``memory`` is in bytes; ``kvm_device`` is empty where /dev/kvm can be used, else why not;
 ``version`` is ``MAJOR.MINOR.MICRO``; ``cpu`` is empty for the default model; ``state`` is
 ``works``, ``broken`` or ``unavailable``; a ``missing`` binary that is ``broken`` is there, and
-could not be asked; an empty ``devices`` with a ``note`` means that they could not be asked.
+could not be asked; an empty ``devices`` with a ``note`` means that they could not be asked;
+``settings`` has what files and options say, each with the place or the option that says it.
 """
 
 from collections.abc import Iterator

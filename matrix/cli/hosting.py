@@ -11,8 +11,8 @@ from pathlib import Path
 
 from matrix.cli.steps import Steps, say
 from matrix.errors import HostError, HostLostError, UsageError
-from matrix.hosts.hostfile import load_host_file
 from matrix.hosts.installations import installations
+from matrix.hosts.project import load_settings
 from matrix.hosts.survey import take_inventory
 from matrix.hosts.virtual.debian import FLAVOURS
 from matrix.hosts.virtual.host_options import folder, parse_options, virtual_hosts
@@ -82,7 +82,7 @@ def _usual() -> list[str]:
 
 async def _starters(options: Sequence[str], selection: Selection) -> list[Starter]:
     settings = parse_options(options)
-    installed = installations(selection.qemu, load_host_file(selection.host))
+    installed = installations(selection.qemu, load_settings(selection.host))
     wanted = [Wanted("system", architecture) for architecture in settings]
     inventory = await take_inventory(
         installed, wanted, files=(), fresh=selection.fresh, on_step=Steps()

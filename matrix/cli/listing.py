@@ -11,6 +11,7 @@ from typing import Any
 
 from matrix.cli.steps import Steps
 from matrix.hosts.local.launch import make_launch
+from matrix.hosts.project import load_settings
 from matrix.model import Expectation
 from matrix.plan.decisions import LOCAL, Broken, Decision, Run
 from matrix.results.directory import folder_name
@@ -22,7 +23,8 @@ from matrix.run.rerun import replayed
 
 def run_list(selection: Selection, *, json: bool, commands: bool) -> None:
     """Print the plan; nothing is run but what the inventory needs to be taken."""
-    prepared = prepare(replayed(selection), Steps())
+    settings = load_settings(selection.host)
+    prepared = prepare(replayed(selection, settings.defaults), Steps(), settings=settings)
     decisions = prepared.decisions
     known = dict(_commands(prepared)) if commands else {}
     if json:

@@ -13,9 +13,9 @@ from matrix.ci.jobs import Wishes, plan_jobs
 from matrix.cli.arguments import FAIL_ON_SKIP
 from matrix.cli.requiring import required_of
 from matrix.errors import UsageError
-from matrix.hosts.hostfile import load_host_file
+from matrix.hosts.project import load_settings
 from matrix.model import SkipCause
-from matrix.run.options import Selection
+from matrix.run.options import Selection, with_defaults
 from matrix.run.prepare import architecture_named, chosen
 
 FORBIDDEN_SKIPS = (SkipCause.NO_QEMU.value, SkipCause.NO_BUILD.value)
@@ -61,7 +61,8 @@ def run_ci(request: PipelineRequest) -> None:
         ScenarioError, SuiteError, UsageError: what the user gave is wrong.
         NothingSelected: the scenarios have no case.
     """
-    selection = request.selection
+    settings = load_settings(request.selection.host)
+    selection = with_defaults(request.selection, settings.defaults)
     for path in (*selection.scenarios, *filter(None, [selection.host])):
         _check_relative(str(path), "the repository has it at a relative path")
     if request.baseline:
@@ -72,7 +73,7 @@ def run_ci(request: PipelineRequest) -> None:
             f"--require {selection.require}: every job runs a part of the cases; give a share, as"
             " in 80%"
         )
-    scenarios, cases = chosen(selection, load_host_file(selection.host))
+    scenarios, cases = chosen(selection, settings)
     wishes = Wishes(
         scenarios=tuple(str(path) for path in selection.scenarios),
         options=_options(selection),

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +15,10 @@ from matrix.cli.requiring import required_of
 from matrix.cli.standard_output import Output, is_live, standard_output
 from matrix.cli.steps import Steps, say
 from matrix.errors import ExitCode, UsageError
-from matrix.hosts.hostfile import load_host_file
 from matrix.hosts.installations import installations
 from matrix.hosts.interface import Host
 from matrix.hosts.local.executor import LocalHost
+from matrix.hosts.project import load_settings
 from matrix.inventory import Inventory
 from matrix.plan.decisions import LOCAL, VIRTUAL, Decision, Run
 from matrix.results.directory import RunDirectory
@@ -30,22 +30,30 @@ from matrix.results.run_info import ScenarioSource, run_info
 from matrix.results.run_record import RunRecord
 from matrix.results.segments import Line, Style, line
 from matrix.run.capacity import capacity_of, too_few_files
-from matrix.run.options import Selection
+from matrix.run.options import Selection, with_defaults
 from matrix.run.prepare import Prepared, look, prepare
 from matrix.run.progress import CompositeProgress, Progress
 from matrix.run.rerun import SELECTION, kept_options, replayed
 from matrix.run.runner import execute
 
 
-def start_run(selection: Selection, execution: Execution, others: Sequence[Host] = ()) -> ExitCode:
+def start_run(
+    selection: Selection,
+    execution: Execution,
+    others: Sequence[Host] = (),
+    only: Collection[str] | None = None,
+) -> ExitCode:
     """Plan, run, summarise and record; gives the command's exit code.
 
-    ``others`` are hosts beside this machine that cases may run on.
+    ``others`` are hosts beside this machine that cases may run on. ``only`` names the options that
+    a project file may say; None for all.
     """
+    settings = load_settings(selection.host)
+    selection = replayed(selection, settings.defaults, only)
+    execution = with_defaults(execution, settings.defaults, only)
     history = history_of_run(execution.database, off=execution.no_history)
-    selection = replayed(selection)
     required = required_of(selection)
-    prepared = prepare(selection, Steps(), others, say)
+    prepared = prepare(selection, Steps(), others, say, settings)
     names = [scenario.name for scenario in prepared.scenarios]
     path = execution.output or RunDirectory.default_path(names)
     info = run_info(
@@ -54,7 +62,7 @@ def start_run(selection: Selection, execution: Execution, others: Sequence[Host]
         others={host.name: host.inventory for host in prepared.others},
         arguments=tuple(sys.argv[1:]),
         options={
-            "strict": execution.strict,
+            "strict": bool(execution.strict),
             "jobs": execution.jobs,
             "qemu": list(selection.qemu),
             "seed": execution.seed,
@@ -101,7 +109,7 @@ def resume_run(
             for decision in recorder.record.decisions
             if _uses_qemu_here(decision) and recorder.attempts_left(decision.case)
         ]
-        installed = installations(qemu, load_host_file(selection.host))
+        installed = installations(qemu, load_settings(selection.host))
         inventory = look(left, installed, fresh=selection.fresh, on_step=Steps())
         others = (*others, *_virtual_hosts(options.get(SELECTION), inventory))
         return _carry_out(recorder, inventory, others, execution, history)

@@ -11,10 +11,12 @@ from matrix.results.segments import line
 from matrix.run.options import Selection
 
 SEED_BITS = 32
+OF_PROJECT = ("scenarios", "expect", "jobs")
+"""What a soak takes of the project's and the host file: a test's timeout is none of a soak."""
 
 
 def start_soak(selection: Selection, execution: Execution) -> ExitCode:
     """Say the seed, and run; gives the command's exit code."""
     seed = secrets.randbits(SEED_BITS) if execution.seed is None else execution.seed
     standard_output().say([line(f"seed {seed}; --seed {seed} draws the same hops again")])
-    return start_run(selection, replace(execution, seed=seed))
+    return start_run(selection, replace(execution, seed=seed), only=OF_PROJECT)

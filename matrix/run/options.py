@@ -1,7 +1,14 @@
 """What the user selected and narrowed on the command line, as typed."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +49,23 @@ class Selection:
     """A run whose failed cases are run again."""
     last_failed: Path | None = None
     """A run of which all is run again that has not passed yet."""
+
+
+def with_defaults(
+    given: Options, defaults: Mapping[str, object], only: Collection[str] | None = None
+) -> Options:
+    """``given`` with what the project or the host file says of fields that were not given.
+
+    ``only`` names the fields that a command has; None for all. Files of known failures are those
+    that were given and those of the files.
+    """
+    filled: dict[str, Any] = {}
+    for field in fields(given):
+        if field.name not in defaults or (only is not None and field.name not in only):
+            continue
+        value = getattr(given, field.name)
+        if field.name == "expect":
+            filled["expect"] = (*tuple(defaults["expect"]), *value)  # type: ignore[arg-type]
+        elif value == field.default:
+            filled[field.name] = defaults[field.name]
+    return replace(given, **filled)

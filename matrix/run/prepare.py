@@ -11,9 +11,10 @@ from pathlib import Path
 
 from matrix.errors import NoBuildError, NothingSelected, Problem, ScenarioError, UsageError
 from matrix.hosts.cache import cache_directory
-from matrix.hosts.hostfile import HostFile, load_host_file
+from matrix.hosts.hostfile import HostFile
 from matrix.hosts.installations import Installation, installations
 from matrix.hosts.interface import Host
+from matrix.hosts.project import load_settings
 from matrix.hosts.survey import ignore_step, take_inventory
 from matrix.hosts.wanted import files_wanted_by, wanted_by
 from matrix.inventory import Inventory, KvmState
@@ -22,7 +23,7 @@ from matrix.places import expanded
 from matrix.plan.decisions import LOCAL, Decision
 from matrix.plan.planner import NativeTests, plan
 from matrix.run import scenarios as scenario_files
-from matrix.run.options import Selection
+from matrix.run.options import Selection, with_defaults
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.scenario import Scenario
 from matrix.suites.registry import KINDS, Kind, suite_of
@@ -56,6 +57,7 @@ def prepare(
     on_step: Callable[[str], None] = ignore_step,
     others: Sequence[Host] = (),
     on_host: Callable[[str], None] = ignore_step,
+    settings: HostFile | None = None,
 ) -> Prepared:
     """Read, expand, narrow, look at this machine, and plan.
 
@@ -64,14 +66,18 @@ def prepare(
         on_step: told in words what takes time of the inventory.
         others: hosts beside this machine that cases may run on.
         on_host: told what virtual hosts do that takes long, during the run.
+        settings: the project's and the host file, where they are read, and their defaults in
+            ``selection`` already.
 
     Raises:
         ScenarioError, SuiteError, UsageError: what the user gave is wrong.
         NothingSelected: no case is left.
     """
-    host_file = load_host_file(selection.host)
-    scenarios, cases = chosen(selection, host_file)
-    installed = installations(selection.qemu, host_file)
+    if settings is None:
+        settings = load_settings(selection.host)
+        selection = with_defaults(selection, settings.defaults)
+    scenarios, cases = chosen(selection, settings)
+    installed = installations(selection.qemu, settings)
     _check_installed(selection, installed)
     inventory = look(cases, installed, fresh=selection.fresh, on_step=on_step)
     hosts = {LOCAL: inventory, **{host.name: host.inventory for host in others}}
@@ -138,7 +144,7 @@ def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, .
         NothingSelected: no case is left.
     """
     if not selection.scenarios:
-        raise UsageError("no scenario given; try: matrix run scenarios/smoke.yaml")
+        raise UsageError("no scenario given; try: matrix run smoke")
     scenarios = tuple(_scenario(path, selection) for path in selection.scenarios)
     _check_names(scenarios)
     builds = _Builds(build_options(selection.build), dict(host_file.builds))

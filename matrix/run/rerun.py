@@ -6,16 +6,17 @@ until nothing is left, and does not take those that an earlier rerun left out fo
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 from matrix.errors import NothingSelected, UsageError
 from matrix.model import Case, Verdict
 from matrix.results.files import shown
 from matrix.results.run_record import load_run
-from matrix.run.options import Selection
+from matrix.run.options import Selection, with_defaults
 
 SELECTION, RERUN_OF = "selection", "rerun_of"
 """Keys of the options in ``run.json``: how the run was selected, and the run it is a rerun of."""
@@ -39,10 +40,16 @@ def kept_options(selection: Selection, run: Path) -> dict[str, object]:
     return options
 
 
-def replayed(selection: Selection) -> Selection:
+def replayed(
+    selection: Selection,
+    defaults: Mapping[str, object] = MappingProxyType({}),
+    only: Collection[str] | None = None,
+) -> Selection:
     """The selection with all that the run that it runs again was selected by.
 
-    What is given beside it wins; where scenarios are given, they stand alone.
+    What is given beside it wins; where scenarios are given, they stand alone. Where nothing is run
+    again, what is not given is taken from the project's and the host file's ``defaults``; ``only``
+    as :func:`matrix.run.options.with_defaults` has it.
 
     Raises:
         UsageError: no such run, or it is of a version that did not keep how it was selected.
@@ -51,7 +58,7 @@ def replayed(selection: Selection) -> Selection:
         raise UsageError("--failed and --last-failed: give one of the two")
     origin = selection.failed or selection.last_failed
     if origin is None or selection.scenarios:
-        return selection
+        return with_defaults(selection, defaults, only)
     kept = load_run(origin).info.options.get(SELECTION)
     try:
         before = _selection(kept)

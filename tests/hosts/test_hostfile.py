@@ -46,7 +46,8 @@ def test_an_empty_file_says_nothing(tmp_path: Path, text: str) -> None:
 
 
 PROBLEMS = """\
-1:1: unknown key 'qemus'; did you mean 'qemu'? allowed: qemu, builds
+1:1: unknown key 'qemus'; did you mean 'qemu'? allowed: qemu, builds, jobs, timeout, repeat, \
+retries, strict, scenarios, expect
 4:3: 'system' is the QEMU in PATH; choose another name, and --set qemu=NAME to run a scenario with \
 it
 5:3: there is no folder {folder}/absent; give a folder that holds qemu-system-*, or whose bin/ does
