@@ -8,6 +8,8 @@ import os
 import re
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +48,28 @@ def pytest_configure() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Compares texts with the files in ``golden`` beside the test.
+
+    ``MATRIX_UPDATE_GOLDEN=1`` writes them instead: look at the difference before you commit it.
+    """
+
+    folder: Path
+
+    def __call__(self, name: str, text: str) -> None:
+        path = self.folder / name
+        if os.environ.get("MATRIX_UPDATE_GOLDEN"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    return Golden(request.path.parent / "golden")
 
 
 @pytest.fixture(scope="session", autouse=True)

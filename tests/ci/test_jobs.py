@@ -1,7 +1,6 @@
 """Which jobs there are, and that together they run every case once."""
 
 import shlex
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from matrix.errors import UsageError
 from matrix.model import Architecture, Case, SkipCause
 from matrix.plan.shards import Shard, shard_of
 from matrix.scenario.selection import select
+from tests import make
 
 AARCH64 = Architecture.AARCH64
 
@@ -89,10 +89,8 @@ def test_with_a_baseline_only_regressions_fail(cases: list[Case]) -> None:
     assert compare == "matrix compare base/results.json run --fail-on-regression"
 
 
-def test_there_is_no_job_for_what_is_excluded(
-    cases: list[Case], make_case: Callable[..., Case]
-) -> None:
-    left_out = [make_case("riscv64", test=test, excluded="why") for test in ("a", "b")]
+def test_there_is_no_job_for_what_is_excluded(cases: list[Case]) -> None:
+    left_out = [make.case(test, "riscv64", excluded="why") for test in ("a", "b")]
     jobs = plan_jobs([*cases, *left_out], wishes())
     assert [job.name for job in jobs] == [job.name for job in plan_jobs(cases, wishes())]
     with pytest.raises(UsageError, match="there are only 12 cases to be divided"):
@@ -101,10 +99,12 @@ def test_there_is_no_job_for_what_is_excluded(
         plan_jobs(left_out, wishes())
 
 
-def test_a_suite_without_builds_is_refused(make_case: Callable[..., Case]) -> None:
+def test_a_suite_without_builds_is_refused() -> None:
     cases = [
-        replace(make_case(arch, excluded=f"no build for {arch}"), excluded_as=SkipCause.NO_BUILD)
+        replace(
+            make.case("t", arch, excluded=f"no build for {arch}"), excluded_as=SkipCause.NO_BUILD
+        )
         for arch in ("arm", "s390x")
     ]
     with pytest.raises(UsageError, match=r"^jobs of arm, s390x would .*: no build for arm; or "):
-        plan_jobs([make_case("x86_64"), *cases], wishes())
+        plan_jobs([make.case(), *cases], wishes())

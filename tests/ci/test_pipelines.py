@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from matrix.ci.github import LABELS, github_workflow
 from matrix.ci.gitlab import gitlab_pipeline
 from matrix.ci.jobs import Wishes, plan_jobs
 from matrix.errors import UsageError
-from matrix.model import Architecture, Case
+from matrix.model import Accelerator, Architecture, Case
+from tests import make
 
 ALL_WISHES = [
     Wishes(scenarios=("s.yaml",)),
@@ -120,9 +120,12 @@ def test_a_pipeline_has_tags_junit_and_the_run(cases: list[Case]) -> None:
     assert artifacts["paths"] == ["run/"]
 
 
-def test_guests_of_32_bits_run_on_the_runners_of_64(make_case: Callable[..., Case]) -> None:
+def test_guests_of_32_bits_run_on_the_runners_of_64() -> None:
     wishes = Wishes(scenarios=("s.yaml",), native=(Architecture.I386, Architecture.ARM))
-    cases = [make_case("i386", "kvm"), make_case("arm", "kvm")]
+    cases = [
+        make.case("t", "i386", accel=Accelerator.KVM),
+        make.case("t", "arm", accel=Accelerator.KVM),
+    ]
     _, pipeline = rendered("gitlab", cases, wishes)
     assert pipeline["i386-kvm"]["tags"] == ["kvm", "x86_64"]
     assert pipeline["arm-kvm"]["tags"] == ["kvm", "aarch64"]

@@ -1,9 +1,7 @@
 """The doctor's text at two widths (golden files) and its JSON."""
 
 import json
-import os
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -11,8 +9,8 @@ from rich.console import Console
 from matrix.cli.doctor import doctor_json, doctor_text
 from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState, Machine
 from matrix.model import Architecture
+from tests.conftest import Golden
 
-GOLDEN = Path(__file__).parent / "golden"
 X86, I386, S390X = Architecture.X86_64, Architecture.I386, Architecture.S390X
 
 HOST = Host(
@@ -91,14 +89,9 @@ def text(inventory: Inventory, width: int) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_golden(width: int) -> None:
-    """MATRIX_UPDATE_GOLDEN=1 writes it anew."""
+def test_golden(golden: Golden, width: int) -> None:
     found = text(INVENTORY, width)
-    path = GOLDEN / f"doctor-{width}.txt"
-    if os.environ.get("MATRIX_UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(found)
-    assert found == path.read_text()
+    golden(f"doctor-{width}.txt", found)
     assert max(map(len, found.splitlines())) <= width
 
 

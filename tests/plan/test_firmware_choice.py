@@ -8,7 +8,7 @@ import pytest
 from matrix.inventory import Firmware, FirmwareDevice, Machine
 from matrix.model import Architecture
 from matrix.plan.firmware_choice import choose_firmware, firmware_arguments
-from tests.plan.conftest import Maker
+from tests import make
 
 X86 = Architecture.X86_64
 
@@ -32,7 +32,7 @@ MACHINES = (
 
 
 @pytest.fixture
-def binary(make: Maker) -> Any:
+def binary() -> Any:
     return make.binary(X86, machines=MACHINES)
 
 
@@ -46,7 +46,7 @@ def test_machines_match_by_name_and_alias(binary: Any, machine: str) -> None:
     assert choose_firmware((PLAIN,), binary, machine) is PLAIN
 
 
-def test_a_binary_that_was_not_asked_for_its_machines(make: Maker) -> None:
+def test_a_binary_that_was_not_asked_for_its_machines() -> None:
     binary = make.binary(X86)
     assert choose_firmware((ONLY_Q35,), binary, "") is ONLY_Q35
     assert choose_firmware((ONLY_Q35,), binary, "pc-q35-7.2") is ONLY_Q35

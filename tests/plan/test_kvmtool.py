@@ -12,14 +12,14 @@ from matrix.plan.kvmtool import OVERHEAD, launch_kvmtool
 from matrix.plan.machines import MIB
 from matrix.plan.planner import decide
 from matrix.versions import VersionRange
-from tests.plan.conftest import Maker
+from tests import make
 
 ARM, ARM64 = Architecture.ARM, Architecture.AARCH64
 HOST = Host(architecture="aarch64", kernel="6.1.0", cpus=4, memory=8 * 2**30)
 INVENTORY = Inventory(HOST, kvmtool="/usr/bin/lkvm")
 
 
-def kvmtool_case(make: Any, arch: Architecture = ARM64, **axes: Any) -> Any:
+def kvmtool_case(arch: Architecture = ARM64, **axes: Any) -> Any:
     test = make.test(
         image="/build/arm/selftest.flat",
         arguments="setup smp=2 mem=256",
@@ -27,7 +27,7 @@ def kvmtool_case(make: Any, arch: Architecture = ARM64, **axes: Any) -> Any:
         qemu_params=("-m", "256"),
         kvmtool_params=("--mem", "256"),
     )
-    return make.case(arch, test=test, build=make.build(arch, target=Target.KVMTOOL), **axes)
+    return make.case(arch=arch, test=test, build=make.build(arch, target=Target.KVMTOOL), **axes)
 
 
 def reason(case: Any, **changes: Any) -> str:
@@ -37,8 +37,8 @@ def reason(case: Any, **changes: Any) -> str:
     return decision.reason
 
 
-def test_it_runs_without_any_qemu(make: Maker) -> None:
-    case = kvmtool_case(make)
+def test_it_runs_without_any_qemu() -> None:
+    case = kvmtool_case()
     decision = decide(case, INVENTORY)
     assert decision == Run(
         case, Accelerator.KVM, "kvmtool has no other", vcpus=2, memory=256 * MIB + OVERHEAD
@@ -55,9 +55,9 @@ def test_it_runs_without_any_qemu(make: Maker) -> None:
     ],
 )
 def test_what_it_takes_of_the_host(
-    make: Maker, params: tuple[str, ...], axes: dict[str, Any], vcpus: int, mebibytes: int
+    params: tuple[str, ...], axes: dict[str, Any], vcpus: int, mebibytes: int
 ) -> None:
-    case = kvmtool_case(make, **axes)
+    case = kvmtool_case(**axes)
     case = replace(case, test=replace(case.test, kvmtool_params=params))
     decision = decide(case, INVENTORY)
     assert isinstance(decision, Run)
@@ -65,50 +65,50 @@ def test_what_it_takes_of_the_host(
 
 
 class TestSkips:
-    def test_not_installed(self, make: Maker) -> None:
-        found = reason(kvmtool_case(make), kvmtool="")
+    def test_not_installed(self) -> None:
+        found = reason(kvmtool_case(), kvmtool="")
         assert found.startswith("the build is for kvmtool, which is not installed (build it from")
 
-    def test_no_kvm(self, make: Maker) -> None:
+    def test_no_kvm(self) -> None:
         host = replace(HOST, kvm_device="/dev/kvm: permission denied")
-        found = reason(kvmtool_case(make), host=host)
+        found = reason(kvmtool_case(), host=host)
         assert found == "the build is for kvmtool, which needs KVM: /dev/kvm: permission denied"
 
-    def test_another_host(self, make: Maker) -> None:
-        found = reason(kvmtool_case(make), host=replace(HOST, architecture="x86_64"))
+    def test_another_host(self) -> None:
+        found = reason(kvmtool_case(), host=replace(HOST, architecture="x86_64"))
         assert found.endswith("runs aarch64 guests under KVM only, and this host is x86_64")
 
-    def test_tcg(self, make: Maker) -> None:
-        assert reason(kvmtool_case(make, accel=Accelerator.TCG)).endswith("accelerator is tcg")
-        case = kvmtool_case(make)
+    def test_tcg(self) -> None:
+        assert reason(kvmtool_case(accel=Accelerator.TCG)).endswith("accelerator is tcg")
+        case = kvmtool_case()
         case = replace(case, test=replace(case.test, accelerator="tcg"))
         assert reason(case).endswith("accelerator is tcg")
 
     @pytest.mark.parametrize("axis", ["machine", "cpu"])
-    def test_axes_that_it_does_not_have(self, make: Maker, axis: str) -> None:
-        assert reason(kvmtool_case(make, ARM64, **{axis: "x"})).endswith(f"has no choice of {axis}")
+    def test_axes_that_it_does_not_have(self, axis: str) -> None:
+        assert reason(kvmtool_case(ARM64, **{axis: "x"})).endswith(f"has no choice of {axis}")
 
-    def test_uefi(self, make: Maker) -> None:
-        case = kvmtool_case(make)
+    def test_uefi(self) -> None:
+        case = kvmtool_case()
         assert "UEFI" in reason(replace(case, build=replace(case.build, efi=True)))
 
-    def test_host_files(self, make: Maker) -> None:
-        case = kvmtool_case(make)
+    def test_host_files(self) -> None:
+        case = kvmtool_case()
         case = replace(case, test=replace(case.test, checks=(("/sys/x", "Y"),)))
         assert reason(case) == "needs /sys/x to hold 'Y', but it cannot be read"
 
 
-def test_known_failures_of_some_qemu_are_not_its(make: Maker) -> None:
+def test_known_failures_of_some_qemu_are_not_its() -> None:
     any_qemu = Expectation("known.yaml:1", "broken", ("boot",), accel=(Accelerator.KVM,))
     some = replace(any_qemu, qemu=(VersionRange((0, 0, 0, 0)),))
-    case = replace(kvmtool_case(make), expected=(any_qemu, some))
+    case = replace(kvmtool_case(), expected=(any_qemu, some))
     decision = decide(case, INVENTORY)
     assert isinstance(decision, Run)
     assert decision.expected == (any_qemu,)
 
 
-def test_command_line(make: Maker) -> None:
-    launch = launch_kvmtool(kvmtool_case(make), "/usr/bin/lkvm", "aarch64", initrd="/run/env")
+def test_command_line() -> None:
+    launch = launch_kvmtool(kvmtool_case(), "/usr/bin/lkvm", "aarch64", initrd="/run/env")
     assert launch.argv == (
         *("/usr/bin/lkvm", "run"),
         *("--kernel", "/build/arm/selftest.flat"),
@@ -122,8 +122,8 @@ def test_command_line(make: Maker) -> None:
     assert not launch.monitor
 
 
-def test_a_32_bit_guest_on_a_64_bit_host(make: Maker) -> None:
-    case = kvmtool_case(make, ARM, smp=3, memory=512 * MIB)
+def test_a_32_bit_guest_on_a_64_bit_host() -> None:
+    case = kvmtool_case(ARM, smp=3, memory=512 * MIB)
     argv = launch_kvmtool(case, "lkvm", "aarch64").argv
     assert argv[-5:] == ("--mem", "256", "--mem", "512", "--aarch32")
     assert argv[argv.index("--cpus") + 1] == "3"

@@ -11,17 +11,17 @@ from matrix.plan.command import launch_for
 from matrix.plan.decisions import Run, Skip
 from matrix.plan.memory import huge_pages_of
 from matrix.plan.planner import decide
-from tests.plan.conftest import Maker
+from tests import make
 
 MIB = 2**20
 HOST = Host("x86_64", "6.1.0", 2, 2**33, huge_page_size=2 * MIB, huge_pages_free=64)
 TCG = Accelerator.TCG
 
 
-def tail(make: Any, **axes: Any) -> str:
+def tail(**axes: Any) -> str:
     """What the command line ends with, before the sandbox."""
-    case = make.case(accel=TCG, **axes)
-    argv = launch_for(case, make.binary(sandbox=False), TCG).argv
+    case = make.case(arch=make.ARM64, accel=TCG, **axes)
+    argv = launch_for(case, make.binary(make.ARM64, sandbox=False), TCG).argv
     return " ".join(argv[argv.index("-smp") + 2 :])
 
 
@@ -61,26 +61,29 @@ def tail(make: Any, **axes: Any) -> str:
         ),
     ],
 )
-def test_command_lines(make: Maker, backend: MemoryBackend, arguments: str) -> None:
-    assert tail(make, backend=backend, memory=64 * MIB) == f"-m 64M {arguments}"
+def test_command_lines(backend: MemoryBackend, arguments: str) -> None:
+    assert tail(backend=backend, memory=64 * MIB) == f"-m 64M {arguments}"
     test = make.test(qemu_params=("-m", "64"))
-    assert tail(make, backend=backend, test=test) == f"-m 64 {arguments}"
+    assert tail(backend=backend, test=test) == f"-m 64 {arguments}"
 
 
-def test_an_odd_amount_is_given_to_the_byte(make: Maker) -> None:
+def test_an_odd_amount_is_given_to_the_byte() -> None:
     test = make.test(qemu_params=("-m", "49160k"))
-    assert "size=49160K," in tail(make, backend=MemoryBackend.MEMFD, test=test)
+    assert "size=49160K," in tail(backend=MemoryBackend.MEMFD, test=test)
 
 
-def test_none_is_named_where_qemu_may_choose(make: Maker) -> None:
-    assert tail(make) == ""
+def test_none_is_named_where_qemu_may_choose() -> None:
+    assert tail() == ""
 
 
-def test_a_migration_that_hands_memory_on_gets_what_can_be(make: Maker) -> None:
+def test_a_migration_that_hands_memory_on_gets_what_can_be() -> None:
     case = make.case(
-        accel=TCG, memory=64 * MIB, migration=Migration(strategies=(Strategy.CPR_TRANSFER,))
+        arch=make.ARM64,
+        accel=TCG,
+        memory=64 * MIB,
+        migration=Migration(strategies=(Strategy.CPR_TRANSFER,)),
     )
-    assert "memory-backend-memfd" in " ".join(launch_for(case, make.binary(), TCG).argv)
+    assert "memory-backend-memfd" in " ".join(launch_for(case, make.binary(make.ARM64), TCG).argv)
 
 
 @pytest.mark.parametrize(
@@ -95,19 +98,25 @@ def test_a_migration_that_hands_memory_on_gets_what_can_be(make: Maker) -> None:
         (Host("x86_64", "6.1.0", 2, 2**33), 64, "the kernel has no huge pages"),
     ],
 )
-def test_huge_pages(make: Maker, host: Host, memory: int, reason: str) -> None:
-    case = make.case(accel=TCG, backend=MemoryBackend.HUGEPAGES, memory=memory * MIB)
-    decision = decide(case, make.inventory(make.binary(), host=host))
+def test_huge_pages(host: Host, memory: int, reason: str) -> None:
+    case = make.case(
+        arch=make.ARM64, accel=TCG, backend=MemoryBackend.HUGEPAGES, memory=memory * MIB
+    )
+    decision = decide(case, make.inventory(make.binary(make.ARM64), host=host))
     assert (decision.reason if isinstance(decision, Skip) else "") == reason
     if isinstance(decision, Run):
         assert decision.huge_pages == memory * MIB
 
 
-def test_a_guest_that_migrates_needs_huge_pages_for_the_next_qemu_too(make: Maker) -> None:
+def test_a_guest_that_migrates_needs_huge_pages_for_the_next_qemu_too() -> None:
     case = make.case(
-        accel=TCG, backend=MemoryBackend.HUGEPAGES, memory=43 * MIB, migration=Migration()
+        arch=make.ARM64,
+        accel=TCG,
+        backend=MemoryBackend.HUGEPAGES,
+        memory=43 * MIB,
+        migration=Migration(),
     )
-    inventory = make.inventory(make.binary(), host=HOST)
+    inventory = make.inventory(make.binary(make.ARM64), host=HOST)
     assert huge_pages_of(case, 43 * MIB, HOST) == 3 * 44 * MIB
     decision = decide(case, inventory)
     assert isinstance(decision, Skip)
@@ -122,8 +131,8 @@ def test_a_guest_that_migrates_needs_huge_pages_for_the_next_qemu_too(make: Make
         (Architecture.S390X, 128, "no machine of s390x has NUMA nodes"),
     ],
 )
-def test_numa_nodes(make: Maker, arch: Architecture, memory: int, reason: str) -> None:
-    case = make.case(arch, accel=TCG, backend=MemoryBackend.NUMA, memory=memory * MIB)
+def test_numa_nodes(arch: Architecture, memory: int, reason: str) -> None:
+    case = make.case(arch=arch, accel=TCG, backend=MemoryBackend.NUMA, memory=memory * MIB)
     decision = decide(case, make.inventory(make.binary(arch)))
     if isinstance(decision, Run):
         assert not reason

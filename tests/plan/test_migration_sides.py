@@ -6,33 +6,31 @@ import pytest
 
 from matrix.inventory import Binary, Machine
 from matrix.plan.migration_sides import is_versioned, newest_common
-from tests.plan.conftest import Maker
+from tests import make
 
 
-def binary(make: Any, version: tuple[int, int, int], *machines: str, **changes: Any) -> Binary:
+def binary(version: tuple[int, int, int], *machines: str, **changes: Any) -> Binary:
     """The last machine is the default one; ``NAME=ALIAS`` gives one an alias."""
     entries = []
     for index, text in enumerate(machines):
         name, _, alias = text.partition("=")
         entries.append(Machine(name, alias, 8, is_default=index == len(machines) - 1))
-    found: Binary = make.binary(version=version, machines=tuple(entries), **changes)
+    found: Binary = make.binary(make.ARM64, version=version, machines=tuple(entries), **changes)
     return found
 
 
 @pytest.fixture
-def old(make: Maker) -> Binary:
-    return binary(make, (7, 2, 22), "pc-q35-2.9", "pc-q35-2.10", "pc-q35-7.2=q35", "virt-7.2=virt")
+def old() -> Binary:
+    return binary((7, 2, 22), "pc-q35-2.9", "pc-q35-2.10", "pc-q35-7.2=q35", "virt-7.2=virt")
 
 
 @pytest.fixture
-def new(make: Maker) -> Binary:
-    return binary(
-        make, (11, 1, 0), "pc-q35-7.2", "pc-q35-2.10", "virt-9.2", "pc-q35-11.1=q35", "none"
-    )
+def new() -> Binary:
+    return binary((11, 1, 0), "pc-q35-7.2", "pc-q35-2.10", "virt-9.2", "pc-q35-11.1=q35", "none")
 
 
-def test_the_newest_by_number_and_not_by_text(make: Maker, old: Binary) -> None:
-    older = binary(make, (3, 0, 0), "pc-q35-2.9", "pc-q35-2.10", "none")
+def test_the_newest_by_number_and_not_by_text(old: Binary) -> None:
+    older = binary((3, 0, 0), "pc-q35-2.9", "pc-q35-2.10", "none")
     assert newest_common("q35", (old, older)).machine == "pc-q35-2.10"
 
 
@@ -50,10 +48,10 @@ def test_of_one_binary_it_is_its_newest(old: Binary) -> None:
     assert newest_common("", (old,)).machine == "virt-7.2"
 
 
-def test_three_numbers_count_too(make: Maker) -> None:
+def test_three_numbers_count_too() -> None:
     both = (
-        binary(make, (4, 0, 1), "pc-q35-4.0", "pc-q35-4.0.1=q35", "none"),
-        binary(make, (7, 2, 22), "pc-q35-4.0", "pc-q35-4.0.1", "pc-q35-7.2=q35"),
+        binary((4, 0, 1), "pc-q35-4.0", "pc-q35-4.0.1=q35", "none"),
+        binary((7, 2, 22), "pc-q35-4.0", "pc-q35-4.0.1", "pc-q35-7.2=q35"),
     )
     assert newest_common("q35", both).machine == "pc-q35-4.0.1"
 
@@ -70,17 +68,17 @@ def test_a_versioned_one_is_that_or_none(old: Binary, new: Binary) -> None:
     assert found.problem == "QEMU 11.1.0 has no machine 'pc-q35-2.9'"
 
 
-def test_one_without_versions_comes_with_a_note(make: Maker) -> None:
-    both = (binary(make, (7, 2, 22), "virt"), binary(make, (11, 1, 0), "virt"))
+def test_one_without_versions_comes_with_a_note() -> None:
+    both = (binary((7, 2, 22), "virt"), binary((11, 1, 0), "virt"))
     found = newest_common("virt,aclint=on", both)
     assert found.machine == "virt,aclint=on"
     assert "no versions" in found.note
     assert newest_common("virt", both[:1]).note == ""
 
 
-def test_unknown_ones(make: Maker, old: Binary) -> None:
+def test_unknown_ones(old: Binary) -> None:
     assert newest_common("vrit", (old,)).problem == "QEMU 7.2.22 has no machine 'vrit'"
-    no_default = make.binary(machines=(Machine("virt-7.2"),))
+    no_default = make.binary(make.ARM64, machines=(Machine("virt-7.2"),))
     assert newest_common("", (no_default,)).problem == "QEMU 7.2.22 has no default machine"
 
 

@@ -11,14 +11,14 @@ from matrix.model import Accelerator, Architecture, Case, Expectation, SkipCause
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.plan.planner import decide, plan
 from matrix.versions import VersionRange
-from tests.plan.conftest import Maker
+from tests import make
 
 X86 = Architecture.X86_64
 With = Callable[..., Inventory]
 
 
 @pytest.fixture
-def with_kvm(make: Maker) -> With:
+def with_kvm() -> With:
     """An inventory whose KVM is in that state."""
 
     def build(state: KvmState | None, **host: Any) -> Inventory:
@@ -53,33 +53,32 @@ KVM, TCG = Accelerator.KVM, Accelerator.TCG
     ],
 )
 def test_proven_kvm_is_preferred(
-    make: Maker,
     with_kvm: With,
     accel: Accelerator,
     states: tuple[KvmState | None, KvmState | None],
     place: tuple[str, Accelerator],
 ) -> None:
     a, b = map(with_kvm, states)
-    assert places([make.case(X86, accel=accel)], a=a, b=b) == [place]
+    assert places([make.case(arch=X86, accel=accel)], a=a, b=b) == [place]
 
 
-def test_one_host_decides_as_alone(make: Maker, with_kvm: With) -> None:
+def test_one_host_decides_as_alone(with_kvm: With) -> None:
     host = with_kvm(KvmState.WORKS)
-    cases = [make.case(X86), make.case(Architecture.ARM)]
+    cases = [make.case(arch=X86), make.case(arch=Architecture.ARM)]
     assert planned(cases, local=host) == [decide(case, host) for case in cases]
 
 
-def test_equal_hosts_share_the_work_by_their_cpus(make: Maker, with_kvm: With) -> None:
-    cases = [make.case(X86, accel=TCG) for _ in range(8)]
+def test_equal_hosts_share_the_work_by_their_cpus(with_kvm: With) -> None:
+    cases = [make.case(arch=X86, accel=TCG) for _ in range(8)]
     found = places(cases, a=with_kvm(None, cpus=2), b=with_kvm(None, cpus=6))
     hosts = [host for host, _ in found]
     assert (hosts[0], hosts.count("a"), hosts.count("b")) == ("a", 2, 6)
 
 
-def test_a_skip_has_the_reason_of_each_host(make: Maker, with_kvm: With) -> None:
+def test_a_skip_has_the_reason_of_each_host(with_kvm: With) -> None:
     bare = make.inventory(missing=(("system", X86, "no qemu-system-x86_64 in PATH"),))
     (skip,) = planned(
-        [make.case(X86, accel=KVM)], a=bare, b=with_kvm(KvmState.UNAVAILABLE), c=with_kvm(None)
+        [make.case(arch=X86, accel=KVM)], a=bare, b=with_kvm(KvmState.UNAVAILABLE), c=with_kvm(None)
     )
     assert isinstance(skip, Skip)
     assert skip.reason == (
@@ -89,29 +88,27 @@ def test_a_skip_has_the_reason_of_each_host(make: Maker, with_kvm: With) -> None
     assert skip.cause is SkipCause.NO_ACCELERATOR
 
 
-def test_a_skip_that_no_host_changes_has_its_reason_once(make: Maker, with_kvm: With) -> None:
-    case = make.case(X86, excluded="in the group nodefault")
+def test_a_skip_that_no_host_changes_has_its_reason_once(with_kvm: With) -> None:
+    case = make.case(arch=X86, excluded="in the group nodefault")
     (skip,) = planned([case], a=with_kvm(None), b=with_kvm(None))
     assert isinstance(skip, Skip)
     assert skip.reason == "in the group nodefault"
 
 
-def test_a_broken_emulator_counts_only_where_no_host_runs_the_case(
-    make: Maker, with_kvm: With
-) -> None:
+def test_a_broken_emulator_counts_only_where_no_host_runs_the_case(with_kvm: With) -> None:
     broken = make.inventory(broken=(("system", X86, "it cannot be asked"),))
     missing = make.inventory(missing=(("system", X86, "it is not there"),))
-    case = make.case(X86, accel=TCG)
+    case = make.case(arch=X86, accel=TCG)
     assert places([case], a=broken, b=with_kvm(None)) == [("b", TCG)]
     (decision,) = planned([case], a=missing, b=broken)
     assert isinstance(decision, Broken)
     assert decision.reason == "a: it is not there; b: it cannot be asked"
 
 
-def test_known_failures_are_those_of_the_hosts_kernel(make: Maker, with_kvm: With) -> None:
+def test_known_failures_are_those_of_the_hosts_kernel(with_kvm: With) -> None:
     ranges = (VersionRange((6, 12, 0, 0), None),)
     known = Expectation("x:1", "r", ("*",), host_kernel=ranges, verdicts=(Verdict.FAIL,))
-    case = replace(make.case(X86), expected=(known,))
+    case = replace(make.case(arch=X86), expected=(known,))
     old = with_kvm(None, kernel="6.1.0")
     new = with_kvm(KvmState.WORKS, kernel="6.12.3")
     (on_new,) = planned([case], a=old, b=new)

@@ -9,7 +9,7 @@ from matrix.model import Accelerator, Architecture, SkipCause, Target
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.planner import decide
-from tests.plan.conftest import Maker
+from tests import make
 
 X86 = Architecture.X86_64
 ARM64 = Architecture.AARCH64
@@ -25,34 +25,34 @@ def ran(decision: Decision) -> Run:
     return decision
 
 
-def test_what_the_scenario_excludes(make: Maker) -> None:
-    case = make.case(excluded="in the group nodefault")
+def test_what_the_scenario_excludes() -> None:
+    case = make.case(arch=make.ARM64, excluded="in the group nodefault")
     assert skipped(decide(case, make.inventory())) == "in the group nodefault"
 
 
-def test_what_the_suite_does_not_support(make: Maker) -> None:
-    case = make.case(test=make.test(unsupported="i386 only"))
-    assert skipped(decide(case, make.inventory(make.binary()))) == "i386 only"
+def test_what_the_suite_does_not_support() -> None:
+    case = make.case(arch=make.ARM64, test=make.test(unsupported="i386 only"))
+    assert skipped(decide(case, make.inventory(make.binary(make.ARM64)))) == "i386 only"
 
 
-def test_a_missing_binary_is_a_skip_with_its_reason(make: Maker) -> None:
-    case = make.case(accel=Accelerator.TCG)
+def test_a_missing_binary_is_a_skip_with_its_reason() -> None:
+    case = make.case(arch=make.ARM64, accel=Accelerator.TCG)
     inventory = make.inventory(missing=(("system", ARM64, "qemu-system-aarch64 is not there"),))
     assert skipped(decide(case, inventory)) == "qemu-system-aarch64 is not there"
 
 
-def test_an_unknown_installation_names_the_option(make: Maker) -> None:
-    case = make.case(accel=Accelerator.TCG, qemu="11.1")
-    assert "--qemu NAME=DIR" in skipped(decide(case, make.inventory(make.binary())))
+def test_an_unknown_installation_names_the_option() -> None:
+    case = make.case(arch=make.ARM64, accel=Accelerator.TCG, qemu="11.1")
+    assert "--qemu NAME=DIR" in skipped(decide(case, make.inventory(make.binary(make.ARM64))))
 
 
 FIRMWARE = Firmware("/fw.json", FirmwareDevice.MEMORY, "/fw.fd", (("x86_64", ("*",)),))
 
 
 class TestAuto:
-    def test_is_kvm_where_it_is_proven(self, make: Maker) -> None:
+    def test_is_kvm_where_it_is_proven(self) -> None:
         inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
-        assert ran(decide(make.case(X86), inventory)).accelerator is Accelerator.KVM
+        assert ran(decide(make.case(arch=X86), inventory)).accelerator is Accelerator.KVM
 
     @pytest.mark.parametrize(
         ("plain", "with_firmware", "accelerator"),
@@ -64,7 +64,7 @@ class TestAuto:
         ],
     )
     def test_firmware_must_be_proven_too_where_it_is_needed(
-        self, make: Maker, plain: KvmState, with_firmware: KvmState, accelerator: Accelerator
+        self, plain: KvmState, with_firmware: KvmState, accelerator: Accelerator
     ) -> None:
         inventory = make.inventory(
             make.binary(X86),
@@ -72,118 +72,118 @@ class TestAuto:
             firmware_proofs=(make.proof(with_firmware, cpu="max", reason="firmware"),),
             firmware=(FIRMWARE,),
         )
-        decision = ran(decide(make.case(X86, build=make.build(X86, efi=True)), inventory))
+        decision = ran(decide(make.case(arch=X86, build=make.build(X86, efi=True)), inventory))
         assert decision.accelerator is accelerator
         assert decision.why == ("firmware" if plain is KvmState.WORKS else "guests")
-        without = ran(decide(make.case(X86), inventory))
+        without = ran(decide(make.case(arch=X86), inventory))
         assert (without.accelerator is Accelerator.KVM) is (plain is KvmState.WORKS)
         assert without.why == "guests"
 
-    def test_broken_firmware_is_a_doubt_where_kvm_is_asked_for(self, make: Maker) -> None:
+    def test_broken_firmware_is_a_doubt_where_kvm_is_asked_for(self) -> None:
         inventory = make.inventory(
             make.binary(X86),
             proofs=(make.proof(KvmState.WORKS),),
             firmware_proofs=(make.proof(KvmState.BROKEN, reason="no firmware comes up"),),
             firmware=(FIRMWARE,),
         )
-        case = make.case(X86, build=make.build(X86, efi=True), accel=Accelerator.KVM)
+        case = make.case(arch=X86, build=make.build(X86, efi=True), accel=Accelerator.KVM)
         decision = ran(decide(case, inventory))
         assert decision.kvm_doubt == "no firmware comes up"
 
-    def test_without_firmware_that_is_the_reason(self, make: Maker) -> None:
+    def test_without_firmware_that_is_the_reason(self) -> None:
         inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
         for accelerator in (Accelerator.AUTO, Accelerator.KVM):
-            case = make.case(X86, build=make.build(X86, efi=True), accel=accelerator)
+            case = make.case(arch=X86, build=make.build(X86, efi=True), accel=accelerator)
             assert skipped(decide(case, inventory)).startswith("no UEFI firmware")
 
     @pytest.mark.parametrize("state", [KvmState.BROKEN, KvmState.UNAVAILABLE])
-    def test_is_tcg_with_the_reason_where_it_is_not(self, make: Maker, state: KvmState) -> None:
+    def test_is_tcg_with_the_reason_where_it_is_not(self, state: KvmState) -> None:
         proofs = (make.proof(state, reason="no /dev/kvm"),)
-        decision = ran(decide(make.case(X86), make.inventory(make.binary(X86), proofs=proofs)))
+        decision = ran(decide(make.case(arch=X86), make.inventory(make.binary(X86), proofs=proofs)))
         assert (decision.accelerator, decision.why) == (Accelerator.TCG, "no /dev/kvm")
         assert decision.kvm_doubt == ""
 
-    def test_asks_for_the_very_cpu_model(self, make: Maker) -> None:
+    def test_asks_for_the_very_cpu_model(self) -> None:
         proofs = (make.proof(KvmState.WORKS), make.proof(KvmState.BROKEN, cpu="host"))
         inventory = make.inventory(make.binary(X86), proofs=proofs)
-        case = make.case(X86, cpu="host")
+        case = make.case(arch=X86, cpu="host")
         # -cpu host needs KVM: where KVM fails its proof there is nothing to fall back on.
         assert "needs KVM" in skipped(decide(case, inventory))
-        case = make.case(X86, test=make.test(qemu_params=("-cpu", "max")))
+        case = make.case(arch=X86, test=make.test(qemu_params=("-cpu", "max")))
         assert ran(decide(case, inventory)).accelerator is Accelerator.TCG
 
-    def test_is_tcg_for_a_test_that_is_for_tcg_only(self, make: Maker) -> None:
+    def test_is_tcg_for_a_test_that_is_for_tcg_only(self) -> None:
         inventory = make.inventory(make.binary(X86), proofs=(make.proof(KvmState.WORKS),))
-        case = make.case(X86, test=make.test(accelerator="tcg"))
+        case = make.case(arch=X86, test=make.test(accelerator="tcg"))
         assert ran(decide(case, inventory)).accelerator is Accelerator.TCG
 
-    def test_never_falls_back_for_a_test_that_is_for_kvm_only(self, make: Maker) -> None:
+    def test_never_falls_back_for_a_test_that_is_for_kvm_only(self) -> None:
         proofs = (make.proof(KvmState.UNAVAILABLE, reason="no /dev/kvm"),)
-        case = make.case(X86, test=make.test(accelerator="kvm"))
+        case = make.case(arch=X86, test=make.test(accelerator="kvm"))
         reason = skipped(decide(case, make.inventory(make.binary(X86), proofs=proofs)))
         assert reason == "no KVM for x86_64: no /dev/kvm"
 
 
 class TestKvm:
-    def test_is_a_skip_where_there_is_none(self, make: Maker) -> None:
+    def test_is_a_skip_where_there_is_none(self) -> None:
         proofs = (make.proof(KvmState.UNAVAILABLE, ARM64, reason="the host is x86_64"),)
-        case = make.case(accel=Accelerator.KVM)
-        reason = skipped(decide(case, make.inventory(make.binary(), proofs=proofs)))
+        case = make.case(arch=make.ARM64, accel=Accelerator.KVM)
+        reason = skipped(decide(case, make.inventory(make.binary(make.ARM64), proofs=proofs)))
         assert reason == "no KVM for aarch64: the host is x86_64"
 
-    def test_runs_with_a_doubt_where_it_is_broken(self, make: Maker) -> None:
+    def test_runs_with_a_doubt_where_it_is_broken(self) -> None:
         proofs = (make.proof(KvmState.BROKEN, reason="boot: triple fault"),)
-        case = make.case(X86, accel=Accelerator.KVM)
+        case = make.case(arch=X86, accel=Accelerator.KVM)
         decision = ran(decide(case, make.inventory(make.binary(X86), proofs=proofs)))
         assert (decision.accelerator, decision.kvm_doubt) == (Accelerator.KVM, "boot: triple fault")
 
-    def test_is_a_skip_where_it_was_not_tried(self, make: Maker) -> None:
-        case = make.case(X86, accel=Accelerator.KVM)
+    def test_is_a_skip_where_it_was_not_tried(self) -> None:
+        case = make.case(arch=X86, accel=Accelerator.KVM)
         assert "not tried" in skipped(decide(case, make.inventory(make.binary(X86))))
 
-    def test_is_a_skip_for_a_test_that_is_for_tcg_only(self, make: Maker) -> None:
-        case = make.case(X86, accel=Accelerator.KVM, test=make.test(accelerator="tcg"))
+    def test_is_a_skip_for_a_test_that_is_for_tcg_only(self) -> None:
+        case = make.case(arch=X86, accel=Accelerator.KVM, test=make.test(accelerator="tcg"))
         reason = skipped(decide(case, make.inventory(make.binary(X86))))
         assert reason == "tcg only, but the accelerator is kvm"
 
 
-def test_parameters_that_ask_for_kvm_never_run_as_tcg(make: Maker) -> None:
+def test_parameters_that_ask_for_kvm_never_run_as_tcg() -> None:
     """QEMU would take KVM whatever -machine says, and the case would be told as tcg."""
     test = make.test(qemu_params=("-enable-kvm", "-cpu", "max"))
-    case = make.case(X86, accel=Accelerator.TCG, test=test)
+    case = make.case(arch=X86, accel=Accelerator.TCG, test=test)
     inventory = make.inventory(make.binary(X86))
     assert skipped(decide(case, inventory)) == "kvm only, but the accelerator is tcg"
     proofs = (make.proof(KvmState.WORKS, cpu="max"),)
-    case = make.case(X86, test=test)
+    case = make.case(arch=X86, test=test)
     decision = ran(decide(case, make.inventory(make.binary(X86), proofs=proofs)))
     assert decision.accelerator is Accelerator.KVM
 
 
 class TestRefusedByTheInventory:
-    def test_machine(self, make: Maker) -> None:
-        binary = make.binary(machines=(make.machine("virt"),))
-        case = make.case(machine="vrit,gic-version=3", accel=Accelerator.TCG)
+    def test_machine(self) -> None:
+        binary = make.binary(make.ARM64, machines=(make.machine("virt"),))
+        case = make.case(arch=make.ARM64, machine="vrit,gic-version=3", accel=Accelerator.TCG)
         assert skipped(decide(case, make.inventory(binary))) == "QEMU 7.2.22 has no machine 'vrit'"
 
-    def test_too_many_vcpus(self, make: Maker) -> None:
-        binary = make.binary(machines=(make.machine("virt", cpu_max=8),))
-        case = make.case(machine="virt", smp=9, accel=Accelerator.TCG)
+    def test_too_many_vcpus(self) -> None:
+        binary = make.binary(make.ARM64, machines=(make.machine("virt", cpu_max=8),))
+        case = make.case(arch=make.ARM64, machine="virt", smp=9, accel=Accelerator.TCG)
         assert "at most 8" in skipped(decide(case, make.inventory(binary)))
 
-    def test_too_many_vcpus_for_the_machine_that_nobody_names(self, make: Maker) -> None:
+    def test_too_many_vcpus_for_the_machine_that_nobody_names(self) -> None:
         default = Machine("pc-i440fx-7.2", "pc", cpu_max=255, is_default=True)
         x86 = make.binary(X86, machines=(Machine("q35", cpu_max=288), default))
-        arm = make.binary(machines=(make.machine("virt", cpu_max=8),))
-        case = make.case(X86, smp=256, accel=Accelerator.TCG)
+        arm = make.binary(make.ARM64, machines=(make.machine("virt", cpu_max=8),))
+        case = make.case(arch=X86, smp=256, accel=Accelerator.TCG)
         reason = skipped(decide(case, make.inventory(x86)))
         assert reason == "256 vCPUs, but QEMU 7.2.22's machine pc-i440fx-7.2 takes at most 255"
-        ran(decide(make.case(X86, smp=255, accel=Accelerator.TCG), make.inventory(x86)))
-        case = make.case(smp=9, accel=Accelerator.TCG)
+        ran(decide(make.case(arch=X86, smp=255, accel=Accelerator.TCG), make.inventory(x86)))
+        case = make.case(arch=make.ARM64, smp=9, accel=Accelerator.TCG)
         assert "machine virt takes at most 8" in skipped(decide(case, make.inventory(arm)))
 
-    def test_cpu_model(self, make: Maker) -> None:
-        binary = make.binary(cpus=("max", "cortex-a57"))
-        case = make.case(cpu="cortex-a7777,pmu=on", accel=Accelerator.TCG)
+    def test_cpu_model(self) -> None:
+        binary = make.binary(make.ARM64, cpus=("max", "cortex-a57"))
+        case = make.case(arch=make.ARM64, cpu="cortex-a7777,pmu=on", accel=Accelerator.TCG)
         assert "no CPU model 'cortex-a7777'" in skipped(decide(case, make.inventory(binary)))
 
     @pytest.mark.parametrize(
@@ -199,23 +199,25 @@ class TestRefusedByTheInventory:
             ("pci-testdev2", True),
         ],
     )
-    def test_device(self, make: Maker, device: str, missing: bool) -> None:
-        binary = make.binary(devices=("es1370", "pci-testdev", "virtio-net-pci"))
+    def test_device(self, device: str, missing: bool) -> None:
+        binary = make.binary(make.ARM64, devices=("es1370", "pci-testdev", "virtio-net-pci"))
         test = make.test(qemu_params=("-device", "pci-testdev", "--device", device))
-        decision = decide(make.case(accel=Accelerator.TCG, test=test), make.inventory(binary))
+        decision = decide(
+            make.case(arch=make.ARM64, accel=Accelerator.TCG, test=test), make.inventory(binary)
+        )
         if missing:
             assert skipped(decision).startswith("QEMU 7.2.22 has no device '")
         else:
             ran(decision)
 
-    def test_devices_that_were_not_asked_for_are_left_to_qemu(self, make: Maker) -> None:
+    def test_devices_that_were_not_asked_for_are_left_to_qemu(self) -> None:
         test = make.test(qemu_params=("-device", "nosuch"))
-        case = make.case(accel=Accelerator.TCG, test=test)
-        ran(decide(case, make.inventory(make.binary())))
+        case = make.case(arch=make.ARM64, accel=Accelerator.TCG, test=test)
+        ran(decide(case, make.inventory(make.binary(make.ARM64))))
 
-    def test_a_test_for_another_machine(self, make: Maker) -> None:
+    def test_a_test_for_another_machine(self) -> None:
         case = make.case(
-            Architecture.PPC64,
+            arch=Architecture.PPC64,
             test=make.test(machine="pseries"),
             machine="powernv9",
             accel=Accelerator.TCG,
@@ -225,13 +227,11 @@ class TestRefusedByTheInventory:
 
 
 @pytest.mark.parametrize(("content", "runs"), [("Y", True), ("N", False), (None, False)])
-def test_host_files_must_hold_what_a_test_needs(
-    make: Maker, content: str | None, runs: bool
-) -> None:
+def test_host_files_must_hold_what_a_test_needs(content: str | None, runs: bool) -> None:
     path = "/sys/module/kvm/parameters/enable"
     files = () if content is None else ((path, content),)
-    case = make.case(accel=Accelerator.TCG, test=make.test(checks=((path, "Y"),)))
-    decision = decide(case, make.inventory(make.binary(), files=files))
+    case = make.case(arch=make.ARM64, accel=Accelerator.TCG, test=make.test(checks=((path, "Y"),)))
+    decision = decide(case, make.inventory(make.binary(make.ARM64), files=files))
     assert isinstance(decision, Run) is runs
     if isinstance(decision, Skip):
         assert path in decision.reason
@@ -248,28 +248,46 @@ def test_arm_under_an_aarch64_hosts_kvm_uses_that_hosts_emulator() -> None:
 TCG, KVM = Accelerator.TCG, Accelerator.KVM
 
 
-def test_every_skip_has_its_cause(make: Maker) -> None:
-    machines, there = (make.machine("virt"),), make.inventory(make.binary())
-    no_kvm = make.inventory(make.binary(), proofs=(make.proof(KvmState.UNAVAILABLE, ARM64),))
+def test_every_skip_has_its_cause() -> None:
+    machines, there = (make.machine("virt"),), make.inventory(make.binary(make.ARM64))
+    no_kvm = make.inventory(
+        make.binary(make.ARM64), proofs=(make.proof(KvmState.UNAVAILABLE, ARM64),)
+    )
     without = make.inventory(missing=(("system", ARM64, "none"),), proofs=no_kvm.proofs)
-    one_machine = make.inventory(make.binary(machines=machines))
-    no_build = replace(make.case(excluded="why"), excluded_as=SkipCause.NO_BUILD)
-    kvmtool = make.case(build=make.build(target=Target.KVMTOOL))
+    one_machine = make.inventory(make.binary(make.ARM64, machines=machines))
+    no_build = replace(make.case(arch=make.ARM64, excluded="why"), excluded_as=SkipCause.NO_BUILD)
+    kvmtool = make.case(arch=make.ARM64, build=make.build(make.ARM64, target=Target.KVMTOOL))
     expected = [
-        (make.case(excluded="why"), there, SkipCause.SCENARIO),
+        (make.case(arch=make.ARM64, excluded="why"), there, SkipCause.SCENARIO),
         (no_build, there, SkipCause.NO_BUILD),
-        (make.case(test=make.test(unsupported="why")), there, SkipCause.TEST),
-        (make.case(accel=TCG), without, SkipCause.NO_QEMU),
-        (make.case(accel=KVM), without, SkipCause.NO_QEMU),
-        (make.case(accel=KVM), no_kvm, SkipCause.NO_ACCELERATOR),
-        (make.case(accel=KVM), there, SkipCause.NO_ACCELERATOR),
-        (make.case(accel=TCG, test=make.test(accelerator="kvm")), there, SkipCause.TEST),
-        (make.case(accel=TCG, cpu="host"), there, SkipCause.TEST),
-        (make.case(accel=TCG, machine="raspi"), one_machine, SkipCause.UNSUPPORTED),
-        (make.case(accel=TCG, test=make.test(checks=(("/a", "b"),))), there, SkipCause.HOST),
-        (make.case(accel=TCG, build=make.build(efi=True)), there, SkipCause.HOST),
+        (make.case(arch=make.ARM64, test=make.test(unsupported="why")), there, SkipCause.TEST),
+        (make.case(arch=make.ARM64, accel=TCG), without, SkipCause.NO_QEMU),
+        (make.case(arch=make.ARM64, accel=KVM), without, SkipCause.NO_QEMU),
+        (make.case(arch=make.ARM64, accel=KVM), no_kvm, SkipCause.NO_ACCELERATOR),
+        (make.case(arch=make.ARM64, accel=KVM), there, SkipCause.NO_ACCELERATOR),
+        (
+            make.case(arch=make.ARM64, accel=TCG, test=make.test(accelerator="kvm")),
+            there,
+            SkipCause.TEST,
+        ),
+        (make.case(arch=make.ARM64, accel=TCG, cpu="host"), there, SkipCause.TEST),
+        (
+            make.case(arch=make.ARM64, accel=TCG, machine="raspi"),
+            one_machine,
+            SkipCause.UNSUPPORTED,
+        ),
+        (
+            make.case(arch=make.ARM64, accel=TCG, test=make.test(checks=(("/a", "b"),))),
+            there,
+            SkipCause.HOST,
+        ),
+        (
+            make.case(arch=make.ARM64, accel=TCG, build=make.build(make.ARM64, efi=True)),
+            there,
+            SkipCause.HOST,
+        ),
         (kvmtool, there, SkipCause.NO_ACCELERATOR),
-        (make.case(accel=TCG, build=kvmtool.build), there, SkipCause.TEST),
+        (make.case(arch=make.ARM64, accel=TCG, build=kvmtool.build), there, SkipCause.TEST),
     ]
     for case, inventory, cause in expected:
         decision = decide(case, inventory)
@@ -278,14 +296,14 @@ def test_every_skip_has_its_cause(make: Maker) -> None:
 
 
 @pytest.mark.parametrize("accelerator", Accelerator)
-def test_an_emulator_that_cannot_be_asked_is_an_error(
-    make: Maker, accelerator: Accelerator
-) -> None:
+def test_an_emulator_that_cannot_be_asked_is_an_error(accelerator: Accelerator) -> None:
     """Also where its KVM would have been the reason to skip."""
     inventory = make.inventory(
         broken=(("system", ARM64, "no libslirp"),),
         proofs=(make.proof(KvmState.UNAVAILABLE, ARM64, reason="no libslirp"),),
     )
-    case = make.case(accel=accelerator)
+    case = make.case(arch=make.ARM64, accel=accelerator)
     assert decide(case, inventory) == Broken(case, "no libslirp")
-    assert isinstance(decide(make.case(accel=accelerator, excluded="why"), inventory), Skip)
+    assert isinstance(
+        decide(make.case(arch=make.ARM64, accel=accelerator, excluded="why"), inventory), Skip
+    )

@@ -13,23 +13,23 @@ from matrix.plan.machines import MIB
 from matrix.plan.planner import decide
 from matrix.plan.prelaunch import can_prelaunch
 from matrix.plan.program import launch_program
-from tests.plan.conftest import Maker
+from tests import make
 
 X86 = Architecture.X86_64
 HOST = Host(architecture="x86_64", kernel="6.12.1-amd64", cpus=2, memory=8 * 2**30)
 
 
-def program(make: Any, **axes: Any) -> Case:
+def program(**axes: Any) -> Case:
     test = make.test(
         name="log", image="/kvm/log", arguments="-m 2", smp=2, memory=2**30, accelerator="kvm"
     )
     built = make.build(X86, target=Target.PROGRAM, revision="6.12.117")
-    case: Case = make.case(axes.pop("arch", X86), test=test, build=built, **axes)
+    case: Case = make.case(arch=axes.pop("arch", X86), test=test, build=built, **axes)
     return case
 
 
-def test_it_runs_without_any_qemu(make: Maker) -> None:
-    case = program(make)
+def test_it_runs_without_any_qemu() -> None:
+    case = program()
     decision = decide(case, Inventory(HOST))
     why = "the program uses KVM itself"
     assert decision == Run(case, Accelerator.KVM, why, vcpus=2, memory=2**30)
@@ -76,13 +76,13 @@ def test_it_runs_without_any_qemu(make: Maker) -> None:
     ],
 )
 def test_reasons_to_skip(
-    make: Maker, axes: dict[str, Any], host: dict[str, Any], reason: str, cause: SkipCause
+    axes: dict[str, Any], host: dict[str, Any], reason: str, cause: SkipCause
 ) -> None:
-    case = program(make, **axes)
+    case = program(**axes)
     assert decide(case, Inventory(replace(HOST, **host))) == Skip(case, reason, cause)
 
 
-def test_another_kernels_suite_is_noted(make: Maker) -> None:
-    decision = decide(program(make), Inventory(replace(HOST, kernel="6.18.4-x")))
+def test_another_kernels_suite_is_noted() -> None:
+    decision = decide(program(), Inventory(replace(HOST, kernel="6.18.4-x")))
     assert isinstance(decision, Run)
     assert decision.notes == ("builtin of Linux 6.12.117, but the host runs 6.18.4-x",)

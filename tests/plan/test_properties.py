@@ -11,10 +11,10 @@ import pytest
 
 from matrix.hosts.binary_probe import probe_binary
 from matrix.inventory import Binary, Machine, typed
-from matrix.model import Architecture
+from matrix.model import Accelerator, Architecture
 from matrix.plan.planner import decide
 from matrix.plan.properties import PARTS, TEXTS, VALUES, cpu_flaw, machine_flaw
-from tests.plan.conftest import Maker
+from tests import make
 
 X86 = Architecture.X86_64
 ARM64 = Architecture.AARCH64
@@ -27,8 +27,9 @@ VIRT = (
 
 
 @pytest.fixture(scope="module")
-def arm(make: Maker) -> Binary:
+def arm() -> Binary:
     binary: Binary = make.binary(
+        make.ARM64,
         machines=(Machine("virt-7.2", "virt", 512, properties=VIRT), Machine("sbsa-ref")),
         cpus=("max", "odd"),
         cpu_properties=("has_el3=bool mp-affinity=uint64 legacy-memory=str", ""),
@@ -37,7 +38,7 @@ def arm(make: Maker) -> Binary:
 
 
 @pytest.fixture(scope="module")
-def x86(make: Maker) -> Binary:
+def x86() -> Binary:
     properties = "kvm-pv-eoi=bool x2apic=bool vendor=string tsc-frequency=int memory=link"
     binary: Binary = make.binary(X86, cpus=("max",), cpu_properties=(properties,))
     return binary
@@ -101,8 +102,8 @@ def test_machines_that_are_not_known(arm: Binary, text: str, what: str) -> None:
     assert flaw.described_for(arm) == f"QEMU 7.2.22 has no {what}"
 
 
-def test_nothing_is_given_to_what_was_not_asked(make: Maker, arm: Binary) -> None:
-    for text, binary in (("sbsa-ref,acpi=off", arm), ("virt,acpi=off", make.binary())):
+def test_nothing_is_given_to_what_was_not_asked(arm: Binary) -> None:
+    for text, binary in (("sbsa-ref,acpi=off", arm), ("virt,acpi=off", make.binary(make.ARM64))):
         flaw = machine_flaw(text, binary)
         assert flaw is not None
         assert flaw.unasked
@@ -133,7 +134,7 @@ def test_x86_cpus_that_are_not_known(x86: Binary, text: str, what: str) -> None:
     assert (flaw.what, flaw.refused) == (what, "")
 
 
-def test_cpus_elsewhere(make: Maker, arm: Binary) -> None:
+def test_cpus_elsewhere(arm: Binary) -> None:
     assert cpu_flaw("max,has_el3=on,kvm-steal-time=on", arm) is None
     for text in ("max,has_el3", "max,legacy-memory=x"):
         flaw = cpu_flaw(text, arm)
@@ -143,15 +144,17 @@ def test_cpus_elsewhere(make: Maker, arm: Binary) -> None:
     assert cpu_flaw("POWER9_v2.0,a=on", power) is None
 
 
-def test_it_is_a_skip_with_the_reason(make: Maker, arm: Binary) -> None:
-    case = make.case(machine="virt,dumpdtb=/tmp/x", accel="tcg")
+def test_it_is_a_skip_with_the_reason(arm: Binary) -> None:
+    case = make.case(arch=make.ARM64, machine="virt,dumpdtb=/tmp/x", accel=Accelerator.TCG)
     decision = decide(case, make.inventory(arm))
     assert "property 'dumpdtb' of machine 'virt'" in getattr(decision, "reason", "")
 
 
-def test_a_build_may_ask_its_machines_for_more(make: Maker, arm: Binary) -> None:
+def test_a_build_may_ask_its_machines_for_more(arm: Binary) -> None:
     """Builds are trusted: their tests' own parameters are theirs."""
-    case = make.case(test=make.test(machine="virt,dumpdtb=/tmp/x"), accel="tcg")
+    case = make.case(
+        arch=make.ARM64, test=make.test(machine="virt,dumpdtb=/tmp/x"), accel=Accelerator.TCG
+    )
     assert not hasattr(decide(case, make.inventory(arm)), "reason")
 
 

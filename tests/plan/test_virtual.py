@@ -5,7 +5,7 @@ from typing import Any
 from matrix.model import Accelerator, Architecture, SkipCause
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 from matrix.plan.virtual import VirtualPlace, place
-from tests.plan.conftest import Maker
+from tests import make
 
 GIB = 1 << 30
 HOST = VirtualPlace("virtual-aarch64-debian-13", "Linux of debian-13", GIB)
@@ -18,41 +18,41 @@ def placed(case: Any, host: VirtualPlace = HOST, decision: Decision | None = Non
     return after
 
 
-def builtin(make: Any, **axes: Any) -> Any:
-    return make.case(build=make.build(builtin=True), **axes)
+def builtin(**axes: Any) -> Any:
+    return make.case(arch=make.ARM64, build=make.build(make.ARM64, builtin=True), **axes)
 
 
-def test_a_case_for_kvm_goes_there(make: Maker) -> None:
-    after = placed(builtin(make, accel=Accelerator.KVM))
+def test_a_case_for_kvm_goes_there() -> None:
+    after = placed(builtin(accel=Accelerator.KVM))
     assert isinstance(after, Run)
     assert (after.host, after.accelerator) == (HOST.name, Accelerator.KVM)
     assert after.why == "a virtual KVM host: Linux of debian-13"
 
 
-def test_others_stay_where_they_are(make: Maker) -> None:
+def test_others_stay_where_they_are() -> None:
     for accel in (Accelerator.TCG, Accelerator.AUTO):
-        case = builtin(make, accel=accel)
+        case = builtin(accel=accel)
         before = Run(case, Accelerator.TCG, "asked for", 1, GIB)
         assert placed(case, decision=before) is before
         assert before.host == LOCAL
-    case = builtin(make, accel=Accelerator.KVM)
+    case = builtin(accel=Accelerator.KVM)
     excluded = Skip(case, "excluded", SkipCause.SCENARIO)
     assert placed(case, decision=excluded) is excluded
 
 
-def skip(make: Any, host: VirtualPlace = HOST, **axes: Any) -> str:
-    after = placed(builtin(make, accel=Accelerator.KVM, **axes), host)
+def skip(host: VirtualPlace = HOST, **axes: Any) -> str:
+    after = placed(builtin(accel=Accelerator.KVM, **axes), host)
     assert isinstance(after, Skip)
     return after.reason
 
 
-def test_what_cannot_run_there_is_skipped_with_the_reason(make: Maker) -> None:
+def test_what_cannot_run_there_is_skipped_with_the_reason() -> None:
     none = VirtualPlace("virtual-s390x", "", 0, "TCG has no SIE")
-    assert skip(make, none) == "no virtual KVM host for aarch64: TCG has no SIE"
-    assert "17 vCPUs" in skip(make, smp=17)
-    assert "its memory is 1024 MiB" in skip(make, memory=GIB)
-    assert "machine sbsa-ref" in skip(make, machine="sbsa-ref")
-    case = make.case(accel=Accelerator.KVM)
+    assert skip(none) == "no virtual KVM host for aarch64: TCG has no SIE"
+    assert "17 vCPUs" in skip(smp=17)
+    assert "its memory is 1024 MiB" in skip(memory=GIB)
+    assert "machine sbsa-ref" in skip(machine="sbsa-ref")
+    case = make.case(arch=make.ARM64, accel=Accelerator.KVM)
     after = placed(case)
     assert isinstance(after, Skip)
     assert after.reason == "in virtual KVM hosts only the embedded guests run"

@@ -20,95 +20,20 @@ from matrix.migrating import (
     HopEvent,
     HopOutcome,
     Limits,
-    Migration,
     MigrationSummary,
     Sample,
     Statistic,
     Strategy,
 )
 from matrix.model import (
-    Accelerator,
     Architecture,
-    Build,
-    Case,
-    Subtest,
-    SubtestVerdict,
-    Test,
-    Variant,
-    Verdict,
 )
-from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.decisions import Decision
 from matrix.results.recorder import Recorder
 from matrix.results.run_info import QemuFingerprint, RunInfo, ScenarioSource
 from matrix.results.run_record import RunRecord, load_run
 
 Files = dict[str, str | bytes]
-
-
-class Make:
-    """Builds cases and attempts; every argument has a usual value."""
-
-    def case(
-        self,
-        test: str = "boot",
-        arch: str = "x86_64",
-        *,
-        scenario: str = "smoke",
-        accel: str = "tcg",
-        groups: Sequence[str] = (),
-        migration: Migration | None = None,
-        case_id: str = "",
-        **axes: Any,
-    ) -> Case:
-        variant = Variant(Architecture(arch), Accelerator(accel), **axes)
-        label = ".".join([arch, accel, *(f"{name}={value}" for name, value in axes.items())])
-        return Case(
-            id=case_id or f"{scenario}.{test}.{label}",
-            scenario=scenario,
-            suite="builtin",
-            test=Test(test, f"/images/{arch}/{test}.elf", groups=tuple(groups)),
-            variant=variant,
-            build=Build(variant.arch, "/build", f"/images/{arch}", builtin=True),
-            migration=migration,
-        )
-
-    def run(self, case: Case) -> Run:
-        accelerator = case.variant.accel
-        if accelerator is Accelerator.AUTO:
-            accelerator = Accelerator.TCG
-        return Run(case, accelerator, "asked for", vcpus=1, memory=192 * 2**20)
-
-    def skip(self, case: Case, reason: str = "no such QEMU") -> Skip:
-        return Skip(case, reason)
-
-    def attempt(
-        self,
-        verdict: str = "pass",
-        reason: str = "",
-        *,
-        seconds: float = 0.5,
-        accelerator: str = "tcg",
-        subtests: Sequence[tuple[str, str, str]] = (),
-        **more: Any,
-    ) -> Attempt:
-        parsed = tuple(Subtest(n, SubtestVerdict(v), m) for v, n, m in subtests)
-        counts = {v: sum(each.verdict is v for each in parsed) for v in SubtestVerdict}
-        return Attempt(
-            number=1,
-            verdict=Verdict(verdict),
-            reason=reason,
-            seconds=seconds,
-            accelerator=accelerator,
-            accelerator_reason="asked for",
-            subtests=parsed,
-            subtest_counts=tuple((v, n) for v, n in counts.items() if n),
-            **more,
-        )
-
-
-@pytest.fixture(scope="session")
-def make() -> Make:
-    return Make()
 
 
 Results = Sequence[tuple[Decision, Attempt | None, Files]]

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from matrix.errors import ExitCode
-from matrix.model import Verdict
+from matrix.model import Accelerator, Verdict
 from matrix.report.answer import (
     Coverage,
     areas_by_architecture,
@@ -22,25 +22,24 @@ from matrix.report.areas import AREA_NAMES
 from matrix.report.case_rows import AXES, Row, fill_row, new_row
 from matrix.results.case_record import record_of
 from matrix.results.counts import Counts
-from tests.report.conftest import Make
+from tests import make
 
 
 @pytest.fixture
-def rows_of(make: Make) -> Any:
+def rows_of() -> Any:
     """Rows from (test, architecture, verdict, reason[, axes])."""
 
     def build(*cases: Sequence[Any]) -> list[Row]:
         rows = []
         for test, arch, verdict, reason, *more in cases:
             case = make.case(test, arch, **(more[0] if more else {}))
-            row = new_row(0, "run", make.run(case), {})
+            run = make.run(case)
+            row = new_row(0, "run", run, {})
             if verdict == "skip":
                 row.verdict, row.reason = Verdict.SKIP, reason
             elif verdict is not None:
-                accelerator = case.variant.accel.value
-                fill_row(
-                    row, record_of(case, [make.attempt(verdict, reason, accelerator=accelerator)])
-                )
+                attempt = make.attempt(verdict, reason, accelerator=run.accelerator)
+                fill_row(row, record_of(case, [attempt]))
             rows.append(row)
         return rows
 
@@ -150,10 +149,10 @@ def test_skips_by_reason(rows_of: Any) -> None:
 
 def test_natively_and_under_emulation(rows_of: Any) -> None:
     rows = rows_of(
-        ("timer", "x86_64", "pass", "", {"accel": "kvm"}),
+        ("timer", "x86_64", "pass", "", {"accel": Accelerator.KVM}),
         ("timer", "x86_64", "fail", "x"),
         ("timer", "arm", "pass", ""),
-        ("timer", "arm", "skip", "no KVM", {"accel": "kvm"}),
+        ("timer", "arm", "skip", "no KVM", {"accel": Accelerator.KVM}),
     )
     found = areas_by_architecture(rows)
     (x86,), (arm,) = found["x86_64"], found["arm"]
@@ -177,7 +176,7 @@ OUTCOMES = st.tuples(
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(OUTCOMES, max_size=30))
-def test_every_case_is_counted_once(make: Make, outcomes: list[Any]) -> None:
+def test_every_case_is_counted_once(outcomes: list[Any]) -> None:
     """Also one that its own guest skipped, and one that nothing says the accelerator of."""
     rows = []
     for verdict, accelerator, test, arch in outcomes:

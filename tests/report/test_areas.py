@@ -6,7 +6,7 @@ import pytest
 
 from matrix.migrating import Migration
 from matrix.report.areas import AREA_NAMES, AREAS, areas_of
-from tests.report.conftest import Make
+from tests import make
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ from tests.report.conftest import Make
         ("something-new", ("unheard-of",), {"Other"}),
     ],
 )
-def test_names_and_groups(make: Make, test: Any, groups: Any, areas: Any) -> None:
-    found = areas_of(make.case(test, groups=groups))
+def test_names_and_groups(test: Any, groups: Any, areas: Any) -> None:
+    found = areas_of(make.case(make.test(test, groups=tuple(groups))))
     assert {AREA_NAMES[number] for number in found} == areas
 
 
-def test_a_guest_that_we_migrate_is_of_the_migration(make: Make) -> None:
+def test_a_guest_that_we_migrate_is_of_the_migration() -> None:
     case = make.case("something-new", migration=Migration())
     assert [AREA_NAMES[number] for number in areas_of(case)] == ["Live migration"]
 

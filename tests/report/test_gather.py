@@ -15,7 +15,8 @@ from matrix.model import Verdict
 from matrix.report import case_rows as cases_module
 from matrix.report.case_rows import qemu_label
 from matrix.report.gather import Gathered, gather
-from tests.report.conftest import Make, RunMaker
+from tests import make
+from tests.report.conftest import RunMaker
 
 
 def details(gathered: Gathered, number: int) -> Any:
@@ -25,11 +26,11 @@ def details(gathered: Gathered, number: int) -> Any:
     return json.loads(chunk)[where.place]
 
 
-def test_rows_columns_and_details(make: Make, recorded: RunMaker, tmp_path: Path) -> None:
+def test_rows_columns_and_details(recorded: RunMaker, tmp_path: Path) -> None:
     failed = make.attempt(
         "fail",
         "1 of 2 subtests failed",
-        subtests=[("pass", "one", ""), ("fail", "two", "expected 1")],
+        subtests=["PASS: one", "FAIL: two: expected 1"],
         metrics=(("latency: max", 7.5, "us"),),
     )
     files = {
@@ -49,9 +50,9 @@ def test_rows_columns_and_details(make: Make, recorded: RunMaker, tmp_path: Path
     assert gathered.counts() == {Verdict.FAIL: 1, Verdict.SKIP: 1, Verdict.PASS: 1}
     index: Any = json.loads(json.dumps(gathered.index()))
     assert index["id"] == [
-        "smoke.good.x86_64.tcg",
-        "smoke.bad.arm.tcg.smp=4",
-        "smoke.absent.x86_64.tcg",
+        "smoke.good.x86_64.auto",
+        "smoke.bad.arm.auto.smp=4",
+        "smoke.absent.x86_64.auto",
     ]
     assert [index["verdicts"][each] for each in index["verdict"]] == ["pass", "fail", "skip"]
     assert [index["words"]["smp"][each] for each in index["columns"]["smp"]] == ["", "4", ""]
@@ -63,11 +64,11 @@ def test_rows_columns_and_details(make: Make, recorded: RunMaker, tmp_path: Path
     assert attempt["subtests"] == [["fail", "two", "expected 1"], ["pass", "one", ""]]
     assert [text[0] for text in attempt["texts"]] == list(files)
     assert attempt["metrics"] == [["latency: max", 7.5, "us"]]
-    assert attempt["artifacts"] == "cases/smoke.bad.arm.tcg.smp=4"
+    assert attempt["artifacts"] == "cases/smoke.bad.arm.auto.smp=4"
     assert gathered.details.metrics == [[1, 1, "latency: max", 7.5, "us"]]
 
 
-def test_the_facts_of_a_run(make: Make, recorded: RunMaker, tmp_path: Path) -> None:
+def test_the_facts_of_a_run(recorded: RunMaker, tmp_path: Path) -> None:
     record = recorded([(make.run(make.case()), make.attempt(), {})])
     (facts,) = gather([record], tmp_path / "pages/index.html").runs
     assert facts.link == "../run"
@@ -78,7 +79,7 @@ def test_the_facts_of_a_run(make: Make, recorded: RunMaker, tmp_path: Path) -> N
     assert host.startswith("2 × Fast CPU, Linux ")
 
 
-def test_several_runs_are_an_axis(make: Make, recorded: RunMaker, tmp_path: Path) -> None:
+def test_several_runs_are_an_axis(recorded: RunMaker, tmp_path: Path) -> None:
     results: Any = [(make.run(make.case()), make.attempt(), {})]
     records = [recorded(results, "a/run"), recorded(results, "b/run")]
     gathered = gather(records, tmp_path / "index.html")
@@ -88,7 +89,7 @@ def test_several_runs_are_an_axis(make: Make, recorded: RunMaker, tmp_path: Path
 
 
 def test_cases_that_failed_have_room_before_others(
-    make: Make, recorded: RunMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recorded: RunMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("matrix.report.gather.DETAILS_BUDGET", 60_000)
     monkeypatch.setattr("matrix.report.gather.LEAST_DETAILS", 60_000)
@@ -103,9 +104,7 @@ def test_cases_that_failed_have_room_before_others(
     assert sum(map(len, gathered.details.packer.chunks)) < 90_000
 
 
-def test_an_interrupted_run_has_rows_without_a_verdict(
-    make: Make, recorded: RunMaker, tmp_path: Path
-) -> None:
+def test_an_interrupted_run_has_rows_without_a_verdict(recorded: RunMaker, tmp_path: Path) -> None:
     results: Any = [
         (make.run(make.case("a")), make.attempt(), {}),
         (make.run(make.case("b")), None, {}),
@@ -117,7 +116,6 @@ def test_an_interrupted_run_has_rows_without_a_verdict(
 
 
 def test_hops_are_gathered(
-    make: Make,
     recorded: RunMaker,
     write_hops: Callable[..., Path],
     summary: MigrationSummary,
@@ -143,7 +141,7 @@ def test_hops_are_gathered(
 
 
 def test_a_folder_outside_of_the_run_is_neither_read_nor_linked(
-    make: Make, recorded: RunMaker, tmp_path: Path
+    recorded: RunMaker, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret/console.log").write_text("secret\n")
@@ -151,7 +149,7 @@ def test_a_folder_outside_of_the_run_is_neither_read_nor_linked(
     journal = record.run.journal_path
     text = journal.read_text()
     for place in ("../secret", str(tmp_path / "secret"), "cases/../../secret"):
-        journal.write_text(text.replace("cases/smoke.boot.x86_64.tcg", place))
+        journal.write_text(text.replace("cases/smoke.boot.x86_64.auto", place))
         from matrix.results.run_record import load_run
 
         gathered = gather([load_run(record.run.path)], tmp_path / "run/report.html")
@@ -161,7 +159,7 @@ def test_a_folder_outside_of_the_run_is_neither_read_nor_linked(
 
 
 def test_numbers_that_guests_print_are_bounded(
-    make: Make, recorded: RunMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recorded: RunMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cases_module, "MOST_POINTS", 5)
     metrics = tuple((f"m{n}", float(n), "ns") for n in range(9))
@@ -184,7 +182,7 @@ def test_qemus_are_named_by_version(name: Any, version: Any, label: Any) -> None
 
 
 def test_what_was_skipped_of_a_strangers_run_has_no_path(
-    make: Make, recorded: RunMaker, tmp_path: Path
+    recorded: RunMaker, tmp_path: Path
 ) -> None:
     run = replace(make.run(make.case()), why="")
     record = recorded([(run, make.attempt(accelerator="<b>", seconds=1e300), {})])

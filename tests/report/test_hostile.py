@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from matrix.migrating import MigrationSummary
+from matrix.model import Subtest, SubtestVerdict
 from matrix.report.write import write_run_report
 from matrix.results.run_record import load_run
-from tests.report.conftest import Make, Reader, RunMaker
+from tests import make
+from tests.report.conftest import Reader, RunMaker
 
 HOSTILE = (
     "</script><script>globalThis.pwned = 1</script>"
@@ -23,9 +25,7 @@ PLACES = ("", "#matrix", "#cases", "#measurements", "#kvm", "#migration")
 
 
 @pytest.fixture
-def report(
-    make: Make, recorded: RunMaker, write_hops: Callable[..., Path], summary: MigrationSummary
-) -> Path:
+def report(recorded: RunMaker, write_hops: Callable[..., Path], summary: MigrationSummary) -> Path:
     hops = [json.loads(line) for line in write_hops(20, bad=[3]).read_text().splitlines()]
     for hop in hops:
         hop |= {"source": HOSTILE, "destination": HOSTILE, "machine": HOSTILE, "reason": HOSTILE}
@@ -36,7 +36,10 @@ def report(
     attempt = make.attempt(
         "fail",
         HOSTILE,
-        subtests=[("fail", HOSTILE, HOSTILE), ("pass", HOSTILE, "")],
+        subtests=[
+            Subtest(HOSTILE, SubtestVerdict.FAIL, HOSTILE),
+            Subtest(HOSTILE, SubtestVerdict.PASS),
+        ],
         metrics=(
             (HOSTILE, 1.0, HOSTILE),
             (f"{HOSTILE}: min", 1.0, "ns"),
@@ -53,13 +56,12 @@ def report(
         "hops.jsonl": "".join(json.dumps(hop) + "\n" for hop in hops).encode(),
     }
     case = make.case(
-        HOSTILE,
+        make.test(HOSTILE, groups=(HOSTILE,)),
         scenario=HOSTILE,
         case_id=HOSTILE,
         qemu=HOSTILE,
         machine=HOSTILE,
         cpu=HOSTILE,
-        groups=[HOSTILE],
     )
     skip = make.skip(make.case("other", case_id="javascript:globalThis.pwned=6"), HOSTILE)
     name = "<img src=x onerror=globalThis.pwned=7> javascript:x"

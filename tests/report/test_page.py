@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from matrix.model import Subtest, SubtestVerdict
 from matrix.report.gather import gather
 from matrix.report.modules import join_modules
 from matrix.report.page import ENTRY, is_page, write_page
-from tests.report.conftest import Make, RunMaker
+from tests import make
+from tests.report.conftest import RunMaker
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&\u2028\u202e\x1b[31m"
 
@@ -31,9 +33,11 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture
-def page(make: Make, recorded: RunMaker, tmp_path: Path) -> str:
+def page(recorded: RunMaker, tmp_path: Path) -> str:
     case = make.case(HOSTILE, scenario=HOSTILE, case_id=HOSTILE)
-    attempt = make.attempt("fail", HOSTILE, subtests=[("fail", HOSTILE, HOSTILE)])
+    attempt = make.attempt(
+        "fail", HOSTILE, subtests=[Subtest(HOSTILE, SubtestVerdict.FAIL, HOSTILE)]
+    )
     skip = make.skip(make.case("other"), HOSTILE)
     record = recorded(
         [(make.run(case), attempt, {"console.log": HOSTILE}), (skip, None, {})],

@@ -12,14 +12,15 @@ from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.history.writer import record_run
 from matrix.results.run_record import RunRecord
-from tests.report.conftest import Make, Reader, RunMaker
+from tests import make
+from tests.report.conftest import Reader, RunMaker
 
 VERDICTS = ("pass", "pass", "pass", "fail", "fail")
-STEADY = "smoke.boot[1].x86_64.tcg"
+STEADY = "smoke.boot[1].x86_64.auto"
 
 
 @pytest.fixture
-def nights(make: Make, recorded: RunMaker) -> list[RunRecord]:
+def nights(recorded: RunMaker) -> list[RunRecord]:
     """Five nights: "timer" fails from the fourth on, when its QEMU was another."""
     records = []
     for night, verdict in enumerate(VERDICTS):
@@ -44,7 +45,7 @@ def database(nights: list[RunRecord], tmp_path: Path) -> Database:
 
 
 def test_the_past_of_the_cases_of_a_page(database: Database) -> None:
-    ids = ["another", "smoke.timer.x86_64.tcg", STEADY]
+    ids = ["another", "smoke.timer.x86_64.auto", STEADY]
     with opened(database) as session:
         past: Any = past_document(session, ids, [ids[1]], last=20)
     assert past["runs"][0]["started"] == "2026-11-10 21:30:00"

@@ -15,7 +15,8 @@ from matrix.report.past_runs import past_document
 from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.history.writer import record_run
-from tests.report.conftest import Make, RunMaker
+from tests import make
+from tests.report.conftest import RunMaker
 
 TYPEDEF = re.compile(r"@typedef \{object\} (\w+)\n((?: \* @property .*\n)+)")
 PROPERTY = re.compile(r"@property \{.*\} (\w+)")
@@ -40,7 +41,6 @@ def unpacked(chunk: str) -> Any:
 
 
 def test_what_the_scripts_take_is_what_the_page_has(
-    make: Make,
     recorded: RunMaker,
     write_hops: Callable[..., Path],
     summary: MigrationSummary,
@@ -67,7 +67,7 @@ def test_what_the_scripts_take_is_what_the_page_has(
         assert types[name] - ADDED <= set(value), name
 
 
-def test_and_what_the_history_knows(make: Make, recorded: RunMaker, tmp_path: Path) -> None:
+def test_and_what_the_history_knows(recorded: RunMaker, tmp_path: Path) -> None:
     case = make.case("boot")
     database = Database(tmp_path / "history.sqlite")
     record_run(database, recorded([(make.run(case), make.attempt(), {})]))

@@ -7,11 +7,12 @@ import pytest
 
 from matrix.errors import UsageError
 from matrix.report.write import write_report, write_run_report
-from tests.report.conftest import Make, RunMaker
+from tests import make
+from tests.report.conftest import RunMaker
 
 
 @pytest.fixture
-def record(make: Make, recorded: RunMaker) -> Any:
+def record(recorded: RunMaker) -> Any:
     return recorded([(make.run(make.case()), make.attempt(), {})])
 
 

@@ -13,7 +13,8 @@ from matrix.model import Verdict
 from matrix.results.junit import write_junit
 from matrix.results.recorder import Recorder
 from matrix.results.tap import write_tap
-from tests.results.conftest import Make, RunMaker
+from tests import make
+from tests.results.conftest import RunMaker
 
 FAILED = ("fail", "timeout", "stall", "crash", "error", "flaky")
 """Verdicts that fail a run."""
@@ -21,7 +22,7 @@ GOOD = ("pass", "skip", "xfail", "xpass")
 
 
 @pytest.fixture
-def everything(make: Make, recorded: RunMaker) -> Any:
+def everything(recorded: RunMaker) -> Any:
     """A run in which each of these verdicts came once; what guests said is in their subtests."""
 
     def make_run(*verdicts: str, **options: Any) -> Recorder:
@@ -92,7 +93,7 @@ def test_tap_py_counts_the_cases(everything: Any) -> None:
 
 
 @pytest.mark.parametrize("word", ["todo", "SKIP", "Todo x"])
-def test_no_name_is_a_directive(make: Make, recorded: RunMaker, word: str) -> None:
+def test_no_name_is_a_directive(recorded: RunMaker, word: str) -> None:
     """To tap.py 3.2 an escaped # is one that begins a directive."""
     case = make.case(case_id=f"smoke.x #{word}")
     recorder = recorded([(make.run(case), [make.attempt("fail", "why")])])

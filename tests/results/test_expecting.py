@@ -36,7 +36,7 @@ from matrix.scenario.expectations import read_expectations
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.scenario import KnownFailure
 from matrix.verdict.known_failures import apply_known_failures
-from tests.results.conftest import Make
+from tests import make
 
 VERSIONS = {"system": (7, 2, 22), "10.0": (10, 0, 3)}
 BINARIES = [
@@ -72,11 +72,11 @@ class Record:
         return ()
 
 
-def written(make: Any, *finished: tuple[Decision, Sequence[Attempt]]) -> str:
-    return written_from(make, finished)
+def written(*finished: tuple[Decision, Sequence[Attempt]]) -> str:
+    return written_from(finished)
 
 
-def written_from(make: Any, *runs: Sequence[tuple[Decision, Sequence[Attempt]]]) -> str:
+def written_from(*runs: Sequence[tuple[Decision, Sequence[Attempt]]]) -> str:
     info = make.info(binaries=tuple(QemuFingerprint.of(binary) for binary in BINARIES))
     records: list[Any] = [Record(list(finished), info) for finished in runs]
     return "".join(f"{line}\n" for line in expectation_lines(*records))
@@ -100,7 +100,7 @@ def expected_by(known: tuple[KnownFailure, ...], decision: Decision) -> tuple[Ex
     return applicable(of_case, decision.accelerator, binary, host, case.build)  # type: ignore[arg-type]  # no more is asked for
 
 
-def attempt(make: Any, verdict: str, *failing: str, reason: str = "it broke") -> Attempt:
+def attempt(verdict: str, *failing: str, reason: str = "it broke") -> Attempt:
     made: Attempt = make.attempt(verdict, reason)
     return replace(
         made,
@@ -129,9 +129,7 @@ _runs = st.dictionaries(_places, st.lists(_outcomes, min_size=1, max_size=2), ma
 
 @settings(max_examples=80, deadline=None)
 @given(_runs)
-def test_the_same_run_with_the_file_has_only_known_failures(
-    make: Make, runs: dict[Any, Any]
-) -> None:
+def test_the_same_run_with_the_file_has_only_known_failures(runs: dict[Any, Any]) -> None:
     finished: list[tuple[Decision, Sequence[Attempt]]] = []
     for (test, arch, accel, qemu, smp), outcomes in runs.items():
         case = make.case(test, arch.value, accel=Accelerator(accel), qemu=qemu, smp=smp)
@@ -139,10 +137,10 @@ def test_the_same_run_with_the_file_has_only_known_failures(
         case = replace(case, id=name)
         attempts = []
         for number, (verdict, names, alone) in enumerate(outcomes, start=1):
-            made = attempt(make, verdict, *names, reason=f"{verdict} after {number} s")
+            made = attempt(verdict, *names, reason=f"{verdict} after {number} s")
             attempts.append(replace(made, number=number, by_subtests=made.by_subtests and alone))
         finished.append((make.run(case, accel), attempts))
-    known = read(written(make, *finished))
+    known = read(written(*finished))
     for decision, all_of_it in finished:
         expected = expected_by(known, decision)
         for each in all_of_it:
@@ -153,7 +151,7 @@ def test_the_same_run_with_the_file_has_only_known_failures(
         (replace(d, expected=expected_by(known, d)), a) for d, a in finished if isinstance(d, Run)
     ]
     now = [(d, [apply_known_failures(each, d.expected) for each in a]) for d, a in again]
-    once_more = read(written(make, *now))
+    once_more = read(written(*now))
     for decision, all_of_it in now:
         expected = expected_by(once_more, decision)
         for each in all_of_it:
@@ -161,16 +159,16 @@ def test_the_same_run_with_the_file_has_only_known_failures(
             assert apply_known_failures(seen, expected).verdict is each.verdict
 
 
-def test_what_is_the_same_is_one_entry(make: Make) -> None:
+def test_what_is_the_same_is_one_entry() -> None:
     finished = [
         (
             make.run(make.case("pmu", arch, accel=Accelerator.AUTO, qemu=qemu), "tcg"),
-            [attempt(make, "timeout", reason=f"timed out after {seconds} s")],
+            [attempt("timeout", reason=f"timed out after {seconds} s")],
         )
         for seconds, arch in enumerate(("x86_64", "i386"))
         for qemu in VERSIONS
     ]
-    text = written(make, *finished)
+    text = written(*finished)
     assert text.startswith(
         f"# Known failures: 4 cases, written by matrix {__version__} from\n"
         "#   runs/one, 4 cases, 2026-11-21T09:30:00.000Z\n"
@@ -185,24 +183,22 @@ def test_what_is_the_same_is_one_entry(make: Make) -> None:
     )
 
 
-def test_a_guest_that_hangs_may_be_found_dead_sooner_or_later(make: Make) -> None:
+def test_a_guest_that_hangs_may_be_found_dead_sooner_or_later() -> None:
     outcomes = [
-        attempt(make, "timeout", reason="timed out after 90 s; vCPU 0 running at pc 0x400"),
-        replace(attempt(make, "stall", reason="the guest is dead after 84 s"), number=2),
+        attempt("timeout", reason="timed out after 90 s; vCPU 0 running at pc 0x400"),
+        replace(attempt("stall", reason="the guest is dead after 84 s"), number=2),
     ]
     decision = make.run(make.case("svm"))
-    (entry,) = (each.expectation for each in read(written(make, (decision, outcomes))))
+    (entry,) = (each.expectation for each in read(written((decision, outcomes))))
     assert entry.verdicts == (Verdict.STALL, Verdict.TIMEOUT)
 
 
-def test_several_runs_are_one_whatever_their_scenarios_are_called(make: Make) -> None:
+def test_several_runs_are_one_whatever_their_scenarios_are_called() -> None:
     """What failed in one and passed in another fails sometimes."""
     first, second = make.case("psci", scenario="once"), make.case("psci", scenario="again")
-    bad, good = attempt(make, "fail", "cpu-on"), make.attempt("pass")
+    bad, good = attempt("fail", "cpu-on"), make.attempt("pass")
     third = make.run(make.case("pmu", scenario="again"))
-    text = written_from(
-        make, [(make.run(first), [bad])], [(make.run(second), [good]), (third, [bad])]
-    )
+    text = written_from([(make.run(first), [bad])], [(make.run(second), [good]), (third, [bad])])
     assert text.startswith("# Known failures: 2 cases, ")
     assert text.count("#   runs/one, ") == 2
     assert text.partition("expect:\n")[2] == (
@@ -234,12 +230,12 @@ def test_several_runs_are_one_whatever_their_scenarios_are_called(make: Make) ->
     ],
 )
 def test_what_fails_in_one_kind_of_build_is_not_known_of_another(
-    make: Make, arch: str, changes: dict[str, Any], line: str, others: dict[str, Any] | None
+    arch: str, changes: dict[str, Any], line: str, others: dict[str, Any] | None
 ) -> None:
     case = make.case("smap", arch)
     external = replace(case.build, builtin=False)
     decision = make.run(replace(case, build=replace(external, **changes)))
-    text = written(make, (decision, [attempt(make, "fail", "a")]))
+    text = written((decision, [attempt("fail", "a")]))
     known = read(text)
     assert len(expected_by(known, decision)) == 1
     assert line in text
@@ -249,74 +245,71 @@ def test_what_fails_in_one_kind_of_build_is_not_known_of_another(
         assert expected_by(known, other) == ()
 
 
-def test_where_only_some_cases_fail_they_are_named(make: Make) -> None:
+def test_where_only_some_cases_fail_they_are_named() -> None:
     bad, good = make.case("pmu", smp=4), make.case("pmu", smp=1)
     text = written(
-        make,
-        (make.run(bad), [attempt(make, "fail", "a")]),
-        (make.run(good), [attempt(make, "pass")]),
+        (make.run(bad), [attempt("fail", "a")]),
+        (make.run(good), [attempt("pass")]),
     )
     assert '  - cases: ["smoke.pmu.x86_64.auto.smp=4"]\n' in text
     assert '    subtests: [a]\n    reason: "it broke"\n' in text
 
 
-def test_skips_and_errors_are_no_failures(make: Make) -> None:
+def test_skips_and_errors_are_no_failures() -> None:
     text = written(
-        make,
         (Skip(make.case("a"), "why"), []),
-        (make.run(make.case("b")), [attempt(make, "skip")]),
-        (make.run(make.case("c")), [attempt(make, "error")]),
+        (make.run(make.case("b")), [attempt("skip")]),
+        (make.run(make.case("c")), [attempt("error")]),
     )
     assert text.endswith("expect: []\n")
     assert "Known failures: 0 cases" in text
 
 
-def test_unexpected_passes_are_dropped_and_known_reasons_kept(make: Make) -> None:
+def test_unexpected_passes_are_dropped_and_known_reasons_kept() -> None:
     expectation = Expectation("old.yaml:1", "tracked as bug 7", ("*",))
     passed, failed = replace(make.run(make.case("a")), expected=(expectation,)), make.run()
     failed = replace(failed, expected=(expectation,))
     text = written(
-        make,
-        (passed, [apply_known_failures(attempt(make, "pass"), (expectation,))]),
-        (failed, [apply_known_failures(attempt(make, "fail"), (expectation,))]),
+        (passed, [apply_known_failures(attempt("pass"), (expectation,))]),
+        (failed, [apply_known_failures(attempt("fail"), (expectation,))]),
     )
     (known,) = read(text)
     assert known.expectation.cases == ("boot",)
     assert known.expectation.reason == "tracked as bug 7"
 
 
-def test_another_failure_than_the_known_one_is_told_as_it_was_seen(make: Make) -> None:
+def test_another_failure_than_the_known_one_is_told_as_it_was_seen() -> None:
     expectation = Expectation("old.yaml:1", "tracked as bug 7", ("*",))
     decision = replace(make.run(), expected=(expectation,))
-    crashed = apply_known_failures(attempt(make, "crash", reason="QEMU died"), (expectation,))
+    crashed = apply_known_failures(attempt("crash", reason="QEMU died"), (expectation,))
     assert "old.yaml" in crashed.reason
-    (known,) = read(written(make, (decision, [crashed])))
+    (known,) = read(written((decision, [crashed])))
     assert known.expectation.reason == "QEMU died"
 
 
-def test_many_subtests_are_not_listed(make: Make) -> None:
+def test_many_subtests_are_not_listed() -> None:
     names = [f"n{number}" for number in range(expecting.MOST_SUBTESTS + 1)]
-    (few,) = read(written(make, (make.run(), [attempt(make, "fail", *names[1:])])))
+    (few,) = read(written((make.run(), [attempt("fail", *names[1:])])))
     assert len(few.expectation.subtests) == expecting.MOST_SUBTESTS
-    (many,) = read(written(make, (make.run(), [attempt(make, "fail", *names)])))
+    (many,) = read(written((make.run(), [attempt("fail", *names)])))
     assert many.expectation.subtests == ()
 
 
-def test_a_file_has_bounds(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [make.case("pmu", smp=number) for number in range(1, 8)]
-    finished = [(make.run(case), [attempt(make, "fail")]) for case in cases]
-    finished.append((make.run(make.case("pmu")), [attempt(make, "pass")]))
+    finished = [(make.run(case), [attempt("fail")]) for case in cases]
+    finished.append((make.run(make.case("pmu")), [attempt("pass")]))
     monkeypatch.setattr(expecting, "MOST_CASES", 3)
-    assert [len(each.places) for each in read(written(make, *finished))] == [3, 3, 1]
+    assert [len(each.places) for each in read(written(*finished))] == [3, 3, 1]
     monkeypatch.setattr(expecting, "MOST_ENTRIES", 2)
     with pytest.raises(UsageError, match="3 entries would be needed"):
-        written(make, *finished)
+        written(*finished)
 
 
 @pytest.mark.parametrize("word", ["no", "True", "null", "1.0", "a: b", "- x", "#", '"', "é", "0x1"])
-def test_words_stay_words(make: Make, word: str) -> None:
-    failed = attempt(make, "fail", word, reason=word)
-    (known,) = read(written(make, (make.run(make.case(word)), [failed])))
+def test_words_stay_words(word: str) -> None:
+    failed = attempt("fail", word, reason=word)
+    (known,) = read(written((make.run(make.case(word)), [failed])))
     assert known.expectation.cases == (word,)
     assert known.expectation.subtests == (word,)
     assert known.expectation.reason == word

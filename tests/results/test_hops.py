@@ -5,7 +5,8 @@ import pytest
 from matrix.migrating import Hop, HopOutcome, Migration, MigrationSummary, Statistic, Strategy
 from matrix.results.hops import hop_lines, quantity, running_summaries, summary_lines
 from matrix.results.segments import plain
-from tests.results.conftest import Make, RunMaker
+from tests import make
+from tests.results.conftest import RunMaker
 
 SUMMARY = MigrationSummary(
     hops=1200,
@@ -85,7 +86,7 @@ def test_quantities(value: float, unit: str, told: str) -> None:
     assert quantity(value, unit) == told
 
 
-def test_a_soak_that_runs_is_told_from_its_hops_on_disk(make: Make, recorded: RunMaker) -> None:
+def test_a_soak_that_runs_is_told_from_its_hops_on_disk(recorded: RunMaker) -> None:
     from dataclasses import replace
 
     from pydantic import TypeAdapter

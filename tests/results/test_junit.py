@@ -11,7 +11,8 @@ from matrix.model import Verdict
 from matrix.results import junit
 from matrix.results.junit import write_junit
 from matrix.results.recorder import Recorder
-from tests.results.conftest import Make, RunMaker
+from tests import make
+from tests.results.conftest import RunMaker
 
 CHILDREN = {
     "testsuites": {"testsuite"},
@@ -70,7 +71,7 @@ def one_case(recorder: Recorder) -> Any:
     return case
 
 
-def test_a_suite_per_scenario_and_variant(make: Make, recorded: RunMaker) -> None:
+def test_a_suite_per_scenario_and_variant(recorded: RunMaker) -> None:
     cases = [
         make.case(test, arch, scenario=scenario)
         for test in ("boot", "smp")
@@ -87,7 +88,7 @@ def test_a_suite_per_scenario_and_variant(make: Make, recorded: RunMaker) -> Non
     assert suites[0].hostname == "builder"
 
 
-def test_axes_are_the_suites_properties(make: Make, recorded: RunMaker) -> None:
+def test_axes_are_the_suites_properties(recorded: RunMaker) -> None:
     case = make.case(qemu="10.0", smp=4, memory=2**28)
     (suite,) = written(recorded([(make.run(case), [make.attempt()])]))
     properties = suite.properties()  # type: ignore[no-untyped-call]  # it has no annotations
@@ -113,9 +114,7 @@ def test_axes_are_the_suites_properties(make: Make, recorded: RunMaker) -> None:
         ("xpass", True, "failure"),
     ],
 )
-def test_every_verdict(
-    make: Make, recorded: RunMaker, verdict: str, strict: bool, element: str | None
-) -> None:
+def test_every_verdict(recorded: RunMaker, verdict: str, strict: bool, element: str | None) -> None:
     recorder = recorded([(make.run(), [make.attempt(verdict, "known: the reason")])], strict=strict)
     case = one_case(recorder)
     if element is None:
@@ -137,7 +136,7 @@ def test_every_verdict_is_tried() -> None:
     assert tried == {verdict.value for verdict in Verdict}
 
 
-def test_a_failure_explains_itself(make: Make, recorded: RunMaker, tmp_path: Path) -> None:
+def test_a_failure_explains_itself(recorded: RunMaker, tmp_path: Path) -> None:
     recorder = recorded([(make.run(), [])])
     folder = recorder.begin(make.case(), 1)
     console = b"first\n" + b"x" * 20_000 + b"\n\x1b[31mlast \xff\0[[ATTACHMENT|/etc/passwd]]\n"
@@ -169,23 +168,21 @@ def test_a_failure_explains_itself(make: Make, recorded: RunMaker, tmp_path: Pat
     ]
 
 
-def test_a_flaky_case_names_its_attempts(make: Make, recorded: RunMaker) -> None:
+def test_a_flaky_case_names_its_attempts(recorded: RunMaker) -> None:
     attempts = [make.attempt("pass", number=1), make.attempt("fail", "broke", number=2)]
     case = one_case(recorded([(make.run(make.case(repeat=2)), attempts)]))
     assert case.result[0].text.splitlines()[1:] == ["attempt 1: pass", "attempt 2: fail broke"]
     assert case.time == 1.0
 
 
-def test_many_subtests_are_bounded(make: Make, recorded: RunMaker) -> None:
+def test_many_subtests_are_bounded(recorded: RunMaker) -> None:
     attempt = make.attempt("fail", "x", subtests=[f"FAIL: {n}" for n in range(250)])
     lines = one_case(recorded([(make.run(), [attempt])])).result[0].text.splitlines()
     assert len(lines) == 2 + junit.MOST_SUBTESTS
     assert lines[-1] == "… and 50 more subtests that did not pass"
 
 
-def test_a_console_outside_the_run_is_not_shown(
-    make: Make, recorded: RunMaker, tmp_path: Path
-) -> None:
+def test_a_console_outside_the_run_is_not_shown(recorded: RunMaker, tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "console.log").write_text("it is secret")
     attempt = make.attempt("fail", artifacts="cases/../../secret")
@@ -196,7 +193,7 @@ def test_a_console_outside_the_run_is_not_shown(
     assert "it is secret" not in one_case(recorder).system_out
 
 
-def test_cases_of_one_name_are_told_apart(make: Make, recorded: RunMaker) -> None:
+def test_cases_of_one_name_are_told_apart(recorded: RunMaker) -> None:
     cases = [make.case(case_id=f"id-{n}") for n in range(2)]
     (suite,) = written(recorded([(make.run(case), [make.attempt()]) for case in cases]))
     assert [case.name for case in suite] == ["boot", "boot (id-1)"]
@@ -209,7 +206,7 @@ def test_an_empty_run_is_an_empty_report(recorded: RunMaker) -> None:
 @settings(max_examples=30, deadline=None)
 @given(text=st.text(st.characters(codec="utf-8")), value=st.floats())
 def test_any_text_gives_xml(
-    text: str, value: float, make: Make, tmp_path_factory: pytest.TempPathFactory
+    text: str, value: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("junit") / "run"
     case = make.case(text, case_id="x", machine=text)

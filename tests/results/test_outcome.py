@@ -11,21 +11,21 @@ from matrix.results.outcome import (
     exit_code,
     merged_verdict,
 )
-from tests.results.conftest import Make
+from tests import make
 
 
 def test_every_verdict_has_its_place() -> None:
     assert sorted(WORST_FIRST) == sorted(Verdict)
 
 
-def test_one_attempt_speaks_for_itself(make: Make) -> None:
+def test_one_attempt_speaks_for_itself() -> None:
     attempt = make.attempt("fail", "1 of 2 subtests failed", seconds=1.5)
     result = record_of(make.case(), [attempt])
     assert (result.verdict, result.reason, result.seconds) == (Verdict.FAIL, attempt.reason, 1.5)
     assert result.artifacts == attempt.artifacts
 
 
-def test_attempts_that_agree_give_their_verdict(make: Make) -> None:
+def test_attempts_that_agree_give_their_verdict() -> None:
     attempts = [make.attempt("fail", f"reason {n}", number=n) for n in (3, 1, 2)]
     result = record_of(make.case(), attempts)
     assert (result.verdict, result.reason) == (Verdict.FAIL, "reason 1")
@@ -33,7 +33,7 @@ def test_attempts_that_agree_give_their_verdict(make: Make) -> None:
     assert result.seconds == 1.5
 
 
-def test_attempts_that_differ_are_flaky_with_both_outcomes(make: Make) -> None:
+def test_attempts_that_differ_are_flaky_with_both_outcomes() -> None:
     attempts = [
         make.attempt("pass", number=1),
         make.attempt("timeout", "not finished after 90 s", number=2, subtests=["FAIL: a"]),
@@ -48,7 +48,7 @@ def test_attempts_that_differ_are_flaky_with_both_outcomes(make: Make) -> None:
     assert [each.name for each in result.not_passed] == ["a"]
 
 
-def test_a_host_that_failed_once_is_an_error(make: Make) -> None:
+def test_a_host_that_failed_once_is_an_error() -> None:
     attempts = [make.attempt("pass", number=1), make.attempt("error", "no space", number=2)]
     result = record_of(make.case(), attempts)
     assert result.verdict is Verdict.ERROR

@@ -14,7 +14,7 @@ from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.results.directory import RunDirectory
 from matrix.results.plan_file import read_plan, write_plan
 from matrix.versions import parse_range
-from tests.results.conftest import Make
+from tests import make
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def directory(tmp_path: Path) -> RunDirectory:
 
 
 @pytest.fixture
-def decisions(make: Make) -> list[Decision]:
+def decisions() -> list[Decision]:
     decisions: list[Decision] = [
         make.run(make.case(test, arch, smp=smp), "kvm", "it works")
         for arch in ("x86_64", "s390x")
@@ -88,7 +88,7 @@ def test_what_cases_share_is_written_once(
     assert first.variant is second.variant
 
 
-def test_known_failures_come_back_and_are_written_once(directory: RunDirectory, make: Make) -> None:
+def test_known_failures_come_back_and_are_written_once(directory: RunDirectory) -> None:
     known = Expectation("known.yaml:1", "a bug", ("boot",), qemu=(parse_range(">=7.2,<10.1"),))
     other = Expectation("known.yaml:9", "another", ("*",), verdicts=(Verdict.FAIL, Verdict.PASS))
     cases = [replace(make.case(f"t{n}"), expected=(known, other)) for n in range(9)]
@@ -101,7 +101,7 @@ def test_known_failures_come_back_and_are_written_once(directory: RunDirectory, 
     assert back[0].case.expected[0] is back[1].case.expected[0]
 
 
-def test_a_path_that_json_cannot_hold_is_named(directory: RunDirectory, make: Make) -> None:
+def test_a_path_that_json_cannot_hold_is_named(directory: RunDirectory) -> None:
     case = make.case()
     case = replace(case, test=replace(case.test, image=os.fsdecode(b"/images/\xff")))
     with pytest.raises(UsageError, match=r"case smoke\.boot\S* has a path .* not UTF-8: .*udcff"):
@@ -138,9 +138,7 @@ def test_a_path_that_json_cannot_hold_is_named(directory: RunDirectory, make: Ma
         ),
     ],
 )
-def test_a_broken_plan_is_named(
-    directory: RunDirectory, make: Make, change: Any, complaint: str
-) -> None:
+def test_a_broken_plan_is_named(directory: RunDirectory, change: Any, complaint: str) -> None:
     write_plan(directory, [make.run(), make.skip(make.case("smp"))])
     lines = directory.plan_path.read_bytes().splitlines(keepends=True)
     directory.plan_path.write_bytes(b"".join(change(lines)))
@@ -152,7 +150,7 @@ def test_a_broken_plan_is_named(
 
 @given(change=st.binary(max_size=20), data=st.data())
 def test_any_change_gives_a_plan_or_a_usage_error(
-    change: bytes, data: st.DataObject, make: Make, tmp_path_factory: pytest.TempPathFactory
+    change: bytes, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     directory = RunDirectory.create(tmp_path_factory.mktemp("plan") / "run")
     write_plan(directory, [make.run(), make.skip(make.case("smp"))])

@@ -17,7 +17,8 @@ from matrix.model import Verdict
 from matrix.plan.decisions import Decision
 from matrix.results.recorder import Recorder
 from matrix.results.run_record import load_run
-from tests.results.conftest import Make, RunMaker
+from tests import make
+from tests.results.conftest import RunMaker
 
 
 def events(recorder: Recorder) -> list[str]:
@@ -25,7 +26,7 @@ def events(recorder: Recorder) -> list[str]:
     return [json.loads(line)["event"] for line in lines]
 
 
-def test_a_run_from_start_to_end(make: Make, tmp_path: Path) -> None:
+def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     decisions: list[Decision] = [make.run(), make.skip(make.case("smp"))]
     with Recorder.start(tmp_path / "run", make.info(), decisions) as recorder:
         folder = recorder.begin(make.case(), 1)
@@ -46,9 +47,7 @@ def test_a_run_from_start_to_end(make: Make, tmp_path: Path) -> None:
     ]
 
 
-def test_a_finished_attempt_is_on_disk_with_all_its_subtests(
-    make: Make, recorded: RunMaker
-) -> None:
+def test_a_finished_attempt_is_on_disk_with_all_its_subtests(recorded: RunMaker) -> None:
     recorder = recorded([(make.run(), [])])
     folder = recorder.begin(make.case(), 1)
     attempt = make.attempt(
@@ -64,7 +63,7 @@ def test_a_finished_attempt_is_on_disk_with_all_its_subtests(
     assert events(recorder)[-1] == "attempt-finished"
 
 
-def test_each_attempt_of_a_repeated_case_has_its_result(make: Make, recorded: RunMaker) -> None:
+def test_each_attempt_of_a_repeated_case_has_its_result(recorded: RunMaker) -> None:
     case = make.case(repeat=2)
     recorder = recorded([(make.run(case), [])])
     for number, verdict in ((1, "pass"), (2, "fail")):
@@ -79,14 +78,14 @@ def test_each_attempt_of_a_repeated_case_has_its_result(make: Make, recorded: Ru
     assert json.loads((folder.parent / "1" / "result.json").read_text())["verdict"] == "pass"
 
 
-def test_a_skip_found_while_running_needs_no_artifacts(make: Make, recorded: RunMaker) -> None:
+def test_a_skip_found_while_running_needs_no_artifacts(recorded: RunMaker) -> None:
     recorder = recorded([(make.run(), [make.attempt("skip", "QEMU refuses this CPU")])])
     assert recorder.record.exit_code() is ExitCode.NOTHING_SELECTED
     (result,) = recorder.record.results()
     assert result.reason == "QEMU refuses this CPU"
 
 
-def test_an_interrupted_run_is_resumed(make: Make, recorded: RunMaker) -> None:
+def test_an_interrupted_run_is_resumed(recorded: RunMaker) -> None:
     other = make.case("smp")
     recorder = recorded([(make.run(), [make.attempt()]), (make.run(other), [])])
     recorder.begin(other, 1)
@@ -117,9 +116,7 @@ def test_an_interrupted_run_is_resumed(make: Make, recorded: RunMaker) -> None:
         lambda plan: plan.replace(b'"why":"no KVM"', b'"why":"no kvm"'),
     ],
 )
-def test_a_plan_that_was_altered_is_not_resumed(
-    make: Make, recorded: RunMaker, change: Any
-) -> None:
+def test_a_plan_that_was_altered_is_not_resumed(recorded: RunMaker, change: Any) -> None:
     recorder = recorded([(make.run(), [])])
     recorder.__exit__()
     plan = recorder.run.plan_path.read_bytes()
@@ -130,7 +127,7 @@ def test_a_plan_that_was_altered_is_not_resumed(
     Recorder.resume(recorder.run.path).__exit__()
 
 
-def test_a_run_of_a_version_without_a_checksum_is_resumed(make: Make, recorded: RunMaker) -> None:
+def test_a_run_of_a_version_without_a_checksum_is_resumed(recorded: RunMaker) -> None:
     recorder = recorded([(make.run(), [])])
     recorder.__exit__()
     info = json.loads(recorder.run.info_path.read_text())
@@ -139,7 +136,7 @@ def test_a_run_of_a_version_without_a_checksum_is_resumed(make: Make, recorded: 
     Recorder.resume(recorder.run.path).__exit__()
 
 
-def test_a_finished_run_resumes_to_nothing(make: Make, tmp_path: Path) -> None:
+def test_a_finished_run_resumes_to_nothing(tmp_path: Path) -> None:
     with Recorder.start(tmp_path / "run", make.info(), [make.run()]) as recorder:
         recorder.begin(make.case(), 1)
         recorder.finish(make.case(), make.attempt("fail"))
@@ -149,13 +146,13 @@ def test_a_finished_run_resumes_to_nothing(make: Make, tmp_path: Path) -> None:
         assert resumed.end() is code is ExitCode.NOT_PASSED
 
 
-def test_a_run_that_is_being_run_is_not_resumed(make: Make, recorded: RunMaker) -> None:
+def test_a_run_that_is_being_run_is_not_resumed(recorded: RunMaker) -> None:
     recorder = recorded([(make.run(), [])])
     with pytest.raises(UsageError, match="is being run by another process"):
         Recorder.resume(recorder.run.path)
 
 
-def test_strictness_survives_a_resume(make: Make, tmp_path: Path) -> None:
+def test_strictness_survives_a_resume(tmp_path: Path) -> None:
     info = make.info(options={"strict": True})
     with Recorder.start(tmp_path / "run", info, [make.run()]) as recorder:
         recorder.begin(make.case(), 1)
@@ -164,7 +161,7 @@ def test_strictness_survives_a_resume(make: Make, tmp_path: Path) -> None:
         assert resumed.end() is ExitCode.NOT_PASSED
 
 
-def test_a_plan_that_cannot_be_written_is_said(make: Make, tmp_path: Path) -> None:
+def test_a_plan_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     case = make.case()
     case = replace(case, test=replace(case.test, image=os.fsdecode(b"/\xff")))
     with pytest.raises(UsageError, match="not UTF-8"):
@@ -174,7 +171,7 @@ def test_a_plan_that_cannot_be_written_is_said(make: Make, tmp_path: Path) -> No
 
 
 def test_a_disk_that_is_full_loses_only_what_was_not_finished(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every write fails from some point on, whichever it is: what was finished stays, and the run
     goes on once there is room."""
@@ -212,7 +209,7 @@ def test_a_disk_that_is_full_loses_only_what_was_not_finished(
             assert resumed.end() is ExitCode.OK
 
 
-def test_reports_that_do_not_fit_leave_the_former_ones(make: Make, tmp_path: Path) -> None:
+def test_reports_that_do_not_fit_leave_the_former_ones(tmp_path: Path) -> None:
     cases = [make.case(f"t{number}") for number in range(50)]
     path = tmp_path / "run"
     with Recorder.start(path, make.info(), [make.run(case) for case in cases]) as recorder:
@@ -253,7 +250,7 @@ with Recorder.resume(Path(sys.argv[1])) as recorder:
 """
 
 
-def test_a_killed_process_loses_nothing_that_it_finished(make: Make, tmp_path: Path) -> None:
+def test_a_killed_process_loses_nothing_that_it_finished(tmp_path: Path) -> None:
     path = tmp_path / "run"
     cases = [make.case(f"t{number}", repeat=2) for number in range(150)]
     Recorder.start(path, make.info(), [make.run(case) for case in cases]).__exit__()

@@ -20,7 +20,7 @@ from matrix.results.run_info import (
     utc_now,
     write_run_info,
 )
-from tests.results.conftest import Make
+from tests import make
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def binary(path: str) -> Binary:
     return Binary("system", Architecture.ARM, path, (7, 2, 22), "7.2.22 (Debian)", ("tcg",))
 
 
-def test_a_fingerprint_comes_back(path: Path, make: Make, tmp_path: Path) -> None:
+def test_a_fingerprint_comes_back(path: Path, tmp_path: Path) -> None:
     qemu = tmp_path / "qemu-system-arm"
     qemu.write_bytes(b"\x7fELF")
     proof = KvmProof("system", Architecture.X86_64, "qemu64", KvmState.WORKS, "passed")
@@ -66,7 +66,7 @@ def test_the_time_is_utc_with_milliseconds() -> None:
     assert utc_now().endswith("Z")
 
 
-def test_a_path_that_is_no_text_does_not_stop_a_run(path: Path, make: Make) -> None:
+def test_a_path_that_is_no_text_does_not_stop_a_run(path: Path) -> None:
     write_run_info(path, make.info(arguments=(os.fsdecode(b"\xff.yaml"),)))
     assert read_run_info(path).arguments == ("\\xff.yaml",)
 

@@ -15,10 +15,11 @@ from matrix.results.recorder import Recorder
 from matrix.results.run_record import load_run
 from matrix.results.segments import plain
 from matrix.results.summary_text import record_summary
-from tests.results.conftest import Make, RunMaker
+from tests import make
+from tests.results.conftest import RunMaker
 
 
-def test_an_untouched_plan_has_everything_left(make: Make, recorded: RunMaker) -> None:
+def test_an_untouched_plan_has_everything_left(recorded: RunMaker) -> None:
     case = make.case("smp", repeat=2)
     recorder = recorded([(make.run(), []), (make.run(case), []), (make.skip(make.case("x")), [])])
     record = load_run(recorder.run.path)
@@ -31,7 +32,7 @@ def test_an_untouched_plan_has_everything_left(make: Make, recorded: RunMaker) -
     assert [each.reason for each in record.results()] == ["no such QEMU"]
 
 
-def test_results_are_read_whole_from_the_journal(make: Make, recorded: RunMaker) -> None:
+def test_results_are_read_whole_from_the_journal(recorded: RunMaker) -> None:
     attempt = make.attempt(
         "fail", "why", subtests=["PASS: a", "FAIL: b: ü\x1b"], metrics=(("exit", 1250.5, "cycles"),)
     )
@@ -44,7 +45,7 @@ def test_results_are_read_whole_from_the_journal(make: Make, recorded: RunMaker)
         assert record.exit_code() is ExitCode.NOT_PASSED
 
 
-def test_repeats_are_one_result_once_all_are_there(make: Make, recorded: RunMaker) -> None:
+def test_repeats_are_one_result_once_all_are_there(recorded: RunMaker) -> None:
     case = make.case(repeat=3)
     attempts = [make.attempt("pass", number=2), make.attempt("fail", "no", number=3)]
     recorder = recorded([(make.run(case), attempts)])
@@ -59,7 +60,7 @@ def test_repeats_are_one_result_once_all_are_there(make: Make, recorded: RunMake
     assert load_run(recorder.run.path).result(case.id) == result
 
 
-def test_an_attempt_that_was_running_is_known(make: Make, recorded: RunMaker) -> None:
+def test_an_attempt_that_was_running_is_known(recorded: RunMaker) -> None:
     recorder = recorded([(make.run(), [])])
     recorder.begin(make.case(), 1)
     record = load_run(recorder.run.path)
@@ -68,7 +69,7 @@ def test_an_attempt_that_was_running_is_known(make: Make, recorded: RunMaker) ->
     assert load_run(recorder.run.path).in_flight() == ()
 
 
-def test_wall_time_is_that_of_the_processes(make: Make, recorded: RunMaker) -> None:
+def test_wall_time_is_that_of_the_processes(recorded: RunMaker) -> None:
     path = recorded([(make.run(), [])]).run.path
     lines = [
         ("run-started", "2026-11-21T09:00:00.000Z"),
@@ -105,7 +106,7 @@ ATTEMPT: dict[str, Any] = {"number": 1, "verdict": "pass", "reason": "", "second
     ],
 )
 def test_lines_that_make_no_sense_are_problems(
-    make: Make, recorded: RunMaker, event: str, case_id: object, attempt: object, complaint: str
+    recorded: RunMaker, event: str, case_id: object, attempt: object, complaint: str
 ) -> None:
     skip = make.skip(make.case(case_id="SKIP"))
     path = recorded([(make.run(make.case(case_id="ID")), []), (skip, [])]).run.path
@@ -118,7 +119,7 @@ def test_lines_that_make_no_sense_are_problems(
     assert record.attempts_left("ID") == (1,)
 
 
-def test_an_attempt_counts_once(make: Make, recorded: RunMaker) -> None:
+def test_an_attempt_counts_once(recorded: RunMaker) -> None:
     recorder = recorded([(make.run(), [make.attempt("pass")])])
     journal = recorder.run.journal_path
     last = journal.read_text().splitlines()[-1]
@@ -129,13 +130,13 @@ def test_an_attempt_counts_once(make: Make, recorded: RunMaker) -> None:
     assert "was finished before" in str(record.problems[0])
 
 
-def test_an_unknown_case_is_named(make: Make, recorded: RunMaker) -> None:
+def test_an_unknown_case_is_named(recorded: RunMaker) -> None:
     record = recorded([(make.run(), [])]).record
     with pytest.raises(UsageError, match=r"has no case 'b\\\\x1b'"):
         record.decision("b\x1b")
 
 
-def test_problems_are_bounded(make: Make, recorded: RunMaker) -> None:
+def test_problems_are_bounded(recorded: RunMaker) -> None:
     path = recorded([(make.run(), [])]).run.path
     with (path / "events.jsonl").open("a") as file:
         file.write("garbage\n" * 1000)
@@ -155,7 +156,6 @@ verdicts = st.sampled_from(["pass", "fail", "skip", "timeout", "error"])
 def test_a_run_killed_at_any_byte_resumes_without_loss_or_repetition(
     plan: list[tuple[int, str]],
     data: st.DataObject,
-    make: Make,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Each process runs on until it is killed: its journal is cut somewhere behind what earlier
@@ -213,7 +213,6 @@ def test_a_run_killed_at_any_byte_resumes_without_loss_or_repetition(
 def test_a_run_killed_at_any_byte_makes_the_same_attempts(
     plan: list[tuple[RunSettings, list[str]]],
     data: st.DataObject,
-    make: Make,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """How often a case is run follows from what is in the journal, wherever that was cut."""
@@ -253,7 +252,7 @@ def test_a_run_killed_at_any_byte_makes_the_same_attempts(
 @settings(max_examples=100, deadline=None)
 @given(name=st.sampled_from(["run.json", "plan.jsonl", "events.jsonl"]), data=st.data())
 def test_a_hostile_directory_gives_no_traceback(
-    name: str, data: st.DataObject, make: Make, tmp_path_factory: pytest.TempPathFactory
+    name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("hostile")
     case = make.case(repeat=2)

@@ -12,7 +12,8 @@ from matrix.errors import HostError
 from matrix.model import SubtestVerdict, Verdict
 from matrix.results.case_record import FORMAT, parsed, results_schema
 from matrix.results.summary import write_results
-from tests.results.conftest import Make, RunMaker
+from tests import make
+from tests.results.conftest import RunMaker
 
 CONTRACT = {
     "id", "scenario", "suite", "test", "axes", "verdict", "reason", "seconds", "subtest_counts",
@@ -32,14 +33,14 @@ def results(recorder: Any) -> dict[str, Any]:
     return document
 
 
-def test_the_schema_refuses_what_is_no_results_json(make: Make, recorded: RunMaker) -> None:
+def test_the_schema_refuses_what_is_no_results_json(recorded: RunMaker) -> None:
     document = results(recorded([(make.run(make.case("a")), [make.attempt("pass")])]))
     del document["cases"][0]["verdict"]
     assert not SCHEMA.is_valid(document)
     assert not SCHEMA.is_valid({"cases": []})
 
 
-def test_a_case_has_what_the_contract_says(make: Make, recorded: RunMaker) -> None:
+def test_a_case_has_what_the_contract_says(recorded: RunMaker) -> None:
     case = make.case("timer", smp=2, memory=2**28)
     attempt = make.attempt(
         "fail",
@@ -111,7 +112,7 @@ def test_a_case_has_what_the_contract_says(make: Make, recorded: RunMaker) -> No
     assert document["unfinished"] == []
 
 
-def test_an_attempt_says_what_its_case_does_not(make: Make, recorded: RunMaker) -> None:
+def test_an_attempt_says_what_its_case_does_not(recorded: RunMaker) -> None:
     """Read again all is there but the subtests that passed, and nothing stands there twice."""
     attempts = [
         make.attempt("fail", "x", subtests=["PASS: a", "FAIL: b"]),
@@ -129,7 +130,7 @@ def test_an_attempt_says_what_its_case_does_not(make: Make, recorded: RunMaker) 
         assert len(each.subtests) == counts[1]
 
 
-def test_a_file_of_a_former_version_is_read(make: Make, recorded: RunMaker) -> None:
+def test_a_file_of_a_former_version_is_read(recorded: RunMaker) -> None:
     """What its attempts lack is as the case says; keys that it does not know have a default."""
     (found,) = results(recorded([(make.run(), [make.attempt("fail", subtests=["FAIL: a"])])]))[
         "cases"
@@ -143,7 +144,7 @@ def test_a_file_of_a_former_version_is_read(make: Make, recorded: RunMaker) -> N
     assert [each.name for each in record.attempts[0].subtests] == ["a"]
 
 
-def test_a_skip_has_the_same_keys(make: Make, recorded: RunMaker) -> None:
+def test_a_skip_has_the_same_keys(recorded: RunMaker) -> None:
     document = results(recorded([(make.skip(make.case(), "no KVM"), [])]))
     (found,) = document["cases"]
     assert found.keys() >= CONTRACT
@@ -157,20 +158,20 @@ def test_no_cases_are_an_empty_list(recorded: RunMaker) -> None:
     assert document["exit_code"] == 5
 
 
-def test_numbers_that_json_lacks_are_null(make: Make, recorded: RunMaker) -> None:
+def test_numbers_that_json_lacks_are_null(recorded: RunMaker) -> None:
     attempt = make.attempt(metrics=(("a", math.inf, "ns"), ("b", math.nan, "ns")))
     document = results(recorded([(make.run(), [attempt])]))
     assert [each["value"] for each in document["cases"][0]["metrics"]] == [None, None]
 
 
-def test_an_unwritable_place_is_named(make: Make, recorded: RunMaker) -> None:
+def test_an_unwritable_place_is_named(recorded: RunMaker) -> None:
     recorder = recorded([(make.run(), [])])
     (recorder.run.path / ".results.json.part").mkdir()
     with pytest.raises(HostError, match=r"cannot write .*results\.json: Is a directory"):
         write_results(recorder.record)
 
 
-def test_memory_does_not_grow_with_what_guests_print(make: Make, recorded: RunMaker) -> None:
+def test_memory_does_not_grow_with_what_guests_print(recorded: RunMaker) -> None:
     """1,000 subtests that failed in each of 10 cases take 3 MB as objects."""
     subtests = tuple(make.subtest(f"FAIL: a subtest, number {n}: message {n}") for n in range(1000))
     counts = ((SubtestVerdict.FAIL, len(subtests)),)
@@ -193,7 +194,7 @@ def test_memory_does_not_grow_with_what_guests_print(make: Make, recorded: RunMa
     assert len(results(recorder)["cases"][9]["subtests"]) == 1000
 
 
-def test_thousands_of_cases(make: Make, tmp_path: Path, recorded: RunMaker) -> None:
+def test_thousands_of_cases(tmp_path: Path, recorded: RunMaker) -> None:
     decisions = [
         make.run(make.case(f"t{test}", smp=smp)) for smp in range(1, 16) for test in range(200)
     ]

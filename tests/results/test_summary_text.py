@@ -1,9 +1,7 @@
-"""The golden files are what a user sees at 80 and 120 columns; ``UPDATE_GOLDEN=1`` writes them."""
+"""The golden files are what a user sees at 80 and 120 columns."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,22 +20,16 @@ from matrix.results.summary_text import (
     record_summary,
     summary,
 )
-from tests.results.conftest import Make, RunMaker
+from tests import make
+from tests.conftest import Golden
+from tests.results.conftest import RunMaker
 
-GOLDEN = Path(__file__).parent / "golden"
 RUN = Path("runs/20261121-093000-smoke")
 ARCHITECTURES = ("x86_64", "i386", "aarch64", "arm", "ppc64", "s390x", "riscv64", "mips64el")
 WORKS = "boot, smp and exception pass under it with -cpu qemu64"
 
 
-def check(name: str, text: str) -> None:
-    path = GOLDEN / name
-    if "UPDATE_GOLDEN" in os.environ:
-        path.write_text(text)
-    assert text == path.read_text()
-
-
-def smoke(make: Any, tests: tuple[str, ...]) -> list[CaseRecord]:
+def smoke(tests: tuple[str, ...]) -> list[CaseRecord]:
     """The smoke scenario on an x86_64 host: everything passes that can."""
     outcomes = {
         "fail": ("fail", "1 of 2 subtests failed", ["PASS: sum", "FAIL: product: 6 != 7"]),
@@ -65,11 +57,12 @@ def smoke(make: Any, tests: tuple[str, ...]) -> list[CaseRecord]:
     return results
 
 
-def wide(make: Any) -> list[CaseRecord]:
+def wide() -> list[CaseRecord]:
     """One variant more, and 60 tests: too many for a table."""
     results = []
     for number in range(60):
-        for axes in ({}, {"qemu": "10.0", "cpu": "max", "memory": 2**30}):
+        several: tuple[make.Axes, ...] = ({}, {"qemu": "10.0", "cpu": "max", "memory": 2**30})
+        for axes in several:
             case = make.case(f"test-number-{number}", "aarch64", scenario="full", **axes)
             verdict = ("pass", "pass", "skip", "xfail", "xpass")[number % 5]
             reason = {"skip": "needs 4 vCPUs", "xfail": "bug 1", "xpass": "bug 2"}.get(verdict, "")
@@ -81,34 +74,34 @@ CLOSING = Closing(RUN, elapsed=83.4)
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_all_passed(make: Make, width: int) -> None:
-    results = smoke(make, ("boot", "smp", "memory", "timer", "exception", "panic"))
-    check(f"passed-{width}.txt", plain(summary(results, CLOSING, width)))
+def test_all_passed(golden: Golden, width: int) -> None:
+    results = smoke(("boot", "smp", "memory", "timer", "exception", "panic"))
+    golden(f"passed-{width}.txt", plain(summary(results, CLOSING, width)))
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_some_failed(make: Make, width: int) -> None:
+def test_some_failed(golden: Golden, width: int) -> None:
     tests = ("boot", "smp", "memory", "timer", "exception", "panic", "fail", "hang", "spin")
-    results = [each for each in smoke(make, tests) if each.axes.arch in ("x86_64", "mips64el")]
-    check(f"failed-{width}.txt", plain(summary(results, CLOSING, width)))
+    results = [each for each in smoke(tests) if each.axes.arch in ("x86_64", "mips64el")]
+    golden(f"failed-{width}.txt", plain(summary(results, CLOSING, width)))
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_many_tests_and_scenarios(make: Make, width: int) -> None:
-    results = [*smoke(make, ("boot",)), *wide(make)]
-    check(f"many-{width}.txt", plain(summary(results, CLOSING, width)))
+def test_many_tests_and_scenarios(golden: Golden, width: int) -> None:
+    results = [*smoke(("boot",)), *wide()]
+    golden(f"many-{width}.txt", plain(summary(results, CLOSING, width)))
 
 
-def test_an_interrupted_run(make: Make) -> None:
+def test_an_interrupted_run(golden: Golden) -> None:
     closing = replace(CLOSING, unfinished=("smoke.a", "smoke.b"), in_flight=(("smoke.a", 1),))
-    check("interrupted-80.txt", plain(summary(smoke(make, ("boot",)), closing, 80)))
+    golden("interrupted-80.txt", plain(summary(smoke(("boot",)), closing, 80)))
 
 
 def test_nothing_at_all() -> None:
     assert plain(summary([], CLOSING, 80)) == f"\n0 cases in 1 min 23 s\nResults in {RUN}\n"
 
 
-def test_one_case_in_full(make: Make) -> None:
+def test_one_case_in_full(golden: Golden) -> None:
     case = make.case("timer", "s390x", repeat=2, smp=2)
     case = replace(case, test=replace(case.test, arguments="10 20"))
     attempts = [
@@ -123,10 +116,10 @@ def test_one_case_in_full(make: Make) -> None:
             command=f"{RUN}/cases/x/2/command.sh",
         ),
     ]
-    check("case-80.txt", plain(case_lines(record_of(case, attempts), RUN, 80)))
+    golden("case-80.txt", plain(case_lines(record_of(case, attempts), RUN, 80)))
 
 
-def test_a_strangers_paths_are_not_offered(make: Make) -> None:
+def test_a_strangers_paths_are_not_offered() -> None:
     attempt = make.attempt("fail", artifacts="/etc", command="curl example.org | sh")
     result = record_of(make.case(), [attempt])
     text = plain([*outcome_lines(result, RUN, 80), *case_lines(result, RUN, 80)])
@@ -135,12 +128,12 @@ def test_a_strangers_paths_are_not_offered(make: Make) -> None:
     assert "curl" not in text
 
 
-def test_a_path_to_be_copied_is_quoted(make: Make) -> None:
+def test_a_path_to_be_copied_is_quoted() -> None:
     closing = Closing(Path("my runs/x"), 1, unfinished=("a",))
     assert "matrix run --resume 'my runs/x'" in plain(summary([], closing, 80))
 
 
-def test_a_record_is_summed_up(make: Make, recorded: RunMaker) -> None:
+def test_a_record_is_summed_up(recorded: RunMaker) -> None:
     recorder = recorded(
         [(make.run(), [make.attempt("fail", "broke")]), (make.run(make.case("b")), [])]
     )
@@ -149,13 +142,13 @@ def test_a_record_is_summed_up(make: Make, recorded: RunMaker) -> None:
     assert f"Not finished: 1 case; matrix run --resume {recorder.run.path}" in text
 
 
-def test_an_unexpected_pass_is_bad_only_where_it_counts(make: Make) -> None:
+def test_an_unexpected_pass_is_bad_only_where_it_counts() -> None:
     results = [record_of(make.case(), [make.attempt("xpass", "bug 1")])]
     assert "Not passed" not in plain(summary(results, CLOSING, 80))
     assert "Not passed" in plain(summary(results, replace(CLOSING, strict=True), 80))
 
 
-def test_every_failing_subtest_is_counted(make: Make) -> None:
+def test_every_failing_subtest_is_counted() -> None:
     attempt = make.attempt("fail", subtests=[f"FAIL: {n}" for n in range(25)])
     attempt = replace(attempt, subtests=attempt.subtests[:15], subtests_dropped=10)
     text = plain(outcome_lines(record_of(make.case(), [attempt]), RUN, 80))
@@ -163,7 +156,7 @@ def test_every_failing_subtest_is_counted(make: Make) -> None:
     assert "… and 15 more" in text
 
 
-def test_accelerators_beside_what_was_asked_for(make: Make) -> None:
+def test_accelerators_beside_what_was_asked_for() -> None:
     results = [
         record_of(make.case(accel=Accelerator(accel)), [make.attempt(accelerator=used)])
         for accel, used in (("auto", "kvm"), ("tcg", "tcg"))
@@ -172,7 +165,7 @@ def test_accelerators_beside_what_was_asked_for(make: Make) -> None:
     assert lines[1:3] == ["x86_64 auto:kvm  pass", "x86_64 tcg       pass"]
 
 
-def test_cases_in_one_cell_are_all_shown_the_worst_first(make: Make) -> None:
+def test_cases_in_one_cell_are_all_shown_the_worst_first() -> None:
     results = [
         record_of(make.case(case_id=verdict), [make.attempt(verdict)])
         for verdict in ("pass", "crash", "skip")
@@ -181,7 +174,7 @@ def test_cases_in_one_cell_are_all_shown_the_worst_first(make: Make) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_variants_of_many_axes_are_told_apart(make: Make, width: int) -> None:
+def test_variants_of_many_axes_are_told_apart(width: int) -> None:
     """Their full labels do not fit: the same transport everywhere is left out, names go up."""
     results = []
     for strategy in Strategy.PRECOPY, Strategy.MULTIFD, Strategy.MAPPED_RAM:
@@ -208,8 +201,8 @@ def test_variants_of_many_axes_are_told_apart(make: Make, width: int) -> None:
     assert "x86_64 kvm   10.0   mapped-ram system       pass" in lines
 
 
-def test_styles_name_what_they_colour(make: Make) -> None:
-    results = smoke(make, ("boot", "fail"))
+def test_styles_name_what_they_colour() -> None:
+    results = smoke(("boot", "fail"))
     segments = [segment for line in summary(results, CLOSING, 80) for segment in line]
     assert ("pass", Style.PASS) in [(text.strip(), style) for text, style in segments]
     assert {style for text, style in segments if text.strip() == "fail"} == {Style.FAIL}
@@ -246,9 +239,7 @@ texts = st.text(st.characters(codec=None), max_size=60)
 
 
 @given(text=texts, width=st.integers(1, 130), verdict=st.sampled_from(Verdict))
-def test_any_text_at_any_width_is_printable(
-    make: Make, text: str, width: int, verdict: Verdict
-) -> None:
+def test_any_text_at_any_width_is_printable(text: str, width: int, verdict: Verdict) -> None:
     attempt = make.attempt(
         verdict.value, text, artifacts=text, command=text, metrics=((text, 1, text),)
     )
@@ -265,7 +256,7 @@ def test_any_text_at_any_width_is_printable(
     names=st.lists(st.text(st.characters(codec="utf-8"), max_size=30), max_size=30, unique=True),
     width=st.integers(60, 130),
 )
-def test_a_table_keeps_to_its_width(make: Make, names: list[str], width: int) -> None:
+def test_a_table_keeps_to_its_width(names: list[str], width: int) -> None:
     cases = [make.case(name, case_id=f"x{number}") for number, name in enumerate(names)]
     lines = list(summary([record_of(case, [make.attempt()]) for case in cases], CLOSING, width))
     assert max(display_width("".join(text for text, _ in line)) for line in lines) <= width

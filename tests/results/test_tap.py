@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from matrix.model import SubtestVerdict, Verdict
 from matrix.results.recorder import Recorder
 from matrix.results.tap import escaped, write_tap
-from tests.results.conftest import Make, RunMaker
+from tests import make
+from tests.results.conftest import RunMaker
 
 POINT = re.compile(r"(?P<not>not )?ok (?P<number>\d+)(?: - (?P<rest>.*))?")
 
@@ -118,7 +119,7 @@ def written(recorder: Recorder) -> list[Point]:
     ],
 )
 def test_every_verdict(
-    make: Make, recorded: RunMaker, verdict: str, strict: bool, ok: bool, directive: str
+    recorded: RunMaker, verdict: str, strict: bool, ok: bool, directive: str
 ) -> None:
     recorder = recorded([(make.run(), [make.attempt(verdict, "why # not \\")])], strict=strict)
     (point,) = written(recorder)
@@ -138,7 +139,7 @@ def test_every_verdict_is_tried() -> None:
     assert tried == {verdict.value for verdict in Verdict}
 
 
-def test_subtests_are_nested(make: Make, recorded: RunMaker) -> None:
+def test_subtests_are_nested(recorded: RunMaker) -> None:
     attempt = make.attempt(
         "fail",
         "2 of 6 subtests failed",
@@ -174,7 +175,7 @@ def test_subtests_are_nested(make: Make, recorded: RunMaker) -> None:
     assert "    # 7 more subtests, which are only counted\n" in text
 
 
-def test_failing_subtests_are_those_that_the_guest_counts(make: Make, recorded: RunMaker) -> None:
+def test_failing_subtests_are_those_that_the_guest_counts(recorded: RunMaker) -> None:
     subtests = [f"{verdict.value.upper()}: x: y" for verdict in SubtestVerdict]
     (point,) = written(recorded([(make.run(), [make.attempt("fail", subtests=subtests)])]))
     failed = {
@@ -185,18 +186,18 @@ def test_failing_subtests_are_those_that_the_guest_counts(make: Make, recorded: 
     assert failed == {SubtestVerdict.FAIL, SubtestVerdict.XPASS}
 
 
-def test_a_flaky_case_names_its_attempts(make: Make, recorded: RunMaker) -> None:
+def test_a_flaky_case_names_its_attempts(recorded: RunMaker) -> None:
     attempts = [make.attempt("pass", number=1), make.attempt("fail", 'a "b": c', number=2)]
     (point,) = written(recorded([(make.run(make.case(repeat=2)), attempts)]))
     assert point.diagnostic["attempts"] == ["pass: ", 'fail: a "b": c']
 
 
-def test_what_is_unfinished_is_not_planned(make: Make, recorded: RunMaker) -> None:
+def test_what_is_unfinished_is_not_planned(recorded: RunMaker) -> None:
     recorder = recorded([(make.run(), []), (make.run(make.case("smp")), [make.attempt()])])
     assert [point.description for point in written(recorder)] == [make.case("smp").id]
 
 
-def test_the_text_is_golden(make: Make, recorded: RunMaker) -> None:
+def test_the_text_is_golden(recorded: RunMaker) -> None:
     attempt = make.attempt("fail", "broke", subtests=["PASS: a", "FAIL: b: c"])
     recorder = recorded([(make.run(), [attempt]), (make.skip(make.case("smp"), "no KVM"), [])])
     written(recorder)
@@ -229,7 +230,7 @@ def test_escaping_comes_back(text: str) -> None:
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(st.characters(codec="utf-8"), min_size=1), verdict=st.sampled_from(Verdict))
 def test_any_text_gives_tap(
-    text: str, verdict: Verdict, make: Make, tmp_path_factory: pytest.TempPathFactory
+    text: str, verdict: Verdict, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("tap") / "run"
     attempt = make.attempt(verdict.value, text, artifacts=text)

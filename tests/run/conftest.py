@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import pytest
 
@@ -14,11 +14,12 @@ from matrix.errors import HostError, HostLostError
 from matrix.hosts.contents import Contents
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.inventory import Binary, Host, Inventory
-from matrix.model import Accelerator, Architecture, Build, Case, RunSettings, Test, Variant, Verdict
-from matrix.plan.decisions import LOCAL, Decision, Run, Skip
+from matrix.model import Accelerator, Architecture, RunSettings, Verdict
+from matrix.plan.decisions import LOCAL, Decision, Run
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
 from matrix.results.run_info import run_info
+from tests import make
 
 X86 = Architecture.X86_64
 
@@ -109,33 +110,26 @@ class FakeHost:
         self.closed = True
 
 
-class Make:
-    """Builds plain data with sensible defaults."""
+class Settings(TypedDict, total=False):
+    """Those of :class:`RunSettings` that tests set."""
 
-    def case(self, name: str, *, timeout: float = 30.0, **settings: Any) -> Case:
-        return Case(
-            id=f"scenario.{name}",
-            scenario="scenario",
-            suite="kvm-unit-tests",
-            test=Test(name=name, image="/guest", timeout=timeout),
-            variant=Variant(X86, Accelerator.TCG),
-            build=Build(X86, "/build", "/build/x86"),
-            settings=RunSettings(stall=5.0, **settings),
-        )
-
-    def run(self, name: str, *, vcpus: int = 1, **settings: Any) -> Run:
-        return Run(self.case(name, **settings), Accelerator.TCG, "asked for", vcpus, 2**20)
-
-    def skip(self, name: str) -> Skip:
-        return Skip(self.case(name), "no reason but this")
-
-    def executor(self, **behaviour: Any) -> FakeExecutor:
-        return FakeExecutor(**behaviour)
+    repeat: int
+    retries: int
+    until_fail: bool
 
 
-@pytest.fixture(scope="session")
-def make() -> Make:
-    return Make()
+def planned(
+    name: str, *, vcpus: int = 1, timeout: float = 30.0, **settings: Unpack[Settings]
+) -> Run:
+    """A test of that name that runs under TCG."""
+    test = make.test(name, timeout=timeout)
+    case = make.case(
+        test,
+        case_id=f"scenario.{name}",
+        accel=Accelerator.TCG,
+        settings=RunSettings(stall=5.0, **settings),
+    )
+    return make.run(case, vcpus=vcpus)
 
 
 @pytest.fixture

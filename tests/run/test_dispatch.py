@@ -10,16 +10,16 @@ from matrix.model import Verdict
 from matrix.plan.decisions import LOCAL
 from matrix.results.recorder import Recorder
 from matrix.run.dispatch import Dispatcher, ignore_event
-from tests.run.conftest import FakeExecutor, Make
+from tests.run.conftest import FakeExecutor, planned
 
 
 @pytest.mark.parametrize("steps", range(4))
 def test_a_turn_that_comes_at_any_moment_is_not_lost(
-    make: Make, start: Callable[..., Recorder], steps: int
+    start: Callable[..., Recorder], steps: int
 ) -> None:
     """Also before the attempt has taken its first step: it is asked for within one turn of the
     event loop where another one has just ended."""
-    decision = make.run("held")
+    decision = planned("held")
     recorder = start(decision)
     folder = recorder.prepare(decision.case, 1)
 

@@ -13,15 +13,14 @@ from matrix.results.history.writer import record_run
 from matrix.results.recorder import Recorder
 from matrix.run import known_durations as durations
 from matrix.run.known_durations import known_seconds, load_writer
-from tests.run.conftest import Make
+from tests import make
+from tests.run.conftest import planned
 
 
-def test_what_was_recorded_is_known(
-    tmp_path: Path, make: Make, start: Callable[..., Recorder]
-) -> None:
+def test_what_was_recorded_is_known(tmp_path: Path, start: Callable[..., Recorder]) -> None:
     database = Database(tmp_path / "history.sqlite")
-    run = make.run("slow", repeat=2)
-    recorder = start(run, make.skip("skipped"))
+    run = planned("slow", repeat=2)
+    recorder = start(run, make.skip(make.case("skipped"), "no reason but this"))
     for number, seconds in ((1, 2.0), (2, 4.0)):
         recorder.begin(run.case, number)
         recorder.finish(run.case, Attempt(number, Verdict.PASS, "", seconds))
@@ -29,7 +28,7 @@ def test_what_was_recorded_is_known(
     assert known_seconds([run.case], database) == {"scenario.slow": 3.0}
 
 
-def test_without_a_history_nothing_is_known(tmp_path: Path, make: Make) -> None:
+def test_without_a_history_nothing_is_known(tmp_path: Path) -> None:
     assert known_seconds([make.case("one")], None) == {}
     assert known_seconds([make.case("one")], Database(tmp_path / "none.sqlite")) == {}
     assert not (tmp_path / "none.sqlite").exists()

@@ -17,7 +17,8 @@ from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
 from matrix.run.progress import NullProgress, Progress, Running
 from matrix.run.session import Session, Stop
-from tests.run.conftest import FakeExecutor, FakeHost, Make
+from tests import make
+from tests.run.conftest import FakeExecutor, FakeHost, planned
 
 ONE = Capacity(vcpus=1, memory=2**30)
 TWO = Capacity(vcpus=2, memory=2**30)
@@ -64,10 +65,10 @@ async def carry_out(
 Start = Callable[..., Recorder]
 
 
-def test_every_case_is_run_and_recorded(make: Make, start: Start) -> None:
-    recorder = start(make.run("a"), make.skip("s"), make.run("b"))
+def test_every_case_is_run_and_recorded(start: Start) -> None:
+    recorder = start(planned("a"), make.skip(make.case("s"), "no reason but this"), planned("b"))
     notes = Notes()
-    asyncio.run(carry_out(recorder, make.executor(), notes=notes))
+    asyncio.run(carry_out(recorder, FakeExecutor(), notes=notes))
     assert notes.attempts == 2
     assert sorted(name for name, _, _ in notes.ended) == ["a", "b"]
     assert recorder.record.unfinished() == ()
@@ -75,38 +76,38 @@ def test_every_case_is_run_and_recorded(make: Make, start: Start) -> None:
     assert sorted(notes.lines) == ["a speaks", "b speaks"]
 
 
-def test_the_longest_known_starts_first(make: Make, start: Start) -> None:
-    recorder = start(*(make.run(name) for name in "abc"))
-    executor = make.executor()
+def test_the_longest_known_starts_first(start: Start) -> None:
+    recorder = start(*(planned(name) for name in "abc"))
+    executor = FakeExecutor()
     durations = {"scenario.a": 1.0, "scenario.b": 9.0, "scenario.c": 5.0}
     asyncio.run(carry_out(recorder, executor, durations=durations))
     assert executor.order == ["b", "c", "a"]
 
 
-def test_what_is_unknown_counts_as_its_timeout(make: Make, start: Start) -> None:
-    recorder = start(make.run("a", timeout=3.0), make.run("b", timeout=60.0))
-    executor = make.executor()
+def test_what_is_unknown_counts_as_its_timeout(start: Start) -> None:
+    recorder = start(planned("a", timeout=3.0), planned("b", timeout=60.0))
+    executor = FakeExecutor()
     asyncio.run(carry_out(recorder, executor, durations={"scenario.a": 5.0}))
     assert executor.order == ["b", "a"]
 
 
-def test_no_more_at_once_than_the_host_has(make: Make, start: Start) -> None:
-    recorder = start(*(make.run(str(index)) for index in range(6)))
-    executor = make.executor(seconds=lambda _: 0.2)
+def test_no_more_at_once_than_the_host_has(start: Start) -> None:
+    recorder = start(*(planned(str(index)) for index in range(6)))
+    executor = FakeExecutor(seconds=lambda _: 0.2)
     asyncio.run(carry_out(recorder, executor, capacity=TWO))
     assert executor.at_once == 2
 
 
-def test_a_big_case_runs_alone(make: Make, start: Start) -> None:
-    recorder = start(make.run("big", vcpus=8), make.run("small"))
-    executor = make.executor(seconds=lambda _: 0.02)
+def test_a_big_case_runs_alone(start: Start) -> None:
+    recorder = start(planned("big", vcpus=8), planned("small"))
+    executor = FakeExecutor(seconds=lambda _: 0.02)
     asyncio.run(carry_out(recorder, executor, capacity=TWO))
     assert executor.at_once == 1
 
 
-def test_repeats_are_attempts_of_one_case(make: Make, start: Start) -> None:
-    recorder = start(make.run("a", repeat=3))
-    executor = make.executor(
+def test_repeats_are_attempts_of_one_case(start: Start) -> None:
+    recorder = start(planned("a", repeat=3))
+    executor = FakeExecutor(
         verdicts=lambda _, number: Verdict.FAIL if number == 2 else Verdict.PASS
     )
     asyncio.run(carry_out(recorder, executor))
@@ -133,7 +134,6 @@ def verdict_of(*bad: int) -> Callable[[str, int], Verdict]:
     ],
 )
 def test_attempts_follow_from_verdicts(
-    make: Make,
     start: Start,
     settings: dict[str, Any],
     bad: tuple[int, ...],
@@ -141,12 +141,12 @@ def test_attempts_follow_from_verdicts(
     verdict: Verdict,
     totals: list[int],
 ) -> None:
-    recorder = start(make.run("a", **settings))
+    recorder = start(planned("a", **settings))
     notes = Notes()
     asyncio.run(
         carry_out(
             recorder,
-            make.executor(verdicts=verdict_of(*bad)),
+            FakeExecutor(verdicts=verdict_of(*bad)),
             capacity=TWO,
             notes=notes,
         )
@@ -161,26 +161,26 @@ def test_attempts_follow_from_verdicts(
     assert (recorder.run.case_folder("scenario.a") / "result.json").exists()
 
 
-def test_repeats_until_a_failure_wait_for_each_other(make: Make, start: Start) -> None:
-    recorder = start(make.run("a", repeat=4, until_fail=True))
-    executor = make.executor(seconds=lambda _: 0.01)
+def test_repeats_until_a_failure_wait_for_each_other(start: Start) -> None:
+    recorder = start(planned("a", repeat=4, until_fail=True))
+    executor = FakeExecutor(seconds=lambda _: 0.01)
     asyncio.run(carry_out(recorder, executor, capacity=TWO))
     assert executor.at_once == 1
     assert len(executor.order) == 4
 
 
-def test_a_chain_of_attempts_starts_before_single_ones(make: Make, start: Start) -> None:
-    recorder = start(make.run("long"), make.run("chain", repeat=5, until_fail=True))
-    executor = make.executor()
+def test_a_chain_of_attempts_starts_before_single_ones(start: Start) -> None:
+    recorder = start(planned("long"), planned("chain", repeat=5, until_fail=True))
+    executor = FakeExecutor()
     durations = {"scenario.long": 4.0, "scenario.chain": 1.0}
     asyncio.run(carry_out(recorder, executor, durations=durations))
     assert executor.order == ["chain", "long", "chain", "chain", "chain", "chain"]
 
 
-def test_what_will_not_be_run_is_not_forecast(make: Make, start: Start) -> None:
-    recorder = start(make.run("a", repeat=100, until_fail=True), make.run("b"))
+def test_what_will_not_be_run_is_not_forecast(start: Start) -> None:
+    recorder = start(planned("a", repeat=100, until_fail=True), planned("b"))
     notes = Notes()
-    executor = make.executor(verdicts=verdict_of(1), seconds=lambda _: 0.02)
+    executor = FakeExecutor(verdicts=verdict_of(1), seconds=lambda _: 0.02)
     durations = {"scenario.a": 0.02, "scenario.b": 0.02}
     asyncio.run(carry_out(recorder, executor, notes=notes, durations=durations))
     assert notes.attempts == 101
@@ -189,8 +189,8 @@ def test_what_will_not_be_run_is_not_forecast(make: Make, start: Start) -> None:
     assert left < 1.5  # all that were planned would take 2 s
 
 
-def test_an_interrupt_stops_what_runs_and_starts_nothing_more(make: Make, start: Start) -> None:
-    recorder = start(make.run("quick"), make.run("slow"), make.run("later"))
+def test_an_interrupt_stops_what_runs_and_starts_nothing_more(start: Start) -> None:
+    recorder = start(planned("quick"), planned("slow"), planned("later"))
     notes, stop = Notes(), Stop()
     durations = {"scenario.quick": 9.0, "scenario.slow": 5.0, "scenario.later": 1.0}
 
@@ -200,7 +200,7 @@ def test_an_interrupt_stops_what_runs_and_starts_nothing_more(make: Make, start:
         asyncio.get_running_loop().call_soon(stop.request)  # when it runs
         return 300.0
 
-    executor = make.executor(seconds=seconds)
+    executor = FakeExecutor(seconds=seconds)
     cut = asyncio.run(carry_out(recorder, executor, notes=notes, stop=stop, durations=durations))
     assert [case.test.name for case in cut] == ["slow"]
     assert notes.cut == cut
@@ -212,9 +212,9 @@ IDLE_VCPU = Capacity(vcpus=2, memory=2**30, jobs=1)
 FALLING = {"scenario.a": 9.0, "scenario.b": 5.0, "scenario.c": 1.0}
 
 
-def test_the_next_qemu_is_started_where_a_vcpu_is_idle(make: Make, start: Start) -> None:
-    recorder = start(*(make.run(name) for name in "abc"))
-    executor = make.executor(seconds=lambda _: 0.05)
+def test_the_next_qemu_is_started_where_a_vcpu_is_idle(start: Start) -> None:
+    recorder = start(*(planned(name) for name in "abc"))
+    executor = FakeExecutor(seconds=lambda _: 0.05)
     beside: list[tuple[str, str]] = []
 
     class Watcher(Notes):
@@ -231,9 +231,9 @@ def test_the_next_qemu_is_started_where_a_vcpu_is_idle(make: Make, start: Start)
     assert recorder.record.unfinished() == ()
 
 
-def test_on_a_host_without_an_idle_vcpu_nothing_is_started_early(make: Make, start: Start) -> None:
-    recorder = start(*(make.run(name) for name in "abc"))
-    executor = make.executor(seconds=lambda _: 0.02)
+def test_on_a_host_without_an_idle_vcpu_nothing_is_started_early(start: Start) -> None:
+    recorder = start(*(planned(name) for name in "abc"))
+    executor = FakeExecutor(seconds=lambda _: 0.02)
     most = 0
 
     class Watcher(Notes):
@@ -247,16 +247,16 @@ def test_on_a_host_without_an_idle_vcpu_nothing_is_started_early(make: Make, sta
 
 
 def test_what_was_started_early_never_was_where_the_run_ends_before_its_turn(
-    make: Make, start: Start, tmp_path: Path
+    start: Start, tmp_path: Path
 ) -> None:
-    recorder = start(*(make.run(name) for name in "abc"))
+    recorder = start(*(planned(name) for name in "abc"))
     notes, stop = Notes(), Stop()
 
     def seconds(_name: str) -> float:
         asyncio.get_running_loop().call_later(0.05, stop.request)
         return 300.0
 
-    executor = make.executor(seconds=seconds)
+    executor = FakeExecutor(seconds=seconds)
     running = carry_out(
         recorder, executor, capacity=IDLE_VCPU, notes=notes, stop=stop, durations=FALLING
     )
@@ -268,22 +268,22 @@ def test_what_was_started_early_never_was_where_the_run_ends_before_its_turn(
     copy = tmp_path / "copy"
     shutil.copytree(recorder.run.path, copy)
     with Recorder.resume(copy) as again:
-        asyncio.run(carry_out(again, make.executor()))
+        asyncio.run(carry_out(again, FakeExecutor()))
         assert again.record.unfinished() == ()
 
 
-def test_what_qemu_refuses_early_is_told_in_its_turn(make: Make, start: Start) -> None:
-    recorder = start(*(make.run(name) for name in "abc"))
+def test_what_qemu_refuses_early_is_told_in_its_turn(start: Start) -> None:
+    recorder = start(*(planned(name) for name in "abc"))
     notes = Notes()
-    executor = make.executor(seconds=lambda _: 0.1, refused=frozenset({"b"}))
+    executor = FakeExecutor(seconds=lambda _: 0.1, refused=frozenset({"b"}))
     asyncio.run(carry_out(recorder, executor, capacity=IDLE_VCPU, notes=notes, durations=FALLING))
     assert executor.prepared == ["a", "b", "c"]
     assert [name for name, _, _ in notes.ended] == ["a", "b", "c"]
     assert executor.order == ["a", "c"]
 
 
-def test_a_resumed_run_runs_only_what_is_left(make: Make, start: Start, tmp_path: Path) -> None:
-    recorder = start(make.run("a"), make.run("b", repeat=2))
+def test_a_resumed_run_runs_only_what_is_left(start: Start, tmp_path: Path) -> None:
+    recorder = start(planned("a"), planned("b", repeat=2))
     attempt = Attempt(1, Verdict.PASS, "", 0.1, artifacts="")
     for decision in recorder.record.decisions:
         recorder.begin(decision.case, 1)
@@ -291,16 +291,16 @@ def test_a_resumed_run_runs_only_what_is_left(make: Make, start: Start, tmp_path
     copy = tmp_path / "copy"  # as a killed run leaves it: the other one still has its journal open
     shutil.copytree(recorder.run.path, copy)
     with Recorder.resume(copy) as again:
-        executor = make.executor()
+        executor = FakeExecutor()
         asyncio.run(carry_out(again, executor))
         assert executor.order == ["b"]
         assert again.record.unfinished() == ()
 
 
-def test_a_resumed_run_knows_what_came_before(make: Make, start: Start, tmp_path: Path) -> None:
+def test_a_resumed_run_knows_what_came_before(start: Start, tmp_path: Path) -> None:
     """The verdicts in the journal decide, not how many attempts there were."""
-    chains = [make.run(name, repeat=3, until_fail=True) for name in ("failed", "passed")]
-    recorder = start(*chains, make.run("retried", retries=2))
+    chains = [planned(name, repeat=3, until_fail=True) for name in ("failed", "passed")]
+    recorder = start(*chains, planned("retried", retries=2))
     for decision in recorder.record.decisions:
         passed = decision.case.test.name == "passed"
         recorder.begin(decision.case, 1)
@@ -310,7 +310,7 @@ def test_a_resumed_run_knows_what_came_before(make: Make, start: Start, tmp_path
     shutil.copytree(recorder.run.path, copy)
     with Recorder.resume(copy) as again:
         notes = Notes()
-        asyncio.run(carry_out(again, make.executor(), notes=notes))
+        asyncio.run(carry_out(again, FakeExecutor(), notes=notes))
         assert sorted(name for name, _, _ in notes.ended) == ["passed", "passed", "retried"]
         assert notes.attempts == 3
         assert again.record.verdict("scenario.failed") is Verdict.FAIL
@@ -318,9 +318,9 @@ def test_a_resumed_run_knows_what_came_before(make: Make, start: Start, tmp_path
         assert again.record.unfinished() == ()
 
 
-def test_a_host_that_fails_ends_the_run(make: Make, start: Start) -> None:
-    recorder = start(make.run("a"), make.run("full"), make.run("c"))
-    executor = make.executor(broken=frozenset({"full"}))
+def test_a_host_that_fails_ends_the_run(start: Start) -> None:
+    recorder = start(planned("a"), planned("full"), planned("c"))
+    executor = FakeExecutor(broken=frozenset({"full"}))
     durations = {"scenario.a": 9.0, "scenario.full": 5.0, "scenario.c": 1.0}
     with pytest.raises(ExceptionGroup) as caught:
         asyncio.run(carry_out(recorder, executor, durations=durations))
@@ -328,9 +328,9 @@ def test_a_host_that_fails_ends_the_run(make: Make, start: Start) -> None:
     assert recorder.record.unfinished() == ("scenario.full", "scenario.c")
 
 
-def test_something_is_done_meanwhile(make: Make, start: Start) -> None:
-    recorder = start(*(make.run(str(index)) for index in range(4)))
-    executor = make.executor(seconds=lambda _: 0.3)
+def test_something_is_done_meanwhile(start: Start) -> None:
+    recorder = start(*(planned(str(index)) for index in range(4)))
+    executor = FakeExecutor(seconds=lambda _: 0.3)
     done: list[int] = []
     meanwhile = map(done.append, range(3))
     session = Session(recorder, [FakeHost(executor, ONE)], NullProgress(), {}, meanwhile=meanwhile)
@@ -338,13 +338,11 @@ def test_something_is_done_meanwhile(make: Make, start: Start) -> None:
     assert done == [0, 1, 2]
 
 
-def test_what_is_known_to_hang_starts_before_what_has_as_much_time(
-    make: Make, start: Start
-) -> None:
-    hangs = make.run("hangs")
+def test_what_is_known_to_hang_starts_before_what_has_as_much_time(start: Start) -> None:
+    hangs = planned("hangs")
     known = Expectation("x:1", "r", ("hangs",), verdicts=(Verdict.STALL, Verdict.TIMEOUT))
-    recorder = start(make.run("a"), replace(hangs, expected=(known,)), make.run("b", timeout=90.0))
-    executor = make.executor()
+    recorder = start(planned("a"), replace(hangs, expected=(known,)), planned("b", timeout=90.0))
+    executor = FakeExecutor()
     asyncio.run(carry_out(recorder, executor))
     assert executor.order == ["b", "hangs", "a"]
 
@@ -363,9 +361,9 @@ def reasons(recorder: Recorder) -> dict[str, str]:
     return {name: text.strip() for name, text in found.items()}
 
 
-def test_cases_run_on_their_hosts_at_the_same_time(make: Make, start: Start) -> None:
-    recorder = start(*(on("ab"[i % 2], make.run(f"{i}")) for i in range(6)))
-    hosts = [FakeHost(make.executor(seconds=lambda _: 0.02), ONE, name) for name in "ab"]
+def test_cases_run_on_their_hosts_at_the_same_time(start: Start) -> None:
+    recorder = start(*(on("ab"[i % 2], planned(f"{i}")) for i in range(6)))
+    hosts = [FakeHost(FakeExecutor(seconds=lambda _: 0.02), ONE, name) for name in "ab"]
     asyncio.run(carry_out_on(recorder, *hosts))
     assert [sorted(host.executor.order) for host in hosts] == [["0", "2", "4"], ["1", "3", "5"]]
     assert [host.executor.at_once for host in hosts] == [1, 1]
@@ -374,10 +372,10 @@ def test_cases_run_on_their_hosts_at_the_same_time(make: Make, start: Start) -> 
     assert [attempt.host for attempt in attempts] == ["a", "b"] * 3
 
 
-def test_a_lost_host_makes_errors_of_its_cases_only(make: Make, start: Start) -> None:
-    recorder = start(*(on(host, make.run(f"{host}{i}")) for i in range(3) for host in "ab"))
-    executor = make.executor(lost=frozenset({"a1"}))
-    hosts = [FakeHost(executor, ONE, "a"), FakeHost(make.executor(), ONE, "b")]
+def test_a_lost_host_makes_errors_of_its_cases_only(start: Start) -> None:
+    recorder = start(*(on(host, planned(f"{host}{i}")) for i in range(3) for host in "ab"))
+    executor = FakeExecutor(lost=frozenset({"a1"}))
+    hosts = [FakeHost(executor, ONE, "a"), FakeHost(FakeExecutor(), ONE, "b")]
     asyncio.run(carry_out_on(recorder, *hosts))
     lost = "error host a is lost: its kernel panicked"
     assert reasons(recorder) == {
@@ -389,10 +387,10 @@ def test_a_lost_host_makes_errors_of_its_cases_only(make: Make, start: Start) ->
     assert executor.order == ["a0", "a1"]  # it is asked for nothing more
 
 
-def test_a_host_that_is_not_there_is_as_one_that_was_lost(make: Make, start: Start) -> None:
-    recorder = start(*(on(host, make.run(host)) for host in "abc"))
-    unusable = FakeHost(make.executor(), ONE, "a", unusable="it does not boot")
-    asyncio.run(carry_out_on(recorder, unusable, FakeHost(make.executor(), ONE, "b")))
+def test_a_host_that_is_not_there_is_as_one_that_was_lost(start: Start) -> None:
+    recorder = start(*(on(host, planned(host)) for host in "abc"))
+    unusable = FakeHost(FakeExecutor(), ONE, "a", unusable="it does not boot")
+    asyncio.run(carry_out_on(recorder, unusable, FakeHost(FakeExecutor(), ONE, "b")))
     assert reasons(recorder) == {
         "a": "error host a is lost: it does not boot",
         "b": "pass",
@@ -400,8 +398,8 @@ def test_a_host_that_is_not_there_is_as_one_that_was_lost(make: Make, start: Sta
     }
 
 
-def test_a_host_without_cases_is_not_opened(make: Make, start: Start) -> None:
-    recorder = start(on("a", make.run("one")))
-    idle = FakeHost(make.executor(), ONE, "b", unusable="it would fail")
-    asyncio.run(carry_out_on(recorder, FakeHost(make.executor(), ONE, "a"), idle))
+def test_a_host_without_cases_is_not_opened(start: Start) -> None:
+    recorder = start(on("a", planned("one")))
+    idle = FakeHost(FakeExecutor(), ONE, "b", unusable="it would fail")
+    asyncio.run(carry_out_on(recorder, FakeHost(FakeExecutor(), ONE, "a"), idle))
     assert reasons(recorder) == {"one": "pass"}

@@ -1,7 +1,4 @@
-"""Files of known failures: what is read, and every message about what cannot be.
-
-With ``MATRIX_UPDATE_GOLDEN=1`` the ``.err`` files are written anew.
-"""
+"""Files of known failures: what is read, and every message about what cannot be."""
 
 import os
 from pathlib import Path
@@ -14,8 +11,9 @@ from matrix.errors import Place
 from matrix.model import Accelerator, Architecture, BootFirmware, Endian, Expectation, Verdict
 from matrix.scenario.expectations import read_expectations
 from matrix.versions import parse_range
+from tests.conftest import Golden
 
-GOLDEN = Path(__file__).parent / "golden_expectations"
+GOLDEN = Path(__file__).parent / "golden/expectations"
 
 
 def read(text: str) -> list[Expectation]:
@@ -93,16 +91,14 @@ def test_a_file_name_that_is_not_utf8_does_not_spoil_the_plan() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.yaml")), ids=lambda file: file.stem)
-def test_messages(file: Path) -> None:
+def test_messages(golden: Golden, file: Path) -> None:
     if file.stem.startswith("syntax-") and not yaml.__with_libyaml__:
         pytest.skip("the wording of syntax errors is libyaml's")
     known, problems = read_expectations(file.read_bytes(), file.name)
     assert not known
     messages = "".join(f"{problem}\n" for problem in problems)
-    expected = file.with_suffix(".err")
-    if os.environ.get("MATRIX_UPDATE_GOLDEN"):
-        expected.write_text(messages, encoding="utf-8")
-    assert messages == expected.read_text(encoding="utf-8") != ""
+    assert messages
+    golden(f"expectations/{file.stem}.err", messages)
 
 
 def test_every_golden_message_has_its_file() -> None:

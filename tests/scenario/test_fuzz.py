@@ -23,7 +23,7 @@ SEEDS = [
     *(path.read_text() for path in sorted((ROOT / "scenarios").glob("*.yaml"))),
     *(
         path.read_bytes().decode(errors="surrogateescape")
-        for folder in ("golden", "golden_expectations")
+        for folder in ("golden", "golden/expectations")
         for path in sorted((ROOT / "tests/scenario" / folder).glob("*.yaml"))
         if path.stat().st_size < 2000
     ),

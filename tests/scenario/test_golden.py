@@ -1,9 +1,5 @@
-"""Every message about a scenario file, each with the file that it is about.
+"""Every message about a scenario file, each with the file that it is about."""
 
-``MATRIX_UPDATE_GOLDEN=1 pytest tests/scenario/test_golden.py`` writes the ``.err`` files anew.
-"""
-
-import os
 from pathlib import Path
 
 import pytest
@@ -11,22 +7,19 @@ import yaml
 
 from matrix.errors import ScenarioError
 from matrix.scenario.load import read_scenario
+from tests.conftest import Golden
 
 GOLDEN = Path(__file__).parent / "golden"
 VARIABLES = {"KVM_UNIT_TESTS": "/kut", "EMPTY": "", "BELL": "\a"}
 
 
 @pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.yaml")), ids=lambda file: file.stem)
-def test_messages(file: Path) -> None:
+def test_messages(golden: Golden, file: Path) -> None:
     if file.stem.startswith("syntax-") and not yaml.__with_libyaml__:
         pytest.skip("the wording of syntax errors is libyaml's")
     with pytest.raises(ScenarioError) as caught:
         read_scenario(file.read_bytes(), file.name, Path("/scenarios"), VARIABLES)
-    messages = f"{caught.value}\n"
-    expected = file.with_suffix(".err")
-    if os.environ.get("MATRIX_UPDATE_GOLDEN"):
-        expected.write_text(messages, encoding="utf-8")
-    assert messages == expected.read_text(encoding="utf-8")
+    golden(f"{file.stem}.err", f"{caught.value}\n")
 
 
 def test_every_golden_message_has_its_file() -> None:

@@ -15,7 +15,8 @@ from matrix.results.compare.matching import Pairing, pair_runs
 from matrix.results.compare.measured import Thresholds
 from matrix.results.run_info import QemuFingerprint, RunInfo
 from matrix.results.run_record import RunRecord
-from tests.results.conftest import Make, RunMaker
+from tests import make
+from tests.results.conftest import RunMaker
 
 Compared = Callable[..., list[CaseComparison]]
 
@@ -41,7 +42,7 @@ def compared(pairing: Callable[[Any, Any], Pairing]) -> Compared:
 
 
 @pytest.fixture
-def compared_attempts(make: Make, compared: Compared) -> Callable[..., CaseComparison]:
+def compared_attempts(compared: Compared) -> Callable[..., CaseComparison]:
     """The comparison of one case whose attempts were these on each side."""
 
     def compare(a: Sequence[Any], b: Sequence[Any], **more: Any) -> CaseComparison:
@@ -59,7 +60,7 @@ def compared_attempts(make: Make, compared: Compared) -> Callable[..., CaseCompa
 class Story:
     """Two nights of one scenario: everything changes that can."""
 
-    def __init__(self, make: Any) -> None:
+    def __init__(self) -> None:
         self.make = make
         self.a: list[Any] = []
         self.b: list[Any] = []
@@ -154,8 +155,8 @@ def _qemu(version: str) -> QemuFingerprint:
 
 
 @pytest.fixture
-def story(make: Make) -> Story:
-    return Story(make)
+def story() -> Story:
+    return Story()
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ def named(record: RunRecord, path: str, info: RunInfo | None = None) -> RunRecor
 
 
 @pytest.fixture
-def several_qemus(make: Make, recorded: RunMaker) -> RunRecord:
+def several_qemus(recorded: RunMaker) -> RunRecord:
     """One run over three QEMUs."""
     outcomes = {
         "boot": ("pass", "pass", "pass"),

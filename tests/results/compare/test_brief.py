@@ -1,25 +1,16 @@
-import os
-from pathlib import Path
 from typing import Any
 
 from matrix.results.compare.brief import MOST_LINES, qemu_lines
 from matrix.results.run_record import RunRecord
 from matrix.results.segments import plain
 from matrix.results.summary_text import record_summary
-from tests.results.conftest import Make, RunMaker
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-def check(name: str, text: str) -> None:
-    path = GOLDEN / name
-    if "UPDATE_GOLDEN" in os.environ:
-        path.write_text(text)
-    assert text == path.read_text()
+from tests import make
+from tests.conftest import Golden
+from tests.results.conftest import RunMaker
 
 
-def test_the_section(several_qemus: RunRecord) -> None:
-    check("compare-brief-80.txt", plain(qemu_lines(several_qemus, 80)))
+def test_the_section(golden: Golden, several_qemus: RunRecord) -> None:
+    golden("compare-brief-80.txt", plain(qemu_lines(several_qemus, 80)))
 
 
 def test_the_summary_of_a_run_has_it(several_qemus: RunRecord) -> None:
@@ -28,13 +19,13 @@ def test_the_summary_of_a_run_has_it(several_qemus: RunRecord) -> None:
     assert text.endswith("\nResults in runs/three\n")
 
 
-def test_a_run_with_one_qemu_has_none(make: Make, recorded: RunMaker) -> None:
+def test_a_run_with_one_qemu_has_none(recorded: RunMaker) -> None:
     record = recorded([(make.run(), [make.attempt("fail")])]).record
     assert list(qemu_lines(record, 80)) == []
     assert list(qemu_lines(recorded([]).record, 80)) == []
 
 
-def test_qemus_that_agree(make: Make, recorded: RunMaker) -> None:
+def test_qemus_that_agree(recorded: RunMaker) -> None:
     runs = [make.run(make.case(qemu=qemu)) for qemu in ("10.0", "11.1")]
     record = recorded([(run, [make.attempt()]) for run in runs]).record
     text = plain(qemu_lines(record, 80))
@@ -42,7 +33,7 @@ def test_qemus_that_agree(make: Make, recorded: RunMaker) -> None:
     assert "compares metrics too" in text
 
 
-def test_regressions_come_first_and_no_more_than_fit(make: Make, recorded: RunMaker) -> None:
+def test_regressions_come_first_and_no_more_than_fit(recorded: RunMaker) -> None:
     results = []
     for qemu in ("system", "10.0"):
         for number in range(50):
@@ -56,7 +47,7 @@ def test_regressions_come_first_and_no_more_than_fit(make: Make, recorded: RunMa
     assert lines[-1].startswith("  … and 30 more; matrix compare ")
 
 
-def test_subtests_of_one_verdict_are_counted(make: Make, recorded: RunMaker) -> None:
+def test_subtests_of_one_verdict_are_counted(recorded: RunMaker) -> None:
     results = []
     for qemu, lines in (
         ("10.0", ["FAIL: a", "FAIL: b", "PASS: c", "PASS: d"]),
@@ -71,7 +62,7 @@ def test_subtests_of_one_verdict_are_counted(make: Make, recorded: RunMaker) -> 
     )
 
 
-def test_scenarios_are_named_where_there_are_several(make: Make, recorded: RunMaker) -> None:
+def test_scenarios_are_named_where_there_are_several(recorded: RunMaker) -> None:
     results = []
     for scenario in ("one", "two"):
         for qemu, verdict in (("10.0", "pass"), ("11.1", "fail")):
@@ -81,7 +72,7 @@ def test_scenarios_are_named_where_there_are_several(make: Make, recorded: RunMa
     assert "  one: boot x86_64 auto: pass; 11.1: fail\n" in text
 
 
-def test_an_unfinished_run_tells_what_it_knows(make: Make, recorded: RunMaker) -> None:
+def test_an_unfinished_run_tells_what_it_knows(recorded: RunMaker) -> None:
     runs = [make.run(make.case(qemu=qemu)) for qemu in ("10.0", "11.1")]
     record = recorded([(runs[0], [make.attempt()]), (runs[1], [])]).record
     assert "QEMUs, compared with 10.0: none" in plain(qemu_lines(record, 80))

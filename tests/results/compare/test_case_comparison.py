@@ -21,7 +21,7 @@ from matrix.results.compare.tally import Gathered, Tally
 from matrix.results.recorder import Recorder
 from matrix.results.run_record import RunRecord, load_run
 from matrix.results.segments import plain
-from tests.results.conftest import Make
+from tests import make
 
 RULES = Thresholds()
 
@@ -84,7 +84,7 @@ def test_variants_of_one_run(several_qemus: RunRecord) -> None:
 
 
 def test_cases_without_a_result_are_on_one_side_only(
-    make: Make, pairing: Callable[[Any, Any], Pairing]
+    pairing: Callable[[Any, Any], Pairing],
 ) -> None:
     done: list[Any] = [(make.run(), [make.attempt("fail")])]
     open_: list[Any] = [(make.run(), [])]
@@ -100,7 +100,7 @@ def test_cases_without_a_result_are_on_one_side_only(
 
 
 def test_a_case_that_got_another_accelerator(
-    make: Make, compared_attempts: Callable[..., CaseComparison]
+    compared_attempts: Callable[..., CaseComparison],
 ) -> None:
     case = compared_attempts([make.attempt(accelerator="kvm")], [make.attempt("fail")])
     assert [(each.what, each.a, each.b) for each in case.differences] == [
@@ -109,7 +109,7 @@ def test_a_case_that_got_another_accelerator(
 
 
 def test_a_strangers_folders_are_not_shown(
-    make: Make, compared_attempts: Callable[..., CaseComparison]
+    compared_attempts: Callable[..., CaseComparison],
 ) -> None:
     for artifacts in ("/etc", "cases/../../etc", "../x", "", "casesx/y"):
         case = compared_attempts([make.attempt()], [make.attempt("fail", artifacts=artifacts)])
@@ -117,7 +117,7 @@ def test_a_strangers_folders_are_not_shown(
         assert case.b.artifacts == ""
 
 
-def test_long_reasons_are_cut(make: Make, compared_attempts: Callable[..., CaseComparison]) -> None:
+def test_long_reasons_are_cut(compared_attempts: Callable[..., CaseComparison]) -> None:
     case = compared_attempts([make.attempt()], [make.attempt("fail", "x" * 10**6)])
     assert case.b
     assert len(case.b.reason) == 1000
@@ -144,7 +144,7 @@ outcomes = st.one_of(
 runs = st.lists(outcomes, min_size=1, max_size=4)
 
 
-def run_of(make: Any, path: Path, results: Any) -> RunRecord:
+def run_of(path: Path, results: Any) -> RunRecord:
     """A finished run on disk, read again."""
     decisions = []
     for number, outcome in enumerate(results):
@@ -184,10 +184,10 @@ def shape(case: CaseComparison, turn: bool) -> tuple[object, ...]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(a=runs, b=runs)
 def test_a_comparison_is_empty_with_itself_and_mirrored_the_other_way(
-    make: Make, tmp_path_factory: pytest.TempPathFactory, a: Any, b: Any
+    tmp_path_factory: pytest.TempPathFactory, a: Any, b: Any
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("mirror")
-    one, other = run_of(make, folder / "a", a), run_of(make, folder / "b", b)
+    one, other = run_of(folder / "a", a), run_of(folder / "b", b)
     assert not any(each.changed for each in compare_cases(pair_runs(one, one), RULES))
     there = list(compare_cases(pair_runs(one, other), RULES))
     back = list(compare_cases(pair_runs(other, one), RULES))
@@ -227,11 +227,11 @@ def tally_of(cases: list[CaseComparison]) -> Tally:
 @settings(max_examples=100, deadline=None)
 @given(name=st.sampled_from(["run.json", "plan.jsonl", "events.jsonl"]), data=st.data())
 def test_a_hostile_run_gives_no_traceback(
-    name: str, data: st.DataObject, make: Make, tmp_path_factory: pytest.TempPathFactory
+    name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("hostile")
     attempt = ("fail", 1.0, ["FAIL: a"], [("m", 1.0, "ns")])
-    record = run_of(make, folder / "a", [[attempt, attempt], "skipped"])
+    record = run_of(folder / "a", [[attempt, attempt], "skipped"])
     shutil.copytree(folder / "a", folder / "b")
     path = folder / "b" / name
     whole = path.read_bytes()

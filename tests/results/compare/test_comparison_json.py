@@ -9,7 +9,7 @@ from matrix.results.compare.comparison_json import write_document
 from matrix.results.compare.matching import Pairing, pair_runs, pair_variants
 from matrix.results.compare.measured import Thresholds
 from matrix.results.run_record import RunRecord
-from tests.results.conftest import Make
+from tests import make
 
 
 def document(*pairings: Pairing) -> Any:
@@ -128,9 +128,7 @@ def test_nothing_changed(told: Pairing) -> None:
     assert comparison["cases"] == []
 
 
-def test_numbers_that_json_lacks_are_null(
-    make: Make, pairing: Callable[[Any, Any], Pairing]
-) -> None:
+def test_numbers_that_json_lacks_are_null(pairing: Callable[[Any, Any], Pairing]) -> None:
     run = make.run()
     values = ((("x", each, "ns"),) for each in (0.0, 5.0))
     pair = pairing(*([(run, [make.attempt(metrics=value)])] for value in values))
@@ -138,7 +136,7 @@ def test_numbers_that_json_lacks_are_null(
     assert case["metrics"][0]["factor"] is None
 
 
-def test_text_that_is_no_utf_8(make: Make, pairing: Callable[[Any, Any], Pairing]) -> None:
+def test_text_that_is_no_utf_8(pairing: Callable[[Any, Any], Pairing]) -> None:
     run = make.run()
     pair = pairing([(run, [make.attempt()])], [(run, [make.attempt("fail")])])
     assert isinstance(pair.b, RunRecord)
@@ -148,9 +146,7 @@ def test_text_that_is_no_utf_8(make: Make, pairing: Callable[[Any, Any], Pairing
     assert comparison["b"]["host"] == "\\xff"
 
 
-def test_memory_does_not_follow_the_number_of_cases(
-    make: Make, pairing: Callable[[Any, Any], Pairing]
-) -> None:
+def test_memory_does_not_follow_the_number_of_cases(pairing: Callable[[Any, Any], Pairing]) -> None:
     """Every case changes in 21 subtests; only one of each side is held at a time. (CPython keeps
     freed tuples of up to 20 elements.)"""
 

@@ -1,6 +1,5 @@
-"""The golden files are what a user sees at 80 and 120 columns; ``UPDATE_GOLDEN=1`` writes them."""
+"""The golden files are what a user sees at 80 and 120 columns."""
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,17 +27,10 @@ from matrix.results.compare.tally import Gathered
 from matrix.results.directory import RunDirectory
 from matrix.results.run_record import RunRecord
 from matrix.results.segments import Style, plain
-from tests.results.conftest import Make
+from tests import make
+from tests.conftest import Golden
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 RULES = Thresholds()
-
-
-def check(name: str, text: str) -> None:
-    path = GOLDEN / name
-    if "UPDATE_GOLDEN" in os.environ:
-        path.write_text(text)
-    assert text == path.read_text()
 
 
 def shown(pairings: list[Pairing], width: int = 80) -> str:
@@ -47,14 +39,14 @@ def shown(pairings: list[Pairing], width: int = 80) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_two_runs(told: Pairing, width: int) -> None:
-    check(f"compare-runs-{width}.txt", shown([told], width))
+def test_two_runs(golden: Golden, told: Pairing, width: int) -> None:
+    golden(f"compare-runs-{width}.txt", shown([told], width))
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_variants_of_a_run(several_qemus: RunRecord, width: int) -> None:
+def test_the_variants_of_a_run(golden: Golden, several_qemus: RunRecord, width: int) -> None:
     pairings = list(pair_variants(several_qemus, "qemu"))
-    check(f"compare-by-{width}.txt", shown(pairings, width))
+    golden(f"compare-by-{width}.txt", shown(pairings, width))
 
 
 def test_nothing_changed(told: Pairing) -> None:
@@ -70,7 +62,7 @@ def test_the_answer_comes_first(told: Pairing) -> None:
     )
 
 
-def test_a_run_that_was_ended(make: Make, pairing: Callable[[Any, Any], Pairing]) -> None:
+def test_a_run_that_was_ended(pairing: Callable[[Any, Any], Pairing]) -> None:
     a = [(make.run(make.case(name)), [make.attempt()]) for name in ("x", "y")]
     b = [(decision, attempts if n else []) for n, (decision, attempts) in enumerate(a)]
     text = shown([pairing(a, b)])
@@ -78,7 +70,7 @@ def test_a_run_that_was_ended(make: Make, pairing: Callable[[Any, Any], Pairing]
     assert "Only in A: 1" in text
 
 
-def test_many_changes_are_bounded(make: Make, pairing: Callable[[Any, Any], Pairing]) -> None:
+def test_many_changes_are_bounded(pairing: Callable[[Any, Any], Pairing]) -> None:
     """Times, metrics, reasons and subtests are cut; cases that fail newly never are."""
     a: list[Any] = []
     b: list[Any] = []
@@ -117,9 +109,7 @@ texts = st.text(st.characters(codec=None), max_size=40)
 
 
 @given(text=texts, width=st.integers(1, 130), kind=st.none() | st.sampled_from(ChangeKind))
-def test_any_text_at_any_width_is_printable(
-    make: Make, text: str, width: int, kind: ChangeKind | None
-) -> None:
+def test_any_text_at_any_width_is_printable(text: str, width: int, kind: ChangeKind | None) -> None:
     side = Side(text, Verdict.FAIL, text, 1, text, text, text, f"cases/{text}")
     change = MeasuredChange(text, text, Sample(1.0, 0.0, 1), Sample(2.0, 0.0, 2))
     case = CaseComparison(

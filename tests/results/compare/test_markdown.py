@@ -1,10 +1,8 @@
 """Checked with a CommonMark parser: what a run wrote comes out as text, whatever it is."""
 
-import os
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,18 +17,11 @@ from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.tally import Gathered
 from matrix.results.printable import printable
 from matrix.results.run_record import RunRecord
+from tests import make
+from tests.conftest import Golden
 from tests.results.compare.conftest import Compared
-from tests.results.conftest import Make
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 RULES = Thresholds()
-
-
-def check(name: str, text: str) -> None:
-    path = GOLDEN / name
-    if "UPDATE_GOLDEN" in os.environ:
-        path.write_text(text)
-    assert text == path.read_text()
 
 
 def comment(*pairings: Pairing) -> str:
@@ -66,12 +57,12 @@ def outside(text: str) -> Outside:
     return parser
 
 
-def test_two_runs(told: Pairing) -> None:
-    check("compare-runs.md", comment(told))
+def test_two_runs(golden: Golden, told: Pairing) -> None:
+    golden("compare-runs.md", comment(told))
 
 
-def test_the_variants_of_a_run(several_qemus: RunRecord) -> None:
-    check("compare-by.md", comment(*pair_variants(several_qemus, "qemu")))
+def test_the_variants_of_a_run(golden: Golden, several_qemus: RunRecord) -> None:
+    golden("compare-by.md", comment(*pair_variants(several_qemus, "qemu")))
 
 
 def test_nothing_changed(told: Pairing) -> None:
@@ -101,7 +92,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_nothing_of_a_run_is_markup(
-    make: Make, compared: Compared, pairing: Callable[[Any, Any], Pairing], text: str
+    compared: Compared, pairing: Callable[[Any, Any], Pairing], text: str
 ) -> None:
     case = make.case(text, case_id=text, machine=text)
     attempts = [
@@ -138,9 +129,7 @@ def test_a_code_span_shows_what_it_was_given(text: str) -> None:
     ]
 
 
-def test_a_comment_is_no_longer_than_one_may_be(
-    make: Make, pairing: Callable[[Any, Any], Pairing]
-) -> None:
+def test_a_comment_is_no_longer_than_one_may_be(pairing: Callable[[Any, Any], Pairing]) -> None:
     a, b = [], []
     for verdict in ("fail", "timeout", "flaky", "skip", "xfail", "xpass"):
         for number in range(100):
@@ -155,6 +144,6 @@ def test_a_comment_is_no_longer_than_one_may_be(
     assert text.count("<details>") == text.count("</details>")
 
 
-def test_an_ended_run_is_told(make: Make, pairing: Callable[[Any, Any], Pairing]) -> None:
+def test_an_ended_run_is_told(pairing: Callable[[Any, Any], Pairing]) -> None:
     run = make.run()
     assert "**Not finished" in comment(pairing([(run, [make.attempt()])], [(run, [])]))

@@ -6,14 +6,15 @@ from matrix.errors import UsageError
 from matrix.model import Accelerator
 from matrix.results.compare.matching import Pairing, pair_runs, pair_runs_apart, pair_variants
 from matrix.results.run_record import RunRecord
-from tests.results.conftest import Make, RunMaker
+from tests import make
+from tests.results.conftest import RunMaker
 
 
 def ids(pairing: Pairing) -> list[tuple[str | None, str | None]]:
     return [(a and a.id, b and b.id) for a, b in pairing.pairs]
 
 
-def test_cases_of_two_runs_are_matched_by_id(make: Make, recorded: RunMaker) -> None:
+def test_cases_of_two_runs_are_matched_by_id(recorded: RunMaker) -> None:
     a, b = (
         recorded([(make.run(make.case(name)), []) for name in names]).record
         for names in (("x", "y", "z"), ("new", "z", "x"))
@@ -25,9 +26,7 @@ def test_cases_of_two_runs_are_matched_by_id(make: Make, recorded: RunMaker) -> 
     assert pairing.axis == ""
 
 
-def test_runs_of_two_scenarios_are_matched_by_what_follows_their_names(
-    make: Make, recorded: RunMaker
-) -> None:
+def test_runs_of_two_scenarios_are_matched_by_what_follows_their_names(recorded: RunMaker) -> None:
     def run(*cases: tuple[str, str]) -> RunRecord:
         made: list[Any] = [
             (make.run(make.case(test, scenario=scenario)), []) for scenario, test in cases
@@ -48,7 +47,7 @@ def test_runs_of_two_scenarios_are_matched_by_what_follows_their_names(
     assert pair_runs(still, both).common == 1  # by id, as they have ids in common
 
 
-def variants(make: Any, recorded: Any, *axes: dict[str, Any]) -> RunRecord:
+def variants(recorded: Any, *axes: dict[str, Any]) -> RunRecord:
     record: RunRecord = recorded(
         [(make.run(make.case(**{"test": "boot", **each})), []) for each in axes]
     ).record
@@ -64,9 +63,9 @@ def pairs(record: RunRecord, axis: str, base: str = "") -> dict[tuple[str, str],
     }
 
 
-def test_two_runs_are_matched_by_all_but_the_axis(make: Make, recorded: RunMaker) -> None:
-    a = variants(make, recorded, {"qemu": "10.0", "cpu": "max"}, {"qemu": "10.0"})
-    b = variants(make, recorded, {"qemu": "11.1"}, {"qemu": "11.1", "test": "smp"})
+def test_two_runs_are_matched_by_all_but_the_axis(recorded: RunMaker) -> None:
+    a = variants(recorded, {"qemu": "10.0", "cpu": "max"}, {"qemu": "10.0"})
+    b = variants(recorded, {"qemu": "11.1"}, {"qemu": "11.1", "test": "smp"})
     assert ids(pair_runs_apart(a, b, "qemu")) == [
         ("smoke.boot.x86_64.auto.qemu=10.0.cpu=max", None),
         ("smoke.boot.x86_64.auto.qemu=10.0", "smoke.boot.x86_64.auto.qemu=11.1"),
@@ -78,9 +77,8 @@ def test_two_runs_are_matched_by_all_but_the_axis(make: Make, recorded: RunMaker
         pair_runs_apart(a, b, "arch")
 
 
-def test_variants_are_matched_by_all_but_the_axis(make: Make, recorded: RunMaker) -> None:
+def test_variants_are_matched_by_all_but_the_axis(recorded: RunMaker) -> None:
     record = variants(
-        make,
         recorded,
         {"qemu": "10.0", "cpu": "max"},
         {"qemu": "10.0"},
@@ -114,14 +112,13 @@ def test_variants_are_matched_by_all_but_the_axis(make: Make, recorded: RunMaker
     ],
 )
 def test_any_axis_and_any_base(
-    make: Make,
     recorded: RunMaker,
     axis: str,
     values: list[Any],
     base: str,
     written: tuple[str, str],
 ) -> None:
-    record = variants(make, recorded, *({axis: value} for value in values))
+    record = variants(recorded, *({axis: value} for value in values))
     ((found, matched),) = pairs(record, axis, base).items()
     assert found == written
     assert len(matched) == 1
@@ -137,10 +134,8 @@ def test_any_axis_and_any_base(
         ("qemu", "\x1b", r"--base '\\x1b'"),
     ],
 )
-def test_what_cannot_be_compared(
-    make: Make, recorded: RunMaker, axis: str, base: str, message: str
-) -> None:
-    record = variants(make, recorded, {}, {"qemu": "10.0"})
+def test_what_cannot_be_compared(recorded: RunMaker, axis: str, base: str, message: str) -> None:
+    record = variants(recorded, {}, {"qemu": "10.0"})
     with pytest.raises(UsageError, match=message):
         pair_variants(record, axis, base)
 
@@ -150,8 +145,8 @@ def test_an_empty_run_has_no_variants(recorded: RunMaker) -> None:
         pair_variants(recorded([]).record, "qemu")
 
 
-def test_tests_of_two_scenarios_are_not_mixed(make: Make, recorded: RunMaker) -> None:
-    record = variants(make, recorded, {"scenario": "one"}, {"scenario": "two", "qemu": "10.0"})
+def test_tests_of_two_scenarios_are_not_mixed(recorded: RunMaker) -> None:
+    record = variants(recorded, {"scenario": "one"}, {"scenario": "two", "qemu": "10.0"})
     (pairing,) = pair_variants(record, "qemu")
     assert pairing.common == 0
     assert len(pairing.pairs) == 2

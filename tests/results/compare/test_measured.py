@@ -9,10 +9,10 @@ from matrix.migrating import MigrationSummary, Statistic
 from matrix.results.case_record import record_of
 from matrix.results.compare.changes import MeasuredChange
 from matrix.results.compare.measured import Thresholds, compare_metrics, compare_seconds, sample
-from tests.results.conftest import Make
+from tests import make
 
 
-def timed(make: Any, *seconds: float, verdict: str = "pass") -> Any:
+def timed(*seconds: float, verdict: str = "pass") -> Any:
     attempts = [
         make.attempt(verdict, seconds=each, number=number)
         for number, each in enumerate(seconds, start=1)
@@ -20,7 +20,7 @@ def timed(make: Any, *seconds: float, verdict: str = "pass") -> Any:
     return record_of(make.case(repeat=len(seconds)), attempts)
 
 
-def measured(make: Any, *attempts: tuple[tuple[str, float, str], ...]) -> Any:
+def measured(*attempts: tuple[tuple[str, float, str], ...]) -> Any:
     made = [
         make.attempt(metrics=metrics, number=number)
         for number, metrics in enumerate(attempts, start=1)
@@ -42,33 +42,31 @@ def measured(make: Any, *attempts: tuple[tuple[str, float, str], ...]) -> Any:
         ([2.0], [6.0, 6.1, 6.2], True),
     ],
 )
-def test_the_rule_for_times(
-    make: Make, before: list[float], after: list[float], changed: bool
-) -> None:
-    change = compare_seconds(timed(make, *before), timed(make, *after), Thresholds())
+def test_the_rule_for_times(before: list[float], after: list[float], changed: bool) -> None:
+    change = compare_seconds(timed(*before), timed(*after), Thresholds())
     assert (change is not None) is changed
-    back = compare_seconds(timed(make, *after), timed(make, *before), Thresholds())
+    back = compare_seconds(timed(*after), timed(*before), Thresholds())
     assert (back is not None) is changed
 
 
-def test_another_factor(make: Make) -> None:
-    a, b = timed(make, 10.0), timed(make, 25.0)
+def test_another_factor() -> None:
+    a, b = timed(10.0), timed(25.0)
     assert compare_seconds(a, b, Thresholds(factor=2.5)) is not None
     assert compare_seconds(a, b, Thresholds(factor=2.6)) is None
 
 
 @pytest.mark.parametrize("verdict", ["skip", "timeout", "stall", "crash", "error"])
-def test_the_time_of_what_did_not_complete_means_nothing(make: Make, verdict: str) -> None:
-    a, b = (timed(make, seconds, verdict=verdict) for seconds in (1.0, 90.0))
+def test_the_time_of_what_did_not_complete_means_nothing(verdict: str) -> None:
+    a, b = (timed(seconds, verdict=verdict) for seconds in (1.0, 90.0))
     assert compare_seconds(a, b, Thresholds()) is None
 
 
-def test_times_of_different_verdicts_are_not_compared(make: Make) -> None:
-    a, b = timed(make, 1.0), timed(make, 90.0, verdict="fail")
+def test_times_of_different_verdicts_are_not_compared() -> None:
+    a, b = timed(1.0), timed(90.0, verdict="fail")
     assert compare_seconds(a, b, Thresholds()) is None
 
 
-def test_only_completed_attempts_count(make: Make) -> None:
+def test_only_completed_attempts_count() -> None:
     attempts = [make.attempt(seconds=1.0), make.attempt("timeout", seconds=90.0, number=2)]
     a = record_of(make.case(repeat=2), attempts)
     assert compare_seconds(a, a, Thresholds()) is None
@@ -92,33 +90,33 @@ def test_only_completed_attempts_count(make: Make) -> None:
         (1.7e308, -1.7e308, True),
     ],
 )
-def test_the_rule_for_metrics(make: Make, before: float, after: float, changed: bool) -> None:
-    a, b = (measured(make, (("x", each, "ns"),)) for each in (before, after))
+def test_the_rule_for_metrics(before: float, after: float, changed: bool) -> None:
+    a, b = (measured((("x", each, "ns"),)) for each in (before, after))
     assert bool(compare_metrics(a, b, Thresholds())) is changed
     assert bool(compare_metrics(b, a, Thresholds())) is changed
 
 
-def test_other_units_are_other_metrics(make: Make) -> None:
-    a, b = measured(make, (("x", 1.0, "ns"),)), measured(make, (("x", 9.0, "us"),))
+def test_other_units_are_other_metrics() -> None:
+    a, b = measured((("x", 1.0, "ns"),)), measured((("x", 9.0, "us"),))
     assert compare_metrics(a, b, Thresholds()) == ()
 
 
-def test_a_metric_on_one_side_only_is_no_change(make: Make) -> None:
-    a, b = measured(make, (("x", 1.0, "ns"),)), measured(make, (("y", 9.0, "ns"),))
+def test_a_metric_on_one_side_only_is_no_change() -> None:
+    a, b = measured((("x", 1.0, "ns"),)), measured((("y", 9.0, "ns"),))
     assert compare_metrics(a, b, Thresholds()) == ()
 
 
-def test_metrics_of_the_same_name_are_told_apart(make: Make) -> None:
-    a = measured(make, (("x", 1.0, "ns"), ("x", 100.0, "ns")))
-    b = measured(make, (("x", 1.0, "ns"), ("x", 200.0, "ns")))
+def test_metrics_of_the_same_name_are_told_apart() -> None:
+    a = measured((("x", 1.0, "ns"), ("x", 100.0, "ns")))
+    b = measured((("x", 1.0, "ns"), ("x", 200.0, "ns")))
     (change,) = compare_metrics(a, b, Thresholds())
     assert (change.before.median, change.after.median) == (100.0, 200.0)
 
 
-def test_repeated_metrics_are_compared_beyond_their_noise(make: Make) -> None:
-    a = measured(make, *((("x", value, "ns"),) for value in (90.0, 100.0, 110.0)))
-    near = measured(make, *((("x", value, "ns"),) for value in (120.0, 130.0, 140.0)))
-    far = measured(make, *((("x", value, "ns"),) for value in (150.0, 160.0, 170.0)))
+def test_repeated_metrics_are_compared_beyond_their_noise() -> None:
+    a = measured(*((("x", value, "ns"),) for value in (90.0, 100.0, 110.0)))
+    near = measured(*((("x", value, "ns"),) for value in (120.0, 130.0, 140.0)))
+    far = measured(*((("x", value, "ns"),) for value in (150.0, 160.0, 170.0)))
     assert compare_metrics(a, near, Thresholds()) == ()
     (change,) = compare_metrics(a, far, Thresholds())
     assert change.before.count == 3
@@ -144,18 +142,18 @@ values = st.lists(
 
 
 @given(a=st.lists(values, min_size=1, max_size=3), b=st.lists(values, min_size=1, max_size=3))
-def test_any_numbers_are_compared_alike_both_ways(make: Make, a: Any, b: Any) -> None:
+def test_any_numbers_are_compared_alike_both_ways(a: Any, b: Any) -> None:
     def turned(change: MeasuredChange) -> MeasuredChange:
         return MeasuredChange(change.name, change.unit, change.after, change.before)
 
-    one, other = (measured(make, *(tuple(each) for each in side)) for side in (a, b))
+    one, other = (measured(*(tuple(each) for each in side)) for side in (a, b))
     there = compare_metrics(one, other, Thresholds())
     back = compare_metrics(other, one, Thresholds())
     assert {turned(change) for change in there} == set(back)
     assert compare_metrics(one, one, Thresholds()) == ()
 
 
-def migrated(make: Any, *, p99: float = 0.3, count: int = 100, completed: int = 100) -> Any:
+def migrated(*, p99: float = 0.3, count: int = 100, completed: int = 100) -> Any:
     summary = MigrationSummary(
         hops=completed,
         completed=completed,
@@ -168,16 +166,16 @@ def migrated(make: Any, *, p99: float = 0.3, count: int = 100, completed: int = 
     return record_of(make.case(), [make.attempt(migration=summary)])
 
 
-def test_what_hops_came_to_are_metrics(make: Make) -> None:
-    worse = migrated(make, p99=0.5, completed=50)
-    (downtime, rate) = compare_metrics(migrated(make), worse, Thresholds())
+def test_what_hops_came_to_are_metrics() -> None:
+    worse = migrated(p99=0.5, completed=50)
+    (downtime, rate) = compare_metrics(migrated(), worse, Thresholds())
     assert (downtime.name, downtime.unit) == ("downtime p99", "s")
     assert (downtime.before.median, downtime.after.median) == (0.3, 0.5)
     assert (rate.name, rate.before.median, rate.after.median) == ("hops per minute", 100, 50)
     assert compare_metrics(worse, worse, Thresholds()) == ()
 
 
-def test_a_quantile_takes_hops(make: Make) -> None:
+def test_a_quantile_takes_hops() -> None:
     """The 99th of 99 hops is the greatest of them."""
-    few = migrated(make, p99=0.5, count=99)
-    assert compare_metrics(migrated(make, count=99), few, Thresholds()) == ()
+    few = migrated(p99=0.5, count=99)
+    assert compare_metrics(migrated(count=99), few, Thresholds()) == ()

@@ -12,7 +12,8 @@ from matrix.results.compare.run_differences import (
     short_revision,
 )
 from matrix.results.run_info import QemuFingerprint, RunInfo, ScenarioSource
-from tests.results.conftest import Make, RunMaker
+from tests import make
+from tests.results.conftest import RunMaker
 
 REVISIONS = ("0123456789" * 4, "abcdef0123" * 4)
 
@@ -92,9 +93,7 @@ def test_other_binaries_of_one_version_are_told(recorded: RunMaker, info: RunInf
     assert differences(recorded, a, unknown) == []
 
 
-def test_revisions_of_the_suite_where_both_are_known(
-    make: Make, recorded: RunMaker, info: RunInfo
-) -> None:
+def test_revisions_of_the_suite_where_both_are_known(recorded: RunMaker, info: RunInfo) -> None:
     def results(revision: str) -> Any:
         made: list[Any] = []
         for arch in ("x86_64", "s390x"):
@@ -118,7 +117,7 @@ def test_qemus_of_one_run(info: RunInfo) -> None:
     assert info.qemu_version("mine", Architecture.ARM) == ""
 
 
-def test_how_a_case_was_run_otherwise(make: Make) -> None:
+def test_how_a_case_was_run_otherwise() -> None:
     a = make.case()
     test = replace(a.test, arguments="1 2", qemu_params=("-cpu", "max"), smp=2, timeout=5.0)
     b = replace(a, test=test)
@@ -136,7 +135,7 @@ def test_how_a_case_was_run_otherwise(make: Make) -> None:
     assert case_differences(sides[0], sides[0]) == ()
 
 
-def test_values_from_commands_always_differ(make: Make) -> None:
+def test_values_from_commands_always_differ() -> None:
     a, b = (
         replace(make.case(), test=replace(make.case().test, arguments=each, dynamic=True))
         for each in ("1763719000", "1763719999")

@@ -7,12 +7,13 @@ import pytest
 from matrix.results.compare.matching import pair_variants
 from matrix.results.compare.sides import load_results
 from matrix.results.summary import write_reports
+from tests import make
 from tests.results.compare.conftest import Compared
-from tests.results.conftest import Make, RunMaker
+from tests.results.conftest import RunMaker
 
 
 @pytest.fixture
-def stored(make: Make, recorded: RunMaker) -> Any:
+def stored(recorded: RunMaker) -> Any:
     case = make.case("one")
     record = recorded([(make.run(case), [make.attempt()]), (make.run(make.case("two")), [])]).record
     write_reports(record)
@@ -27,7 +28,7 @@ def test_it_answers_as_a_run_does(stored: Any) -> None:
     assert [result.id for result in stored.results()] == [case.id]
 
 
-def test_its_variants_can_be_compared(make: Make, recorded: RunMaker, compared: Compared) -> None:
+def test_its_variants_can_be_compared(recorded: RunMaker, compared: Compared) -> None:
     variants: list[dict[str, Any]] = [{}, {"qemu": "10.0"}]
     cases = [make.case("one", **axes) for axes in variants]
     record = recorded([(make.run(case), [make.attempt()]) for case in cases]).record

@@ -18,8 +18,9 @@ from matrix.results.compare.matching import pair_runs
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.sides import load_results
 from matrix.results.summary import write_reports
+from tests import make
 from tests.results.compare.conftest import Story
-from tests.results.conftest import Make, RunMaker
+from tests.results.conftest import RunMaker
 
 
 def compared(a: Any, b: Any) -> list[CaseComparison]:
@@ -52,7 +53,7 @@ def test_it_tells_of_the_same_changes(story: Story, recorded: RunMaker) -> None:
 
 
 def test_subtests_of_one_name(
-    compared_attempts: Callable[..., CaseComparison], make: Make, recorded: RunMaker
+    compared_attempts: Callable[..., CaseComparison], recorded: RunMaker
 ) -> None:
     """The third of a name fails in the one, and the second in the other: as many as before."""
     passed, failed = "PASS: ipi received", "FAIL: ipi received"
@@ -76,7 +77,7 @@ def test_subtests_of_one_name(
     ]
 
 
-def test_repeats_keep_their_noise(make: Make, recorded: RunMaker) -> None:
+def test_repeats_keep_their_noise(recorded: RunMaker) -> None:
     case = make.case(repeat=3)
     attempts = [make.attempt(number=n, seconds=s) for n, s in ((1, 2.0), (2, 4.0), (3, 9.0))]
     stored = results_of(recorded([(make.run(case), attempts)]).record)
@@ -84,7 +85,7 @@ def test_repeats_keep_their_noise(make: Make, recorded: RunMaker) -> None:
     assert [attempt.seconds for attempt in result.attempts] == [2.0, 4.0, 9.0]
 
 
-def test_hops_are_measured(make: Make, recorded: RunMaker) -> None:
+def test_hops_are_measured(recorded: RunMaker) -> None:
     """Of every attempt, not only of the one that speaks for the case."""
 
     def migrated(*downtimes: float) -> Any:
@@ -139,7 +140,7 @@ def test_a_file_that_was_written_anew_says_the_same(
     assert list(anew.planned()) == list(stored.planned())
 
 
-def test_its_cases_are_never_objects_all_at_once(make: Make, recorded: RunMaker) -> None:
+def test_its_cases_are_never_objects_all_at_once(recorded: RunMaker) -> None:
     """Parsed as a whole, as dictionaries and then as records, they take many times the file."""
     subtests = [f"FAIL: a subtest, number {number}: it said so" for number in range(50)]
     cases = [make.case(f"t{number}") for number in range(300)]
@@ -157,7 +158,7 @@ def test_its_cases_are_never_objects_all_at_once(make: Make, recorded: RunMaker)
     assert peak < 1.5 * size
 
 
-def test_a_wrong_axis(make: Make, recorded: RunMaker) -> None:
+def test_a_wrong_axis(recorded: RunMaker) -> None:
     record = recorded([(make.run(make.case()), [make.attempt()])]).record
     write_reports(record)
     path = record.run.path / "results.json"

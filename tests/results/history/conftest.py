@@ -19,7 +19,7 @@ from matrix.results.history.place import Database
 from matrix.results.recorder import Recorder
 from matrix.results.run_info import QemuFingerprint, ScenarioSource
 from matrix.results.run_record import RunRecord
-from tests.results.conftest import Make
+from tests import make
 
 
 @dataclass
@@ -115,7 +115,7 @@ Nights = Callable[..., RunRecord]
 
 
 @pytest.fixture
-def night(make: Make, tmp_path: Path) -> Nights:
+def night(tmp_path: Path) -> Nights:
     """Makes runs, a day after each other, in which each test came to these attempts.
 
     ``None`` for one that is planned and not run, a text for the reason of a skip.

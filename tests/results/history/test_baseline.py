@@ -15,7 +15,7 @@ from matrix.results.history.baseline import recorded_run
 from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.history.writer import record_run
-from tests.results.conftest import Make
+from tests import make
 from tests.results.history.conftest import Nights
 
 
@@ -24,7 +24,7 @@ def ask(database: Database, name: str, **options: Any) -> Any:
         return recorded_run(session, name, **options)
 
 
-def test_a_run_and_its_record_are_the_same(database: Database, make: Make, night: Nights) -> None:
+def test_a_run_and_its_record_are_the_same(database: Database, night: Nights) -> None:
     summary = MigrationSummary(
         hops=200,
         completed=150,
@@ -66,7 +66,7 @@ def test_a_run_and_its_record_are_the_same(database: Database, make: Make, night
     assert metrics == list(bad.metrics)
 
 
-def test_which_run_is_meant(database: Database, make: Make, night: Nights) -> None:
+def test_which_run_is_meant(database: Database, night: Nights) -> None:
     tests = {"one": make.attempt()}
     keys = [record_run(database, night(tests, day=day))[0] for day in (1, 2, 3)]
     other, _ = record_run(database, night(tests, day=4, scenario="else"))
@@ -94,14 +94,14 @@ def test_which_run_is_meant(database: Database, make: Make, night: Nights) -> No
         ("history:latest:nonesuch", "no finished run of scenario nonesuch is recorded"),
     ],
 )
-def test_no_such_run(sqlite: Database, make: Make, night: Nights, name: str, message: str) -> None:
+def test_no_such_run(sqlite: Database, night: Nights, name: str, message: str) -> None:
     for day in (1, 2):
         record_run(sqlite, night({"one": make.attempt()}, day=day))
     with pytest.raises(UsageError, match=message):
         ask(sqlite, name)
 
 
-def test_what_another_program_wrote(sqlite: Database, make: Make, night: Nights) -> None:
+def test_what_another_program_wrote(sqlite: Database, night: Nights) -> None:
     record_run(sqlite, night({"one": make.attempt()}))
     with opened(sqlite, write=True) as session:
         session.write("UPDATE results SET verdict = 'splendid'")
@@ -109,7 +109,7 @@ def test_what_another_program_wrote(sqlite: Database, make: Make, night: Nights)
         ask(sqlite, "history:latest")
 
 
-def test_a_repeated_case_keeps_its_attempts(sqlite: Database, make: Make, night: Nights) -> None:
+def test_a_repeated_case_keeps_its_attempts(sqlite: Database, night: Nights) -> None:
     attempts = [make.attempt(seconds=seconds) for seconds in (1.0, 2.0, 9.0)]
     record_run(sqlite, night({"one": [replace(each) for each in attempts]}))
     (result,) = ask(sqlite, "history:latest").results()

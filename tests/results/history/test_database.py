@@ -14,11 +14,11 @@ from matrix.results.history.database import opened
 from matrix.results.history.durations import known_durations
 from matrix.results.history.place import Database, database_named
 from matrix.results.history.writer import record_run
-from tests.results.conftest import Make
+from tests import make
 from tests.results.history.conftest import Nights
 
 
-def record(database: Database, make: Any, night: Any, **more: Any) -> None:
+def record(database: Database, night: Any, **more: Any) -> None:
     record_run(database, night({"one": make.attempt()}), **more)
 
 
@@ -26,42 +26,40 @@ def record(database: Database, make: Any, night: Any, **more: Any) -> None:
     "content",
     [b"this is no database, but it is long enough to be read as the head of one" * 4, b"{}" * 999],
 )
-def test_a_file_that_is_no_database(
-    sqlite: Database, make: Make, night: Nights, content: bytes
-) -> None:
+def test_a_file_that_is_no_database(sqlite: Database, night: Nights, content: bytes) -> None:
     assert sqlite.path is not None
     sqlite.path.parent.mkdir()
     sqlite.path.write_bytes(content)
     with pytest.raises(HostError, match=r"history\.sqlite: it is damaged, or no .*--import RUN…"):
-        record(sqlite, make, night)
+        record(sqlite, night)
     assert sqlite.path.read_bytes() == content
     assert known_durations(sqlite, ["smoke"]) == {}
 
 
-def test_a_damaged_database(sqlite: Database, make: Make, night: Nights) -> None:
-    record(sqlite, make, night)
+def test_a_damaged_database(sqlite: Database, night: Nights) -> None:
+    record(sqlite, night)
     assert sqlite.path is not None
     data = bytearray(sqlite.path.read_bytes())
     data[100:] = b"\xa5" * (len(data) - 100)
     sqlite.path.write_bytes(data)
     with pytest.raises(HostError, match="it is damaged"):
-        record(sqlite, make, night)
+        record(sqlite, night)
     assert known_durations(sqlite, ["smoke"]) == {}
 
 
-def test_an_empty_file_is_a_new_database(sqlite: Database, make: Make, night: Nights) -> None:
+def test_an_empty_file_is_a_new_database(sqlite: Database, night: Nights) -> None:
     assert sqlite.path is not None
     sqlite.path.parent.mkdir()
     sqlite.path.touch()
     with pytest.raises(UsageError, match="no run is recorded yet"), opened(sqlite):
         pass
-    record(sqlite, make, night)
+    record(sqlite, night)
 
 
 @pytest.fixture
-def locked(sqlite: Database, make: Make, night: Nights) -> Iterator[Database]:
+def locked(sqlite: Database, night: Nights) -> Iterator[Database]:
     """A database that another process is writing, for as long as the test takes."""
-    record(sqlite, make, night)
+    record(sqlite, night)
     assert sqlite.path is not None
     connection = sqlite3.connect(sqlite.path, isolation_level=None)
     connection.execute("BEGIN EXCLUSIVE")
@@ -69,9 +67,9 @@ def locked(sqlite: Database, make: Make, night: Nights) -> Iterator[Database]:
     connection.close()
 
 
-def test_a_locked_database(locked: Database, make: Make, night: Nights) -> None:
+def test_a_locked_database(locked: Database, night: Nights) -> None:
     with pytest.raises(HostError, match=r"another process has held it for 0\.1 s"):
-        record(locked, make, night, patience=0.1)
+        record(locked, night, patience=0.1)
     with pytest.raises(HostError, match="another process"), opened(locked, patience=0.1):
         pass
 
@@ -83,14 +81,14 @@ def test_a_locked_database_does_not_hold_a_run_up(
     assert known_durations(locked, ["smoke"]) == {}
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path, make: Make, night: Nights) -> None:
+def test_a_place_that_cannot_be_written(tmp_path: Path, night: Nights) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HostError, match=r"cannot create .*file/state: Not a directory"):
-        record(Database(tmp_path / "file/state/history.sqlite"), make, night)
+        record(Database(tmp_path / "file/state/history.sqlite"), night)
 
 
-def test_a_database_that_cannot_be_written(sqlite: Database, make: Make, night: Nights) -> None:
-    record(sqlite, make, night)
+def test_a_database_that_cannot_be_written(sqlite: Database, night: Nights) -> None:
+    record(sqlite, night)
     assert sqlite.path is not None
     if os.geteuid() == 0:
         pytest.skip("nothing is unwritable for root")
@@ -100,16 +98,14 @@ def test_a_database_that_cannot_be_written(sqlite: Database, make: Make, night: 
     assert known_durations(sqlite, ["smoke"])
 
 
-def test_a_folder_in_its_place(tmp_path: Path, make: Make, night: Nights) -> None:
+def test_a_folder_in_its_place(tmp_path: Path, night: Nights) -> None:
     with pytest.raises(HostError, match="it cannot be written there"):
-        record(Database(tmp_path), make, night)
+        record(Database(tmp_path), night)
 
 
-def test_a_full_disk(
-    sqlite: Database, make: Make, night: Nights, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk(sqlite: Database, night: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite says the same of a database that may have no more pages."""
-    record(sqlite, make, night)
+    record(sqlite, night)
     connect: Callable[..., sqlite3.Connection] = sqlite3.connect
 
     def bounded(*arguments: Any, **more: Any) -> sqlite3.Connection:
@@ -127,38 +123,36 @@ def test_a_full_disk(
         assert session.read("SELECT count(*) FROM runs") == [(1,)]
 
 
-def test_no_server(tmp_path: Path, make: Make, night: Nights) -> None:
+def test_no_server(tmp_path: Path, night: Nights) -> None:
     pytest.importorskip("psycopg", reason="psycopg is not installed")
     nobody = Database(None, f"postgresql://me:secret@/history?host={tmp_path}")
     with pytest.raises(HostError) as raised:
-        record(nobody, make, night)
+        record(nobody, night)
     assert "connection" in str(raised.value)
     assert "secret" not in str(raised.value)
     assert known_durations(nobody, ["smoke"]) == {}
 
 
 @pytest.mark.parametrize("server", ["postgresql"])  # by that name one worker starts it for all
-def test_no_such_database_on_the_server(
-    server: str, postgresql: Database, make: Make, night: Nights
-) -> None:
+def test_no_such_database_on_the_server(server: str, postgresql: Database, night: Nights) -> None:
     other = Database(None, postgresql.url.replace("/history", "/nonesuch"))
     with pytest.raises(HostError, match=r"nonesuch.*does not exist"):
-        record(other, make, night)
+        record(other, night)
 
 
-def test_no_driver(make: Make, night: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_driver(night: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'psycopg'")
 
     monkeypatch.setattr(server, "create_engine", missing)
     with pytest.raises(UsageError, match=r"pip install 'qemu-matrix\[postgresql\]'"):
-        record(database_named("postgresql://localhost/history"), make, night)
+        record(database_named("postgresql://localhost/history"), night)
 
 
 @pytest.mark.parametrize("url", ["postgresql://host:port/name", "postgresql+nonesuch://host/name"])
-def test_a_url_that_is_none(url: str, make: Make, night: Nights) -> None:
+def test_a_url_that_is_none(url: str, night: Nights) -> None:
     with pytest.raises(UsageError, match="history database postgresql"):
-        record(database_named(url), make, night)
+        record(database_named(url), night)
 
 
 def test_nothing_recorded_yet(database: Database, tmp_path: Path) -> None:

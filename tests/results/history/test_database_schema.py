@@ -13,11 +13,11 @@ from matrix.results.history.database import opened
 from matrix.results.history.database_schema import VERSION, found_version
 from matrix.results.history.place import Database
 from matrix.results.history.writer import record_run
-from tests.results.conftest import Make
+from tests import make
 from tests.results.history.conftest import Nights
 
 
-def test_a_newer_version_is_refused(database: Database, make: Make, night: Nights) -> None:
+def test_a_newer_version_is_refused(database: Database, night: Nights) -> None:
     record = night({"one": make.attempt()})
     record_run(database, record)
     with opened(database, write=True) as session:

@@ -1,7 +1,6 @@
 """The history as people and programs read it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,16 +14,13 @@ from matrix.results.history.query import read_history
 from matrix.results.history.writer import record_run
 from matrix.results.printable import display_width
 from matrix.results.segments import plain
-from tests.results.conftest import Make
+from tests import make
+from tests.conftest import Golden
 from tests.results.history.conftest import Nights
-
-GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
-def nights(
-    sqlite: Database, make: Make, night: Nights, monkeypatch: pytest.MonkeyPatch
-) -> Database:
+def nights(sqlite: Database, night: Nights, monkeypatch: pytest.MonkeyPatch) -> Database:
     """Twelve nights in which everything happens that is told of."""
     monkeypatch.setattr("matrix.results.history.writer.run_key", lambda record: _key(record))
     for day in range(1, 13):
@@ -67,31 +63,26 @@ def ask(database: Database, pattern: str = "") -> History:
         return read_history(session, pattern)
 
 
-def compare_with_golden(name: str, text: str) -> None:
-    path = GOLDEN / f"{name}.txt"
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-        pytest.fail(f"{path} was written: look at it")
-    assert text == path.read_text()
+def narrow(text: str) -> str:
     assert max(map(display_width, text.splitlines())) <= 80
+    return text
 
 
-def test_all_runs(nights: Database) -> None:
-    compare_with_golden("runs", plain(history_lines(ask(nights), 80, 5)))
+def test_all_runs(golden: Golden, nights: Database) -> None:
+    golden("runs.txt", narrow(plain(history_lines(ask(nights), 80, 5))))
 
 
-def test_several_cases(nights: Database) -> None:
-    compare_with_golden("cases", plain(cases_lines(ask(nights, "smoke.*").cases, 80, 20)))
+def test_several_cases(golden: Golden, nights: Database) -> None:
+    golden("cases.txt", narrow(plain(cases_lines(ask(nights, "smoke.*").cases, 80, 20))))
 
 
 @pytest.mark.parametrize("test", ["timer", "slow", "race", "gic", "mte", "psci"])
-def test_one_case(nights: Database, test: str) -> None:
+def test_one_case(golden: Golden, nights: Database, test: str) -> None:
     (case,) = ask(nights, test).cases
-    compare_with_golden(f"case-{test}", plain(case_lines(case, 80, 5)))
+    golden(f"case-{test}.txt", narrow(plain(case_lines(case, 80, 5))))
 
 
-def test_what_guests_print_is_harmless(sqlite: Database, make: Make, night: Nights) -> None:
+def test_what_guests_print_is_harmless(sqlite: Database, night: Nights) -> None:
     hostile = "\x1b]0;title\x07 \x1b[2J \u202egnp.exe \x00"
     attempt = make.attempt("fail", hostile, metrics=((hostile, 1.0, hostile),))
     record_run(sqlite, night({"one": attempt}, hostname=hostile))

@@ -17,12 +17,12 @@ from matrix.results.history.query import read_eventful, read_history
 from matrix.results.history.trend import flakiness, last_break
 from matrix.results.history.writer import record_run
 from matrix.results.run_info import HostInfo, QemuFingerprint
-from tests.results.conftest import Make
+from tests import make
 from tests.results.history.conftest import Nights
 
 
 @pytest.fixture
-def week(database: Database, make: Make, night: Nights) -> Database:
+def week(database: Database, night: Nights) -> Database:
     """Seven nights, recorded out of order: ``timer`` breaks in the fifth, with QEMU 10."""
     for day in (3, 1, 2, 4, 5, 7, 6):
         verdict = "fail" if day >= 5 else "pass"
@@ -49,7 +49,7 @@ def ask(database: Database, *arguments: Any, **options: Any) -> History:
 
 @pytest.mark.parametrize(("hops", "told"), [(19, ["max", "p50"]), (20, ["max", "p50", "p99"])])
 def test_of_few_hops_there_is_no_percentile(
-    database: Database, make: Make, night: Nights, hops: int, told: list[str]
+    database: Database, night: Nights, hops: int, told: list[str]
 ) -> None:
     statistic = Statistic("downtime", "s", hops, 0.1, 0.2, 0.3, 0.4)
     summary = MigrationSummary(hops, hops, 0, 0, 7, 60.0, (statistic,))
@@ -118,7 +118,7 @@ def test_one_host(week: Database) -> None:
     assert ask(week, "timer", host="three").cases == ()
 
 
-def test_a_case_of_another_host(database: Database, make: Make, night: Nights) -> None:
+def test_a_case_of_another_host(database: Database, night: Nights) -> None:
     """Its environment is that host's, not that of the machine that the run was started on."""
     x86 = Architecture.X86_64
     far = HostInfo(
@@ -149,9 +149,7 @@ def test_eventful_cases_alone(week: Database) -> None:
     assert (bad.accelerator, bad.qemu_version) == ("tcg", "10.0.2")
 
 
-def test_runs_in_a_row_tell_what_each_of_them_does(
-    database: Database, make: Make, night: Nights
-) -> None:
+def test_runs_in_a_row_tell_what_each_of_them_does(database: Database, night: Nights) -> None:
     """What is concluded from entries of several runs is what those of each would tell."""
     chosen = random.Random(1)
     for day in range(1, 29):

@@ -24,7 +24,7 @@ from matrix.results.history.place import Database
 from matrix.results.history.query import read_eventful, read_history
 from matrix.results.history.writer import Recorded, record_run
 from matrix.results.segments import plain
-from tests.results.conftest import Make
+from tests import make
 from tests.results.history.conftest import Nights
 
 DATA = Path(__file__).parents[2] / "data"
@@ -141,7 +141,7 @@ def test_an_upgraded_run_is_a_baseline(old: Database) -> None:
     assert soak.broken[0] == "hop 1: downtime 0.027 s, more than 0.001 s"
 
 
-def test_version_1_is_brought_up_to_date(database: Database, make: Make, night: Nights) -> None:
+def test_version_1_is_brought_up_to_date(database: Database, night: Nights) -> None:
     load(database, 1)
     with opened(database) as session:
         assert session.read("SELECT version FROM history_version") == [(VERSION,)]
