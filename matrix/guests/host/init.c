@@ -203,6 +203,8 @@ static void obey(char *line)
 		send_file(arguments[1]);
 	else if (!strcmp(what, "mount") && count == 4)
 		send_result(mount(arguments[1], arguments[2], arguments[3], 1 /* read-only */));
+	else if (!strcmp(what, "unmount") && count == 2)
+		send_result(CALL2(__NR_umount2, arguments[1], 0));
 	else if (!strcmp(what, "reload") && count == 2)
 		send_result(reload(arguments[1]));
 	else if (!strcmp(what, "power-off"))

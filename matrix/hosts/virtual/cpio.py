@@ -36,6 +36,11 @@ def folder(path: str) -> Member:
     return Member(path, stat.S_IFDIR | 0o755)
 
 
+def symbolic_link(path: str, target: str) -> Member:
+    """A symbolic link to ``target``, which need not be there."""
+    return Member(path, stat.S_IFLNK | 0o777, target.encode("utf-8", "surrogateescape"))
+
+
 def character_device(path: str, major: int, minor: int) -> Member:
     """A character device; an initramfs needs /dev/console for its first program's output."""
     return Member(path, stat.S_IFCHR | 0o600, device=(major, minor))

@@ -16,6 +16,7 @@ from pathlib import Path
 from matrix.errors import HostError, SpawnError
 from matrix.hosts.virtual import cpio, kernels
 from matrix.hosts.virtual.debian import SUITES, fetch
+from matrix.hosts.virtual.disk import DISK, LIBRARY_FOLDERS
 from matrix.hosts.virtual.kernel_modules import ModuleInfo, in_order, normal, parse_modinfo
 from matrix.hosts.virtual.kernels import KernelError
 from matrix.model import Architecture
@@ -214,6 +215,8 @@ async def _initrd(
         cpio.folder("dev"),
         cpio.character_device("dev/console", 5, 1),
         cpio.folder("modules"),
+        # Programs find their loader and libraries where they always are, once there is a disk.
+        *(cpio.symbolic_link(name, f"{DISK.strip('/')}/{name}") for name in LIBRARY_FOLDERS),
     ]
     lines = []
     for name, content in found.items():

@@ -6,11 +6,13 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.virtual import protocol
+from matrix.hosts.virtual.disk import DEVICE, DISK, copy_content, write_empty
 from matrix.hosts.virtual.kernel_log import panic_line
 from matrix.hosts.virtual.protocol import (
     Data,
@@ -66,6 +68,9 @@ class VirtualGuest:
 
     session: Session
     ready: Ready | None = None
+    disk: Path | None = None
+    """What its virtual disk is here."""
+    _inserted: Path | None = None
     _writer: asyncio.StreamWriter | None = None
     _messages: "asyncio.Queue[Message | HostLostError]" = field(
         default_factory=lambda: asyncio.Queue(WAITING)
@@ -109,10 +114,8 @@ class VirtualGuest:
         Raises:
             HostLostError: the host is gone, or has no room.
         """
-        await self._send(protocol.put_file(path, content, executable=executable))
-        done = await self._expect(Done, ANSWER_SECONDS)
-        if done.error:
-            raise HostLostError(f"it cannot write {path}: error {done.error}")
+        request = protocol.put_file(path, content, executable=executable)
+        await self._done(request, f"it cannot write {path}")
 
     async def have_file(self, path: str, content: bytes) -> None:
         """Have a file there, of which ``path`` names the content.
@@ -123,6 +126,33 @@ class VirtualGuest:
         if path not in self._files:
             await self.put_file(path, content, executable=True)
             self._files.add(path)
+
+    async def have_disk(self, image: Path) -> None:
+        """Have the content of an image mounted.
+
+        Linux forgets what it has read of a disk once nothing of it is mounted, and this QEMU reads
+        the file anew: so another content may take its place, also in a host that was saved with
+        another one. Seen with QEMU 7.2, 10.0 and 11.1.
+
+        Raises:
+            HostLostError: the host is gone, or does not take it.
+            OSError: the image cannot be copied.
+        """
+        if image == self._inserted or self.disk is None:
+            return
+        if self._inserted is not None:
+            self._inserted = None
+            await self._done(protocol.unmount(DISK), f"it cannot unmount {DISK}")
+        await in_thread(partial(copy_content, image, self.disk))
+        await self._done(protocol.mount(DEVICE, DISK, "ext4"), "it cannot mount its disk")
+        self._inserted = image
+
+    async def _done(self, request: bytes, failure: str) -> None:
+        """Raises HostLostError with ``failure`` where the host reports an error."""
+        await self._send(request)
+        done = await self._expect(Done, ANSWER_SECONDS)
+        if done.error:
+            raise HostLostError(f"{failure}: error {done.error}")
 
     async def get_file(self, path: str) -> bytes | None:
         """A file's content; None where it cannot be read."""
@@ -139,10 +169,7 @@ class VirtualGuest:
         Raises:
             HostLostError: the host is gone, or the module is in use.
         """
-        await self._send(protocol.reload(module))
-        done = await self._expect(Done, ANSWER_SECONDS)
-        if done.error:
-            raise HostLostError(f"it cannot reload {module}: error {done.error}")
+        await self._done(protocol.reload(module), f"it cannot reload {module}")
 
     async def flush_log(self) -> tuple[KernelRecord, ...]:
         """What the kernel has logged since the last time."""
@@ -292,12 +319,12 @@ Loader = Callable[[Session], Awaitable[None]]
 
 @contextlib.asynccontextmanager
 async def started(
-    arguments: Callable[[str], tuple[str, ...]], folder: Path, snapshot: Loader | None = None
+    arguments: Callable[[str, str], tuple[str, ...]], folder: Path, snapshot: Loader | None = None
 ) -> AsyncIterator[VirtualGuest]:
     """Start a virtual host; when this is left nothing of it runs.
 
     Args:
-        arguments: the command line for the path of the port's socket.
+        arguments: the command line for the paths of the port's socket and of the disk.
         folder: exists and is empty; gets console.log, qemu.log and qmp.jsonl.
         snapshot: loads the state that it goes on from; None: it boots.
 
@@ -321,7 +348,9 @@ async def started(
     session = Session(folder, console, open_logs, lambda error: guest.fail(error))
     guest = VirtualGuest(session)
     try:
-        launch = Launch(arguments(str(place / "port")), ExitChannel.CONSOLE)
+        disk = await in_thread(lambda: write_empty(place / "disk"))
+        guest.disk = disk
+        launch = Launch(arguments(str(place / "port"), str(disk)), ExitChannel.CONSOLE)
         await session.start(launch, incoming=snapshot is not None)
         begin = session.boot if snapshot is None else session.connect
         if failed := await begin(START_SECONDS):

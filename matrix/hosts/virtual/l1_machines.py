@@ -95,7 +95,7 @@ class HostFiles:
     kernel: str
     initrd: str
     disk: str
-    """A raw image, of a size that is the same for every disk of the host; empty for none."""
+    """A raw image for programs, whose content may change as long as none of it is mounted."""
 
 
 def host_arguments(
@@ -111,11 +111,8 @@ def host_arguments(
     """The command line; the port to the host's first program is served on ``socket``."""
     port_bus, disk_bus = (f",bus={bus}" if bus else "" for bus in machine.buses)
     append = f"console={machine.console} quiet panic=-1 rdinit=/init {parameters}".rstrip()
-    disk: tuple[str, ...] = ()
-    if files.disk:
-        file = f"file.driver=file,file.filename={_comma(files.disk)}"
-        node = f"driver=raw,node-name=files,read-only=on,{file}"
-        disk = ("-blockdev", node, "-device", f"virtio-blk-pci,drive=files{disk_bus}")
+    file = f"file.driver=file,file.filename={_comma(files.disk)}"
+    node = f"driver=raw,node-name=files,read-only=on,{file}"
     return (
         binary.path,
         *(("-nodefaults",) if machine.nodefaults else ()),
@@ -128,7 +125,7 @@ def host_arguments(
         *("-device", f"virtio-serial-pci{port_bus}"),
         *("-chardev", f"socket,id=port,path={_comma(socket)},server=on,wait=off"),
         *("-device", f"virtserialport,chardev=port,name={PORT_NAME}"),
-        *disk,
+        *("-blockdev", node, "-device", f"virtio-blk-pci,drive=files{disk_bus}"),
     )
 
 

@@ -212,6 +212,11 @@ def mount(device: str, folder: str, kind: str) -> bytes:
     return f"mount {device} {folder} {kind}\n".encode()
 
 
+def unmount(folder: str) -> bytes:
+    """Takes a device off a folder."""
+    return f"unmount {folder}\n".encode()
+
+
 def flush_log() -> bytes:
     """Asks for what the kernel has logged since the last time."""
     return b"log\n"

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from matrix.errors import HostError, HostLostError, MonitorError, SpawnError
@@ -114,11 +115,11 @@ class Starter:
                 await self._save(guest, state)
             yield guest
 
-    def _arguments(self, image: Image, socket: str) -> tuple[str, ...]:
+    def _arguments(self, image: Image, socket: str, disk: str) -> tuple[str, ...]:
         return host_arguments(
             self.binary,
             self.machine(),
-            HostFiles(str(image.kernel), str(image.initrd), ""),
+            HostFiles(str(image.kernel), str(image.initrd), disk),
             socket=socket,
             cpus=self.settings.cpus,
             memory=self.settings.memory,
@@ -134,7 +135,7 @@ class Starter:
         image = await self.image()
         if self.cold or not self.machine().snapshots:
             return None
-        arguments = self._arguments(image, "")
+        arguments = self._arguments(image, "", "")
         key = snapshot.key_of(image.digest, self.binary.version_text, arguments)
         folder = self.folder / "snapshots"
         _make_private(folder)
@@ -166,7 +167,7 @@ class Starter:
         if load is None:
             self.on_step(f"booting {self.name}")
         try:
-            async with started(lambda socket: self._arguments(image, socket), logs, load) as guest:
+            async with started(partial(self._arguments, image), logs, load) as guest:
                 yield guest
         except (OSError, SpawnError) as error:
             raise HostLostError(str(error)) from error

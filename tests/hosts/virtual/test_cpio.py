@@ -9,16 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.hosts.virtual.cpio import Member, archive, character_device, folder, regular
+from matrix.hosts.virtual.cpio import (
+    Member,
+    archive,
+    character_device,
+    folder,
+    regular,
+    symbolic_link,
+)
 
 
 @pytest.mark.skipif(shutil.which("cpio") is None, reason="no cpio(1) to read the archive with")
 def test_cpio_unpacks_what_was_packed(tmp_path: Path) -> None:
     members = [folder("a"), regular("a/b", b"text"), regular("a/run", b"#!", executable=True)]
+    members.append(symbolic_link("lib", "a/run"))
     subprocess.run(
         ["cpio", "--extract", "--quiet"], input=archive(members), cwd=tmp_path, check=True
     )
     assert (tmp_path / "a/b").read_bytes() == b"text"
+    assert (tmp_path / "lib").readlink() == Path("a/run")
     assert stat.S_IMODE((tmp_path / "a/run").stat().st_mode) == 0o755
 
 
