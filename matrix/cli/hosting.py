@@ -5,6 +5,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,8 +17,9 @@ from matrix.hosts.project import load_settings
 from matrix.hosts.survey import take_inventory
 from matrix.hosts.virtual.debian import FLAVOURS
 from matrix.hosts.virtual.host_options import folder, parse_options, virtual_hosts
-from matrix.hosts.virtual.l1_guest import VirtualGuest
+from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.l1_machines import WHY_NONE
+from matrix.hosts.virtual.programs import Programs
 from matrix.hosts.virtual.starter import Starter
 from matrix.hosts.virtual.vmm import run_case
 from matrix.hosts.wanted import Wanted
@@ -30,7 +32,10 @@ from matrix.suites.unittests import read_tests
 from matrix.vm.tasks import in_thread
 
 GUEST_SECONDS = 120.0
-HELP = "log · cat PATH · guest TEST [ARGUMENTS] (an embedded guest under its KVM) · exit"
+HELP = (
+    "log · cat PATH · guest TEST [ARGUMENTS] (an embedded guest under its KVM) · "
+    "run PROGRAM [ARGUMENTS] (of this machine, in the host) · exit"
+)
 
 
 class Action(StrEnum):
@@ -126,8 +131,11 @@ def _origin(path: Path) -> str:
 async def _shell(starter: Starter) -> None:
     """Obey the lines of standard input in a host of its own."""
     with tempfile.TemporaryDirectory(prefix="matrix-host-logs-") as logs:
-        async with starter.start(Path(logs, "host")) as guest:
+        async with AsyncExitStack() as stack:
+            guest = await stack.enter_async_context(starter.start(Path(logs, "host")))
             print(f"{starter.name} runs; {HELP}", flush=True)
+            programs = Programs()
+            stack.callback(programs.close)
             while line := await in_thread(sys.stdin.readline):
                 try:
                     words = shlex.split(line)
@@ -136,10 +144,12 @@ async def _shell(starter: Starter) -> None:
                     continue
                 if words == ["exit"]:
                     return
-                await _obey(guest, starter.settings.architecture, words)
+                await _obey(guest, starter.settings.architecture, programs, words)
 
 
-async def _obey(guest: VirtualGuest, architecture: Architecture, words: list[str]) -> None:
+async def _obey(
+    guest: VirtualGuest, architecture: Architecture, programs: Programs, words: list[str]
+) -> None:
     match words:
         case []:
             pass
@@ -152,6 +162,8 @@ async def _obey(guest: VirtualGuest, architecture: Architecture, words: list[str
             print("\n".join(map(printable, text.splitlines())), flush=True)
         case ["guest", test, *arguments]:
             await _run_guest(guest, architecture, test, arguments)
+        case ["run", program, *arguments]:
+            await _run_program(guest, programs, (program, *arguments))
         case _:
             print(HELP)
     sys.stdout.flush()
@@ -171,10 +183,30 @@ async def _run_guest(
     variant = Variant(architecture, Accelerator.KVM)
     case = Case("host-shell", "host-shell", "kvm-unit-tests", test, variant, build)
 
-    def show(data: bytes) -> None:
-        print(data.decode("utf-8", "replace"), end="", flush=True)
+    _tell(await run_case(guest, case, GUEST_SECONDS, _show))
 
-    result = await run_case(guest, case, GUEST_SECONDS, show)
+
+async def _run_program(guest: VirtualGuest, programs: Programs, argv: tuple[str, ...]) -> None:
+    try:
+        result = await programs.run_command(guest, argv, GUEST_SECONDS, _show)
+    except OSError as error:
+        print(printable(f"{argv[0]}: {error.strerror}"))
+        return
+    _tell(result)
+    if result.refused:
+        print(printable(result.refused))
+    if result.ended is not None:
+        ended = result.ended
+        how = f"signal {ended.signal}" if ended.status is None else f"exit status {ended.status}"
+        print(f"{how}{' (its time was over)' if ended.limit else ''}, {ended.seconds:.2f} s")
+
+
+def _show(data: bytes) -> None:
+    print(data.decode("utf-8", "replace"), end="", flush=True)
+
+
+def _tell(result: ProgramResult) -> None:
+    """What the host's kernel logged; raises HostLostError where there is no host any more."""
     if result.lost:
         raise HostLostError(f"the host was lost: {result.lost}")
     for record in result.records:

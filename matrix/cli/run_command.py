@@ -110,19 +110,20 @@ def resume_run(
             if _uses_qemu_here(decision) and recorder.attempts_left(decision.case)
         ]
         installed = installations(qemu, load_settings(selection.host))
-        inventory = look(left, installed, fresh=selection.fresh, on_step=Steps())
-        others = (*others, *_virtual_hosts(options.get(SELECTION), inventory))
+        virtual = _virtual_options(options.get(SELECTION))
+        inventory = look(left, installed, fresh=selection.fresh, on_step=Steps(), virtual=virtual)
+        if virtual:
+            from matrix.hosts.virtual.host_options import virtual_hosts  # most runs have none
+
+            decisions = recorder.record.decisions
+            others = (*others, *virtual_hosts(virtual, inventory, say, decisions))
         return _carry_out(recorder, inventory, others, execution, history)
 
 
-def _virtual_hosts(selection: object, inventory: Inventory) -> Sequence[Host]:
-    """The virtual hosts that a run was selected with."""
+def _virtual_options(selection: object) -> list[str]:
+    """Those that a run was selected with."""
     given = selection.get("virtual_host") if isinstance(selection, dict) else None
-    if not isinstance(given, list):
-        return ()
-    from matrix.hosts.virtual.host_options import virtual_hosts  # most runs have none
-
-    return virtual_hosts(map(str, given), inventory, say)
+    return list(map(str, given)) if isinstance(given, list) else []
 
 
 def _carry_out(

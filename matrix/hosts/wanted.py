@@ -1,6 +1,6 @@
 """Which binaries and proofs of KVM somebody needs, so that no more than that is asked for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from matrix.hosts.installations import Installation
@@ -31,14 +31,21 @@ class Wanted:
     where no case needs that."""
 
 
-def wanted_by(cases: Iterable[Case]) -> tuple[Wanted, ...]:
-    """What planning these cases takes of QEMU; nothing for those that are skipped on any host."""
+def wanted_by(cases: Iterable[Case], virtual: Collection[Architecture] = ()) -> tuple[Wanted, ...]:
+    """What planning these cases takes of QEMU; nothing for those that are skipped on any host.
+
+    ``virtual`` are the architectures of virtual hosts, which run what takes no QEMU itself.
+    """
     found: dict[tuple[str, Architecture], dict[str, None]] = {}
     machines: dict[tuple[str, Architecture], str] = {}
     for case in cases:
-        if case.excluded or case.test.unsupported or case.build.target is not Target.QEMU:
-            continue
         variant = case.variant
+        by_qemu = case.build.target is Target.QEMU
+        if case.excluded or case.test.unsupported or not (by_qemu or variant.arch in virtual):
+            continue
+        if not by_qemu:
+            found.setdefault((variant.qemu, variant.arch), {})
+            continue
         only = only_accelerator(case.test)
         with_kvm = variant.accel is not Accelerator.TCG and only != Accelerator.TCG.value
         for qemu in (variant.qemu, *(case.migration.destinations if case.migration else ())):

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from matrix.inventory import Binary, Host
-from matrix.model import Accelerator, Architecture, Case, Expectation, SkipCause
+from matrix.model import Accelerator, Architecture, Case, Expectation, SkipCause, Target
 from matrix.plan.applicable import applicable
 from matrix.plan.command import needs_of, only_accelerator
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.memory import MIB
+from matrix.plan.program import USUAL_MEMORY
 
 SETTLED = (SkipCause.SCENARIO, SkipCause.NODEFAULT, SkipCause.NO_BUILD, SkipCause.TEST)
 """Causes of skips that hold on every host."""
@@ -27,6 +28,7 @@ class VirtualPlace:
     """Its kernel and its QEMU, in words."""
     memory: int
     """Bytes of the whole host."""
+    cpus: int = 1
     missing: str = ""
     """Why there can be none; empty where there can."""
     binary: Binary | None = None
@@ -63,19 +65,47 @@ def _placed(case: Case, host: VirtualPlace) -> Decision:
     if host.missing:
         reason = f"no virtual KVM host for {case.variant.arch.value}: {host.missing}"
         return Skip(case, reason, SkipCause.NO_ACCELERATOR)
+    if case.build.target is Target.PROGRAM:
+        return _placed_program(case, host)
     if reason := _unsuited(case):
         return Skip(case, reason, SkipCause.UNSUPPORTED)
     needs = needs_of(case)
     if needs.vcpus > MOST_VCPUS:
         reason = f"{needs.vcpus} vCPUs, but in a virtual host a guest has at most {MOST_VCPUS}"
         return Skip(case, reason, SkipCause.UNSUPPORTED)
-    room = host.memory - OWN_MEMORY
-    if needs.guest_memory > room:
+    if reason := _too_large(needs.guest_memory, host):
+        return Skip(case, reason, SkipCause.HOST)
+    return _run(case, host, needs.vcpus, needs.guest_memory)
+
+
+def _placed_program(case: Case, host: VirtualPlace) -> Decision:
+    """A program sees the host's CPUs and memory as they are."""
+    test = case.test
+    if test.image.endswith(".sh"):
+        reason = "a script, and in a virtual KVM host there is no shell"
+        return Skip(case, reason, SkipCause.UNSUPPORTED)
+    if test.smp > host.cpus:
         reason = (
-            f"its memory is {needs.guest_memory // MIB} MiB, and {host.name} has "
-            f"{room // MIB} MiB for guests"
+            f"needs {test.smp} CPUs, and {host.name} has {host.cpus} (cpus={test.smp} gives it)"
         )
         return Skip(case, reason, SkipCause.HOST)
+    if reason := _too_large(test.memory, host):
+        return Skip(case, reason, SkipCause.HOST)
+    return _run(case, host, test.smp, test.memory or USUAL_MEMORY)
+
+
+def _too_large(memory: int, host: VirtualPlace) -> str:
+    room = host.memory - OWN_MEMORY
+    if memory <= room:
+        return ""
+    wanted, mib = memory // MIB, (memory + OWN_MEMORY) // MIB
+    return (
+        f"its memory is {wanted} MiB, and {host.name} has {room // MIB} MiB for guests "
+        f"(memory={mib}MiB gives it)"
+    )
+
+
+def _run(case: Case, host: VirtualPlace, vcpus: int, memory: int) -> Run:
     why = f"a virtual KVM host: {host.description}"
     expected: tuple[Expectation, ...] = ()
     if host.binary is not None and host.host is not None:
@@ -84,8 +114,8 @@ def _placed(case: Case, host: VirtualPlace) -> Decision:
         case,
         Accelerator.KVM,
         why,
-        needs.vcpus,
-        needs.guest_memory,
+        vcpus,
+        memory,
         expected=expected,
         host=host.name,
     )
@@ -94,7 +124,7 @@ def _placed(case: Case, host: VirtualPlace) -> Decision:
 def _unsuited(case: Case) -> str:
     """What a virtual host cannot do yet, in words; else empty."""
     if not case.build.builtin:
-        return "in virtual KVM hosts only the embedded guests run"
+        return "in virtual KVM hosts only the embedded guests and KVM selftests run"
     if case.migration is not None:
         return "guests of virtual KVM hosts are not migrated"
     for axis, value in (

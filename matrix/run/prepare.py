@@ -79,7 +79,13 @@ def prepare(
     scenarios, cases = chosen(selection, settings)
     installed = installations(selection.qemu, settings)
     _check_installed(selection, installed)
-    inventory = look(cases, installed, fresh=selection.fresh, on_step=on_step)
+    inventory = look(
+        cases,
+        installed,
+        fresh=selection.fresh,
+        on_step=on_step,
+        virtual=selection.virtual_host,
+    )
     hosts = {LOCAL: inventory, **{host.name: host.inventory for host in others}}
     if len(hosts) <= len(others):
         listed = ", ".join((LOCAL, *(host.name for host in others)))
@@ -95,7 +101,8 @@ def prepare(
 
         qemus = dict.fromkeys(case.variant.qemu for case in cases)
         decisions = list(place(decisions, places(selection.virtual_host, inventory, qemus)))
-        others = (*others, *virtual_hosts(selection.virtual_host, inventory, on_host))
+        virtual = virtual_hosts(selection.virtual_host, inventory, on_host, decisions)
+        others = (*others, *virtual)
     return Prepared(scenarios, texts, decisions, inventory, tuple(others))
 
 
@@ -224,11 +231,23 @@ def look(
     *,
     fresh: bool = False,
     on_step: Callable[[str], None] = ignore_step,
+    virtual: Iterable[str] = (),
 ) -> Inventory:
-    """The inventory that these cases need: their emulators, and KVM with their CPU models."""
+    """The inventory that these cases need: their emulators, and KVM with their CPU models.
+
+    ``virtual`` are ``--virtual-host`` options. Raises UsageError where one is written wrongly.
+    """
     files = files_wanted_by(cases)
-    wanted = wanted_by(cases)
+    wanted = wanted_by(cases, _architectures(virtual))
     return asyncio.run(take_inventory(installed, wanted, files=files, fresh=fresh, on_step=on_step))
+
+
+def _architectures(virtual: Iterable[str]) -> frozenset[Architecture]:
+    if not virtual:
+        return frozenset()
+    from matrix.hosts.virtual.host_options import parse_options  # most runs have none
+
+    return frozenset(parse_options(virtual))
 
 
 def build_options(options: Iterable[str]) -> dict[Architecture, Path]:

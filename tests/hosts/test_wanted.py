@@ -93,3 +93,10 @@ def test_builds_for_kvmtool_want_no_qemu() -> None:
     of_kvmtool = replace(of_qemu, build=replace(of_qemu.build, target=Target.KVMTOOL))
     assert wanted_by([of_kvmtool]) == ()
     assert wanted_by([of_kvmtool, of_qemu]) == (Wanted("system", X86, ("",)),)
+
+
+def test_programs_in_a_virtual_host_take_its_qemu() -> None:
+    program = replace(case(), build=Build(X86, "/b", "/b", target=Target.PROGRAM))
+    assert wanted_by([program]) == ()
+    assert wanted_by([program], virtual=(Architecture.ARM,)) == ()
+    assert wanted_by([program], virtual=(X86,)) == (Wanted("system", X86),)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from matrix.model import Accelerator, Architecture, SkipCause
+from matrix.model import Accelerator, Architecture, SkipCause, Target
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 from matrix.plan.virtual import VirtualPlace, place
 from tests import make
@@ -47,7 +47,7 @@ def skip(host: VirtualPlace = HOST, **axes: Any) -> str:
 
 
 def test_what_cannot_run_there_is_skipped_with_the_reason() -> None:
-    none = VirtualPlace("virtual-s390x", "", 0, "TCG has no SIE")
+    none = VirtualPlace("virtual-s390x", "", 0, missing="TCG has no SIE")
     assert skip(none) == "no virtual KVM host for aarch64: TCG has no SIE"
     assert "17 vCPUs" in skip(smp=17)
     assert "its memory is 1024 MiB" in skip(memory=GIB)
@@ -55,4 +55,28 @@ def test_what_cannot_run_there_is_skipped_with_the_reason() -> None:
     case = make.case(arch=make.ARM64, accel=Accelerator.KVM)
     after = placed(case)
     assert isinstance(after, Skip)
-    assert after.reason == "in virtual KVM hosts only the embedded guests run"
+    assert after.reason == "in virtual KVM hosts only the embedded guests and KVM selftests run"
+
+
+def program(**test: Any) -> Any:
+    build = make.build(make.ARM64, target=Target.PROGRAM)
+    return make.case(make.test(accelerator="kvm", **test), make.ARM64, build=build)
+
+
+def test_a_program_goes_there_where_it_finds_what_it_needs() -> None:
+    after = placed(program(memory=GIB // 2))
+    assert isinstance(after, Run)
+    assert (after.host, after.vcpus, after.memory) == (HOST.name, 1, GIB // 2)
+    small = placed(program())
+    assert isinstance(small, Run)
+    assert small.memory == 64 << 20
+    for case, reason in (
+        (program(smp=2), f"needs 2 CPUs, and {HOST.name} has 1 (cpus=2 gives it)"),
+        (program(memory=GIB), "has 640 MiB for guests (memory=1408MiB gives it)"),
+        (program(image="/b/x.sh"), "a script, and in a virtual KVM host there is no shell"),
+    ):
+        skipped = placed(case)
+        assert isinstance(skipped, Skip)
+        assert reason in skipped.reason
+    two = VirtualPlace(HOST.name, "", GIB, cpus=2)
+    assert isinstance(placed(program(smp=2), two), Run)

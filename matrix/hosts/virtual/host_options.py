@@ -1,6 +1,6 @@
 """``--virtual-host`` as typed, and the hosts that it names."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +10,13 @@ from matrix.hosts.virtual.debian import SUITES
 from matrix.hosts.virtual.image import KernelChoice
 from matrix.hosts.virtual.kernels import KernelError, read_kernel
 from matrix.hosts.virtual.l1_machines import machine_for
+from matrix.hosts.virtual.programs import programs_of
 from matrix.hosts.virtual.starter import Settings, Starter
 from matrix.hosts.virtual.virtual_host import VirtualHost
 from matrix.inventory import Binary, Inventory
 from matrix.model import ARCHITECTURE_ALIASES, Architecture
 from matrix.places import expanded
+from matrix.plan.decisions import Decision
 from matrix.plan.virtual import VirtualPlace
 
 EXAMPLE = "as in --virtual-host aarch64=debian-13"
@@ -162,30 +164,35 @@ def _place(
     machine = machine_for(binary or Binary(qemu, architecture, "", (0, 0, 0), ""))
     name = settings.name_with(qemu)
     if isinstance(machine, str):
-        return VirtualPlace(name, "", 0, machine)
+        return VirtualPlace(name, "", 0, missing=machine)
     if binary is None:
-        return VirtualPlace(name, "", 0, inventory.why_missing(qemu, architecture))
+        return VirtualPlace(name, "", 0, missing=inventory.why_missing(qemu, architecture))
     words = f"Linux of {settings.kernel.name} under TCG of QEMU {binary.version_text}"
     memory = settings.memory or machine.memory
     host = replace(inventory.host, architecture=architecture.value)
-    return VirtualPlace(name, words, memory, binary=binary, host=host)
+    return VirtualPlace(name, words, memory, settings.cpus, binary=binary, host=host)
 
 
 def virtual_hosts(
     options: Iterable[str],
     inventory: Inventory,
     on_step: Callable[[str], None],
+    decisions: Sequence[Decision] = (),
 ) -> list[VirtualHost]:
-    """The hosts that ``options`` name, with every QEMU that can be one.
+    """The hosts that ``options`` name, with every QEMU that can be one, for what was decided.
 
     Raises:
         UsageError: as :func:`parse_options`.
     """
     settings = parse_options(options)
-    return [
-        VirtualHost(Starter(settings[binary.architecture], binary, folder(), on_step), inventory)
+    starters = [
+        Starter(settings[binary.architecture], binary, folder(), on_step)
         for binary in inventory.binaries
         if binary.architecture in settings and not isinstance(machine_for(binary), str)
+    ]
+    return [
+        VirtualHost(starter, inventory, programs=programs_of(decisions, starter.name))
+        for starter in starters
     ]
 
 

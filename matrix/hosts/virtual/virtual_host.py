@@ -14,12 +14,14 @@ from matrix.hosts.contents import Contents, with_paths
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.virtual.kernel_log import Report, first_report, missed
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
+from matrix.hosts.virtual.programs import Programs, launch_there
 from matrix.hosts.virtual.starter import Starter
 from matrix.hosts.virtual.vmm import outcome_of, run_case, words_of
 from matrix.inventory import Inventory
-from matrix.model import Case, ExitChannel, Launch, Verdict
+from matrix.model import Case, ExitChannel, Launch, Target, Verdict
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
+from matrix.plan.program import launch_program
 from matrix.plan.schedule import Capacity
 from matrix.results.directory import RunDirectory
 from matrix.suites.registry import suite_of
@@ -46,6 +48,8 @@ class VirtualHost:
     inventory: Inventory
     """Of this machine: the host's QEMU is in it."""
     capacity: Capacity = field(default_factory=lambda: Capacity(1, MEMORY, jobs=1))
+    programs: tuple[str, ...] = ()
+    """Those of this machine that are to run there, in their order."""
 
     @property
     def name(self) -> str:
@@ -81,6 +85,7 @@ class VirtualExecutor:
         self._guest: VirtualGuest | None = None
         self._started = 0
         self._one_at_a_time = asyncio.Lock()
+        self._programs = Programs(host.programs)
 
     def release(self, token: str) -> None:
         """See :class:`matrix.hosts.interface.Executor`."""
@@ -110,8 +115,13 @@ class VirtualExecutor:
 
     async def close(self) -> None:
         """End the host."""
-        self._guest = None
-        await self._stack.aclose()
+        await self._end()
+        await in_thread(self._programs.close)
+
+    async def _end(self) -> None:
+        """End the host; the next case gets a new one."""
+        stack, self._stack, self._guest = self._stack, AsyncExitStack(), None
+        await stack.aclose()
 
     async def _running(self) -> VirtualGuest:
         """The host, started where it is not.
@@ -148,19 +158,19 @@ class VirtualExecutor:
             emit(Console(data.decode("latin-1")))
 
         try:
-            result = await run_case(guest, case, time_limit(case), printed, cancelled)
+            run = self._programs.run if _is_program(case) else run_case
+            result = await run(guest, case, time_limit(case), printed, cancelled)
         except HostLostError as error:
             result = ProgramResult(None, str(error), "", ())
         except OSError as error:
             raise HostError(f"{assignment.token}: {error}") from error
         finally:
             log.close()
-        outcome = outcome_of(result, tail)
+        outcome = outcome_of(result, tail, vmm=not _is_program(case))
         report = first_report(result.records)
         await in_thread(lambda: _keep_log(directory, result))
         if result.lost or report is not None:
-            await self.close()
-            self._stack = AsyncExitStack()
+            await self._end()
         if outcome.ending is Ending.INTERRUPTED:
             return None
         command = self._run.write_command(directory, self._again(case), case.id)
@@ -171,10 +181,15 @@ class VirtualExecutor:
     def _again(self, case: Case) -> Launch:
         """What runs the guest again by hand: a host of its own is told to."""
         python, host = map(shlex.quote, (sys.executable, self._host.starter.settings.option))
-        line = f"echo guest {case.test.name} | {python} -m matrix host shell {host}"
+        words: tuple[str, ...] = ("guest", case.test.name)
+        if _is_program(case):
+            words = ("run", *launch_program(case).argv)
+        line = f"echo {shlex.quote(shlex.join(words))} | {python} -m matrix host shell {host}"
         return Launch(("sh", "-c", line), ExitChannel.CONSOLE, monitor=False)
 
     def _launch(self, decision: Run) -> Launch:
+        if _is_program(decision.case):
+            return launch_there(decision.case)
         words = words_of(decision.case, decision.case.test.image)
         return Launch(words, ExitChannel.CONSOLE, program="the VMM", monitor=False)
 
@@ -206,6 +221,10 @@ class VirtualExecutor:
 
 async def _nothing_more(_decision: Run) -> str:
     return ""
+
+
+def _is_program(case: Case) -> bool:
+    return case.build.target is Target.PROGRAM
 
 
 def _keep_log(directory: Path, result: ProgramResult) -> None:

@@ -59,8 +59,8 @@ async def run_case(
     return await guest.run(words_of(case, image), seconds, on_output, cancel=cancel)
 
 
-def outcome_of(result: ProgramResult, console: Tail | None = None) -> Outcome:
-    """How a guest ended, as if our VMM were the QEMU that runs it."""
+def outcome_of(result: ProgramResult, console: Tail | None = None, *, vmm: bool = True) -> Outcome:
+    """How a guest ended, as if our VMM were the QEMU that runs it; without ``vmm``, a program."""
     last = "" if console is None else console.last_line()
     ended = result.ended
     if ended is None:
@@ -73,10 +73,12 @@ def outcome_of(result: ProgramResult, console: Tail | None = None) -> Outcome:
         return Outcome(Ending.TIMEOUT, ended.seconds, last_line=last)
     if ended.status is None:
         name = _signal_name(ended.signal or 0)
-        reason = f"the VMM was killed by {name}"
+        reason = f"the {'VMM' if vmm else 'program'} was killed by {name}"
         return Outcome(
             Ending.KILLED, ended.seconds, signal=ended.signal, last_line=last, reason=reason
         )
+    if not vmm:
+        return Outcome(Ending.EXITED, ended.seconds, exit_status=ended.status, last_line=last)
     ending = {
         EXIT_REFUSED: Ending.REFUSED,
         EXIT_KVM_FAILED: Ending.INTERNAL_ERROR,

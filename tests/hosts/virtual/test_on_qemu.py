@@ -7,6 +7,7 @@ hosts of these tests go on from its snapshot.
 import asyncio
 import os
 import shutil
+import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment, Console, HopDone
 from matrix.hosts.virtual import protocol
 from matrix.hosts.virtual.debian import fetch
+from matrix.hosts.virtual.disk import write_image
 from matrix.hosts.virtual.image import KernelChoice
 from matrix.hosts.virtual.kernel_log import first_report
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
@@ -25,7 +27,7 @@ from matrix.hosts.virtual.starter import Settings, Starter
 from matrix.hosts.virtual.virtual_host import VirtualHost
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
 from matrix.inventory import Binary, Host, Inventory
-from matrix.model import Accelerator, Architecture, Case, Variant, Verdict
+from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant, Verdict
 from matrix.plan.decisions import Run
 from matrix.suites.build import builtin_build
 from matrix.suites.unittests import read_tests
@@ -197,3 +199,70 @@ def test_a_snapshot_that_does_not_start_is_thrown_away(starter: Starter, tmp_pat
 
     with_host(starter, tmp_path / "again", use)
     assert any("does not start, so it boots" in each for each in said)
+
+
+def compiled(folder: Path, *options: str) -> Path:
+    compiler = shutil.which("aarch64-linux-gnu-gcc")
+    if compiler is None:
+        pytest.skip("no aarch64-linux-gnu-gcc")
+    folder.mkdir()
+    source = Path(__file__).with_name("own_test.c")
+    subprocess.run([compiler, *options, "-o", folder / "own_test", source], check=True)
+    return folder / "own_test"
+
+
+def test_programs_run_there_and_are_judged_as_natively(starter: Starter, tmp_path: Path) -> None:
+    """One with its libraries, too, and one that ends the host, which another then replaces."""
+    static = compiled(tmp_path / "static", "-static")
+    dynamic = compiled(tmp_path / "dynamic")
+    facts = Inventory(Host("x86_64", "6.1", 2, 1 << 32))
+    host = VirtualHost(starter, facts, programs=(str(static), str(dynamic)))
+    contents = Contents()
+    words = ("pass", "tap", "skip", "assert", "signal", "hang", "panic", "again")
+    cases = [(static, each) for each in words] + [(dynamic, "pass")]
+
+    def assignment(number: int, program: Path, what: str) -> Assignment:
+        build = Build(ARCHITECTURE, "", "", target=Target.PROGRAM)
+        test = Test("own_test", str(program), what, timeout=2.0 if what == "hang" else 60.0)
+        variant = Variant(ARCHITECTURE, Accelerator.KVM)
+        case = Case(f"s.{number}", "s", "kvm-selftests", test, variant, build)
+        decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
+        (tmp_path / str(number)).mkdir(mode=0o700)
+        return Assignment(str(number), decision, 1, str(number), files)
+
+    async def run() -> list[Attempt | None]:
+        async with host.open(tmp_path, contents) as executor:
+            return [
+                (await executor.execute(assignment(n, *each), lambda _: None)).attempt
+                for n, each in enumerate(cases)
+            ]
+
+    attempts = [each for each in asyncio.run(run()) if each is not None]
+    assert [(each.verdict.value, each.reason.partition(";")[0]) for each in attempts] == [
+        ("pass", ""),
+        ("fail", "1 of 2 subtests failed: two"),
+        ("skip", "the test skipped: no such feature"),
+        ("fail", "failed assertion: own_test.c:7: a is not b"),
+        ("crash", "own_test was killed by SIGABRT"),
+        ("timeout", "timed out after 2 s"),
+        ("crash", "the virtual host was lost: Kernel panic - not syncing: sysrq triggered crash"),
+        ("pass", ""),
+        ("pass", ""),
+    ]
+    assert all(each.accelerator == "kvm (virtual)" for each in attempts)
+    assert "matrix host shell" in (tmp_path / "0/command.sh").read_text()
+
+
+def test_a_disk_may_change_in_a_host_that_runs(starter: Starter, tmp_path: Path) -> None:
+    images = []
+    for number, text in enumerate((b"first", b"second")):
+        (tmp_path / "file").write_bytes(text)
+        images.append(tmp_path / f"image{number}")
+        asyncio.run(write_image({"/file": tmp_path / "file"}, images[-1]))
+
+    async def use(guest: VirtualGuest) -> None:
+        for image, text in ((0, b"first"), (1, b"second"), (1, b"second"), (0, b"first")):
+            await guest.have_disk(images[image])
+            assert await guest.get_file("/disk/file") == text
+
+    with_host(starter, tmp_path / "disk", use)
