@@ -1,15 +1,71 @@
-"""``matrix report``, and the page that a run leaves when it ends."""
+"""``matrix report``: a page for people, or a file for other programs; and every run's own page."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, assert_never
 
+from matrix.cli.results import ReportFormat
 from matrix.errors import MatrixError, UsageError
 from matrix.results.history.place import chosen_database
 from matrix.results.run_record import RunRecord, load_run
 
 LATER = ("jinja2", "matrix.report.areas", "matrix.report.write", "matrix.report.ready")
 """What :func:`write_report` needs: loaded while guests run (see :mod:`matrix.run.runner`)."""
+
+
+STDOUT = Path("-")
+
+
+def run_export(
+    paths: Sequence[Path], output: Path | None, kind: ReportFormat, origin: str = ""
+) -> None:
+    """Write one run as JSON for another program, and print where it is.
+
+    Args:
+        paths: the run directory.
+        output: the file; None for ``KIND.json`` in the run, ``-`` for standard output.
+        kind: which format.
+        origin: of KCIDB: the CI system's name there.
+
+    Raises:
+        UsageError: no run directory, or several.
+        HostError: the run cannot be read, or the file not be written.
+    """
+    from matrix.results.files import written_atomically
+    from matrix.results.json_text import json_bytes
+
+    if len(paths) > 1:
+        raise UsageError(f"--format {kind}: a file is of one run, and {len(paths)} are given")
+    record = loaded(paths[0])
+    data = json_bytes(_document(record, kind, origin), indent=1, nonfinite="null") + b"\n"
+    if output == STDOUT:
+        sys.stdout.buffer.write(data)
+        return
+    path = output or record.given / f"{kind}.json"
+    with written_atomically(path) as file:
+        file.write(data)
+    print(path)
+
+
+def _document(record: RunRecord, kind: ReportFormat, origin: str) -> dict[str, Any]:
+    match kind:
+        case ReportFormat.CTRF:
+            from matrix.results.ctrf import ctrf_document
+
+            return ctrf_document(record)
+        case ReportFormat.KCIDB:
+            from matrix.results.kcidb import ORIGIN, kcidb_document
+
+            return kcidb_document(record, origin or ORIGIN)
+        case ReportFormat.TRACE:
+            from matrix.results.trace import trace_document
+
+            return trace_document(record)
+        case ReportFormat.HTML:
+            raise ValueError("a page is no document")
+        case _:
+            assert_never(kind)
 
 
 def run_report(

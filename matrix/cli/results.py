@@ -13,6 +13,16 @@ from matrix.cli.arguments import HistoryDatabase, Json, run_named, runs_named, t
 from matrix.results.latest import LATEST
 from matrix.run.options import Selection
 
+
+class ReportFormat(StrEnum):
+    """What ``matrix report`` writes."""
+
+    HTML = "html"
+    CTRF = "ctrf"
+    KCIDB = "kcidb"
+    TRACE = "trace"
+
+
 RUN_HELP = "A run directory, or latest[:SCENARIO]."
 
 
@@ -103,17 +113,32 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="DIR", help="Where index.html goes; made if needed."
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Where index.html goes; made if needed. Of other formats the file; - is stdout.",
         ),
     ] = None,
+    of: Annotated[
+        ReportFormat,
+        typer.Option("--format", help="A page, or JSON for CI systems, kernelci.org or Perfetto."),
+    ] = ReportFormat.HTML,
+    trace: Annotated[bool, typer.Option("--trace", help="As --format trace.")] = False,
+    origin: Annotated[
+        str, typer.Option("--origin", metavar="NAME", help="Of KCIDB: the CI system's name there.")
+    ] = "",
     history: Annotated[
         int, typer.Option("--history", metavar="N", min=0, help="Include the N latest runs.")
     ] = 0,
     database: HistoryDatabase = None,
 ) -> None:
-    """Write runs as one HTML page that needs no network; of one run, its report.html anew."""
-    from matrix.cli.report_command import run_report
+    """Write runs as one HTML page that needs no network, or a run for another program."""
+    from matrix.cli.report_command import run_export, run_report
 
+    kind = ReportFormat.TRACE if trace else of
+    if kind is not ReportFormat.HTML:
+        run_export(runs, output, kind, origin)
+        return
     run_report(runs, output, history=history, database=database)
 
 

@@ -12,7 +12,7 @@ from matrix.attempt import Assist
 from matrix.errors import UsageError
 from matrix.model import Launch
 from matrix.results.command_script import command_script
-from matrix.results.files import host_errors, shown
+from matrix.results.files import host_errors, read_tail, shown
 from matrix.results.run_info import read_run_info
 from matrix.verdict.assists import assist_words
 
@@ -201,6 +201,11 @@ class RunDirectory:
         except (OSError, RuntimeError, ValueError):
             return None
         return path if inside else None
+
+    def tail_of(self, artifacts: str, name: str, limit: int) -> bytes:
+        """The last ``limit`` bytes of a case's file; empty where a journal names none."""
+        folder = self.inside(artifacts)
+        return b"" if folder is None else read_tail(folder / name, limit)
 
 
 def folder_name(case_id: str) -> str:

@@ -11,6 +11,8 @@ with which Jenkins' xunit plugin refuses what it does not know:
 * GitLab takes test cases of the same class and name for one: they never are here.
 * Jenkins splits the class name at its last dot into package and class: the scenario is the
   package, and dots in a variant (``qemu=10.0``) are written ``_`` there.
+* GitLab refuses files of 30 MB, and all of their tests with them: once 20 MB are written, cases
+  have no console in them any more, and once 26 MB are, only their message; they say so.
 * A known failure is ``skipped``, as pytest has it; its pass is a pass, of which ``system-out``
   tells, or with ``strict`` a failure.
 """
@@ -28,7 +30,7 @@ from junitparser.xunit2 import TestCase
 from matrix.model import Case, Subtest, Verdict
 from matrix.results.case_record import CaseRecord
 from matrix.results.directory import CONSOLE_FILE
-from matrix.results.files import read_tail, written_atomically
+from matrix.results.files import written_atomically
 from matrix.results.labels import axis_labels, variant_label
 from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import decoded, printable
@@ -37,6 +39,12 @@ from matrix.verdict.known_failures import KNOWN
 
 CONSOLE_TAIL = 8 * 2**10
 """Bytes of the console that go into ``system-out`` of a case that did not pass."""
+
+ROOM_FOR_CONSOLES, ROOM_FOR_TEXT = 20_000_000, 26_000_000
+"""Bytes of a file up to which those are in it: GitLab takes less than 30 MB
+(docs.gitlab.com/ci/testing/unit_test_reports)."""
+LONGEST_MESSAGE = 200
+"""Characters of a case's message beyond that."""
 
 MOST_SUBTESTS = 200
 """How many subtests that did not pass are named; ``result.json`` has all."""
@@ -125,7 +133,7 @@ def _write_suite(
         names[(suite.class_name, name)] += 1
         if names[(suite.class_name, name)] > 1:
             name = f"{name} ({printable(result.id)})"
-        case = _test_case(record, result, name, suite.class_name)
+        case = _test_case(record, result, name, suite.class_name, file.tell())
         text = case.tostring()  # type: ignore[no-untyped-call]  # junitparser has no annotations
         file.write(text.removeprefix(_DECLARATION) + b"\n")
     file.write(b"</testsuite>\n")
@@ -140,18 +148,29 @@ def _open_tag(file: BinaryIO, tag: str, attributes: dict[str, str], *, empty: bo
     file.write(f"<{tag}{text}{'/' if empty else ''}>\n".encode())
 
 
-def _test_case(record: RunRecord, result: CaseRecord, name: str, class_name: str) -> TestCase:
+def _test_case(
+    record: RunRecord, result: CaseRecord, name: str, class_name: str, written: int
+) -> TestCase:
+    """One case; ``written`` bytes of the file are before it."""
     case = TestCase(name, class_name, round(result.seconds, 3))
+    message = _message(result)
+    if written > ROOM_FOR_TEXT:
+        message = message[:LONGEST_MESSAGE]
     output = [f"{printable(key)} = {printable(value)}" for key, value in _facts(result)]
     kind = _element_name(result.verdict, strict=record.strict)
     if kind is not None:
-        element = _ELEMENTS[kind](_message(result), result.verdict.value)
-        element.text = "\n".join(_explanation(result, record.run.path))
+        element = _ELEMENTS[kind](message, result.verdict.value)
+        explained = written <= ROOM_FOR_TEXT
+        element.text = "\n".join(_explanation(result, record.run.path)) if explained else message
         case.result = element
     elif result.verdict is Verdict.XPASS:
-        output.append(_message(result))  # nothing else would tell of it
-    if kind in ("failure", "error"):
-        console = _console_tail(record, result.artifacts)
+        output.append(message)  # nothing else would tell of it
+    if written > ROOM_FOR_TEXT:
+        output = ["what else there is stands in results.json: this file is too long for it"]
+    elif kind in ("failure", "error") and written > ROOM_FOR_CONSOLES:
+        output += ["", "the console is left out: this file is too long for it"]
+    elif kind in ("failure", "error"):
+        console = decoded(record.run.tail_of(result.artifacts, CONSOLE_FILE, CONSOLE_TAIL))
         output += ["", console] if console else []
     # GitLab takes this for a link to a file of its own; a guest has none to give.
     case.system_out = "\n".join(output).replace("[[ATTACHMENT|", "[[ATTACHMENT |")
@@ -210,10 +229,3 @@ def _explanation(result: CaseRecord, run: Path) -> Iterator[str]:
 def _subtest_line(subtest: Subtest) -> str:
     words = f"{subtest.verdict.value.upper()}: {printable(subtest.name)}"
     return f"{words}: {printable(subtest.message)}" if subtest.message else words
-
-
-def _console_tail(record: RunRecord, artifacts: str) -> str:
-    folder = record.run.inside(artifacts)
-    if folder is None:
-        return ""
-    return decoded(read_tail(folder / CONSOLE_FILE, CONSOLE_TAIL))

@@ -1,5 +1,7 @@
 """``matrix report``, and the page that every run leaves."""
 
+import json
+
 from tests.cli.conftest import World
 
 PASSING = {"cont": [["stdout", "PASS: all is well\nSUMMARY: 1 tests\n"]]}
@@ -45,3 +47,22 @@ def test_a_page_that_cannot_be_written_spoils_no_run(world: World) -> None:
     done = world.run("run", "--resume", "out")
     assert done.returncode == 0
     assert "warning: there is no report.html: cannot write" in done.stderr
+
+
+def test_a_run_for_other_programs(world: World) -> None:
+    world.suite(good=PASSING, bad=FAILING)
+    world.matrix_run()
+    for words, name in ((("--format", "ctrf"), "ctrf"), (("--trace",), "trace")):
+        done = world.run("report", "out", *words)
+        assert (done.returncode, done.stdout) == (0, f"out/{name}.json\n")
+        json.loads((world.root / f"out/{name}.json").read_text())
+    done = world.run("report", "out", "--format", "kcidb", "--origin", "our_ci", "-o", "-")
+    assert done.returncode == 0, done.stderr
+    tests = json.loads(done.stdout)["tests"]
+    assert [(each["origin"], each["status"]) for each in tests] == [
+        ("our_ci", "PASS"),
+        ("our_ci", "FAIL"),
+    ]
+    several = world.run("report", "out", "out", "--trace")
+    assert several.returncode == 2
+    assert several.stderr == "matrix: --format trace: a file is of one run, and 2 are given\n"

@@ -215,3 +215,27 @@ def test_any_text_gives_xml(
         event = {"event": "attempt-finished", "case": "x", "attempt": attempt}
         recorder.record.finish("x", attempt, recorder._journal.append(event))
         assert len(list(written(recorder))) == 1
+
+
+def test_a_file_keeps_to_what_gitlab_reads(
+    recorded: RunMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+    for number in range(30):
+        artifacts = f"cases/{number}"
+        attempt = make.attempt("fail", "why " * 200, artifacts=artifacts)
+        runs.append((make.run(make.case(f"t{number}")), [attempt]))
+    recorder = recorded(runs)
+    for number in range(30):
+        folder = recorder.run.path / f"cases/{number}"
+        folder.mkdir()
+        (folder / "console.log").write_text("a line\n" * 1000)
+    monkeypatch.setattr(junit, "ROOM_FOR_CONSOLES", 50_000)
+    monkeypatch.setattr(junit, "ROOM_FOR_TEXT", 70_000)
+    (suite,) = written(recorder)
+    texts = [case.system_out for case in suite]
+    assert len(texts) == 30
+    assert "a line" in texts[0]
+    assert any("the console is left out" in text for text in texts)
+    assert texts[-1] == "what else there is stands in results.json: this file is too long for it"
+    assert (recorder.run.path / "junit.xml").stat().st_size < 90_000
