@@ -22,6 +22,7 @@ class Execution:
 
     output: Path | None = None
     jobs: int | None = None
+    workers: int | None = None
     strict: bool | None = None
     seed: int | None = None
     database: str | None = None
@@ -135,6 +136,12 @@ OPTIONS: dict[str, Any] = {
         "-o", "--output", metavar="RUN", help="Run directory; must not exist yet."
     ),
     "jobs": typer.Option("-j", "--jobs", min=1, help="Cases at a time, whatever they need."),
+    "workers": typer.Option(
+        "--workers",
+        min=1,
+        metavar="N",
+        help="Run cases by up to N processes, for hosts of many CPUs; without it by this one.",
+    ),
     "fail_fast": typer.Option(
         "-x", "--fail-fast", help="Start no other case once one did not pass."
     ),

@@ -46,7 +46,18 @@ def scenarios(json: Json = False) -> None:
 
 
 @taking(
-    *("scenarios", "output", "jobs", "keyword", "arch", "accel", "qemu", "build", "set_axis"),
+    *(
+        "scenarios",
+        "output",
+        "jobs",
+        "workers",
+        "keyword",
+        "arch",
+        "accel",
+        "qemu",
+        "build",
+        "set_axis",
+    ),
     *("repeat", "until_fail", "retries", "timeout", "no_assist", "expect", "include_all"),
     *("shard", "durations", "failed", "last_failed", "require", "fail_on_skip", "strict"),
     *("virtual_host", "host", "fresh", "fail_fast", "max_failures", "verbose", "quiet"),
@@ -75,7 +86,18 @@ def run(
 
 
 @taking(
-    *("scenarios", "output", "duration", "hops", "seed", "metrics", "jobs", "keyword", "arch"),
+    *(
+        "scenarios",
+        "output",
+        "duration",
+        "hops",
+        "seed",
+        "metrics",
+        "jobs",
+        "workers",
+        "keyword",
+        "arch",
+    ),
     *("accel", "qemu", "build", "set_axis", "host", "fresh", "database", "no_history"),
     *("verbose", "quiet"),
 )
@@ -84,6 +106,17 @@ def soak(selection: Selection, execution: Execution) -> None:
     from matrix.cli.soaking import start_soak
 
     raise typer.Exit(start_soak(selection, execution))
+
+
+def worker(control: int, lifeline: int) -> None:
+    """Run cases for the matrix run --workers N that started this."""
+    from matrix.errors import HostLostError, UsageError
+    from matrix.hosts.workers.worker import serve
+
+    try:
+        serve(control, lifeline)
+    except (OSError, HostLostError) as error:
+        raise UsageError(f"matrix worker is started by matrix run --workers N: {error}") from error
 
 
 @taking("qemu", "host", "fresh")

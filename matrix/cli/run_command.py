@@ -21,6 +21,7 @@ from matrix.hosts.local.executor import LocalHost
 from matrix.hosts.project import load_settings
 from matrix.inventory import Inventory
 from matrix.plan.decisions import LOCAL, VIRTUAL, Decision, Run
+from matrix.plan.schedule import Capacity
 from matrix.results.directory import RunDirectory
 from matrix.results.history.place import Database
 from matrix.results.outcome import WORST_FIRST
@@ -64,6 +65,7 @@ def start_run(
         options={
             "strict": bool(execution.strict),
             "jobs": execution.jobs,
+            "workers": execution.workers,
             "qemu": list(selection.qemu),
             "seed": execution.seed,
             "tap": execution.tap,
@@ -87,21 +89,26 @@ def resume_run(
     """
     history = history_of_run(execution.database, off=execution.no_history)
     selected = replace(selection, qemu=(), host=None, fresh=False)
-    settled = replace(execution, jobs=None, database=None, no_history=False, metrics="")
-    settled = replace(settled, fail_fast=False, max_failures=None, verbose=False, quiet=False)
+    settled = replace(execution, jobs=None, workers=None, database=None, no_history=False)
+    settled = replace(settled, metrics="", fail_fast=False, max_failures=None)
+    settled = replace(settled, verbose=False, quiet=False)
     if selected != Selection() or settled != Execution():
         raise UsageError(
-            "--resume finishes a run as it was planned; beside it only -j, --qemu, --host,"
-            " --fresh, --metrics, -x, --max-failures, -v, -q and the history's options are taken"
+            "--resume finishes a run as it was planned; beside it only -j, --workers, --qemu,"
+            " --host, --fresh, --metrics, -x, --max-failures, -v, -q and the history's"
+            " options are taken"
         )
     with Recorder.resume(path) as recorder:
         options = recorder.record.info.options
-        kept_qemu, kept_jobs, seed = map(options.get, ("qemu", "jobs", "seed"))
+        kept_qemu, seed = map(options.get, ("qemu", "seed"))
         qemu = selection.qemu
         if not qemu and isinstance(kept_qemu, list):
             qemu = tuple(str(option) for option in kept_qemu)
-        if execution.jobs is None and isinstance(kept_jobs, int):
-            execution = replace(execution, jobs=kept_jobs)
+        jobs, workers = map(options.get, ("jobs", "workers"))
+        if execution.jobs is None and isinstance(jobs, int):
+            execution = replace(execution, jobs=jobs)
+        if execution.workers is None and isinstance(workers, int):
+            execution = replace(execution, workers=workers)
         if isinstance(seed, int):
             execution = replace(execution, seed=seed)
         left = [
@@ -146,7 +153,7 @@ def _carry_out(
         ):
             return execute(
                 recorder,
-                [LocalHost(inventory, capacity), *others],
+                [_this_machine(inventory, capacity, execution.workers), *others],
                 CompositeProgress(shown, served) if served is not None else shown,
                 history=history,
                 seed=execution.seed,
@@ -162,6 +169,14 @@ def _carry_out(
         finally:
             save_to_history(recorder.record, history)
             report_command.write_report(recorder.record)
+
+
+def _this_machine(inventory: Inventory, capacity: Capacity, workers: int | None) -> Host:
+    if workers is None:
+        return LocalHost(inventory, capacity)
+    from matrix.hosts.workers.local_workers import LocalWorkers  # most runs have none
+
+    return LocalWorkers(inventory, capacity, workers, say)
 
 
 def _is_local(decision: Decision) -> bool:

@@ -59,6 +59,10 @@ class Contents:
         self._paths[named.name] = Path(path)
         return named
 
+    def place(self, name: str, path: Path) -> None:
+        """Have a file at ``path`` that was named elsewhere."""
+        self._paths[name] = path
+
     def path(self, name: str) -> Path:
         """Where on this machine the file of that :attr:`CaseFile.name` is.
 

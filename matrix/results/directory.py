@@ -147,6 +147,18 @@ class RunDirectory:
             folder.mkdir(mode=0o700)
         return folder
 
+    def renew(self, relative: str) -> None:
+        """An empty folder for an attempt that was cut short and begins again; what it left is kept
+        as :meth:`begin_attempt` does.
+
+        Raises:
+            HostError: the folder cannot be made.
+        """
+        folder = self.path / relative
+        with host_errors("create", folder):
+            folder.rename(_free_name(folder))
+            folder.mkdir(mode=0o700)
+
     def write_command(
         self, directory: Path, launch: Launch, case_id: str, working_directory: Path | None = None
     ) -> Path:

@@ -47,6 +47,18 @@ UNKILLABLE = 20.0
 """Seconds after which a process that survives SIGKILL (stuck in the kernel) is given up."""
 
 
+_kept: list[int] = []
+"""Descriptors that every process inherits."""
+
+
+def keep_open(descriptor: int) -> None:
+    """Have all processes that are started from here on inherit a descriptor.
+
+    One end of a pipe tells whoever has the other that they are all gone, however they went.
+    """
+    _kept.append(descriptor)
+
+
 class _Streams(NamedTuple):
     stdin: int
     stdout: int
@@ -155,7 +167,9 @@ async def spawn(
         SpawnError: no such program, not executable, no memory, no descriptors left, …
     """
     streams = _Streams(stdin, stdout, stderr)
-    return _start(tuple(argv), streams, tuple(pass_fds), {**os.environ, **dict(environment)}, cwd)
+    return _start(
+        tuple(argv), streams, (*pass_fds, *_kept), {**os.environ, **dict(environment)}, cwd
+    )
 
 
 def _start(

@@ -188,3 +188,13 @@ def test_artifacts_are_found_inside_only(run: RunDirectory, tmp_path: Path) -> N
 def test_no_text_leads_outside(text: str) -> None:
     found = RunDirectory(Path("/nowhere/run")).inside(text)
     assert found is None or Path("/nowhere/run/cases") in found.parents
+
+
+def test_an_attempt_that_begins_again_has_an_empty_folder(run: RunDirectory) -> None:
+    folder = run.begin_attempt("case", 1, 1)
+    (folder / "console.log").write_text("cut short")
+    run.renew(run.relative(folder))
+    assert list(folder.iterdir()) == []
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    kept = folder.with_name("case.interrupted-1")
+    assert (kept / "console.log").read_text() == "cut short"

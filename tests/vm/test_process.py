@@ -12,7 +12,7 @@ import pytest
 
 from matrix.errors import SpawnError
 from matrix.vm import process
-from matrix.vm.process import Process, spawn
+from matrix.vm.process import Process, keep_open, spawn
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 ORCHESTRATOR = """
@@ -237,3 +237,35 @@ def _gone(pid: int) -> bool:
         return bool(select.select([pidfd], [], [], 60)[0])
     finally:
         os.close(pidfd)
+
+
+async def all_gone(reader: int) -> None:
+    """When nobody holds the other end of a pipe any more."""
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(reader, gone.set)
+    try:
+        async with asyncio.timeout(60):
+            await gone.wait()
+    finally:
+        loop.remove_reader(reader)
+
+
+def test_what_is_kept_open_is_open_until_the_last_process_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept: list[int] = []
+    monkeypatch.setattr("matrix.vm.process._kept", kept)
+
+    async def run() -> None:
+        reader, writer = os.pipe()
+        keep_open(writer)
+        waiting = await spawn(("/bin/sleep", "60"))
+        os.close(writer)
+        kept.clear()
+        gone = asyncio.create_task(all_gone(reader))
+        assert not (await asyncio.wait((gone,), timeout=0.2))[0]
+        await waiting.destroy()
+        await gone
+        os.close(reader)
+
+    asyncio.run(run())

@@ -1,0 +1,1 @@
+"""Local workers: child processes that run the cases of this machine for one orchestrator."""

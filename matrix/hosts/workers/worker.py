@@ -1,0 +1,161 @@
+"""The worker: runs the attempts that it is told to, until nobody is there to tell it.
+
+QEMUs are its children, so that they die with it (see :mod:`matrix.vm.process`). They hold the
+lifeline open as it does: its other end is at its end once all of them are gone, which tells the
+orchestrator that an attempt of a worker that was killed may be run again.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matrix import __version__
+from matrix.errors import HostError, HostLostError
+from matrix.hosts.contents import Contents
+from matrix.hosts.interface import Assignment, Console, Ended, Executor, HopDone
+from matrix.hosts.local.executor import LocalHost
+from matrix.hosts.workers.wire import BEAT, LONGEST, Begin, Execute, Kind, WireError, decode, encode
+from matrix.plan.schedule import Capacity
+from matrix.vm.process import keep_open
+
+CONSOLE_DELAY = 0.05
+"""Seconds that output is collected for before it is sent: it is for people who watch."""
+CONSOLE_MOST = 8 << 10
+"""Characters of it that are kept meanwhile; the files on disk have all."""
+UNREAD_MOST = 1 << 20
+"""Bytes that wait for an orchestrator that is busy; more output is not sent then."""
+
+
+def serve(control: int, lifeline: int) -> None:
+    """Serve the orchestrator at the other end of ``control`` until it hangs up.
+
+    Args:
+        control: descriptor of a connected stream socket; ours from here on.
+        lifeline: descriptor that is held open by us and by all that we start.
+
+    Raises:
+        WireError: it is no orchestrator of this version.
+        OSError: ``control`` is no such descriptor.
+    """
+    connection = socket.socket(fileno=control)
+    keep_open(lifeline)
+    gc.freeze()
+    gc.enable()
+    asyncio.run(_serve(connection))
+
+
+async def _serve(control: socket.socket) -> None:
+    reader, writer = await asyncio.open_connection(sock=control, limit=LONGEST)
+    line = decode(await reader.readline())
+    begin = line.body
+    if not isinstance(begin, Begin) or begin.version != __version__:
+        raise WireError(f"an orchestrator of version {__version__} was expected")
+    os.umask(begin.umask)
+    contents = Contents()
+    host = LocalHost(begin.inventory, Capacity(1, 1))
+    async with host.open(Path(begin.run), contents) as executor, asyncio.TaskGroup() as tasks:
+        work = tasks.create_task(_Work(reader, writer, executor, contents).run(tasks))
+        beat = tasks.create_task(_beat(writer))
+        await asyncio.wait((work,))
+        beat.cancel()
+    writer.close()
+
+
+async def _beat(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(encode(Kind.BEAT))
+        await asyncio.sleep(BEAT)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One that runs."""
+
+    number: int
+    token: str
+    writer: asyncio.StreamWriter
+    task: asyncio.Task[None] | None = None
+    _text: list[str] = field(default_factory=list)
+    _size: int = 0
+    _timer: asyncio.TimerHandle | None = None
+
+    def emit(self, event: Console | HopDone) -> None:
+        if isinstance(event, HopDone):
+            self.flush()
+            self.writer.write(encode(Kind.HOP, self.number, event))
+            return
+        self._text.append(event.text)
+        self._size += len(event.text)
+        if self._size > 2 * CONSOLE_MOST:
+            self._text = ["".join(self._text)[-CONSOLE_MOST:]]
+            self._size = CONSOLE_MOST
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(CONSOLE_DELAY, self.flush)
+
+    def flush(self) -> None:
+        """Send what was printed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            text = "".join(self._text)[-CONSOLE_MOST:]
+            self._text, self._size = [], 0
+            if self.writer.transport.get_write_buffer_size() < UNREAD_MOST:
+                self.writer.write(encode(Kind.CONSOLE, self.number, Console(text)))
+
+    def over(self, kind: Kind, body: object) -> None:
+        """Say how it ended."""
+        self.flush()
+        self.writer.write(encode(kind, self.number, body))
+
+
+@dataclass(slots=True)
+class _Work:
+    """All attempts of this worker."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    executor: Executor
+    contents: Contents
+    attempts: dict[int, _Attempt] = field(default_factory=dict)
+
+    async def run(self, tasks: asyncio.TaskGroup) -> None:
+        """Do what is said until the other end hangs up; then end all that runs."""
+        with contextlib.suppress(ConnectionError):  # it was killed
+            while text := await self.reader.readline():
+                line = decode(text)
+                self._do(line.kind, line.number, line.body, tasks)
+                if line.kind is Kind.EXECUTE:
+                    await asyncio.sleep(0)  # it is known to the executor before its release comes
+        for attempt in self.attempts.values():
+            if attempt.task is not None:
+                attempt.task.cancel()
+
+    def _do(self, kind: Kind, number: int, body: object, tasks: asyncio.TaskGroup) -> None:
+        if isinstance(body, Execute):
+            for name, path in body.paths:
+                self.contents.place(name, Path(path))
+            attempt = _Attempt(number, body.assignment.token, self.writer)
+            self.attempts[number] = attempt
+            attempt.task = tasks.create_task(self._execute(attempt, body.assignment))
+        elif (known := self.attempts.get(number)) is None:
+            return  # it has just ended
+        elif kind is Kind.RELEASE:
+            self.executor.release(known.token)
+        elif kind is Kind.CANCEL:
+            self.executor.cancel(known.token)
+
+    async def _execute(self, attempt: _Attempt, assignment: Assignment) -> None:
+        try:
+            ended: Ended = await self.executor.execute(assignment, attempt.emit)
+        except HostLostError as error:
+            attempt.over(Kind.LOST, str(error))
+        except HostError as error:
+            attempt.over(Kind.FAILED, str(error))
+        else:
+            attempt.over(Kind.ENDED, ended)
+        finally:
+            del self.attempts[attempt.number]

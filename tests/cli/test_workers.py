@@ -1,0 +1,76 @@
+"""``matrix run --workers``: the same run, by processes that may die."""
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from tests.cli.conftest import Scripts, World
+
+GONE = 20.0
+
+
+def workers(world: World) -> list[int]:
+    """The workers of this world's orchestrator."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        words, variables = process.info["cmdline"] or (), process.info["environ"] or {}
+        ours = variables.get("MATRIX_CACHE") == str(world.root / "cache")
+        if ours and "worker" in words and process.status() != psutil.STATUS_ZOMBIE:
+            found.append(process.pid)
+    return found
+
+
+def test_the_run_is_as_without_them(world: World, scripts: Scripts) -> None:
+    world.suite(good=scripts.passing(), bad=scripts.failing("a", "b"), other=scripts.passing())
+    assert world.matrix_run("--workers", "2").returncode == 1
+    by_workers = world.results()
+    assert world.run(*world.run_arguments()[:-1], "alone").returncode == 1
+    alone = world.results("alone")
+    for ours, theirs in zip(by_workers["cases"], alone["cases"], strict=True):
+        for volatile in ("seconds", "attempts", "begun", "ended"):
+            ours.pop(volatile, None)
+            theirs.pop(volatile, None)
+        assert ours == theirs
+    assert (world.root / "out/cases/fake.bad.x86_64.tcg.qemu=fake/console.log").read_bytes()
+    assert not (world.root / "out/workers").exists()
+    assert workers(world) == []
+
+
+def test_cases_of_a_worker_that_is_killed_run_again(world: World, scripts: Scripts) -> None:
+    world.suite(one=scripts.passing(3.0), two=scripts.passing(3.0))
+    process = world.start(*world.run_arguments("--workers", "1", "-j", "2"))
+    world.wait_for(lambda: len(world.fakes()) == 2)
+    (worker,) = workers(world)
+    os.kill(worker, signal.SIGKILL)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    assert "the worker was killed by SIGKILL; its cases run again" in err
+    assert world.verdicts() == {"one": "pass", "two": "pass"}
+    assert "2 of 2 passed" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_outlives_the_orchestrator(
+    world: World, scripts: Scripts, number: signal.Signals
+) -> None:
+    world.suite(one=scripts.passing(90.0), two=scripts.passing(90.0))
+    process = world.start(*world.run_arguments("--workers", "2", "-j", "2"))
+    world.wait_for(lambda: len(world.fakes()) == 2)
+    assert len(workers(world)) == 2
+    process.send_signal(number)
+    process.communicate(timeout=100)
+    world.wait_for(lambda: not world.fakes() and not workers(world), GONE)
+    if number is signal.SIGKILL:
+        # What was begun is begun again, by as many workers as were asked for.
+        world.suite(one=scripts.passing(), two=scripts.passing())
+        done = world.run("run", "--resume", "out")
+        assert (done.returncode, world.verdicts()) == (0, {"one": "pass", "two": "pass"}), done
+
+
+def test_a_worker_is_no_command_for_users(world: World) -> None:
+    done = world.run("worker", "7", "8")
+    assert done.returncode == 2
+    assert "matrix worker is started by matrix run --workers N: " in done.stderr
+    assert "worker" not in world.run("--help").stdout
