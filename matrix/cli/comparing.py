@@ -26,6 +26,8 @@ from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.sides import ComparedRun, StoredRun, load_results
 from matrix.results.compare.tally import Gathered, total_of
 from matrix.results.files import shown
+from matrix.results.history.baseline import recorded_run
+from matrix.results.history.database import opened
 from matrix.results.history.key import PREFIX, run_key
 from matrix.results.history.place import chosen_database
 from matrix.results.printable import printable
@@ -135,9 +137,6 @@ def _sides(comparison: Comparison) -> list[ComparedRun]:
 
 def _recorded(name: str, database: str | None, other: ComparedRun | None) -> StoredRun:
     """A run of the history; ``latest`` is another one than that which it is compared with."""
-    from matrix.results.history.baseline import recorded_run
-    from matrix.results.history.database import opened
-
     chosen = chosen_database(database)
     if chosen is None:
         raise UsageError(f"{name}: there is no history; name its database with --database")

@@ -3,6 +3,8 @@
 from matrix.cli.arguments import FAIL_ON_SKIP
 from matrix.errors import UsageError
 from matrix.run.options import Selection
+from matrix.scenario.values import parse_require, parse_skip_pattern
+from matrix.scenario.wording import Refused
 
 
 def required_of(selection: Selection) -> dict[str, object]:
@@ -13,8 +15,6 @@ def required_of(selection: Selection) -> dict[str, object]:
     """
     if selection.require is None and not selection.fail_on_skip:
         return {}
-    from matrix.scenario.values import parse_require, parse_skip_pattern
-    from matrix.scenario.wording import Refused
 
     option = "--require"
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from matrix.hosts.cached_records import Probed
 from matrix.inventory import Binary, Firmware, KvmProof
 from matrix.model import Architecture
+from matrix.suites.build import builtin_build
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,5 @@ def guest_files(architecture: Architecture) -> tuple[str, ...]:
     Raises:
         SuiteError: they are not there.
     """
-    from matrix.suites.build import builtin_build
-
     images = Path(builtin_build(architecture).images)
     return tuple(str(file) for file in sorted(images.iterdir()) if file.is_file())

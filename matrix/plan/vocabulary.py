@@ -12,6 +12,7 @@ from matrix.migrating import NEWEST_COMMON
 from matrix.model import Accelerator, Architecture, Case, Target
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.properties import ALLOWED, Flaw, cpu_flaw, machine_flaw
+from matrix.scenario.wording import nearest
 
 DESTINATION_MACHINE = "destination.machine"
 """Stands for ``migration: {destination: {machine: …}}`` among the axes."""
@@ -84,7 +85,5 @@ def _judged(axis: str, value: str, binaries: Sequence[Binary]) -> tuple[str, str
 
 
 def _nearest(flaws: Sequence[Flaw]) -> str:
-    from matrix.scenario.wording import nearest  # loads difflib, for an error alone
-
     match = nearest(flaws[0].word, dict.fromkeys(each for flaw in flaws for each in flaw.known))
     return f"did you mean {match!r}?" if match else "QEMU's help lists what there is"

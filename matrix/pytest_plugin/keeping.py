@@ -17,6 +17,7 @@ from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors
 from matrix.results.history.place import DATABASE_VARIABLE, chosen_database
+from matrix.results.history.writer import record_run
 from matrix.results.journal import EventName, Journal
 from matrix.results.json_text import json_bytes
 from matrix.results.plan_file import write_plan
@@ -115,8 +116,6 @@ def write_run(path: Path, cases: Iterable[str], closing: Closing) -> tuple[str, 
 def record(path: Path) -> str:
     """Record a run in the user's history; why it is not there, or nothing. Nothing is raised for
     it: the session itself is unharmed."""
-    from matrix.results.history.writer import record_run  # a server loads SQLAlchemy
-
     try:
         database = chosen_database(None)
         if database is None:

@@ -7,6 +7,7 @@ from matrix.errors import UsageError
 from matrix.report.gather import Gathered, gather
 from matrix.report.page import is_page, write_page
 from matrix.results.files import host_errors, shown
+from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.run_record import RunRecord
 
@@ -60,7 +61,6 @@ def write_report(
 
 def _past(gathered: Gathered, history: Database, last: int) -> dict[str, object] | None:
     from matrix.report.past_runs import past_document
-    from matrix.results.history.database import opened
 
     ids = [row.case_id for row in gathered.rows]
     measured = (ids[position] for position in gathered.details.measured)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matrix.errors import NoBuildError, NothingSelected, Problem, ScenarioError, UsageError
 from matrix.hosts.cache import cache_directory
+from matrix.hosts.folders import build_directory
 from matrix.hosts.hostfile import HostFile
 from matrix.hosts.installations import Installation, installations
 from matrix.hosts.interface import Host
@@ -24,8 +25,11 @@ from matrix.plan.decisions import LOCAL, Decision
 from matrix.plan.planner import NativeTests, plan
 from matrix.run import scenarios as scenario_files
 from matrix.run.options import Selection, with_defaults
+from matrix.run.rerun import left
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.scenario import Scenario
+from matrix.scenario.values import parse_arch, parse_limit
+from matrix.scenario.wording import Refused, one_of, quoted
 from matrix.suites.registry import KINDS, Kind, suite_of
 
 log = logging.getLogger(__name__)
@@ -169,8 +173,6 @@ def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, .
 
         cases = select(cases, selection.keyword)
     if selection.failed or selection.last_failed:
-        from matrix.run.rerun import left
-
         cases = left(cases, selection)
     if not cases:
         raise NothingSelected(
@@ -185,8 +187,6 @@ def _check_skip_patterns(patterns: Sequence[str], cases: Sequence[Case]) -> None
     leave its cases out."""
     for pattern in patterns:
         if "." in pattern and not any(fnmatchcase(case.id, pattern) for case in cases):
-            from matrix.scenario.wording import quoted
-
             raise UsageError(
                 f"--fail-on-skip: {quoted(pattern)} matches no case; their ids are like"
                 f" {quoted(cases[0].id)}, and matrix list shows them"
@@ -199,8 +199,6 @@ def _check_installed(selection: Selection, installed: Sequence[Installation]) ->
     for assignment in selection.set_axis:
         axis, _, name = assignment.partition("=")
         if axis in ("qemu", "destination") and name not in names:
-            from matrix.scenario.wording import one_of
-
             raise UsageError(
                 f"--set {assignment}: no such QEMU installation; {one_of(name, names)}"
             )
@@ -269,9 +267,6 @@ def build_options(options: Iterable[str]) -> dict[Architecture, Path]:
 
 
 def _build_directory(option: str, directory: str) -> Path:
-    from matrix.hosts.folders import build_directory
-    from matrix.scenario.wording import Refused
-
     try:
         return build_directory(expanded(directory))
     except Refused as refused:
@@ -286,9 +281,6 @@ def architecture_named(option: str, name: str) -> Architecture:
     Raises:
         UsageError: there is none, or several.
     """
-    from matrix.scenario.values import parse_arch
-    from matrix.scenario.wording import Refused
-
     try:
         return parse_arch(name)
     except Refused as refused:
@@ -327,9 +319,6 @@ def _scenario(path: Path, selection: Selection) -> Scenario:
 
 
 def _duration(option: str, text: str) -> float:
-    from matrix.scenario.values import parse_limit
-    from matrix.scenario.wording import Refused
-
     try:
         return parse_limit(text)
     except Refused as refused:

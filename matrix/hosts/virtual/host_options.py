@@ -18,6 +18,8 @@ from matrix.model import ARCHITECTURE_ALIASES, Architecture
 from matrix.places import expanded
 from matrix.plan.decisions import Decision
 from matrix.plan.virtual import VirtualPlace
+from matrix.scenario.values import parse_memory
+from matrix.scenario.wording import Refused
 
 EXAMPLE = "as in --virtual-host aarch64=debian-13"
 KEYS = ("modules", "cpus", "memory", "append")
@@ -130,9 +132,6 @@ def _cpus(option: str, text: str) -> int:
 
 
 def _memory(option: str, text: str) -> int:
-    from matrix.scenario.values import parse_memory
-    from matrix.scenario.wording import Refused
-
     if not text:
         return 0
     try:

@@ -13,6 +13,10 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+import matrix.guests
 from matrix.errors import HostError, SpawnError
 from matrix.hosts.virtual import cpio, kernels
 from matrix.hosts.virtual.debian import SUITES, fetch
@@ -133,8 +137,6 @@ def _stamp(path: Path) -> str:
 
 @cache
 def _init_program(architecture: Architecture) -> bytes:
-    import matrix.guests
-
     images = Path(matrix.guests.__file__).parent / "images"
     path = images / architecture.value / "host" / "init"
     try:
@@ -259,9 +261,6 @@ class _Modules:
 
 
 def _section(elf: bytes, name: str) -> bytes:
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
     try:
         section = ELFFile(BytesIO(elf)).get_section_by_name(name)
     except ELFError as error:

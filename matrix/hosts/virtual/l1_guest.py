@@ -26,6 +26,7 @@ from matrix.hosts.virtual.protocol import (
     Refused,
 )
 from matrix.model import ExitChannel, Launch
+from matrix.vm.diagnosis import diagnose
 from matrix.vm.logs import Logs
 from matrix.vm.qemu_session import Session
 from matrix.vm.tasks import in_thread, put_off_cancellation
@@ -210,7 +211,6 @@ class VirtualGuest:
         """Keep the state of a host that is silent, beside its logs."""
         if self.session.ended.done():
             return
-        from matrix.vm.diagnosis import diagnose  # most hosts are never lost
 
         with contextlib.suppress(HostError, OSError):
             await diagnose(self.session)

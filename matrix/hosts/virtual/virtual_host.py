@@ -25,6 +25,7 @@ from matrix.plan.program import launch_program
 from matrix.plan.schedule import Capacity
 from matrix.results.directory import RunDirectory
 from matrix.suites.registry import suite_of
+from matrix.verdict.deciding import Evidence, decide_attempt
 from matrix.verdict.known_failures import apply_known_failures
 from matrix.vm.console import BoundedLog, Tail
 from matrix.vm.tasks import in_thread
@@ -201,8 +202,6 @@ class VirtualExecutor:
         directory: Path,
         assignment: Assignment,
     ) -> Attempt:
-        from matrix.verdict.deciding import Evidence, decide_attempt
-
         return await decide_attempt(
             Evidence(
                 decision=decision,
