@@ -19,6 +19,7 @@ from matrix.hosts.virtual.debian import FLAVOURS
 from matrix.hosts.virtual.host_options import folder, parse_options, virtual_hosts
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.l1_machines import WHY_NONE
+from matrix.hosts.virtual.nested_qemu import NestedQemu
 from matrix.hosts.virtual.programs import Programs
 from matrix.hosts.virtual.starter import Starter
 from matrix.hosts.virtual.vmm import run_case
@@ -34,7 +35,8 @@ from matrix.vm.tasks import in_thread
 GUEST_SECONDS = 120.0
 HELP = (
     "log · cat PATH · guest TEST [ARGUMENTS] (an embedded guest under its KVM) · "
-    "run PROGRAM [ARGUMENTS] (of this machine, in the host) · exit"
+    "run PROGRAM [ARGUMENTS] (of this machine, in the host) · "
+    "qemu ARGUMENTS (in the host, with files of this machine) · exit"
 )
 
 
@@ -162,6 +164,9 @@ async def _obey(
             print("\n".join(map(printable, text.splitlines())), flush=True)
         case ["guest", test, *arguments]:
             await _run_guest(guest, architecture, test, arguments)
+        case ["qemu", *arguments]:
+            qemu = NestedQemu(architecture, folder() / "debian", say)
+            _tell(await qemu.run_arguments(guest, arguments, GUEST_SECONDS, _show))
         case ["run", program, *arguments]:
             await _run_program(guest, programs, (program, *arguments))
         case _:

@@ -4,11 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from matrix.inventory import Binary, Host
-from matrix.model import Accelerator, Architecture, Case, Expectation, SkipCause, Target
+from matrix.model import (
+    Accelerator,
+    Architecture,
+    Case,
+    Expectation,
+    MemoryBackend,
+    SkipCause,
+    Target,
+)
 from matrix.plan.applicable import applicable
 from matrix.plan.command import needs_of, only_accelerator
 from matrix.plan.decisions import Decision, Run, Skip
-from matrix.plan.memory import MIB
+from matrix.plan.memory import MIB, backend_of
 from matrix.plan.program import USUAL_MEMORY
 
 SETTLED = (SkipCause.SCENARIO, SkipCause.NODEFAULT, SkipCause.NO_BUILD, SkipCause.TEST)
@@ -123,14 +131,25 @@ def _run(case: Case, host: VirtualPlace, vcpus: int, memory: int) -> Run:
 
 def _unsuited(case: Case) -> str:
     """What a virtual host cannot do yet, in words; else empty."""
-    if not case.build.builtin:
-        return "in virtual KVM hosts only the embedded guests and KVM selftests run"
     if case.migration is not None:
         return "guests of virtual KVM hosts are not migrated"
+    if not case.build.builtin:
+        return _unsuited_to_qemu(case)
     for axis, value in (
         ("machine", case.variant.machine),
         ("cpu", case.variant.cpu),
     ):
         if value:
             return f"{axis} {value}: guests of virtual KVM hosts have one machine and its CPU"
+    return ""
+
+
+def _unsuited_to_qemu(case: Case) -> str:
+    """What a guest cannot have under the QEMU that runs in a virtual host; else empty."""
+    if case.build.target is Target.KVMTOOL:
+        return "builds for kvmtool do not run in virtual KVM hosts"
+    if case.build.efi:
+        return "UEFI builds do not run in virtual KVM hosts"
+    if backend_of(case) is MemoryBackend.HUGEPAGES:
+        return "virtual KVM hosts have no huge pages"
     return ""

@@ -52,10 +52,21 @@ def test_what_cannot_run_there_is_skipped_with_the_reason() -> None:
     assert "17 vCPUs" in skip(smp=17)
     assert "its memory is 1024 MiB" in skip(memory=GIB)
     assert "machine sbsa-ref" in skip(machine="sbsa-ref")
-    case = make.case(arch=make.ARM64, accel=Accelerator.KVM)
-    after = placed(case)
-    assert isinstance(after, Skip)
-    assert after.reason == "in virtual KVM hosts only the embedded guests and KVM selftests run"
+
+
+def test_a_build_goes_there_unless_what_runs_it_is_not_there() -> None:
+    def placed_build(**fields: Any) -> Decision:
+        build = make.build(make.ARM64, **fields)
+        return placed(make.case(arch=make.ARM64, build=build, accel=Accelerator.KVM))
+
+    assert isinstance(placed_build(), Run)
+    for fields, reason in (
+        ({"target": Target.KVMTOOL}, "builds for kvmtool do not run in virtual KVM hosts"),
+        ({"efi": True}, "UEFI builds do not run in virtual KVM hosts"),
+    ):
+        skipped = placed_build(**fields)
+        assert isinstance(skipped, Skip)
+        assert skipped.reason == reason
 
 
 def program(**test: Any) -> Any:

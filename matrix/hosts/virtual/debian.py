@@ -81,14 +81,14 @@ async def fetch(
     flavour = FLAVOURS[architecture]
     work: Path | None = None
     try:
-        work = _new_folder(folder)
-        apt = await _Apt.open(work / "apt", SUITES[release], flavour)
+        work = new_folder(folder)
+        apt = await Apt.open(work / "apt", SUITES[release], flavour.architecture)
         on_step(f"getting Debian's kernel for {architecture.value} ({release})")
         package, deb = await apt.download(flavour)
-        await in_thread(lambda: _unpack(deb, work))
+        await in_thread(lambda: unpack(deb, work, KEPT))
         (work / "package").write_text(package + "\n")
         shutil.rmtree(work / "apt")
-        _put_in_place(work, folder)
+        put_in_place(work, folder, "package")
     except OSError as error:
         raise HostError(f"cannot keep Debian's kernel in {folder}: {error.strerror}") from error
     finally:
@@ -102,17 +102,21 @@ async def fetch(
     return found
 
 
-def _new_folder(folder: Path) -> Path:
+def new_folder(folder: Path) -> Path:
     """One beside ``folder``, which several runs may make at a time."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
 
 
-def _put_in_place(work: Path, folder: Path) -> None:
+def put_in_place(work: Path, folder: Path, last: str) -> None:
+    """Give ``work`` its name. ``last`` is a file that a complete folder has.
+
+    Raises OSError where it cannot be, and no other run was faster.
+    """
     try:
         work.rename(folder)
     except OSError:
-        if _unpacked(folder) is None:  # no other run was faster
+        if not (folder / last).exists():
             raise
 
 
@@ -124,7 +128,7 @@ def _unpacked(folder: Path) -> Unpacked | None:
     return Unpacked((folder / "package").read_text().strip(), kernels[-1], modules[-1])
 
 
-class _Apt:
+class Apt:
     """apt-get with its state in one folder, for one architecture."""
 
     def __init__(self, folder: Path, options: tuple[str, ...]) -> None:
@@ -132,14 +136,15 @@ class _Apt:
         self._options = options
 
     @classmethod
-    async def open(cls, folder: Path, suite: str, flavour: Flavour) -> "_Apt":
+    async def open(cls, folder: Path, suite: str, architecture: str) -> "Apt":
+        """Raises HostError where the lists of packages are not to be had."""
         for name in ("lists/partial", "archives/partial", "sources"):
             (folder / name).mkdir(parents=True)
         (folder / "status").touch()
         _check_keyring()
         (folder / "sources/debian.sources").write_text(
             f"Types: deb\nURIs: {await _mirror()}\nSuites: {suite}\nComponents: main\n"
-            f"Architectures: {flavour.architecture}\nSigned-By: {KEYRING}\n"
+            f"Architectures: {architecture}\nSigned-By: {KEYRING}\n"
         )
         settings = {
             "Dir::Etc::SourceList": "/dev/null",
@@ -150,8 +155,8 @@ class _Apt:
             "Dir::State::Status": folder / "status",
             "Dir::Cache": folder,
             "Dir::Cache::Archives": folder / "archives",
-            "APT::Architecture": flavour.architecture,
-            "APT::Architectures::": flavour.architecture,
+            "APT::Architecture": architecture,
+            "APT::Architectures::": architecture,
             "APT::Sandbox::User": "root",
             "Acquire::Languages": "none",
         }
@@ -160,9 +165,11 @@ class _Apt:
         return apt
 
     async def run(self, program: str, *arguments: str) -> ToolResult:
+        """Run one of apt's programs."""
         return await _run(program, *self._options, *arguments)
 
     async def must(self, program: str, *arguments: str) -> str:
+        """What it prints; raises HostError where it fails."""
         result = await self.run(program, *arguments)
         if result.status != 0:
             raise HostError(f"{program} {arguments[-1]} failed: {_last_error(result)}")
@@ -180,6 +187,15 @@ class _Apt:
                 return package, debs[-1]
             why = _last_error(result)
         raise HostError(f"apt cannot get a kernel like {flavour.package}: {why}")
+
+    async def download_all(self, package: str) -> list[Path]:
+        """A package and all that it depends on.
+
+        Raises HostError where one of them is not to be had.
+        """
+        options = ("-qq", "--download-only", "--yes", "--no-install-recommends")
+        await self.must("apt-get", *options, "install", package)
+        return sorted((self._folder / "archives").glob("*.deb"))
 
     async def _candidates(self, flavour: Flavour) -> list[str]:
         depends = await self.must("apt-cache", "depends", flavour.package)
@@ -229,8 +245,8 @@ def _last_error(result: ToolResult) -> str:
     return said.removeprefix("E: ") or "it said nothing"
 
 
-def _unpack(deb: Path, folder: Path) -> None:
-    """Take out of a package what a host may need (deb(5): an ar archive with a tar in it).
+def unpack(deb: Path, folder: Path, kept: re.Pattern[str]) -> None:
+    """Take out of a package what ``kept`` matches (deb(5): an ar archive with a tar in it).
 
     Raises:
         HostError: it is no package.
@@ -240,7 +256,9 @@ def _unpack(deb: Path, folder: Path) -> None:
             size = next(size for name, size in _members(file) if name.startswith("data.tar"))
             with tarfile.open(fileobj=io.BufferedReader(_Part(file, size)), mode="r|*") as archive:
                 for member in archive:
-                    if KEPT.match(member.name) and (member.isfile() or member.isdir()):
+                    if kept.match(member.name) and (
+                        member.isfile() or member.isdir() or member.issym()
+                    ):
                         archive.extract(member, folder, set_attrs=False, filter="data")
     except (StopIteration, tarfile.TarError, EOFError) as error:
         raise HostError(f"{deb.name} is no package that can be read: {error}") from error

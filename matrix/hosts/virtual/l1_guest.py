@@ -61,6 +61,8 @@ class ProgramResult:
     records: tuple[KernelRecord, ...]
     """What the kernel logged meanwhile."""
     cancelled: bool = False
+    unmet: str = ""
+    """What of the host the case needs and has not, for which it was not started; or empty."""
 
 
 @dataclass(slots=True)

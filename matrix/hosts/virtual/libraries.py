@@ -19,11 +19,12 @@ class MissingLibraryError(MatrixError):
     """A program needs a library that is not to be found."""
 
 
-def libraries_of(program: Path) -> dict[str, Path]:
+def libraries_of(program: Path, root: Path | None = None) -> dict[str, Path]:
     """Where on a disk the loader and the libraries of a program are to be, and where they are here.
 
     They are looked for beside the program, in ``lib`` there and above, and where Debian has those
-    of its architecture: a cross compiler's, and those of foreign packages.
+    of its architecture: a cross compiler's, and those of foreign packages. With ``root``, a folder
+    that packages were unpacked in, only there.
 
     Raises:
         OSError: the program cannot be read.
@@ -33,7 +34,7 @@ def libraries_of(program: Path) -> dict[str, Path]:
     loader, needed, machine = _dynamic(program, program.stat().st_mtime_ns)
     if not loader:
         return found
-    folders = tuple(_folders(program.parent, machine))
+    folders = tuple(_folders(program.parent, machine) if root is None else _below(root, machine))
     found[loader] = _library(loader.rpartition("/")[2], folders, program)
     left = list(needed)
     while left:
@@ -52,6 +53,11 @@ def _folders(beside: Path, machine: str) -> Iterator[Path]:
     if triplet:
         yield from (Path(f"/usr/{triplet}/lib"), Path(f"/lib/{triplet}"))
         yield from (Path(f"/usr/lib/{triplet}"), Path("/lib64"))
+
+
+def _below(root: Path, machine: str) -> Iterator[Path]:
+    for usr in (root / "usr", root):
+        yield from (usr / "lib" / TRIPLETS.get(machine, ""), usr / "lib", usr / "lib64")
 
 
 def _library(name: str, folders: tuple[Path, ...], program: Path) -> Path:

@@ -3,7 +3,7 @@
 import asyncio
 import shlex
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,11 +14,12 @@ from matrix.hosts.contents import Contents, with_paths
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.virtual.kernel_log import Report, first_report, missed
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
+from matrix.hosts.virtual.nested_qemu import NestedQemu, nested_outcome
 from matrix.hosts.virtual.programs import Programs, launch_there
 from matrix.hosts.virtual.starter import Starter
 from matrix.hosts.virtual.vmm import outcome_of, run_case, words_of
 from matrix.inventory import Inventory
-from matrix.model import Case, ExitChannel, Launch, Target, Verdict
+from matrix.model import Case, ExitChannel, Launch, SkipCause, Target, Verdict
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.plan.program import launch_program
@@ -87,6 +88,9 @@ class VirtualExecutor:
         self._started = 0
         self._one_at_a_time = asyncio.Lock()
         self._programs = Programs(host.programs)
+        starter = host.starter
+        packages = starter.folder / "debian"
+        self._nested = NestedQemu(starter.settings.architecture, packages, starter.on_step)
 
     def release(self, token: str) -> None:
         """See :class:`matrix.hosts.interface.Executor`."""
@@ -159,7 +163,7 @@ class VirtualExecutor:
             emit(Console(data.decode("latin-1")))
 
         try:
-            run = self._programs.run if _is_program(case) else run_case
+            run = self._how(case)
             result = await run(guest, case, time_limit(case), printed, cancelled)
         except HostLostError as error:
             result = ProgramResult(None, str(error), "", ())
@@ -167,7 +171,7 @@ class VirtualExecutor:
             raise HostError(f"{assignment.token}: {error}") from error
         finally:
             log.close()
-        outcome = outcome_of(result, tail, vmm=not _is_program(case))
+        outcome = _outcome(case, result, tail)
         report = first_report(result.records)
         await in_thread(lambda: _keep_log(directory, result))
         if result.lost or report is not None:
@@ -183,14 +187,24 @@ class VirtualExecutor:
         """What runs the guest again by hand: a host of its own is told to."""
         python, host = map(shlex.quote, (sys.executable, self._host.starter.settings.option))
         words: tuple[str, ...] = ("guest", case.test.name)
+        if not case.build.builtin:
+            words = ("qemu", *self._nested.launch(case).argv[1:])
         if _is_program(case):
             words = ("run", *launch_program(case).argv)
         line = f"echo {shlex.quote(shlex.join(words))} | {python} -m matrix host shell {host}"
         return Launch(("sh", "-c", line), ExitChannel.CONSOLE, monitor=False)
 
+    def _how(self, case: Case) -> Callable[..., Awaitable[ProgramResult]]:
+        """What runs a case in the host."""
+        if _is_program(case):
+            return self._programs.run
+        return run_case if case.build.builtin else self._nested.run
+
     def _launch(self, decision: Run) -> Launch:
         if _is_program(decision.case):
             return launch_there(decision.case)
+        if not decision.case.build.builtin:
+            return self._nested.launch(decision.case)
         words = words_of(decision.case, decision.case.test.image)
         return Launch(words, ExitChannel.CONSOLE, program="the VMM", monitor=False)
 
@@ -226,6 +240,12 @@ def _is_program(case: Case) -> bool:
     return case.build.target is Target.PROGRAM
 
 
+def _outcome(case: Case, result: ProgramResult, console: Tail) -> Outcome:
+    if _is_program(case) or case.build.builtin:
+        return outcome_of(result, console, vmm=not _is_program(case))
+    return nested_outcome(result, console)
+
+
 def _keep_log(directory: Path, result: ProgramResult) -> None:
     """Write what the host's kernel logged during the case."""
     lines = [f"[{record.seconds:12.6f}] {record.text}" for record in result.records]
@@ -242,6 +262,17 @@ def _with_faults(
     attempt: Attempt, result: ProgramResult, report: Report | None, decision: Run
 ) -> Attempt:
     """A host that was lost makes the case a crash; a fault that its kernel reported, a failure."""
+    if result.unmet:
+        return Attempt(
+            attempt.number,
+            Verdict.SKIP,
+            result.unmet,
+            0.0,
+            skip_cause=SkipCause.HOST,
+            artifacts=attempt.artifacts,
+            command=attempt.command,
+            accelerator=attempt.accelerator,
+        )
     if result.lost:
         verdict, reason = Verdict.CRASH, f"the virtual host was lost: {result.lost}"
     elif report is not None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment, Console, HopDone
 from matrix.hosts.virtual import protocol
 from matrix.hosts.virtual.debian import fetch
+from matrix.hosts.virtual.debian_qemu import fetch_qemu
 from matrix.hosts.virtual.disk import write_image
 from matrix.hosts.virtual.image import KernelChoice
 from matrix.hosts.virtual.kernel_log import first_report
@@ -27,9 +29,19 @@ from matrix.hosts.virtual.starter import Settings, Starter
 from matrix.hosts.virtual.virtual_host import VirtualHost
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
 from matrix.inventory import Binary, Host, Inventory
-from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant, Verdict
+from matrix.model import (
+    Accelerator,
+    Architecture,
+    Build,
+    Case,
+    SkipCause,
+    Target,
+    Test,
+    Variant,
+    Verdict,
+)
 from matrix.plan.decisions import Run
-from matrix.suites.build import builtin_build
+from matrix.suites.build import builtin_build, read_build
 from matrix.suites.unittests import read_tests
 
 pytestmark = [pytest.mark.qemu, pytest.mark.slow]
@@ -266,3 +278,42 @@ def test_a_disk_may_change_in_a_host_that_runs(starter: Starter, tmp_path: Path)
             assert await guest.get_file("/disk/file") == text
 
     with_host(starter, tmp_path / "disk", use)
+
+
+def test_a_build_for_qemu_runs_under_a_qemu_in_the_host(starter: Starter, tmp_path: Path) -> None:
+    """The embedded guests, as if they were somebody's build of kvm-unit-tests."""
+    packages = starter.folder / "debian"
+    try:
+        asyncio.run(fetch_qemu(ARCHITECTURE, packages, lambda _: None))
+    except HostError as error:
+        pytest.skip(f"Debian's QEMU cannot be had here: {error}")
+    embedded = builtin_build(ARCHITECTURE)
+    build = read_build(Path(embedded.directory), ARCHITECTURE)
+    assert not build.builtin
+    tests = {each.name: each for each in read_tests(build, max_smp=1)}
+    needy = replace(tests["boot"], name="needy", checks=(("/proc/sys/kernel/panic", "7"),))
+    host = VirtualHost(starter, Inventory(Host("x86_64", "6.1", 2, 1 << 32)))
+    contents = Contents()
+
+    def assignment(test: Test) -> Assignment:
+        variant = Variant(ARCHITECTURE, Accelerator.KVM)
+        case = Case(f"s.{test.name}", "s", "kvm-unit-tests", test, variant, build)
+        decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
+        (tmp_path / test.name).mkdir(mode=0o700)
+        return Assignment(test.name, decision, 1, test.name, files)
+
+    async def run() -> list[Attempt | None]:
+        async with host.open(tmp_path, contents) as executor:
+            return [
+                (await executor.execute(assignment(test), lambda _: None)).attempt
+                for test in (tests["boot"], tests["fail"], needy)
+            ]
+
+    passed, failed, skipped = asyncio.run(run())
+    assert passed is not None
+    assert (passed.verdict, passed.accelerator) == (Verdict.PASS, "kvm (virtual)")
+    assert failed is not None
+    assert failed.verdict is Verdict.FAIL
+    assert skipped is not None
+    assert (skipped.verdict, skipped.skip_cause) == (Verdict.SKIP, SkipCause.HOST)
+    assert "needs /proc/sys/kernel/panic to hold '7'" in skipped.reason

@@ -1,0 +1,155 @@
+"""Guests under a QEMU that runs in a virtual host: builds of kvm-unit-tests, with its KVM."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from matrix.attempt import Ending, Outcome
+from matrix.hosts.virtual.debian_qemu import DebianQemu, fetch_qemu
+from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
+from matrix.hosts.virtual.vmm import outcome_of
+from matrix.inventory import Binary
+from matrix.model import Accelerator, Architecture, Case, Launch
+from matrix.plan.command import launch_for
+from matrix.suites.registry import suite_of
+from matrix.suites.stderr import error_lines, kvm_complaint
+from matrix.suites.suite import HostFacts
+from matrix.vm.console import Tail
+from matrix.vm.tasks import in_thread
+
+PREFIX = "qemu-system-"
+"""With this a line begins that QEMU, and not its guest, has printed: both come as one."""
+
+
+@dataclass(slots=True)
+class NestedQemu:
+    """QEMU in the virtual hosts of one architecture."""
+
+    architecture: Architecture
+    folder: Path
+    """Where it is kept."""
+    on_step: Callable[[str], None]
+    _qemu: DebianQemu | None = None
+
+    async def run(
+        self,
+        guest: VirtualGuest,
+        case: Case,
+        seconds: float,
+        on_output: Callable[[bytes], None],
+        cancel: asyncio.Event | None = None,
+    ) -> ProgramResult:
+        """Run a case's guest to its end.
+
+        Raises:
+            OSError: a file of it cannot be read.
+            SuiteError: its build is no longer readable.
+            HostError: there is no QEMU to be had.
+            HostLostError: the host does not take the files.
+        """
+        qemu = await self._fetched()
+        if unmet := await _unmet(guest, case):
+            return ProgramResult(None, "", "", (), unmet=unmet)
+        await guest.have_disk(qemu.image)
+        launch = launch_there(case, self._binary(qemu), await _files(guest, case, qemu))
+        return await guest.run(launch.argv, seconds, on_output, cancel=cancel)
+
+    async def run_arguments(
+        self,
+        guest: VirtualGuest,
+        arguments: Sequence[str],
+        seconds: float,
+        on_output: Callable[[bytes], None],
+    ) -> ProgramResult:
+        """Run it with arguments; those that name files of this machine find them in the host.
+
+        Raises as :meth:`run`.
+        """
+        qemu = await self._fetched()
+        await guest.have_disk(qemu.image)
+        words = [qemu.path]
+        for word in arguments:
+            content = await in_thread(partial(_content, word))
+            words.append(word if content is None else await _put(guest, content))
+        return await guest.run(tuple(words), seconds, on_output)
+
+    async def _fetched(self) -> DebianQemu:
+        if self._qemu is None:
+            self._qemu = await fetch_qemu(self.architecture, self.folder, self.on_step)
+        return self._qemu
+
+    def launch(self, case: Case) -> Launch:
+        """The command of a case in the host, with the names that its files have here."""
+        qemu = self._qemu or DebianQemu(Path(), f"{PREFIX}{self.architecture.value}", "")
+        return launch_there(case, self._binary(qemu), {})
+
+    def _binary(self, qemu: DebianQemu) -> Binary:
+        name, version = "debian", qemu.version
+        return Binary(name, self.architecture, qemu.path, version, qemu.version_text, ("kvm",))
+
+
+def launch_there(case: Case, binary: Binary, files: dict[str, str]) -> Launch:
+    """The command line of a case, as on a machine with KVM.
+
+    Args:
+        case: of a build for QEMU.
+        binary: the QEMU in the host.
+        files: where in the host a file of this machine is, and the initrd by the name "".
+    """
+    test = replace(case.test, image=files.get(case.test.image, case.test.image))
+    build = replace(case.build, firmware=files.get(case.build.firmware, case.build.firmware))
+    there = replace(case, test=test, build=build)
+    launch = launch_for(there, binary, Accelerator.KVM, initrd=files.get("", ""))
+    return replace(launch, monitor=False)
+
+
+async def _files(guest: VirtualGuest, case: Case, qemu: DebianQemu) -> dict[str, str]:
+    """Put what a case needs into the host; path there by path here, and by "" for the initrd."""
+    found: dict[str, str] = {}
+    for path in filter(None, (case.test.image, case.build.firmware)):
+        found[path] = await _put(guest, await in_thread(Path(path).read_bytes))
+    release = guest.ready.release if guest.ready is not None else ""
+    facts = HostFacts(Accelerator.KVM.value, release, qemu.version, qemu.version_text)
+    if initrd := suite_of(case.suite).initrd(case.build, facts):
+        found[""] = await _put(guest, initrd.encode())
+    return found
+
+
+def _content(path: str) -> bytes | None:
+    """Of a file of this machine; None where there is none of that name."""
+    return Path(path).read_bytes() if "/" in path and Path(path).is_file() else None
+
+
+async def _put(guest: VirtualGuest, content: bytes) -> str:
+    path = f"/files/{hashlib.sha256(content).hexdigest()[:16]}"
+    await guest.have_file(path, content)
+    return path
+
+
+async def _unmet(guest: VirtualGuest, case: Case) -> str:
+    """``check = PATH=VALUE``: the first file of the host that does not hold what the test needs."""
+    for path, value in case.test.checks:
+        content = await guest.get_file(path)
+        found = None if content is None else content.decode("utf-8", "replace").strip()
+        if found != value:
+            is_what = "cannot be read" if found is None else f"holds {found!r}"
+            return f"needs {path} to hold {value!r}, but in the virtual host it {is_what}"
+    return ""
+
+
+def nested_outcome(result: ProgramResult, console: Tail) -> Outcome:
+    """How a guest ended. Without a monitor QEMU's own lines tell what it would have told there."""
+    outcome = outcome_of(result, console, vmm=False)
+    lines = console.lines()
+    said = tuple(line for line in lines if line.startswith(PREFIX) or kvm_complaint((line,)))
+    outcome = replace(outcome, kvm_enabled=True, stderr_tail=said)
+    if said and kvm_complaint(said) and outcome.ending in (Ending.TIMEOUT, Ending.KILLED):
+        # It stops the vCPUs and waits for someone who looks.
+        return replace(outcome, ending=Ending.INTERNAL_ERROR)
+    refused = outcome.ending is Ending.EXITED and outcome.exit_status == 1
+    if refused and error_lines(said) and len(said) == len(lines):
+        return replace(outcome, ending=Ending.REFUSED)
+    return outcome
