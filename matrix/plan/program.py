@@ -49,7 +49,7 @@ def decide_program(case: Case, inventory: Inventory) -> Decision:
         case.test.smp,
         case.test.memory or USUAL_MEMORY,
         expected=expected,
-        notes=_notes(case, host),
+        notes=version_notes(case, host),
     )
 
 
@@ -81,7 +81,7 @@ def _too_small(case: Case, host: Host) -> str:
     return ""
 
 
-def _notes(case: Case, host: Host) -> tuple[str, ...]:
+def version_notes(case: Case, host: Host) -> tuple[str, ...]:
     """That the suite is of another kernel than the host's: what fails may be due to that alone."""
     built, running = version_of(case.build.revision), version_of(host.kernel)
     if not built or not running or built[:2] == running[:2]:

@@ -1,7 +1,7 @@
 """Which cases run in a virtual KVM host, or why they do not. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matrix.inventory import Binary, Host
 from matrix.model import (
@@ -17,7 +17,7 @@ from matrix.plan.applicable import applicable
 from matrix.plan.command import needs_of, only_accelerator
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.memory import MIB, backend_of
-from matrix.plan.program import USUAL_MEMORY
+from matrix.plan.program import USUAL_MEMORY, version_notes
 
 SETTLED = (SkipCause.SCENARIO, SkipCause.NODEFAULT, SkipCause.NO_BUILD, SkipCause.TEST)
 """Causes of skips that hold on every host."""
@@ -42,7 +42,8 @@ class VirtualPlace:
     binary: Binary | None = None
     """The QEMU that it is a guest of."""
     host: Host | None = None
-    """The machine that this runs on."""
+    """The machine that this runs on, with the virtual host's architecture and kernel; a kernel that
+    is not known yet is empty."""
 
 
 def place(
@@ -99,7 +100,8 @@ def _placed_program(case: Case, host: VirtualPlace) -> Decision:
         return Skip(case, reason, SkipCause.HOST)
     if reason := _too_large(test.memory, host):
         return Skip(case, reason, SkipCause.HOST)
-    return _run(case, host, test.smp, test.memory or USUAL_MEMORY)
+    run = _run(case, host, test.smp, test.memory or USUAL_MEMORY)
+    return run if host.host is None else replace(run, notes=version_notes(case, host.host))
 
 
 def _too_large(memory: int, host: VirtualPlace) -> str:

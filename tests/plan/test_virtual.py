@@ -1,5 +1,6 @@
 """Which cases go to a virtual KVM host, and why others do not."""
 
+from dataclasses import replace
 from typing import Any
 
 from matrix.model import Accelerator, Architecture, SkipCause, Target
@@ -91,3 +92,14 @@ def test_a_program_goes_there_where_it_finds_what_it_needs() -> None:
         assert reason in skipped.reason
     two = VirtualPlace(HOST.name, "", GIB, cpus=2)
     assert isinstance(placed(program(smp=2), two), Run)
+
+
+def test_a_program_of_another_kernel_is_noted() -> None:
+    build = make.build(make.ARM64, target=Target.PROGRAM, revision="6.12.117")
+    case = make.case(make.test(accelerator="kvm"), make.ARM64, build=build)
+    notes = ("builtin of Linux 6.12.117, but the host runs 7.2.3-cloud-arm64",)
+    for kernel, expected in (("7.2.3-cloud-arm64", notes), ("6.12.117+deb13", ()), ("", ())):
+        host = replace(HOST, host=replace(make.HOST, kernel=kernel))
+        after = placed(case, host)
+        assert isinstance(after, Run)
+        assert after.notes == expected

@@ -7,7 +7,7 @@ from pathlib import Path
 from matrix.errors import UsageError
 from matrix.hosts.cache import cache_directory
 from matrix.hosts.virtual.debian import SUITES
-from matrix.hosts.virtual.image import KernelChoice
+from matrix.hosts.virtual.image import KernelChoice, known_release
 from matrix.hosts.virtual.kernels import KernelError, read_kernel
 from matrix.hosts.virtual.l1_machines import machine_for
 from matrix.hosts.virtual.programs import programs_of
@@ -168,7 +168,8 @@ def _place(
         return VirtualPlace(name, "", 0, missing=inventory.why_missing(qemu, architecture))
     words = f"Linux of {settings.kernel.name} under TCG of QEMU {binary.version_text}"
     memory = settings.memory or machine.memory
-    host = replace(inventory.host, architecture=architecture.value)
+    kernel = known_release(settings.kernel, architecture, folder())
+    host = replace(inventory.host, architecture=architecture.value, kernel=kernel)
     return VirtualPlace(name, words, memory, settings.cpus, binary=binary, host=host)
 
 

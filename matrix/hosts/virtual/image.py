@@ -107,7 +107,7 @@ async def build(
         HostError: Debian's cannot be had, or nothing can be written.
     """
     if choice.is_debian:
-        place = folder / "debian" / f"{choice.name}-{architecture.value}"
+        place = _debian_place(choice, architecture, folder)
         unpacked = await fetch(choice.name, architecture, place, on_step)
         kernel, origin = unpacked.kernel, unpacked.package
         modules: Path | None = unpacked.modules
@@ -125,6 +125,21 @@ async def build(
         await in_thread(lambda: _write(target, content, initrd, origin, shared))
     digest = (target / "digest").read_text().strip()
     return Image(target / "kernel", target / "initrd", digest, origin)
+
+
+def known_release(choice: KernelChoice, architecture: Architecture, folder: Path) -> str:
+    """``uname -r`` of a kernel; empty where it is not known before it has been started once."""
+    if not choice.is_debian:
+        return ""
+    try:
+        package = (_debian_place(choice, architecture, folder) / "package").read_text()
+    except OSError:
+        return ""
+    return package.strip().removeprefix("linux-image-")
+
+
+def _debian_place(choice: KernelChoice, architecture: Architecture, folder: Path) -> Path:
+    return folder / "debian" / f"{choice.name}-{architecture.value}"
 
 
 def _stamp(path: Path) -> str:
