@@ -50,6 +50,6 @@ HINTS: Mapping[str, str] = {
     "forced_emulation": "module parameter force_emulation_prefix of kvm",
     "kvm_is_pmu_enabled": "module parameter enable_pmu of kvm",
     "tdp_mmu": "module parameter tdp_mmu of kvm",
-    "hugepages": "huge pages, by /proc/sys/vm/nr_hugepages",
+    "hugepages": "huge pages, by /proc/sys/vm/nr_hugepages; of a virtual host, append=hugepages=N",
 }
 """Part of a requirement that a test says it lacks → what gives it to a host."""

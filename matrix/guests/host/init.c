@@ -219,6 +219,7 @@ _Noreturn void init_main(void)
 	mount("proc", "/proc", "proc", 0);
 	mount("sysfs", "/sys", "sysfs", 0);
 	mount("tmpfs", "/tmp", "tmpfs", 0);
+	mount("tmpfs", "/dev/shm", "tmpfs", 0); /* of sem_open and shm_open */
 	mount("debugfs", "/sys/kernel/debug", "debugfs", 0);
 	make_folder("/files");
 	log_open();
