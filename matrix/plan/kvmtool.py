@@ -45,14 +45,14 @@ def decide_kvmtool(case: Case, inventory: Inventory) -> Decision:
     """Run ``case`` under kvmtool, or skip it with the reason."""
     if skip := _why_not(case, inventory):
         return skip
-    vcpus = _vcpus(case)
+    vcpus, memory = kvmtool_needs(case)
     expected = applicable(case.expected, Accelerator.KVM, None, inventory.host, case.build)
     return Run(
         case,
         Accelerator.KVM,
         "kvmtool has no other",
         vcpus,
-        _memory(case, vcpus),
+        memory,
         expected=expected,
     )
 
@@ -83,7 +83,7 @@ def launch_kvmtool(case: Case, program: str, host: str, *, initrd: str = "") -> 
 
 
 def _why_not(case: Case, inventory: Inventory) -> Skip | None:
-    if reason := _not_for_kvmtool(case):
+    if reason := not_for_kvmtool(case):
         return Skip(case, f"the build is for kvmtool{reason}", SkipCause.TEST)
     arch, host = case.variant.arch.value, inventory.host
     if host.architecture not in HOSTS.get(case.variant.arch, ()):
@@ -98,7 +98,7 @@ def _why_not(case: Case, inventory: Inventory) -> Skip | None:
     return Skip(case, f"the build is for kvmtool, {reason}", SkipCause.NO_ACCELERATOR)
 
 
-def _not_for_kvmtool(case: Case) -> str:
+def not_for_kvmtool(case: Case) -> str:
     """What kvmtool cannot do of the case on any host, in words that follow its name; or empty."""
     if case.build.efi:
         return " and UEFI, which kvmtool does not have"
@@ -110,6 +110,12 @@ def _not_for_kvmtool(case: Case) -> str:
         if axis not in AXES:
             return f", which has no choice of {axis}"
     return ""
+
+
+def kvmtool_needs(case: Case) -> tuple[int, int]:
+    """vCPUs, and bytes that the process takes."""
+    vcpus = _vcpus(case)
+    return vcpus, _memory(case, vcpus)
 
 
 def _vcpus(case: Case) -> int:

@@ -16,6 +16,7 @@ from matrix.model import (
 from matrix.plan.applicable import applicable
 from matrix.plan.command import needs_of, only_accelerator
 from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.kvmtool import kvmtool_needs, not_for_kvmtool
 from matrix.plan.memory import MIB, backend_of
 from matrix.plan.program import USUAL_MEMORY, version_notes
 
@@ -41,6 +42,8 @@ class VirtualPlace:
     """Why there can be none; empty where there can."""
     binary: Binary | None = None
     """The QEMU that it is a guest of."""
+    kvmtool: bool = False
+    """Whether the user has given it one."""
     host: Host | None = None
     """The machine that this runs on, with the virtual host's architecture and kernel; a kernel that
     is not known yet is empty."""
@@ -76,6 +79,8 @@ def _placed(case: Case, host: VirtualPlace) -> Decision:
         return Skip(case, reason, SkipCause.NO_ACCELERATOR)
     if case.build.target is Target.PROGRAM:
         return _placed_program(case, host)
+    if case.build.target is Target.KVMTOOL:
+        return _placed_with_kvmtool(case, host)
     if reason := _unsuited(case):
         return Skip(case, reason, SkipCause.UNSUPPORTED)
     needs = needs_of(case)
@@ -102,6 +107,18 @@ def _placed_program(case: Case, host: VirtualPlace) -> Decision:
         return Skip(case, reason, SkipCause.HOST)
     run = _run(case, host, test.smp, test.memory or USUAL_MEMORY)
     return run if host.host is None else replace(run, notes=version_notes(case, host.host))
+
+
+def _placed_with_kvmtool(case: Case, host: VirtualPlace) -> Decision:
+    if reason := not_for_kvmtool(case):
+        return Skip(case, f"the build is for kvmtool{reason}", SkipCause.TEST)
+    if not host.kvmtool:
+        reason = f"the build is for kvmtool, and {host.name} has none (kvmtool=PATH of an lkvm)"
+        return Skip(case, reason, SkipCause.NO_QEMU)
+    vcpus, memory = kvmtool_needs(case)
+    if reason := _too_large(memory, host):
+        return Skip(case, reason, SkipCause.HOST)
+    return _run(case, host, vcpus, memory)
 
 
 def _too_large(memory: int, host: VirtualPlace) -> str:
@@ -148,8 +165,6 @@ def _unsuited(case: Case) -> str:
 
 def _unsuited_to_qemu(case: Case) -> str:
     """What a guest cannot have under the QEMU that runs in a virtual host; else empty."""
-    if case.build.target is Target.KVMTOOL:
-        return "builds for kvmtool do not run in virtual KVM hosts"
     if case.build.efi:
         return "UEFI builds do not run in virtual KVM hosts"
     if backend_of(case) is MemoryBackend.HUGEPAGES:

@@ -62,7 +62,10 @@ def test_a_build_goes_there_unless_what_runs_it_is_not_there() -> None:
 
     assert isinstance(placed_build(), Run)
     for fields, reason in (
-        ({"target": Target.KVMTOOL}, "builds for kvmtool do not run in virtual KVM hosts"),
+        (
+            {"target": Target.KVMTOOL},
+            f"the build is for kvmtool, and {HOST.name} has none (kvmtool=PATH of an lkvm)",
+        ),
         ({"efi": True}, "UEFI builds do not run in virtual KVM hosts"),
     ):
         skipped = placed_build(**fields)
@@ -103,3 +106,21 @@ def test_a_program_of_another_kernel_is_noted() -> None:
         after = placed(case, host)
         assert isinstance(after, Run)
         assert after.notes == expected
+
+
+def test_a_build_for_kvmtool_goes_where_there_is_one() -> None:
+    build = make.build(make.ARM64, target=Target.KVMTOOL)
+    host = replace(HOST, kvmtool=True)
+    after = placed(
+        make.case(make.test(smp=2), make.ARM64, build=build, accel=Accelerator.KVM), host
+    )
+    assert isinstance(after, Run)
+    assert (after.vcpus, after.memory) == (2, (5 * 64 + 16) << 20)
+    wide = make.case(make.test(smp=8), make.ARM64, build=build, accel=Accelerator.KVM)
+    large = placed(wide, host)
+    assert isinstance(large, Skip)
+    assert "its memory is 720 MiB" in large.reason
+    cpu = make.case(arch=make.ARM64, build=build, accel=Accelerator.KVM, cpu="host")
+    skipped = placed(cpu, host)
+    assert isinstance(skipped, Skip)
+    assert skipped.reason == "the build is for kvmtool, which has no choice of cpu"

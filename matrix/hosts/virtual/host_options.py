@@ -22,12 +22,12 @@ from matrix.scenario.values import parse_memory
 from matrix.scenario.wording import Refused
 
 EXAMPLE = "as in --virtual-host aarch64=debian-13"
-KEYS = ("modules", "cpus", "memory", "append")
+KEYS = ("modules", "cpus", "memory", "append", "kvmtool")
 MOST_CPUS = 8
 
 
 def parse_options(options: Iterable[str]) -> dict[Architecture, Settings]:
-    """``ARCH=KERNEL[,modules=DIR][,cpus=N][,memory=SIZE][,append=WORDS][,MODULE.PARAMETER=VALUE]``.
+    """``ARCH=KERNEL[,modules=DIR][,cpus=N][,memory=SIZE][,append=WORDS][,kvmtool=PATH][,MODULE.PARAMETER=VALUE]``.
 
     Raises:
         UsageError: an option says something else, or an architecture has two.
@@ -71,6 +71,7 @@ def parse_option(option: str) -> Settings:
         memory=_memory(option, values.get("memory", "")),
         parameters=tuple((key, value) for key, value in values.items() if "." in key),
         kernel_parameters=values.get("append", ""),
+        kvmtool=_kvmtool(option, values.get("kvmtool", "")),
         option=option,
     )
 
@@ -125,6 +126,13 @@ def _check_kernel(option: str, architecture: Architecture, path: Path) -> None:
         )
 
 
+def _kvmtool(option: str, text: str) -> str:
+    path = expanded(text).absolute() if text else None
+    if path is not None and not path.is_file():
+        raise UsageError(f"--virtual-host {option}: no kvmtool (lkvm) at {path}")
+    return "" if path is None else str(path)
+
+
 def _cpus(option: str, text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MOST_CPUS:
         raise UsageError(f"--virtual-host {option}: cpus={text} is not a number from 1 to 8")
@@ -170,7 +178,9 @@ def _place(
     memory = settings.memory or machine.memory
     kernel = known_release(settings.kernel, architecture, folder())
     host = replace(inventory.host, architecture=architecture.value, kernel=kernel)
-    return VirtualPlace(name, words, memory, settings.cpus, binary=binary, host=host)
+    return VirtualPlace(
+        name, words, memory, settings.cpus, binary=binary, host=host, kvmtool=bool(settings.kvmtool)
+    )
 
 
 def virtual_hosts(

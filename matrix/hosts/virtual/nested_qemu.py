@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from matrix.attempt import Ending, Outcome
+from matrix.errors import HostError, HostLostError, SuiteError
 from matrix.hosts.virtual.debian_qemu import DebianQemu, fetch_qemu
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.vmm import outcome_of
@@ -46,15 +47,19 @@ class NestedQemu:
 
         Raises:
             OSError: a file of it cannot be read.
-            SuiteError: its build is no longer readable.
-            HostError: there is no QEMU to be had.
             HostLostError: the host does not take the files.
         """
-        qemu = await self._fetched()
-        if unmet := await _unmet(guest, case):
+        if unmet := await unmet_check(guest, case):
             return ProgramResult(None, "", "", (), unmet=unmet)
+        try:
+            qemu = await self._fetched()
+            files = await files_there(guest, case, qemu)
+        except HostLostError:
+            raise
+        except (HostError, SuiteError) as error:
+            return ProgramResult(None, "", str(error), ())
         await guest.have_disk(qemu.image)
-        launch = launch_there(case, self._binary(qemu), await _files(guest, case, qemu))
+        launch = launch_there(case, self._binary(qemu), files)
         return await guest.run(launch.argv, seconds, on_output, cancel=cancel)
 
     async def run_arguments(
@@ -66,7 +71,9 @@ class NestedQemu:
     ) -> ProgramResult:
         """Run it with arguments; those that name files of this machine find them in the host.
 
-        Raises as :meth:`run`.
+        Raises:
+            OSError, HostLostError: as :meth:`run`.
+            HostError: there is no QEMU to be had.
         """
         qemu = await self._fetched()
         await guest.have_disk(qemu.image)
@@ -106,13 +113,25 @@ def launch_there(case: Case, binary: Binary, files: dict[str, str]) -> Launch:
     return replace(launch, monitor=False)
 
 
-async def _files(guest: VirtualGuest, case: Case, qemu: DebianQemu) -> dict[str, str]:
-    """Put what a case needs into the host; path there by path here, and by "" for the initrd."""
+async def files_there(
+    guest: VirtualGuest, case: Case, qemu: DebianQemu | None = None
+) -> dict[str, str]:
+    """Put what a case needs into the host.
+
+    Returns where each file of this machine is there, and the initrd by the name "".
+
+    Raises:
+        OSError: a file cannot be read.
+        SuiteError: the case's build is no longer readable.
+        HostLostError: the host does not take the files.
+    """
     found: dict[str, str] = {}
     for path in filter(None, (case.test.image, case.build.firmware)):
         found[path] = await _put(guest, await in_thread(Path(path).read_bytes))
     release = guest.ready.release if guest.ready is not None else ""
-    facts = HostFacts(Accelerator.KVM.value, release, qemu.version, qemu.version_text)
+    facts = HostFacts(Accelerator.KVM.value, release)
+    if qemu is not None:
+        facts = replace(facts, qemu_version=qemu.version, qemu_version_text=qemu.version_text)
     if initrd := suite_of(case.suite).initrd(case.build, facts):
         found[""] = await _put(guest, initrd.encode())
     return found
@@ -129,7 +148,7 @@ async def _put(guest: VirtualGuest, content: bytes) -> str:
     return path
 
 
-async def _unmet(guest: VirtualGuest, case: Case) -> str:
+async def unmet_check(guest: VirtualGuest, case: Case) -> str:
     """``check = PATH=VALUE``: the first file of the host that does not hold what the test needs."""
     for path, value in case.test.checks:
         content = await guest.get_file(path)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from matrix.errors import HostError
 from matrix.hosts.virtual.disk import DISK, write_image
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.libraries import MissingLibraryError, libraries_of
@@ -98,7 +99,6 @@ class Programs:
 
         Raises:
             OSError: it cannot be read.
-            HostError: there can be no disk.
             HostLostError: the host does not take the disk.
         """
         return await self.run_command(guest, launch_program(case).argv, seconds, on_output, cancel)
@@ -114,7 +114,7 @@ class Programs:
         """Run a program of this machine, with arguments, as :meth:`run` does."""
         try:
             image = await self._disk_with(argv[0])
-        except MissingLibraryError as error:
+        except (MissingLibraryError, HostError) as error:
             return ProgramResult(None, "", str(error), ())
         await guest.have_disk(image)
         return await guest.run(_words(argv), seconds, on_output, cancel=cancel)

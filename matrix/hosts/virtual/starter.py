@@ -44,6 +44,8 @@ class Settings:
     parameters: tuple[tuple[str, str], ...] = ()
     """Of kernel modules, as ``module.parameter``."""
     kernel_parameters: str = ""
+    kvmtool: str = ""
+    """Path of an ``lkvm`` for the architecture; empty for none."""
     option: str = ""
     """All of this, as the user has typed it."""
 

@@ -14,6 +14,7 @@ from matrix.hosts.contents import Contents, with_paths
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.virtual.kernel_log import Report, first_report, missed
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
+from matrix.hosts.virtual.nested_kvmtool import NestedKvmtool
 from matrix.hosts.virtual.nested_qemu import NestedQemu, nested_outcome
 from matrix.hosts.virtual.programs import Programs, launch_there
 from matrix.hosts.virtual.starter import Starter
@@ -91,6 +92,7 @@ class VirtualExecutor:
         starter = host.starter
         packages = starter.folder / "debian"
         self._nested = NestedQemu(starter.settings.architecture, packages, starter.on_step)
+        self._kvmtool = NestedKvmtool(starter.settings.kvmtool, self._programs)
 
     def release(self, token: str) -> None:
         """See :class:`matrix.hosts.interface.Executor`."""
@@ -189,6 +191,8 @@ class VirtualExecutor:
         words: tuple[str, ...] = ("guest", case.test.name)
         if not case.build.builtin:
             words = ("qemu", *self._nested.launch(case).argv[1:])
+        if case.build.target is Target.KVMTOOL:
+            words = ("run", *self._kvmtool.launch(case, {}).argv)
         if _is_program(case):
             words = ("run", *launch_program(case).argv)
         line = f"echo {shlex.quote(shlex.join(words))} | {python} -m matrix host shell {host}"
@@ -198,11 +202,15 @@ class VirtualExecutor:
         """What runs a case in the host."""
         if _is_program(case):
             return self._programs.run
+        if case.build.target is Target.KVMTOOL:
+            return self._kvmtool.run
         return run_case if case.build.builtin else self._nested.run
 
     def _launch(self, decision: Run) -> Launch:
         if _is_program(decision.case):
             return launch_there(decision.case)
+        if decision.case.build.target is Target.KVMTOOL:
+            return self._kvmtool.launch(decision.case, {})
         if not decision.case.build.builtin:
             return self._nested.launch(decision.case)
         words = words_of(decision.case, decision.case.test.image)
@@ -241,9 +249,11 @@ def _is_program(case: Case) -> bool:
 
 
 def _outcome(case: Case, result: ProgramResult, console: Tail) -> Outcome:
-    if _is_program(case) or case.build.builtin:
-        return outcome_of(result, console, vmm=not _is_program(case))
-    return nested_outcome(result, console)
+    if case.build.builtin:
+        return outcome_of(result, console)
+    if case.build.target is Target.QEMU:
+        return nested_outcome(result, console)
+    return outcome_of(result, console, vmm=False)
 
 
 def _keep_log(directory: Path, result: ProgramResult) -> None:

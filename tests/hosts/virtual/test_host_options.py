@@ -50,10 +50,14 @@ def test_a_host_is_an_architecture_and_a_kernel(tmp_path: Path) -> None:
         ("aarch64", "write ARCH=KERNEL, as in --virtual-host aarch64=debian-13"),
         ("vax=debian-13", "no architecture is named 'vax'; there are x86_64"),
         ("aarch64=/nowhere", "no kernel image at /nowhere; a path or one of debian-12"),
-        ("aarch64=debian-13,smp=2", "'smp=2' is not known; modules, cpus, memory, append or"),
+        (
+            "aarch64=debian-13,smp=2",
+            "'smp=2' is not known; modules, cpus, memory, append, kvmtool or",
+        ),
         ("aarch64=debian-13,cpus=9", "cpus=9 is not a number from 1 to 8"),
         ("aarch64=debian-13,memory=big", "'big'"),
         ("aarch64=debian-13,modules=/nowhere", "no folder of modules at /nowhere"),
+        ("aarch64=debian-13,kvmtool=/nowhere", r"no kvmtool (lkvm) at /nowhere"),
     ],
 )
 def test_what_is_wrong_is_said_with_what_is_right(option: str, message: str) -> None:
