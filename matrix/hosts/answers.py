@@ -112,7 +112,7 @@ def _machines(answers: Answers) -> tuple[Machine, ...]:
             cpu_max=int(entry["cpu-max"]),
             is_default=bool(entry.get("is-default", False)),
             deprecated=bool(entry.get("deprecated", False)),
-            default_cpu=_model(str(entry.get("default-cpu-type", ""))),
+            default_cpu=model_of(str(entry.get("default-cpu-type", ""))),
             properties=answers.properties.get(machine_type(entry), ""),
         )
         for entry in answers.machines
@@ -124,7 +124,7 @@ def _cpus(answers: Answers, *, kvm: bool) -> tuple[str, ...]:
     if answers.cpu_definitions is not None:
         names = {str(entry["name"]) for entry in answers.cpu_definitions}
     else:
-        names = {_model(str(entry["name"])) for entry in answers.cpu_types or ()}
+        names = {model_of(str(entry["name"])) for entry in answers.cpu_types or ()}
     # POWER has the type only once KVM is in use, which it is not while these questions are asked.
     return tuple(sorted(names | {"host"} if kvm else names))
 
@@ -138,7 +138,7 @@ def cpu_types(definitions: Sequence[Reply] | None, types: Sequence[Reply] | None
     """Model → QOM type of the CPU models; an alias of POWER's has none of its own."""
     if definitions is not None:
         return {str(entry["name"]): str(entry.get("typename", "")) for entry in definitions}
-    return {_model(str(entry["name"])): str(entry["name"]) for entry in types or ()}
+    return {model_of(str(entry["name"])): str(entry["name"]) for entry in types or ()}
 
 
 def properties_text(reply: Sequence[Reply]) -> str:
@@ -166,7 +166,8 @@ def _cpu_properties(answers: Answers, models: Sequence[str]) -> tuple[str, ...]:
     return tuple(known.get(model, shared) for model in models)
 
 
-def _model(cpu_type: str) -> str:
+def model_of(cpu_type: str) -> str:
+    """The CPU model of a QOM type; the type itself where that is not named as usual."""
     match = CPU_TYPE.fullmatch(cpu_type)
     return match["model"] if match else cpu_type
 

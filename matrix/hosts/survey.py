@@ -98,6 +98,15 @@ async def take_inventory(
     )
 
 
+def fingerprint_of(binary: Binary, host: HostState, cache: Cache) -> str | None:
+    """Text that changes with the files that a binary is made of, for keys of what else is kept of
+    it; None where its inventory could not be kept."""
+    known = cache.read(
+        _binary_name(Path(binary.path)), host.key, lambda value: decode_binary(value, binary.qemu)
+    )
+    return None if known is None else stamps_text(known.stamps)
+
+
 class _Survey:
     """One taking of the inventory: what is known so far, and how to learn the rest."""
 

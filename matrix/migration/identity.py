@@ -67,7 +67,7 @@ async def _ask(endpoint: Asked) -> Identity:
         cpu = _text(await _asked(endpoint, "qom-get", path=path, property="type"))
         if cpu.endswith(("-x86_64-cpu", "-i386-cpu")):
             words = await _asked(endpoint, "qom-get", path=path, property="feature-words")
-            features = _feature_text(words)
+            features = feature_text(words)
     base = memory.get("base-memory") if isinstance(memory, dict) else None
     return Identity(
         machine=_text(machine).removesuffix("-machine"),
@@ -104,8 +104,12 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _feature_text(words: Any) -> str:
-    """``LEAF.INDEX.REGISTER=VALUE …`` in a fixed order."""
+def feature_text(words: Any) -> str:
+    """``LEAF.INDEX.REGISTER=VALUE …`` in a fixed order.
+
+    Args:
+        words: ``feature-words`` of an x86 vCPU.
+    """
     found = []
     for word in words if isinstance(words, list) else ():
         if isinstance(word, dict) and word.get("features"):

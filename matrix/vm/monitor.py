@@ -40,8 +40,8 @@ Recorder = Callable[[str, bytes], None]
 _Message = dict[str, Any]
 
 
-def _ignore(*_arguments: object) -> None:
-    pass
+def ignore_event(*_arguments: object) -> None:
+    """A callback that does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class Ahead:
     """A command without arguments that is sent before QEMU has answered anything."""
 
     command: str
-    sent: Callable[[], None] = _ignore
+    sent: Callable[[], None] = ignore_event
     """Called as it is sent."""
-    answered: Callable[[object], None] = _ignore
+    answered: Callable[[object], None] = ignore_event
     """Gets what it returned as QEMU's reply comes, which may be before :meth:`Monitor.connect` is
     over; not called of a refusal."""
 
@@ -110,8 +110,8 @@ class Monitor:
         sock: socket.socket,
         timeout: float,  # noqa: ASYNC109 - expiry is reported as MonitorError, with what was missing
         *,
-        on_event: EventCallback = _ignore,
-        record: Recorder = _ignore,
+        on_event: EventCallback = ignore_event,
+        record: Recorder = ignore_event,
         ahead: Sequence[Ahead] = (),
     ) -> "Monitor":
         """Greet and negotiate (``oob`` where offered) within ``timeout`` seconds.

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from matrix.errors import MonitorError
 from matrix.suites.stderr import complaint
 from matrix.vm.console import OutputReader, Tail
-from matrix.vm.monitor import Monitor
+from matrix.vm.monitor import EventCallback, Monitor, ignore_event
 from matrix.vm.process import Process, spawn
 from matrix.vm.qemu_session import EXIT_GRACE, monitor_arguments
 
@@ -19,6 +19,7 @@ async def bare_qemu(
     timeout: float,  # noqa: ASYNC109 - expiry is reported as MonitorError
     *,
     environment: Iterable[tuple[str, str]] = (),
+    on_event: EventCallback = ignore_event,
 ) -> AsyncIterator[Monitor]:
     """Start ``binary_argv`` with only a monitor; yield that, and end QEMU when this is left.
 
@@ -27,6 +28,7 @@ async def bare_qemu(
             added, and ``-machine none`` where the options name no machine.
         timeout: seconds until the monitor must have greeted. Commands have their own.
         environment: variables added to our own.
+        on_event: gets its events.
 
     Raises:
         SpawnError: it cannot be executed.
@@ -38,7 +40,7 @@ async def bare_qemu(
         process, ours, reader = await _start(binary_argv, environment, said, stack)
         monitor: Monitor | None = None
         try:
-            monitor = await Monitor.connect(ours, timeout)
+            monitor = await Monitor.connect(ours, timeout, on_event=on_event)
             yield monitor
             with contextlib.suppress(MonitorError):  # quit may outrun its own reply
                 await monitor.execute("quit", timeout=EXIT_GRACE)

@@ -1,0 +1,157 @@
+"""Answers for one guest from one QEMU to another: yes, no, or what it depends on."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from matrix.hosts.answers import model_of
+from matrix.inventory import Binary
+from matrix.migratable.comparison import (
+    Difference,
+    Weight,
+    compare_binaries,
+    compare_cpus,
+    compare_devices,
+    compare_streams,
+)
+from matrix.migratable.idle import Idle, idle_launch, load
+from matrix.migratable.stream import Stream
+from matrix.model import Architecture
+
+LOADED = "the destination's QEMU has loaded the source's idle guest"
+
+GENERAL = re.compile(r"load of migration failed: [^:]*$")
+"""What QEMU ends with that says no cause."""
+
+
+class Answer(StrEnum):
+    """Whether a guest may go."""
+
+    YES = "yes"
+    NO = "no"
+    PERHAPS = "perhaps"
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """The guest that is asked about."""
+
+    architecture: Architecture
+    machine: str
+    """``TYPE[,OPTION…]``."""
+    cpu: str
+    """``-cpu`` value; empty for what a run takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One QEMU, and what its idle guest is."""
+
+    binary: Binary
+    idle: Idle | None = None
+    stream: Stream | None = None
+    """What its saved state says; None where that cannot be read."""
+    problem: str = ""
+    """Why there is no idle guest, or why its state cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one guest and one direction."""
+
+    source: str
+    """Name of the installation."""
+    destination: str
+    guest: Guest
+    cpu: str
+    """The model that was asked for, or what the source takes without."""
+    answer: Answer
+    reason: str = ""
+    """Why not, or what it depends on; empty for a plain yes."""
+    evidence: tuple[str, ...] = ()
+    """What was compared, and what differs."""
+
+
+async def predict(guest: Guest, source: Side, destination: Side, *, loading: bool) -> Prediction:
+    """Whether the guest may go from source to destination.
+
+    Args:
+        guest: which.
+        source: where it is.
+        destination: where it may go.
+        loading: have the destination's QEMU load the source's idle guest, unless something that is
+            compared stands against it. That tells what the two do not tell of themselves: whether
+            an older version, or a subsection that it does not send when idle, is taken.
+
+    Raises:
+        MonitorError: the destination's QEMU does not start, though it did before.
+        SpawnError, HostError, SuiteError: the host fails us.
+    """
+
+    def answered(answer: Answer, reason: str = "", evidence: Iterable[str] = ()) -> Prediction:
+        names = source.binary.qemu, destination.binary.qemu
+        return Prediction(*names, guest, cpu, answer, reason, tuple(evidence))
+
+    cpu = guest.cpu or (model_of(source.idle.cpu.kind) if source.idle is not None else "")
+
+    for side in (source, destination):
+        if side.idle is None:
+            return answered(Answer.NO, f"QEMU {side.binary.qemu} has no such guest: {side.problem}")
+    assert source.idle is not None  # noqa: S101 - the loop has seen to it
+    differences = compare(guest.machine, source, destination)
+    evidence = [f"{each.weight}: {each.text}" for each in differences]
+    evidence.append(_compared(source))
+    against = _texts(differences, Weight.AGAINST)
+    unknown = _texts(differences, Weight.OPEN)
+    if against:
+        return answered(Answer.NO, _counted(against), evidence)
+    if loading:
+        launch = idle_launch(destination.binary, guest.architecture, guest.machine, guest.cpu)
+        if refusal := await load(launch, source.idle.stream):
+            evidence.insert(0, f"loading: {refusal}")
+            cause = unknown[:1] if GENERAL.search(refusal) else []
+            return answered(Answer.NO, "; ".join((refusal, *cause)), evidence)
+        evidence.insert(0, LOADED)
+    if lacks := _texts(differences, Weight.LACK):
+        return answered(Answer.PERHAPS, f"if the guest does without: {_counted(lacks)}", evidence)
+    if unknown and not loading:
+        reason = f"if the destination takes this: {_counted(unknown)}"
+        return answered(Answer.PERHAPS, reason, evidence)
+    return answered(Answer.YES, "", evidence)
+
+
+def compare(machine: str, source: Side, destination: Side) -> tuple[Difference, ...]:
+    """What differs between two idle guests on that machine, what weighs most first."""
+    found = [
+        Difference(Weight.OPEN, f"QEMU {side.binary.qemu}: {side.problem}")
+        for side in (source, destination)
+        if side.stream is None
+    ]
+    found += compare_binaries(source.binary, destination.binary, machine)
+    if source.stream is not None and destination.stream is not None:
+        found += compare_streams(source.stream, destination.stream)
+    if source.idle is not None and destination.idle is not None:
+        found += compare_cpus(source.idle.cpu, destination.idle.cpu)
+        found += compare_devices(source.idle.devices, destination.idle.devices)
+    order = list(Weight)
+    return tuple(sorted(found, key=lambda each: order.index(each.weight)))
+
+
+def _texts(differences: Iterable[Difference], weight: Weight) -> list[str]:
+    return [each.text for each in differences if each.weight is weight]
+
+
+def _counted(texts: list[str]) -> str:
+    return texts[0] + (f" (and {len(texts) - 1} more)" if texts[1:] else "")
+
+
+def _compared(side: Side) -> str:
+    if side.stream is None:
+        return "the state was not compared"
+    sections = side.stream.sections
+    fields = sum(len(section.fields) for section in sections)
+    return (
+        f"compared: {len(sections)} sections, {fields} fields,"
+        f" {len(side.stream.blocks)} RAM blocks, the first vCPU and the devices"
+    )
