@@ -132,3 +132,39 @@ def host(
     from matrix.cli.hosting import action_named, run_host
 
     run_host(action_named(action), tuple(hosts or ()), selection)
+
+
+@taking("arch", "qemu", "host", "fresh", "output", "jobs")
+def migratable(
+    selection: Selection,
+    execution: Execution,
+    source: Annotated[str, typer.Argument(metavar="A", help="A QEMU: its name, NAME=DIR or DIR.")],
+    destination: Annotated[str, typer.Argument(metavar="B", help="Another one, or the same.")],
+    machine: Annotated[
+        list[str] | None,
+        typer.Option("--machine", help="A type, a family as q35, or all; may be repeated."),
+    ] = None,
+    cpu: Annotated[
+        list[str] | None, typer.Option("--cpu", help="A CPU model; may be repeated.")
+    ] = None,
+    compare_only: Annotated[
+        bool, typer.Option("--compare-only", help="Have no QEMU load another one's idle guest.")
+    ] = False,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Make the hops, too (-o, -j); exit 1 if one differs.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Say which guests may migrate from A to B and back, and why not; runs none of them."""
+    from matrix.cli.migratable_command import run_migratable
+
+    code = run_migratable(
+        (source, destination),
+        selection,
+        machines=tuple(machine or ()),
+        cpus=tuple(cpu or ()),
+        compare_only=compare_only,
+        proving=execution if prove else None,
+        json=json,
+    )
+    raise typer.Exit(code)

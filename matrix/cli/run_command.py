@@ -58,7 +58,7 @@ def start_run(
     names = [scenario.name for scenario in prepared.scenarios]
     path = execution.output or RunDirectory.default_path(names)
     info = run_info(
-        _sources(prepared),
+        sources(prepared),
         prepared.inventory,
         others={host.name: host.inventory for host in prepared.others},
         arguments=tuple(sys.argv[1:]),
@@ -230,7 +230,8 @@ def _progress(output: Output, run: Path, execution: Execution) -> Iterator[Progr
     yield PlainProgress(output, run, verbose=execution.verbose, quiet=execution.quiet)
 
 
-def _sources(prepared: Prepared) -> tuple[ScenarioSource, ...]:
+def sources(prepared: Prepared) -> tuple[ScenarioSource, ...]:
+    """The scenarios of a run, as its ``run.json`` has them."""
     return tuple(
         ScenarioSource.of(scenario.name, scenario.source.file, text)
         for scenario, text in zip(prepared.scenarios, prepared.texts, strict=True)

@@ -1,0 +1,173 @@
+"""``matrix migratable``: which guests may go from one QEMU to another, and back."""
+
+import asyncio
+import json as json_module
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby, starmap, zip_longest
+from pathlib import Path
+from typing import Any, assert_never
+
+from matrix.cli.arguments import Execution
+from matrix.cli.proving import Proof, prove
+from matrix.cli.steps import Steps
+from matrix.errors import ExitCode, NothingSelected, UsageError
+from matrix.hosts.cache import Cache, cache_directory
+from matrix.hosts.host_facts import read_host
+from matrix.hosts.hostfile import load_host_file
+from matrix.hosts.installations import installations
+from matrix.hosts.survey import take_inventory
+from matrix.hosts.wanted import Wanted
+from matrix.migratable.grid import Question, answer
+from matrix.migratable.prediction import Answer, Prediction
+from matrix.model import Architecture
+from matrix.results.printable import display_width, printable, shown_json
+from matrix.run.options import Selection
+from matrix.run.prepare import architecture_named
+
+WIDTH = 80
+
+
+def run_migratable(
+    sides: tuple[str, str],
+    selection: Selection,
+    *,
+    machines: Sequence[str],
+    cpus: Sequence[str],
+    compare_only: bool,
+    proving: Execution | None,
+    json: bool,
+) -> ExitCode:
+    """Print the answers; with ``proving``, which says how, what real hops come to, too.
+
+    Raises:
+        UsageError: a QEMU, an architecture, a machine or a CPU model is not there.
+        NothingSelected: nothing is left to be asked.
+    """
+    options, (source, destination) = _named(sides, selection)
+    installed = installations(options, load_host_file(selection.host))
+    names = [installation.name for installation in installed]
+    for name in (source, destination):
+        if name not in names:
+            listed = ", ".join(names)
+            raise UsageError(f"no such QEMU: {name!r}; there are {listed}, NAME=DIR or a folder")
+    question = Question(
+        source,
+        destination,
+        tuple(architecture_named("--arch", name) for name in selection.arch),
+        tuple(machines),
+        tuple(cpus),
+        loading=not compare_only,
+        fresh=selection.fresh,
+    )
+    host, cache, steps = read_host(), Cache(cache_directory()), Steps()
+
+    async def ask() -> tuple[Prediction, ...]:
+        wanted = [
+            Wanted(name, architecture)
+            for name in dict.fromkeys((source, destination))
+            for architecture in question.architectures or tuple(Architecture)
+        ]
+        inventory = await take_inventory(
+            installed, wanted, fresh=selection.fresh, on_step=steps, host=host, cache=cache
+        )
+        return await answer(question, inventory, host, cache, steps)
+
+    predictions = asyncio.run(ask())
+    if not predictions:
+        raise NothingSelected("no guest is left by the given options")
+    proofs: list[Proof] = []
+    if proving is not None:
+        proofs = prove(predictions, options, selection.host, proving.output, proving.jobs)
+    if json:
+        shown = [prediction_json(*each) for each in zip_longest(predictions, proofs)]
+        print(shown_json(json_module.dumps(shown, indent=2)))
+    else:
+        print("\n".join((*table(predictions, proofs), *summary(predictions, proofs))))
+    wrong = any(starmap(Proof.contradicts, zip(proofs, predictions, strict=False)))
+    return ExitCode.NOT_PASSED if wrong else ExitCode.OK
+
+
+def _named(sides: tuple[str, str], selection: Selection) -> tuple[tuple[str, ...], list[str]]:
+    """All ``--qemu`` options, those among the sides too, and the names of the sides."""
+    options, names = list(selection.qemu), []
+    for side in sides:
+        option = side
+        if "=" not in side and "/" in side:
+            folder = Path(side).absolute()
+            name = folder.parent.name if folder.name == "bin" else folder.name
+            option = f"{name}={side}"
+        if "=" in option and option not in options:
+            options.append(option)
+        names.append(option.partition("=")[0])
+    return tuple(options), names
+
+
+def prediction_json(prediction: Prediction, proof: Proof | None) -> dict[str, Any]:
+    """A prediction as ``--json`` has it."""
+    found: dict[str, Any] = {
+        "source": prediction.source,
+        "destination": prediction.destination,
+        "arch": prediction.guest.architecture.value,
+        "machine": prediction.guest.machine,
+        "cpu": prediction.cpu,
+        "answer": prediction.answer.value,
+        "reason": prediction.reason,
+        "evidence": list(prediction.evidence),
+    }
+    if proof is not None:
+        found["hop"] = {"gone": proof.gone, "reason": proof.reason}
+        found["contradicted"] = proof.contradicts(prediction)
+    return found
+
+
+def table(predictions: Sequence[Prediction], proofs: Sequence[Proof]) -> Iterator[str]:
+    """The lines of the table: guests, and below each the directions with their answers, and below
+    those what a hop says otherwise."""
+    ways = [f"{each.source} → {each.destination}" for each in predictions]
+    width = max(map(display_width, ways))
+    rows = zip_longest(predictions, ways, proofs)
+    for guest, group in groupby(rows, lambda row: row[0].guest):
+        each = list(group)
+        cpu = each[0][0].cpu
+        yield printable("  ".join(filter(None, (guest.architecture.value, guest.machine, cpu))))
+        for prediction, way, proof in each:
+            yield from _wrapped(
+                way, width, ": ".join(filter(None, (prediction.answer, prediction.reason)))
+            )
+            if proof is not None and (proof.contradicts(prediction) or proof.gone is None):
+                yield from _wrapped("", width, f"{_hop(proof)}: {proof.reason}".removesuffix(": "))
+
+
+def _wrapped(way: str, width: int, said: str) -> list[str]:
+    return textwrap.wrap(
+        printable(said),
+        WIDTH,
+        initial_indent=f"  {way}{' ' * (width - display_width(way))}  ",
+        subsequent_indent=" " * (width + 6),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _hop(proof: Proof) -> str:
+    match proof.gone:
+        case True:
+            return "BUT it went"
+        case False:
+            return "BUT it did not go"
+        case None:
+            return "not proved"
+        case _:
+            assert_never(proof.gone)
+
+
+def summary(predictions: Sequence[Prediction], proofs: Sequence[Proof]) -> Iterator[str]:
+    """The last lines: how many answers of each kind, and how many hops said otherwise."""
+    counts = Counter(prediction.answer for prediction in predictions)
+    yield ", ".join(f"{counts[answer]} {answer}" for answer in Answer if counts[answer])
+    if proofs:
+        made = sum(proof.gone is not None for proof in proofs)
+        wrong = sum(starmap(Proof.contradicts, zip(proofs, predictions, strict=True)))
+        yield f"{made} hops made, {wrong} of them contradict the prediction"

@@ -1,0 +1,120 @@
+"""``matrix migratable``: its table, its JSON, its exit codes, and hops that prove it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matrix.cli.migratable_command import summary, table
+from matrix.cli.proving import Proof, scenario
+from matrix.migratable.prediction import Answer, Guest, Prediction
+from matrix.model import Architecture
+
+GUEST = Guest(Architecture.RISCV64, "virt", "rv64")
+OTHER = Guest(Architecture.S390X, "s390-ccw-virtio-7.2", "")
+WHY = (
+    "load of migration failed: Invalid argument: cpu: incoming version_id 5 is too old for local"
+    " minimum version_id 12"
+)
+PREDICTIONS = [
+    Prediction("system", "11.1", GUEST, "rv64", Answer.NO, WHY),
+    Prediction("11.1", "system", GUEST, "rv64", Answer.YES),
+    Prediction("system", "11.1", OTHER, "qemu", Answer.PERHAPS, "if the guest does without: vx"),
+    Prediction("11.1", "system", OTHER, "qemu", Answer.YES),
+]
+PROOFS = [
+    Proof(gone=False, reason="hop 1 failed"),
+    Proof(gone=False, reason="hop 1 failed: cpu"),
+    Proof(gone=True),
+    Proof(gone=None, reason="no KVM"),
+]
+
+
+def test_table() -> None:
+    assert "\n".join([*table(PREDICTIONS, []), *summary(PREDICTIONS, [])]) == (
+        """\
+riscv64  virt  rv64
+  system → 11.1  no: load of migration failed: Invalid argument: cpu: incoming
+                   version_id 5 is too old for local minimum version_id 12
+  11.1 → system  yes
+s390x  s390-ccw-virtio-7.2  qemu
+  system → 11.1  perhaps: if the guest does without: vx
+  11.1 → system  yes
+2 yes, 1 no, 1 perhaps"""
+    )
+
+
+def test_table_of_what_was_proved() -> None:
+    lines = [*table(PREDICTIONS, PROOFS), *summary(PREDICTIONS, PROOFS)]
+    assert lines[3:5] == [
+        "  11.1 → system  yes",
+        "                 BUT it did not go: hop 1 failed: cpu",
+    ]
+    assert "                 not proved: no KVM" in lines
+    assert lines[-1] == "3 hops made, 1 of them contradict the prediction"
+
+
+def test_a_hop_is_a_scenario_of_its_own() -> None:
+    assert scenario(7, PREDICTIONS[0])["matrix"] == {
+        "arch": ["riscv64"],
+        "accel": ["tcg"],
+        "qemu": ["system"],
+        "destination": ["11.1"],
+        "machine": ["virt"],
+        "cpu": ["rv64"],
+    }
+    assert "cpu" not in scenario(8, PREDICTIONS[2])["matrix"]
+
+
+def migratable(*words: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "matrix", "migratable", *words],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(cache), "MATRIX_CACHE": str(cache)},
+        cwd=cache,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.qemu
+def test_real_qemu_and_a_hop_that_proves_it(tmp_path: Path) -> None:
+    ended = migratable(
+        *("system", "system", "--arch", "s390x", "--json", "--prove"), cache=tmp_path
+    )
+    assert ended.returncode == 0, ended.stderr
+    [found] = json.loads(ended.stdout)
+    assert found["evidence"][0] == "the destination's QEMU has loaded the source's idle guest"
+    del found["evidence"]
+    machine = found.pop("machine")
+    assert machine.startswith("s390-ccw-virtio-")
+    assert found == {
+        "source": "system",
+        "destination": "system",
+        "arch": "s390x",
+        "cpu": "qemu",
+        "answer": "yes",
+        "reason": "",
+        "hop": {"gone": True, "reason": ""},
+        "contradicted": False,
+    }
+
+
+@pytest.mark.qemu
+def test_wrong_usage(tmp_path: Path) -> None:
+    for words, why in (
+        (("system", "12.0"), "no such QEMU: '12.0'; there are system, NAME=DIR or a folder"),
+        (("system", "x=/nowhere"), "x=/nowhere"),
+        (("system", "system", "--arch", "vax"), "--arch: "),
+        (
+            ("system", "system", "--arch", "s390x", "--machine", "q35"),
+            "--machine q35: neither QEMU has it",
+        ),
+    ):
+        ended = migratable(*words, cache=tmp_path)
+        assert ended.returncode == 2, ended
+        assert why in ended.stderr
+        assert ended.stdout == ""
