@@ -8,8 +8,8 @@ from matrix.errors import UsageError
 from matrix.hosts.cache import Cache
 from matrix.hosts.host_facts import HostState
 from matrix.inventory import Binary, Inventory
+from matrix.migratable.idle_sides import side_of
 from matrix.migratable.prediction import Answer, Guest, Prediction, predict
-from matrix.migratable.sides import side_of
 from matrix.model import Architecture
 from matrix.plan.machines import FAMILIES
 from matrix.plan.migration_sides import is_versioned, newest_common

@@ -14,8 +14,8 @@ from matrix.hosts.host_facts import read_host
 from matrix.inventory import Binary
 from matrix.migratable.device import Device
 from matrix.migratable.idle import Idle, idle_launch, load, save
+from matrix.migratable.idle_sides import decode_idle, encode_idle, side_of
 from matrix.migratable.prediction import LOADED, Answer, Guest, Prediction, Side, predict
-from matrix.migratable.sides import decode_idle, encode_idle, side_of
 from matrix.migratable.stream import read_stream
 from matrix.model import Architecture
 from tests.migratable.streams import Part, State, Value, Written
