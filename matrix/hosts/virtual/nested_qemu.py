@@ -22,7 +22,9 @@ from matrix.vm.console import Tail
 from matrix.vm.tasks import in_thread
 
 PREFIX = "qemu-system-"
-"""With this a line begins that QEMU, and not its guest, has printed: both come as one."""
+OWN = (PREFIX, "  Fatal: ", "  Error: ", "  Warning: ")
+"""With these a line begins that QEMU or kvmtool (util/util.c there), and not the guest, has
+printed: both of their streams come as one."""
 
 
 @dataclass(slots=True)
@@ -160,15 +162,15 @@ async def unmet_check(guest: VirtualGuest, case: Case) -> str:
 
 
 def nested_outcome(result: ProgramResult, console: Tail) -> Outcome:
-    """How a guest ended. Without a monitor QEMU's own lines tell what it would have told there."""
+    """How a guest ended under QEMU or kvmtool, whose own lines tell what a monitor would."""
     outcome = outcome_of(result, console, vmm=False)
     lines = console.lines()
-    said = tuple(line for line in lines if line.startswith(PREFIX) or kvm_complaint((line,)))
+    said = tuple(line for line in lines if line.startswith(OWN) or kvm_complaint((line,)))
     outcome = replace(outcome, kvm_enabled=True, stderr_tail=said)
     if said and kvm_complaint(said) and outcome.ending in (Ending.TIMEOUT, Ending.KILLED):
         # It stops the vCPUs and waits for someone who looks.
         return replace(outcome, ending=Ending.INTERNAL_ERROR)
-    refused = outcome.ending is Ending.EXITED and outcome.exit_status == 1
-    if refused and error_lines(said) and len(said) == len(lines):
+    failed = outcome.ending is Ending.EXITED and outcome.exit_status
+    if failed and error_lines(said) and len(said) == len(lines):
         return replace(outcome, ending=Ending.REFUSED)
     return outcome

@@ -251,9 +251,9 @@ def _is_program(case: Case) -> bool:
 def _outcome(case: Case, result: ProgramResult, console: Tail) -> Outcome:
     if case.build.builtin:
         return outcome_of(result, console)
-    if case.build.target is Target.QEMU:
-        return nested_outcome(result, console)
-    return outcome_of(result, console, vmm=False)
+    if _is_program(case):
+        return outcome_of(result, console, vmm=False)
+    return nested_outcome(result, console)
 
 
 def _keep_log(directory: Path, result: ProgramResult) -> None:

@@ -42,6 +42,8 @@ def test_by_hand_it_has_the_files_of_this_machine() -> None:
     [
         ("PASS: x\nSUMMARY: 1 tests\n", 1, None, Ending.EXITED),
         ("qemu-system-aarch64: -machine x: unsupported machine type\n", 1, None, Ending.REFUSED),
+        ("  Fatal: Failed to create virtual GIC\n", 128, None, Ending.REFUSED),
+        ("PASS: x\n  Fatal: no room\n", 128, None, Ending.EXITED),
         ("qemu-system-aarch64: warning: x is deprecated\n", 1, None, Ending.EXITED),
         ("PASS: x\nqemu-system-aarch64: Unexpected error\n", 1, None, Ending.EXITED),
         ("PASS: x\nKVM internal error. Suberror: 1\n", None, 9, Ending.INTERNAL_ERROR),
