@@ -1,0 +1,28 @@
+"""The command line of a virtual host."""
+
+import pytest
+
+from matrix.hosts.virtual.l1_machines import HostFiles, VirtualMachine, host_arguments, machine_for
+from matrix.inventory import Binary
+from matrix.model import Architecture
+
+
+@pytest.mark.parametrize(
+    ("architecture", "cpus", "accelerator"),
+    [
+        (Architecture.X86_64, 1, "tcg"),
+        (Architecture.X86_64, 2, "tcg,thread=single"),
+        (Architecture.AARCH64, 2, "tcg"),
+    ],
+)
+def test_several_cpus_of_x86_share_a_thread(
+    architecture: Architecture, cpus: int, accelerator: str
+) -> None:
+    binary = Binary("system", architecture, "/usr/bin/qemu", (7, 2, 0), "7.2")
+    machine = machine_for(binary)
+    assert isinstance(machine, VirtualMachine)
+    files = HostFiles("/k", "/i", "/a,b")
+    argv = host_arguments(binary, machine, files, socket="/s", cpus=cpus)
+    assert argv[argv.index("-accel") + 1] == accelerator
+    assert argv[argv.index("-smp") + 1] == str(cpus)
+    assert "file.filename=/a,,b" in argv[argv.index("-blockdev") + 1]
