@@ -69,6 +69,15 @@ class MemoryBackend(StrEnum):
     """Two NUMA nodes, with half of the memory and of the vCPUs each."""
 
 
+class KvmMode(StrEnum):
+    """How KVM runs on aarch64 (``kvm-arm.mode=`` of Linux)."""
+
+    VHE = "vhe"
+    NVHE = "nvhe"
+    PROTECTED = "protected"
+    NESTED = "nested"
+
+
 class Verdict(StrEnum):
     """What a case came to."""
 
@@ -285,6 +294,13 @@ class Variant:
     smp: int | None = None
     memory: int | None = None
     backend: MemoryBackend | None = None
+    kernel: str | None = None
+    """Name of the kernel of the virtual KVM host that the case runs in."""
+    mode: KvmMode | None = None
+    kernel_parameters: str | None = None
+    """Of that kernel's command line, beside what the host has anyhow."""
+    module_parameters: str | None = None
+    """Of that kernel's modules: ``module.parameter=value``, separated by spaces, sorted."""
     strategy: Strategy | None = None
     transport: Transport | None = None
     fault: Fault | None = None
@@ -299,6 +315,8 @@ class Variant:
 
 AXIS_NAMES = tuple(axis.name for axis in fields(Variant))
 """Every axis."""
+VIRTUAL_HOST_AXES = ("kernel", "mode", "kernel_parameters", "module_parameters")
+"""Those that say which virtual KVM host a case runs in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from matrix.model import (
     Architecture,
     Build,
     Case,
+    KvmMode,
     MemoryBackend,
     RunSettings,
     SkipCause,
@@ -43,6 +44,10 @@ class Axes(TypedDict, total=False):
     smp: int | None
     memory: int | None
     backend: MemoryBackend | None
+    kernel: str | None
+    mode: KvmMode | None
+    kernel_parameters: str | None
+    module_parameters: str | None
     strategy: Strategy | None
     transport: Transport | None
     fault: Fault | None

@@ -128,7 +128,8 @@ OPTIONS: dict[str, Any] = {
     "virtual_host": typer.Option(
         "--virtual-host",
         metavar="ARCH=KERNEL",
-        help="Run KVM cases of ARCH in a Linux under TCG: debian-13, or a kernel's path.",
+        help="Run KVM cases of ARCH in a Linux under TCG: debian-13, or a kernel's path; before"
+        " what 'hosts' of the scenario says.",
     ),
     "host": typer.Option("--host", metavar="FILE", help="Host file: QEMUs and builds by name."),
     "fresh": typer.Option("--fresh", help="Ask QEMU and KVM again, not the cache."),

@@ -15,8 +15,9 @@ from matrix.errors import HostError, HostLostError, UsageError
 from matrix.hosts.installations import installations
 from matrix.hosts.project import load_settings
 from matrix.hosts.survey import take_inventory
+from matrix.hosts.virtual.choosing import folder, virtual_hosts
 from matrix.hosts.virtual.debian import FLAVOURS
-from matrix.hosts.virtual.host_options import folder, parse_options, virtual_hosts
+from matrix.hosts.virtual.host_options import parse_options
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.l1_machines import WHY_NONE
 from matrix.hosts.virtual.nested_qemu import NestedQemu
@@ -90,18 +91,18 @@ def _usual() -> list[str]:
 async def _starters(options: Sequence[str], selection: Selection) -> list[Starter]:
     settings = parse_options(options)
     installed = installations(selection.qemu, load_settings(selection.host))
-    wanted = [Wanted("system", architecture) for architecture in settings]
+    wanted = [Wanted("system", each.architecture) for each in settings]
     inventory = await take_inventory(
         installed, wanted, files=(), fresh=selection.fresh, on_step=Steps()
     )
-    hosts = virtual_hosts(options, inventory, say)
-    found = {host.starter.settings.architecture: host.starter for host in hosts}
-    for architecture in settings:
-        if architecture not in found:
-            missing = inventory.why_missing("system", architecture)
-            why = WHY_NONE.get(architecture, missing)
-            raise HostError(f"no virtual KVM host for {architecture.value}: {why}")
-    return [found[architecture] for architecture in settings]
+    hosts = virtual_hosts(settings, inventory, say)
+    found = {host.starter.settings: host.starter for host in hosts}
+    for each in settings:
+        if each not in found:
+            missing = inventory.why_missing("system", each.architecture)
+            why = WHY_NONE.get(each.architecture, missing)
+            raise HostError(f"no virtual KVM host for {each.architecture.value}: {why}")
+    return [found[each] for each in settings]
 
 
 async def _build(starter: Starter) -> str:

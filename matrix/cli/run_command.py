@@ -2,10 +2,11 @@
 
 import shlex
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matrix.cli import report_command
 from matrix.cli.arguments import Execution
@@ -34,8 +35,11 @@ from matrix.run.capacity import capacity_of, too_few_files
 from matrix.run.options import Selection, with_defaults
 from matrix.run.prepare import Prepared, look, prepare
 from matrix.run.progress import CompositeProgress, Progress
-from matrix.run.rerun import SELECTION, kept_options, replayed
+from matrix.run.rerun import VIRTUAL_HOSTS, kept_options, replayed
 from matrix.run.runner import execute
+
+if TYPE_CHECKING:
+    from matrix.hosts.virtual.starter import Settings
 
 
 def start_run(
@@ -70,6 +74,7 @@ def start_run(
             "seed": execution.seed,
             "tap": execution.tap,
             **required,
+            **({VIRTUAL_HOSTS: prepared.virtual_hosts} if prepared.virtual_hosts else {}),
             **kept_options(selection, path),
         },
     )
@@ -117,20 +122,30 @@ def resume_run(
             if _uses_qemu_here(decision) and recorder.attempts_left(decision.case)
         ]
         installed = installations(qemu, load_settings(selection.host))
-        virtual = _virtual_options(options.get(SELECTION))
-        inventory = look(left, installed, fresh=selection.fresh, on_step=Steps(), virtual=virtual)
-        if virtual:
-            from matrix.hosts.virtual.host_options import virtual_hosts  # most runs have none
+        settings = _virtual_settings(options)
+        inventory = look(
+            left,
+            installed,
+            fresh=selection.fresh,
+            on_step=Steps(),
+            virtual={each.architecture for each in settings},
+        )
+        if settings:
+            from matrix.hosts.virtual.choosing import virtual_hosts  # most runs have none
 
             decisions = recorder.record.decisions
-            others = (*others, *virtual_hosts(virtual, inventory, say, decisions))
+            others = (*others, *virtual_hosts(settings, inventory, say, decisions))
         return _carry_out(recorder, inventory, others, execution, history)
 
 
-def _virtual_options(selection: object) -> list[str]:
-    """Those that a run was selected with."""
-    given = selection.get("virtual_host") if isinstance(selection, dict) else None
-    return list(map(str, given)) if isinstance(given, list) else []
+def _virtual_settings(options: Mapping[str, object]) -> "tuple[Settings, ...]":
+    """Those of the virtual hosts that a run was planned with."""
+    given = options.get(VIRTUAL_HOSTS)
+    if not isinstance(given, list):
+        return ()
+    from matrix.hosts.virtual.host_options import parse_option
+
+    return tuple(parse_option(str(each)) for each in given)
 
 
 def _carry_out(

@@ -1,10 +1,11 @@
 """Which cases run in a virtual KVM host, or why they do not. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from matrix.inventory import Binary, Host
 from matrix.model import (
+    VIRTUAL_HOST_AXES,
     Accelerator,
     Architecture,
     Case,
@@ -50,27 +51,54 @@ class VirtualPlace:
 
 
 def place(
-    decisions: Iterable[Decision], hosts: Mapping[tuple[Architecture, str], VirtualPlace]
+    decisions: Iterable[Decision], host_of: Callable[[Case], VirtualPlace | None]
 ) -> Iterator[Decision]:
-    """The decisions, with those of KVM for an architecture that has a virtual host put there.
+    """The decisions, with those of KVM that have a virtual host put there.
 
-    ``hosts`` has them by their architecture and their QEMU's installation.
+    ``host_of`` is asked for the host of a case for KVM, if it has one.
     """
     for decision in decisions:
-        variant = decision.case.variant
-        host = hosts.get((variant.arch, variant.qemu))
-        settled = isinstance(decision, Skip) and decision.cause in SETTLED
-        if host is None or settled or not _wants_kvm(decision.case):
+        case = decision.case
+        axes = axes_of_hosts(case)
+        if isinstance(decision, Skip) and decision.cause in SETTLED:
             yield decision
+        elif axes and (wrong := _senseless(case, axes)):
+            yield Skip(case, wrong, SkipCause.UNSUPPORTED)
+        elif not asks_for_kvm(case) or ((host := host_of(case)) is None and not axes):
+            yield decision
+        elif host is None:
+            reason = (
+                f"{axes} is of a virtual KVM host, and the run has none for "
+                f"{case.variant.arch.value}: name one in 'hosts' or with --virtual-host"
+            )
+            yield Skip(case, reason, SkipCause.NO_ACCELERATOR)
         else:
-            yield _placed(decision.case, host)
+            yield _placed(case, host)
 
 
-def _wants_kvm(case: Case) -> bool:
-    """KVM alone will do: ``auto`` stays on this machine."""
+def axes_of_hosts(case: Case) -> str:
+    """The first of the axes that a virtual host alone has, as ``name=value``; empty for none."""
+    values = ((axis, getattr(case.variant, axis)) for axis in VIRTUAL_HOST_AXES)
+    return next((f"{axis}={value}" for axis, value in values if value is not None), "")
+
+
+def asks_for_kvm(case: Case) -> bool:
+    """KVM alone will do: ``auto`` stays on this machine where nothing says otherwise."""
     if case.variant.accel is Accelerator.AUTO:
-        return only_accelerator(case.test) == Accelerator.KVM.value
+        return only_accelerator(case.test) == Accelerator.KVM.value or bool(axes_of_hosts(case))
     return case.variant.accel is Accelerator.KVM
+
+
+def _senseless(case: Case, axes: str) -> str:
+    variant = case.variant
+    only = only_accelerator(case.test)
+    tcg = Accelerator.TCG.value
+    if variant.accel is Accelerator.TCG or only == tcg:
+        why = "the test is for tcg only" if only == tcg else "the accelerator is tcg"
+        return f"{axes} is of a virtual KVM host, but {why}"
+    if variant.mode is not None and variant.arch is not Architecture.AARCH64:
+        return f"mode {variant.mode} is one of KVM on aarch64"
+    return ""
 
 
 def _placed(case: Case, host: VirtualPlace) -> Decision:

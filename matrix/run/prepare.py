@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matrix.errors import NoBuildError, NothingSelected, Problem, ScenarioError, UsageError
 from matrix.hosts.cache import cache_directory
@@ -19,7 +20,15 @@ from matrix.hosts.project import load_settings
 from matrix.hosts.survey import ignore_step, take_inventory
 from matrix.hosts.wanted import files_wanted_by, wanted_by
 from matrix.inventory import Inventory, KvmState
-from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Case, Target, Test
+from matrix.model import (
+    ARCHITECTURE_ALIASES,
+    VIRTUAL_HOST_AXES,
+    Architecture,
+    Build,
+    Case,
+    Target,
+    Test,
+)
 from matrix.places import expanded
 from matrix.plan.decisions import LOCAL, Decision
 from matrix.plan.planner import NativeTests, plan
@@ -31,6 +40,9 @@ from matrix.scenario.scenario import Scenario
 from matrix.scenario.values import parse_arch, parse_limit
 from matrix.scenario.wording import Refused, one_of, quoted
 from matrix.suites.registry import KINDS, Kind, suite_of
+
+if TYPE_CHECKING:
+    from matrix.hosts.virtual.choosing import VirtualHosts
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +66,8 @@ class Prepared:
     """Of this machine."""
     others: tuple[Host, ...] = ()
     """Further hosts of the run."""
+    virtual_hosts: tuple[str, ...] = ()
+    """Those of them that are virtual, as ``--virtual-host`` takes them."""
 
 
 def prepare(
@@ -88,7 +102,7 @@ def prepare(
         installed,
         fresh=selection.fresh,
         on_step=on_step,
-        virtual=selection.virtual_host,
+        virtual=_virtual_architectures(selection, scenarios),
     )
     hosts = {LOCAL: inventory, **{host.name: host.inventory for host in others}}
     if len(hosts) <= len(others):
@@ -99,15 +113,50 @@ def prepare(
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
     native = native_tests([case for case in cases if case.scenario in ours], hosts.values())
     decisions = list(plan(cases, hosts, native))
-    if selection.virtual_host:
-        from matrix.hosts.virtual.host_options import places, virtual_hosts  # most runs have none
+    virtual = _virtual_hosts(selection, scenarios, cases, inventory)
+    if virtual is not None:
         from matrix.plan.virtual import place
 
-        qemus = dict.fromkeys(case.variant.qemu for case in cases)
-        decisions = list(place(decisions, places(selection.virtual_host, inventory, qemus)))
-        virtual = virtual_hosts(selection.virtual_host, inventory, on_host, decisions)
-        others = (*others, *virtual)
-    return Prepared(scenarios, texts, decisions, inventory, tuple(others))
+        decisions = list(place(decisions, virtual.place_of))
+        others = (*others, *virtual.hosts(on_host, decisions))
+    kept = virtual.used_options() if virtual is not None else ()
+    return Prepared(scenarios, texts, decisions, inventory, tuple(others), kept)
+
+
+def _virtual_architectures(
+    selection: Selection, scenarios: Iterable[Scenario]
+) -> frozenset[Architecture]:
+    """Those that have virtual hosts."""
+    entries = (entry for scenario in scenarios for entry in scenario.hosts)
+    named = {arch for entry in entries for arch in entry.architectures}
+    if selection.virtual_host:
+        from matrix.hosts.virtual.host_options import parse_options  # most runs have none
+
+        named.update(each.architecture for each in parse_options(selection.virtual_host))
+    return frozenset(named)
+
+
+def _virtual_hosts(
+    selection: Selection,
+    scenarios: Sequence[Scenario],
+    cases: Sequence[Case],
+    inventory: Inventory,
+) -> "VirtualHosts | None":
+    """The virtual hosts of the run; None where nothing has to do with any.
+
+    Raises:
+        ScenarioError, UsageError: what is said of them is wrong.
+    """
+    named = selection.virtual_host or any(scenario.hosts for scenario in scenarios)
+    variants = (variant for scenario in scenarios for variant in scenario.variants)
+    axes = VIRTUAL_HOST_AXES
+    if not named and not any(getattr(variant, axis) for variant in variants for axis in axes):
+        return None
+    from matrix.hosts.virtual.choosing import chosen_hosts  # most runs have none
+
+    virtual = chosen_hosts(selection.virtual_host, scenarios, inventory)
+    virtual.check(scenarios, cases)
+    return virtual
 
 
 def native_tests(cases: Sequence[Case], hosts: Iterable[Inventory]) -> NativeTests:
@@ -229,23 +278,15 @@ def look(
     *,
     fresh: bool = False,
     on_step: Callable[[str], None] = ignore_step,
-    virtual: Iterable[str] = (),
+    virtual: Collection[Architecture] = (),
 ) -> Inventory:
     """The inventory that these cases need: their emulators, and KVM with their CPU models.
 
-    ``virtual`` are ``--virtual-host`` options. Raises UsageError where one is written wrongly.
+    ``virtual`` are the architectures of virtual hosts.
     """
     files = files_wanted_by(cases)
-    wanted = wanted_by(cases, _architectures(virtual))
+    wanted = wanted_by(cases, virtual)
     return asyncio.run(take_inventory(installed, wanted, files=files, fresh=fresh, on_step=on_step))
-
-
-def _architectures(virtual: Iterable[str]) -> frozenset[Architecture]:
-    if not virtual:
-        return frozenset()
-    from matrix.hosts.virtual.host_options import parse_options  # most runs have none
-
-    return frozenset(parse_options(virtual))
 
 
 def build_options(options: Iterable[str]) -> dict[Architecture, Path]:

@@ -31,6 +31,8 @@ class Axis:
     """What reports call it; empty: its name."""
     bare: bool = False
     """Whether its values speak for themselves: they are always shown, and without its name."""
+    mapping: bool = False
+    """Whether a value may also be written as a mapping of its words."""
     migration: bool = False
     """Whether only a scenario with ``migration:`` may have it."""
 
@@ -87,6 +89,36 @@ _TABLE = {
             "of the host's huge pages), or numa (two nodes with half of the memory each).",
             values.BACKEND_SHAPE,
             values.parse_backend,
+        ),
+        Axis(
+            "kernel",
+            "Kernel of the virtual KVM host that the case runs in: one of 'hosts' or of "
+            "--virtual-host, by its name.",
+            values.QEMU_SHAPE,
+            values.parse_kernel,
+        ),
+        Axis(
+            "mode",
+            "How KVM runs in an aarch64 virtual KVM host: Linux's kvm-arm.mode.",
+            values.MODE_SHAPE,
+            values.parse_mode,
+            title="KVM mode",
+        ),
+        Axis(
+            "kernel_parameters",
+            "Words for the command line of the virtual KVM host's kernel.",
+            values.TEXT_SHAPE,
+            values.parse_axis_text,
+            title="kernel parameters",
+        ),
+        Axis(
+            "module_parameters",
+            "Parameters of the virtual KVM host's kernel modules, as in {kvm.nx_huge_pages: "
+            "\"off\"} or 'kvm.nx_huge_pages=off kvm_amd.nested=0'.",
+            values.MODULE_PARAMETERS_SHAPE,
+            values.parse_module_parameters,
+            title="module parameters",
+            mapping=True,
         ),
         Axis(
             "strategy",

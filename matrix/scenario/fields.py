@@ -61,6 +61,35 @@ def annotated(parse: Callable[[str], Any], shape: Shape) -> tuple[PlainValidator
     return PlainValidator(reader(parse, shape)), WithJsonSchema(dict(shape))
 
 
+def words_or_mapping(
+    parse: Callable[[str], Any], shape: Shape
+) -> tuple[PlainValidator, WithJsonSchema]:
+    """What makes a field words ``name=value`` that may also be written as a mapping."""
+    read_text = reader(parse, shape)
+
+    def read(value: object) -> Any:
+        if not isinstance(value, dict):
+            return read_text(value)
+        for name, each in value.items():
+            if not isinstance(each, Scalar) or each.kind is Kind.NULL:
+                raise Refused("has no value that fits on a command line", "as in 1", path=(name,))
+        if not value:
+            raise Refused("the mapping is empty", "give at least one")
+        return parse(" ".join(f"{name}={each.text}" for name, each in value.items()))
+
+    mapping = {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": f"^{values.MODULE_PARAMETER_NAME}$"},
+        "additionalProperties": {
+            "type": ["string", "number", "boolean"],
+            "pattern": f"^{values.MODULE_PARAMETER_VALUE}$",
+            "maxLength": shape["maxLength"],
+        },
+    }
+    return PlainValidator(read), WithJsonSchema({"anyOf": [dict(shape), mapping]})
+
+
 def one_of_names(names: Collection[str], refusal: str) -> tuple[PlainValidator, WithJsonSchema]:
     """What makes a field one of ``names``, as :func:`.values.names_parser` has it."""
     return annotated(values.names_parser(names, refusal), values.names_shape(names))

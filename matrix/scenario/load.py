@@ -17,11 +17,12 @@ from matrix.scenario.axes import AXES
 from matrix.scenario.document import Node, Scalar, Sequence, node_at
 from matrix.scenario.fields import Section
 from matrix.scenario.given_files import GivenFile, read_given, read_named
+from matrix.scenario.hosts import hosts_of
 from matrix.scenario.migration import MigrationNodes, migration_of, problems_of
 from matrix.scenario.migration_schema import MigrationSection
 from matrix.scenario.scenario import Entry, KnownFailure, Matrix, Scenario, SuiteSelection
 from matrix.scenario.variants import MAX_VARIANTS, Resolution, count_combinations, resolve
-from matrix.scenario.wording import Refused, quoted
+from matrix.scenario.wording import quoted
 from matrix.suites.registry import KINDS
 
 BUILTIN = "builtin"
@@ -81,6 +82,7 @@ def read_scenario(
     if matrix is not None:
         nodes = MigrationNodes(root, section, matrix, resolution.variants)
         problems += problems_of(nodes)
+    hosts = tuple(hosts_of(root, not shape.is_wrong("hosts"), directory, variables, problems))
     files = _expect(shape, problems)
     known = tuple(_known(files, directory, problems))
     if problems or suite is None or matrix is None or shape.whole is None:
@@ -99,6 +101,7 @@ def read_scenario(
         migration=migration_of(section) if section else None,
         expect=tuple(node.text for node in files),
         known=known,
+        hosts=hosts,
         places=(*_filter_places(root), *_value_places(root)),
     )
 
@@ -165,14 +168,7 @@ def _build(
     node = node_at(root, ("suite", "build"))
     if not isinstance(node, Scalar):
         return ""
-    refusals = list(template.refusals(node.text, variables))
-    if node.text.startswith("~/"):
-        refusals.append(Refused("'~' is not filled in", "write ${HOME}"))
-    if template.leaves_tree(node.text):
-        refusals.append(
-            Refused(f"{quoted(node.text)} leads out of the scenario's folder", _OUTSIDE)
-        )
-    if refusals:
+    if refusals := list(template.path_refusals(node.text, variables, _OUTSIDE)):
         problems += [
             Problem(node.place, f"build: {refused.message}", refused.allowed)
             for refused in refusals
@@ -288,7 +284,7 @@ def _value_places(root: Node) -> Iterator[tuple[str, Place]]:
     include = node_at(root, ("matrix", "include"))
     entries = len(include.items) if isinstance(include, Sequence) else 0
     # The first place of a value counts, as a dict keeps the last one.
-    for axis in ("cpu", "machine"):
+    for axis in ("cpu", "machine", "kernel"):
         for index in reversed(range(entries)):
             yield from _scalar_places(axis, node_at(root, ("matrix", "include", index, axis)))
         yield from _scalar_places(axis, node_at(root, ("matrix", axis)))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from matrix.errors import Place
 from matrix.migrating import Migration
-from matrix.model import Architecture, Build, Expectation, RunSettings, Test, Variant
+from matrix.model import Architecture, Build, Expectation, KvmMode, RunSettings, Test, Variant
 from matrix.scenario.values import AxisValue
 
 
@@ -86,6 +86,36 @@ class KnownFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class HostKernel:
+    """A kernel of virtual hosts, as a scenario names it."""
+
+    name: str
+    """What the axis ``kernel`` calls it."""
+    image: str
+    """A release of Debian, or an absolute path in which ``{arch}`` may still stand."""
+    modules: str
+    """As ``image``; empty: all is built in."""
+    written: tuple[str, str]
+    """Both as the file has them, for messages: what variables stand for is not told."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHostEntry:
+    """Virtual KVM hosts, one for each architecture and kernel."""
+
+    architectures: tuple[Architecture, ...]
+    kernels: tuple[HostKernel, ...]
+    place: Place
+    cpus: int = 1
+    memory: int = 0
+    """Bytes; 0 for the usual."""
+    mode: KvmMode | None = None
+    kernel_parameters: str = ""
+    module_parameters: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One scenario file. ``variants`` and ``exclusions`` follow from ``matrix``."""
 
@@ -103,6 +133,8 @@ class Scenario:
     """Files of known failures, relative to the scenario file."""
     known: tuple[KnownFailure, ...] = field(default=(), repr=False)
     """What is in those files, in order."""
+    hosts: tuple[VirtualHostEntry, ...] = ()
+    """Where cases run beside this machine."""
     places: tuple[tuple[str, Place], ...] = field(default=(), compare=False, repr=False)
     """Where values stand that are checked only once the suite and QEMU are known: ``tests[0]`` or
     ``machine=q35`` → place."""

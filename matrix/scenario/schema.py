@@ -21,7 +21,9 @@ from matrix.scenario.fields import (
     annotated,
     one_of_names,
     one_or_more,
+    words_or_mapping,
 )
+from matrix.scenario.hosts_schema import Hosts
 from matrix.scenario.migration_schema import MigrationSection
 from matrix.scenario.units import format_duration
 from matrix.scenario.wording import Refused
@@ -122,7 +124,8 @@ def _list_of(value: Any) -> Any:
 
 
 def _axis_value(axis: Axis) -> Any:
-    return Annotated[Any, *annotated(axis.parse, axis.shape)]
+    made = words_or_mapping if axis.mapping else annotated
+    return Annotated[Any, *made(axis.parse, axis.shape)]
 
 
 class _EntrySection(Section):
@@ -205,6 +208,9 @@ class ScenarioSection(Section):
     description: Prose | None = Field(None, description="What the scenario is for.")
     suite: SuiteSection = Field(description=SuiteSection.__doc__)
     matrix: MatrixSection = Field(description=MatrixSection.__doc__)
+    hosts: Hosts | None = Field(
+        None, description="Where cases run beside this machine, and with what kernel."
+    )
     run: RunSection | None = Field(None, description=RunSection.__doc__)
     migration: MigrationSection | None = Field(None, description=MigrationSection.__doc__)
     expect: Texts | None = Field(

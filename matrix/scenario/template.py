@@ -39,6 +39,16 @@ def refusals(text: str, variables: Mapping[str, str]) -> Iterator[Refused]:
                 yield refusal
 
 
+def path_refusals(text: str, variables: Mapping[str, str], outside: str) -> Iterator[Refused]:
+    """Everything that is wrong with a path in a scenario's folder; ``outside`` is what to do
+    about one that is not."""
+    yield from refusals(text, variables)
+    if text.startswith("~/"):
+        yield Refused("'~' is not filled in", "write ${HOME}")
+    if leaves_tree(text):
+        yield Refused(f"{quoted(text)} leads out of the scenario's folder", outside)
+
+
 def leaves_tree(text: str) -> bool:
     """Whether a path as it is written leads out of the scenario's folder.
 

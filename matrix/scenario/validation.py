@@ -49,8 +49,7 @@ def _finding(root: Node, model: type[BaseModel], details: ErrorDetails) -> Findi
     cause = details.get("ctx", {}).get("error")
     if isinstance(cause, Refused):
         path = (*path, *cause.path)
-    if path and path[-1] == 0 and not isinstance(node_at(root, path[:-1]), Sequence):
-        path = path[:-1]  # one value that stands for a list of one
+    path = _as_written(root, path)
     node = node_at(root, path)
     if isinstance(node, Scalar) and node.kind is Kind.BROKEN:
         return Finding(path, None)
@@ -62,6 +61,20 @@ def _finding(root: Node, model: type[BaseModel], details: ErrorDetails) -> Findi
         return Finding(path, Problem(node.place, _named(path) + cause.message, cause.allowed))
     message = _named(path) + _wrong_shape(details, node)
     return Finding(path, Problem(node.place, message, _right_shape(details)))
+
+
+def _as_written(root: Node, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """The path where one value may stand for a list of it, or for a mapping with one key."""
+    written: list[str | int] = []
+    node: Node | None = root
+    for step in path:
+        if isinstance(node, Scalar):
+            break
+        if step == 0 and node is not None and not isinstance(node, Sequence):
+            continue
+        written.append(step)
+        node = None if node is None else node_at(node, (step,))
+    return tuple(written)
 
 
 def _named(path: tuple[str | int, ...]) -> str:

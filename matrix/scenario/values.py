@@ -15,6 +15,7 @@ from matrix.model import (
     ARCHITECTURE_ALIASES,
     Accelerator,
     Architecture,
+    KvmMode,
     MemoryBackend,
     SkipCause,
 )
@@ -49,6 +50,10 @@ _MAX_PROSE = 4000
 _MIN_DURATION = 0.1
 _DAY = 86400.0
 _MAX_DURATION = 30 * _DAY
+
+MODULE_PARAMETER_NAME = r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
+MODULE_PARAMETER_VALUE = r"[^\x00-\x20\x7f\"]+"
+_MODULE_PARAMETER = f"{MODULE_PARAMETER_NAME}={MODULE_PARAMETER_VALUE}"
 
 TEXT_SHAPE: Shape = {
     "type": ["string", "number"],
@@ -96,6 +101,12 @@ SKIP_PATTERN_SHAPE: Shape = {
 }
 PER_MINUTE_SHAPE: Shape = {"type": ["number"], "exclusiveMinimum": 0, "maximum": 60_000}
 BACKEND_SHAPE = names_shape(MemoryBackend)
+MODE_SHAPE = names_shape(KvmMode)
+MODULE_PARAMETERS_SHAPE: Shape = {
+    "type": "string",
+    "pattern": f"^{_MODULE_PARAMETER}( +{_MODULE_PARAMETER})*$",
+    "maxLength": _MAX_TEXT,
+}
 STRATEGY_SHAPE = names_shape(Strategy)
 TRANSPORT_SHAPE = names_shape(Transport)
 FAULT_SHAPE = names_shape(Fault)
@@ -131,6 +142,28 @@ def parse_axis_text(text: str) -> str:
     return parse_text(text)
 
 
+def parse_module_parameters(text: str) -> str:
+    """Parameters of kernel modules: ``module.parameter=value``, separated by spaces.
+
+    Returns them sorted, so that the same ones are the same value.
+
+    Raises:
+        Refused: it says something else, or one parameter twice.
+    """
+    words = sorted(parse_axis_text(text).split())
+    for word in words:
+        if not re.fullmatch(_MODULE_PARAMETER, word):
+            raise Refused(
+                f"{quoted(word)} is no parameter of a module",
+                "MODULE.PARAMETER=VALUE, as in kvm.nx_huge_pages=off",
+            )
+    names = [word.partition("=")[0].replace("-", "_") for word in words]
+    for name in names:
+        if names.count(name) > 1:
+            raise Refused(f"{quoted(name)} is given twice", "every parameter once")
+    return " ".join(words)
+
+
 def parse_prose(text: str) -> str:
     """A description, of any number of lines.
 
@@ -160,6 +193,10 @@ def parse_qemu(text: str) -> str:
         Refused: other characters, or too many.
     """
     return _name(text, QEMU_SHAPE, "'.', '_', '+' and '-'")
+
+
+parse_kernel = parse_qemu
+"""Name of a kernel, as the user of a scenario may give one."""
 
 
 def _name(text: str, shape: Shape, punctuation: str) -> str:
@@ -206,6 +243,7 @@ def names_parser(names: Iterable[_Name], refusal: str) -> Callable[[str], _Name]
 parse_accel = names_parser(Accelerator, "is not an accelerator")
 parse_backend = names_parser(MemoryBackend, "is not a memory backend")
 parse_strategy = names_parser(Strategy, "is not a migration strategy")
+parse_mode = names_parser(KvmMode, "is not a mode of KVM on aarch64")
 parse_fault = names_parser(Fault, "is not a fault")
 _parse_transport = names_parser(Transport, "is not a migration transport")
 

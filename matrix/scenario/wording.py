@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from matrix.errors import UsageError
 
 _QUOTED_LENGTH = 60
-_LISTED = 14
+_LISTED = 18
 
 
 class Refused(UsageError, ValueError):

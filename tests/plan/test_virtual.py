@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from matrix.model import Accelerator, Architecture, SkipCause, Target
+from matrix.model import Accelerator, KvmMode, SkipCause, Target
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 from matrix.plan.virtual import VirtualPlace, place
 from tests import make
@@ -15,7 +15,7 @@ NO_KVM = "this x86_64 host's KVM runs x86_64 guests only"
 
 def placed(case: Any, host: VirtualPlace = HOST, decision: Decision | None = None) -> Decision:
     before = decision or Skip(case, NO_KVM, SkipCause.NO_ACCELERATOR)
-    (after,) = place([before], {(Architecture.AARCH64, "system"): host})
+    (after,) = place([before], lambda _: host)
     return after
 
 
@@ -39,6 +39,37 @@ def test_others_stay_where_they_are() -> None:
     case = builtin(accel=Accelerator.KVM)
     excluded = Skip(case, "excluded", SkipCause.SCENARIO)
     assert placed(case, decision=excluded) is excluded
+
+
+def test_a_case_of_a_kernel_runs_in_a_virtual_host() -> None:
+    for accel in (Accelerator.AUTO, Accelerator.KVM):
+        case = builtin(accel=accel, kernel="debian-13", mode=KvmMode.NVHE)
+        before = Run(case, Accelerator.TCG, "KVM was not tried", 1, GIB)
+        after = placed(case, decision=before)
+        assert isinstance(after, Run)
+        assert (after.host, after.accelerator) == (HOST.name, Accelerator.KVM)
+        (alone,) = place([before], lambda _: None)
+        assert isinstance(alone, Skip)
+        assert alone.reason == (
+            "kernel=debian-13 is of a virtual KVM host, and the run has none for aarch64: "
+            "name one in 'hosts' or with --virtual-host"
+        )
+
+
+def test_a_kernel_makes_no_sense_without_kvm() -> None:
+    def reason(case: Any) -> str:
+        after = placed(case, decision=Run(case, Accelerator.TCG, "asked for", 1, GIB))
+        assert isinstance(after, Skip)
+        return after.reason
+
+    assert reason(builtin(accel=Accelerator.TCG, module_parameters="kvm.a=1")) == (
+        "module_parameters=kvm.a=1 is of a virtual KVM host, but the accelerator is tcg"
+    )
+    build = make.build(make.ARM64, builtin=True)
+    case = make.case(make.test(accelerator="tcg"), make.ARM64, build=build, kernel="mine")
+    assert reason(case) == "kernel=mine is of a virtual KVM host, but the test is for tcg only"
+    x86_64 = make.case(arch=make.X86, build=make.build(make.X86, builtin=True), mode=KvmMode.VHE)
+    assert reason(x86_64) == "mode vhe is one of KVM on aarch64"
 
 
 def skip(host: VirtualPlace = HOST, **axes: Any) -> str:

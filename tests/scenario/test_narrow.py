@@ -102,8 +102,8 @@ def test_settings(load_matrix: Load) -> None:
             {"set_": ["spm=4"]},
             (
                 "--set spm=4: 'spm' is not an axis; did you mean 'smp'? "
-                "allowed: arch, accel, qemu, machine, cpu, smp, memory, backend, strategy, "
-                "transport, fault, destination"
+                "allowed: arch, accel, qemu, machine, cpu, smp, memory, backend, kernel, mode, "
+                "kernel_parameters, module_parameters, strategy, transport, fault, destination"
             ),
         ),
         ({"set_": ["smp"]}, "--set smp: there is no '='; as in --set smp=4"),

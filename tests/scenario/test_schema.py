@@ -38,6 +38,10 @@ RIGHT: dict[str, Any] = {
         "smp": [1, 4096],
         "memory": ["1GiB", "1.5GiB"],
         "backend": ["ram", "hugepages"],
+        "kernel": ["debian-13", 6.12],
+        "mode": ["nvhe"],
+        "kernel_parameters": ["mitigations=off"],
+        "module_parameters": ["kvm.a=1 kvm.b=2", {"kvm.a": "off", "kvm.b": 1, "kvm.c": True}],
         "strategy": ["precopy"],
         "transport": ["unix"],
         "fault": ["cancel-in-active"],
@@ -45,6 +49,21 @@ RIGHT: dict[str, Any] = {
         "include": [{"arch": "arm", "smp": 2}],
         "exclude": [{"arch": "x86_64", "reason": "why"}],
     },
+    "hosts": [
+        {"virtual": {"arch": "arm64"}},
+        {
+            "virtual": {
+                "arch": ["x86_64", "riscv64"],
+                "kernel": ["debian-12", {"image": "a/Image", "modules": "m", "name": "mine"}],
+                "cpus": 2,
+                "memory": "2GiB",
+                "kernel_parameters": "loglevel=7",
+                "module_parameters": {"kvm.a": "off"},
+            }
+        },
+        {"virtual": {"arch": "ppc64", "kernel": {"image": "vmlinux"}}},
+        {"virtual": {"arch": "s390x", "kernel": "vmlinux", "mode": "vhe"}},
+    ],
     "run": {
         "timeout": "90s",
         "stall": "300ms",

@@ -8,6 +8,7 @@ from matrix.model import (
     ARCHITECTURE_ALIASES,
     Accelerator,
     Architecture,
+    KvmMode,
     MemoryBackend,
     Variant,
 )
@@ -60,6 +61,10 @@ def test_the_table_of_axes_and_the_variant_agree() -> None:
         2,
         1 << 30,
         MemoryBackend.RAM,
+        "debian-13",
+        KvmMode.NVHE,
+        "mitigations=off",
+        "kvm.nx_huge_pages=off",
         Strategy.PRECOPY,
         Transport.TCP,
         Fault.NO_LISTENER,

@@ -13,6 +13,8 @@ MIB = 1 << 20
 PORT_NAME = "matrix"
 SNAPSHOT_VERSION = (9, 0, 0)
 """Of QEMU, from which on it has mapped-ram."""
+NESTED_AARCH64 = (9, 0, 0)
+"""Of QEMU, from which on TCG has FEAT_NV2, which KVM's nested mode on aarch64 needs."""
 NESTED_PSERIES = (11, 0, 0)
 """Of QEMU, from which on its pseries runs the nested KVM of Debian 13's kernel."""
 

@@ -1,8 +1,10 @@
 """Starts virtual KVM hosts: their image, their snapshot, and the proof of their KVM."""
 
+import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from matrix.hosts.virtual.image import Image, KernelChoice
 from matrix.hosts.virtual.kernel_log import first_report
 from matrix.hosts.virtual.l1_guest import Loader, VirtualGuest, started
 from matrix.hosts.virtual.l1_machines import (
+    MIB,
     SNAPSHOT_VERSION,
     HostFiles,
     VirtualMachine,
@@ -21,7 +24,7 @@ from matrix.hosts.virtual.l1_machines import (
 )
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
 from matrix.inventory import Binary
-from matrix.model import Accelerator, Architecture, ExitChannel, Verdict
+from matrix.model import Accelerator, Architecture, ExitChannel, KvmMode, Verdict
 from matrix.plan.decisions import VIRTUAL
 from matrix.suites.judgement import End
 from matrix.suites.registry import suite_of
@@ -46,14 +49,49 @@ class Settings:
     kernel_parameters: str = ""
     kvmtool: str = ""
     """Path of an ``lkvm`` for the architecture; empty for none."""
-    option: str = ""
-    """All of this, as the user has typed it."""
+    mode: KvmMode | None = None
+    called: str = ""
+    """The kernel's name on the axis of that name, where the user has given one."""
+
+    @property
+    def kernel_name(self) -> str:
+        """What the axis ``kernel`` calls its kernel."""
+        kernel = self.kernel.name if self.kernel.is_debian else Path(self.kernel.name).name
+        return self.called or "".join(c if c.isalnum() or c in "._+-" else "-" for c in kernel)
+
+    @property
+    def command_line(self) -> str:
+        """Words for the kernel's command line. Parameters of modules are among them for those that
+        are built in; others that are loaded get theirs with them."""
+        mode = self.mode is not None and self.mode is not KvmMode.VHE
+        words = [f"kvm-arm.mode={self.mode}"] if mode else []
+        words += [f"{name}={value}" for name, value in self.parameters]
+        return " ".join(filter(None, (*words, self.kernel_parameters)))
+
+    @property
+    def option(self) -> str:
+        """All of this, as a user types it after ``--virtual-host``."""
+        given = {
+            "name": self.called,
+            "modules": "" if self.kernel.modules is None else str(self.kernel.modules),
+            "cpus": "" if self.cpus == 1 else str(self.cpus),
+            "memory": f"{self.memory // MIB}MiB" if self.memory else "",
+            "mode": self.mode or "",
+            "append": self.kernel_parameters,
+            "kvmtool": self.kvmtool,
+        }
+        words = [f"{key}={value}" for key, value in (*given.items(), *self.parameters) if value]
+        first = f"{self.architecture.value}={self.kernel.name}"
+        return ",".join(word.replace(",", ",,") for word in (first, *words))
 
     def name_with(self, qemu: str) -> str:
         """Of the host in plans and records; ``qemu`` names an installation."""
-        kernel = self.kernel.name if self.kernel.is_debian else Path(self.kernel.name).name
-        plain = "".join(c if c.isalnum() or c in "._+-" else "-" for c in kernel)
-        name = f"{VIRTUAL}{self.architecture.value}-{plain}"
+        name = f"{VIRTUAL}{self.architecture.value}-{self.kernel_name}"
+        if self.mode is not None:
+            name += f"-{self.mode}"
+        own = (self.cpus, self.memory, self.parameters, self.kernel_parameters)
+        if own != (1, 0, (), ""):  # too long for a name, and with characters that it cannot have
+            name += f"-{hashlib.sha256(repr(own).encode()).hexdigest()[:8]}"
         return name if qemu == SYSTEM else f"{name}-{qemu}"
 
 
@@ -69,6 +107,8 @@ class Starter:
     on_step: Callable[[str], None]
     cold: bool = False
     """Boot always, and save nothing."""
+    building: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while an image is made, which others may be about to make, too."""
     _image: Image | None = None
 
     @property
@@ -89,16 +129,17 @@ class Starter:
         Raises:
             HostError: as :func:`matrix.hosts.virtual.image.build`.
         """
-        if self._image is None:
-            self._image = await images.build(
-                self.settings.kernel,
-                self.settings.architecture,
-                self.machine().modules,
-                self.folder,
-                parameters=dict(self.settings.parameters),
-                on_step=self.on_step,
-            )
-        return self._image
+        async with self.building:
+            if self._image is None:
+                self._image = await images.build(
+                    self.settings.kernel,
+                    self.settings.architecture,
+                    self.machine().modules,
+                    self.folder,
+                    parameters=dict(self.settings.parameters),
+                    on_step=self.on_step,
+                )
+            return self._image
 
     @asynccontextmanager
     async def start(self, logs: Path) -> AsyncIterator[VirtualGuest]:
@@ -125,7 +166,7 @@ class Starter:
             socket=socket,
             cpus=self.settings.cpus,
             memory=self.settings.memory,
-            parameters=self.settings.kernel_parameters,
+            parameters=self.settings.command_line,
         )
 
     @property

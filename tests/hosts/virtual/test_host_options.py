@@ -5,17 +5,8 @@ from pathlib import Path
 import pytest
 
 from matrix.errors import UsageError
-from matrix.hosts.virtual.host_options import parse_option, parse_options, places
-from matrix.inventory import Binary, Host, Inventory
+from matrix.hosts.virtual.host_options import parse_option, parse_options
 from matrix.model import Architecture
-
-INVENTORY = Inventory(
-    Host("x86_64", "6.1", 2, 1 << 32),
-    binaries=tuple(
-        Binary("system", architecture, "/usr/bin/qemu", (7, 2, 0), "7.2")
-        for architecture in (Architecture.AARCH64, Architecture.S390X)
-    ),
-)
 
 
 def image(magic: bytes) -> bytes:
@@ -40,8 +31,10 @@ def test_a_host_is_an_architecture_and_a_kernel(tmp_path: Path) -> None:
     assert (found.architecture, found.kernel.name) == (Architecture.AARCH64, str(kernel))
     assert (found.cpus, found.memory, found.kernel_parameters) == (2, 2 << 30, "loud")
     assert found.parameters == (("kvm.nx_huge_pages", "off"),)
-    assert found.name_with("system") == "virtual-aarch64-Image"
-    assert found.name_with("11.1") == "virtual-aarch64-Image-11.1"
+    plain = parse_option(f"arm64={kernel}")
+    assert plain.name_with("system") == "virtual-aarch64-Image"
+    assert plain.name_with("11.1") == "virtual-aarch64-Image-11.1"
+    assert parse_option(f"arm64={kernel},name=mine").kernel_name == "mine"
 
 
 @pytest.mark.parametrize(
@@ -50,11 +43,12 @@ def test_a_host_is_an_architecture_and_a_kernel(tmp_path: Path) -> None:
         ("aarch64", "write ARCH=KERNEL, as in --virtual-host aarch64=debian-13"),
         ("vax=debian-13", "no architecture is named 'vax'; there are x86_64"),
         ("aarch64=/nowhere", "no kernel image at /nowhere; a path or one of debian-12"),
-        (
-            "aarch64=debian-13,smp=2",
-            "'smp=2' is not known; modules, cpus, memory, append, kvmtool or",
-        ),
-        ("aarch64=debian-13,cpus=9", "cpus=9 is not a number from 1 to 8"),
+        ("aarch64=debian-13,smp=2", "'smp=2' is not known; name, modules, cpus, memory, mode"),
+        ("aarch64=debian-13,cpus=9", "'9' is not a number of CPUs of a virtual host; allowed: 1"),
+        ("aarch64=debian-13,mode=fast", "'fast' is not a mode of KVM on aarch64; allowed: vhe"),
+        ("x86_64=debian-13,mode=vhe", "vhe is a mode of KVM on aarch64"),
+        ("x86_64=debian-13,kvm.a=b c", "'c' is no parameter of a module"),
+        ("aarch64=debian-13,name=a b", "'a b' is no name"),
         ("aarch64=debian-13,memory=big", "'big'"),
         ("aarch64=debian-13,modules=/nowhere", "no folder of modules at /nowhere"),
         ("aarch64=debian-13,kvmtool=/nowhere", r"no kvmtool (lkvm) at /nowhere"),
@@ -66,16 +60,35 @@ def test_what_is_wrong_is_said_with_what_is_right(option: str, message: str) -> 
     assert message in str(caught.value)
 
 
-def test_one_architecture_has_one_host() -> None:
-    with pytest.raises(UsageError, match="another one for aarch64"):
-        parse_options(["aarch64=debian-13", "arm64=debian-sid"])
+def test_a_kernel_is_there_once_for_an_architecture(tmp_path: Path) -> None:
+    names = ["aarch64=debian-13", "arm64=debian-sid"]
+    assert [each.kernel_name for each in parse_options(names)] == ["debian-13", "debian-sid"]
+    with pytest.raises(UsageError, match=r"another one for aarch64 with a kernel debian-13; give"):
+        parse_options(["aarch64=debian-13", "arm64=debian-13,cpus=2"])
+    parse_options(["aarch64=debian-13", "arm64=debian-13,name=two"])
 
 
-def test_plans_learn_why_there_can_be_none() -> None:
-    options = ["aarch64=debian-13", "s390x=debian-13", "riscv64=debian-13", "mips64el=debian-13"]
-    found = places(options, INVENTORY, ["system"])
-    missing = {architecture: each.missing for (architecture, _), each in found.items()}
-    assert missing[Architecture.AARCH64] == ""
-    assert "SIE is not available" in missing[Architecture.S390X]
-    assert "no QEMU installation" in missing[Architecture.RISCV64]
-    assert "have no KVM" in missing[Architecture.MIPS64EL]
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "",
+        ",name=mine,cpus=2,memory=2GiB,mode=nvhe",
+        ",append=isolcpus=1,,2 quiet,kvm.a=1,,2,kvm.b=off",
+    ],
+)
+def test_settings_are_written_as_they_are_read(rest: str) -> None:
+    settings = parse_option(f"arm64=debian-13{rest}")
+    assert parse_option(settings.option) == settings
+
+
+def test_what_the_kernel_is_told() -> None:
+    found = parse_option("aarch64=debian-13,mode=nvhe,kvm.b=1,append=isolcpus=1,,2")
+    assert found.command_line == "kvm-arm.mode=nvhe kvm.b=1 isolcpus=1,2"
+    assert parse_option("aarch64=debian-13,mode=vhe").command_line == ""
+
+
+def test_other_hosts_have_other_names() -> None:
+    words = ["", ",mode=vhe", ",mode=nvhe", ",kvm.a=1", ",kvm.a=2", ",append=x", ",cpus=2"]
+    names = [parse_option(f"aarch64=debian-13{each}").name_with("10.0") for each in words]
+    assert names[2] == "virtual-aarch64-debian-13-nvhe-10.0"
+    assert len(set(names)) == len(names)
