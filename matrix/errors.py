@@ -12,6 +12,7 @@
      ├── HostError              exit 3: the host fails us (no space, no permission, no such file)
      │    ├── SpawnError        exit 3: a process could not be started
      │    └── HostLostError     one of a run's hosts is gone: its cases are errors, the run goes on
+     │         └── HostUnfitError  it is not what was asked for: its cases are skipped
      ├── StreamError            exit 3: a migration stream is not as QEMU writes one
      └── MonitorError           exit 3: QMP was refused, broke, or did not answer in time
 
@@ -131,6 +132,10 @@ class SpawnError(HostError):
 
 class HostLostError(HostError):
     """A host that cases were to run on cannot run any more, which says nothing of other hosts."""
+
+
+class HostUnfitError(HostLostError):
+    """A host cannot be what was asked for, and says so: nothing is broken."""
 
 
 class StreamError(MatrixError):

@@ -9,7 +9,15 @@ their status on the console. Options are those of kvm-unit-tests' ``scripts/vmm.
 from itertools import pairwise
 
 from matrix.inventory import Inventory
-from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch, SkipCause
+from matrix.model import (
+    VIRTUAL_HOST_AXES,
+    Accelerator,
+    Architecture,
+    Case,
+    ExitChannel,
+    Launch,
+    SkipCause,
+)
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
 
@@ -21,7 +29,7 @@ HOSTS = {
 """``uname -m`` of the hosts on which kvmtool runs the guests of an architecture; these are the ones
 for which kvm-unit-tests can be configured so."""
 
-AXES = ("arch", "accel", "qemu", "smp", "memory")
+AXES = ("arch", "accel", "qemu", "smp", "memory", *VIRTUAL_HOST_AXES)
 """Those that mean something here; ``qemu`` has its default where it is not given."""
 
 DEFAULTS = ("--nodefaults", "--network", "mode=none", "--loglevel=warning")

@@ -5,7 +5,15 @@ and :mod:`matrix.plan.command` for builds whose target is :attr:`matrix.model.Ta
 """
 
 from matrix.inventory import Host, Inventory
-from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch, SkipCause
+from matrix.model import (
+    VIRTUAL_HOST_AXES,
+    Accelerator,
+    Architecture,
+    Case,
+    ExitChannel,
+    Launch,
+    SkipCause,
+)
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.memory import MIB
@@ -21,7 +29,7 @@ HOSTS = {
 }
 """``uname -m`` of the hosts that run an architecture's programs."""
 
-AXES = ("arch", "accel", "qemu")
+AXES = ("arch", "accel", "qemu", *VIRTUAL_HOST_AXES)
 """Those that mean something here; ``qemu`` has its default where it is not given."""
 
 USUAL_MEMORY = 64 * MIB

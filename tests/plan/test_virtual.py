@@ -5,6 +5,7 @@ from typing import Any
 
 from matrix.model import Accelerator, KvmMode, SkipCause, Target
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
+from matrix.plan.planner import decide
 from matrix.plan.virtual import VirtualPlace, place
 from tests import make
 
@@ -113,6 +114,13 @@ def test_a_program_goes_there_where_it_finds_what_it_needs() -> None:
     after = placed(program(memory=GIB // 2))
     assert isinstance(after, Run)
     assert (after.host, after.vcpus, after.memory) == (HOST.name, 1, GIB // 2)
+    of_kernel = make.case(
+        make.test(accelerator="kvm"),
+        make.ARM64,
+        build=make.build(make.ARM64, target=Target.PROGRAM),
+        kernel="mine",
+    )
+    assert isinstance(placed(of_kernel, decision=decide(of_kernel, make.inventory())), Run)
     small = placed(program())
     assert isinstance(small, Run)
     assert small.memory == 64 << 20

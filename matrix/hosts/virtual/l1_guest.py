@@ -71,6 +71,8 @@ class VirtualGuest:
 
     session: Session
     ready: Ready | None = None
+    boot_log: tuple[KernelRecord, ...] = ()
+    """What the kernel had logged until then."""
     disk: Path | None = None
     """What its virtual disk is here."""
     _inserted: Path | None = None
@@ -109,7 +111,7 @@ class VirtualGuest:
         self.ready = await self._expect(Ready, seconds)
         if self.ready.version != protocol.VERSION:
             raise HostLostError(f"its first program speaks version {self.ready.version}")
-        await self.flush_log()
+        self.boot_log = await self.flush_log()
 
     async def put_file(self, path: str, content: bytes, *, executable: bool = False) -> None:
         """Write a file in the host.

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from matrix.errors import HostError, HostLostError, MonitorError, SpawnError
+from matrix.errors import HostError, HostLostError, HostUnfitError, MonitorError, SpawnError
 from matrix.hosts.virtual import image as images
 from matrix.hosts.virtual import snapshot
 from matrix.hosts.virtual.image import Image, KernelChoice
 from matrix.hosts.virtual.kernel_log import first_report
+from matrix.hosts.virtual.kernel_says import logged_mode, refused_parameter
 from matrix.hosts.virtual.l1_guest import Loader, VirtualGuest, started
 from matrix.hosts.virtual.l1_machines import (
     MIB,
@@ -30,6 +31,8 @@ from matrix.suites.judgement import End
 from matrix.suites.registry import suite_of
 from matrix.vm.qemu_session import Session
 
+LOADED = "initstate"
+"""File in ``/sys/module/NAME`` of a module that was loaded."""
 PROOF_SECONDS = 60.0
 SYSTEM = "system"
 """The installation of QEMU that names do not mention."""
@@ -154,6 +157,7 @@ class Starter:
             guest = await self._from_snapshot(state, logs, stack)
             if guest is None:
                 guest = await stack.enter_async_context(self._boot(logs))
+                await self._check(guest)
                 await self._prove(guest)
                 await self._save(guest, state)
             yield guest
@@ -214,6 +218,29 @@ class Starter:
                 yield guest
         except (OSError, SpawnError) as error:
             raise HostLostError(str(error)) from error
+
+    async def _check(self, guest: VirtualGuest) -> None:
+        """See that the kernel took what it was told.
+
+        Raises:
+            HostLostError: it refuses a parameter, or has none of that name.
+            HostUnfitError: its KVM is in another mode than was asked for.
+        """
+        settings = self.settings
+        refused = refused_parameter(guest.boot_log) if settings.command_line else ""
+        if settings.mode is not None:
+            mode, said = logged_mode(guest.boot_log)
+            if mode is not settings.mode:
+                why = refused or said or "it does not say in which mode it runs"
+                raise HostUnfitError(f"no KVM in mode {settings.mode}: its kernel says {why!r}")
+        if refused:
+            raise HostLostError(f"its kernel does not take a parameter: {refused}")
+        for name, _ in settings.parameters:
+            module, _, parameter = name.replace("-", "_").partition(".")
+            files = [f"/sys/module/{module}/{each}" for each in (f"parameters/{parameter}", LOADED)]
+            # Of one that it loads the kernel says itself what it does not know.
+            if not any([await guest.get_file(path) is not None for path in files]):
+                raise HostLostError(f"its kernel has no parameter {name}: there is no {files[0]}")
 
     async def _prove(self, guest: VirtualGuest) -> None:
         """Run the embedded guests.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from matrix.attempt import Attempt, Ending, Outcome, Transcript
-from matrix.errors import HostError, HostLostError, UsageError
+from matrix.errors import HostError, HostLostError, HostUnfitError, UsageError
 from matrix.hosts.contents import Contents, with_paths
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.virtual.kernel_log import Report, first_report, missed
@@ -87,6 +87,7 @@ class VirtualExecutor:
         self._stack = AsyncExitStack()
         self._guest: VirtualGuest | None = None
         self._started = 0
+        self._unfit: HostUnfitError | None = None
         self._one_at_a_time = asyncio.Lock()
         self._programs = Programs(host.programs)
         starter = host.starter
@@ -134,14 +135,20 @@ class VirtualExecutor:
         """The host, started where it is not.
 
         Raises:
+            HostUnfitError: it cannot be what was asked for.
             HostLostError: it does not come up.
         """
+        if self._unfit is not None:
+            raise self._unfit
         if self._guest is None:
             self._started += 1
             logs = self._run.path / LOGS / f"{self._host.name}-{self._started}"
             try:
                 start = self._host.starter.start(logs)
                 self._guest = await self._stack.enter_async_context(start)
+            except HostUnfitError as error:
+                self._unfit = error
+                raise
             except HostLostError:
                 raise
             except (HostError, UsageError) as error:
@@ -154,7 +161,10 @@ class VirtualExecutor:
         directory = self._run.path / assignment.folder
         decision = with_paths(assignment.decision, self._contents.path)
         case = decision.case
-        guest = await self._running()
+        try:
+            guest = await self._running()
+        except HostUnfitError as error:
+            return _skipped(str(error), assignment)
         parser, tail = suite_of(case.suite).parser(), Tail()
         log = BoundedLog(directory / "console.log", LOG_BYTES)
 
@@ -238,6 +248,17 @@ class VirtualExecutor:
             number=assignment.attempt,
             artifacts=assignment.folder,
         )
+
+
+def _skipped(reason: str, assignment: Assignment) -> Attempt:
+    return Attempt(
+        assignment.attempt,
+        Verdict.SKIP,
+        reason,
+        0.0,
+        artifacts=assignment.folder,
+        skip_cause=SkipCause.HOST,
+    )
 
 
 async def _nothing_more(_decision: Run) -> str:
