@@ -2,9 +2,9 @@
 # QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: a guest that writes to a console whose pipe or
 # socket nobody reads waits, as one would think, but on three of five architectures all of QEMU waits with
 # it: the PL011 of aarch64's virt, the SCLP console of s390x and the vty of pseries write with the big lock
-# held. QMP answers nothing then, until somebody reads the console. The 16550 of x86_64
-# and riscv64 lets only the guest wait. So a tool must go on reading a console while it waits for QMP,
-# and that QMP does not answer is no sign that QEMU is broken.
+# held. QMP answers nothing then, until somebody reads the console. The 16550 of x86_64 and riscv64 lets
+# only the guest wait. So a tool must go on reading a console while it waits for QMP, and that QMP does not
+# answer is no sign that QEMU is broken.
 #
 #             the pipe is full   QMP after the console was read
 #   aarch64   no answer          answers
