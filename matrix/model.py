@@ -371,6 +371,8 @@ class Expectation:
     """Patterns of what reasons of failures have in them: only such are known. Empty: all are."""
     hops: tuple[str, ...] = ()
     """Patterns of the reasons of bad hops: only they are known, and nothing of the guest's own."""
+    known_limit: float | None = None
+    """Seconds that are enough to see that a case times out as it is known to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,9 @@ OPTIONS: dict[str, Any] = {
         help="Try a case that did not pass up to N times more: if one passes, it is flaky.",
     ),
     "timeout": typer.Option("--timeout", metavar="TIME", help="For every case, as in 30s or 5m."),
+    "full": typer.Option(
+        "--full", help="Give cases that are known to time out all their time, as once a week in CI."
+    ),
     "no_assist": typer.Option(
         "--no-assist",
         help="Leave every guest alone: do not help QEMU to translate faster.",

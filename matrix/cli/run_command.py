@@ -22,8 +22,10 @@ from matrix.hosts.local.executor import LocalHost
 from matrix.hosts.project import load_settings
 from matrix.inventory import Inventory
 from matrix.plan.decisions import LOCAL, VIRTUAL, Decision, Run
+from matrix.plan.early_end import end_early, may_end_early
 from matrix.plan.schedule import Capacity
 from matrix.results.directory import RunDirectory
+from matrix.results.history.durations import longest_passes
 from matrix.results.history.place import Database
 from matrix.results.outcome import WORST_FIRST
 from matrix.results.printable import printable
@@ -78,7 +80,11 @@ def start_run(
             **kept_options(selection, path),
         },
     )
-    with Recorder.start(path, info, prepared.decisions) as recorder:
+    decisions = prepared.decisions
+    if not selection.full:
+        waited_for = [each.case.id for each in decisions if may_end_early(each)]
+        decisions = list(end_early(decisions, longest_passes(history, waited_for)))
+    with Recorder.start(path, info, decisions) as recorder:
         return _carry_out(recorder, prepared.inventory, prepared.others, execution, history)
 
 

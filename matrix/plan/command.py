@@ -41,9 +41,11 @@ def needs_of(case: Case) -> Needs:
     return _needs(case.test, case.variant, case.build)
 
 
-def time_limit(case: Case) -> float:
-    """Seconds that the guest may take, its firmware included."""
-    return case.timeout + (efi.BOOT_SECONDS if case.build.efi else 0.0)
+def time_limit(case: Case, limit: float | None = None) -> float:
+    """Seconds that the guest may take, its firmware included; ``limit`` in its timeout's place."""
+    return (case.timeout if limit is None else limit) + (
+        efi.BOOT_SECONDS if case.build.efi else 0.0
+    )
 
 
 def stall_limit(case: Case) -> float:

@@ -35,6 +35,8 @@ class Run:
     """Bytes in huge pages that QEMU will take, or its QEMUs while the guest migrates."""
     host: str = LOCAL
     """The name of the host that it runs on."""
+    limit: float | None = None
+    """Seconds after which it is ended because it is known to time out; None: the case's timeout."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ class Selection:
     until_fail: bool = False
     retries: int | None = None
     timeout: str | None = None
+    full: bool = False
+    """Give cases that are known to time out all their time."""
     no_assist: bool = False
     """Leave every guest alone, whatever the scenarios say."""
     expect: tuple[Path, ...] = ()

@@ -221,7 +221,8 @@ class Session:
         self._forecast.expect(known, more)
         if known is None:
             hangs = any(HANGING & set(each.verdicts) for each in decision.expected)
-            known = decision.case.timeout * (1 if hangs else UNLIKELY)
+            limit = decision.case.timeout if decision.limit is None else decision.limit
+            known = limit * (1 if hangs else UNLIKELY)
         estimate = known * (1 + expected.later)
         return [
             Job(

@@ -12,7 +12,7 @@ problems at once.
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from matrix.errors import Place, Problem
 from matrix.model import (
@@ -91,6 +91,7 @@ def _fails(verdicts: list[Verdict]) -> list[Verdict]:
     return verdicts
 
 
+KnownLimit = Annotated[float, *annotated(values.parse_limit, values.DURATION_SHAPE)]
 Reason = Annotated[str, *annotated(parse_reason, _REASON_SHAPE)]
 OneRange = Annotated[VersionRange, *annotated(parse_versions, _RANGE_SHAPE)]
 Ranges = Annotated[list[OneRange], *one_or_more(_RANGE_SHAPE)]
@@ -160,7 +161,26 @@ class ExpectationSection(Section):
         description="Reasons of hops that are known to end badly, with *, ? and [...]. Such an "
         "entry is about these hops alone: the guest has to end as it does without them.",
     )
+    known_limit: KnownLimit | None = Field(
+        None,
+        description="Time that is enough to see that it times out, as in 10s: it is ended then, "
+        "unless --full is given. For entries with timeout among their verdicts.",
+    )
     reason: Reason = Field(description="Why it fails; shown wherever the case is.")
+
+    @model_validator(mode="after")
+    def _limits_a_timeout(self) -> "ExpectationSection":
+        if self.known_limit is None:
+            return self
+        where = ("known_limit",)
+        if Verdict.TIMEOUT not in (self.verdicts or ()):
+            raise Refused("is for a known timeout", "add timeout to its verdicts", where)
+        for name in ("hops", "subtests"):
+            if getattr(self, name):
+                raise Refused(
+                    f"is for a whole guest, and {name} are parts", "drop one of the two", where
+                )
+        return self
 
 
 class ExpectationsSection(Section):
@@ -215,4 +235,4 @@ def _expectation(section: ExpectationSection, place: Place) -> Expectation:
         if isinstance(value, list)  # what is not given is None, and has its default
     }
     where = f"{place.file}:{place.line}".encode(errors="backslashreplace").decode()
-    return Expectation(place=where, reason=section.reason, **given)
+    return Expectation(place=where, reason=section.reason, known_limit=section.known_limit, **given)

@@ -51,6 +51,7 @@ async def decide_attempt(
     """
     judgement = _judge_guest(evidence)
     judgement = _judge_hops(evidence, judgement)
+    judgement = _note_early_end(evidence, judgement)
     judgement = _explain_by_qemu_bugs(evidence, judgement)
     judgement = await _blame_broken_qemu(evidence, judgement)
     judgement = _note_broken_monitor(evidence, judgement)
@@ -98,6 +99,15 @@ def _judge_hops(evidence: Evidence, judgement: Judgement) -> Judgement:
     if evidence.hops is None:
         return judgement
     return apply_hops(judgement, evidence.hops, evidence.decision.expected)
+
+
+def _note_early_end(evidence: Evidence, judgement: Judgement) -> Judgement:
+    """Of a guest that did not get all its time: it may have passed, or failed otherwise."""
+    limit, timeout = evidence.decision.limit, evidence.decision.case.timeout
+    if limit is None or evidence.outcome.ending is not Ending.TIMEOUT:
+        return judgement
+    early = f"ended after {limit:.0f} s of {timeout:.0f} s"
+    return judgement.adding(f"{early}: known to time out; --full gives it all")
 
 
 def _explain_by_qemu_bugs(evidence: Evidence, judgement: Judgement) -> Judgement:

@@ -226,3 +226,38 @@ def test_the_schema_of_such_files(world: World) -> None:
     assert json.loads(world.run("schema", "expectations").stdout) == schema
     assert "cases" in json.loads(world.run("schema", "results").stdout)["properties"]
     assert list(schema["properties"]) == ["suite_revision", "expect"]
+
+
+KNOWN_TO_HANG = """expect:
+  - cases: [hangs]
+    verdicts: [timeout]
+    {more}
+    reason: "it waits for an interrupt"
+"""
+
+
+def test_what_is_known_to_time_out_gets_no_more_time_than_that_needs(
+    world: World, scripts: Scripts
+) -> None:
+    world.suite(hangs=HANG, good=scripts.passing())
+    known(world, KNOWN_TO_HANG.format(more="known_limit: 1s"))
+    assert world.matrix_run().returncode == 0
+    assert reasons(world)["hangs"] == (
+        "known: it waits for an interrupt (timed out after 1 s; last line: about to hang; ended "
+        "after 1 s of 60 s: known to time out; --full gives it all)"
+    )
+
+
+def test_it_gets_twice_the_time_of_its_longest_pass(world: World, scripts: Scripts) -> None:
+    world.suite(hangs=scripts.passing(0.6))
+    assert world.matrix_run().returncode == 0
+    world.suite(hangs=HANG)
+    known(world, KNOWN_TO_HANG.format(more=""))
+    again = world.run(*world.run_arguments()[:-1], "again")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "of 60 s: known to time out" in reasons(world, "again")["hangs"]
+    full = world.run(*world.run_arguments()[:-1], "full", "--full", "--timeout", "3s")
+    assert full.returncode == 0
+    assert reasons(world, "full")["hangs"] == (
+        "known: it waits for an interrupt (timed out after 3 s; last line: about to hang)"
+    )

@@ -57,6 +57,11 @@ def test_every_key() -> None:
     )
 
 
+def test_a_known_timeout_may_have_a_limit() -> None:
+    (entry,) = read("expect: [{cases: [a], verdicts: [timeout], known_limit: 1min, reason: r}]")
+    assert entry.known_limit == 60.0
+
+
 def test_a_file_may_be_made_for_a_revision() -> None:
     text = (
         b"suite_revision: kvm-unit-tests 1da1819e\nexpect: [{cases: [debug], reason: it fails}]\n"

@@ -157,7 +157,7 @@ class LocalExecutor:
             SuiteError, UnstartableError: a destination cannot be started any more.
         """
         case = decision.case
-        limits = Limits(timeout=time_limit(case), stall=stall_limit(case))
+        limits = Limits(timeout=time_limit(case, decision.limit), stall=stall_limit(case))
         if case.migration is None:
             # A guest that measures time is left alone by us, too.
             helped = case.settings.assist and not case.settings.alone

@@ -14,6 +14,12 @@ from matrix.results.history.place import Database
 
 PATIENCE = 0.5
 """Seconds to wait for another run that is writing."""
+MOST_NAMES = 500
+"""Parameters of a query; older SQLites take 999."""
+_PASSES = (
+    "SELECT case_id, MAX(results.seconds) FROM results "
+    "JOIN cases ON cases.id = results.\"case\" WHERE verdict IN ('pass', 'xpass')"
+)
 
 
 def known_durations(database: Database | None, scenarios: Collection[str]) -> dict[str, float]:
@@ -31,6 +37,28 @@ def known_durations(database: Database | None, scenarios: Collection[str]) -> di
     try:
         with connected(database, patience=PATIENCE) as session:
             rows = session.read(query, values)
+    except MatrixError:
+        return {}
+    return {case: seconds for case, seconds in rows if _plausible(seconds)}
+
+
+def longest_passes(database: Database | None, cases: Collection[str]) -> dict[str, float]:
+    """Seconds of the longest pass of each of these cases (ids) in any recorded run; nothing is
+    known of one that never passed.
+
+    Args:
+        database: the history; None for none.
+        cases: few, as those that are known to time out.
+    """
+    if database is None or not cases:
+        return {}
+    wanted, rows = sorted(set(cases)), []
+    try:
+        with connected(database, patience=PATIENCE) as session:
+            for begin in range(0, len(wanted), MOST_NAMES):
+                names, values = listed(wanted[begin : begin + MOST_NAMES])
+                query = f"{_PASSES} AND case_id IN ({names}) GROUP BY case_id"
+                rows += session.read(query, values)
     except MatrixError:
         return {}
     return {case: seconds for case, seconds in rows if _plausible(seconds)}
