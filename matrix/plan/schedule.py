@@ -33,6 +33,10 @@ class Capacity:
     """Bytes in huge pages, a limit in any case: what they cannot hold does not start."""
     most: int | None = None
     """Jobs at a time, a limit in any case; None: as many as the above allows."""
+    group: str = ""
+    """Names the hosts that share a machine, each to itself until it has nothing left."""
+    most_hosts: int = 1
+    """How many of its group run jobs at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Scheduler:
         by_host: dict[str, list[Job]] = {host: [] for host in capacities}
         for job in jobs:
             by_host[job.host].append(job)
+        self._capacities = capacities
         self._hosts = {
             host: HostScheduler(of_host, capacities[host]) for host, of_host in by_host.items()
         }
@@ -92,7 +97,24 @@ class Scheduler:
 
     def start(self) -> list[Job]:
         """The jobs to start now, on each host; they count as running from here on."""
-        return [job for host in self._hosts.values() for job in host.start()]
+        return [
+            job
+            for name, host in self._hosts.items()
+            if host.waiting and self._has_room(name)
+            for job in host.start()
+        ]
+
+    def _has_room(self, name: str) -> bool:
+        """Whether the group of a host has room for it, if it has a group."""
+        capacity = self._capacities[name]
+        if not capacity.group or self._hosts[name].active:
+            return True
+        group = (
+            host
+            for other, host in self._hosts.items()
+            if self._capacities[other].group == capacity.group
+        )
+        return sum(host.active for host in group) < capacity.most_hosts
 
     def upcoming(self) -> list[Job]:
         """Of each host that has something left, the job that will likely start next there."""
@@ -117,6 +139,7 @@ class HostScheduler:
         """A job runs that is to be alone."""
         self._queues: dict[tuple[int, int, bool, int], _Queue] = {}
         self._waiting = 0
+        self._begun = False
         for job in sorted(jobs, key=_longest_first):
             self._queue(job).append(job)
 
@@ -133,6 +156,11 @@ class HostScheduler:
     def running(self) -> int:
         """How many jobs have been started and have not finished."""
         return len(self._running)
+
+    @property
+    def active(self) -> bool:
+        """Whether it has begun, and has something left."""
+        return self._begun and bool(self._waiting or self._running)
 
     @property
     def vcpus_used(self) -> int:
@@ -225,6 +253,7 @@ class HostScheduler:
         if not queue.jobs:
             del self._queues[queue.vcpus, queue.memory, queue.alone, queue.huge_pages]
         self._running[job.key] = job
+        self._begun = True
         self._quiet = job.alone
         self._vcpus += queue.vcpus
         self._memory += queue.memory

@@ -209,3 +209,23 @@ def test_each_host_with_an_idle_vcpu_has_a_job_to_prepare() -> None:
     scheduler = Scheduler(jobs, dict.fromkeys("ab", Capacity(2, 8 * GIB, jobs=1)))
     scheduler.start()
     assert [each.key[0] for each in scheduler.upcoming()] == [2, 3]
+
+
+def test_hosts_of_a_group_keep_their_place_until_they_have_nothing_left() -> None:
+    capacity = Capacity(1, GIB, jobs=1, group="virtual", most_hosts=2)
+    capacities = {"a": capacity, "b": capacity, "c": capacity, "local": Capacity(8, 8 * GIB)}
+    jobs = [replace(job(i), host=host) for i, host in enumerate(("a", "a", "b", "c", "local"))]
+    scheduler = Scheduler(jobs, capacities)
+
+    def start() -> list[str]:
+        return [each.host for each in scheduler.start()]
+
+    assert start() == ["a", "b", "local"]
+    scheduler.finished(jobs[0])
+    assert start() == ["a"]
+    scheduler.finished(jobs[2])
+    assert start() == ["c"]
+    scheduler.finished(jobs[1])
+    scheduler.add(replace(job(9), host="b"))
+    assert start() == ["b"]
+    assert scheduler.running == 3

@@ -13,10 +13,11 @@ from matrix.hosts.virtual.image import known_release
 from matrix.hosts.virtual.l1_machines import NESTED_AARCH64, machine_for
 from matrix.hosts.virtual.programs import programs_of
 from matrix.hosts.virtual.starter import Settings, Starter
-from matrix.hosts.virtual.virtual_host import VirtualHost
+from matrix.hosts.virtual.virtual_host import MEMORY, Room, VirtualHost
 from matrix.inventory import Binary, Inventory
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Case, KvmMode
-from matrix.plan.decisions import Decision
+from matrix.plan.decisions import VIRTUAL, Decision
+from matrix.plan.schedule import Capacity
 from matrix.plan.virtual import VirtualPlace, asks_for_kvm
 from matrix.scenario.scenario import HostKernel, Scenario, VirtualHostEntry
 from matrix.scenario.wording import one_of, quoted
@@ -239,13 +240,17 @@ def _hosts(
     on_step: Callable[[str], None],
     decisions: Sequence[Decision],
 ) -> list[VirtualHost]:
+    kinds = list(kinds)
     building = asyncio.Lock()
+    most = max(1, inventory.host.cpus // max((settings.cpus for settings, _ in kinds), default=1))
+    capacity = Capacity(1, MEMORY, jobs=1, group=VIRTUAL, most_hosts=most)
+    room = Room(most)
     starters = [
         Starter(settings, binary, folder(), on_step, building=building)
         for settings, binary in kinds
     ]
     return [
-        VirtualHost(each, inventory, programs=programs_of(decisions, each.name))
+        VirtualHost(each, inventory, capacity, programs_of(decisions, each.name), room)
         for each in starters
     ]
 

@@ -43,6 +43,23 @@ MEMORY = 8 << 30
 Emit = Callable[[Console | HopDone], None]
 
 
+@dataclass(slots=True)
+class Room:
+    """Which virtual hosts of a run live; more than it has room for only while all have work."""
+
+    most: int = 1
+    _living: "dict[VirtualExecutor, None]" = field(default_factory=dict)
+
+    async def enter(self, executor: "VirtualExecutor") -> None:
+        """Make room for one that is about to start, by ending those that were idle the longest."""
+        self._living.pop(executor, None)
+        idle = [each for each in self._living if each.idle]
+        self._living[executor] = None
+        for each in idle[: max(0, len(self._living) - self.most)]:
+            del self._living[each]
+            await each.rest()
+
+
 @dataclass(frozen=True, slots=True)
 class VirtualHost:
     """One kind of virtual host, of which one runs at a time."""
@@ -53,6 +70,8 @@ class VirtualHost:
     capacity: Capacity = field(default_factory=lambda: Capacity(1, MEMORY, jobs=1))
     programs: tuple[str, ...] = ()
     """Those of this machine that are to run there, in their order."""
+    room: Room = field(default_factory=Room)
+    """Of all virtual hosts of a run."""
 
     @property
     def name(self) -> str:
@@ -121,6 +140,17 @@ class VirtualExecutor:
         finally:
             del self._underway[assignment.token]
 
+    @property
+    def idle(self) -> bool:
+        """Whether it has nothing to run."""
+        return not self._underway
+
+    async def rest(self) -> None:
+        """End the host where it is idle; the next case gets a new one."""
+        async with self._one_at_a_time:
+            if self.idle:
+                await self._end()
+
     async def close(self) -> None:
         """End the host."""
         await self._end()
@@ -140,6 +170,7 @@ class VirtualExecutor:
         """
         if self._unfit is not None:
             raise self._unfit
+        await self._host.room.enter(self)
         if self._guest is None:
             self._started += 1
             logs = self._run.path / LOGS / f"{self._host.name}-{self._started}"

@@ -65,6 +65,9 @@ def test_each_kernel_is_a_host_of_its_own() -> None:
     ]
     assert [host.starter.settings.cpus for host in hosts.hosts(lambda _: None)] == [2] * 4
     assert hosts.used_options()[0] == "aarch64=debian-12,cpus=2"
+    first, second, *_ = hosts.hosts(lambda _: None)
+    assert first.room is second.room
+    assert first.capacity.most_hosts == 1
     assert found[0] is not None
     assert found[0].description == "Linux of debian-12 under TCG of QEMU system"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Attempt, Ending
-from matrix.errors import HostError
+from matrix.errors import HostError, HostLostError, HostUnfitError
 from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment, Console, HopDone
 from matrix.hosts.virtual import protocol
@@ -34,6 +34,7 @@ from matrix.model import (
     Architecture,
     Build,
     Case,
+    KvmMode,
     SkipCause,
     Target,
     Test,
@@ -134,6 +135,24 @@ def test_what_the_kernel_reports_during_a_case_is_told(starter: Starter, tmp_pat
         assert report.line == "WARNING: as if KVM had one"
 
     with_host(starter, tmp_path / "log", use)
+
+
+def test_a_kernel_is_what_was_asked_for_or_says_that_it_is_not(
+    starter: Starter, tmp_path: Path
+) -> None:
+    def asked(*parameters: tuple[str, str], mode: KvmMode = KvmMode.NVHE) -> Starter:
+        settings = replace(starter.settings, mode=mode, parameters=parameters)
+        return Starter(settings, starter.binary, starter.folder, lambda _: None, cold=True)
+
+    async def use(guest: VirtualGuest) -> None:
+        given = await guest.get_file("/sys/module/kvm/parameters/halt_poll_ns")
+        assert given == b"7\n"
+        with pytest.raises(HostLostError, match=r"no parameter kvm.nonsense: there is no /sys/mo"):
+            await asked(("kvm.nonsense", "1"))._check(guest)
+        with pytest.raises(HostUnfitError, match=r"no KVM in mode vhe: its kernel says .*Hyp"):
+            await asked(mode=KvmMode.VHE)._check(guest)
+
+    with_host(asked(("kvm.halt_poll_ns", "7")), tmp_path / "nvhe", use)
 
 
 def test_a_panic_loses_the_host_with_the_reason(starter: Starter, tmp_path: Path) -> None:
