@@ -123,13 +123,13 @@ def worker(control: int, lifeline: int) -> None:
 @taking("qemu", "host", "fresh")
 def host(
     selection: Selection,
-    action: Annotated[str, typer.Argument(metavar="build|list|shell")],
+    action: Annotated[str, typer.Argument(metavar="build|list|shell|prune")],
     hosts: Annotated[
         list[str] | None,
         typer.Argument(metavar="[ARCH=KERNEL]…", help="As --virtual-host of matrix run has them."),
     ] = None,
 ) -> None:
-    """Build virtual KVM hosts ahead, list them, or look into one."""
+    """Build virtual KVM hosts ahead, list them, look into one, or remove what was built."""
     from matrix.cli.hosting import action_named, run_host
 
     run_host(action_named(action), tuple(hosts or ()), selection)

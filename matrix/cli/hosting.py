@@ -22,6 +22,7 @@ from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.l1_machines import WHY_NONE
 from matrix.hosts.virtual.nested_qemu import NestedQemu
 from matrix.hosts.virtual.programs import Programs
+from matrix.hosts.virtual.pruning import prune
 from matrix.hosts.virtual.starter import Starter
 from matrix.hosts.virtual.vmm import run_case
 from matrix.hosts.wanted import Wanted
@@ -47,6 +48,7 @@ class Action(StrEnum):
     BUILD = "build"
     LIST = "list"
     SHELL = "shell"
+    PRUNE = "prune"
 
 
 def action_named(name: str) -> Action:
@@ -69,10 +71,14 @@ def run_host(action: Action, hosts: Sequence[str], selection: Selection) -> None
         UsageError: a host is written wrongly, or not exactly one is given for a shell.
         HostError: a host cannot be built, or does not come up.
     """
-    if action is Action.LIST:
+    if action in (Action.LIST, Action.PRUNE):
         if hosts:
-            raise UsageError("matrix host list takes no host: it lists all that were built")
-        _print_list(folder())
+            raise UsageError(f"matrix host {action} takes no host: it is about all that were built")
+        if action is Action.LIST:
+            _print_list(folder())
+        else:
+            pruned = prune(folder(), 0)
+            print(f"{pruned.count} removed ({pruned.size / MIB:.0f} MiB)")
         return
     if action is Action.SHELL and len(hosts) != 1:
         raise UsageError("matrix host shell takes one host, as in aarch64=debian-13")

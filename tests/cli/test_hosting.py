@@ -1,9 +1,11 @@
 """``matrix host``, and what ``--virtual-host`` says before anything is started."""
 
+from pathlib import Path
+
 import pytest
 
 from matrix.cli.hosting import Action, run_host
-from matrix.cli.run_command import _uses_qemu_here
+from matrix.cli.run_command import _uses_qemu_here, _virtual_settings
 from matrix.errors import HostError, UsageError
 from matrix.hosts.virtual.host_options import parse_option
 from matrix.hosts.virtual.vmm import proving_cases
@@ -20,10 +22,28 @@ def test_the_list_of_none_says_where_it_looked(
     assert capsys.readouterr().out == f"0 images and 0 saved hosts (0 MiB) in {tmp_path}/virtual\n"
 
 
+def test_pruning_says_what_it_removed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MATRIX_CACHE", str(tmp_path))
+    (tmp_path / "virtual/snapshots").mkdir(parents=True)
+    (tmp_path / "virtual/snapshots/a").write_bytes(b"x" * (1 << 20))
+    run_host(Action.PRUNE, (), Selection())
+    assert capsys.readouterr().out == "1 removed (1 MiB)\n"
+
+
+def test_a_resumed_run_has_the_virtual_hosts_it_was_planned_with() -> None:
+    option = "aarch64=debian-13,name=mine,mode=nvhe"
+    (settings,) = _virtual_settings({"virtual_hosts": [option]})
+    assert (settings.option, settings.kernel_name) == (option, "mine")
+    assert _virtual_settings({}) == ()
+
+
 @pytest.mark.parametrize(
     ("action", "hosts", "message"),
     [
         (Action.LIST, ["aarch64=debian-13"], "matrix host list takes no host"),
+        (Action.PRUNE, ["aarch64=debian-13"], "matrix host prune takes no host"),
         (Action.SHELL, [], "matrix host shell takes one host, as in aarch64=debian-13"),
         (Action.BUILD, ["aarch64"], "write ARCH=KERNEL"),
     ],

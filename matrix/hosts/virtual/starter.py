@@ -23,6 +23,7 @@ from matrix.hosts.virtual.l1_machines import (
     host_arguments,
     machine_for,
 )
+from matrix.hosts.virtual.pruning import prune, used
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
 from matrix.inventory import Binary
 from matrix.model import Accelerator, Architecture, ExitChannel, KvmMode, Verdict
@@ -30,6 +31,7 @@ from matrix.plan.decisions import VIRTUAL
 from matrix.suites.judgement import End
 from matrix.suites.registry import suite_of
 from matrix.vm.qemu_session import Session
+from matrix.vm.tasks import in_thread
 
 LOADED = "initstate"
 """File in ``/sys/module/NAME`` of a module that was loaded."""
@@ -142,6 +144,7 @@ class Starter:
                     parameters=dict(self.settings.parameters),
                     on_step=self.on_step,
                 )
+                used(self._image.kernel.parent)
             return self._image
 
     @asynccontextmanager
@@ -199,6 +202,7 @@ class Starter:
 
         try:
             guest = await stack.enter_async_context(self._boot(logs / "snapshot", load))
+            used(state)
             for module in self.machine().reload:
                 await guest.reload(module)
         except HostLostError as error:
@@ -272,6 +276,7 @@ class Starter:
             await snapshot.save(guest.session, state, mapped=self._mapped)
         except (MonitorError, OSError) as error:
             self.on_step(f"the state of {self.name} was not saved: {error}")
+        await in_thread(lambda: prune(self.folder))
 
 
 def _is_there(path: Path) -> bool:
