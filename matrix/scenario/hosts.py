@@ -44,7 +44,9 @@ def hosts_of(
         section = read_section(HostSection, item).virtual
         given = node_at(item, ("virtual",)) or item
         kernels = tuple(_kernels(section, given, directory, variables, problems))
-        entry = _entry(section, given.place, kernels)
+        at = (node_at(given, ("kvmtool",)) or given).place
+        kvmtool = _path("kvmtool", section.kvmtool or "", at, directory, variables, problems)
+        entry = _entry(section, given.place, kernels, kvmtool)
         for pair in ((arch, kernel) for arch in entry.architectures for kernel in kernels):
             problems += _repeated(seen, *pair)
         if entry.mode is not None and entry.architectures != (Architecture.AARCH64,):
@@ -55,7 +57,7 @@ def hosts_of(
 
 
 def _entry(
-    section: VirtualSection, place: Place, kernels: tuple[HostKernel, ...]
+    section: VirtualSection, place: Place, kernels: tuple[HostKernel, ...], kvmtool: str
 ) -> VirtualHostEntry:
     return VirtualHostEntry(
         architectures=tuple(section.arch),
@@ -63,6 +65,8 @@ def _entry(
         place=place,
         cpus=section.cpus or 1,
         memory=section.memory or 0,
+        kvmtool=kvmtool,
+        written_kvmtool=section.kvmtool or "",
         mode=section.mode,
         kernel_parameters=section.kernel_parameters or "",
         module_parameters=section.module_parameters or "",

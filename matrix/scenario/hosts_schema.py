@@ -82,6 +82,11 @@ class VirtualSection(Section):
     memory: Memory | None = Field(
         None, description="Memory of the host. Default: 1GiB, of ppc64 2GiB."
     )
+    kvmtool: Text | None = Field(
+        None,
+        description="Path of an lkvm for the architecture, as 'image', which runs builds of "
+        "kvm-unit-tests for kvmtool.",
+    )
     mode: Mode | None = Field(
         None, description="How KVM runs on aarch64, where the axis of that name does not say."
     )

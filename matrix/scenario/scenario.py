@@ -110,6 +110,10 @@ class VirtualHostEntry:
     cpus: int = 1
     memory: int = 0
     """Bytes; 0 for the usual."""
+    kvmtool: str = ""
+    """Path of an ``lkvm``, in which ``{arch}`` may still stand; empty for none."""
+    written_kvmtool: str = ""
+    """As the file has it."""
     mode: KvmMode | None = None
     kernel_parameters: str = ""
     module_parameters: str = ""

@@ -57,6 +57,7 @@ RIGHT: dict[str, Any] = {
                 "kernel": ["debian-12", {"image": "a/Image", "modules": "m", "name": "mine"}],
                 "cpus": 2,
                 "memory": "2GiB",
+                "kvmtool": "lkvm",
                 "kernel_parameters": "loglevel=7",
                 "module_parameters": {"kvm.a": "off"},
             }

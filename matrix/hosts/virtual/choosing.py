@@ -8,7 +8,12 @@ from pathlib import Path
 from matrix.errors import Place, Problem, ScenarioError, UsageError
 from matrix.hosts.cache import cache_directory
 from matrix.hosts.virtual.debian import SUITES
-from matrix.hosts.virtual.host_options import kernel_choice, parameter_pairs, parse_options
+from matrix.hosts.virtual.host_options import (
+    kernel_choice,
+    kvmtool_at,
+    parameter_pairs,
+    parse_options,
+)
 from matrix.hosts.virtual.image import known_release
 from matrix.hosts.virtual.l1_machines import NESTED_AARCH64, machine_for
 from matrix.hosts.virtual.programs import programs_of
@@ -191,11 +196,14 @@ def _settings(
 ) -> Iterator[Settings]:
     for architecture in entry.architectures:
         image, modules = (_filled(path, architecture) for path in (kernel.image, kernel.modules))
+        lkvm = _filled(entry.kvmtool, architecture)
         try:
             choice = kernel_choice("kernel", architecture, image, modules)
+            kvmtool = kvmtool_at("hosts", lkvm)
         except UsageError as error:
             told = str(error)
-            for path, written in zip((image, modules), kernel.written, strict=True):
+            given = (*kernel.written, entry.written_kvmtool)
+            for path, written in zip((image, modules, lkvm), given, strict=True):
                 told = told.replace(path, written) if path else told
             problems.append(Problem(kernel.place, told))
             continue
@@ -204,6 +212,7 @@ def _settings(
             choice,
             cpus=entry.cpus,
             memory=entry.memory,
+            kvmtool=kvmtool,
             parameters=parameter_pairs(entry.module_parameters),
             kernel_parameters=entry.kernel_parameters,
             mode=entry.mode,

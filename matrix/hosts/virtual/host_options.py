@@ -79,7 +79,7 @@ def parse_option(option: str) -> Settings:
         kernel_parameters=_value(where, parse_axis_text, values.get("append"), ""),
         mode=mode,
         called=_value(where, parse_kernel, values.get("name"), ""),
-        kvmtool=_kvmtool(where, values.get("kvmtool", "")),
+        kvmtool=kvmtool_at(where, values.get("kvmtool", "")),
     )
     if settings.mode is not None and architecture is not Architecture.AARCH64:
         raise UsageError(f"{where}: {settings.mode} is a mode of KVM on aarch64")
@@ -156,7 +156,12 @@ def _check_kernel(where: str, architecture: Architecture, path: Path) -> None:
         )
 
 
-def _kvmtool(where: str, text: str) -> str:
+def kvmtool_at(where: str, text: str) -> str:
+    """The path of an ``lkvm``, absolute; empty for none.
+
+    Raises:
+        UsageError: it is not there.
+    """
     path = expanded(text).absolute() if text else None
     if path is not None and not path.is_file():
         raise UsageError(f"{where}: no kvmtool (lkvm) at {path}")

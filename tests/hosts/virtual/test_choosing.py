@@ -160,6 +160,18 @@ def test_images_of_a_scenario_are_looked_at(tmp_path: Path) -> None:
     assert names(one) == ["virtual-aarch64-Image"]
 
 
+def test_a_scenario_may_bring_a_kvmtool(tmp_path: Path) -> None:
+    hosts = "[{virtual: {arch: aarch64, kvmtool: '${SECRET}/{arch}/lkvm'}}]"
+    one = scenario("{arch: [aarch64]}", hosts, tmp_path)
+    with pytest.raises(ScenarioError, match=r"no kvmtool \(lkvm\) at \${SECRET}/{arch}/lkvm"):
+        chosen(one)
+    (tmp_path / "arm64").mkdir()
+    (tmp_path / "arm64/lkvm").touch()
+    (place,) = places(one)
+    assert place is not None
+    assert place.kvmtool
+
+
 def test_two_kernels_of_one_name_are_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
