@@ -20,7 +20,7 @@ from matrix.hosts.virtual.debian import FLAVOURS
 from matrix.hosts.virtual.host_options import parse_options
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.l1_machines import WHY_NONE
-from matrix.hosts.virtual.nested_qemu import NestedQemu
+from matrix.hosts.virtual.nested_qemu import NestedQemu, arguments_there
 from matrix.hosts.virtual.programs import Programs
 from matrix.hosts.virtual.pruning import prune
 from matrix.hosts.virtual.starter import Starter
@@ -37,8 +37,7 @@ from matrix.vm.tasks import in_thread
 GUEST_SECONDS = 120.0
 HELP = (
     "log · cat PATH · guest TEST [ARGUMENTS] (an embedded guest under its KVM) · "
-    "run PROGRAM [ARGUMENTS] (of this machine, in the host) · "
-    "qemu ARGUMENTS (in the host, with files of this machine) · exit"
+    "run PROGRAM [ARGUMENTS], qemu ARGUMENTS (in the host, with files of this machine) · exit"
 )
 
 
@@ -153,7 +152,10 @@ async def _shell(starter: Starter) -> None:
                     continue
                 if words == ["exit"]:
                     return
-                await _obey(guest, starter.settings.architecture, programs, words)
+                try:
+                    await _obey(guest, starter.settings.architecture, programs, words)
+                except OSError as error:
+                    print(printable(f"{error.filename}: {error.strerror}"))
 
 
 async def _obey(
@@ -175,7 +177,8 @@ async def _obey(
             qemu = NestedQemu(architecture, folder() / "debian", say)
             _tell(await qemu.run_arguments(guest, arguments, GUEST_SECONDS, _show))
         case ["run", program, *arguments]:
-            await _run_program(guest, programs, (program, *arguments))
+            there = await arguments_there(guest, arguments)
+            await _run_program(guest, programs, (program, *there))
         case _:
             print(HELP)
     sys.stdout.flush()
@@ -199,11 +202,7 @@ async def _run_guest(
 
 
 async def _run_program(guest: VirtualGuest, programs: Programs, argv: tuple[str, ...]) -> None:
-    try:
-        result = await programs.run_command(guest, argv, GUEST_SECONDS, _show)
-    except OSError as error:
-        print(printable(f"{argv[0]}: {error.strerror}"))
-        return
+    result = await programs.run_command(guest, argv, GUEST_SECONDS, _show)
     _tell(result)
     if result.refused:
         print(printable(result.refused))

@@ -35,7 +35,8 @@ class NestedQemu:
     folder: Path
     """Where it is kept."""
     on_step: Callable[[str], None]
-    _qemu: DebianQemu | None = None
+    _qemu: DebianQemu | HostError | None = None
+    """What came of fetching it, once."""
 
     async def run(
         self,
@@ -79,20 +80,24 @@ class NestedQemu:
         """
         qemu = await self._fetched()
         await guest.have_disk(qemu.image)
-        words = [qemu.path]
-        for word in arguments:
-            content = await in_thread(partial(_content, word))
-            words.append(word if content is None else await _put(guest, content))
-        return await guest.run(tuple(words), seconds, on_output)
+        words = (qemu.path, *await arguments_there(guest, arguments))
+        return await guest.run(words, seconds, on_output)
 
     async def _fetched(self) -> DebianQemu:
         if self._qemu is None:
-            self._qemu = await fetch_qemu(self.architecture, self.folder, self.on_step)
+            try:
+                self._qemu = await fetch_qemu(self.architecture, self.folder, self.on_step)
+            except HostError as error:
+                self._qemu = error
+        if isinstance(self._qemu, HostError):
+            raise self._qemu
         return self._qemu
 
     def launch(self, case: Case) -> Launch:
         """The command of a case in the host, with the names that its files have here."""
-        qemu = self._qemu or DebianQemu(Path(), f"{PREFIX}{self.architecture.value}", "")
+        qemu = self._qemu
+        if not isinstance(qemu, DebianQemu):
+            qemu = DebianQemu(Path(), f"{PREFIX}{self.architecture.value}", "")
         return launch_there(case, self._binary(qemu), {})
 
     def _binary(self, qemu: DebianQemu) -> Binary:
@@ -137,6 +142,20 @@ async def files_there(
     if initrd := suite_of(case.suite).initrd(case.build, facts):
         found[""] = await _put(guest, initrd.encode())
     return found
+
+
+async def arguments_there(guest: VirtualGuest, arguments: Sequence[str]) -> tuple[str, ...]:
+    """Arguments, with the path in the host of each that names a file of this machine.
+
+    Raises:
+        OSError: a file cannot be read.
+        HostLostError: the host does not take it.
+    """
+    words = []
+    for word in arguments:
+        content = await in_thread(partial(_content, word))
+        words.append(word if content is None else await _put(guest, content))
+    return tuple(words)
 
 
 def _content(path: str) -> bytes | None:

@@ -26,3 +26,12 @@ def test_several_cpus_of_x86_share_a_thread(
     assert argv[argv.index("-accel") + 1] == accelerator
     assert argv[argv.index("-smp") + 1] == str(cpus)
     assert "file.filename=/a,,b" in argv[argv.index("-blockdev") + 1]
+
+
+def test_every_host_can_mount_its_disk() -> None:
+    for architecture in (Architecture.AARCH64, Architecture.RISCV64, Architecture.PPC64):
+        machine = machine_for(Binary("system", architecture, "/usr/bin/qemu", (7, 2, 0), "7.2"))
+        assert isinstance(machine, VirtualMachine)
+        modules = machine.modules
+        assert modules.index("crc32c_generic") < modules.index("ext4")
+        assert "virtio_blk" in modules
