@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from matrix.cli import completing
 from matrix.results.latest import latest_run, scenario_of_latest
 from matrix.run.options import Selection
 
@@ -57,12 +58,24 @@ def runs_named(given: list[Path]) -> list[Path]:
 
 
 OPTIONS: dict[str, Any] = {
-    "scenarios": typer.Argument(metavar="SCENARIO…", help="Scenario files (YAML)."),
-    "keyword": typer.Option(
-        "-k", metavar="EXPR", help="Only cases that match, as in 'aarch64 and not timer'."
+    "scenarios": typer.Argument(
+        metavar="SCENARIO…",
+        help="Scenarios: names or files (YAML).",
+        autocompletion=completing.scenarios,
     ),
-    "arch": typer.Option("--arch", help="Only this architecture; may be repeated."),
-    "accel": typer.Option("--accel", help="auto, kvm or tcg, instead of the scenario's."),
+    "keyword": typer.Option(
+        "-k", metavar="EXPR", help="Only cases that match, as in 'aarch64 and not vmx_*'."
+    ),
+    "arch": typer.Option(
+        "--arch",
+        help="Only this architecture; may be repeated.",
+        autocompletion=completing.architectures,
+    ),
+    "accel": typer.Option(
+        "--accel",
+        help="auto, kvm or tcg, instead of the scenario's.",
+        autocompletion=completing.accelerators,
+    ),
     "qemu": typer.Option(
         "--qemu", metavar="NAME[=DIR]", help="A QEMU installation beside the system's."
     ),
@@ -70,7 +83,10 @@ OPTIONS: dict[str, Any] = {
         "--build", metavar="ARCH=DIR", help="A suite build for one architecture."
     ),
     "set_axis": typer.Option(
-        "--set", metavar="AXIS=VALUE", help="Set an axis, as in smp=4 or memory=1GiB."
+        "--set",
+        metavar="AXIS=VALUE[,…]",
+        help="Set an axis, as in smp=1,4 or memory=1GiB.",
+        autocompletion=completing.axes,
     ),
     "repeat": typer.Option("--repeat", min=1, help="Run every case N times."),
     "until_fail": typer.Option(
@@ -115,6 +131,7 @@ OPTIONS: dict[str, Any] = {
         FAILED,
         metavar="[RUN]",
         callback=run_named,
+        autocompletion=completing.runs,
         help="Run again what did not pass in RUN, or in the latest run.",
     ),
     "last_failed": typer.Option(
@@ -122,6 +139,7 @@ OPTIONS: dict[str, Any] = {
         "--lf",
         metavar="[RUN]",
         callback=run_named,
+        autocompletion=completing.runs,
         help="As --failed, and what did not get to run, and what is new since.",
     ),
     "hops": typer.Option("--hops", min=1, help="How many hops each guest makes."),

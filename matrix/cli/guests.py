@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from matrix.cli import completing
 from matrix.cli.arguments import Execution, Json, run_named, taking
 from matrix.run.options import Selection
 
@@ -74,7 +75,11 @@ def run(
     resume: Annotated[
         Path | None,
         typer.Option(
-            "--resume", metavar="RUN", callback=run_named, help="Finish a run that was ended."
+            "--resume",
+            metavar="RUN",
+            callback=run_named,
+            autocompletion=completing.runs,
+            help="Finish a run that was ended.",
         ),
     ] = None,
 ) -> None:

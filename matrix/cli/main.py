@@ -18,6 +18,7 @@ import typer
 from matrix import __version__
 from matrix.cli import guests, results
 from matrix.cli.arguments import FAIL_ON_SKIP, FAILED, LAST_FAILED
+from matrix.cli.hints import HintingCommand
 from matrix.cli.streams import take_streams
 from matrix.errors import ExitCode, MatrixError
 from matrix.results.latest import LATEST
@@ -79,6 +80,8 @@ app.command()(results.expect)
 app.command()(results.history)
 app.command()(results.ci)
 app.command()(results.schema)
+for each in app.registered_commands:
+    each.cls = HintingCommand
 
 
 def lacking(error: BaseException) -> str:

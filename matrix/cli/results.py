@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from matrix.cli import completing
 from matrix.cli.arguments import HistoryDatabase, Json, run_named, runs_named, taking
 from matrix.results.latest import LATEST
 from matrix.run.options import Selection
@@ -28,9 +29,21 @@ RUN_HELP = "A run directory, or latest[:SCENARIO]."
 
 def show(
     run: Annotated[
-        Path, typer.Argument(metavar="[RUN]", callback=run_named, help=RUN_HELP, show_default=False)
+        Path,
+        typer.Argument(
+            metavar="[RUN]",
+            callback=run_named,
+            autocompletion=completing.runs,
+            help=RUN_HELP,
+            show_default=False,
+        ),
     ] = Path(LATEST),
-    case: Annotated[str, typer.Argument(metavar="CASE", help="A case's id, or a part of it.")] = "",
+    case: Annotated[
+        str,
+        typer.Argument(
+            metavar="CASE", autocompletion=completing.cases, help="A case's id, or a part of it."
+        ),
+    ] = "",
 ) -> None:
     """Print a run's summary again, or one case in full."""
     from matrix.cli.showing import run_show
@@ -109,7 +122,12 @@ def compare(
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", callback=runs_named, help=RUN_HELP)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN…", callback=runs_named, autocompletion=completing.runs, help=RUN_HELP
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -143,7 +161,12 @@ def report(
 
 
 def expect(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", callback=runs_named, help=RUN_HELP)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN…", callback=runs_named, autocompletion=completing.runs, help=RUN_HELP
+        ),
+    ],
 ) -> None:
     """Print a file of known failures, for a scenario's 'expect', from the failures of runs."""
     from matrix.cli.expect_command import run_expect

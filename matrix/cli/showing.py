@@ -31,6 +31,11 @@ def run_show(path: Path, case: str) -> None:
             f"{printable(case)} has no result yet; finish the run with --resume {path}"
         )
     output.say(case_lines(result, record.given, output.width))
+    folder = record.run.inside(result.artifacts)
+    if folder is not None:
+        from matrix.cli.evidence import evidence_lines
+
+        output.say(evidence_lines(folder))
 
 
 def case_named(record: RunRecord, wanted: str) -> str:

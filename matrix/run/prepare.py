@@ -246,11 +246,12 @@ def _check_installed(selection: Selection, installed: Sequence[Installation]) ->
     """A QEMU that the command line asks for is there; one that only a scenario names may not be."""
     names = [installation.name for installation in installed]
     for assignment in selection.set_axis:
-        axis, _, name = assignment.partition("=")
-        if axis in ("qemu", "destination") and name not in names:
-            raise UsageError(
-                f"--set {assignment}: no such QEMU installation; {one_of(name, names)}"
-            )
+        axis, _, text = assignment.partition("=")
+        for name in text.split(",") if axis in ("qemu", "destination") else ():
+            if name not in names:
+                raise UsageError(
+                    f"--set {axis}={name}: no such QEMU installation; {one_of(name, names)}"
+                )
 
 
 def _shard(cases: list[Case], selection: Selection) -> list[Case]:

@@ -38,9 +38,10 @@ def narrow(
 ) -> Scenario:
     """``scenario`` as the command line wants it.
 
-    ``arch`` keeps only these architectures (names or aliases). ``accel`` and each ``AXIS=VALUE``
-    of ``set_`` set that axis of every variant, given several times to each of the values; variants
-    that become the same are merged, and what the scenario excludes is judged by the new values.
+    ``arch`` keeps only these architectures (names or aliases). ``accel`` and each
+    ``AXIS=VALUE[,…]`` of ``set_`` set that axis of every variant, to each of several values;
+    variants that become the same are merged, and what the scenario excludes is judged by the new
+    values.
     Migrations that make no sense with the new values are excluded, with the reason.
     ``timeout`` (seconds) overrides even the tests' own. Without ``assist`` every guest is left
     alone. ``hops`` and ``duration`` (seconds) say how
@@ -148,8 +149,14 @@ def _overrides(
             if not equals or name not in AXES:
                 wrong = f"{quoted(name)} is not an axis" if equals else "there is no '='"
                 raise Refused(wrong, one_of(name, AXES) if equals else "as in --set smp=4")
-            values.setdefault(name, {}).setdefault(AXES[name].parse(text))
+            for value in values_given(name, text):
+                values.setdefault(name, {}).setdefault(AXES[name].parse(value))
     return {name: tuple(given) for name, given in values.items()}
+
+
+def values_given(axis: str, text: str) -> list[str]:
+    """The values in ``--set AXIS=A,B``; machines and CPU models have commas of their own."""
+    return [text] if axis in ("machine", "cpu") else text.split(",")
 
 
 def _kept(name: str, wanted: Sequence[str], resolution: Resolution) -> tuple[Architecture, ...]:

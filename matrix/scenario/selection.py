@@ -1,6 +1,7 @@
 """Choosing cases by an expression, as pytest's ``-k``: ``aarch64 and not (timer or smp=4)``.
 
-A word is part of a case's id, in any case of letters. ``AXIS=VALUE`` is an axis of exactly that
+A word is part of a case's id, in any case of letters; in a word with ``*``, ``?`` or ``[…]`` these
+stand for what they do in file names (``vmx_*.kvm``). ``AXIS=VALUE`` is an axis of exactly that
 value (``smp=4`` is not ``smp=40``), and an alias of an architecture (``arm64``) is that as well.
 ``not`` binds tighter than ``and``, ``and`` tighter than ``or``.
 """
@@ -8,6 +9,7 @@ value (``smp=4`` is not ``smp=40``), and an alias of an architecture (``arm64``)
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import translate
 
 from matrix.errors import UsageError
 from matrix.model import ARCHITECTURE_ALIASES, Case
@@ -17,6 +19,7 @@ from matrix.scenario.wording import Refused, quoted
 _MAX_LENGTH = 2000
 _MAX_DEPTH = 50
 _TOKEN = re.compile(r"\s*(?P<text>[()]|[^\s()]+)")
+_WILDCARD = re.compile(r"[*?\[]")
 _OPERATORS = frozenset({"and", "or", "not", "(", ")"})
 
 Matcher = Callable[[Case], bool]
@@ -144,5 +147,8 @@ def _has_value(axis: str, value: object) -> Matcher:
 
 def _matches_id(word: str) -> Matcher:
     folded = word.casefold()
+    if _WILDCARD.search(folded):
+        part = re.compile(translate(f"*{folded}*"))
+        return lambda case: part.match(case.id.casefold()) is not None
     arch = ARCHITECTURE_ALIASES.get(folded)
     return lambda case: folded in case.id.casefold() or case.variant.arch is arch

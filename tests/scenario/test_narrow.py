@@ -76,6 +76,13 @@ def test_narrowing_twice_is_narrowing_at_once(load_matrix: Load) -> None:
     assert narrow(twice, arch=["arm"]).variants == (Variant(ARM, KVM, smp=4),)
 
 
+def test_several_values_in_one_word(load_matrix: Load) -> None:
+    scenario = load_matrix("{arch: [arm], smp: [2]}")
+    assert narrow(scenario, set_=["smp=1,4"]) == narrow(scenario, set_=["smp=1", "smp=4"])
+    with pytest.raises(UsageError, match="--set smp=1,x"):
+        narrow(scenario, set_=["smp=1,x"])
+
+
 def test_settings(load_matrix: Load) -> None:
     scenario = load_matrix("{arch: [arm]}")
     assert narrow(

@@ -57,6 +57,9 @@ def is_arm(case: Case) -> bool:
         ("(boot or hang) and kvm", lambda c: is_test("boot", "hang")(c) and is_kvm(c)),
         ("not(boot or hang)and(kvm)", lambda c: not is_test("boot", "hang")(c) and is_kvm(c)),
         ("  boot  ", is_test("boot")),
+        ("b?ot", is_test("boot")),
+        ("bo*.tcg", lambda c: c.test.name == "boot" and not is_kvm(c)),
+        ("AARCH*m[p]=40", lambda c: is_arm(c) and c.variant.smp == 40),
         ("android or boot", is_test("boot")),
     ],
 )
