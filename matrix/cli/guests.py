@@ -125,6 +125,56 @@ def worker(control: int, lifeline: int) -> None:
         raise UsageError(f"matrix worker is started by matrix run --workers N: {error}") from error
 
 
+def bisect(
+    case: Annotated[
+        str, typer.Argument(metavar="CASE", help="A case's id, or an expression as -k has it.")
+    ],
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- [SCENARIO] OPTIONS…]",
+            help="For matrix run, if not of a QEMU in {tree}/build: {tree} is the commit's folder.",
+        ),
+    ] = None,
+    qemu: Annotated[
+        list[str] | None,
+        typer.Option("--qemu", metavar="NAME=DIR", help="Two or more, from the good to the bad."),
+    ] = None,
+    git: Annotated[
+        Path | None, typer.Option("--git", metavar="REPO", help="Over the commits of a repository.")
+    ] = None,
+    good: Annotated[
+        str, typer.Option("--good", metavar="REV", help="With --git: a good one.")
+    ] = "",
+    bad: Annotated[str, typer.Option("--bad", metavar="REV", help="With --git: a bad one.")] = "",
+    build: Annotated[
+        str, typer.Option("--build", metavar="COMMAND", help="With --git: builds a commit.")
+    ] = "",
+    repeat: Annotated[
+        int | None,
+        typer.Option("--repeat", min=1, help="Passes in a row that are good; else by the bad end."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where its runs go.")
+    ] = None,
+) -> None:
+    """Find the first QEMU, or the first commit, with which a case fails."""
+    from matrix.cli.bisecting import Bisection, run_bisect
+
+    asked = Bisection(
+        case=case,
+        more=tuple(more or ()),
+        qemu=tuple(qemu or ()),
+        git=git,
+        good=good,
+        bad=bad,
+        build=build,
+        repeat=repeat,
+        output=output,
+    )
+    raise typer.Exit(run_bisect(asked))
+
+
 @taking("qemu", "host", "fresh")
 def host(
     selection: Selection,

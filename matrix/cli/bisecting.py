@@ -1,0 +1,351 @@
+"""``matrix bisect``: where a case began to fail, over installed QEMUs or over commits.
+
+Each version is tested by a ``matrix run`` of its own, whose exit code says what it came to: 0 is
+good and 1 bad; with 3 and 5 (an error, nothing ran) it cannot be tested.
+"""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from matrix.cli.standard_output import standard_output
+from matrix.errors import ExitCode, UsageError
+from matrix.results.directory import RunDirectory
+from matrix.results.files import host_errors, shown, write_bytes
+from matrix.results.printable import printable
+from matrix.results.segments import Style, line, wrapped
+from matrix.run.bisection import MOST_TRIES, Answer, Found, first_bad, passes_needed
+from matrix.scenario.shipped import scenarios
+
+TREE = "{tree}"
+"""In options of ``matrix run``: the folder of the commit."""
+OF_QEMU = ("--qemu", f"tree={TREE}/build", "--set", "qemu=tree")
+"""The options for a tree of QEMU, which is built in its folder ``build``."""
+STYLES = {Answer.GOOD: Style.PASS, Answer.BAD: Style.FAIL, Answer.SKIP: Style.SKIP}
+OptionsOf = Callable[[str], tuple[str, ...]]
+"""Version → options of ``matrix run``."""
+_FIRST_BAD = re.compile(r"^([0-9a-f]{40,64}) is the first bad commit$", re.MULTILINE)
+_POSSIBLE = re.compile(r"^([0-9a-f]{40,64})$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Bisection:
+    """What was asked for, as typed."""
+
+    case: str
+    more: tuple[str, ...] = ()
+    """Options of ``matrix run``, and the scenario where the case's id does not begin with it."""
+    qemu: tuple[str, ...] = ()
+    git: Path | None = None
+    good: str = ""
+    bad: str = ""
+    build: str = ""
+    """A command for the shell."""
+    repeat: int | None = None
+    output: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One version that was tested."""
+
+    version: str
+    tested: Answer
+    why: str
+    seconds: float
+    run: str
+    """Its run directory, in the bisection's folder; empty where none was begun."""
+
+
+@dataclass(slots=True)
+class Record:
+    """``bisect.json``."""
+
+    case: str
+    started: str
+    repeat: int = 0
+    """Passes in a row that make a version good."""
+    steps: list[Step] = field(default_factory=list)
+    first_bad: str = ""
+    suspects: tuple[str, ...] = ()
+
+
+def run_bisect(asked: Bisection) -> ExitCode:
+    """Find the first bad version, print it, and keep how it was found.
+
+    Raises:
+        UsageError: options that do not go together, or the good end is bad, or the bad end good.
+        HostError: the record cannot be written.
+    """
+    if bool(asked.qemu) == bool(asked.git):
+        raise UsageError("bisect needs --qemu NAME=DIR (several), or --git REPO: one of the two")
+    if asked.git is not None and not (asked.good and asked.bad and asked.build):
+        raise UsageError("--git REPO needs --good REV, --bad REV and --build COMMAND")
+    folder = asked.output or RunDirectory.default_path(["bisect"])
+    with host_errors("create", folder):
+        folder.mkdir(parents=True)
+    bisector = _Bisector(asked, folder)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        found = bisector.over_qemus() if asked.git is None else bisector.over_commits(asked.git)
+    finally:
+        bisector.save()
+    return _say(found, folder)
+
+
+def _say(found: Found, folder: Path) -> ExitCode:
+    output = standard_output()
+    words = f"The first bad one is {found.first_bad}"
+    if found.suspects:
+        suspects = ", ".join(filter(None, (*found.suspects, found.first_bad)))
+        words = f"The first bad one is one of these, which cannot be told apart: {suspects}"
+    output.say(wrapped(words, output.width, "  ", first=""))
+    output.say([line(f"Results in {folder}", Style.FAINT)])
+    return ExitCode.NOT_PASSED if found.suspects else ExitCode.OK
+
+
+class _Bisector:
+    """Tests versions, says what each came to, and keeps the record."""
+
+    def __init__(self, asked: Bisection, folder: Path) -> None:
+        self._asked = asked
+        self._folder = folder
+        self._output = standard_output()
+        self._scenario = () if _names_scenario(asked.more) else (_scenario_of(asked.case),)
+        self.record = Record(asked.case, datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def save(self) -> None:
+        """Write ``bisect.json``."""
+        write_bytes(
+            self._folder / "bisect.json", json.dumps(asdict(self.record), indent=2).encode() + b"\n"
+        )
+
+    def over_qemus(self) -> Found:
+        """Over the installations, in the order in which they were given."""
+        options = {each.partition("=")[0]: each for each in self._asked.qemu}
+        names = list(options)
+        if len(names) < 2 or len(names) < len(self._asked.qemu):
+            raise UsageError("--qemu NAME=DIR: give two or more, from the good one to the bad one")
+
+        def options_of(name: str) -> tuple[str, ...]:
+            return ("--qemu", options[name], "--set", f"qemu={name}", *self._asked.more)
+
+        self._test_ends(names[0], names[-1], options_of)
+        found = first_bad(names, lambda name: self._test(name, options_of(name)))
+        self.record.first_bad, self.record.suspects = found.first_bad, found.suspects
+        return found
+
+    def over_commits(self, repository: Path) -> Found:
+        """Over the commits between two, which ``git bisect`` chooses, in a worktree of its own."""
+        with _worktree(repository, self._asked.bad, self._folder.absolute() / "tree") as tree:
+            more = self._asked.more or OF_QEMU
+
+            def options_of(_: str) -> tuple[str, ...]:
+                return tuple(each.replace(TREE, str(tree)) for each in more)
+
+            def test(commit: str) -> Answer:
+                _git(tree, "checkout", "-q", "--force", "--detach", commit)
+                return self._test(commit, options_of(commit))
+
+            bad, good = (_commit(tree, each) for each in (self._asked.bad, self._asked.good))
+            self._test_ends(good, bad, options_of, checkout=tree)
+            told = _git(tree, "bisect", "start", "--no-checkout", bad, good)
+            while not (first := _FIRST_BAD.search(told)) and "skip'ped commits left" not in told:
+                told = _git(tree, "bisect", test(_git(tree, "rev-parse", "BISECT_HEAD").strip()))
+            log = _git(tree, "bisect", "log")
+            with suppress(OSError):
+                (self._folder / "bisect.log").write_text(log)
+            if first is not None:
+                self.record.first_bad = first[1]
+                subject = _git(tree, "show", "-s", "--format=%h (%s)", first[1]).strip()
+                return Found(printable(f"{first[1]} {subject}"))
+            self.record.suspects = tuple(dict.fromkeys(_POSSIBLE.findall(told)))
+            return Found("", self.record.suspects)
+
+    def _test_ends(
+        self, good: str, bad: str, options_of: OptionsOf, checkout: Path | None = None
+    ) -> None:
+        """See that the ends are what they are called; the bad one says how often to repeat."""
+        for name, wanted in ((bad, Answer.BAD), (good, Answer.GOOD)):
+            if checkout is not None:
+                _git(checkout, "checkout", "-q", "--force", "--detach", name)
+            if wanted is Answer.BAD:
+                self.record.repeat = self._asked.repeat or MOST_TRIES
+            tested = self._test(name, options_of(name))
+            if tested is not wanted:
+                why = self.record.steps[-1].why
+                raise UsageError(f"{name} is to be the {wanted} end, but: {tested} ({why})")
+            if wanted is Answer.BAD and self._asked.repeat is None:
+                self.record.repeat = passes_needed(_attempts(self._folder, self.record.steps[-1]))
+
+    def _test(self, name: str, options: Sequence[str]) -> Answer:
+        begun = time.monotonic()
+        number = len(self.record.steps) + 1
+        run = f"{number:02}-{re.sub('[^A-Za-z0-9._-]', '_', name)[:20]}"
+        log = self._folder / f"{run}.log"
+        tested, why = self._built(log)
+        if tested is Answer.GOOD:
+            tested, why = self._run(run, log, options)
+        step = Step(
+            name,
+            tested,
+            why,
+            round(time.monotonic() - begun, 1),
+            run if (self._folder / run / "run.json").exists() else "",
+        )
+        self.record.steps.append(step)
+        text = f"{printable(name[:24]):24}  {step.seconds:.1f} s  {why}"
+        self._output.say([((f"{tested:6}", STYLES[tested]), (text, Style.PLAIN))])
+        return tested
+
+    def _built(self, log: Path) -> tuple[Answer, str]:
+        if self._asked.git is None:
+            return Answer.GOOD, ""
+        tree = self._folder.absolute() / "tree"
+        code = _call(["/bin/sh", "-c", self._asked.build], log, tree)
+        if code:
+            return Answer.SKIP, f"the build exits {code}: {shown(log)}"
+        return Answer.GOOD, ""
+
+    def _run(self, run: str, log: Path, options: Sequence[str]) -> tuple[Answer, str]:
+        words = (
+            *(sys.executable, "-m", "matrix", "run", *self._scenario, "-k"),
+            *(_expression(self._asked.case), *options, "--repeat", str(self.record.repeat)),
+            *(["--until-fail"] if self.record.repeat > 1 else []),
+            *("--no-history", "-q", "-o", str(self._folder / run)),
+        )
+        code = _call(words, log)
+        match code:
+            case ExitCode.OK:
+                return Answer.GOOD, f"passed {self.record.repeat} of {self.record.repeat}"
+            case ExitCode.NOT_PASSED:
+                return Answer.BAD, _reason(self._folder / run)
+            case ExitCode.ERROR | ExitCode.NOTHING_SELECTED:
+                ran = (self._folder / run / "results.json").exists()
+                return Answer.SKIP, _reason(self._folder / run) if ran else _last_line(log)
+            case ExitCode.INTERRUPTED:
+                raise KeyboardInterrupt
+            case _:
+                raise UsageError(f"{shown(log)}: {_last_line(log)}")
+
+
+@contextmanager
+def _worktree(repository: Path, commit: str, tree: Path) -> Iterator[Path]:
+    """A worktree of the repository, which is taken away again with all that was built in it."""
+    _git(repository, "worktree", "add", "-q", "--detach", str(tree), commit)
+    try:
+        yield tree
+    finally:
+        with suppress(UsageError):
+            _git(tree, "bisect", "reset", "HEAD")
+        _git(repository, "worktree", "remove", "--force", str(tree))
+
+
+def _commit(tree: Path, revision: str) -> str:
+    return _git(tree, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+
+
+def _call(words: Sequence[str], log: Path, folder: Path | None = None) -> int:
+    """Run a program, whose output goes to the end of ``log``; gives its exit code.
+
+    It is waited for whatever comes: a run that is interrupted ends its QEMUs first.
+    """
+    with log.open("ab") as file:
+        file.write(f"$ {shlex.join(words)}\n".encode())
+        file.flush()
+        with subprocess.Popen(
+            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+        ) as process:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                process.terminate()
+                process.wait()
+                raise
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _git(folder: Path, *words: str) -> str:
+    """What git prints.
+
+    Raises:
+        UsageError: it fails; says how.
+    """
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        raise UsageError(f"git cannot be started: {error.strerror}") from None
+    if done.returncode and "skip'ped commits left" not in done.stdout:  # its exit code is 2 then
+        why = (done.stderr or done.stdout).strip().splitlines()
+        raise UsageError(f"git {' '.join(words[:2])}: {printable(why[-1] if why else 'it failed')}")
+    return done.stdout
+
+
+def _expression(case: str) -> str:
+    """The case as ``-k`` has it: without its QEMU, which is what varies."""
+    name, *axes = re.split(r"\.(?=[a-z]+=)", case)
+    return " and ".join([name, *(axis for axis in axes if not axis.startswith("qemu="))])
+
+
+def _scenario_of(case: str) -> str:
+    """The scenario that a case's id begins with.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    names = [path.stem for path in scenarios() if case.startswith(f"{path.stem}.")]
+    if not names:
+        raise UsageError(
+            f"{printable(case)} begins with no scenario's name; name its file after '--', as in"
+            " matrix bisect CASE … -- scenario.yaml"
+        )
+    return max(names, key=len)
+
+
+def _names_scenario(more: Sequence[str]) -> bool:
+    return bool(more) and not more[0].startswith("-")
+
+
+def _attempts(folder: Path, step: Step) -> int:
+    """How many attempts the run of a step made."""
+    from matrix.results.run_record import load_run
+
+    return max((len(each.attempts) for each in load_run(folder / step.run).results()), default=1)
+
+
+def _reason(run: Path) -> str:
+    """Verdict and reason of the worst case of a run."""
+    from matrix.results.outcome import WORST_FIRST
+    from matrix.results.run_record import load_run
+
+    results = load_run(run).results()
+    worst = min(results, key=lambda each: WORST_FIRST.index(each.verdict), default=None)
+    if worst is None:
+        return "too little ran"
+    return printable(f"{worst.verdict}: {worst.reason}"[:200])
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return printable(lines[-1].removeprefix("matrix: ")[:200]) if lines else "it said nothing"

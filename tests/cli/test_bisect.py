@@ -1,0 +1,200 @@
+"""``matrix bisect`` over fake QEMUs, and over the commits of a repository that makes one."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import World, failing, passing
+
+CASE = "fake.it.x86_64.tcg.qemu=fake"
+WRAPPER = """#!/bin/sh
+# The world's probe, and a guest that does as the tree says.
+case " $* " in
+*" -append it "*) FAKE_QEMU=$(cat "$(dirname "$0")/../guest.json"); export FAKE_QEMU ;;
+*) exec {world} "$@" ;;
+esac
+exec {python} -I -S {fake} "$@"
+"""
+BROKEN = {"start": [["stderr", "cannot start"], ["exit", 1]]}
+
+
+@pytest.fixture
+def several(world: World) -> World:
+    """Five QEMUs, q1 to q5; with q4 the case begins to fail, and q3 does not start."""
+    world.suite(it=passing())
+    text = (world.root / "qemu/qemu-system-x86_64").read_text()
+    for number in range(1, 6):
+        scripts = world.root / f"scripts{number}"
+        shutil.copytree(world.root / "scripts", scripts)
+        script = failing("one") if number >= 4 else passing()
+        (scripts / "it.json").write_text(json.dumps(script))
+        if number == 3:
+            (scripts / "probe.json").write_text(json.dumps(BROKEN))
+        folder = world.root / f"q{number}"
+        folder.mkdir()
+        emulator = folder / "qemu-system-x86_64"
+        emulator.write_text(text.replace(str(world.root / "scripts"), str(scripts)))
+        emulator.chmod(0o755)
+    return world
+
+
+def qemus(*numbers: int) -> list[str]:
+    return [word for number in numbers for word in ("--qemu", f"q{number}=q{number}")]
+
+
+def record(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((world.root / "found/bisect.json").read_text())
+    return found
+
+
+def test_over_qemus(several: World) -> None:
+    asked = ("bisect", CASE, *qemus(1, 2, 3, 4, 5), "-o", "found", "--", "scenario.yaml")
+    done = several.run(*asked)
+    assert done.returncode == 1, done.stderr
+    assert "The first bad one is one of these, which cannot be told apart: q3, q4" in done.stdout
+    told = record(several)
+    assert (told["first_bad"], told["suspects"], told["repeat"]) == ("q4", ["q3"], 1)
+    steps = {step["version"]: step for step in told["steps"]}
+    assert {name: step["tested"] for name, step in steps.items()} == {
+        "q5": "bad",
+        "q1": "good",
+        "q3": "skip",
+        "q4": "bad",
+        "q2": "good",
+    }
+    assert steps["q4"]["why"] == "fail: 1 of 1 subtest failed: one"
+    assert "cannot start" in steps["q3"]["why"]
+    assert several.verdicts(f"found/{steps['q1']['run']}") == {"it": "pass"}
+
+
+def test_ends_that_are_not_what_they_are_called(several: World) -> None:
+    done = several.run("bisect", CASE, *qemus(5, 4), "-o", "found", "--", "scenario.yaml")
+    assert done.returncode == 2
+    assert done.stderr.startswith("matrix: q5 is to be the good end, but: bad (fail: ")
+    assert [step["version"] for step in record(several)["steps"]] == ["q4", "q5"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "bisect needs --qemu NAME=DIR (several), or --git REPO: one of the two"),
+        (["--qemu", "a=b"], "--qemu NAME=DIR: give two or more, from the good one to the bad one"),
+        (["--git", "."], "--git REPO needs --good REV, --bad REV and --build COMMAND"),
+    ],
+)
+def test_wrong_usage(world: World, words: list[str], message: str) -> None:
+    done = world.run("bisect", CASE, *words, "--", "scenario.yaml")
+    assert (done.returncode, done.stderr) == (2, f"matrix: {message}\n")
+
+
+def git(repository: Path, *words: str) -> str:
+    names = ("user.name=tester", "user.email=tester@example.org", "commit.gpgsign=false")
+    configured = [word for name in names for word in ("-c", name)]
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
+    return subprocess.check_output(
+        ["git", "-C", str(repository), *configured, *words], text=True, env=environment
+    )
+
+
+@pytest.fixture
+def repository(world: World) -> Path:
+    """Five commits of a QEMU: the second does not build, with the fourth the case fails."""
+    world.suite(it=passing())
+    tree = world.root / "tree"
+    tree.mkdir()
+    git(tree, "init", "-q", "-b", "main")
+    emulator = (world.root / "qemu/qemu-system-x86_64").read_text()
+    python, _, fake = emulator.splitlines()[-1].removeprefix("exec ").partition(" -I -S ")
+    wrapper = WRAPPER.format(
+        world=world.root / "qemu/qemu-system-x86_64", python=python, fake=fake.split()[0]
+    )
+    for number in range(1, 6):
+        script = failing("one") if number >= 4 else passing()
+        (tree / "guest.json").write_text(json.dumps(script))
+        (tree / "qemu.sh").write_text("" if number == 2 else f"{wrapper}# {number}\n")
+        git(tree, "add", ".")
+        git(tree, "commit", "-q", "-m", f"change {number}")
+        git(tree, "tag", f"v{number}")
+    return tree
+
+
+BUILD = "test -s qemu.sh && mkdir -p build && install qemu.sh build/qemu-system-x86_64"
+
+
+def test_over_commits(world: World, repository: Path) -> None:
+    ends = ("--git", "tree", "--good", "v1", "--bad", "v5", "--build", BUILD)
+    options = ("--qemu", "tree={tree}/build", "--set", "qemu=tree")
+    done = world.run("bisect", CASE, *ends, "-o", "found", "--", "scenario.yaml", *options)
+    assert done.returncode == 0, done.stderr
+    first = git(repository, "rev-parse", "v4").strip()
+    assert f"The first bad one is {first}" in done.stdout
+    assert "(change 4)" in " ".join(done.stdout.split())
+    told = record(world)
+    assert told["first_bad"] == first
+    by_version = {step["version"]: step["tested"] for step in told["steps"]}
+    assert by_version[first] == "bad"
+    assert by_version[git(repository, "rev-parse", "v3").strip()] == "good"
+    assert "first bad commit" in (world.root / "found/bisect.log").read_text()
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+    assert git(repository, "for-each-ref", "refs/bisect") == ""
+    assert git(repository, "rev-parse", "--abbrev-ref", "HEAD") == "main\n"
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_a_commit_that_does_not_build_is_skipped(world: World, repository: Path) -> None:
+    ends = ("--git", "tree", "--good", "v1", "--bad", "v5", "--build", BUILD)
+    git(repository, "checkout", "-q", "-b", "other", "v2")
+    (repository / "guest.json").write_text(json.dumps(failing("one")))
+    git(repository, "commit", "-q", "-a", "-m", "fails, and does not build")
+    (repository / "qemu.sh").write_text(git(repository, "show", "v5:qemu.sh"))
+    git(repository, "commit", "-q", "-a", "-m", "builds again")
+    git(repository, "tag", "-f", "v5")
+    options = ("--qemu", "tree={tree}/build", "--set", "qemu=tree")
+    done = world.run("bisect", CASE, *ends, "-o", "found", "--", "scenario.yaml", *options)
+    assert done.returncode == 1, done.stderr
+    told = record(world)
+    expected = {git(repository, "rev-parse", each).strip() for each in ("v2", "v5~1", "v5")}
+    assert {*told["suspects"]} == expected
+    assert next(step["why"] for step in told["steps"] if step["tested"] == "skip").startswith(
+        "the build exits 1: found/"
+    )
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_whoever_ends_it_ends_its_qemus(world: World, repository: Path) -> None:
+    (repository / "guest.json").write_text(json.dumps({"cont": [["serve", None]]}))
+    git(repository, "commit", "-q", "-a", "-m", "hangs")
+    ends = ("--git", "tree", "--good", "v1", "--bad", "main", "--build", BUILD)
+    options = ("--qemu", "tree={tree}/build", "--set", "qemu=tree")
+    process = world.start("bisect", CASE, *ends, "-o", "found", "--", "scenario.yaml", *options)
+    world.wait_for(lambda: [*world.root.glob("found/01-*/cases/*/*/console.log")])
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert not world.fakes()
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_a_flaky_case_is_repeated(several: World) -> None:
+    """The bad end fails at its second attempt: six passes in a row are good."""
+    counter = several.root / "count"
+    wrapper = several.root / "q5/qemu-system-x86_64"
+    lines = wrapper.read_text().splitlines()
+    lines.insert(1, f'case " $* " in *" -append it "*) echo x >> {counter} ;; esac')
+    choice = (
+        f'[ "$name" = it ] && [ "$(wc -l < {counter})" -lt 2 ] && '
+        f"FAKE_QEMU=$(cat {several.root}/scripts1/it.json)"
+    )
+    lines.insert(-1, choice)
+    wrapper.write_text("\n".join(lines) + "\n")
+    done = several.run("bisect", CASE, *qemus(1, 5), "-o", "found", "--", "scenario.yaml")
+    assert done.returncode == 0, done.stderr
+    told = record(several)
+    assert told["repeat"] == 6
+    assert told["steps"][1]["why"] == "passed 6 of 6"
