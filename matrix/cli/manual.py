@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "MATRIX_STATE": "Folder where the history of runs is kept.",
     "MATRIX_DATABASE": "The history of runs instead: a file, or a URL of PostgreSQL.",
     "MATRIX_HOST": "The host file, instead of the one below.",
+    "MATRIX_PROJECT": "The project file, instead of one that is found; none where it is empty.",
     **{
         kind.variable: f"Folder with a {kind.name} build per architecture, for scenarios that name"
         " no build."
@@ -37,7 +38,8 @@ ENVIRONMENT = {
 }
 
 FILES = {
-    "~/.config/matrix/host.yaml": "QEMU installations and suite builds by name.",
+    "~/.config/matrix/host.yaml": "QEMU installations and suite builds by name, and defaults.",
+    "matrix.yaml, pyproject.toml": "The same of a project, here or in a folder above.",
     "runs/DATE-SCENARIO/": "Where a run goes without -o.",
 }
 

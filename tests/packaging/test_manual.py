@@ -11,7 +11,7 @@ import typer
 from matrix.cli.main import app
 from matrix.cli.manual import ENVIRONMENT, EXIT_CODES, manual
 from matrix.errors import ExitCode
-from matrix.hosts import cache, hostfile
+from matrix.hosts import cache, hostfile, project
 from matrix.results.history import place
 from matrix.suites.registry import KINDS
 
@@ -29,7 +29,8 @@ def plain(page: str) -> str:
 
 def test_every_command_and_option_is_in_it(plain: str) -> None:
     group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
+    shown = {name: each for name, each in group.commands.items() if not each.hidden}
+    for name, command in shown.items():
         _, heading, rest = plain.partition(f".SS {name}\n")
         assert heading
         section = re.split(r"\n\.S[SH] ", rest)[0]
@@ -47,6 +48,7 @@ def test_every_exit_code_and_variable_is_in_it(plain: str) -> None:
     variables = {
         cache.ENVIRONMENT_VARIABLE,
         hostfile.ENVIRONMENT_VARIABLE,
+        project.ENVIRONMENT_VARIABLE,
         place.DATABASE_VARIABLE,
         place.STATE_VARIABLE,
         *(kind.variable for kind in KINDS.values()),
