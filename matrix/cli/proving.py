@@ -111,5 +111,5 @@ def _proof(result: CaseRecord | None) -> Proof:
         return Proof(None, "it was not tried")
     if result.verdict is Verdict.PASS:
         return Proof(gone=True)
-    gone = None if result.verdict in (Verdict.SKIP, Verdict.ERROR) else False
-    return Proof(gone, result.reason)
+    tried = result.hops is not None and result.hops.hops > 0 and result.verdict is not Verdict.ERROR
+    return Proof(False if tried else None, result.reason)

@@ -216,6 +216,10 @@ def compare_cpus(source: Device, destination: Device) -> tuple[Difference, ...]:
 
 
 def _cpus(source: Device, destination: Device) -> Iterator[Difference]:
+    for cpu, where in ((source, "the source"), (destination, "the destination")):
+        lacking = json.loads(dict(cpu.properties).get("unavailable-features", "[]"))
+        if lacking:
+            yield _note(f"the CPU of {where} is without {', '.join(map(str, lacking))}")
     if why := difference(_identity(source), _identity(destination)):
         yield _against(f"{why}; QEMU itself may let that pass")
         return

@@ -48,7 +48,7 @@ async def answer(
 
     Raises:
         UsageError: neither QEMU knows an architecture, a machine or a CPU model that is asked for.
-        MonitorError, SpawnError, HostError, SuiteError: as :func:`.prediction.predict`.
+        SpawnError, HostError, SuiteError: as :func:`.prediction.predict`.
     """
     slots = asyncio.Semaphore(host.host.cpus)
 

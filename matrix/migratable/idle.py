@@ -7,6 +7,7 @@ is saved, in a tenth of a second, is the machine as it is made.
 import asyncio
 import contextlib
 import json
+import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ MEMORY = 256 * MIB
 START_TIMEOUT = 30.0
 MOVE_TIMEOUT = 60.0
 """Seconds for saving or loading: 0.1 is usual."""
+OWN_END = re.compile(r" ended with (status|signal (?!9\b|15\b))")
+"""How a QEMU ends that nobody else has ended: some abort over a stream that they do not take."""
 FD_NAME = "matrix-idle"
 VOLATILE = frozenset({"realized", "hotplugged", "type", "parent_bus"})
 """Properties that say nothing of what the guest finds."""
@@ -98,15 +101,15 @@ async def load(launch: Launch, stream: bytes) -> str:
         SpawnError, HostError: as :func:`save`.
     """
     incoming = Launch((*launch.argv, "-incoming", "defer"), launch.channel, launch.environment)
-    started = False
+    guest: _Guest | None = None
     try:
         async with _started(incoming) as guest:
-            started = True
             with _file(stream) as file:
                 await guest.move("migrate-incoming", file)
     except MonitorError as error:
-        if started and not error.error_class:
-            return error.why.removeprefix(f"{launch.argv[0]} ended with status 1: ")
+        if guest is not None and (guest.failed or OWN_END.search(error.why)):
+            why = error.why.removeprefix(f"{launch.argv[0]} ended with status 1: ")
+            return why.replace(launch.argv[0], "QEMU")
         raise
     return ""
 
@@ -116,12 +119,15 @@ class _Guest:
 
     def __init__(self) -> None:
         self.monitor: Monitor
+        self.failed = False
+        """Its migration has, as it says."""
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def event(self, name: str, data: Mapping[str, Any], _at: float) -> None:
         status = str(data.get("status", ""))
         if name == "MIGRATION" and status in ("completed", "failed") and not self._end.done():
             self._end.set_result(status)
+            self.failed = status == "failed"
 
     async def move(self, command: str, file: Path) -> None:
         """Have it save or load its state.

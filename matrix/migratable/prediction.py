@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from matrix.errors import MonitorError
 from matrix.hosts.answers import model_of
 from matrix.inventory import Binary
 from matrix.migratable.comparison import (
@@ -85,7 +86,6 @@ async def predict(guest: Guest, source: Side, destination: Side, *, loading: boo
             an older version, or a subsection that it does not send when idle, is taken.
 
     Raises:
-        MonitorError: the destination's QEMU does not start, though it did before.
         SpawnError, HostError, SuiteError: the host fails us.
     """
 
@@ -108,7 +108,12 @@ async def predict(guest: Guest, source: Side, destination: Side, *, loading: boo
         return answered(Answer.NO, _counted(against), evidence)
     if loading:
         launch = idle_launch(destination.binary, guest.architecture, guest.machine, guest.cpu)
-        if refusal := await load(launch, source.idle.stream):
+        try:
+            refusal = await load(launch, source.idle.stream)
+        except MonitorError as error:
+            evidence.insert(0, f"loading could not be tried: {error.why}")
+            return answered(Answer.PERHAPS, evidence[0], evidence)
+        if refusal:
             evidence.insert(0, f"loading: {refusal}")
             cause = unknown[:1] if GENERAL.search(refusal) else []
             return answered(Answer.NO, "; ".join((refusal, *cause)), evidence)

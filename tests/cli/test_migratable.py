@@ -1,8 +1,10 @@
 """``matrix migratable``: its table, its JSON, its exit codes, and hops that prove it."""
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,53 @@ def test_real_qemu_and_a_hop_that_proves_it(tmp_path: Path) -> None:
         "hop": {"gone": True, "reason": ""},
         "contradicted": False,
     }
+
+
+@pytest.fixture
+def more(tmp_path: Path) -> Callable[[str], str]:
+    """Makes a folder with the system's QEMU for s390x, which has a device more unless its command
+    line has certain words."""
+
+    def make(words: str) -> str:
+        wrapper = tmp_path / "more" / "qemu-system-s390x"
+        wrapper.parent.mkdir()
+        real = shutil.which(wrapper.name)
+        wrapper.write_text(
+            f"""#!/bin/sh
+case "$*" in
+*"{words}"*) exec {real} "$@" ;;
+*) exec {real} "$@" -device virtio-rng-ccw ;;
+esac
+"""
+        )
+        wrapper.chmod(0o755)
+        return str(wrapper.parent)
+
+    return make
+
+
+@pytest.mark.qemu
+def test_a_qemu_whose_machine_has_a_device_more(more: Callable[[str], str], tmp_path: Path) -> None:
+    """It takes the other one's guest, and its own is not taken there: hops say so, too."""
+    folder = more("-machine none")
+    ended = migratable("system", folder, "--arch", "s390x", "--prove", cache=tmp_path)
+    assert ended.returncode == 0, ended.stdout
+    lines = ended.stdout.splitlines()
+    assert lines[1] == "  system → more  yes"
+    assert lines[2].startswith("  more → system  no: ")
+    assert "'/fe.0.0000/virtio-rng'" in ended.stdout
+    assert lines[-1] == "2 hops made, 0 of them contradict the prediction"
+
+
+@pytest.mark.qemu
+def test_a_hop_that_contradicts_the_prediction(more: Callable[[str], str], tmp_path: Path) -> None:
+    """A QEMU that has the device only in runs: idle guests have ``-display none`` too."""
+    folder = more("-display none")
+    ended = migratable("system", folder, "--arch", "s390x", "--prove", cache=tmp_path)
+    assert ended.returncode == 1, ended.stdout
+    assert "  more → system  yes\n" in ended.stdout
+    assert "BUT it did not go: hop 1: the hop failed: Unknown savevm" in ended.stdout
+    assert ended.stdout.endswith("2 hops made, 1 of them contradict the prediction\n")
 
 
 @pytest.mark.qemu

@@ -213,6 +213,10 @@ def test_cpus() -> None:
     )
     assert lost.weight is Weight.AGAINST
     assert "CPUID 7.0.EBX 0x3 and 0x1" in lost.text
+    lacking = cpu("x-x86_64-cpu", unavailable_features=["avx", "pcid"])
+    assert compare_cpus(lacking, cpu("x-x86_64-cpu", unavailable_features=[])) == (
+        Difference(Weight.NOTE, "the CPU of the source is without avx, pcid"),
+    )
     assert compare_cpus(cpu("q-cpu", vx=True, new=False), cpu("q-cpu", vx=False, new=True)) == (
         Difference(Weight.LACK, "the CPU has no vx there"),
         Difference(Weight.NOTE, "the CPU has new there alone"),

@@ -13,7 +13,7 @@ from matrix.hosts.cache import Cache
 from matrix.hosts.host_facts import read_host
 from matrix.inventory import Binary
 from matrix.migratable.device import Device
-from matrix.migratable.idle import Idle, idle_launch, load, save
+from matrix.migratable.idle import OWN_END, Idle, idle_launch, load, save
 from matrix.migratable.idle_sides import decode_idle, encode_idle, side_of
 from matrix.migratable.prediction import LOADED, Answer, Guest, Prediction, Side, predict
 from matrix.migratable.stream import read_stream
@@ -131,3 +131,17 @@ def test_real_qemu_that_does_not_start_is_not_one_that_refuses(s390x: Binary) ->
     launch = idle_launch(s390x, S390X, "", "no-such-model")
     with pytest.raises(MonitorError, match="no-such-model"):
         asyncio.run(load(launch, b""))
+
+
+@pytest.mark.parametrize(
+    ("why", "own"),
+    [
+        ("/qemu ended with status 1: load of migration failed", True),
+        ("/qemu ended with signal 6: Assertion `x' failed.", True),
+        ("/qemu ended with signal 9", False),
+        ("/qemu ended with signal 15", False),
+        ("no answer within 20 s", False),
+    ],
+)
+def test_a_qemu_that_was_killed_has_refused_nothing(why: str, own: bool) -> None:
+    assert bool(OWN_END.search(why)) is own
