@@ -108,10 +108,15 @@ async def load(launch: Launch, stream: bytes) -> str:
                 await guest.move("migrate-incoming", file)
     except MonitorError as error:
         if guest is not None and (guest.failed or OWN_END.search(error.why)):
-            why = error.why.removeprefix(f"{launch.argv[0]} ended with status 1: ")
-            return why.replace(launch.argv[0], "QEMU")
+            return own_words(error, launch)
         raise
     return ""
+
+
+def own_words(error: MonitorError, launch: Launch) -> str:
+    """What QEMU has said, without where it lies and that it ended with status 1, as it does."""
+    why = error.why.removeprefix(f"{launch.argv[0]} ended with status 1: ")
+    return why.replace(launch.argv[0], "QEMU")
 
 
 class _Guest:

@@ -14,7 +14,7 @@ from matrix.hosts.survey import fingerprint_of
 from matrix.hosts.surveyors import guest_files
 from matrix.inventory import Binary
 from matrix.migratable.device import Device
-from matrix.migratable.idle import Idle, idle_launch, save
+from matrix.migratable.idle import Idle, idle_launch, own_words, save
 from matrix.migratable.prediction import Guest, Side
 from matrix.migratable.stream import read_stream
 
@@ -44,7 +44,7 @@ async def side_of(
         try:
             idle = await save(launch)
         except MonitorError as error:
-            return Side(binary, problem=error.why)
+            return Side(binary, problem=own_words(error, launch))
         if known is not None:
             cache.write(name, key, encode_idle(idle))
     side = Side(binary, idle)

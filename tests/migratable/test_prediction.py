@@ -127,6 +127,13 @@ def test_real_qemu_says_why_it_does_not_load(s390x: Binary) -> None:
 
 
 @pytest.mark.qemu
+def test_real_qemu_that_has_no_such_guest(s390x: Binary, tmp_path: Path) -> None:
+    guest = Guest(S390X, "", "no-such-model")
+    found = asyncio.run(side_of(s390x, guest, read_host(), Cache(tmp_path / "cache")))
+    assert found == Side(s390x, problem="unable to find CPU model 'no-such-model'")
+
+
+@pytest.mark.qemu
 def test_real_qemu_that_does_not_start_is_not_one_that_refuses(s390x: Binary) -> None:
     launch = idle_launch(s390x, S390X, "", "no-such-model")
     with pytest.raises(MonitorError, match="no-such-model"):
