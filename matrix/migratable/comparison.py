@@ -17,6 +17,7 @@ from matrix.inventory import Binary
 from matrix.migratable.device import Device
 from matrix.migratable.stream import UNKNOWN, Field, Section, Stream
 from matrix.migration.identity import Identity, difference, feature_text
+from matrix.verdict.qemu_bugs import DIRTY_LOG_FIXED
 
 
 class Weight(StrEnum):
@@ -49,6 +50,8 @@ PCI_CONFIG = "pci config"
 PCI_FIXED = (*range(4), *range(8, 12))
 """Bytes of a PCI device's configuration that must be the destination's, whatever the guest does:
 vendor, device, revision, class (``pci_init_cmask`` in QEMU's hw/pci/pci.c)."""
+FLIC = "s390-flic-qemu"
+"""s390x's interrupt controller under TCG."""
 RESIZABLE = "/rom@"
 """How blocks of RAM are called whose length is the source's (``rom_add_blob`` makes them so)."""
 
@@ -257,6 +260,25 @@ def compare_devices(
         ]
         if differing:
             found.append(_note(f"device {device.kind}: {', '.join(differing)}"))
+    return tuple(found)
+
+
+def known_faults(source: Binary, devices: Iterable[Device]) -> tuple[Difference, ...]:
+    """What the source is known to lose of a guest under TCG, now and then.
+
+    Args:
+        source: the emulator.
+        devices: those that it has made.
+    """
+    found = []
+    for device in devices:
+        # Machines before 9.2 keep it off in later QEMUs, too; 7.2 has no such property.
+        if device.kind == FLIC and dict(device.properties).get("migrate-all-state") != "true":
+            what = "interrupts that are pending in the hop, which are not sent (QEMU's s390_flic.c)"
+            found.append(Difference(Weight.LACK, what))
+    if source.version < DIRTY_LOG_FIXED:
+        since = ".".join(map(str, DIRTY_LOG_FIXED[:2]))
+        found.append(_note(f"the source, as all before {since}, may lose what is written in a hop"))
     return tuple(found)
 
 

@@ -15,6 +15,7 @@ from matrix.migratable.comparison import (
     compare_cpus,
     compare_devices,
     compare_streams,
+    known_faults,
 )
 from matrix.migratable.idle import Idle, idle_launch, load
 from matrix.migratable.stream import Stream
@@ -139,6 +140,7 @@ def compare(machine: str, source: Side, destination: Side) -> tuple[Difference, 
     if source.idle is not None and destination.idle is not None:
         found += compare_cpus(source.idle.cpu, destination.idle.cpu)
         found += compare_devices(source.idle.devices, destination.idle.devices)
+        found += known_faults(source.binary, source.idle.devices)
     order = list(Weight)
     return tuple(sorted(found, key=lambda each: order.index(each.weight)))
 

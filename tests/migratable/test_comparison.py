@@ -13,6 +13,7 @@ from matrix.migratable.comparison import (
     compare_cpus,
     compare_devices,
     compare_streams,
+    known_faults,
 )
 from matrix.migratable.device import Device
 from matrix.migratable.stream import read_stream
@@ -231,6 +232,23 @@ def test_devices_that_were_made() -> None:
     )
     assert compare_devices([ours], []) == ()
     assert compare_devices([ours], [ours]) == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "properties", "weights"),
+    [
+        ((7, 2, 22), (("adapter_routes_max_batch", "1024"),), [Weight.LACK, Weight.NOTE]),
+        ((10, 0, 2), (("migrate-all-state", "false"),), [Weight.LACK]),
+        ((10, 0, 2), (("migrate-all-state", "true"),), []),
+    ],
+)
+def test_interrupts_that_are_pending_are_lost(
+    version: tuple[int, int, int], properties: tuple[tuple[str, str], ...], weights: list[Weight]
+) -> None:
+    """By the device, not the version: old machine types of new QEMUs lose them, too."""
+    binary = Binary("x", Architecture.S390X, "/x", version, "")
+    flic = Device("/main-system-bus/s390-flic-qemu[0]", "s390-flic-qemu", properties)
+    assert [each.weight for each in known_faults(binary, [flic])] == weights
 
 
 def test_limits_and_capabilities() -> None:

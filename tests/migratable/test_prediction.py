@@ -101,7 +101,8 @@ def s390x() -> Binary:
 
 @pytest.mark.qemu
 def test_real_qemu_loads_its_own_guest(s390x: Binary, tmp_path: Path) -> None:
-    guest = Guest(S390X, "s390-ccw-virtio", "")
+    """Of a machine whose interrupts may be lost: all of them before 9.2."""
+    guest = Guest(S390X, "s390-ccw-virtio-7.2", "")
     cache = Cache(tmp_path / "cache")
 
     async def asked() -> Prediction:
@@ -110,7 +111,8 @@ def test_real_qemu_loads_its_own_guest(s390x: Binary, tmp_path: Path) -> None:
         return await predict(guest, one, one, loading=True)
 
     prediction = asyncio.run(asked())
-    assert (prediction.answer, prediction.cpu) == (Answer.YES, "qemu")
+    assert (prediction.answer, prediction.cpu) == (Answer.PERHAPS, "qemu")
+    assert prediction.reason.startswith("if the guest does without: interrupts that are pending")
     assert prediction.evidence[0] == LOADED
 
 
