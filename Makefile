@@ -26,11 +26,12 @@ test: $(READY) qemu postgresql chromium ## run the test suite, on real QEMU
 ten-times: $(READY) qemu postgresql chromium ## run the test suite ten times; every other time beside busy loops
 	$(BIN)/python tests/ten_times.py
 
-check: $(READY) compilers ## ruff, mypy, import-linter, clang-format, tsc, eslint, and the guests' reproducibility
+check: $(READY) compilers ## ruff, mypy, import-linter, vulture, clang-format, tsc, eslint, and the guests' reproducibility
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy matrix tests benchmarks docs/reference
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 	find matrix/guests -name '*.[ch]' -exec $(BIN)/clang-format --dry-run --Werror {} +
 	.ci/javascript/check
 	$(MAKE) --no-print-directory -C matrix/guests check

@@ -162,21 +162,6 @@ class HostScheduler:
         """Whether it has begun, and has something left."""
         return self._begun and bool(self._waiting or self._running)
 
-    @property
-    def vcpus_used(self) -> int:
-        """Of the capacity; a job larger than the host counts as the whole host."""
-        return self._vcpus
-
-    @property
-    def memory_used(self) -> int:
-        """Bytes, as :attr:`vcpus_used`."""
-        return self._memory
-
-    @property
-    def huge_pages_used(self) -> int:
-        """Bytes, as :attr:`vcpus_used`."""
-        return self._huge_pages
-
     def start(self) -> list[Job]:
         """The jobs to start now; they count as running from here on."""
         started: list[Job] = []

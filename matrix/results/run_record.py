@@ -63,7 +63,6 @@ class RunRecord:
         self.info = info
         self.problems: list[Problem] = []
         """Lines of the journal that could not be used, at most :data:`MOST_PROBLEMS`."""
-        self.unusable_lines = 0
         self.gave_up = False
         """Cases were left out on purpose, as too many before them did not pass."""
         self.elapsed = 0.0
@@ -320,7 +319,6 @@ class RunRecord:
 
     def report(self, problem: Problem) -> None:
         """Note a line of the journal that could not be used."""
-        self.unusable_lines += 1
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append(problem)
 

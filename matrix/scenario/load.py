@@ -36,16 +36,6 @@ _EXPECTATIONS = re.compile(rb"""^[\s{]*["']?expect["']?\s*:""", re.MULTILINE)
 """What a file of known failures has, and files of another kind have not."""
 
 
-def load_scenario(path: Path, variables: Mapping[str, str]) -> Scenario:
-    """The scenario in the file ``path``; ``variables`` are for ``${NAME}``.
-
-    Raises:
-        ScenarioError: the file cannot be read, or anything in it is wrong; has every problem.
-    """
-    given = _given(path)
-    return read_scenario(given.data, str(path), given.directory, variables)
-
-
 def with_known(scenario: Scenario, files: Iterable[Path]) -> Scenario:
     """The scenario with what files of known failures hold, beside what it knows itself.
 

@@ -42,7 +42,6 @@ class JoinedConsole:
         """What was said by processes that did not have the word: there should be none."""
         self.strays = 0
         """Bytes of it, also those that were not kept."""
-        self.handovers = 0
 
     def voice(self) -> Voice:
         """A voice for a new process; it has no word yet."""
@@ -64,7 +63,6 @@ class JoinedConsole:
             self._current.drain()
         self._current, self._next = self._next, None
         self._held = None
-        self.handovers += 1
         self.on_hand_over()
 
     def keep(self, voice: Voice) -> None:

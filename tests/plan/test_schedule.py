@@ -31,13 +31,13 @@ def test_vcpus_limit() -> None:
     scheduler = HostScheduler([job(i, vcpus=2) for i in range(4)], Capacity(4, 8 * GIB))
     assert len(scheduler.start()) == 2
     assert scheduler.start() == []
-    assert (scheduler.running, scheduler.waiting, scheduler.vcpus_used) == (2, 2, 4)
+    assert (scheduler.running, scheduler.waiting, scheduler._vcpus) == (2, 2, 4)
 
 
 def test_memory_limit() -> None:
     scheduler = HostScheduler([job(i, memory=3 * GIB) for i in range(4)], Capacity(64, 8 * GIB))
     assert len(scheduler.start()) == 2
-    assert scheduler.memory_used == 6 * GIB
+    assert scheduler._memory == 6 * GIB
 
 
 def test_a_fixed_number_of_jobs_overrides_both() -> None:
@@ -168,12 +168,12 @@ def test_every_job_runs_once_within_the_limits(
             seen.append(started.key)
             heapq.heappush(running, (now + started.estimate, started.key))
         if fixed is None:
-            assert scheduler.vcpus_used <= vcpus
-            assert scheduler.memory_used <= memory * GIB
+            assert scheduler._vcpus <= vcpus
+            assert scheduler._memory <= memory * GIB
         else:
             assert scheduler.running <= fixed
         assert scheduler.running == len(running)
-        assert scheduler.huge_pages_used <= 4 * MIB
+        assert scheduler._huge_pages <= 4 * MIB
         assert len(running) == 1 or not any(jobs[key[0]].alone for _, key in running)
         upcoming = scheduler.upcoming()
         assert upcoming is None or upcoming.key not in seen

@@ -113,7 +113,7 @@ def test_lines_that_make_no_sense_are_problems(
     with (path / "events.jsonl").open("a") as file:
         file.write(json.dumps({"event": event, "case": case_id, "attempt": attempt}) + "\n")
     record = load_run(path)
-    assert record.unusable_lines == 1
+    assert len(record.problems) == 1
     assert str(record.problems[0]).startswith(f"{path}/events.jsonl:2: ")
     assert complaint in str(record.problems[0])
     assert record.attempts_left("ID") == (1,)
@@ -141,7 +141,6 @@ def test_problems_are_bounded(recorded: RunMaker) -> None:
     with (path / "events.jsonl").open("a") as file:
         file.write("garbage\n" * 1000)
     record = load_run(path)
-    assert record.unusable_lines == 1000
     assert len(record.problems) == 100
 
 

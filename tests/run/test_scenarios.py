@@ -2,16 +2,18 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from matrix.errors import ScenarioError
+from matrix.errors import ExitCode, ScenarioError
 from matrix.hosts.cache import Cache
 from matrix.run import scenario_json, scenarios
 from matrix.scenario import load as reading
-from matrix.scenario.load import load_scenario, read_scenario
+from matrix.scenario.load import read_scenario
 from matrix.scenario.scenario import Scenario
+from tests.scenario.conftest import load_file
 
 TEXT = """name: kept
 suite: {kind: kvm-unit-tests, build: builtin, tests: [boot, smp]}
@@ -122,7 +124,7 @@ def test_what_is_kept_is_no_scenario(
     with monkeypatch.context() as patch:
         patch.setattr(scenario_json, "plain", lambda _: kept)
         scenarios.load(file, {}, cache)
-    assert scenarios.load(file, {}, cache) == load_scenario(file, {})
+    assert scenarios.load(file, {}, cache) == load_file(file)
 
 
 SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
@@ -130,7 +132,7 @@ SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_scenario_comes_back_from_json(path: Path) -> None:
-    scenario = load_scenario(path, {})
+    scenario = load_file(path)
     text = json.dumps(scenario_json.plain(scenario))
     back = scenario_json.restored(json.loads(text))
     assert back == scenario
@@ -164,3 +166,17 @@ def test_a_folder_that_others_can_write_to_is_not_used(
         scenarios.load(file, {}, cache)
     assert len(reads) == 2
     assert list(cache.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["missing.yaml", "", "nul\0.yaml", "x" * 300, "file/x"])
+def test_files_that_cannot_be_read(tmp_path: Path, cache: Cache, name: str) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / name
+    with pytest.raises(ScenarioError, match=f"^{re.escape(str(path))}: cannot be read: ") as caught:
+        scenarios.load(path, {}, cache)
+    assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_an_endless_file_is_not_read_to_its_end(cache: Cache) -> None:
+    with pytest.raises(ScenarioError, match="too large"):
+        scenarios.load(Path("/dev/zero"), {}, cache)

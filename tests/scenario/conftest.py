@@ -8,6 +8,7 @@ import pytest
 
 from matrix.errors import ScenarioError
 from matrix.model import Architecture, Build, Test
+from matrix.scenario.given_files import read_given
 from matrix.scenario.load import read_scenario
 from matrix.scenario.scenario import Scenario, SuiteTests
 
@@ -18,6 +19,12 @@ Suite = Callable[[Architecture], SuiteTests]
 def load_text(text: str | bytes, variables: Mapping[str, str] | None = None) -> Scenario:
     data = dedent(text).encode() if isinstance(text, str) else text
     return read_scenario(data, "x.yaml", Path("/scenarios"), variables or {})
+
+
+def load_file(path: Path, variables: Mapping[str, str] | None = None) -> Scenario:
+    """Scenario from a file, without the cache that the commands have."""
+    given = read_given(path)
+    return read_scenario(given.data, str(path), given.directory, variables or {})
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from matrix.errors import Place, ScenarioError
 from matrix.model import Architecture, Build, Case, Expectation, Test
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.known import KnownFailures
-from matrix.scenario.load import load_scenario
 from matrix.scenario.narrow import narrow
 from matrix.scenario.scenario import KnownFailure, Scenario
+from tests.scenario.conftest import load_file
 
 Suite = Callable[[Architecture], SuiteTests]
 Make = Callable[..., Scenario]
@@ -35,7 +35,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             "name: s\nsuite: {kind: kvm-unit-tests, build: builtin}\n"
             f"matrix: {matrix}\nexpect: [known.yaml]\n"
         )
-        return load_scenario(path, {})
+        return load_file(path)
 
     return make
 
@@ -250,6 +250,6 @@ class TestFiles:
         path.write_text(
             path.read_text().replace("[known.yaml]", "[more/known.yaml, more/../known.yaml]")
         )
-        cases = expand(load_scenario(path, {}), suite)
+        cases = expand(load_file(path), suite)
         assert reasons(cases)["s.boot.arm.auto.smp=1"] == ["second", "first"]
         assert cases[0].expected[1].place == "lists/more/../known.yaml:2"

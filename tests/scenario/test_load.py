@@ -1,16 +1,15 @@
 """Scenario files that are right, and files that cannot be read."""
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from matrix.errors import ExitCode, Place, ScenarioError
+from matrix.errors import Place, ScenarioError
 from matrix.model import Accelerator, Architecture, RunSettings, Variant
-from matrix.scenario.load import load_scenario
 from matrix.scenario.scenario import Exclusion, Scenario, SuiteSelection
+from tests.scenario.conftest import load_file
 
 Load = Callable[..., Scenario]
 ROOT = Path(__file__).parents[2]
@@ -147,7 +146,7 @@ def test_files_of_known_failures_are_regular_ones_of_the_scenario_s_tree(tmp_pat
         f"expect: [{', '.join(names)}]\n"
     )
     with pytest.raises(ScenarioError) as caught:
-        load_scenario(tree / "s.yaml", {})
+        load_file(tree / "s.yaml")
     told = str(caught.value)
     assert "s3cret" not in told
     assert told.count("leads out of the scenario's folder") == 4
@@ -195,34 +194,20 @@ matrix: {arch: [arm]}
 def test_the_file_is_read_and_paths_start_at_it(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_text(FULL)
-    scenario = load_scenario(file, {"REVISION": "r2"})
+    scenario = load_file(file, {"REVISION": "r2"})
     assert scenario.suite.build == str(tmp_path / "builds/{arch}/r2")
     assert scenario.source.file == str(file)
 
 
-@pytest.mark.parametrize("name", ["missing.yaml", "", "nul\0.yaml", "x" * 300, "file/x"])
-def test_files_that_cannot_be_read(tmp_path: Path, name: str) -> None:
-    (tmp_path / "file").touch()
-    path = tmp_path / name
-    with pytest.raises(ScenarioError, match=f"^{re.escape(str(path))}: cannot be read: ") as caught:
-        load_scenario(path, {})
-    assert caught.value.exit_code is ExitCode.USAGE
-
-
-def test_an_endless_file_is_not_read_to_its_end() -> None:
-    with pytest.raises(ScenarioError, match="too large"):
-        load_scenario(Path("/dev/zero"), {})
-
-
 @pytest.mark.parametrize("file", sorted((ROOT / "scenarios").glob("*.yaml")), ids=lambda f: f.stem)
 def test_shipped_scenarios(file: Path) -> None:
-    scenario = load_scenario(file, {})
+    scenario = load_file(file)
     assert scenario.name == file.stem
     assert scenario.description
 
 
 def test_smoke_is_tcg_everywhere_and_kvm_on_x86_64() -> None:
-    scenario = load_scenario(ROOT / "scenarios/smoke.yaml", {})
+    scenario = load_file(ROOT / "scenarios/smoke.yaml")
     assert set(scenario.variants) == {
         *(Variant(arch, Accelerator.TCG) for arch in Architecture),
         Variant(Architecture.X86_64, Accelerator.KVM),

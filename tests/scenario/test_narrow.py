@@ -8,9 +8,9 @@ import pytest
 
 from matrix.errors import UsageError
 from matrix.model import Accelerator, Architecture, RunSettings, Variant
-from matrix.scenario.load import load_scenario
 from matrix.scenario.narrow import narrow
 from matrix.scenario.scenario import Scenario
+from tests.scenario.conftest import load_file
 
 Load = Callable[..., Scenario]
 ARM, I386, X86 = Architecture.ARM, Architecture.I386, Architecture.X86_64
@@ -51,7 +51,7 @@ def test_excluded_architectures_are_kept_too(load_matrix: Load) -> None:
     ],
 )
 def test_accel_replaces_the_axis_of_smoke(accel: list[str], expected: list[Variant]) -> None:
-    assert list(narrow(load_scenario(SMOKE, {}), accel=accel).variants) == expected
+    assert list(narrow(load_file(SMOKE), accel=accel).variants) == expected
 
 
 def test_set_replaces_or_adds_an_axis(load_matrix: Load) -> None:

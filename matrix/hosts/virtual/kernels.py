@@ -31,7 +31,6 @@ class KernelFormat(StrEnum):
     ELF = "vmlinux"
     BZIMAGE = "bzImage"
     IMAGE = "Image"
-    ZBOOT = "zImage"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,15 +28,11 @@ class Proxy:
 
     Attributes:
         port: where the source has to connect to, on :attr:`host`.
-        to_destination: bytes handed to the destination so far, over all connections.
-        to_source: likewise the other way.
     """
 
     def __init__(self, host: str, target: int, listener: socket.socket) -> None:
         self.host = host
         self.port: int = listener.getsockname()[1]
-        self.to_destination = 0
-        self.to_source = 0
         self._target = target
         self._listener = listener
         self._cut = False
@@ -44,16 +40,6 @@ class Proxy:
         self._flowing.set()
         self._connections: dict[asyncio.Task[None], _Connection] = {}
         self._loop = asyncio.get_running_loop()
-
-    @property
-    def connections(self) -> int:
-        """How many connections stand."""
-        return len(self._connections)
-
-    @property
-    def stalled(self) -> bool:
-        """Whether nothing passes, with all connections kept."""
-        return not self._flowing.is_set()
 
     def stall(self) -> None:
         """Let nothing pass any more, either way; connections stay, also new ones."""
@@ -105,14 +91,10 @@ class Proxy:
         await self._loop.sock_connect(destination, (self.host, self._target))
         return True
 
-    async def pass_on(self, chunk: memoryview, to: socket.socket, *, forward: bool) -> None:
+    async def pass_on(self, chunk: memoryview, to: socket.socket) -> None:
         """Hand ``chunk`` on, when the link does."""
         await self._flowing.wait()
         await self._loop.sock_sendall(to, chunk)
-        if forward:
-            self.to_destination += len(chunk)
-        else:
-            self.to_source += len(chunk)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._connections.pop(task).close()
@@ -134,8 +116,8 @@ class _Connection:
                 self.reset = True
                 return
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(self._source, self._destination, forward=True))
-                group.create_task(self._pump(self._destination, self._source, forward=False))
+                group.create_task(self._pump(self._source, self._destination))
+                group.create_task(self._pump(self._destination, self._source))
         except* OSError:
             self.reset = True  # what one side has felt, the other shall feel too
 
@@ -147,11 +129,11 @@ class _Connection:
                     side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             side.close()
 
-    async def _pump(self, giver: socket.socket, taker: socket.socket, *, forward: bool) -> None:
+    async def _pump(self, giver: socket.socket, taker: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         buffer = memoryview(bytearray(CHUNK))
         while size := await loop.sock_recv_into(giver, buffer):
-            await self._proxy.pass_on(buffer[:size], taker, forward=forward)
+            await self._proxy.pass_on(buffer[:size], taker)
         taker.shutdown(socket.SHUT_WR)
 
 

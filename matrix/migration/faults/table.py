@@ -31,11 +31,6 @@ class Rule:
     """Regular expression that must be found in what QEMU says: the source's ``error-desc``, the
     destination's, or its stderr. Empty where it need not say anything."""
 
-    @property
-    def loses_guest(self) -> bool:
-        """Whether the guest is lost, and has to be."""
-        return HopOutcome.LOST in self.outcomes
-
 
 _REFUSED = r"Connection refused|No such file or directory"
 """connect(2), in the source's error-desc."""

@@ -89,7 +89,6 @@ def test_carries_both_ways_and_ends_in_order() -> None:
         assert await destination.read(1) == b""
         await destination.write(b"after the other's end")
         assert await source.read(21) == b"after the other's end"
-        assert (link.proxy.to_destination, link.proxy.to_source) == (18, 25)
 
     with_link(body)
 
@@ -104,7 +103,6 @@ def test_carries_several_connections_without_mixing_them() -> None:
                 received.append(group.create_task(destination.read(len(payload))))
                 group.create_task(source.write(payload))
         assert [task.result() for task in received] == payloads
-        assert link.proxy.connections == 9
 
     with_link(body)
 
@@ -115,11 +113,10 @@ def test_a_stalled_link_keeps_connections_and_passes_nothing_until_it_flows() ->
         link.proxy.stall()
         await source.write(b"x" * 10)
         await destination.write(b"y" * 10)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await destination.read(1)
-        assert link.proxy.stalled
-        assert (link.proxy.to_destination, link.proxy.to_source) == (0, 0)
+        for end in (destination, source):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await end.read(1)
         link.proxy.flow()
         assert await destination.read(10) == b"x" * 10
         assert await source.read(10) == b"y" * 10
@@ -149,7 +146,6 @@ def test_drops_every_connection_on_both_sides(reset: bool) -> None:
     async def body(link: Link) -> None:
         ends = [end for _ in range(3) for end in await link.connect()]
         await link.proxy.drop(reset=reset)
-        assert link.proxy.connections == 0
         for end in ends:
             if reset:
                 with pytest.raises(ConnectionResetError):

@@ -36,7 +36,7 @@ def check(ran: Ran, fault: Fault) -> None:
     assert (first.fault, first.good) == (fault, True), first
     assert first.outcome in rule.outcomes
     assert any(event.side == "matrix" for event in first.events)
-    if rule.loses_guest:
+    if HopOutcome.LOST in rule.outcomes:
         assert ran.result.lost_as_expected
         assert [hop.outcome for hop in ran.hops] == [HopOutcome.LOST]
         return

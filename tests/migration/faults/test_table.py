@@ -34,7 +34,7 @@ def test_nothing_else_has() -> None:
 
 
 def test_guests_are_lost_with_their_source_alone() -> None:
-    lost = {fault for fault in Fault if RULES[fault].loses_guest}
+    lost = {fault for fault in Fault if HopOutcome.LOST in RULES[fault].outcomes}
     assert lost == {Fault.KILL_SOURCE_IN_ACTIVE, Fault.KILL_SOURCE_IN_POSTCOPY}
 
 
