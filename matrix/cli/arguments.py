@@ -77,7 +77,7 @@ OPTIONS: dict[str, Any] = {
         autocompletion=completing.accelerators,
     ),
     "qemu": typer.Option(
-        "--qemu", metavar="NAME[=DIR]", help="A QEMU installation beside the system's."
+        "--qemu", metavar="NAME[=DIR]", help="Another QEMU installation, by name."
     ),
     "build": typer.Option(
         "--build", metavar="ARCH=DIR", help="A suite build for one architecture."
@@ -91,48 +91,52 @@ OPTIONS: dict[str, Any] = {
     "repeat": typer.Option("--repeat", min=1, help="Run every case N times."),
     "until_fail": typer.Option(
         "--until-fail",
-        help="Repeat every case until it does not pass: --repeat times at most, or 1000.",
+        help="Repeat every case until it does not pass, at most --repeat times or 1000.",
     ),
     "retries": typer.Option(
         "--retries",
         min=0,
         metavar="N",
-        help="Try a case that did not pass up to N times more: if one passes, it is flaky.",
+        help="Retry a case that did not pass up to N times; if a retry passes, it is flaky.",
     ),
-    "timeout": typer.Option("--timeout", metavar="TIME", help="For every case, as in 30s or 5m."),
+    "timeout": typer.Option(
+        "--timeout", metavar="TIME", help="Time limit for every case, as in 30s or 5m."
+    ),
     "full": typer.Option(
         "--full", help="Give cases that are known to time out all their time, as once a week in CI."
     ),
     "no_assist": typer.Option(
         "--no-assist",
-        help="Leave every guest alone: do not help QEMU to translate faster.",
+        help="Do not assist guests: never make QEMU enlarge its translation table.",
     ),
     "expect": typer.Option(
-        "--expect", metavar="FILE", help="Known failures beside the scenarios' own."
+        "--expect", metavar="FILE", help="A file of known failures, besides the scenarios' own."
     ),
     "include_all": typer.Option("--all", help="Also tests in the group 'nodefault'."),
     "shard": typer.Option(
-        "--shard", metavar="I/N", help="Only part I of N, each case in exactly one."
+        "--shard", metavar="I/N", help="Only part I of N; each case is in exactly one part."
     ),
     "durations": typer.Option(
-        "--durations", metavar="FILE", help="Balance --shard by a run's times; same for all parts."
+        "--durations",
+        metavar="FILE",
+        help="Balance --shard by a run's times; use the same for all parts.",
     ),
     "require": typer.Option(
         "--require",
         metavar="N[%]",
-        help="Exit 1 if fewer cases really run; those that scenarios leave out do not count.",
+        help="Exit 1 if fewer cases run; cases that scenarios exclude do not count.",
     ),
     "fail_on_skip": typer.Option(
         FAIL_ON_SKIP,
         metavar="[=PATTERN]",
-        help="Exit 1 if a case is skipped, for any cause or for one that matches, as in =no-*.",
+        help="Exit 1 if a case is skipped, for any cause or a matching one, as in =no-*.",
     ),
     "failed": typer.Option(
         FAILED,
         metavar="[RUN]",
         callback=run_named,
         autocompletion=completing.runs,
-        help="Run again what did not pass in RUN, or in the latest run.",
+        help="Rerun the cases that did not pass in RUN, or in the latest run.",
     ),
     "last_failed": typer.Option(
         LAST_FAILED,
@@ -140,11 +144,11 @@ OPTIONS: dict[str, Any] = {
         metavar="[RUN]",
         callback=run_named,
         autocompletion=completing.runs,
-        help="As --failed, and what did not get to run, and what is new since.",
+        help="As --failed, plus cases that did not get to run, or are new since then.",
     ),
     "hops": typer.Option("--hops", min=1, help="How many hops each guest makes."),
     "duration": typer.Option(
-        "--duration", metavar="TIME", help="For how long, as in 30min, 8h or 7d."
+        "--duration", metavar="TIME", help="How long to soak, as in 30min, 8h or 7d."
     ),
     "virtual_host": typer.Option(
         "--virtual-host",
@@ -153,43 +157,43 @@ OPTIONS: dict[str, Any] = {
         " what 'hosts' of the scenario says.",
     ),
     "host": typer.Option("--host", metavar="FILE", help="Host file: QEMUs and builds by name."),
-    "fresh": typer.Option("--fresh", help="Ask QEMU and KVM again, not the cache."),
+    "fresh": typer.Option("--fresh", help="Ask QEMU and KVM again instead of using the cache."),
     "output": typer.Option(
         "-o", "--output", metavar="RUN", help="Run directory; must not exist yet."
     ),
-    "jobs": typer.Option("-j", "--jobs", min=1, help="Cases at a time, whatever they need."),
+    "jobs": typer.Option(
+        "-j", "--jobs", min=1, help="Run this many cases at a time, whatever they need."
+    ),
     "workers": typer.Option(
         "--workers",
         min=1,
         metavar="N",
-        help="Run cases by up to N processes, for hosts of many CPUs; without it by this one.",
+        help="Run cases in up to N processes, for hosts with many CPUs.",
     ),
     "fail_fast": typer.Option(
-        "-x", "--fail-fast", help="Start no other case once one did not pass."
+        "-x", "--fail-fast", help="Start no more cases after one did not pass."
     ),
     "max_failures": typer.Option(
-        "--max-failures", min=1, metavar="N", help="As -x, once N cases did not pass."
+        "--max-failures", min=1, metavar="N", help="As -x, after N cases that did not pass."
     ),
     "verbose": typer.Option(
-        "-v", "--verbose", help="A line for every start too, and each reason and folder."
+        "-v", "--verbose", help="Also print a line for every start, and each reason and folder."
     ),
-    "quiet": typer.Option("-q", "--quiet", help="No lines for what went well."),
+    "quiet": typer.Option("-q", "--quiet", help="Print nothing for cases that pass."),
     "strict": typer.Option(
         "--strict/--no-strict",
-        help="Unexpected passes of known failures exit 1.",
+        help="Exit 1 if a known failure passes.",
         show_default=False,
     ),
-    "seed": typer.Option(
-        "--seed", min=0, help="What the hops are drawn from; printed if not given."
-    ),
+    "seed": typer.Option("--seed", min=0, help="Seed for drawing the hops; printed if not given."),
     "database": typer.Option(
         "--database", metavar="URL", help="The history: a file, or postgresql://USER@HOST/NAME."
     ),
-    "no_history": typer.Option("--no-history", help="Neither read nor write the history of runs."),
+    "no_history": typer.Option("--no-history", help="Do not read or write the history of runs."),
     "metrics": typer.Option(
-        "--metrics", metavar="ADDR:PORT", help="Serve metrics for Prometheus meanwhile."
+        "--metrics", metavar="ADDR:PORT", help="Serve metrics for Prometheus during the run."
     ),
-    "tap": typer.Option("--tap", min=13, max=14, help="The version that results.tap calls itself."),
+    "tap": typer.Option("--tap", min=13, max=14, help="TAP version of results.tap."),
 }
 """Field of :class:`Selection` or :class:`Execution` → how it is given."""
 

@@ -1,4 +1,4 @@
-"""The options of the commands that start guests, or say which they would start.
+"""The options of the commands that start guests, or say which ones they would start.
 
 Typer reads them off the functions. What a command needs is imported when it runs.
 """
@@ -15,7 +15,7 @@ from matrix.run.options import Selection
 
 @taking("qemu", "host", "fresh")
 def doctor(selection: Selection, json: Json = False) -> None:
-    """Say what this host can run: QEMU binaries, accelerators, and whether KVM truly works."""
+    """Show what this host can run: QEMU binaries, accelerators, and whether KVM really works."""
     from matrix.cli.doctoring import run_doctor
 
     run_doctor(selection, json=json)
@@ -30,17 +30,18 @@ def list_(
     selection: Selection,
     json: Json = False,
     commands: Annotated[
-        bool, typer.Option("--commands", help="Print the command lines of those that would run.")
+        bool,
+        typer.Option("--commands", help="Print the command lines of the cases that would run."),
     ] = False,
 ) -> None:
-    """List the cases: which would run, which would be skipped and why. Runs none of them."""
+    """List the cases, and which would be skipped and why. Runs nothing."""
     from matrix.cli.listing import run_list
 
     run_list(selection, json=json, commands=commands)
 
 
 def scenarios(json: Json = False) -> None:
-    """List the scenarios that list, run and soak know by name, as in 'matrix run smoke'."""
+    """List the scenarios that have a name, as in 'matrix run smoke'."""
     from matrix.cli.scenario_list import run_scenarios
 
     run_scenarios(json=json)
@@ -70,7 +71,7 @@ def run(
     execution: Execution,
     bisect: Annotated[  # noqa: ARG001 - matrix.cli.main goes by it
         bool,
-        typer.Option("--bisect", help="For git bisect run: exit 125 on errors and where none ran."),
+        typer.Option("--bisect", help="For git bisect run: exit 125 on errors and if nothing ran."),
     ] = False,
     resume: Annotated[
         Path | None,
@@ -79,11 +80,11 @@ def run(
             metavar="RUN",
             callback=run_named,
             autocompletion=completing.runs,
-            help="Finish a run that was ended.",
+            help="Finish a run that was interrupted.",
         ),
     ] = None,
 ) -> None:
-    """Run scenarios and report verdicts; exits 0 only when nothing failed."""
+    """Run scenarios and report verdicts; exits 0 only if nothing failed."""
     from matrix.cli.run_command import resume_run, start_run
 
     if resume is not None:
@@ -108,7 +109,7 @@ def run(
     *("verbose", "quiet"),
 )
 def soak(selection: Selection, execution: Execution) -> None:
-    """Migrate guests hop after hop, for hours or days; matrix run --resume goes on with it."""
+    """Migrate guests again and again, for hours or days; matrix run --resume resumes it."""
     from matrix.cli.soaking import start_soak
 
     raise typer.Exit(start_soak(selection, execution))
@@ -181,10 +182,10 @@ def host(
     action: Annotated[str, typer.Argument(metavar="build|list|shell|prune")],
     hosts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ARCH=KERNEL]…", help="As --virtual-host of matrix run has them."),
+        typer.Argument(metavar="[ARCH=KERNEL]…", help="As for --virtual-host of matrix run."),
     ] = None,
 ) -> None:
-    """Build virtual KVM hosts ahead, list them, look into one, or remove what was built."""
+    """Build virtual KVM hosts in advance, list them, look around in one, or remove them."""
     from matrix.cli.hosting import action_named, run_host
 
     run_host(action_named(action), tuple(hosts or ()), selection)

@@ -1,4 +1,4 @@
-"""The options of the commands that tell of runs, and of those that print files for other programs.
+"""The options of the commands that show runs, and of those that print files for other programs.
 
 Typer reads them off the functions. What a command needs is imported when it runs.
 """
@@ -41,11 +41,11 @@ def show(
     case: Annotated[
         str,
         typer.Argument(
-            metavar="CASE", autocompletion=completing.cases, help="A case's id, or a part of it."
+            metavar="CASE", autocompletion=completing.cases, help="A case's id, or part of it."
         ),
     ] = "",
 ) -> None:
-    """Print a run's summary again, or one case in full."""
+    """Print the summary of a run, or one case in full."""
     from matrix.cli.showing import run_show
 
     run_show(run, case)
@@ -62,7 +62,7 @@ _Sides = Annotated[
 _By = Annotated[
     str,
     typer.Option(
-        "--by", metavar="AXIS", help="Compare one run's variants, as in qemu; or runs apart in it."
+        "--by", metavar="AXIS", help="Compare the variants of a run along this axis, as in qemu."
     ),
 ]
 _Base = Annotated[
@@ -74,9 +74,11 @@ _Slower = Annotated[
 ]
 _Metric = Annotated[
     float,
-    typer.Option("--metric", metavar="PERCENT", help="Report metrics that changed by more."),
+    typer.Option(
+        "--metric", metavar="PERCENT", help="Report metrics that changed by more than this."
+    ),
 ]
-_Markdown = Annotated[bool, typer.Option("--markdown", help="Print a merge request comment.")]
+_Markdown = Annotated[bool, typer.Option("--markdown", help="Print a comment for a merge request.")]
 _FailOnRegression = Annotated[
     bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures and lost coverage.")
 ]
@@ -85,7 +87,7 @@ _AllowNewSkips = Annotated[
     typer.Option("--allow-new-skips", help="With --fail-on-regression: ignore lost coverage."),
 ]
 _FailOnSlower = Annotated[
-    bool, typer.Option("--fail-on-slower", help="Exit 1 on times that grew beyond the noise.")
+    bool, typer.Option("--fail-on-slower", help="Exit 1 if a time grew by more than the noise.")
 ]
 
 
@@ -102,7 +104,7 @@ def compare(
     fail_on_slower: _FailOnSlower = False,
     database: HistoryDatabase = None,
 ) -> None:
-    """Say what changed between two runs, or with --by between the variants of one."""
+    """Show what changed between two runs, or, with --by, between the variants of one."""
     from matrix.cli.comparing import Comparison, run_compare
 
     comparison = Comparison(
@@ -134,23 +136,23 @@ def report(
             "-o",
             "--output",
             metavar="DIR",
-            help="Where index.html goes; made if needed. Of other formats the file; - is stdout.",
+            help="Folder for index.html, or the file for other formats (- for stdout).",
         ),
     ] = None,
     of: Annotated[
         ReportFormat,
         typer.Option("--format", help="A page, or JSON for CI systems, kernelci.org or Perfetto."),
     ] = ReportFormat.HTML,
-    trace: Annotated[bool, typer.Option("--trace", help="As --format trace.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Short for --format trace.")] = False,
     origin: Annotated[
-        str, typer.Option("--origin", metavar="NAME", help="Of KCIDB: the CI system's name there.")
+        str, typer.Option("--origin", metavar="NAME", help="For kcidb: the CI system's name there.")
     ] = "",
     history: Annotated[
         int, typer.Option("--history", metavar="N", min=0, help="Include the N latest runs.")
     ] = 0,
     database: HistoryDatabase = None,
 ) -> None:
-    """Write runs as one HTML page that needs no network, or a run for another program."""
+    """Write runs as one HTML page that needs no network, or one run for another program."""
     from matrix.cli.report_command import run_export, run_report
 
     kind = ReportFormat.TRACE if trace else of
@@ -178,16 +180,14 @@ def history(
     case: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CASE]", help="A case's id, a pattern ('kut.*'), or a part of ids."
+            metavar="[CASE]", help="A case's id, a pattern ('kut.*'), or part of an id."
         ),
     ] = None,
     load: Annotated[
-        bool, typer.Option("--import", help="Record the run directories that are named instead.")
+        bool, typer.Option("--import", help="Record the given run directories instead.")
     ] = False,
-    last: Annotated[int, typer.Option("--last", min=1, help="How many runs are shown.")] = 20,
-    on: Annotated[
-        str, typer.Option("--on", metavar="HOST", help="Only runs on the host of that name.")
-    ] = "",
+    last: Annotated[int, typer.Option("--last", min=1, help="How many runs to show.")] = 20,
+    on: Annotated[str, typer.Option("--on", metavar="HOST", help="Only runs on this host.")] = "",
     database: HistoryDatabase = None,
     json: Json = False,
 ) -> None:
@@ -203,17 +203,23 @@ def ci(
     system: Annotated[str, typer.Argument(metavar="gitlab|github", help="The CI system.")],
     selection: Selection,
     shards: Annotated[
-        int | None, typer.Option("--shards", min=1, help="So many jobs, not one for each variant.")
+        int | None,
+        typer.Option("--shards", min=1, help="Number of jobs, instead of one for each variant."),
     ] = None,
     native: Annotated[
         list[str] | None,
-        typer.Option("--native", metavar="ARCH", help="Has runners of its own; may be repeated."),
+        typer.Option(
+            "--native", metavar="ARCH", help="An architecture with native runners; may be repeated."
+        ),
     ] = None,
     baseline: Annotated[
-        str, typer.Option("--baseline", metavar="PATH", help="Fail only on what is worse than it.")
+        str,
+        typer.Option(
+            "--baseline", metavar="PATH", help="Fail only on regressions from these results."
+        ),
     ] = "",
     install: Annotated[
-        str, typer.Option("--install", metavar="REQUIREMENT", help="What pip is to install.")
+        str, typer.Option("--install", metavar="REQUIREMENT", help="What pip installs in each job.")
     ] = "qemu-matrix",
 ) -> None:
     """Print a pipeline that runs scenarios: one job for each architecture and accelerator."""
@@ -240,12 +246,12 @@ class Format(StrEnum):
 
 
 def schema(
-    of: Annotated[Format, typer.Argument(help="Of which files.")] = Format.SCENARIO,
+    of: Annotated[Format, typer.Argument(help="The kind of file.")] = Format.SCENARIO,
     expectations: Annotated[
-        bool, typer.Option("--expectations", help="Of files of known failures.")
+        bool, typer.Option("--expectations", help="Short for the kind expectations.")
     ] = False,
 ) -> None:
-    """Print the JSON Schema of scenarios, of known failures or of results.json."""
+    """Print the JSON Schema of scenarios, known failures or results.json."""
     import json
 
     from matrix.results.case_record import results_schema
