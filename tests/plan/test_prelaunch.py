@@ -6,31 +6,20 @@ import pytest
 
 from matrix.migrating import Migration
 from matrix.model import (
-    Accelerator,
     Architecture,
-    Build,
     Case,
     MemoryBackend,
     Target,
-    Test,
-    Variant,
 )
-from matrix.plan.decisions import Run
 from matrix.plan.prelaunch import can_prelaunch
+from tests import make
 
 X86 = Architecture.X86_64
-CASE = Case(
-    id="s.t",
-    scenario="s",
-    suite="kvm-unit-tests",
-    test=Test("t", "/t.flat"),
-    variant=Variant(X86, Accelerator.TCG),
-    build=Build(X86, "/build", "/build/x86"),
-)
+CASE = make.case()
 
 
 def waits(case: Case) -> bool:
-    return can_prelaunch(Run(case, Accelerator.TCG, "asked for", 1, 2**27))
+    return can_prelaunch(make.run(case))
 
 
 def with_parameters(*parameters: str) -> Case:

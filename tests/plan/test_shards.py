@@ -1,6 +1,5 @@
 """Every case is in exactly one shard, whatever a host knows, and the shards are balanced."""
 
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -8,22 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.errors import UsageError
-from matrix.model import Accelerator, Architecture, Build, Case, RunSettings, Test, Variant
+from matrix.model import Architecture, Case, RunSettings
 from matrix.plan.shards import Shard, divide, shard_of, weights
+from tests import make
 
 X86 = Architecture.X86_64
 
 
-def case(name: str, timeout: float | None = None, **more: object) -> Case:
-    made = Case(
-        id=f"s.{name}",
-        scenario="s",
-        suite="builtin",
-        test=Test(name, image="/guest", timeout=timeout),
-        variant=Variant(X86, Accelerator.TCG),
-        build=Build(X86, "/build", "/build/x86"),
-    )
-    return replace(made, **more)  # type: ignore[arg-type]  # fields of Case, by their names
+def case(
+    name: str,
+    timeout: float | None = None,
+    *,
+    settings: RunSettings | None = None,
+    excluded: str = "",
+) -> Case:
+    test = make.test(name, timeout=timeout)
+    return make.case(test, case_id=f"s.{name}", settings=settings, excluded=excluded)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matrix.attempt import Attempt
-from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, Verdict
+from matrix.model import Verdict
 from matrix.results.case_record import CaseRecord, record_of
 from matrix.results.compare.changes import CaseComparison, Side, classify
 from matrix.results.compare.tally import Tally
 from matrix.results.counts import Counts
 from matrix.results.segments import plain
 from matrix.results.tables import Overview
+from tests import make
 
 VERDICTS = st.lists(st.sampled_from([*Verdict, None]), max_size=40)
 NUMBER = re.compile("[0-9]+")
@@ -69,11 +69,7 @@ def test_in_words(verdicts: str, words: str, cell: str) -> None:
 
 
 def result(verdict: Verdict, test: str, smp: int) -> CaseRecord:
-    variant = Variant(Architecture.X86_64, Accelerator.TCG, smp=smp)
-    build = Build(variant.arch, "/build", "/images")
-    case = Case(f"s.{test}.{smp}", "s", "builtin", Test(test, "/boot.elf"), variant, build)
-    attempt = Attempt(1, verdict, "", 1.0)
-    return record_of(case, [attempt])
+    return record_of(make.case(test, smp=smp), [make.attempt(verdict)])
 
 
 @settings(max_examples=50)

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.errors import UsageError
-from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
+from matrix.model import Accelerator, Architecture, Case
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.scenario import Scenario
 from matrix.scenario.selection import parse, select
+from tests import make
 
 Condition = Callable[[Case], bool]
 
@@ -114,6 +115,5 @@ def test_any_expression_is_python_s_or_refused(words: list[str]) -> None:
         return
     if value not in (True, False):  # () is a tuple
         return
-    arch = Architecture.ARM
-    case = Case("s.boot.arm", "s", "k", Test("boot", ""), Variant(arch, smp=4), Build(arch, "", ""))
+    case = make.case("boot", Architecture.ARM, case_id="s.boot.arm", smp=4)
     assert parse(" ".join(words))(case) is value

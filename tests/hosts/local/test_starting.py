@@ -9,11 +9,12 @@ import pytest
 from matrix.hosts.local.starting import Starting
 from matrix.inventory import Binary, Host, Inventory, Machine
 from matrix.migrating import Migration
-from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
+from matrix.model import Accelerator, Architecture, Case
 from matrix.plan.decisions import Run
+from tests import make
 
 X86 = Architecture.X86_64
-CASE = Case("s.t", "s", "kvm-unit-tests", Test("t", "/t"), Variant(X86), Build(X86, "/b", "/b"))
+CASE = make.case()
 
 
 @pytest.fixture
