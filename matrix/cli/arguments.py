@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -15,6 +16,15 @@ from matrix.run.options import Selection
 
 FAIL_ON_SKIP = "--fail-on-skip"
 FAILED, LAST_FAILED = "--failed", "--last-failed"
+
+
+class ReportFormat(StrEnum):
+    """What ``matrix report`` writes."""
+
+    HTML = "html"
+    CTRF = "ctrf"
+    KCIDB = "kcidb"
+    TRACE = "trace"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, assert_never
 
-from matrix.cli.results import ReportFormat
+from matrix.cli.arguments import ReportFormat
 from matrix.errors import MatrixError, UsageError
 from matrix.results.history.place import chosen_database
 from matrix.results.run_record import RunRecord, load_run

@@ -10,19 +10,16 @@ from typing import Annotated
 import typer
 
 from matrix.cli import completing
-from matrix.cli.arguments import HistoryDatabase, Json, run_named, runs_named, taking
+from matrix.cli.arguments import (
+    HistoryDatabase,
+    Json,
+    ReportFormat,
+    run_named,
+    runs_named,
+    taking,
+)
 from matrix.results.latest import LATEST
 from matrix.run.options import Selection
-
-
-class ReportFormat(StrEnum):
-    """What ``matrix report`` writes."""
-
-    HTML = "html"
-    CTRF = "ctrf"
-    KCIDB = "kcidb"
-    TRACE = "trace"
-
 
 RUN_HELP = "A run directory, or latest[:SCENARIO]."
 

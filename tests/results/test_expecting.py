@@ -162,10 +162,18 @@ def test_the_same_run_with_the_file_has_only_known_failures(runs: dict[Any, Any]
 def test_what_is_the_same_is_one_entry() -> None:
     finished = [
         (
-            make.run(make.case("pmu", arch, accel=Accelerator.AUTO, qemu=qemu), "tcg"),
+            make.run(
+                make.case(
+                    *("pmu", arch),
+                    accel=Accelerator.AUTO,
+                    qemu=qemu,
+                    build=make.build(arch, builtin=True),
+                ),
+                "tcg",
+            ),
             [attempt("timeout", reason=f"timed out after {seconds} s")],
         )
-        for seconds, arch in enumerate(("x86_64", "i386"))
+        for seconds, arch in enumerate((Architecture.X86_64, Architecture.I386))
         for qemu in VERSIONS
     ]
     text = written(*finished)
@@ -195,9 +203,11 @@ def test_a_guest_that_hangs_may_be_found_dead_sooner_or_later() -> None:
 
 def test_several_runs_are_one_whatever_their_scenarios_are_called() -> None:
     """What failed in one and passed in another fails sometimes."""
-    first, second = make.case("psci", scenario="once"), make.case("psci", scenario="again")
+    ours = make.build(builtin=True)
+    first = make.case("psci", scenario="once", build=ours)
+    second = make.case("psci", scenario="again", build=ours)
     bad, good = attempt("fail", "cpu-on"), make.attempt("pass")
-    third = make.run(make.case("pmu", scenario="again"))
+    third = make.run(make.case("pmu", scenario="again", build=ours))
     text = written_from([(make.run(first), [bad])], [(make.run(second), [good]), (third, [bad])])
     assert text.startswith("# Known failures: 2 cases, ")
     assert text.count("#   runs/one, ") == 2
