@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 
 from matrix.cli import completing
-from matrix.results.latest import latest_run, scenario_of_latest
+from matrix.results.latest import run_named
 from matrix.run.options import Selection
 
 FAIL_ON_SKIP = "--fail-on-skip"
@@ -49,17 +49,6 @@ class Execution:
     def most_failures(self) -> int | None:
         """After how many cases that did not pass no other is started; None for no limit."""
         return self.max_failures or (1 if self.fail_fast else None)
-
-
-def run_named(given: Path | None) -> Path | None:
-    """The run directory that is meant: a path, or the latest run (of a scenario).
-
-    Raises:
-        UsageError: there is no run.
-    """
-    if given is None or (scenario := scenario_of_latest(given)) is None:
-        return given
-    return latest_run(scenario)
 
 
 def runs_named(given: list[Path]) -> list[Path]:

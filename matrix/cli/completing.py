@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from matrix.errors import MatrixError
-from matrix.results.latest import LATEST, PLACES
+from matrix.results.latest import LATEST, PLACES, run_named
 
 MOST = 2000
 """Cases that are offered; a shell asks before it shows so many."""
@@ -64,7 +64,6 @@ def runs(incomplete: str) -> list[str]:
 
 def cases(ctx: Any, incomplete: str) -> list[str]:
     """Ids of the cases of the run that is named before."""
-    from matrix.cli.arguments import run_named
     from matrix.results.run_record import load_run
 
     run = ctx.params.get("run")

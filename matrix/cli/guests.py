@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from matrix.cli import completing
-from matrix.cli.arguments import Execution, Json, run_named, taking
+from matrix.cli.arguments import Execution, Json, taking
+from matrix.results.latest import run_named
 from matrix.run.options import Selection
 
 

@@ -14,11 +14,10 @@ from matrix.cli.arguments import (
     HistoryDatabase,
     Json,
     ReportFormat,
-    run_named,
     runs_named,
     taking,
 )
-from matrix.results.latest import LATEST
+from matrix.results.latest import LATEST, run_named
 from matrix.run.options import Selection
 
 RUN_HELP = "A run directory, or latest[:SCENARIO]."

@@ -46,3 +46,14 @@ def _runs(scenario: str) -> Iterator[tuple[str, Path]]:
             continue
         if not scenario or scenario in names:
             yield started, path.parent
+
+
+def run_named(given: Path | None) -> Path | None:
+    """The run directory that is meant: a path, or the latest run (of a scenario).
+
+    Raises:
+        UsageError: there is no run.
+    """
+    if given is None or (scenario := scenario_of_latest(given)) is None:
+        return given
+    return latest_run(scenario)
