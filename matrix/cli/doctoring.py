@@ -12,7 +12,7 @@ from rich.text import Text
 
 from matrix.cli.doctor import doctor_json, doctor_text
 from matrix.cli.steps import Steps
-from matrix.hosts.hostfile import HostFile
+from matrix.hosts.host_settings import HostFile
 from matrix.hosts.installations import Installation, installations
 from matrix.hosts.project import load_settings
 from matrix.hosts.survey import take_inventory

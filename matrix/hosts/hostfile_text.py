@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matrix.errors import HostFileError, Place, Problem
 from matrix.hosts.folders import build_directory, check_name, emulator_directory
-from matrix.hosts.hostfile import HostFile
+from matrix.hosts.host_settings import HostFile
 from matrix.model import Architecture
 from matrix.scenario import document, template
 from matrix.scenario.shipped import FOLDER

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matrix.errors import UsageError
 from matrix.hosts.folders import EMULATORS, SYSTEM, check_name, emulator_directory
-from matrix.hosts.hostfile import HostFile
+from matrix.hosts.host_settings import HostFile
 from matrix.model import Architecture
 from matrix.places import expanded
 from matrix.scenario.wording import Refused

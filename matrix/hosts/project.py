@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from matrix.errors import HostFileError, Place, Problem, UsageError
-from matrix.hosts.hostfile import HostFile, load_host_file
+from matrix.hosts.host_settings import HostFile
+from matrix.hosts.hostfile import load_host_file
 from matrix.scenario.given_files import MAX_BYTES
 
 ENVIRONMENT_VARIABLE = "MATRIX_PROJECT"

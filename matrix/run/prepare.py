@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from matrix.errors import NoBuildError, NothingSelected, Problem, ScenarioError, UsageError
 from matrix.hosts.cache import cache_directory
 from matrix.hosts.folders import build_directory
-from matrix.hosts.hostfile import HostFile
+from matrix.hosts.host_settings import HostFile
 from matrix.hosts.installations import Installation, installations
 from matrix.hosts.interface import Host
 from matrix.hosts.project import load_settings

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from matrix.errors import ExitCode, HostFileError, UsageError
-from matrix.hosts.hostfile import HostFile, load_host_file
+from matrix.hosts.host_settings import HostFile
+from matrix.hosts.hostfile import load_host_file
 from matrix.model import Architecture
 
 Emulators = Callable[..., Path]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from matrix.errors import UsageError
-from matrix.hosts.hostfile import HostFile
+from matrix.hosts.host_settings import HostFile
 from matrix.hosts.installations import Installation, installations
 from matrix.model import Architecture
 

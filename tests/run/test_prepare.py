@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.hosts.hostfile import HostFile
+from matrix.hosts.host_settings import HostFile
 from matrix.run.options import Selection
 from matrix.run.prepare import chosen
 

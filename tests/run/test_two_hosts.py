@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from matrix.errors import ExitCode
-from matrix.hosts.hostfile import HostFile
+from matrix.hosts.host_settings import HostFile
 from matrix.hosts.installations import Installation
 from matrix.hosts.local.executor import LocalHost
 from matrix.hosts.survey import take_inventory

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from matrix.attempt import Attempt
-from matrix.hosts.hostfile import HostFile
+from matrix.hosts.host_settings import HostFile
 from matrix.inventory import Host
 from matrix.model import Accelerator, Architecture, Case, Verdict
 from matrix.plan.decisions import Run
