@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from matrix.errors import SuiteError
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
-from matrix.hosts.virtual.nested_qemu import files_there, unmet_check
+from matrix.hosts.virtual.nested_qemu import INITRD, files_there, unmet_check
 from matrix.hosts.virtual.programs import Programs
 from matrix.model import Case, Launch
 from matrix.plan.kvmtool import launch_kvmtool
@@ -49,9 +49,9 @@ class NestedKvmtool:
 
         Args:
             case: of a build for kvmtool.
-            files: where in the host a file of this machine is, and the initrd by the name "".
+            files: where in the host a file of this machine is, and the initrd by :data:`INITRD`.
             machine: ``uname -m`` of the host.
         """
         test = replace(case.test, image=files.get(case.test.image, case.test.image))
         there = replace(case, test=test)
-        return launch_kvmtool(there, self.program, machine, initrd=files.get("", ""))
+        return launch_kvmtool(there, self.program, machine, initrd=files.get(INITRD, ""))

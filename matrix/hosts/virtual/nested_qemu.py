@@ -22,6 +22,8 @@ from matrix.vm.console import Tail
 from matrix.vm.tasks import in_thread
 
 PREFIX = "qemu-system-"
+INITRD = "initrd:"
+"""What stands for the file that tells a guest of its host, which is written there alone."""
 OWN = (PREFIX, "  Fatal: ", "  Error: ", "  Warning: ")
 """With these a line begins that QEMU or kvmtool (util/util.c there), and not the guest, has
 printed: both of their streams come as one."""
@@ -111,12 +113,13 @@ def launch_there(case: Case, binary: Binary, files: dict[str, str]) -> Launch:
     Args:
         case: of a build for QEMU.
         binary: the QEMU in the host.
-        files: where in the host a file of this machine is, and the initrd by the name "".
+        files: where in the host a file of this machine is, and the initrd by :data:`INITRD`.
     """
     test = replace(case.test, image=files.get(case.test.image, case.test.image))
-    build = replace(case.build, firmware=files.get(case.build.firmware, case.build.firmware))
+    firmware = case.build.firmware
+    build = replace(case.build, firmware=files.get(firmware, firmware))
     there = replace(case, test=test, build=build)
-    launch = launch_for(there, binary, Accelerator.KVM, initrd=files.get("", ""))
+    launch = launch_for(there, binary, Accelerator.KVM, initrd=files.get(INITRD, ""))
     return replace(launch, monitor=False)
 
 
@@ -125,7 +128,7 @@ async def files_there(
 ) -> dict[str, str]:
     """Put what a case needs into the host.
 
-    Returns where each file of this machine is there, and the initrd by the name "".
+    Returns where each file of this machine is there, and the initrd by :data:`INITRD`.
 
     Raises:
         OSError: a file cannot be read.
@@ -140,7 +143,7 @@ async def files_there(
     if qemu is not None:
         facts = replace(facts, qemu_version=qemu.version, qemu_version_text=qemu.version_text)
     if initrd := suite_of(case.suite).initrd(case.build, facts):
-        found[""] = await _put(guest, initrd.encode())
+        found[INITRD] = await _put(guest, initrd.encode())
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 from matrix.attempt import Ending
 from matrix.hosts.virtual.debian_qemu import DebianQemu
 from matrix.hosts.virtual.l1_guest import ProgramResult
-from matrix.hosts.virtual.nested_qemu import NestedQemu, launch_there, nested_outcome
+from matrix.hosts.virtual.nested_qemu import INITRD, NestedQemu, launch_there, nested_outcome
 from matrix.hosts.virtual.protocol import ProgramEnded
 from matrix.inventory import Binary
 from matrix.model import Accelerator, Architecture, ExitChannel
@@ -21,7 +21,7 @@ def test_the_command_line_is_that_of_a_machine_with_kvm() -> None:
     test = make.test("gic", "/b/gic.flat", smp=2, qemu_params=("-machine", "gic-version=3"))
     case = make.case(test, AARCH64, build=make.build(AARCH64), accel=Accelerator.KVM)
     binary = Binary("debian", AARCH64, "/disk/usr/bin/qemu", (10, 0, 13), "10.0.13")
-    launch = launch_there(case, binary, {"/b/gic.flat": "/files/1", "": "/files/2"})
+    launch = launch_there(case, binary, {"/b/gic.flat": "/files/1", INITRD: "/files/2"})
     text = " ".join(launch.argv)
     assert text.startswith("/disk/usr/bin/qemu -nodefaults -machine virt,gic-version=host")
     assert "-accel kvm -cpu host" in text
@@ -29,6 +29,17 @@ def test_the_command_line_is_that_of_a_machine_with_kvm() -> None:
     assert text.endswith("-initrd /files/2")
     assert not launch.monitor
     assert launch.channel is ExitChannel.QEMU_EXIT
+
+
+def test_a_build_without_firmware_gets_none() -> None:
+    riscv64 = Architecture.RISCV64
+    binary = Binary("debian", riscv64, "/disk/usr/bin/qemu", (10, 0, 13), "10.0.13")
+    case = make.case(make.test("sbi", "/b/sbi.flat"), riscv64, build=make.build(riscv64))
+    assert "-bios" not in launch_there(case, binary, {INITRD: "/files/2"}).argv
+    build = make.build(riscv64, firmware="/b/fw.bin")
+    case = make.case(make.test("sbi", "/b/sbi.flat"), riscv64, build=build)
+    argv = launch_there(case, binary, {"/b/fw.bin": "/files/3"}).argv
+    assert argv[argv.index("-bios") + 1] == "/files/3"
 
 
 def test_by_hand_it_has_the_files_of_this_machine() -> None:
