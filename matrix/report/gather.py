@@ -13,6 +13,7 @@ from matrix.model import Verdict
 from matrix.plan.decisions import LOCAL, Run
 from matrix.report.areas import AREA_NAMES
 from matrix.report.case_rows import AXES, VERDICTS, Details, Row, Words, fill_row, new_row
+from matrix.report.gantt import Gantt, gantt_of
 from matrix.report.migrations import Migrations
 from matrix.results.case_record import CaseRecord
 from matrix.results.outcome import WORST_FIRST
@@ -56,6 +57,7 @@ class RunFacts:
     strict: bool
     shortfalls: tuple[str, ...]
     """What had to run and did not, in sentences."""
+    gantt: Gantt | None = None
 
 
 @dataclass(slots=True)
@@ -209,6 +211,7 @@ def _facts(record: RunRecord, name: str, page: Path) -> RunFacts:
         problems=tuple(str(each) for each in record.problems[:20]),
         strict=record.strict,
         shortfalls=record.shortfalls(),
+        gantt=gantt_of(record),
     )
 
 

@@ -1,7 +1,7 @@
 """When each attempt of a run was under way, and beside which others, from its journal."""
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,10 @@ from matrix.attempt import Attempt
 from matrix.plan.decisions import LOCAL
 from matrix.results.journal import EventName, replay
 from matrix.results.run_record import RunRecord
+
+HANDOVER = 0.1
+"""Seconds by which an attempt may seem to outlast the begin of the next one on its job: its end is
+written once it is judged, when its place is free already. Of a shorter one half its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +54,19 @@ def timeline(record: RunRecord) -> list[Lap]:
 
 
 def _with_jobs(laps: list[tuple[float, float, str, int, str]]) -> list[Lap]:
-    found = []
+    found: list[Lap] = []
     free: dict[str, list[int]] = {}
     busy: dict[str, list[tuple[float, int]]] = {}
+    latest: dict[tuple[str, int], int] = {}
     for begin, end, case, number, host in laps:
         waiting, running = free.setdefault(host, []), busy.setdefault(host, [])
         while running and running[0][0] <= begin:
             heapq.heappush(waiting, heapq.heappop(running)[1])
         job = heapq.heappop(waiting) if waiting else len(running) + 1
-        heapq.heappush(running, (end, job))
+        heapq.heappush(running, (end - min(HANDOVER, (end - begin) / 2), job))
+        if (before := latest.get((host, job))) is not None and found[before].end > begin:
+            found[before] = replace(found[before], end=begin)
+        latest[host, job] = len(found)
         found.append(Lap(case, number, begin, end, host, job))
     return found
 

@@ -11,7 +11,7 @@ from tests import make
 from tests.results.conftest import RunMaker
 
 
-def rewrite_times(journal: Path, times: dict[tuple[str, int], tuple[int, int]]) -> None:
+def rewrite_times(journal: Path, times: dict[tuple[str, int], tuple[float, float]]) -> None:
     """Give each attempt (case, number) its begin and end, in seconds after noon."""
     lines = []
     for line in journal.read_text().splitlines():
@@ -22,8 +22,8 @@ def rewrite_times(journal: Path, times: dict[tuple[str, int], tuple[int, int]]) 
         elif number is not None:
             second = times[event["case"], number][0]
         else:
-            second = 0
-        event["time"] = f"2026-11-29T12:00:{second:02}.000Z"
+            second = 0.0
+        event["time"] = f"2026-11-29T12:00:{second:06.3f}Z"
         lines.append((second, json.dumps(event)))
     lines.sort(key=lambda each: each[0])
     journal.write_text("".join(f"{text}\n" for _, text in lines))
@@ -49,6 +49,18 @@ def test_attempts_share_no_job_at_a_time(recorded: RunMaker) -> None:
         (cases["d"].id, 3, 5, "far", 1),
         (cases["c"].id, 3, 6, "local", 2),
     ]
+
+
+def test_the_next_one_may_begin_before_the_end_is_written(recorded: RunMaker) -> None:
+    cases = [make.case(name) for name in ("a", "b", "c")]
+    recorder = recorded([(make.run(case), [make.attempt()]) for case in cases])
+    a, b, c = (case.id for case in cases)
+    spans = {(a, 1): (0.0, 3.05), (b, 1): (0.0, 5.0), (c, 1): (3.0, 4.0)}
+    rewrite_times(recorder.run.journal_path, spans)
+    laps = timeline(load_run(recorder.run.path))
+    noon = laps[0].begin
+    told = [(each.case, round(each.end - noon, 3), each.job) for each in laps]
+    assert told == [(a, 3.0, 1), (b, 5.0, 2), (c, 4.0, 1)]
 
 
 def test_what_a_killed_run_began_is_not_in_it(recorded: RunMaker) -> None:
