@@ -111,17 +111,10 @@ def resume_run(
         )
     with Recorder.resume(path) as recorder:
         options = recorder.record.info.options
-        kept_qemu, seed = map(options.get, ("qemu", "seed"))
-        qemu = selection.qemu
+        kept_qemu, qemu = options.get("qemu"), selection.qemu
         if not qemu and isinstance(kept_qemu, list):
             qemu = tuple(str(option) for option in kept_qemu)
-        jobs, workers = map(options.get, ("jobs", "workers"))
-        if execution.jobs is None and isinstance(jobs, int):
-            execution = replace(execution, jobs=jobs)
-        if execution.workers is None and isinstance(workers, int):
-            execution = replace(execution, workers=workers)
-        if isinstance(seed, int):
-            execution = replace(execution, seed=seed)
+        execution = _as_begun(execution, options)
         left = [
             decision.case
             for decision in recorder.record.decisions
@@ -142,6 +135,16 @@ def resume_run(
             decisions = recorder.record.decisions
             others = (*others, *virtual_hosts(settings, inventory, say, decisions))
         return _carry_out(recorder, inventory, others, execution, history)
+
+
+def _as_begun(execution: Execution, options: Mapping[str, object]) -> Execution:
+    """``execution`` with what a run was begun with, unless that is given anew."""
+    jobs, workers, seed = map(options.get, ("jobs", "workers", "seed"))
+    if execution.jobs is None and isinstance(jobs, int):
+        execution = replace(execution, jobs=jobs)
+    if execution.workers is None and isinstance(workers, int):
+        execution = replace(execution, workers=workers)
+    return replace(execution, seed=seed) if isinstance(seed, int) else execution
 
 
 def _virtual_settings(options: Mapping[str, object]) -> "tuple[Settings, ...]":

@@ -41,11 +41,9 @@ def narrow(
     ``arch`` keeps only these architectures (names or aliases). ``accel`` and each
     ``AXIS=VALUE[,…]`` of ``set_`` set that axis of every variant, to each of several values;
     variants that become the same are merged, and what the scenario excludes is judged by the new
-    values.
-    Migrations that make no sense with the new values are excluded, with the reason.
+    values. Migrations that make no sense with the new values are excluded, with the reason.
     ``timeout`` (seconds) overrides even the tests' own. Without ``assist`` every guest is left
-    alone. ``hops`` and ``duration`` (seconds) say how
-    long guests are migrated, hop after hop, whatever the scenario says.
+    alone. ``hops`` and ``duration`` (seconds) say how long guests are migrated, hop after hop.
 
     Raises:
         UsageError: an unknown axis or value, or an architecture that the scenario does not have.
