@@ -272,7 +272,7 @@ def known_faults(source: Binary, devices: Iterable[Device]) -> tuple[Difference,
     """
     found = []
     for device in devices:
-        # Machines before 9.2 keep it off in later QEMUs, too; 7.2 has no such property.
+        # Machines before 9.1 have it off in QEMU 10.0 and 11.1, too; 7.2 has no such property.
         if device.kind == FLIC and dict(device.properties).get("migrate-all-state") != "true":
             what = "interrupts that are pending in the hop, which are not sent (QEMU's s390_flic.c)"
             found.append(Difference(Weight.LACK, what))

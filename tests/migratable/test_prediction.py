@@ -101,7 +101,7 @@ def s390x() -> Binary:
 
 @pytest.mark.qemu
 def test_real_qemu_loads_its_own_guest(s390x: Binary, tmp_path: Path) -> None:
-    """Of a machine whose interrupts may be lost: all of them before 9.2."""
+    """Of a machine whose interrupts may be lost: all of them before 9.1."""
     guest = Guest(S390X, "s390-ccw-virtio-7.2", "")
     cache = Cache(tmp_path / "cache")
 
