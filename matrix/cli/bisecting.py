@@ -22,7 +22,9 @@ from matrix.cli.standard_output import standard_output
 from matrix.errors import ExitCode, UsageError
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, shown, write_bytes
+from matrix.results.outcome import WORST_FIRST
 from matrix.results.printable import printable
+from matrix.results.run_record import load_run
 from matrix.results.segments import Style, line, wrapped
 from matrix.run.bisection import MOST_TRIES, Answer, Found, first_bad, passes_needed
 from matrix.scenario.shipped import scenarios
@@ -329,16 +331,11 @@ def _names_scenario(more: Sequence[str]) -> bool:
 
 def _attempts(folder: Path, step: Step) -> int:
     """How many attempts the run of a step made."""
-    from matrix.results.run_record import load_run
-
     return max((len(each.attempts) for each in load_run(folder / step.run).results()), default=1)
 
 
 def _reason(run: Path) -> str:
     """Verdict and reason of the worst case of a run."""
-    from matrix.results.outcome import WORST_FIRST
-    from matrix.results.run_record import load_run
-
     results = load_run(run).results()
     worst = min(results, key=lambda each: WORST_FIRST.index(each.verdict), default=None)
     if worst is None:

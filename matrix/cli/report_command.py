@@ -7,7 +7,9 @@ from typing import Any, assert_never
 
 from matrix.cli.arguments import ReportFormat
 from matrix.errors import MatrixError, UsageError
+from matrix.results.files import written_atomically
 from matrix.results.history.place import chosen_database
+from matrix.results.json_text import json_bytes
 from matrix.results.run_record import RunRecord, load_run
 
 LATER = ("jinja2", "matrix.report.areas", "matrix.report.write", "matrix.report.ready")
@@ -32,9 +34,6 @@ def run_export(
         UsageError: no run directory, or several.
         HostError: the run cannot be read, or the file not be written.
     """
-    from matrix.results.files import written_atomically
-    from matrix.results.json_text import json_bytes
-
     if len(paths) > 1:
         raise UsageError(f"--format {kind}: a file is of one run, and {len(paths)} are given")
     record = loaded(paths[0])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from matrix.cli.evidence import evidence_lines
 from matrix.cli.standard_output import standard_output
 from matrix.errors import UsageError
 from matrix.results.printable import printable
@@ -33,8 +34,6 @@ def run_show(path: Path, case: str) -> None:
     output.say(case_lines(result, record.given, output.width))
     folder = record.run.inside(result.artifacts)
     if folder is not None:
-        from matrix.cli.evidence import evidence_lines
-
         output.say(evidence_lines(folder))
 
 

@@ -8,14 +8,11 @@ is repeated.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
 
 MOST_TRIES = 30
 """Times that the bad end is run at most until it fails."""
 PASSES_PER_FAILURE = 3
 """Of a case that fails once in k times, 3k passes in a row have a chance of e^-3, 5 %."""
-
-Thing = TypeVar("Thing")
 
 
 class Answer(StrEnum):

@@ -4,6 +4,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from elftools.common.exceptions import ELFError
+from elftools.elf.dynamic import DynamicSegment
+from elftools.elf.elffile import ELFFile
+from elftools.elf.segments import InterpSegment
+
 from matrix.errors import MatrixError
 
 TRIPLETS = {
@@ -73,11 +78,6 @@ def _library(name: str, folders: tuple[Path, ...], program: Path) -> Path:
 @lru_cache(maxsize=1024)
 def _dynamic(path: Path, _changed: int) -> tuple[str, tuple[str, ...], str]:
     """Loader, libraries and machine of an ELF file; empty for any other."""
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.dynamic import DynamicSegment
-    from elftools.elf.elffile import ELFFile
-    from elftools.elf.segments import InterpSegment
-
     loader, needed = "", []
     try:
         with path.open("rb") as file:
