@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -111,3 +112,15 @@ def test_microvm_is_a_machine_like_others(run: Runner, qemu: str) -> None:
         code, cases = run("smoke.yaml", *options)
         assert verdicts(cases) == {"boot": "pass", "smp4": "pass"}
         assert code == 0
+
+
+def test_a_riscv64_image_may_be_loaded_elsewhere(tmp_path: Path) -> None:
+    """As QEMU does where there is no firmware, under KVM: here a jump leads to it, 2 MiB ahead."""
+    jump = struct.pack("<II", 0x00200297, 0x00028067)  # auipc t0, 0x200; jr t0
+    image = ROOT / "matrix/guests/images/riscv64/riscv/guest.flat"
+    moved = tmp_path / "moved.flat"
+    moved.write_bytes(jump + bytes((2 << 20) - len(jump)) + image.read_bytes())
+    argv = ["qemu-system-riscv64", "-machine", "virt", "-nodefaults", "-nographic"]
+    argv += ["-serial", "stdio", "-kernel", str(moved), "-append", "exception"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert "EXIT: STATUS=1\n" in done.stdout.replace("\r", "")

@@ -9,6 +9,24 @@
     .section .start, "ax"
     .globl image_start
 image_start:
+    la      t0, image_start
+    ld      t1, linked_at
+    beq     t0, t1, in_place
+    la      t2, bss_start
+/* Without firmware, as under KVM, QEMU loads the image where the memory begins. */
+move:
+    ld      t3, (t0)
+    sd      t3, (t1)
+    addi    t0, t0, 8
+    addi    t1, t1, 8
+    bltu    t0, t2, move
+    fence.i
+    ld      t1, linked_at
+    jr      t1
+    .balign 8
+linked_at:
+    .dword  image_start
+in_place:
     la      t0, booted
     li      t1, 1
     amoswap.w.aq t1, t1, (t0)
