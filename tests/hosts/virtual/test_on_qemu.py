@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Attempt, Ending
+from matrix.cli.hosting import _obey
 from matrix.errors import HostError, HostLostError, HostUnfitError
 from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment, Console, HopDone
@@ -25,6 +26,7 @@ from matrix.hosts.virtual.disk import write_image
 from matrix.hosts.virtual.image import KernelChoice
 from matrix.hosts.virtual.kernel_log import first_report
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
+from matrix.hosts.virtual.programs import Programs
 from matrix.hosts.virtual.starter import Settings, Starter
 from matrix.hosts.virtual.virtual_host import VirtualHost
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
@@ -282,6 +284,30 @@ def test_programs_run_there_and_are_judged_as_natively(starter: Starter, tmp_pat
     ]
     assert all(each.accelerator == "kvm (virtual)" for each in attempts)
     assert "matrix host shell" in (tmp_path / "0/command.sh").read_text()
+
+
+def test_the_shell_runs_programs_of_this_machine(
+    starter: Starter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = compiled(tmp_path / "static", "-static")
+    programs = Programs()
+
+    async def use(guest: VirtualGuest) -> None:
+        for words in (
+            ["run", str(program), "skip"],
+            ["run", str(program)],
+            ["cat", "/proc/mounts"],
+        ):
+            await _obey(guest, ARCHITECTURE, programs, words)
+        with pytest.raises(FileNotFoundError):
+            await _obey(guest, ARCHITECTURE, programs, ["run", "/nowhere"])
+
+    with_host(starter, tmp_path / "shell", use)
+    programs.close()
+    printed = capsys.readouterr().out
+    assert "1..0 # SKIP - no such feature\nexit status 4, " in printed
+    assert "done\nexit status 0, " in printed
+    assert "/dev/vda /disk ext4 ro" in printed
 
 
 def test_a_disk_may_change_in_a_host_that_runs(starter: Starter, tmp_path: Path) -> None:
