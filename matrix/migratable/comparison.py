@@ -25,6 +25,8 @@ class Weight(StrEnum):
 
     AGAINST = "against"
     """It does not go."""
+    CPU = "cpu"
+    """QEMU may take it, and the guest finds itself on another CPU: we do not make such a hop."""
     OPEN = "open"
     """What is compared does not tell whether the destination takes it: loading it does."""
     LACK = "lack"
@@ -224,7 +226,7 @@ def _cpus(source: Device, destination: Device) -> Iterator[Difference]:
         if lacking:
             yield _note(f"the CPU of {where} is without {', '.join(map(str, lacking))}")
     if why := difference(_identity(source), _identity(destination)):
-        yield _against(f"{why}; QEMU itself may let that pass")
+        yield Difference(Weight.CPU, why)
         return
     ours, theirs = dict(source.properties), dict(destination.properties)
     common = ours.keys() & theirs.keys()

@@ -119,6 +119,9 @@ async def predict(guest: Guest, source: Side, destination: Side, *, loading: boo
             cause = unknown[:1] if GENERAL.search(refusal) else []
             return answered(Answer.NO, "; ".join((refusal, *cause)), evidence)
         evidence.insert(0, LOADED)
+    if other := _texts(differences, Weight.CPU):
+        passes = "lets" if loading else "may let"
+        return answered(Answer.NO, f"{_counted(other)}; QEMU itself {passes} that pass", evidence)
     if lacks := _texts(differences, Weight.LACK):
         return answered(Answer.PERHAPS, f"if the guest does without: {_counted(lacks)}", evidence)
     if unknown and not loading:

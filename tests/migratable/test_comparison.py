@@ -207,12 +207,12 @@ def words(value: int) -> list[dict[str, object]]:
 def test_cpus() -> None:
     assert compare_cpus(cpu("a-cpu", aes=True), cpu("a-cpu", aes=True)) == ()
     [other] = compare_cpus(cpu("power9_v2.0-cpu"), cpu("power9_v2.2-cpu"))
-    assert other.weight is Weight.AGAINST
+    assert other.weight is Weight.CPU
     assert other.text.startswith("CPU model power9_v2.0-cpu on the source, power9_v2.2-cpu on")
     [lost] = compare_cpus(
         cpu("x-x86_64-cpu", feature_words=words(3)), cpu("x-x86_64-cpu", feature_words=words(1))
     )
-    assert lost.weight is Weight.AGAINST
+    assert lost.weight is Weight.CPU
     assert "CPUID 7.0.EBX 0x3 and 0x1" in lost.text
     lacking = cpu("x-x86_64-cpu", unavailable_features=["avx", "pcid"])
     assert compare_cpus(lacking, cpu("x-x86_64-cpu", unavailable_features=[])) == (

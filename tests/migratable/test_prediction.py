@@ -67,6 +67,15 @@ def test_perhaps_where_the_cpu_lacks_something() -> None:
     assert prediction.reason == "if the guest does without: the CPU has no vx there"
 
 
+def test_no_where_the_cpu_is_another() -> None:
+    prediction = predicted(side("a"), side("b", cpu=replace(CPU, kind="z14-s390x-cpu")))
+    assert prediction.answer is Answer.NO
+    assert prediction.reason == (
+        "CPU model qemu-s390x-cpu on the source, z14-s390x-cpu on the destination;"
+        " QEMU itself may let that pass"
+    )
+
+
 def test_a_side_without_such_a_guest() -> None:
     none = Side(side("b").binary, problem="unable to find CPU model")
     for pair in ((none, side("a")), (side("a"), none)):
@@ -114,6 +123,23 @@ def test_real_qemu_loads_its_own_guest(s390x: Binary, tmp_path: Path) -> None:
     assert (prediction.answer, prediction.cpu) == (Answer.PERHAPS, "qemu")
     assert prediction.reason.startswith("if the guest does without: interrupts that are pending")
     assert prediction.evidence[0] == LOADED
+
+
+@pytest.mark.qemu
+def test_real_qemu_lets_another_cpu_pass(s390x: Binary, tmp_path: Path) -> None:
+    """Which we do not: the guest is there, and on a CPU that it has not started on."""
+    cache = Cache(tmp_path / "cache")
+
+    async def asked() -> Prediction:
+        sides = [
+            await side_of(s390x, Guest(S390X, GUEST.machine, cpu), read_host(), cache)
+            for cpu in ("max", "qemu")
+        ]
+        return await predict(GUEST, *sides, loading=True)
+
+    prediction = asyncio.run(asked())
+    assert prediction.answer is Answer.NO
+    assert prediction.reason.endswith("; QEMU itself lets that pass")
 
 
 @pytest.mark.qemu
