@@ -150,7 +150,8 @@ class _Bisector:
     def over_commits(self, repository: Path) -> Found:
         """Over the commits between two, which ``git bisect`` chooses, in a worktree of its own."""
         with _worktree(repository, self._asked.bad, self._folder.absolute() / "tree") as tree:
-            more = self._asked.more or OF_QEMU
+            named = any(each.startswith("-") for each in self._asked.more)
+            more = self._asked.more if named else (*self._asked.more, *OF_QEMU)
 
             def options_of(_: str) -> tuple[str, ...]:
                 return tuple(each.replace(TREE, str(tree)) for each in more)

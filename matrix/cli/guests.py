@@ -129,7 +129,12 @@ def worker(control: int, lifeline: int) -> None:
 
 def bisect(
     case: Annotated[
-        str, typer.Argument(metavar="CASE", help="A case's id, or an expression as -k has it.")
+        str,
+        typer.Argument(
+            metavar="CASE",
+            autocompletion=completing.cases,
+            help="A case's id, or an expression as -k has it.",
+        ),
     ],
     more: Annotated[
         list[str] | None,

@@ -128,9 +128,9 @@ BUILD = "test -s qemu.sh && mkdir -p build && install qemu.sh build/qemu-system-
 
 
 def test_over_commits(world: World, repository: Path) -> None:
+    """Without options they are of a QEMU in its folder build."""
     ends = ("--git", "tree", "--good", "v1", "--bad", "v5", "--build", BUILD)
-    options = ("--qemu", "tree={tree}/build", "--set", "qemu=tree")
-    done = world.run("bisect", CASE, *ends, "-o", "found", "--", "scenario.yaml", *options)
+    done = world.run("bisect", CASE, *ends, "-o", "found", "--", "scenario.yaml")
     assert done.returncode == 0, done.stderr
     first = git(repository, "rev-parse", "v4").strip()
     assert f"The first bad one is {first}" in done.stdout
