@@ -224,10 +224,11 @@ def migratable(
     code = run_migratable(
         (source, destination),
         selection,
+        execution,
         machines=tuple(machine or ()),
         cpus=tuple(cpu or ()),
         compare_only=compare_only,
-        proving=execution if prove else None,
+        proving=prove,
         json=json,
     )
     raise typer.Exit(code)

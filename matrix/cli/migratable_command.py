@@ -16,7 +16,7 @@ from matrix.errors import ExitCode, NothingSelected, UsageError
 from matrix.hosts.cache import Cache, cache_directory
 from matrix.hosts.host_facts import read_host
 from matrix.hosts.hostfile import load_host_file
-from matrix.hosts.installations import installations
+from matrix.hosts.installations import Installation, installations
 from matrix.hosts.survey import take_inventory
 from matrix.hosts.wanted import Wanted
 from matrix.migratable.grid import Question, answer
@@ -32,26 +32,24 @@ WIDTH = 80
 def run_migratable(
     sides: tuple[str, str],
     selection: Selection,
+    execution: Execution,
     *,
     machines: Sequence[str],
     cpus: Sequence[str],
     compare_only: bool,
-    proving: Execution | None,
+    proving: bool,
     json: bool,
 ) -> ExitCode:
-    """Print the answers; with ``proving``, which says how, what real hops come to, too.
+    """Print the answers; with ``proving``, what real hops come to, too.
 
     Raises:
-        UsageError: a QEMU, an architecture, a machine or a CPU model is not there.
+        UsageError: a QEMU, an architecture, a machine or a CPU model is not there, or an option
+            is for hops and none are made.
         NothingSelected: nothing is left to be asked.
     """
     options, (source, destination) = _named(sides, selection)
-    installed = installations(options, load_host_file(selection.host))
-    names = [installation.name for installation in installed]
-    for name in (source, destination):
-        if name not in names:
-            listed = ", ".join(names)
-            raise UsageError(f"no such QEMU: {name!r}; there are {listed}, NAME=DIR or a folder")
+    if not proving and execution != Execution():
+        raise UsageError("-o and -j are for the hops that --prove makes")
     question = Question(
         source,
         destination,
@@ -61,25 +59,12 @@ def run_migratable(
         loading=not compare_only,
         fresh=selection.fresh,
     )
-    host, cache, steps = read_host(), Cache(cache_directory()), Steps()
-
-    async def ask() -> tuple[Prediction, ...]:
-        wanted = [
-            Wanted(name, architecture)
-            for name in dict.fromkeys((source, destination))
-            for architecture in question.architectures or tuple(Architecture)
-        ]
-        inventory = await take_inventory(
-            installed, wanted, fresh=selection.fresh, on_step=steps, host=host, cache=cache
-        )
-        return await answer(question, inventory, host, cache, steps)
-
-    predictions = asyncio.run(ask())
+    predictions = _answers(question, installations(options, load_host_file(selection.host)))
     if not predictions:
         raise NothingSelected("no guest is left by the given options")
     proofs: list[Proof] = []
-    if proving is not None:
-        proofs = prove(predictions, options, selection.host, proving.output, proving.jobs)
+    if proving:
+        proofs = prove(predictions, options, selection.host, execution.output, execution.jobs)
     if json:
         shown = [prediction_json(*each) for each in zip_longest(predictions, proofs)]
         print(shown_json(json_module.dumps(shown, indent=2)))
@@ -87,6 +72,29 @@ def run_migratable(
         print("\n".join((*table(predictions, proofs), *summary(predictions, proofs))))
     wrong = any(starmap(Proof.contradicts, zip(proofs, predictions, strict=False)))
     return ExitCode.NOT_PASSED if wrong else ExitCode.OK
+
+
+def _answers(question: Question, installed: Sequence[Installation]) -> tuple[Prediction, ...]:
+    names = [installation.name for installation in installed]
+    sides = tuple(dict.fromkeys((question.source, question.destination)))
+    for name in sides:
+        if name not in names:
+            listed = ", ".join(names)
+            raise UsageError(f"no such QEMU: {name!r}; there are {listed}, NAME=DIR or a folder")
+    host, cache, steps = read_host(), Cache(cache_directory()), Steps()
+    wanted = [
+        Wanted(name, architecture)
+        for name in sides
+        for architecture in question.architectures or tuple(Architecture)
+    ]
+
+    async def ask() -> tuple[Prediction, ...]:
+        inventory = await take_inventory(
+            installed, wanted, fresh=question.fresh, on_step=steps, host=host, cache=cache
+        )
+        return await answer(question, inventory, host, cache, steps)
+
+    return asyncio.run(ask())
 
 
 def _named(sides: tuple[str, str], selection: Selection) -> tuple[tuple[str, ...], list[str]]:

@@ -108,9 +108,11 @@ async def predict(guest: Guest, source: Side, destination: Side, *, loading: boo
     if against:
         return answered(Answer.NO, _counted(against), evidence)
     if loading:
-        launch = idle_launch(destination.binary, guest.architecture, guest.machine, guest.cpu)
         try:
-            refusal = await load(launch, source.idle.stream)
+            refusal = await load(
+                idle_launch(destination.binary, guest.architecture, guest.machine, guest.cpu),
+                source.idle.stream,
+            )
         except MonitorError as error:
             evidence.insert(0, f"loading could not be tried: {error.why}")
             return answered(Answer.PERHAPS, evidence[0], evidence)

@@ -158,6 +158,7 @@ def test_wrong_usage(tmp_path: Path) -> None:
     for words, why in (
         (("system", "12.0"), "no such QEMU: '12.0'; there are system, NAME=DIR or a folder"),
         (("system", "x=/nowhere"), "x=/nowhere"),
+        (("system", "system", "-j", "2"), "-o and -j are for the hops that --prove makes"),
         (("system", "system", "--arch", "vax"), "--arch: "),
         (
             ("system", "system", "--arch", "s390x", "--machine", "q35"),
