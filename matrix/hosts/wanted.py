@@ -7,6 +7,7 @@ from matrix.hosts.installations import Installation
 from matrix.model import Accelerator, Architecture, Case, Target
 from matrix.plan.command import cpu_of, machine_of, only_accelerator
 from matrix.plan.machines import FAMILIES
+from matrix.plan.virtual import asks_for_kvm
 
 _X86_MODELS = ("", "qemu64", "host", "max")
 DOCTOR_MODELS: dict[Architecture, tuple[str, ...]] = {
@@ -31,10 +32,15 @@ class Wanted:
     where no case needs that."""
 
 
-def wanted_by(cases: Iterable[Case], virtual: Collection[Architecture] = ()) -> tuple[Wanted, ...]:
+def wanted_by(
+    cases: Iterable[Case],
+    virtual: Collection[Architecture] = (),
+    no_kvm_here: Collection[Architecture] = (),
+) -> tuple[Wanted, ...]:
     """What planning these cases takes of QEMU; nothing for those that are skipped on any host.
 
-    ``virtual`` are the architectures of virtual hosts, which run what takes no QEMU itself.
+    ``virtual`` are the architectures of virtual hosts, which run what takes no QEMU itself. All
+    cases for KVM of ``no_kvm_here`` run there, so that nobody asks for this machine's.
     """
     found: dict[tuple[str, Architecture], dict[str, None]] = {}
     machines: dict[tuple[str, Architecture], str] = {}
@@ -43,7 +49,7 @@ def wanted_by(cases: Iterable[Case], virtual: Collection[Architecture] = ()) -> 
         by_qemu = case.build.target is Target.QEMU
         if case.excluded or case.test.unsupported or not (by_qemu or variant.arch in virtual):
             continue
-        if not by_qemu:
+        if not by_qemu or (variant.arch in no_kvm_here and asks_for_kvm(case)):
             found.setdefault((variant.qemu, variant.arch), {})
             continue
         only = only_accelerator(case.test)

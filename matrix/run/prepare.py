@@ -103,6 +103,7 @@ def prepare(
         fresh=selection.fresh,
         on_step=on_step,
         virtual=_virtual_architectures(selection, scenarios),
+        no_kvm_here=_named_architectures(selection),
     )
     hosts = {LOCAL: inventory, **{host.name: host.inventory for host in others}}
     if len(hosts) <= len(others):
@@ -129,11 +130,16 @@ def _virtual_architectures(
     """Those that have virtual hosts."""
     entries = (entry for scenario in scenarios for entry in scenario.hosts)
     named = {arch for entry in entries for arch in entry.architectures}
-    if selection.virtual_host:
-        from matrix.hosts.virtual.host_options import parse_options  # most runs have none
+    return _named_architectures(selection) | named
 
-        named.update(each.architecture for each in parse_options(selection.virtual_host))
-    return frozenset(named)
+
+def _named_architectures(selection: Selection) -> frozenset[Architecture]:
+    """Those that have virtual hosts in every scenario."""
+    if not selection.virtual_host:
+        return frozenset()
+    from matrix.hosts.virtual.host_options import parse_options  # most runs have none
+
+    return frozenset(each.architecture for each in parse_options(selection.virtual_host))
 
 
 def _virtual_hosts(
@@ -280,13 +286,15 @@ def look(
     fresh: bool = False,
     on_step: Callable[[str], None] = ignore_step,
     virtual: Collection[Architecture] = (),
+    no_kvm_here: Collection[Architecture] = (),
 ) -> Inventory:
     """The inventory that these cases need: their emulators, and KVM with their CPU models.
 
-    ``virtual`` are the architectures of virtual hosts.
+    ``virtual`` are the architectures of virtual hosts, ``no_kvm_here`` those of hosts that take all
+    cases for KVM.
     """
     files = files_wanted_by(cases)
-    wanted = wanted_by(cases, virtual)
+    wanted = wanted_by(cases, virtual, no_kvm_here)
     return asyncio.run(take_inventory(installed, wanted, files=files, fresh=fresh, on_step=on_step))
 
 

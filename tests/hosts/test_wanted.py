@@ -98,3 +98,10 @@ def test_programs_in_a_virtual_host_take_its_qemu() -> None:
     assert wanted_by([program]) == ()
     assert wanted_by([program], virtual=(Architecture.ARM,)) == ()
     assert wanted_by([program], virtual=(X86,)) == (Wanted("system", X86),)
+
+
+def test_no_kvm_is_proven_where_virtual_hosts_have_it() -> None:
+    kvm, auto = make.case(accel=Accelerator.KVM, cpu="host"), make.case()
+    assert wanted_by([kvm], no_kvm_here=(X86,)) == (Wanted("system", X86),)
+    assert wanted_by([kvm], virtual=(X86,)) == (Wanted("system", X86, ("host",)),)
+    assert wanted_by([auto], no_kvm_here=(X86,)) == (Wanted("system", X86, ("",)),)
