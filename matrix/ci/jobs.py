@@ -64,7 +64,7 @@ def plan_jobs(cases: Sequence[Case], wishes: Wishes) -> list[Job]:
     _check_builds(cases)
     cases = [case for case in cases if not case.excluded]
     if not cases:
-        raise UsageError("the scenarios leave out every case: there is nothing to run")
+        raise UsageError("the scenarios exclude every case: there is nothing to run")
     missing = set(wishes.native) - {case.variant.arch for case in cases}
     if missing:
         names = ", ".join(sorted(each.value for each in missing))

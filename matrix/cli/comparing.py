@@ -97,9 +97,9 @@ def _pairings(comparison: Comparison) -> Sequence[Pairing]:
     if comparison.json and comparison.markdown:
         raise UsageError("--json and --markdown: only one of them")
     if comparison.base and not comparison.by:
-        raise UsageError("--base names a value of the axis that --by names: give that too")
+        raise UsageError("--base needs --by, the axis of which it is a value")
     if comparison.allow_new_skips and not comparison.fail_on_regression:
-        raise UsageError("--allow-new-skips is of --fail-on-regression: give that too")
+        raise UsageError("--allow-new-skips needs --fail-on-regression")
     match comparison.runs, bool(comparison.by):
         case (path,), True:
             (side,) = _sides(comparison)
@@ -111,7 +111,9 @@ def _pairings(comparison: Comparison) -> Sequence[Pairing]:
             )
         case (_, _), True:
             if comparison.base:
-                raise UsageError("--base is of the variants of one run: of two the first is it")
+                raise UsageError(
+                    "--base is for the variants of one run; of two runs, the first is the base"
+                )
             a, b = _sides(comparison)
             pairings = (pair_runs_apart(a, b, comparison.by),)
         case (_, _), False:

@@ -72,7 +72,7 @@ class Contents:
         try:
             return self._paths[name]
         except KeyError:
-            raise HostError(f"{name} is no file of this run") from None
+            raise HostError(f"{name} is not a file of this run") from None
 
 
 def with_names(decision: Run, contents: Contents) -> tuple[Run, tuple[CaseFile, ...]]:

@@ -46,7 +46,7 @@ def emulator_directory(path: Path) -> Path:
     if not path.exists():
         raise Refused(f"there is no folder {path}", wanted)
     if not path.is_dir():
-        raise Refused(f"{path} is no folder", f"give the one it is in, {path.parent}")
+        raise Refused(f"{path} is not a folder", f"give the one it is in, {path.parent}")
     likely = next((str(path / name) for name in _LIKELY if _holds_emulators(path / name)), "")
     raise Refused(
         f"neither {path} nor {path / 'bin'} holds {EMULATORS}",

@@ -186,7 +186,7 @@ class _Reader:
         refusals = list(template.refusals(text, self._variables))
         if text.startswith("~") or template.leaves_tree(text):
             allowed = "name it in the host file, with --qemu or --build, or by a ${VARIABLE}"
-            refusals.append(Refused(f"{quoted(text)} is no path in the project", allowed))
+            refusals.append(Refused(f"{quoted(text)} is not a path in the project", allowed))
         for refused in refusals:
             self._refuse(node.place, refused.message, refused.allowed)
         if refusals:

@@ -294,7 +294,7 @@ class _Survey:
     def _note_trouble(self, error: MatrixError) -> None:
         """A host without memory, threads or descriptors says nothing of QEMU or KVM."""
         if host_complaint(str(error).splitlines()):
-            self._trouble = HostError(f"this host cannot be looked at: {error}")
+            self._trouble = HostError(f"this host cannot be examined: {error}")
 
     def _raise_trouble(self) -> None:
         if self._trouble is not None:

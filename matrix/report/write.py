@@ -48,7 +48,7 @@ def write_report(
     path = folder / FOLDER_PAGE
     if path.exists() and not is_page(path):
         raise UsageError(
-            f"{shown(path)} exists and is no report: name another folder with -o, or remove it"
+            f"{shown(path)} exists and is not a report: name another folder with -o, or remove it"
         )
     with host_errors("create", folder):
         folder.mkdir(parents=True, exist_ok=True)

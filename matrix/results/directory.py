@@ -80,7 +80,7 @@ class RunDirectory:
             raise UsageError(f"{shown(path)}: no such directory")
         if not os.path.lexists(path / "run.json"):
             raise UsageError(
-                f"{shown(path)} is no run directory, or its run was killed before it began: "
+                f"{shown(path)} is not a run directory, or its run was killed before it began: "
                 "it has no run.json"
             )
         directory = cls(path)

@@ -62,7 +62,7 @@ class Recorder:
         :meth:`attempts_left` for each case of ``record.decisions``.
 
         Raises:
-            UsageError: it is no run directory, another process runs it, or its plan was altered.
+            UsageError: it is not a run directory, another process runs it, or its plan was altered.
             HostError: it cannot be read or written.
         """
         run = RunDirectory.open(path)

@@ -207,7 +207,7 @@ def read_run_info(path: Path) -> RunInfo:
     number = document.get("format") if isinstance(document, dict) else None
     if not isinstance(number, int):
         raise UsageError(
-            f"{shown(path)} is no run.json of a run directory: it has no format number"
+            f"{shown(path)} is not the run.json of a run directory: it has no format number"
         )
     refuse_newer(path, document, FORMAT)
     try:

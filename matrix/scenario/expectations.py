@@ -53,7 +53,7 @@ def parse_accelerator(text: str) -> Accelerator:
     """
     if text == Accelerator.AUTO:
         names = ", ".join(ACCELERATORS)
-        raise Refused("'auto' comes to kvm or tcg", f"name that; allowed: {names}")
+        raise Refused("'auto' becomes kvm or tcg", f"name that; allowed: {names}")
     return _parse_accelerator(text)
 
 
@@ -87,7 +87,7 @@ def parse_reason(text: str) -> str:
 def _fails(verdicts: list[Verdict]) -> list[Verdict]:
     if verdicts == [Verdict.PASS]:
         names = ", ".join(verdict.value for verdict in KNOWABLE)
-        raise Refused("a pass alone is no failure", f"add at least one of {names}")
+        raise Refused("a pass alone is not a failure", f"add at least one of {names}")
     return verdicts
 
 

@@ -46,7 +46,7 @@ def read_named(path: Path, directory: Path) -> bytes:
         ValueError: the name has a NUL.
     """
     if not path.resolve().is_relative_to(directory.resolve()):
-        raise OSError("it is a link that leads out of the scenario's folder")
+        raise OSError("it is a link that leads outside the scenario's folder")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -193,7 +193,7 @@ def _expect(shape: _Shape, problems: list[Problem]) -> list[Scalar]:
             message = f"expect: {quoted(item.text)}: neither variables nor '~' are filled in here"
             problems.append(Problem(item.place, message, _RELATIVE))
         elif template.leaves_tree(item.text):
-            message = f"expect: {quoted(item.text)} leads out of the scenario's folder"
+            message = f"expect: {quoted(item.text)} leads outside the scenario's folder"
             problems.append(Problem(item.place, message, _RELATIVE))
         else:
             files.append(item)
@@ -219,7 +219,7 @@ def _known(files: list[Scalar], directory: Path, problems: list[Problem]) -> Ite
 def _expectations(data: bytes, path: Path) -> tuple[tuple[KnownFailure, ...], tuple[Problem, ...]]:
     """The known failures in ``data``; nothing is quoted of a file that is not one of those."""
     if data.strip() and not _EXPECTATIONS.search(data):
-        message = "is no file of known failures: it has no key 'expect'"
+        message = "is not a file of known failures: it has no key 'expect'"
         return (), (Problem(Place(str(path)), message, "see docs/expectations.md"),)
     from matrix.scenario.expectations import read_expectations
 

@@ -46,11 +46,11 @@ def path_refusals(text: str, variables: Mapping[str, str], outside: str) -> Iter
     if text.startswith("~/"):
         yield Refused("'~' is not filled in", "write ${HOME}")
     if leaves_tree(text):
-        yield Refused(f"{quoted(text)} leads out of the scenario's folder", outside)
+        yield Refused(f"{quoted(text)} leads outside the scenario's folder", outside)
 
 
 def leaves_tree(text: str) -> bool:
-    """Whether a path as it is written leads out of the scenario's folder.
+    """Whether a path as it is written leads outside the scenario's folder.
 
     What a variable stands for is the user's, who sets the environment: a path may begin with one,
     wherever that leads, but not climb out of it.

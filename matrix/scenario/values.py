@@ -154,7 +154,7 @@ def parse_module_parameters(text: str) -> str:
     for word in words:
         if not re.fullmatch(_MODULE_PARAMETER, word):
             raise Refused(
-                f"{quoted(word)} is no parameter of a module",
+                f"{quoted(word)} is not a module parameter",
                 "MODULE.PARAMETER=VALUE, as in kvm.nx_huge_pages=off",
             )
     names = [word.partition("=")[0].replace("-", "_") for word in words]
@@ -202,7 +202,7 @@ parse_kernel = parse_qemu
 def _name(text: str, shape: Shape, punctuation: str) -> str:
     if not re.fullmatch(shape["pattern"], text):
         allowed = f"letters, digits, {punctuation}, beginning with a letter or digit"
-        raise Refused(f"{quoted(text)} is no name", allowed)
+        raise Refused(f"{quoted(text)} is not a name", allowed)
     if len(text) > shape["maxLength"]:
         message = f"{quoted(text)} has {len(text)} characters"
         raise Refused(message, f"at most {shape['maxLength']}")
@@ -289,7 +289,7 @@ def parse_require(text: str) -> str:
     """
     match = re.fullmatch(r"([1-9][0-9]{0,6})(%?)", text)
     if not match or int(match[1]) > (100 if match[2] else MAX_REQUIRED):
-        raise Refused(f"{quoted(text)} is no number of cases", "as in 20, or 80% of them")
+        raise Refused(f"{quoted(text)} is not a number of cases", "as in 20, or 80% of them")
     return text
 
 
@@ -304,7 +304,7 @@ def parse_skip_pattern(text: str) -> str:
     causes = [cause.value for cause in SkipCause if not cause.intended]
     if "." not in text and not any(fnmatchcase(cause, text) for cause in causes):
         allowed = f"{one_of(text, causes)}; or a pattern of ids, with a '.' in it"
-        raise Refused(f"{quoted(text)} is no cause of skips that count", allowed)
+        raise Refused(f"{quoted(text)} is not a skip cause that counts", allowed)
     return parse_text(text)
 
 
@@ -328,7 +328,7 @@ def parse_memory(text: str) -> int:
     size = parse_size(text)
     if not _MIB <= size <= _MAX_MEMORY:
         allowed = f"allowed: {format_size(_MIB)} to {format_size(_MAX_MEMORY)}"
-        raise Refused(f"{quoted(text)} is no memory size for a guest", allowed)
+        raise Refused(f"{quoted(text)} is not a memory size for a guest", allowed)
     if size % _MIB:
         raise Refused(f"{quoted(text)} is not a whole number of MiB", "as in 256MiB or 1.5GiB")
     return size

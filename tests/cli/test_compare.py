@@ -115,18 +115,18 @@ def test_runs_without_a_common_case_exit_5(two_runs: World) -> None:
     ("arguments", "message"),
     [
         (("first",), "Name a second run, or compare its variants with --by AXIS (accel, qemu"),
-        (("first", "second", "--by", "qemu", "--base", "x"), "of two the first is it"),
+        (("first", "second", "--by", "qemu", "--base", "x"), "the first is the base"),
         (("first", "second", "--by", "cpus"), "no such axis; did you mean 'cpu'?"),
         (("first", "--by", "cpus"), "no such axis; did you mean 'cpu'?"),
         (("first", "--by", "qemu"), "only qemu fake"),
-        (("first", "second", "--base", "x"), "--base names a value of the axis"),
+        (("first", "second", "--base", "x"), "--base needs --by"),
         (("first", "second", "first"), "3 runs: name one or two"),
         (("first", "second", "--json", "--markdown"), "only one of them"),
         (("first", "second", "--slower", "1"), "a factor above 1"),
         (("first", "second", "--slower", "nan"), "a factor above 1"),
         (("first", "second", "--metric", "-3"), "per cent"),
         (("first", "nonesuch"), "nonesuch: no such directory"),
-        (("first", "."), "is no run directory"),
+        (("first", "."), "is not a run directory"),
     ],
 )
 def test_wrong_usage_exits_2(shared_runs: Any, arguments: tuple[str, ...], message: str) -> None:

@@ -136,12 +136,16 @@ def test_one_that_ran_among_skips_exits_0(world: World, scripts: Scripts) -> Non
         (("--fail-on-skip=gu*",), 1, "forbids skips for gu*, but fake.one.x86_64.tcg"),
         (("--fail-on-skip=fake.one.*",), 1, "forbids skips for fake.one.*, but"),
         (("--fail-on-skip=no-*", "--fail-on-skip=fake.two.*"), 0, ""),
-        (("--require", ""), 2, "--require: '' is no number of cases"),
-        (("--require", "0"), 2, "--require: '0' is no number of cases; as in 20, or 80% of them"),
-        (("--require", "101%"), 2, "--require: '101%' is no number of cases"),
+        (("--require", ""), 2, "--require: '' is not a number of cases"),
+        (
+            ("--require", "0"),
+            2,
+            "--require: '0' is not a number of cases; as in 20, or 80% of them",
+        ),
+        (("--require", "101%"), 2, "--require: '101%' is not a number of cases"),
         (("--fail-on-skip=fake.thre.*",), 2, "'fake.thre.*' matches no case; their ids are like"),
         (("--fail-on-skip=*.one.*", "-k", "two"), 0, ""),
-        (("--fail-on-skip=no-qmu",), 2, "no cause of skips that count; did you mean 'no-qemu'?"),
+        (("--fail-on-skip=no-qmu",), 2, "not a skip cause that counts; did you mean 'no-qemu'?"),
     ],
 )
 def test_how_much_has_to_run(

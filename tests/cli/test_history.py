@@ -92,7 +92,7 @@ def test_runs_are_taken_in_once(world: World, scripts: Scripts) -> None:
         ["recorded", "first"],
         ["known already", "copy"],
     ]
-    assert "none is no run directory" in done.stderr
+    assert "none is not a run directory" in done.stderr
     assert len(history(world, "--database", "sqlite:///my.sqlite")["runs"]) == 1
 
 

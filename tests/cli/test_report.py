@@ -28,7 +28,7 @@ def test_runs_are_put_together(world: World) -> None:
 def test_what_is_wrong_is_said(world: World) -> None:
     world.suite(good=PASSING)
     world.matrix_run()
-    assert "is no run directory" in world.run("report", "build", "-o", "pages").stderr
+    assert "is not a run directory" in world.run("report", "build", "-o", "pages").stderr
     several = world.run("report", "out", "out")
     assert several.returncode == 2
     assert "name a folder for it with -o DIR" in several.stderr
@@ -36,7 +36,7 @@ def test_what_is_wrong_is_said(world: World) -> None:
     (world.root / "mine/index.html").write_text("mine")
     kept = world.run("report", "out", "-o", "mine")
     assert kept.returncode == 2
-    assert "is no report" in kept.stderr
+    assert "is not a report" in kept.stderr
 
 
 def test_a_page_that_cannot_be_written_spoils_no_run(world: World) -> None:

@@ -76,5 +76,5 @@ def test_what_cannot_be_read_keeps_its_path(build: Path) -> None:
 
 
 def test_a_name_of_another_run_is_unknown() -> None:
-    with pytest.raises(HostError, match=r"file:7/a\.flat is no file of this run"):
+    with pytest.raises(HostError, match=r"file:7/a\.flat is not a file of this run"):
         Contents().path("file:7/a.flat")

@@ -42,7 +42,9 @@ def test_the_emulator_itself_is_no_folder(emulators: Callable[..., Path], tmp_pa
     program = emulators("build") / "qemu-system-x86_64"
     with pytest.raises(Refused) as caught:
         emulator_directory(program)
-    assert str(caught.value) == f"{program} is no folder; give the one it is in, {program.parent}"
+    assert (
+        str(caught.value) == f"{program} is not a folder; give the one it is in, {program.parent}"
+    )
 
 
 def test_no_such_folder_and_no_emulators(tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ def test_mistakes_in_a_table_have_their_lines(tree: Path) -> None:
             " qemu-system-*, or whose bin/ does"
         ),
         (
-            "pyproject.toml:6: '/opt/old' is no path in the project; name it in the host file, with"
-            " --qemu or --build, or by a ${VARIABLE}"
+            "pyproject.toml:6: '/opt/old' is not a path in the project; name it in the host file,"
+            " with --qemu or --build, or by a ${VARIABLE}"
         ),
         f"pyproject.toml:8: 'arm46' is not an architecture; did you mean 'arm64'? allowed: {known}",
     ]
@@ -104,9 +104,9 @@ def test_mistakes_in_a_table_have_their_lines(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("qemu: {a: /opt/qemu}", "1:11: '/opt/qemu' is no path in the project; "),
-        ("builds: {arm: ../kut}", "1:15: '../kut' is no path in the project; "),
-        ("expect: ['~/known.yaml']", "1:10: '~/known.yaml' is no path in the project; "),
+        ("qemu: {a: /opt/qemu}", "1:11: '/opt/qemu' is not a path in the project; "),
+        ("builds: {arm: ../kut}", "1:15: '../kut' is not a path in the project; "),
+        ("expect: ['~/known.yaml']", "1:10: '~/known.yaml' is not a path in the project; "),
         ("builds: {arm: '${NO}/kut'}", "1:15: variable 'NO' is not set; "),
         ("scenarios: [absent.yaml]", "1:13: scenarios: there is no file 'absent.yaml'"),
         ("expect: [out.yaml]", "1:10: expect: 'out.yaml' is a link that leads out of the project"),

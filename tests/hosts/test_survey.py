@@ -323,7 +323,7 @@ def test_an_emulator_missing_in_path_says_what_to_install(
 
 def test_a_host_without_processes_says_nothing_of_qemu(take: Take, fakes: Fakes) -> None:
     fakes.failure = SpawnError(("qemu",), "Resource temporarily unavailable")
-    with pytest.raises(HostError, match="this host cannot be looked at: cannot start qemu"):
+    with pytest.raises(HostError, match="this host cannot be examined: cannot start qemu"):
         take(PLAIN)
 
 

@@ -30,7 +30,7 @@ def test_a_folder_is_made(record: Any, tmp_path: Path) -> None:
 
 def test_a_page_of_others_is_left_alone(record: Any, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("mine")
-    with pytest.raises(UsageError, match="is no report: name another folder"):
+    with pytest.raises(UsageError, match="is not a report: name another folder"):
         write_report([record], tmp_path)
     assert (tmp_path / "index.html").read_text() == "mine"
 

@@ -68,7 +68,7 @@ def test_opens_what_it_created(run: RunDirectory, info: RunInfo) -> None:
 def test_opening_says_what_is_wrong(tmp_path: Path, run: RunDirectory) -> None:
     with pytest.raises(UsageError, match=r"gone: no such directory"):
         RunDirectory.open(tmp_path / "gone")
-    with pytest.raises(UsageError, match=r"is no run directory, or .* it has no run\.json"):
+    with pytest.raises(UsageError, match=r"is not a run directory, or .* it has no run\.json"):
         RunDirectory.open(run.path)
     run.info_path.write_text(f'{{"format": {FORMAT + 1}}}')
     with pytest.raises(

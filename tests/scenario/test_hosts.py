@@ -64,7 +64,7 @@ def test_a_kernel_is_an_axis(load: Load) -> None:
     assert {variant.mode for variant in other.variants} == {KvmMode.NVHE}
     with pytest.raises(UsageError, match="'fast' is not a mode of KVM on aarch64"):
         narrow(scenario, set_=["mode=fast"])
-    with pytest.raises(UsageError, match="'kvm' is no parameter of a module"):
+    with pytest.raises(UsageError, match="'kvm' is not a module parameter"):
         narrow(scenario, set_=["module_parameters=kvm"])
 
 

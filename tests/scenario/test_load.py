@@ -118,7 +118,7 @@ def test_no_build_is_outside_of_the_scenario_s_tree(
 ) -> None:
     text = f"name: s\nsuite: {{kind: kvm-unit-tests, build: {build}}}\nmatrix: {{arch: [arm]}}\n"
     (message,) = refusals(text, {"DIR": "/from/env"})
-    assert "leads out of the scenario's folder; leave it out and name it with --build" in message
+    assert "leads outside the scenario's folder; leave it out and name it with --build" in message
     assert "/from/env" not in message
 
 
@@ -149,9 +149,9 @@ def test_files_of_known_failures_are_regular_ones_of_the_scenario_s_tree(tmp_pat
         load_file(tree / "s.yaml")
     told = str(caught.value)
     assert "s3cret" not in told
-    assert told.count("leads out of the scenario's folder") == 4
+    assert told.count("leads outside the scenario's folder") == 4
     assert told.count("is not a regular file") == 1
-    assert "config: is no file of known failures: it has no key 'expect'" in told
+    assert "config: is not a file of known failures: it has no key 'expect'" in told
 
 
 def test_neighbours_in_the_environment_are_not_told(refusals: Callable[..., list[str]]) -> None:

@@ -261,7 +261,7 @@ def unpack(deb: Path, folder: Path, kept: re.Pattern[str]) -> None:
                     ):
                         archive.extract(member, folder, set_attrs=False, filter="data")
     except (StopIteration, tarfile.TarError, EOFError) as error:
-        raise HostError(f"{deb.name} is no package that can be read: {error}") from error
+        raise HostError(f"{deb.name} is not a readable package: {error}") from error
 
 
 def _members(file: IO[bytes]) -> Iterator[tuple[str, int]]:

@@ -146,9 +146,11 @@ def load_results(path: Path) -> StoredRun:
         cases = lines or map(json_bytes, document.cases)
         return StoredRun(str(path), document.run, cases, document.unfinished, document.shortfalls)
     except ValidationError as error:
-        raise UsageError(f"{shown(path)} is no results.json: {first_complaint(error)}") from error
+        raise UsageError(
+            f"{shown(path)} is not a results.json: {first_complaint(error)}"
+        ) from error
     except Unusable as error:
-        raise UsageError(f"{shown(path)} is no results.json: {error}") from error
+        raise UsageError(f"{shown(path)} is not a results.json: {error}") from error
     except ValueError as error:
         raise UsageError(f"{shown(path)} is not JSON: {printable(str(error))}") from error
 

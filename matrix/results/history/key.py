@@ -49,7 +49,7 @@ def started_time(info: RunInfo, where: str) -> datetime:
             return time.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise UsageError(f"{where}: 'started' is no time with its zone, as 2026-11-21T09:30:00.000Z")
+    raise UsageError(f"{where}: 'started' is not a time with a zone, as 2026-11-21T09:30:00.000Z")
 
 
 def sortable(time: datetime) -> str:

@@ -111,9 +111,9 @@ def test_hops_are_measured(recorded: RunMaker) -> None:
     ("text", "message"),
     [
         ("{", "is not JSON"),
-        ("[]", "is no results.json"),
+        ("[]", "is not a results.json"),
         ("{}", "cases: Field required"),
-        ('{"cases": [{"verdict": "pass", "id": 3}]}', "is no results.json: cases.0.id"),
+        ('{"cases": [{"verdict": "pass", "id": 3}]}', "is not a results.json: cases.0.id"),
         ('{"cases": 1}', "cases"),
         ('{"cases": [], "format": 99}', "format 99: it was written by a newer version"),
         ('{"cases": [], "run": {"host": 1}}', "run"),

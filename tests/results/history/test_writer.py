@@ -170,7 +170,7 @@ def summary(hops: int, **more: Any) -> MigrationSummary:
 def test_a_run_without_its_time_is_refused(sqlite: Database, night: Nights) -> None:
     record = night({"one": make.attempt()})
     record.info = replace(record.info, started="yesterday")
-    with pytest.raises(UsageError, match="'started' is no time"):
+    with pytest.raises(UsageError, match="'started' is not a time"):
         record_run(sqlite, record)
 
 
