@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,8 +91,8 @@ def run_bisect(asked: Bisection) -> ExitCode:
     """
     if bool(asked.qemu) == bool(asked.git):
         raise UsageError("bisect needs --qemu NAME=DIR (several), or --git REPO: one of the two")
-    if asked.git is not None and not (asked.good and asked.bad and asked.build):
-        raise UsageError("--git REPO needs --good REV, --bad REV and --build COMMAND")
+    if asked.git is not None:
+        asked = _with_ends(asked, asked.git)
     folder = asked.output or RunDirectory.default_path(["bisect"])
     with host_errors("create", folder):
         folder.mkdir(parents=True)
@@ -103,6 +103,25 @@ def run_bisect(asked: Bisection) -> ExitCode:
     finally:
         bisector.save()
     return _say(found, folder)
+
+
+def _with_ends(asked: Bisection, repository: Path) -> Bisection:
+    """With the revisions that the history knows, where none is given."""
+    if not asked.build or bool(asked.good) != bool(asked.bad):
+        raise UsageError("--git REPO needs --build COMMAND, and --good REV with --bad REV")
+    if asked.good:
+        return asked
+    from matrix.cli.bisect_ends import ends_of_history
+
+    def is_commit(revision: str) -> bool:
+        with suppress(UsageError):
+            return bool(_commit(repository, revision))
+        return False
+
+    good, bad = ends_of_history(asked.case, is_commit)
+    said = f"By the history it passed last with {good}, and failed first with {bad}"
+    standard_output().say([line(said)])
+    return replace(asked, good=good, bad=bad)
 
 
 def _say(found: Found, folder: Path) -> ExitCode:
