@@ -105,10 +105,7 @@ def prepare(
         virtual=_virtual_architectures(selection, scenarios),
         no_kvm_here=_named_architectures(selection),
     )
-    hosts = {LOCAL: inventory, **{host.name: host.inventory for host in others}}
-    if len(hosts) <= len(others):
-        listed = ", ".join((LOCAL, *(host.name for host in others)))
-        raise UsageError(f"two hosts of the run have the same name: {listed}; rename one")
+    hosts = _by_name(inventory, others)
     _check_values(scenarios, cases, hosts.values())
     texts = tuple(scenario.text for scenario in scenarios)
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
@@ -122,6 +119,14 @@ def prepare(
         others = (*others, *virtual.hosts(on_host, decisions))
     kept = virtual.used_options() if virtual is not None else ()
     return Prepared(scenarios, texts, decisions, inventory, tuple(others), kept)
+
+
+def _by_name(inventory: Inventory, others: Sequence[Host]) -> dict[str, Inventory]:
+    hosts = {LOCAL: inventory, **{host.name: host.inventory for host in others}}
+    if len(hosts) <= len(others):
+        listed = ", ".join((LOCAL, *(host.name for host in others)))
+        raise UsageError(f"two hosts of the run have the same name: {listed}; rename one")
+    return hosts
 
 
 def _virtual_architectures(
