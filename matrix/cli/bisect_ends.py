@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 from matrix.errors import MatrixError, UsageError
+from matrix.results.history.database import opened
 from matrix.results.history.place import chosen_database
+from matrix.results.history.query import read_history
+from matrix.results.history.trend import last_break
 from matrix.results.printable import printable
 
 MOST_RUNS = 1000
@@ -20,10 +23,6 @@ def ends_of_history(case: str, is_commit: Callable[[str], bool]) -> tuple[str, s
     Raises:
         UsageError: the history tells none, or the repository has neither.
     """
-    from matrix.results.history.database import opened
-    from matrix.results.history.query import read_history
-    from matrix.results.history.trend import last_break
-
     database = chosen_database()
     if database is None:
         raise UsageError("name --good REV and --bad REV: there is no history")

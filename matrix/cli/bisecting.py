@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from matrix.cli.bisect_ends import ends_of_history
 from matrix.cli.standard_output import standard_output
 from matrix.errors import ExitCode, UsageError
 from matrix.results.directory import RunDirectory
@@ -111,7 +112,6 @@ def _with_ends(asked: Bisection, repository: Path) -> Bisection:
         raise UsageError("--git REPO needs --build COMMAND, and --good REV with --bad REV")
     if asked.good:
         return asked
-    from matrix.cli.bisect_ends import ends_of_history
 
     def is_commit(revision: str) -> bool:
         with suppress(UsageError):

@@ -23,8 +23,8 @@ from matrix.migratable.grid import Question, answer
 from matrix.migratable.prediction import Answer, Prediction
 from matrix.model import Architecture
 from matrix.results.printable import display_width, printable, shown_json
+from matrix.run.option_values import architecture_named
 from matrix.run.options import Selection
-from matrix.run.prepare import architecture_named
 
 WIDTH = 80
 

@@ -15,8 +15,9 @@ from matrix.cli.requiring import required_of
 from matrix.errors import UsageError
 from matrix.hosts.project import load_settings
 from matrix.model import SkipCause
+from matrix.run.option_values import architecture_named
 from matrix.run.options import Selection, with_defaults
-from matrix.run.prepare import architecture_named, chosen
+from matrix.run.prepare import chosen
 
 FORBIDDEN_SKIPS = (SkipCause.NO_QEMU.value, SkipCause.NO_BUILD.value)
 """What fails a job unless the user says how much has to run: it installs QEMU and was given builds,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from matrix.errors import NoBuildError, NothingSelected, Problem, ScenarioError, UsageError
 from matrix.hosts.cache import cache_directory
-from matrix.hosts.folders import build_directory
 from matrix.hosts.host_settings import HostFile
 from matrix.hosts.installations import Installation, installations
 from matrix.hosts.interface import Host
@@ -29,16 +28,15 @@ from matrix.model import (
     Target,
     Test,
 )
-from matrix.places import expanded
 from matrix.plan.decisions import LOCAL, Decision
 from matrix.plan.planner import NativeTests, plan
 from matrix.run import scenarios as scenario_files
+from matrix.run.option_values import build_options, duration_named
 from matrix.run.options import Selection, with_defaults
 from matrix.run.rerun import left
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.scenario import Scenario
-from matrix.scenario.values import parse_arch, parse_limit
-from matrix.scenario.wording import Refused, one_of, quoted
+from matrix.scenario.wording import one_of, quoted
 from matrix.suites.registry import KINDS, Kind, suite_of
 
 if TYPE_CHECKING:
@@ -303,45 +301,6 @@ def look(
     return asyncio.run(take_inventory(installed, wanted, files=files, fresh=fresh, on_step=on_step))
 
 
-def build_options(options: Iterable[str]) -> dict[Architecture, Path]:
-    """``--build ARCH=DIR`` options as a mapping.
-
-    Raises:
-        UsageError: not ARCH=DIR, no such architecture or folder, or the same architecture twice.
-    """
-    builds: dict[Architecture, Path] = {}
-    for option in options:
-        name, equals, directory = option.partition("=")
-        if not equals or not directory:
-            raise UsageError(f"--build {option!r}: write ARCH=DIR, as in --build arm64=build/arm64")
-        architecture = architecture_named("--build", name)
-        if architecture in builds:
-            raise UsageError(f"--build {option!r}: there is another one for {architecture.value}")
-        builds[architecture] = _build_directory(option, directory)
-    return builds
-
-
-def _build_directory(option: str, directory: str) -> Path:
-    try:
-        return build_directory(expanded(directory))
-    except Refused as refused:
-        raise UsageError(f"--build {option}: {refused}") from None
-    except RuntimeError:  # ~USER where there is no such user
-        raise UsageError(f"--build {option}: there is no user of that name; write ./~…") from None
-
-
-def architecture_named(option: str, name: str) -> Architecture:
-    """The architecture of that name or alias, which was given to ``option``.
-
-    Raises:
-        UsageError: there is none, or several.
-    """
-    try:
-        return parse_arch(name)
-    except Refused as refused:
-        raise UsageError(f"{option}: {refused}") from None
-
-
 def _scenario(path: Path, selection: Selection) -> Scenario:
     scenario = scenario_files.load(path, os.environ)
     if selection.expect:
@@ -365,19 +324,12 @@ def _scenario(path: Path, selection: Selection) -> Scenario:
         until_fail=selection.until_fail,
         retries=selection.retries,
         assist=not selection.no_assist,
-        timeout=None if timeout is None else _duration("--timeout", timeout),
+        timeout=None if timeout is None else duration_named("--timeout", timeout),
         hops=selection.hops,
         duration=None
         if selection.duration is None
-        else _duration("--duration", selection.duration),
+        else duration_named("--duration", selection.duration),
     )
-
-
-def _duration(option: str, text: str) -> float:
-    try:
-        return parse_limit(text)
-    except Refused as refused:
-        raise UsageError(f"{option}: {refused.message}; {refused.allowed}") from None
 
 
 def _check_values(
