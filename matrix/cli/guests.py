@@ -168,17 +168,8 @@ def bisect(
     """Find the first QEMU, or the first commit, with which a case fails."""
     from matrix.cli.bisecting import Bisection, run_bisect
 
-    asked = Bisection(
-        case=case,
-        more=tuple(more or ()),
-        qemu=tuple(qemu or ()),
-        git=git,
-        good=good,
-        bad=bad,
-        build=build,
-        repeat=repeat,
-        output=output,
-    )
+    qemus, words = tuple(qemu or ()), tuple(more or ())
+    asked = Bisection(case, words, qemus, git, good, bad, build, repeat, output)
     raise typer.Exit(run_bisect(asked))
 
 

@@ -82,9 +82,8 @@ async def predict(guest: Guest, source: Side, destination: Side, *, loading: boo
         guest: which.
         source: where it is.
         destination: where it may go.
-        loading: have the destination's QEMU load the source's idle guest, unless something that is
-            compared stands against it. That tells what the two do not tell of themselves: whether
-            an older version, or a subsection that it does not send when idle, is taken.
+        loading: have the destination's QEMU load the source's idle guest, unless what is compared
+            stands against it: that tells whether it takes an older version or a subsection.
 
     Raises:
         SpawnError, HostError, SuiteError: the host fails us.
@@ -95,7 +94,6 @@ async def predict(guest: Guest, source: Side, destination: Side, *, loading: boo
         return Prediction(*names, guest, cpu, answer, reason, tuple(evidence))
 
     cpu = guest.cpu or (model_of(source.idle.cpu.kind) if source.idle is not None else "")
-
     for side in (source, destination):
         if side.idle is None:
             return answered(Answer.NO, f"QEMU {side.binary.qemu} has no such guest: {side.problem}")
@@ -108,11 +106,9 @@ async def predict(guest: Guest, source: Side, destination: Side, *, loading: boo
     if against:
         return answered(Answer.NO, _counted(against), evidence)
     if loading:
+        launch = idle_launch(destination.binary, guest.architecture, guest.machine, guest.cpu)
         try:
-            refusal = await load(
-                idle_launch(destination.binary, guest.architecture, guest.machine, guest.cpu),
-                source.idle.stream,
-            )
+            refusal = await load(launch, source.idle.stream)
         except MonitorError as error:
             evidence.insert(0, f"loading could not be tried: {error.why}")
             return answered(Answer.PERHAPS, evidence[0], evidence)
@@ -127,8 +123,7 @@ async def predict(guest: Guest, source: Side, destination: Side, *, loading: boo
     if lacks := _texts(differences, Weight.LACK):
         return answered(Answer.PERHAPS, f"if the guest does without: {_counted(lacks)}", evidence)
     if unknown and not loading:
-        reason = f"if the destination takes this: {_counted(unknown)}"
-        return answered(Answer.PERHAPS, reason, evidence)
+        return answered(Answer.PERHAPS, f"if it takes this: {_counted(unknown)}", evidence)
     return answered(Answer.YES, "", evidence)
 
 

@@ -58,7 +58,7 @@ def test_perhaps_where_only_loading_tells() -> None:
     source = side("a", Written([State("cpu", [WORD], [Part("cpu/new", [WORD])])]))
     prediction = predicted(source, side("b"))
     assert prediction.answer is Answer.PERHAPS
-    assert prediction.reason.startswith("if the destination takes this: section 'cpu': the idle")
+    assert prediction.reason.startswith("if it takes this: section 'cpu': the idle")
 
 
 def test_perhaps_where_the_cpu_lacks_something() -> None:
