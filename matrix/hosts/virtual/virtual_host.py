@@ -30,7 +30,7 @@ from matrix.suites.registry import suite_of
 from matrix.verdict.deciding import Evidence, decide_attempt
 from matrix.verdict.known_failures import apply_known_failures
 from matrix.vm.console import BoundedLog, Tail
-from matrix.vm.tasks import in_thread
+from matrix.vm.tasks import first_of, in_thread
 
 ACCELERATOR = "kvm (virtual)"
 """What records call the accelerator: it never mixes with this machine's KVM."""
@@ -172,8 +172,7 @@ class VirtualExecutor:
             raise self._unfit
         await self._host.room.enter(self)
         if self._guest is None:
-            self._started += 1
-            logs = self._run.path / LOGS / f"{self._host.name}-{self._started}"
+            logs = self._new_logs()
             try:
                 start = self._host.starter.start(logs)
                 self._guest = await self._stack.enter_async_context(start)
@@ -186,6 +185,23 @@ class VirtualExecutor:
                 raise HostLostError(str(error)) from error
         return self._guest
 
+    def _new_logs(self) -> Path:
+        """Where the next host's logs go; a run that is resumed has those of its hosts before."""
+        while True:
+            self._started += 1
+            logs = self._run.path / LOGS / f"{self._host.name}-{self._started}"
+            if not logs.exists():
+                return logs
+
+    async def _running_unless(self, cancelled: asyncio.Event) -> VirtualGuest | None:
+        """The host, as :meth:`_running`; None where the case was cancelled before it came up."""
+
+        async def stopped() -> None:
+            await cancelled.wait()
+
+        never: asyncio.Future[VirtualGuest | None] = asyncio.get_running_loop().create_future()
+        return await first_of(never, self._running(), stopped())
+
     async def _attempt(
         self, assignment: Assignment, emit: Emit, cancelled: asyncio.Event
     ) -> Attempt | None:
@@ -193,9 +209,11 @@ class VirtualExecutor:
         decision = with_paths(assignment.decision, self._contents.path)
         case = decision.case
         try:
-            guest = await self._running()
+            guest = await self._running_unless(cancelled)
         except HostUnfitError as error:
             return _skipped(str(error), assignment)
+        if guest is None:
+            return None
         parser, tail = suite_of(case.suite).parser(), Tail()
         log = BoundedLog(directory / "console.log", LOG_BYTES)
 

@@ -1,0 +1,65 @@
+"""Runs that are stopped while a virtual host boots."""
+
+import asyncio
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+
+from matrix.hosts.contents import Contents, with_names
+from matrix.hosts.interface import Assignment
+from matrix.hosts.virtual.host_options import parse_option
+from matrix.hosts.virtual.starter import Starter
+from matrix.hosts.virtual.virtual_host import VirtualHost
+from matrix.hosts.virtual.vmm import proving_cases
+from matrix.inventory import Binary, Host, Inventory
+from matrix.model import Accelerator, Architecture
+from matrix.plan.decisions import Run
+
+ARCHITECTURE = Architecture.AARCH64
+QEMU = shutil.which("qemu-system-aarch64")
+STUCK = struct.pack("<IIQQ", 0x14000000, 0, 0, 4096).ljust(56, b"\0") + b"ARM\x64"
+"""An Image whose first instruction jumps to itself."""
+
+
+@pytest.mark.qemu
+@pytest.mark.skipif(QEMU is None, reason="no qemu-system-aarch64")
+def test_a_case_is_cancelled_while_its_host_boots(tmp_path: Path) -> None:
+    (tmp_path / "Image").write_bytes(STUCK.ljust(4096, b"\0"))
+    (tmp_path / "run/boot").mkdir(parents=True)
+    said: list[str] = []
+    booting = asyncio.Event()
+
+    def step(text: str) -> None:
+        said.append(text)
+        if text.startswith("booting"):
+            booting.set()
+
+    settings = parse_option(f"aarch64={tmp_path}/Image")
+    binary = Binary("system", ARCHITECTURE, str(QEMU), (7, 2, 0), "7.2.0")
+    host = VirtualHost(
+        Starter(settings, binary, tmp_path / "virtual", step),
+        Inventory(Host("x86_64", "6.1", 2, 1 << 32)),
+    )
+    contents = Contents()
+    case = next(proving_cases(ARCHITECTURE))
+    decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
+
+    async def run() -> None:
+        async with asyncio.timeout(60), host.open(tmp_path / "run", contents) as executor:
+            case = Assignment("boot", decision, 1, "boot", files)
+            running = asyncio.create_task(executor.execute(case, lambda _: None))
+            await booting.wait()
+            executor.cancel("boot")
+            assert (await running).attempt is None
+            assert executor.idle
+
+    async def run_and_resume() -> None:
+        await run()
+        booting.clear()
+        await run()
+
+    asyncio.run(run_and_resume())
+    assert said.count("booting virtual-aarch64-Image") == 2
+    assert len(list((tmp_path / "run/hosts").iterdir())) == 2
