@@ -57,7 +57,7 @@ class VirtualHosts:
             if other != found:
                 raise UsageError(
                     f"two kernels of {found.architecture.value} are named {found.kernel_name}: "
-                    f"{other.kernel.name} and {found.kernel.name}; give one another name"
+                    f"{other.option} and {found.option}; give one another name"
                 )
         return place
 

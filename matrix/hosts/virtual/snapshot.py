@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,12 @@ def key_of(digest: str, qemu_version: str, arguments: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
+def unfinished(path: Path) -> Path:
+    """Where a snapshot is written until it is complete: a file of its own for each that writes it,
+    as two hosts of one run may be alike but for the names of their kernels."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
 async def save(session: Session, path: Path, *, mapped: bool) -> None:
     """Save a running host, which goes on afterwards.
 
@@ -42,7 +49,7 @@ async def save(session: Session, path: Path, *, mapped: bool) -> None:
         MonitorError, OSError: it was not saved; nothing is left at ``path``.
     """
     monitor = _monitor(session)
-    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new = unfinished(path)
     try:
         await monitor.execute("stop")
         try:

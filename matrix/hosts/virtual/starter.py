@@ -94,7 +94,8 @@ class Settings:
         name = f"{VIRTUAL}{self.architecture.value}-{self.kernel_name}"
         if self.mode is not None:
             name += f"-{self.mode}"
-        own = (self.cpus, self.memory, self.parameters, self.kernel_parameters)
+        own: tuple[object, ...] = (self.cpus, self.memory, self.parameters, self.kernel_parameters)
+        own += (self.kvmtool,) if self.kvmtool else ()
         if own != (1, 0, (), ""):  # too long for a name, and with characters that it cannot have
             name += f"-{hashlib.sha256(repr(own).encode()).hexdigest()[:8]}"
         return name if qemu == SYSTEM else f"{name}-{qemu}"
@@ -186,7 +187,9 @@ class Starter:
         if self.cold or not self.machine().snapshots:
             return None
         arguments = self._arguments(image, "", "")
-        key = snapshot.key_of(image.digest, self.binary.version_text, arguments)
+        # A saved host is not checked again: what another one was not asked for, it did not prove.
+        asked = (str(self.settings.mode), repr(self.settings.parameters))
+        key = snapshot.key_of(image.digest, self.binary.version_text, (*arguments, *asked))
         folder = self.folder / "snapshots"
         _make_private(folder)
         return folder / f"{self.settings.architecture.value}-{key}"

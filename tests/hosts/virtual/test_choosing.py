@@ -184,5 +184,21 @@ def test_two_kernels_of_one_name_are_refused(tmp_path: Path) -> None:
     (case,) = cases(one)
     assert first.place_of(case) is not None
     first.scenarios = second.scenarios
-    with pytest.raises(UsageError, match="two kernels of aarch64 are named Image: "):
+    why = "are named Image: aarch64=.*/a/Image,name=Image and aarch64=.*/b/Image,name=Image; give"
+    with pytest.raises(UsageError, match=why):
         first.place_of(case)
+
+
+def test_two_hosts_that_differ_in_their_kvmtool_are_two(tmp_path: Path) -> None:
+    (tmp_path / "lkvm").touch()
+    plain = scenario("{arch: [aarch64]}", "[{virtual: {arch: aarch64}}]", tmp_path)
+    other = scenario("{arch: [aarch64]}", "[{virtual: {arch: aarch64, kvmtool: lkvm}}]", tmp_path)
+    hosts, with_kvmtool = (chosen_hosts([], [each], INVENTORY) for each in (plain, other))
+    (case,) = cases(plain)
+    first = hosts.place_of(case)
+    hosts.scenarios = with_kvmtool.scenarios
+    second = hosts.place_of(case)
+    assert first is not None
+    assert second is not None
+    assert (first.kvmtool, second.kvmtool) == (False, True)
+    assert first.name == "virtual-aarch64-debian-13" != second.name
