@@ -6,7 +6,6 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby, starmap, zip_longest
-from pathlib import Path
 from typing import Any, assert_never
 
 from matrix.cli.arguments import Execution
@@ -22,6 +21,7 @@ from matrix.hosts.wanted import Wanted
 from matrix.migratable.grid import Question, answer
 from matrix.migratable.prediction import Answer, Prediction
 from matrix.model import Architecture
+from matrix.places import expanded
 from matrix.results.printable import display_width, printable, shown_json
 from matrix.run.option_values import architecture_named
 from matrix.run.options import Selection
@@ -102,8 +102,8 @@ def _named(sides: tuple[str, str], selection: Selection) -> tuple[tuple[str, ...
     options, names = list(selection.qemu), []
     for side in sides:
         option = side
-        if "=" not in side and "/" in side:
-            folder = Path(side).absolute()
+        if "=" not in side and ("/" in side or side in (".", "..")):
+            folder = expanded(side).resolve()
             name = folder.parent.name if folder.name == "bin" else folder.name
             option = f"{name}={side}"
         if "=" in option and option not in options:

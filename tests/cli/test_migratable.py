@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from matrix.cli.migratable_command import summary, table
+from matrix.cli.migratable_command import _named, summary, table
 from matrix.cli.proving import Proof, scenario
 from matrix.migratable.prediction import Answer, Guest, Prediction
 from matrix.model import Architecture
+from matrix.run.options import Selection
 
 GUEST = Guest(Architecture.RISCV64, "virt", "rv64")
 OTHER = Guest(Architecture.S390X, "s390-ccw-virtio-7.2", "")
@@ -151,6 +152,15 @@ def test_a_hop_that_contradicts_the_prediction(more: Callable[[str], str], tmp_p
     assert "  more → system  yes\n" in ended.stdout
     assert "BUT it did not go: hop 1: the hop failed: Unknown savevm" in ended.stdout
     assert ended.stdout.endswith("2 hops made, 1 of them contradict the prediction\n")
+
+
+def test_a_side_may_be_the_folder_where_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine/bin").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "mine/bin")
+    for side in (".", "..", "../bin", f"{tmp_path}/mine"):
+        assert _named((side, "system"), Selection()) == ((f"mine={side}",), ["mine", "system"])
 
 
 @pytest.mark.qemu
