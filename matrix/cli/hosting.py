@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from enum import StrEnum
+from itertools import product
 from pathlib import Path
 
 from matrix.cli.steps import Steps, say
@@ -23,7 +24,7 @@ from matrix.hosts.virtual.l1_machines import WHY_NONE
 from matrix.hosts.virtual.nested_qemu import NestedQemu, arguments_there
 from matrix.hosts.virtual.programs import Programs
 from matrix.hosts.virtual.pruning import prune
-from matrix.hosts.virtual.starter import Starter
+from matrix.hosts.virtual.starter import SYSTEM, Starter
 from matrix.hosts.virtual.vmm import run_case
 from matrix.hosts.wanted import Wanted
 from matrix.model import Accelerator, Architecture, Case, Variant
@@ -81,6 +82,8 @@ def run_host(action: Action, hosts: Sequence[str], selection: Selection) -> None
         return
     if action is Action.SHELL and len(hosts) != 1:
         raise UsageError("matrix host shell takes one host, as in aarch64=debian-13")
+    if action is Action.SHELL and len(selection.qemu) > 1:
+        raise UsageError("matrix host shell takes one --qemu, which the host runs under")
     starters = asyncio.run(_starters(hosts or _usual(), selection))
     if action is Action.SHELL:
         asyncio.run(_shell(starters[0]))
@@ -96,18 +99,20 @@ def _usual() -> list[str]:
 async def _starters(options: Sequence[str], selection: Selection) -> list[Starter]:
     settings = parse_options(options)
     installed = installations(selection.qemu, load_settings(selection.host))
-    wanted = [Wanted("system", each.architecture) for each in settings]
+    names = [option.partition("=")[0] for option in selection.qemu] or [SYSTEM]
+    wanted = [Wanted(name, each.architecture) for name in names for each in settings]
     inventory = await take_inventory(
         installed, wanted, files=(), fresh=selection.fresh, on_step=Steps()
     )
     hosts = virtual_hosts(settings, inventory, say)
-    found = {host.starter.settings: host.starter for host in hosts}
-    for each in settings:
-        if each not in found:
-            missing = inventory.why_missing("system", each.architecture)
+    found = {(host.starter.binary.qemu, host.starter.settings): host.starter for host in hosts}
+    pairs = list(product(names, settings))
+    for name, each in pairs:
+        if (name, each) not in found:
+            missing = inventory.why_missing(name, each.architecture)
             why = WHY_NONE.get(each.architecture, missing)
             raise HostError(f"no virtual KVM host for {each.architecture.value}: {why}")
-    return [found[each] for each in settings]
+    return [found[pair] for pair in pairs]
 
 
 async def _build(starter: Starter) -> str:

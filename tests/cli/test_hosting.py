@@ -1,10 +1,12 @@
 """``matrix host``, and what ``--virtual-host`` says before anything is started."""
 
+import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
 
-from matrix.cli.hosting import Action, run_host
+from matrix.cli.hosting import Action, _starters, run_host
 from matrix.cli.run_command import _uses_qemu_here, _virtual_settings
 from matrix.errors import HostError, UsageError
 from matrix.hosts.virtual.host_options import parse_option
@@ -51,6 +53,23 @@ def test_a_resumed_run_has_the_virtual_hosts_it_was_planned_with() -> None:
 def test_wrong_usage(action: Action, hosts: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         run_host(action, hosts, Selection())
+
+
+def test_a_shell_has_one_qemu() -> None:
+    with pytest.raises(UsageError, match="takes one --qemu"):
+        run_host(Action.SHELL, ["aarch64=debian-13"], Selection(qemu=("a=/a", "b=/b")))
+
+
+@pytest.mark.qemu
+def test_hosts_are_built_for_the_qemus_that_are_named() -> None:
+    qemus = tuple(
+        f"{name}={Path(shutil.which('qemu-system-aarch64') or '').parent}" for name in "ab"
+    )
+    options = ["aarch64=debian-13"]
+    starters = asyncio.run(_starters(options, Selection(qemu=qemus)))
+    assert [each.name for each in starters] == [f"virtual-aarch64-debian-13-{x}" for x in "ab"]
+    (usual,) = asyncio.run(_starters(options, Selection()))
+    assert usual.name == "virtual-aarch64-debian-13"
 
 
 @pytest.mark.qemu

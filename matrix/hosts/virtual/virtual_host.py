@@ -17,7 +17,7 @@ from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.nested_kvmtool import NestedKvmtool
 from matrix.hosts.virtual.nested_qemu import NestedQemu, nested_outcome
 from matrix.hosts.virtual.programs import Programs, launch_there
-from matrix.hosts.virtual.starter import Starter
+from matrix.hosts.virtual.starter import SYSTEM, Starter
 from matrix.hosts.virtual.vmm import outcome_of, run_case, words_of
 from matrix.inventory import Inventory
 from matrix.model import Case, ExitChannel, Launch, SkipCause, Target, Verdict
@@ -246,7 +246,11 @@ class VirtualExecutor:
 
     def _again(self, case: Case) -> Launch:
         """What runs the guest again by hand: a host of its own is told to."""
-        python, host = map(shlex.quote, (sys.executable, self._host.starter.settings.option))
+        starter = self._host.starter
+        python, host = map(shlex.quote, (sys.executable, starter.settings.option))
+        if starter.binary.qemu != SYSTEM:
+            folder = Path(starter.binary.path).parent
+            host += f" --qemu {shlex.quote(f'{starter.binary.qemu}={folder}')}"
         words: tuple[str, ...] = ("guest", case.test.name)
         if not case.build.builtin:
             words = ("qemu", *self._nested.launch(case).argv[1:])
