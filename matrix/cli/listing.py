@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from matrix.cli.steps import Steps
+from matrix.cli.steps import Steps, say
 from matrix.hosts.local.launch import make_launch
 from matrix.hosts.project import load_settings
 from matrix.model import Expectation
@@ -24,7 +24,9 @@ from matrix.run.rerun import replayed
 def run_list(selection: Selection, *, json: bool, commands: bool) -> None:
     """Print the plan; nothing is run but what the inventory needs to be taken."""
     settings = load_settings(selection.host)
-    prepared = prepare(replayed(selection, settings.defaults), Steps(), settings=settings)
+    prepared = prepare(
+        replayed(selection, settings.defaults), Steps(), on_host=say, settings=settings
+    )
     decisions = prepared.decisions
     known = dict(_commands(prepared)) if commands else {}
     if json:

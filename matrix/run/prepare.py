@@ -81,7 +81,7 @@ def prepare(
         selection: what the user wants.
         on_step: told in words what takes time of the inventory.
         others: hosts beside this machine that cases may run on.
-        on_host: told what virtual hosts do that takes long, during the run.
+        on_host: told which virtual hosts have no case, and what takes them long, during the run.
         settings: the project's and the host file, where they are read, and their defaults in
             ``selection`` already.
 
@@ -114,6 +114,8 @@ def prepare(
         from matrix.plan.virtual import place
 
         decisions = list(place(decisions, virtual.place_of))
+        for unused in virtual.without_cases():
+            on_host(unused)
         others = (*others, *virtual.hosts(on_host, decisions))
     kept = virtual.used_options() if virtual is not None else ()
     return Prepared(scenarios, texts, decisions, inventory, tuple(others), kept)

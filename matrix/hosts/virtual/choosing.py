@@ -37,6 +37,8 @@ class VirtualHosts:
     """By the scenario's name; with where it names the kernel."""
     inventory: Inventory
     _used: dict[str, tuple[Settings, Binary]] = field(default_factory=dict)
+    _chosen: set[tuple[Architecture, str]] = field(default_factory=set)
+    """Architecture and kernel of those that a case runs on, or would if they could be."""
 
     def place_of(self, case: Case) -> VirtualPlace | None:
         """What plans know of the host that a case for KVM runs in; None where it has none.
@@ -49,6 +51,7 @@ class VirtualHosts:
             return None
         if isinstance(found, str):
             return VirtualPlace("", "", 0, missing=found)
+        self._chosen.add((found.architecture, found.kernel_name))
         qemu = case.variant.qemu
         binary = self.inventory.binary(qemu, found.architecture)
         place = _place(found, qemu, binary, self.inventory)
@@ -70,6 +73,15 @@ class VirtualHosts:
     def used_options(self) -> tuple[str, ...]:
         """Those that :meth:`place_of` has named, as ``--virtual-host`` takes them."""
         return tuple(dict.fromkeys(settings.option for settings, _ in self._used.values()))
+
+    def without_cases(self) -> Iterator[str]:
+        """What to say of those of the command line that :meth:`place_of` has not named."""
+        for each in self.options:
+            if (each.architecture, each.kernel_name) not in self._chosen:
+                others = sorted(name for arch, name in self._chosen if arch is each.architecture)
+                listed, wanted = ", ".join(others), f"--set kernel={each.kernel_name}"
+                remedy = f": they run on {listed}; {wanted} has them run there" if others else ""
+                yield f"--virtual-host {each.option} has no case{remedy}"
 
     def check(self, scenarios: Iterable[Scenario], cases: Iterable[Case]) -> None:
         """See that every case has one host at most, and that every kernel is one.

@@ -81,6 +81,22 @@ def test_the_command_line_goes_before_the_scenario() -> None:
     assert names(same, ["aarch64=debian-13,mode=nvhe"]) == ["virtual-aarch64-debian-13-nvhe"]
 
 
+def test_a_host_of_the_command_line_without_cases_is_told() -> None:
+    one = scenario("{arch: [aarch64], accel: [kvm], kernel: [debian-13]}", HOSTS)
+    hosts = chosen(one, ["aarch64=debian-12", "x86_64=debian-13"])
+    for case in cases(one):
+        assert hosts.place_of(case) is not None
+    first = "--virtual-host aarch64=debian-12 has no case"
+    assert list(hosts.without_cases()) == [
+        f"{first}: they run on debian-13; --set kernel=debian-12 has them run there",
+        "--virtual-host x86_64=debian-13 has no case",
+    ]
+    one = scenario("{arch: [s390x], accel: [kvm]}")
+    hosts = chosen(one, ["s390x=debian-13"])
+    assert [hosts.place_of(case) for case in cases(one)] != []
+    assert list(hosts.without_cases()) == []
+
+
 def test_axes_and_hosts_are_taken_together() -> None:
     one = scenario(
         "{arch: [aarch64], mode: [vhe, nvhe], kernel_parameters: [b=2],"
