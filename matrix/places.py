@@ -1,6 +1,8 @@
-"""The user's folders, also where there is no user to speak of: no HOME, a uid without a name."""
+"""The user's folders, also where there is no user to speak of (no HOME, a uid without a name), and
+this program itself."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +30,16 @@ def state_folder() -> Path:
 def config_folder() -> Path:
     """Where the user's settings are."""
     return _known(platformdirs.user_config_dir, ".config")
+
+
+def own_command() -> tuple[str, ...]:
+    """The words that start this program once more.
+
+    What lies in the current folder is not imported (``-P``), unless this program itself was found
+    in the first place where Python looks, as by ``python -m matrix`` in its source tree.
+    """
+    in_tree = sys.path[:1] == [str(Path(__file__).parents[1])]
+    return (sys.executable, *(() if in_tree else ("-P",)), "-m", "matrix")
 
 
 def _known(place: Callable[[str], str], usual: str) -> Path:

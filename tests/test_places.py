@@ -1,6 +1,7 @@
 """The user's folders where there is no user to speak of, and every command there."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,12 @@ def test_with_a_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert places.cache_folder() == tmp_path / "cache/matrix"
     assert places.expanded("~/x") == tmp_path / "x"
+
+
+def test_this_program_is_not_looked_for_in_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "path", ["/usr/bin", *sys.path])
+    assert places.own_command() == (sys.executable, "-P", "-m", "matrix")
+    monkeypatch.setattr(sys, "path", [str(Path(places.__file__).parents[1])])
+    assert places.own_command() == (sys.executable, "-m", "matrix")

@@ -10,7 +10,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from pathlib import Path
 from matrix.cli.bisect_ends import ends_of_history
 from matrix.cli.standard_output import standard_output
 from matrix.errors import ExitCode, UsageError
+from matrix.places import own_command
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, shown, write_bytes
 from matrix.results.outcome import WORST_FIRST
@@ -241,7 +241,7 @@ class _Bisector:
 
     def _run(self, run: str, log: Path, options: Sequence[str]) -> tuple[Answer, str]:
         words = (
-            *(sys.executable, "-m", "matrix", "run", *self._scenario, "-k"),
+            *(*own_command(), "run", *self._scenario, "-k"),
             *(_expression(self._asked.case), *options, "--repeat", str(self.record.repeat)),
             *(["--until-fail"] if self.record.repeat > 1 else []),
             *("--no-history", "-q", "-o", str(self._folder / run)),

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -74,3 +76,19 @@ def test_a_worker_is_no_command_for_users(world: World) -> None:
     assert done.returncode == 2
     assert "matrix worker is started by matrix run --workers N: " in done.stderr
     assert "worker" not in world.run("--help").stdout
+
+
+def test_workers_import_nothing_of_the_current_folder(world: World, scripts: Scripts) -> None:
+    world.suite(one=scripts.passing())
+    for name in ("matrix", "json"):
+        (world.root / f"{name}.py").write_text("raise SystemExit('not this one')\n")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "matrix", *world.run_arguments("--workers", "1")],
+        cwd=world.root,
+        env=world.environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

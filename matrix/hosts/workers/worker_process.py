@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.workers.wire import BEAT, LONGEST, Begin, Execute, Kind, Line, decode, encode
+from matrix.places import own_command
 from matrix.suites.judgement import signal_name
 from matrix.vm.process import UNKILLABLE, Process, spawn
 from matrix.vm.tasks import put_off_cancellation
@@ -80,7 +80,7 @@ class WorkerProcess:
             unless_started.callback(os.close, alive)
             try:
                 numbers = theirs.fileno(), held
-                argv = (sys.executable, "-m", "matrix", "worker", *map(str, numbers))
+                argv = (*own_command(), "worker", *map(str, numbers))
                 process = await spawn(argv, stderr=errors.fileno(), pass_fds=numbers)
             finally:
                 os.close(held)
