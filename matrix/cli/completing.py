@@ -4,6 +4,7 @@ A completion says nothing of what is wrong: without an answer there is none. Wha
 imported when it is asked for.
 """
 
+import glob
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,9 @@ def scenarios(incomplete: str) -> list[str]:
 
     names = [path.stem for path in named()]
     if incomplete:
-        for found in Path().glob(f"{incomplete}*") if not incomplete.startswith("/") else ():
-            names += [str(found)] if found.suffix == ".yaml" else []
-            names += [str(each) for each in found.glob("*.yaml")] if found.is_dir() else []
+        begun = glob.escape(incomplete)
+        for pattern in (f"{begun}*.yaml", f"{begun}*/*.yaml"):
+            names += glob.glob(pattern)  # noqa: PTH207 - Path.glob() takes no absolute pattern
     return _begun(incomplete, names)
 
 

@@ -37,6 +37,9 @@ def test_files_of_scenarios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "minimal.yaml").touch()
     monkeypatch.chdir(tmp_path)
     assert sorted(completing.scenarios("min")) == ["mine/a.yaml", "minimal.yaml"]
+    assert completing.scenarios(f"{tmp_path}/mini") == [f"{tmp_path}/minimal.yaml"]
+    for pattern in ("**x", "min*", "[m"):
+        assert completing.scenarios(pattern) == []
 
 
 def test_runs_and_their_cases(
