@@ -17,6 +17,7 @@ from matrix.cli.arguments import (
     runs_named,
     taking,
 )
+from matrix.errors import UsageError
 from matrix.results.latest import LATEST, run_named
 from matrix.run.options import Selection
 
@@ -152,7 +153,13 @@ def report(
     from matrix.cli.report_command import run_export, run_report
 
     kind = ReportFormat.TRACE if trace else of
+    if trace and of not in (ReportFormat.HTML, ReportFormat.TRACE):
+        raise UsageError(f"--trace and --format {of}: give one of the two")
+    if origin and kind is not ReportFormat.KCIDB:
+        raise UsageError("--origin is for --format kcidb")
     if kind is not ReportFormat.HTML:
+        if history or database:
+            raise UsageError(f"--history is for the page, which --format {kind} does not write")
         run_export(runs, output, kind, origin)
         return
     run_report(runs, output, history=history, database=database)

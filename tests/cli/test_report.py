@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.cli.conftest import World
 
 PASSING = {"cont": [["stdout", "PASS: all is well\nSUMMARY: 1 tests\n"]]}
@@ -66,3 +68,20 @@ def test_a_run_for_other_programs(world: World) -> None:
     several = world.run("report", "out", "out", "--trace")
     assert several.returncode == 2
     assert several.stderr == "matrix: --format trace: a file is of one run, and 2 are given\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--origin", "ci"], "--origin is for --format kcidb"),
+        (["--format", "ctrf", "--origin", "ci"], "--origin is for --format kcidb"),
+        (["--trace", "--format", "ctrf"], "--trace and --format ctrf: give one of the two"),
+        (
+            ["--trace", "--history", "3"],
+            "--history is for the page, which --format trace does not write",
+        ),
+    ],
+)
+def test_options_that_would_be_ignored(world: World, words: list[str], message: str) -> None:
+    done = world.run("report", "out", *words)
+    assert (done.returncode, done.stderr) == (2, f"matrix: {message}\n")
