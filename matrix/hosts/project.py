@@ -47,7 +47,11 @@ def load_project(environment: Mapping[str, str] = os.environ) -> HostFile:
     if named is not None:
         if not named:
             return HostFile()
-        return _parsed(Path(named), _read(Path(named), check=False), environment)
+        try:
+            data = _read(Path(named), check=False)
+        except UsageError as error:
+            raise UsageError(f"{ENVIRONMENT_VARIABLE}: {error}; empty, it takes none") from None
+        return _parsed(Path(named), data, environment)
     for folder in _folders():
         found = {
             path: data
@@ -108,7 +112,7 @@ def _parsed(path: Path, data: bytes, environment: Mapping[str, str]) -> HostFile
         from matrix.hosts.toml_document import parse_table
 
         root, problems = parse_table(data, shown)
-    elif not data.strip():
+    elif all(not line.strip() or line.lstrip().startswith(b"#") for line in data.splitlines()):
         return HostFile(str(path))
     else:
         root, problems = parse_document(data, shown)

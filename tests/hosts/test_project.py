@@ -55,6 +55,8 @@ def test_the_nearest_one_counts_and_none_beyond_the_repository(tree: Path) -> No
     (tree / "matrix.yaml").write_text("jobs: 1\n")
     (tree / "deep/matrix.yaml").write_text("jobs: 2\n")
     assert load_project({}).defaults == {"jobs": 2}
+    (tree / "deep/matrix.yaml").write_text("\n  # jobs: 2\n")
+    assert not load_project({}).defaults
 
 
 def test_the_home_folder_is_the_last_one(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +152,11 @@ def test_one_that_others_may_write_is_not_taken_unless_it_is_named(tree: Path) -
         load_project({})
     assert load_project({"MATRIX_PROJECT": str(file)}).defaults == {"jobs": 2}
     assert not load_project({"MATRIX_PROJECT": ""}).defaults
+    with pytest.raises(UsageError) as caught:
+        load_project({"MATRIX_PROJECT": "none.yaml"})
+    assert str(caught.value) == (
+        "MATRIX_PROJECT: none.yaml: cannot be read: No such file or directory; empty, it takes none"
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
