@@ -130,7 +130,8 @@ def _settings(
     if timeout is not None:
         with _option("--timeout"):
             settings = replace(settings, forced_timeout=check_limit(timeout, f"{timeout:g}s"))
-    return replace(settings, until_fail=settings.until_fail or until_fail)
+    # One attempt is one that nothing follows; a repeat of 1 that is a default stands for many.
+    return replace(settings, until_fail=(settings.until_fail or until_fail) and repeat != 1)
 
 
 def _overrides(

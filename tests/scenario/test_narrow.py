@@ -88,6 +88,7 @@ def test_settings(load_matrix: Load) -> None:
     assert narrow(
         scenario, repeat=3, until_fail=True, retries=2, timeout=5.0
     ).settings == RunSettings(repeat=3, until_fail=True, retries=2, forced_timeout=5.0)
+    assert not narrow(scenario, repeat=1, until_fail=True).settings.until_fail
 
 
 @pytest.mark.parametrize(
