@@ -1,7 +1,7 @@
 """``matrix bisect``: where a case began to fail, over installed QEMUs or over commits.
 
-Each version is tested by a ``matrix run`` of its own, whose exit code says what it came to: 0 is
-good and 1 bad; with 3 and 5 (an error, nothing ran) it cannot be tested.
+Each version is tested by a ``matrix run`` of its own. With exit code 0 or 1 it is bad if an attempt
+failed, known failure or not; with 3 and 5 (an error, nothing ran) it cannot be tested.
 """
 
 import json
@@ -20,6 +20,7 @@ from pathlib import Path
 from matrix.cli.bisect_ends import ends_of_history
 from matrix.cli.standard_output import standard_output
 from matrix.errors import ExitCode, UsageError
+from matrix.model import Verdict
 from matrix.places import own_command
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, shown, write_bytes
@@ -208,7 +209,8 @@ class _Bisector:
                 why = self.record.steps[-1].why
                 raise UsageError(f"{name} is to be the {wanted} end, but: {tested} ({why})")
             if wanted is Answer.BAD and self._asked.repeat is None:
-                self.record.repeat = passes_needed(_attempts(self._folder, self.record.steps[-1]))
+                failed_at = _failed_at(self._folder / self.record.steps[-1].run)
+                self.record.repeat = passes_needed(failed_at or 1)
 
     def _test(self, name: str, options: Sequence[str]) -> Answer:
         begun = time.monotonic()
@@ -248,9 +250,9 @@ class _Bisector:
         )
         code = _call(words, log)
         match code:
-            case ExitCode.OK:
-                return Answer.GOOD, f"passed {self.record.repeat} of {self.record.repeat}"
-            case ExitCode.NOT_PASSED:
+            case ExitCode.OK | ExitCode.NOT_PASSED:
+                if _failed_at(self._folder / run) is None:
+                    return Answer.GOOD, f"passed {self.record.repeat} of {self.record.repeat}"
                 return Answer.BAD, _reason(self._folder / run)
             case ExitCode.ERROR | ExitCode.NOTHING_SELECTED:
                 ran = (self._folder / run / "results.json").exists()
@@ -349,9 +351,17 @@ def _names_scenario(more: Sequence[str]) -> bool:
     return bool(more) and not more[0].startswith("-")
 
 
-def _attempts(folder: Path, step: Step) -> int:
-    """How many attempts the run of a step made."""
-    return max((len(each.attempts) for each in load_run(folder / step.run).results()), default=1)
+def _failed_at(run: Path) -> int | None:
+    """The latest first failure of a case of a run, by its number; None where all passed.
+
+    What the case is known to come to is of no account: it may be what is looked for.
+    """
+    passing = (Verdict.PASS, Verdict.XPASS, Verdict.SKIP)
+    failures = (
+        next((each.number for each in case.attempts if each.verdict not in passing), None)
+        for case in load_run(run).results()
+    )
+    return max((number for number in failures if number is not None), default=None)
 
 
 def _reason(run: Path) -> str:

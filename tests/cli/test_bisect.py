@@ -73,6 +73,17 @@ def test_over_qemus(several: World) -> None:
     assert several.verdicts(f"found/{steps['q1']['run']}") == {"it": "pass"}
 
 
+def test_a_known_failure_is_a_failure(several: World) -> None:
+    (several.root / "known.yaml").write_text("expect: [{cases: [it], reason: known}]\n")
+    (several.root / "matrix.yaml").write_text("strict: true\n")
+    known = ("--", "scenario.yaml", "--expect", "known.yaml")
+    done = several.run("bisect", CASE, *qemus(1, 2, 4, 5), "-o", "found", *known)
+    assert done.returncode == 0, done.stderr
+    told = record(several)
+    assert (told["first_bad"], told["suspects"], told["repeat"]) == ("q4", [], 1)
+    assert {step["why"].partition(":")[0] for step in told["steps"]} == {"xfail", "passed 1 of 1"}
+
+
 def test_ends_that_are_not_what_they_are_called(several: World) -> None:
     done = several.run("bisect", CASE, *qemus(5, 4), "-o", "found", "--", "scenario.yaml")
     assert done.returncode == 2
