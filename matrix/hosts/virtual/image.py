@@ -162,9 +162,10 @@ def _init_program(architecture: Architecture) -> bytes:
 
 def _write(target: Path, kernel: bytes, initrd: bytes, origin: str, shared: Path | None) -> None:
     """Write an image. ``shared`` is a file that may have the same content already."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+    new: Path | None = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
         if shared is not None and shared.read_bytes() == kernel:
             (new / "kernel").hardlink_to(shared)
         else:
@@ -180,7 +181,8 @@ def _write(target: Path, kernel: bytes, initrd: bytes, origin: str, shared: Path
     except OSError as error:
         raise HostError(f"cannot write {target}: {os.strerror(error.errno or 0)}") from error
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        if new is not None:
+            shutil.rmtree(new, ignore_errors=True)
 
 
 async def _read_kernel(path: Path, architecture: Architecture) -> bytes:

@@ -136,7 +136,7 @@ class Starter:
             HostError: as :func:`matrix.hosts.virtual.image.build`.
         """
         async with self.building:
-            if self._image is None:
+            if self._image is None or not _is_there(self._image.kernel):  # pruned meanwhile
                 self._image = await images.build(
                     self.settings.kernel,
                     self.settings.architecture,
