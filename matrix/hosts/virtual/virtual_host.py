@@ -225,7 +225,7 @@ class VirtualExecutor:
 
         try:
             run = self._how(case)
-            result = await run(guest, case, time_limit(case), printed, cancelled)
+            result = await run(guest, case, time_limit(case, decision.limit), printed, cancelled)
         except HostLostError as error:
             result = ProgramResult(None, str(error), "", ())
         except OSError as error:
