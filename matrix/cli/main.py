@@ -161,6 +161,8 @@ def _exit_code() -> int:
         if isinstance(ended.code, str):
             print(ended.code, file=sys.stderr)
             return ExitCode.USAGE
+        if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
+            print("matrix: interrupted", file=sys.stderr)  # typer caught it, and said nothing
         return ended.code or ExitCode.OK
     except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, reported as such
         if lack := lacking(error):

@@ -196,8 +196,8 @@ def test_whoever_ends_it_ends_its_qemus(world: World, repository: Path) -> None:
     process = world.start("bisect", CASE, *ends, "-o", "found", "--", "scenario.yaml", *options)
     world.wait_for(lambda: [*world.root.glob("found/01-*/cases/*/*/console.log")])
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=100)
-    assert process.returncode == 130
+    _, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (130, "matrix: interrupted\n")
     assert not world.fakes()
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
