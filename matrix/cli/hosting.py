@@ -170,8 +170,14 @@ async def _obey(
         case []:
             pass
         case ["log"]:
-            for record in await guest.flush_log():
+            records = (*guest.boot_log, *await guest.flush_log())
+            guest.boot_log = ()
+            for record in records:
                 print(printable(f"[{record.seconds:12.6f}] {record.text}"))
+            if not records:  # as in a host that goes on from its saved state
+                print(
+                    "its kernel has logged nothing new since it was started, or asked the last time"
+                )
         case ["cat", path] if " " not in path:
             data = await guest.get_file(path)
             text = "no such file" if data is None else data.decode("utf-8", "replace")

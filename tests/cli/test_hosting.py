@@ -3,13 +3,16 @@
 import asyncio
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from matrix.cli.hosting import Action, _starters, run_host
+from matrix.cli.hosting import Action, _obey, _starters, run_host
 from matrix.cli.run_command import _uses_qemu_here, _virtual_settings
 from matrix.errors import HostError, UsageError
 from matrix.hosts.virtual.host_options import parse_option
+from matrix.hosts.virtual.programs import Programs
+from matrix.hosts.virtual.protocol import KernelRecord
 from matrix.hosts.virtual.vmm import proving_cases
 from matrix.model import Accelerator, Architecture
 from matrix.plan.decisions import LOCAL, Run, Skip
@@ -88,3 +91,21 @@ def test_a_resumed_run_looks_at_the_emulators_of_its_virtual_hosts() -> None:
     assert _uses_qemu_here(there)
     assert not _uses_qemu_here(elsewhere)
     assert not _uses_qemu_here(Skip(case, "no KVM"))
+
+
+def test_a_log_that_has_nothing_new_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    class Guest:
+        """What ``log`` sees of a host."""
+
+        boot_log: tuple[KernelRecord, ...] = (KernelRecord(6, 1, 1.5, "Booting Linux"),)
+
+        async def flush_log(self) -> tuple[KernelRecord, ...]:
+            return ()
+
+    guest: Any = Guest()
+    for _ in range(2):
+        asyncio.run(_obey(guest, Architecture.AARCH64, Programs(), ["log"]))
+    assert capsys.readouterr().out == (
+        "[    1.500000] Booting Linux\n"
+        "its kernel has logged nothing new since it was started, or asked the last time\n"
+    )
