@@ -3,12 +3,15 @@
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 MOST_BYTES = 2 << 30
 """Of images, and of saved states: some 30 states, and as many kernels of users."""
+ABANDONED_SECONDS = 24 * 3600.0
+"""Since the last write, after which nobody completes what is unfinished: its run was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ def used(path: Path) -> None:
 
 
 def prune(folder: Path, most: int = MOST_BYTES) -> Pruned:
-    """Remove what was used the longest ago, until images and states have ``most`` bytes each.
+    """Remove what was used the longest ago, until images and states have ``most`` bytes each; and
+    what runs that were killed have left unfinished.
 
     Debian's packages stay: they are few, and others need them. A host that runs has read its files.
     """
@@ -40,6 +44,12 @@ def prune(folder: Path, most: int = MOST_BYTES) -> Pruned:
             if left < 0:
                 _remove(path)
                 count, size = count + 1, size + here
+    oldest = time.time() - ABANDONED_SECONDS
+    for path in folder.glob("*/.*"):
+        if _last_used(path) < oldest:
+            size += _size(path)
+            count += 1
+            _remove(path)
     return Pruned(count, size)
 
 

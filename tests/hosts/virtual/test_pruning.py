@@ -32,9 +32,20 @@ def test_the_oldest_go_until_the_rest_fits(tmp_path: Path) -> None:
 
 
 def test_what_is_being_written_or_shared_is_not_counted(tmp_path: Path) -> None:
-    fill(tmp_path / "snapshots" / ".a.123", 5)
+    used(fill(tmp_path / "snapshots" / ".a.123", 5))
     kernel = fill(tmp_path / "debian" / "kernel", 5)
     image = tmp_path / "images" / "a"
     image.mkdir(parents=True)
     (image / "kernel").hardlink_to(kernel / "kernel")
     assert prune(tmp_path, 1).count == 0
+
+
+def test_what_killed_runs_left_unfinished_goes_after_a_day(tmp_path: Path) -> None:
+    left = [
+        fill(tmp_path / "snapshots/.a.123", 0),
+        fill(tmp_path / "images/.new-a/initrd", 0),
+        fill(tmp_path / "debian/.debian-13-a/apt", 0),
+    ]
+    kept = fill(tmp_path / "snapshots/a", 0)
+    assert prune(tmp_path).count == 3
+    assert [each.exists() for each in (*left, kept)] == [False, False, False, True]
