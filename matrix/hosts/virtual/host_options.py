@@ -122,6 +122,11 @@ def kernel_choice(
     if folder is not None and not folder.is_dir():
         raise UsageError(f"{where}: no folder of modules at {folder}")
     if kernel in SUITES:
+        if modules:
+            raise UsageError(
+                f"{where}: {kernel} has modules of its own; modules={modules} goes with the image "
+                "of a kernel of yours"
+            )
         return KernelChoice(kernel)
     path = expanded(kernel).absolute()
     if not path.is_file():

@@ -303,7 +303,8 @@ class VirtualGuest:
             return "it closed its port"
         why = self.session.ended.result()
         last = self.session.errors.last_line() or self.session.console.last_line()
-        return why.reason or f"its QEMU has ended{last and ': ' + last}"
+        last = last or "the machine was reset or powered off, and had printed nothing"
+        return why.reason or f"its QEMU has ended: {last}"
 
     async def close(self) -> None:
         """Stop reading; the session is its owner's to close."""

@@ -1,4 +1,4 @@
-"""Runs that are stopped while a virtual host boots."""
+"""Virtual hosts that do not come up, and runs that are stopped meanwhile."""
 
 import asyncio
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from matrix.errors import HostLostError
 from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment
 from matrix.hosts.virtual.host_options import parse_option
@@ -21,6 +22,9 @@ ARCHITECTURE = Architecture.AARCH64
 QEMU = shutil.which("qemu-system-aarch64")
 STUCK = struct.pack("<IIQQ", 0x14000000, 0, 0, 4096).ljust(56, b"\0") + b"ARM\x64"
 """An Image whose first instruction jumps to itself."""
+RESET = struct.pack("<I", 0x14000010) + STUCK[4:].ljust(60, b"\0")
+RESET += struct.pack("<III", 0x52800120, 0x72B08000, 0xD4000003)
+"""One that asks for PSCI's SYSTEM_RESET at once: b .+64; mov w0, #0x84000009; smc #0."""
 
 
 @pytest.mark.qemu
@@ -63,3 +67,20 @@ def test_a_case_is_cancelled_while_its_host_boots(tmp_path: Path) -> None:
     asyncio.run(run_and_resume())
     assert said.count("booting virtual-aarch64-Image") == 2
     assert len(list((tmp_path / "run/hosts").iterdir())) == 2
+
+
+@pytest.mark.qemu
+@pytest.mark.skipif(QEMU is None, reason="no qemu-system-aarch64")
+def test_a_kernel_that_resets_the_machine_at_once(tmp_path: Path) -> None:
+    (tmp_path / "Image").write_bytes(RESET.ljust(4096, b"\0"))
+    settings = parse_option(f"aarch64={tmp_path}/Image")
+    binary = Binary("system", ARCHITECTURE, str(QEMU), (7, 2, 0), "7.2.0")
+    starter = Starter(settings, binary, tmp_path / "virtual", lambda _: None)
+
+    async def start() -> None:
+        async with asyncio.timeout(60), starter.start(tmp_path / "logs"):
+            pass
+
+    why = "its QEMU has ended: the machine was reset or powered off, and had printed nothing"
+    with pytest.raises(HostLostError, match=why):
+        asyncio.run(start())
