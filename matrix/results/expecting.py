@@ -9,14 +9,22 @@ say of a test in the same variant counts as attempts of one case, whatever their
 import glob
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
 from itertools import accumulate, product
 
 from matrix import __version__
 from matrix.errors import UsageError
 from matrix.inventory import Inventory
-from matrix.model import KNOWABLE, Accelerator, Architecture, Target, Variant, Verdict
+from matrix.model import (
+    KNOWABLE,
+    Accelerator,
+    Architecture,
+    Expectation,
+    Target,
+    Variant,
+    Verdict,
+)
 from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
 from matrix.plan.emulators import emulator_architecture
@@ -24,7 +32,7 @@ from matrix.results.case_record import AttemptRecord
 from matrix.results.printable import printable
 from matrix.results.run_info import RunInfo
 from matrix.results.run_record import RunRecord
-from matrix.verdict.known_failures import reason_of, without_numbers
+from matrix.verdict.known_failures import covering, reason_of, without_numbers
 from matrix.versions import series, version_of
 
 MOST_SUBTESTS = 20
@@ -115,6 +123,8 @@ class _Failure:
     a guest that hangs depend on how far it came."""
     words: str
     """Its reason without the numbers, which for one that hangs say where it stood at the end."""
+    known_limit: float | None = None
+    """Of the entry by which one that hangs was known already."""
 
 
 @dataclass(slots=True)
@@ -204,19 +214,24 @@ def _pool(records: Iterable[RunRecord]) -> dict[tuple[str, Point, Variant], _Poo
             for attempt in attempts:
                 if _observed(attempt) is not Verdict.PASS:
                     reason = reason_of(attempt, decision.expected)[:LONGEST_REASON]
-                    pooled.failed.append((_failure(result.test, attempt, reason), reason))
+                    failure = _failure(result.test, attempt, reason, decision.expected)
+                    pooled.failed.append((failure, reason))
     return pools
 
 
-def _failure(test: str, attempt: AttemptRecord, reason: str) -> _Failure:
+def _failure(
+    test: str, attempt: AttemptRecord, reason: str, expected: Sequence[Expectation]
+) -> _Failure:
     verdict = _observed(attempt)
     hangs = verdict in HANGING
+    known = covering(attempt, expected) if hangs and attempt.verdict is Verdict.XFAIL else ()
     return _Failure(
         test=test,
         verdict=Verdict.STALL if hangs else verdict,
         sometimes=False,
         subtests=() if hangs else _subtests(attempt),
         words="" if hangs else without_numbers(reason),
+        known_limit=known[0].known_limit if known else None,
     )
 
 
@@ -281,6 +296,7 @@ def _entry(patterns: list[str], where: Product, failure: _Failure, reason: str) 
         "endian": _list(where.endian) if where.endian else "",
         "verdicts": _verdicts(failure),
         "subtests": _list(failure.subtests) if failure.subtests else "",
+        "known_limit": f"{limit:g}s" if (limit := failure.known_limit) is not None else "",
         "reason": _text(printable(reason).strip() or f"it comes to {failure.verdict.value}"),
     }
     lines = [f"    {key}: {value}" for key, value in values.items() if value]

@@ -201,6 +201,16 @@ def test_a_guest_that_hangs_may_be_found_dead_sooner_or_later() -> None:
     assert entry.verdicts == (Verdict.STALL, Verdict.TIMEOUT)
 
 
+def test_a_limit_of_a_known_timeout_is_kept() -> None:
+    hangs = Expectation("old.yaml:1", "bug", ("*",), verdicts=(Verdict.TIMEOUT,), known_limit=1.5)
+    decision = replace(make.run(make.case("svm")), expected=(hangs,))
+    known = apply_known_failures(attempt("timeout", reason="timed out after 2 s"), (hangs,))
+    (entry,) = (each.expectation for each in read(written((decision, [known]))))
+    assert entry.known_limit == 1.5
+    (entry,) = (each.expectation for each in read(written((decision, [attempt("timeout")]))))
+    assert entry.known_limit is None
+
+
 def test_several_runs_are_one_whatever_their_scenarios_are_called() -> None:
     """What failed in one and passed in another fails sometimes."""
     ours = make.build(builtin=True)
