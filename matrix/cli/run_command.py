@@ -27,7 +27,7 @@ from matrix.plan.schedule import Capacity
 from matrix.results.directory import RunDirectory
 from matrix.results.history.durations import longest_passes
 from matrix.results.history.place import Database
-from matrix.results.outcome import WORST_FIRST
+from matrix.results.outcome import WORST_FIRST, counts_as_failure
 from matrix.results.printable import printable
 from matrix.results.recorder import Recorder
 from matrix.results.run_info import ScenarioSource, run_info
@@ -37,7 +37,7 @@ from matrix.run.capacity import capacity_of, too_few_files
 from matrix.run.options import Selection, with_defaults
 from matrix.run.prepare import Prepared, look, prepare
 from matrix.run.progress import CompositeProgress, Progress
-from matrix.run.rerun import VIRTUAL_HOSTS, kept_options, replayed
+from matrix.run.rerun import VIRTUAL_HOSTS, kept_options, replayed, was_strict
 from matrix.run.runner import execute
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def start_run(
     """
     settings = load_settings(selection.host)
     selection = replayed(selection, settings.defaults, only)
+    if execution.strict is None:
+        execution = replace(execution, strict=was_strict(selection))
     execution = with_defaults(execution, settings.defaults, only)
     history = history_of_run(execution.database, off=execution.no_history)
     required = required_of(selection)
@@ -219,7 +221,8 @@ def next_commands(record: RunRecord) -> Iterator[Line]:
     bad = [
         (WORST_FIRST.index(verdict), decision.case.id)
         for decision in record.decisions
-        if (verdict := record.verdict(decision.case.id)) and not verdict.good
+        if (verdict := record.verdict(decision.case.id))
+        and counts_as_failure(verdict, strict=record.strict)
     ]
     if bad:
         run = shlex.quote(printable(str(record.run.given)))

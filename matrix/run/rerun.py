@@ -13,8 +13,11 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from matrix.errors import NothingSelected, UsageError
-from matrix.model import Case, Verdict
+from matrix.model import Case
+from matrix.results.directory import RunDirectory
 from matrix.results.files import shown
+from matrix.results.outcome import counts_as_failure
+from matrix.results.run_info import read_run_info
 from matrix.results.run_record import load_run
 from matrix.run.options import Selection, with_defaults
 
@@ -76,6 +79,18 @@ def replayed(
     return replace(before, **given)
 
 
+def was_strict(selection: Selection) -> bool | None:
+    """Whether the run that ``selection`` runs again was strict; None where it runs none again.
+
+    Raises:
+        HostError, UsageError: its run.json cannot be read.
+    """
+    origin = selection.failed or selection.last_failed
+    if origin is None:
+        return None
+    return read_run_info(RunDirectory.open(origin).info_path).options.get("strict") is True
+
+
 def left(cases: Iterable[Case], selection: Selection) -> list[Case]:
     """The cases that ``selection`` runs again; all of them where it runs none again.
 
@@ -92,12 +107,11 @@ def left(cases: Iterable[Case], selection: Selection) -> list[Case]:
     known = _standing(origin)
     wanted = []
     for case in cases:
-        verdict = known.get(case.id)
-        failed = verdict is not None and not verdict.good
-        if failed or (verdict is None and selection.last_failed is not None):
+        passed = known.get(case.id)
+        if passed is False or (passed is None and selection.last_failed is not None):
             wanted.append(case)
     if not wanted:
-        good = sum(verdict is not None and verdict.good for verdict in known.values())
+        good = sum(passed is True for passed in known.values())
         raise NothingSelected(
             f"nothing to run again: {good} of {len(known)} cases of {shown(origin)} have passed, or"
             " were skipped"
@@ -105,9 +119,9 @@ def left(cases: Iterable[Case], selection: Selection) -> list[Case]:
     return wanted
 
 
-def _standing(run: Path) -> dict[str, Verdict | None]:
-    """What each case came to last, over the chain that ends in ``run``; None for nothing yet."""
-    known: dict[str, Verdict | None] = {}
+def _standing(run: Path) -> dict[str, bool | None]:
+    """Whether each case passed last, over the chain that ends in ``run``; None for nothing yet."""
+    known: dict[str, bool | None] = {}
     path: Path | None = run
     for _ in range(LONGEST_CHAIN):
         if path is None:
@@ -115,7 +129,9 @@ def _standing(run: Path) -> dict[str, Verdict | None]:
         record = load_run(path)
         for decision in record.decisions:
             if known.get(decision.case.id) is None:
-                known[decision.case.id] = record.verdict(decision.case.id)
+                verdict = record.verdict(decision.case.id)
+                failed = verdict and counts_as_failure(verdict, strict=record.strict)
+                known[decision.case.id] = None if verdict is None else not failed
         before = record.info.options.get(RERUN_OF)
         path = None
         if isinstance(before, str):

@@ -126,3 +126,15 @@ def test_a_failed_run_says_what_to_type_next(world: World) -> None:
     assert lines[-2:] == [f"  matrix show out {case}", "  matrix run --failed out"]
     for line in lines[-2:]:
         assert world.run(*line.split()[1:]).returncode in (0, 1)
+
+
+def test_a_strict_run_is_rerun_strictly(world: World) -> None:
+    world.suite(a=passing(), b=passing())
+    (world.root / "known.yaml").write_text("expect: [{cases: [a], reason: known}]\n")
+    done = world.matrix_run("--expect", "known.yaml", "--strict")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "  matrix run --failed out"
+    assert again(world, "second", "--failed").returncode == 1
+    assert ran(world, "second") == {"a"}
+    assert again(world, "third", "--failed", "second", "--no-strict").returncode == 0
+    assert again(world, "fourth", "--failed", "third").returncode == 5
