@@ -374,5 +374,7 @@ def _reason(run: Path) -> str:
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
+    text = log.read_text(errors="replace").splitlines()
+    unframed = (each.strip(" │") for each in text)  # what is wrong with options stands in a box
+    lines = [each for each in unframed if any(map(str.isalnum, each))]
     return printable(lines[-1].removeprefix("matrix: ")[:200]) if lines else "it said nothing"

@@ -91,6 +91,13 @@ def test_ends_that_are_not_what_they_are_called(several: World) -> None:
     assert [step["version"] for step in record(several)["steps"]] == ["q4", "q5"]
 
 
+def test_options_that_the_run_does_not_know(several: World) -> None:
+    options = ("--", "scenario.yaml", "--nonsense")
+    done = several.run("bisect", CASE, *qemus(1, 2), "-o", "found", *options)
+    assert done.returncode == 2
+    assert done.stderr.startswith("matrix: found/01-q2.log: No such option: --nonsense")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
