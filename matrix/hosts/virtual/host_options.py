@@ -65,6 +65,8 @@ def parse_option(option: str) -> Settings:
                 f"--virtual-host {option}: {each!r} is not known; "
                 f"{allowed} or MODULE.PARAMETER, each with =VALUE"
             )
+        if key in values:
+            raise UsageError(f"--virtual-host {option}: {key} is given twice; give it once")
         values[key] = value
     architecture = _architecture(option, name)
     parameters = " ".join(f"{key}={value}" for key, value in values.items() if "." in key)

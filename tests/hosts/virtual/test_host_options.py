@@ -51,6 +51,7 @@ def test_a_host_is_an_architecture_and_a_kernel(tmp_path: Path) -> None:
         ("aarch64=debian-13,name=a b", "'a b' is not a name"),
         ("aarch64=debian-13,memory=big", "'big'"),
         ("aarch64=debian-13,modules=/nowhere", "no folder of modules at /nowhere"),
+        ("aarch64=debian-13,append=a,append=b", "append is given twice; give it once"),
         ("aarch64=debian-13,modules=/", "debian-13 has modules of its own; modules=/ goes with"),
         ("aarch64=debian-13,kvmtool=/nowhere", r"no kvmtool (lkvm) at /nowhere"),
     ],
