@@ -105,16 +105,17 @@ def left(cases: Iterable[Case], selection: Selection) -> list[Case]:
     if origin is None:
         return [*cases]
     known = _standing(origin)
-    wanted = []
+    wanted, told = [], []
     for case in cases:
         passed = known.get(case.id)
+        if case.id in known:
+            told.append(passed)
         if passed is False or (passed is None and selection.last_failed is not None):
             wanted.append(case)
     if not wanted:
-        good = sum(passed is True for passed in known.values())
         raise NothingSelected(
-            f"nothing to run again: {good} of {len(known)} cases of {shown(origin)} have passed, or"
-            " were skipped"
+            f"nothing to run again: {told.count(True)} of {len(told)} cases of {shown(origin)} have"
+            " passed, or were skipped"
         )
     return wanted
 

@@ -128,6 +128,16 @@ def test_a_failed_run_says_what_to_type_next(world: World) -> None:
         assert world.run(*line.split()[1:]).returncode in (0, 1)
 
 
+def test_cases_that_a_rerun_left_out_are_not_counted(world: World) -> None:
+    world.suite(a=failing("it"), b=failing("it"))
+    world.matrix_run()
+    world.suite(a=passing(), b=failing("it"))
+    assert again(world, "second", "--failed", "-k", "fake.a").returncode == 0
+    done = again(world, "third", "--failed", "second")
+    assert done.returncode == 5
+    assert "nothing to run again: 1 of 1 cases of second have passed" in done.stderr
+
+
 def test_a_strict_run_is_rerun_strictly(world: World) -> None:
     world.suite(a=passing(), b=passing())
     (world.root / "known.yaml").write_text("expect: [{cases: [a], reason: known}]\n")
