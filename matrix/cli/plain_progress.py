@@ -145,5 +145,5 @@ def opening(decisions: list[Decision], attempts: int) -> str:
 
 def interruption(cases: tuple[Case, ...]) -> str:
     """What an interrupt cut short."""
-    names = ", ".join(case.id for case in cases)
+    names = ", ".join(dict.fromkeys(case.id for case in cases))
     return f"interrupted, while these were running (they have no verdict): {names}"

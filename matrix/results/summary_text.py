@@ -254,7 +254,7 @@ def _unfinished(closing: Closing, width: int) -> Iterator[Line]:
         (f"; matrix run --resume {shlex.quote(printable(str(closing.path)))}", Style.PLAIN),
     )
     if closing.in_flight:
-        ids = [case_id for case_id, _ in closing.in_flight[:MOST_REASONS]]
+        ids = [*dict.fromkeys(case_id for case_id, _ in closing.in_flight)][:MOST_REASONS]
         yield from wrapped("interrupted: " + ", ".join(ids), width, "  ", Style.FAINT)
 
 

@@ -93,7 +93,8 @@ def test_many_tests_and_scenarios(golden: Golden, width: int) -> None:
 
 
 def test_an_interrupted_run(golden: Golden) -> None:
-    closing = replace(CLOSING, unfinished=("smoke.a", "smoke.b"), in_flight=(("smoke.a", 1),))
+    running = (("smoke.a", 1), ("smoke.a", 2))
+    closing = replace(CLOSING, unfinished=("smoke.a", "smoke.b"), in_flight=running)
     golden("interrupted-80.txt", plain(summary(smoke(("boot",)), closing, 80)))
 
 
