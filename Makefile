@@ -17,7 +17,7 @@ run: $(READY) qemu ## boot the embedded guests on every architecture (scenarios/
 	$(BIN)/matrix run scenarios/smoke.yaml
 
 kvm: $(READY) qemu virtual ## run the embedded guests under KVM in virtual hosts of four architectures
-	$(BIN)/matrix run scenarios/virtual-kvm.yaml \
+	$(BIN)/matrix run scenarios/virtual-kvm.yaml --fail-on-skip \
 		$(foreach arch,aarch64 x86_64 riscv64 ppc64,--virtual-host $(arch)=debian-13)
 
 test: $(READY) qemu postgresql chromium ## run the test suite, on real QEMU

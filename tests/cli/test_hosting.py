@@ -109,3 +109,8 @@ def test_a_log_that_has_nothing_new_says_so(capsys: pytest.CaptureFixture[str]) 
         "[    1.500000] Booting Linux\n"
         "its kernel has logged nothing new since it was started, or asked the last time\n"
     )
+
+
+def test_make_kvm_fails_where_an_architecture_is_skipped() -> None:
+    makefile = Path(__file__).parents[2] / "Makefile"
+    assert "run scenarios/virtual-kvm.yaml --fail-on-skip " in makefile.read_text()
