@@ -82,8 +82,7 @@ def prepare(
         on_step: told in words what takes time of the inventory.
         others: hosts beside this machine that cases may run on.
         on_host: told which virtual hosts have no case, and what takes them long, during the run.
-        settings: the project's and the host file, where they are read, and their defaults in
-            ``selection`` already.
+        settings: the project's and the host file, if read and applied to ``selection`` already.
 
     Raises:
         ScenarioError, SuiteError, UsageError: what the user gave is wrong.
