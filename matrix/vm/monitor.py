@@ -387,11 +387,11 @@ class Monitor:
             if "error" in message:  # of no command: it could not be parsed
                 raise _BrokenError(f"QEMU reports an error of no command: {message['error']}"[:200])
             return
+        if number not in self._unanswered and number not in self._pending:
+            return  # late: nobody waits any more
+        _check_reply(message)  # before they are taken out: all who wait hear of a broken one
         ahead = self._unanswered.pop(number, None)
         waiting = self._pending.pop(number, None)
-        if ahead is None and waiting is None:
-            return  # late: nobody waits any more
-        _check_reply(message)
         if ahead is not None and "return" in message:
             ahead.answered(message["return"])
         if waiting is not None:

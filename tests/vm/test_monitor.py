@@ -265,7 +265,8 @@ def test_a_deadline_of_the_caller_is_not_ours(with_peer: WithPeer) -> None:
 def test_garbage_in_place_of_an_answer(with_peer: WithPeer, garbage: bytes) -> None:
     async def body(monitor: Monitor) -> None:
         with pytest.raises(MonitorError, match=r"^QMP query-x: "):
-            await monitor.execute("query-x", timeout=60)
+            async with asyncio.timeout(30):  # long before the command's own time is over
+                await monitor.execute("query-x", timeout=60)
 
     with_peer(peer(garbage), using(body))
 
