@@ -50,7 +50,9 @@ _IMAGE = late(
 # GLib's g_malloc.
 _HOST = late(
     r"Cannot allocate memory|No space left on device|Too many open files"
-    r"|Resource temporarily unavailable|Disk quota exceeded|failed to allocate \d+ bytes"
+    # A destination whose source was killed says EAGAIN of the load, too.
+    r"|(?<!load of migration failed: )Resource temporarily unavailable|Disk quota exceeded"
+    r"|failed to allocate \d+ bytes"
 )
 
 _ENDED = late(r"\bterminating on signal\b")

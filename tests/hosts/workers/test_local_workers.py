@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -142,11 +143,16 @@ async def worker_of(guest: psutil.Process) -> psutil.Process:
 
 
 def gone(process: psutil.Process) -> bool:
-    """Whether it runs no more; who adopted it may not have reaped it yet."""
-    try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
+    """Whether it runs no more. Its descriptors are closed a moment before it is seen as dead, and
+    who adopted it may not have reaped it yet."""
+    for _ in range(1000):
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def test_each_gets_the_worker_with_least_to_do(lab: Lab) -> None:
