@@ -8,7 +8,6 @@ been ended, or the end says that the guest was lost.
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from matrix.attempt import Ending
@@ -32,10 +31,6 @@ SETTLING = 3.0
 """Seconds from the loss of a monitor to QEMU's exit and last words (2 s at most)."""
 LAST_MOMENT = 1.0
 """Seconds in which the end of a guest on the destination is seen, after its source has told."""
-CLEANING_UP = 5.0
-"""Seconds that a QEMU may take to clean up after a migration, on a crowded host too."""
-YANKED = {"type": "migration"}
-"""Of ``query-yank``: what there is of a migration could be shut down."""
 NOT_CLEANED_UP = "duplicate yank instance"
 """What QEMU says of a ``migrate`` that comes before it has cleaned up after the one before."""
 LAST_WORDS = 0.5
@@ -262,6 +257,8 @@ def decide(hop: LiveHop, injector: Injector) -> HopEnd | None:
     arrived = destination.status == "completed" and destination.resumed is not None
     if arrived and (source.status == "completed" or not source.alive):
         return HopEnd(HopOutcome.COMPLETED)
+    if source.guest_is_over and not destination.guest_is_over:
+        return end_with(source)  # what is carried over, if anything, is a guest that has shut down
     if destination.resumed is not None and not destination.alive:
         # A short guest may power off there before the source has heard that it arrived: that is an
         # end as good as any, whatever the source says of the connection that went with it.
@@ -306,7 +303,10 @@ async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
         end.reason = f"{end.reason}; the destination: {said}" if end.reason else said
     source = hop.source
     try:
-        await _cleaned_up(hop)
+        # A ``migrate`` before that is refused (:data:`NOT_CLEANED_UP`) and leaves 7.2 in ``setup``
+        # for ever.
+        if not await source.cleaned_up():
+            hop.note("QEMU has not cleaned up")
         if await source.running():
             return end
         if source.session.run_state == Ending.INTERNAL_ERROR:
@@ -325,28 +325,6 @@ async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
     return end
 
 
-async def _cleaned_up(hop: LiveHop) -> None:
-    """Wait until QEMU is through with a migration that it has given up.
-
-    It says that it has failed before it has cleaned up (``migrate_fd_cleanup``), and 7.2 may hang
-    in that, as where a link is lost while multifd's channels connect. A ``migrate`` in between is
-    refused (:data:`NOT_CLEANED_UP`) and leaves it in ``setup`` for ever. No event tells
-    that it is through, but ``query-yank`` does.
-    """
-    deadline = time.monotonic() + CLEANING_UP
-    while time.monotonic() < deadline:
-        try:
-            instances = await hop.source.execute("query-yank")
-        except MonitorError as error:
-            if error.error_class:  # before 6.0 there is none
-                return
-            raise
-        if not isinstance(instances, list) or YANKED not in instances:
-            return
-        await asyncio.sleep(0.02)
-    hop.note("QEMU has not cleaned up")
-
-
 def stop_to_resume(hop: LiveHop) -> float | None:
     """Seconds from the source's STOP to the destination's RESUME, where there were both."""
     stopped, resumed = hop.source.stopped, hop.destination.resumed
@@ -359,8 +337,9 @@ def _resumed(source: Endpoint) -> bool:
 
 async def ended_meanwhile(source: Endpoint) -> HopEnd | None:
     """How a hop ended whose source has, or does not answer because it is about to; else None."""
-    await source.settled(SETTLING)
-    return None if source.alive else end_with(source)
+    if not source.guest_is_over:
+        await source.settled(SETTLING)
+    return None if source.alive and not source.guest_is_over else end_with(source)
 
 
 def end_with(source: Endpoint) -> HopEnd:
@@ -369,7 +348,7 @@ def end_with(source: Endpoint) -> HopEnd:
     A guest that has shut down is not lost with a QEMU that aborts in its last moments, as 11.1 was
     seen to do.
     """
-    if by_itself(source) or source.session.shutdown_reason.startswith("guest-"):
+    if by_itself(source) or source.guest_is_over:
         return HopEnd(HopOutcome.CANCELLED, "the guest came to its end", guest_ended=True)
     return HopEnd(HopOutcome.LOST, f"the source ended: {why_ended(source)}")
 

@@ -105,10 +105,10 @@ class Processes:
         if failed is not None:
             raise NotStartedError(emulator, failed, endpoint.session.errors.lines())
         await identity_of(endpoint)  # now, when no hop waits for it
-        if emulator.name in self.known_abilities:
-            return
         try:
-            self.known_abilities[emulator.name] = await _ask_abilities(endpoint)
+            await endpoint.outlive_guest()
+            if emulator.name not in self.known_abilities:
+                self.known_abilities[emulator.name] = await _ask_abilities(endpoint)
         except MonitorError as error:
             conclusion = Conclusion(Ending.ERROR, str(error))
             if await endpoint.session.exits_within(LAST_WORDS):  # that says more

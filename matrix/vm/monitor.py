@@ -76,6 +76,7 @@ class Monitor:
         """How the peer broke the protocol, where it did."""
         self.ended = ""
         """Why the session is over; empty while it stands."""
+        self._finished = ""  # or the last command that QEMU gets
         self._socket = sock
         self._descriptor = sock.fileno()
         """For the event loop, which prints a socket whenever it looks for one that it lacks."""
@@ -144,8 +145,8 @@ class Monitor:
 
     @property
     def alive(self) -> bool:
-        """Whether the connection stands: QEMU has neither closed it nor broken the protocol."""
-        return not self.ended
+        """Whether QEMU takes commands: the connection stands, and it was not told to finish."""
+        return not self.ended and not self._finished
 
     async def execute(
         self,
@@ -178,6 +179,14 @@ class Monitor:
     def _check(self, command: str) -> None:
         if self.ended:
             raise MonitorError(command, f"connection lost ({self.ended})")
+        if self._finished:
+            raise MonitorError(command, f"QEMU was told to {self._finished}")
+
+    def finish(self, command: str) -> None:
+        """Send a command as the last one: QEMU answers those before it, and gets none after it."""
+        if self.alive:
+            self._send(command)
+            self._finished = command
 
     def _sent_ahead(self, command: str) -> str | None:
         """The id under which it was sent ahead, if its reply has not come and nobody waits."""
@@ -204,7 +213,7 @@ class Monitor:
         ``answered`` gets what it returns as that comes: None where it is refused, and nothing where
         the connection is lost. Neither is recorded.
         """
-        if not self.ended:
+        if self.alive:
             number = self._next_id()
             self._samples[number] = answered
             self._write(b'{"execute":"%s","id":"%s"}' % (command.encode(), number.encode()))

@@ -261,6 +261,12 @@ class Session:
                 return
         await self.process.stop(EXIT_GRACE)
 
+    def quit(self) -> None:
+        """Tell a QEMU whose guest is over to exit; it is told nothing more."""
+        self._stopping = True
+        if self.monitor is not None:
+            self.monitor.finish("quit")
+
     async def close(self) -> None:
         """Kill QEMU if it lives, take in its last words, and release everything.
 

@@ -1,6 +1,7 @@
 """Chains of fake QEMUs: who runs the guest in the end, and what is said of each hop."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -258,6 +259,31 @@ def test_a_guest_that_had_shut_down_is_not_lost_with_its_qemu(
     result = chains.run(Request(once, make_fake(**script)))
     assert result.outcome.ending is Ending.KILLED
     assert (result.summary.hops, result.bad, result.lost) == (0, (), "")
+
+
+def test_a_qemu_whose_guest_is_over_gives_its_migration_up_before_it_exits(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    script = {
+        "cont": [["stdout", "begin\n"], FOREVER],
+        "replies": {"query-yank": [{"type": "migration"}]},
+        "before": {
+            "migrate": [ACTIVE, ["event", "SHUTDOWN", {"guest": True, "reason": "guest-shutdown"}]],
+            "migrate-incoming": [],
+            "migrate_cancel": [["reply", "query-yank", []]],
+        },
+    }
+    result = chains.run(Request(once, make_fake(**script)))
+    assert (result.outcome.ending, result.outcome.exit_status) == (Ending.EXITED, 0)
+    assert result.outcome.shutdown_reason == "guest-shutdown"
+    assert (result.summary.hops, result.bad, result.lost) == (0, (), "")
+    sent = [
+        record["message"].get("execute")
+        for record in map(json.loads, (chains.folder / "qmp.jsonl").read_text().splitlines())
+        if record["to"] == "qemu" and record["process"] == "qemu-1"
+    ]
+    after = [name for name in sent[sent.index("migrate") + 1 :] if name != "query-migrate"]
+    assert (after, sent[-1]) == (["migrate_cancel", "query-yank", "quit"], "quit")
 
 
 def test_a_destination_that_dies_leaves_the_guest_where_it_is(

@@ -202,6 +202,39 @@ def test_the_reply_to_what_was_sent_ahead_is_taken_up_where_it_has_not_come(
     with_peer(serve, using(body, ahead=[one, Ahead("two")]))
 
 
+def test_what_is_finished_gets_no_other_command(with_peer: WithPeer) -> None:
+    samples: list[object] = []
+
+    async def body(monitor: Monitor) -> None:
+        waiting = asyncio.ensure_future(monitor.execute("query-status"))
+        await asyncio.sleep(0)
+        monitor.finish("quit")
+        assert not monitor.alive
+        monitor.finish("quit")
+        monitor.sample("query-migrate", samples.append)
+        with pytest.raises(MonitorError, match="QEMU was told to quit"):
+            await monitor.execute("migrate")
+        assert await waiting == {"status": "running"}
+        await monitor.wait_closed(60)
+
+    replies = (
+        b'{"return": {"status": "running"}, "id": "%s"}\r\n',
+        b'{"return": {}, "id": "%s"}\r\n',
+    )
+    received = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await greet(reader, writer)
+        for reply in replies:
+            message = await read(reader)
+            received.append(message["execute"])
+            writer.write(reply.replace(b"%s", message["id"].encode()))
+        writer.close()
+
+    with_peer(serve, using(body))
+    assert (received, samples) == (["query-status", "quit"], [])
+
+
 def test_out_of_band(with_peer: WithPeer) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(GREETING)
