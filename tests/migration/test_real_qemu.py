@@ -112,8 +112,14 @@ def test_precopy_under_kvm(chains: Chains, real: Real) -> None:
     assert result.outcome.exit_status == 1
 
 
-BY_POLLING = {Architecture.PPC64, Architecture.RISCV64, Architecture.MIPS64EL}
-"""Their timers' interrupts do not always come any more after a migration of QEMU 7.2 under TCG."""
+BY_POLLING = {
+    Architecture.MIPS64EL,
+    Architecture.PPC64,
+    Architecture.RISCV64,
+    Architecture.S390X,
+}
+"""Their timers' interrupts do not always come any more after a migration of QEMU 7.2 under TCG: on
+s390x one guest in a thousand sleeps on."""
 
 
 @pytest.mark.parametrize("architecture", list(Architecture))
@@ -131,7 +137,7 @@ def test_the_console_is_as_without_migration(
     outcome = asyncio.run(run_guest(request.source.launch, folder, LIMITS, on_console=alone.append))
     for _ in range(TRIES):
         result = chains.run(request, LIMITS)
-        assert result.bad == ()
+        assert (result.bad, result.outcome.reason) == ((), "")
         assert verdict_lines(chains.console) == verdict_lines(b"".join(alone))
         assert result.outcome.exit_status == outcome.exit_status
         if result.summary.completed:

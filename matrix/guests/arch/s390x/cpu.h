@@ -73,6 +73,9 @@ void set_control_register_0(uint64_t subclasses);
 /* Sleep until an external interrupt of one of these subclasses (CR0_…) has been taken. */
 void wait_for(uint64_t subclasses);
 
+/* Take the external interrupts of these subclasses that are pending. */
+void let_in(uint64_t subclasses);
+
 /* smp.c: first the boot CPU's own prefix area; once SCLP works, the list of the others. */
 void smp_init(void);
 void smp_find_cpus(void);

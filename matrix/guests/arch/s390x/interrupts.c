@@ -34,6 +34,17 @@ void wait_for(uint64_t subclasses)
 	set_control_register_0(0);
 }
 
+void let_in(uint64_t subclasses)
+{
+	set_control_register_0(subclasses);
+	__asm__ volatile("stosm 0(%0), 0x01\n" /* external interrupts on */
+			 "stnsm 0(%0), 0xfe"
+			 :
+			 : "a"(&(uint8_t){ 0 })
+			 : "cc", "memory");
+	set_control_register_0(0);
+}
+
 void external_interrupt(void)
 {
 	struct lowcore *core = lowcore();

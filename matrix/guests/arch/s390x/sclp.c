@@ -82,9 +82,12 @@ static uint16_t service_call(uint32_t command, union block *block)
 				 : "cc", "memory");
 	} while (condition == 2); /* busy */
 	/* The signal may be for console input that came meanwhile: a command that is done has a
-	 * response. */
-	while (condition == 0 && !(core->service_fired && block->response != 0))
+	 * response. One that has it is not slept on, as a migration before QEMU 9.1 loses a signal
+	 * that is pending; it is only let in, lest the next command finds SCLP busy. */
+	while (condition == 0 && block->response == 0)
 		wait_for(CR0_SERVICE_SIGNAL);
+	if (!core->service_fired)
+		let_in(CR0_SERVICE_SIGNAL);
 	return condition == 0 ? block->response : 0;
 }
 
