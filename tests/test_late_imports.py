@@ -20,6 +20,7 @@ PLUGIN = "400 ms of every pytest session that does not use the installed plugin"
 RARE = "needed by few"
 
 LATE = {
+    "__main__.py": "an interrupt while the program loads is caught",
     "cli/completing.py": "asked for by the shell alone: list 9 ms",
     "cli/guests.py": COMMANDS,
     "cli/hints.py": "for usage errors alone: --help 25 ms",

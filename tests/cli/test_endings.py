@@ -242,3 +242,20 @@ def test_a_place_where_no_directory_can_be_made_is_an_error(world: World, script
     assert done.returncode == 3
     assert "file/out" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+LOADING = """
+import sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from matrix.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_while_the_program_loads_leaves_no_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "matrix: interrupted\n")

@@ -102,7 +102,7 @@ def test_the_wheel_names_the_command_and_the_plugin(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         text = archive.read(name).decode()
-    assert "matrix = matrix.cli.main:main" in text
+    assert "matrix = matrix.__main__:main" in text
     assert "[pytest11]\nmatrix = matrix.pytest_plugin.plugin" in text
 
 
