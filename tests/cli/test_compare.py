@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from matrix.results.compare.changes import ChangeKind
 from tests.cli.conftest import Scripts, World
+
+SharedRuns = Callable[..., tuple[int, str]]
 
 
 def run_into(world: Any, name: str, *more: str) -> None:
@@ -129,7 +132,9 @@ def test_runs_without_a_common_case_exit_5(two_runs: World) -> None:
         (("first", "."), "is not a run directory"),
     ],
 )
-def test_wrong_usage_exits_2(shared_runs: Any, arguments: tuple[str, ...], message: str) -> None:
+def test_wrong_usage_exits_2(
+    shared_runs: SharedRuns, arguments: tuple[str, ...], message: str
+) -> None:
     done = shared_runs(*arguments)
     assert done[0] == 2
     assert message in done[1]
@@ -161,7 +166,7 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def shared_runs(
     run_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Any:
+) -> SharedRuns:
     """Runs the command in this process: exit code and stderr."""
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -177,7 +182,9 @@ def shared_runs(
     return run
 
 
-def test_a_broken_journal_is_warned_of_on_stderr(run_directory: Path, shared_runs: Any) -> None:
+def test_a_broken_journal_is_warned_of_on_stderr(
+    run_directory: Path, shared_runs: SharedRuns
+) -> None:
     shutil.copytree(run_directory / "second", run_directory / "third")
     with (run_directory / "third/events.jsonl").open("a") as file:
         file.write("garbage\n")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pytest
 
@@ -22,7 +22,18 @@ PASSING = {"boot", "smp", "smp4", "memory", "timer", "timer-smp", "exception", "
 OTHERS = ["", *os.environ.get("MATRIX_TEST_QEMUS", "").split()]
 """The system's QEMU, and those that $MATRIX_TEST_QEMUS names."""
 
-Runner = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
+
+class CaseOfRun(TypedDict):
+    """What the tests look at of a case in results.json."""
+
+    verdict: str
+    accelerator: str
+    reason: str
+    metrics: list[dict[str, str]]
+    subtests: list[dict[str, str]]
+
+
+Runner = Callable[..., tuple[int, dict[str, CaseOfRun]]]
 
 
 @pytest.fixture
@@ -31,7 +42,7 @@ def run(tmp_path: Path) -> Runner:
 
     runs = itertools.count()
 
-    def matrix_run(scenario: str, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    def matrix_run(scenario: str, *options: str) -> tuple[int, dict[str, CaseOfRun]]:
         folder = tmp_path / f"run-{next(runs)}"
         done = subprocess.run(
             [
@@ -58,7 +69,7 @@ def run(tmp_path: Path) -> Runner:
     return matrix_run
 
 
-def verdicts(cases: dict[str, dict[str, Any]]) -> dict[str, str]:
+def verdicts(cases: dict[str, CaseOfRun]) -> dict[str, str]:
     return {name: case["verdict"] for name, case in cases.items()}
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +102,9 @@ REPLIES: dict[str, Any] = {
 
 
 @pytest.fixture
-def replies() -> dict[str, Any]:
+def replies() -> dict[str, object]:
     """A copy to be changed."""
-    copied: dict[str, Any] = json.loads(json.dumps(REPLIES))
+    copied: dict[str, object] = json.loads(json.dumps(REPLIES))
     return copied
 
 
@@ -125,13 +125,13 @@ def emulators(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def scripted(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
+def scripted(tmp_path: Path) -> Callable[[Mapping[str, object]], Path]:
     """Makes a program that answers QMP with the replies given.
 
     ``dies of`` names a command that kills it, ``refused accelerators`` maps one to a last word.
     """
 
-    def make(script: dict[str, Any]) -> Path:
+    def make(script: Mapping[str, object]) -> Path:
         program = tmp_path / "qemu-system-riscv64"
         program.write_text(SCRIPTED.format(python=sys.executable, script=json.dumps(script)))
         program.chmod(0o755)

@@ -9,22 +9,23 @@ import pytest
 from matrix.hosts.answers import Answers, binary_of
 from matrix.inventory import Binary, Machine
 from matrix.model import Architecture
+from tests.hosts.conftest import REPLIES
 
 
 @pytest.fixture
-def answers(replies: dict[str, Any]) -> Answers:
+def answers() -> Answers:
     return Answers(
-        version=replies["query-version"],
-        machines=replies["query-machines"],
-        cpu_definitions=replies["query-cpu-definitions"],
+        version=REPLIES["query-version"],
+        machines=REPLIES["query-machines"],
+        cpu_definitions=REPLIES["query-cpu-definitions"],
         cpu_types=None,
         kvm_present=True,
         accelerators=None,
         emulates=True,
-        capabilities=replies["query-migrate-capabilities"],
-        options=replies["query-command-line-options"],
-        devices=replies["device"],
-        schema=replies["query-qmp-schema"],
+        capabilities=REPLIES["query-migrate-capabilities"],
+        options=REPLIES["query-command-line-options"],
+        devices=REPLIES["device"],
+        schema=REPLIES["query-qmp-schema"],
     )
 
 

@@ -2,9 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from matrix.hosts.binary_probe import probe_binary
 from matrix.hosts.cached_records import Probed
 from matrix.model import Architecture
 
-Scripted = Callable[[dict[str, Any]], Path]
+Scripted = Callable[[Mapping[str, object]], Path]
 RISCV64 = Architecture.RISCV64
 
 
@@ -21,7 +20,7 @@ def probe(path: Path, architecture: Architecture = RISCV64) -> Probed:
     return asyncio.run(probe_binary("mine", architecture, path))
 
 
-def test_everything(scripted: Scripted, replies: dict[str, Any]) -> None:
+def test_everything(scripted: Scripted, replies: dict[str, object]) -> None:
     path = scripted(replies)
     probed = probe(path)
     binary = probed.binary
@@ -35,7 +34,7 @@ def test_everything(scripted: Scripted, replies: dict[str, Any]) -> None:
 
 
 def test_cpu_types_where_there_are_no_definitions(
-    scripted: Scripted, replies: dict[str, Any]
+    scripted: Scripted, replies: dict[str, object]
 ) -> None:
     del replies["query-cpu-definitions"]
     replies["cpu"] = [{"name": "sifive-u54-riscv-cpu"}]
@@ -43,7 +42,7 @@ def test_cpu_types_where_there_are_no_definitions(
 
 
 def test_a_binary_that_dies_of_its_modules_keeps_what_it_said(
-    scripted: Scripted, replies: dict[str, Any]
+    scripted: Scripted, replies: dict[str, object]
 ) -> None:
     probed = probe(scripted(replies | {"dies of": "qom-list-types"}))
     assert probed.binary.devices == ()
@@ -56,24 +55,28 @@ def test_a_binary_that_dies_of_its_modules_keeps_what_it_said(
 
 
 def test_a_binary_that_dies_earlier_cannot_be_used(
-    scripted: Scripted, replies: dict[str, Any]
+    scripted: Scripted, replies: dict[str, object]
 ) -> None:
     with pytest.raises(MonitorError, match=r"ended with signal 9: module_load_dso"):
         probe(scripted(replies | {"dies of": "query-machines"}))
 
 
-def test_a_build_without_tcg(scripted: Scripted, replies: dict[str, Any]) -> None:
+def test_a_build_without_tcg(scripted: Scripted, replies: dict[str, object]) -> None:
     replies["refused accelerators"] = {"tcg": "qemu: invalid accelerator tcg"}
     assert probe(scripted(replies)).binary.accelerators == ("kvm",)
 
 
-def test_a_binary_that_does_not_start_says_why(scripted: Scripted, replies: dict[str, Any]) -> None:
+def test_a_binary_that_does_not_start_says_why(
+    scripted: Scripted, replies: dict[str, object]
+) -> None:
     replies["refused accelerators"] = {"tcg": "libfoo.so: not found"}
     with pytest.raises(MonitorError, match=r"ended with status 1: libfoo.so: not found"):
         probe(scripted(replies))
 
 
-def test_a_binary_with_no_accelerator_says_why(scripted: Scripted, replies: dict[str, Any]) -> None:
+def test_a_binary_with_no_accelerator_says_why(
+    scripted: Scripted, replies: dict[str, object]
+) -> None:
     replies["refused accelerators"] = {
         "tcg": "qemu: invalid accelerator tcg",
         "qtest": "qemu: invalid accelerator qtest",
@@ -82,17 +85,17 @@ def test_a_binary_with_no_accelerator_says_why(scripted: Scripted, replies: dict
         probe(scripted(replies))
 
 
-def test_another_architectures_emulator(scripted: Scripted, replies: dict[str, Any]) -> None:
+def test_another_architectures_emulator(scripted: Scripted, replies: dict[str, object]) -> None:
     with pytest.raises(HostError, match="it emulates riscv64, not s390x"):
         probe(scripted(replies), Architecture.S390X)
 
 
-def test_mips_without_its_byte_order(scripted: Scripted, replies: dict[str, Any]) -> None:
+def test_mips_without_its_byte_order(scripted: Scripted, replies: dict[str, object]) -> None:
     replies["query-target"] = {"arch": "mips64"}
     assert probe(scripted(replies), Architecture.MIPS64EL).binary.version == (7, 2, 22)
 
 
-def test_properties(scripted: Scripted, replies: dict[str, Any]) -> None:
+def test_properties(scripted: Scripted, replies: dict[str, object]) -> None:
     replies["virt-machine"] = [
         {"name": "acpi", "type": "OnOffAuto"},
         {"name": "memory-backend", "type": "link<memory-backend>"},
@@ -113,7 +116,7 @@ def test_properties(scripted: Scripted, replies: dict[str, Any]) -> None:
 
 
 def test_a_type_that_the_binary_dies_of_has_unknown_properties(
-    scripted: Scripted, replies: dict[str, Any]
+    scripted: Scripted, replies: dict[str, object]
 ) -> None:
     replies["rv64-riscv-cpu"] = [{"name": "zba", "type": "bool"}]
     binary = probe(scripted(replies | {"dies of": "virt-machine"})).binary
@@ -124,7 +127,7 @@ def test_a_type_that_the_binary_dies_of_has_unknown_properties(
 
 @pytest.mark.parametrize("command", ["query-version", "query-machines", "query-kvm"])
 def test_replies_that_make_no_sense(
-    scripted: Scripted, replies: dict[str, Any], command: str
+    scripted: Scripted, replies: dict[str, object], command: str
 ) -> None:
     with pytest.raises(HostError, match="its replies make no sense"):
         probe(scripted(replies | {command: ["?"]}))

@@ -19,9 +19,9 @@ from matrix.migration.folding import HOPS_FILE
 from matrix.migration.hop_runner import Request
 from matrix.migration.live_hop import Injector, LiveHop
 from matrix.vm.machine import Limits
+from tests.migration.conftest import Chains
 
 MakeFake = Callable[..., Emulator]
-Chains = Any
 
 FOREVER = ["serve", None]
 """A guest that runs until its QEMU is ended."""

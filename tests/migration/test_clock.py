@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,9 +12,9 @@ from matrix.migration.clock import HostClock
 from matrix.migration.endpoint import Emulator
 from matrix.migration.hop_runner import Request
 from matrix.migration.statistics import Statistics
+from tests.migration.conftest import Chains
 
 MakeFake = Callable[..., Emulator]
-Chains = Any
 HOUR = 3600.0
 
 

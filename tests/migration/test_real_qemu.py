@@ -7,7 +7,6 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from matrix.migrating import HopOutcome, Migration, MigrationMode, Strategy, Tra
 from matrix.migration.endpoint import Emulator
 from matrix.model import Accelerator, Architecture
 from matrix.vm.machine import Limits, run_guest
+from tests.migration.conftest import Chains, RealQemu
 
 pytestmark = pytest.mark.qemu
 
@@ -24,8 +24,6 @@ TRIES = 10
 """On a busy host a guest of a second may end before its first hop."""
 UNTIL_TOLD = "ram-integrity"
 """The guest that runs, and proves its memory, until it is told to stop: after all hops."""
-Chains = Any
-Real = Any
 
 
 def verdict_lines(console: bytes) -> list[str]:
@@ -37,7 +35,7 @@ def verdict_lines(console: bytes) -> list[str]:
 @pytest.mark.parametrize("transport", list(Transport))
 def test_every_transport(
     chains: Chains,
-    real: Real,
+    real: RealQemu,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     transport: Transport,
@@ -71,7 +69,7 @@ def test_every_transport(
         Strategy.BACKGROUND_SNAPSHOT,
     ],
 )
-def test_every_strategy_of_qemu_7_2(chains: Chains, real: Real, strategy: Strategy) -> None:
+def test_every_strategy_of_qemu_7_2(chains: Chains, real: RealQemu, strategy: Strategy) -> None:
     migration = Migration(mode=MigrationMode.CONTINUOUS, strategies=(strategy,), hops=2, pace=0.0)
     result = chains.run(real.request(UNTIL_TOLD, migration), LIMITS)
     assert result.bad == ()
@@ -81,7 +79,7 @@ def test_every_strategy_of_qemu_7_2(chains: Chains, real: Real, strategy: Strate
 
 
 def test_a_downtime_of_postcopy_is_no_longer_than_from_stop_to_resume(
-    chains: Chains, real: Real
+    chains: Chains, real: RealQemu
 ) -> None:
     migration = Migration(
         mode=MigrationMode.CONTINUOUS,
@@ -101,7 +99,7 @@ def test_a_downtime_of_postcopy_is_no_longer_than_from_stop_to_resume(
 
 
 @pytest.mark.kvm
-def test_precopy_under_kvm(chains: Chains, real: Real) -> None:
+def test_precopy_under_kvm(chains: Chains, real: RealQemu) -> None:
     """Under TCG QEMU 7.2 may lose what the guest writes during precopy, on a busy host."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         pytest.skip("no KVM here")
@@ -124,7 +122,7 @@ s390x one guest in a thousand sleeps on."""
 
 @pytest.mark.parametrize("architecture", list(Architecture))
 def test_the_console_is_as_without_migration(
-    chains: Chains, real: Real, architecture: Architecture, tmp_path: Path
+    chains: Chains, real: RealQemu, architecture: Architecture, tmp_path: Path
 ) -> None:
     migration = Migration(
         mode=MigrationMode.CONTINUOUS, strategies=(Strategy.POSTCOPY,), hops=4, pace=0.0
@@ -145,7 +143,7 @@ def test_the_console_is_as_without_migration(
     assert result.summary.completed > 0
 
 
-def test_memory_that_proves_itself_until_it_is_told_to_stop(chains: Chains, real: Real) -> None:
+def test_memory_that_proves_itself_until_it_is_told_to_stop(chains: Chains, real: RealQemu) -> None:
     migration = Migration(
         mode=MigrationMode.CONTINUOUS, strategies=(Strategy.POSTCOPY,), hops=4, pace=0.05
     )
@@ -170,7 +168,7 @@ def test_memory_that_proves_itself_until_it_is_told_to_stop(chains: Chains, real
     ],
 )
 def test_what_differs_is_refused_and_named(
-    chains: Chains, real: Real, once: Migration, option: str, value: str, difference: str
+    chains: Chains, real: RealQemu, once: Migration, option: str, value: str, difference: str
 ) -> None:
     request = real.request(UNTIL_TOLD, once)
     launch = request.source.launch
@@ -184,7 +182,7 @@ def test_what_differs_is_refused_and_named(
 
 
 def test_a_destination_that_is_no_match_leaves_the_source_running(
-    chains: Chains, real: Real, once: Migration
+    chains: Chains, real: RealQemu, once: Migration
 ) -> None:
     """A device that only the source has: nothing that is compared before the hop."""
     request = real.request(UNTIL_TOLD, once)

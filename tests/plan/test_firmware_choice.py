@@ -1,11 +1,10 @@
 """Which firmware is chosen, and how it is loaded."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from matrix.inventory import Firmware, FirmwareDevice, Machine
+from matrix.inventory import Binary, Firmware, FirmwareDevice, Machine
 from matrix.model import Architecture
 from matrix.plan.firmware_choice import choose_firmware, firmware_arguments
 from tests import make
@@ -32,17 +31,17 @@ MACHINES = (
 
 
 @pytest.fixture
-def binary() -> Any:
+def binary() -> Binary:
     return make.binary(X86, machines=MACHINES)
 
 
-def test_the_first_that_suits(binary: Any) -> None:
+def test_the_first_that_suits(binary: Binary) -> None:
     later = replace(PLAIN, executable="/fw/later.fd")
     assert choose_firmware((SECURE, ARM, PLAIN, later), binary, "") is PLAIN
 
 
 @pytest.mark.parametrize("machine", ["", "pc", "pc-i440fx-7.2", "q35", "pc-q35-7.2"])
-def test_machines_match_by_name_and_alias(binary: Any, machine: str) -> None:
+def test_machines_match_by_name_and_alias(binary: Binary, machine: str) -> None:
     assert choose_firmware((PLAIN,), binary, machine) is PLAIN
 
 
@@ -53,16 +52,16 @@ def test_a_binary_that_was_not_asked_for_its_machines() -> None:
 
 
 @pytest.mark.parametrize("feature", ["secure-boot", "enrolled-keys", "requires-smm"])
-def test_firmware_that_wants_more_than_we_give_it(binary: Any, feature: str) -> None:
+def test_firmware_that_wants_more_than_we_give_it(binary: Binary, feature: str) -> None:
     assert isinstance(choose_firmware((replace(PLAIN, features=(feature,)),), binary, ""), str)
 
 
-def test_the_wrong_machine_names_the_right_one(binary: Any) -> None:
+def test_the_wrong_machine_names_the_right_one(binary: Binary) -> None:
     why = choose_firmware((ONLY_Q35,), binary, "")
     assert why == "no UEFI firmware for machine pc-i440fx-7.2, only for pc-q35-*"
 
 
-def test_a_missing_one_names_the_package(binary: Any) -> None:
+def test_a_missing_one_names_the_package(binary: Binary) -> None:
     why = choose_firmware((ARM,), binary, "")
     assert why == (
         "no UEFI firmware for x86_64 is installed"
@@ -70,7 +69,7 @@ def test_a_missing_one_names_the_package(binary: Any) -> None:
     )
 
 
-def test_a_missing_one_tells_of_broken_descriptors(binary: Any) -> None:
+def test_a_missing_one_tells_of_broken_descriptors(binary: Binary) -> None:
     problems = ("/etc/qemu/firmware/10-mine.json: is not valid JSON", "/x/50-aarch64.json: bad")
     why = choose_firmware((), binary, "", problems)
     assert isinstance(why, str)

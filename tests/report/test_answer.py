@@ -1,7 +1,7 @@
 """The answer: what broke, on which variants."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -24,9 +24,11 @@ from matrix.results.case_record import record_of
 from matrix.results.counts import Counts
 from tests import make
 
+RowsOf = Callable[..., list[Row]]
+
 
 @pytest.fixture
-def rows_of() -> Any:
+def rows_of() -> RowsOf:
     """Rows from (test, architecture, verdict, reason[, axes])."""
 
     def build(*cases: Sequence[Any]) -> list[Row]:
@@ -84,7 +86,7 @@ def test_an_unexpected_pass_counts_where_it_is_strict() -> None:
     assert conclusion(counts, strict=True)[0] is ExitCode.NOT_PASSED
 
 
-def test_where_one_axis_tells_it_is_named(rows_of: Any) -> None:
+def test_where_one_axis_tells_it_is_named(rows_of: RowsOf) -> None:
     rows = rows_of(
         ("gic", "aarch64", "fail", "x", {"qemu": "7.2"}),
         ("gic", "arm", "fail", "x", {"qemu": "7.2"}),
@@ -97,7 +99,7 @@ def test_where_one_axis_tells_it_is_named(rows_of: Any) -> None:
     assert [label for _, label in found.cases] == ["aarch64 tcg QEMU 7.2", "arm tcg QEMU 7.2"]
 
 
-def test_where_no_axis_tells_it_is_counted(rows_of: Any) -> None:
+def test_where_no_axis_tells_it_is_counted(rows_of: RowsOf) -> None:
     rows = rows_of(
         ("t", "x86_64", "fail", "x", {"smp": 1}),
         ("t", "x86_64", "pass", "", {"smp": 2}),
@@ -107,14 +109,14 @@ def test_where_no_axis_tells_it_is_counted(rows_of: Any) -> None:
     assert broken(rows, strict=False)[0].where == "on 2 of 4 variants"
 
 
-def test_everywhere_and_nowhere_else(rows_of: Any) -> None:
+def test_everywhere_and_nowhere_else(rows_of: RowsOf) -> None:
     everywhere = rows_of(("t", "x86_64", "fail", "x"), ("t", "arm", "fail", "x"))
     assert broken(everywhere, strict=False)[0].where == "on every variant that ran it (2)"
     once = rows_of(("t", "x86_64", "fail", "x"), ("t", "arm", "skip", "no QEMU"))
     assert broken(once, strict=False)[0].where == ""
 
 
-def test_the_worst_comes_first(rows_of: Any) -> None:
+def test_the_worst_comes_first(rows_of: RowsOf) -> None:
     rows = rows_of(
         ("a", "arm", "fail", "x"),
         ("b", "arm", "crash", "x"),
@@ -125,7 +127,7 @@ def test_the_worst_comes_first(rows_of: Any) -> None:
     assert [each.test for each in broken(rows, strict=False)] == ["b", "c", "a"]
 
 
-def test_reasons_that_differ_by_addresses_are_one(rows_of: Any) -> None:
+def test_reasons_that_differ_by_addresses_are_one(rows_of: RowsOf) -> None:
     rows = rows_of(
         ("t", "arm", "stall", "dead after 6 s; vCPU 0 at pc 0x1234"),
         ("t", "i386", "stall", "dead after 7 s; vCPU 0 at pc 0x99"),
@@ -135,7 +137,7 @@ def test_reasons_that_differ_by_addresses_are_one(rows_of: Any) -> None:
     assert found.reasons == ("dead after 6 s; vCPU 0 at pc 0x1234", "QEMU hangs")
 
 
-def test_skips_by_reason(rows_of: Any) -> None:
+def test_skips_by_reason(rows_of: RowsOf) -> None:
     rows = rows_of(
         ("a", "arm", "skip", "no KVM"),
         ("b", "arm", "skip", "no QEMU"),
@@ -147,7 +149,7 @@ def test_skips_by_reason(rows_of: Any) -> None:
     ]
 
 
-def test_natively_and_under_emulation(rows_of: Any) -> None:
+def test_natively_and_under_emulation(rows_of: RowsOf) -> None:
     rows = rows_of(
         ("timer", "x86_64", "pass", "", {"accel": Accelerator.KVM}),
         ("timer", "x86_64", "fail", "x"),

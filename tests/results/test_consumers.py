@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ GOOD = ("pass", "skip", "xfail", "xpass")
 
 
 @pytest.fixture
-def everything(recorded: RunMaker) -> Any:
+def everything(recorded: RunMaker) -> Callable[..., Recorder]:
     """A run in which each of these verdicts came once; what guests said is in their subtests."""
 
     def make_run(*verdicts: str, **options: Any) -> Recorder:
@@ -57,7 +58,7 @@ def prove(recorder: Recorder) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_prove_passes_what_passed(everything: Any) -> None:
+def test_prove_passes_what_passed(everything: Callable[..., Recorder]) -> None:
     done = prove(everything(*GOOD))
     assert "Result: PASS" in done.stdout
     assert done.returncode == 0
@@ -65,14 +66,14 @@ def test_prove_passes_what_passed(everything: Any) -> None:
 
 
 @pytest.mark.parametrize("verdict", FAILED)
-def test_prove_fails_what_failed(everything: Any, verdict: str) -> None:
+def test_prove_fails_what_failed(everything: Callable[..., Recorder], verdict: str) -> None:
     done = prove(everything("pass", verdict))
     assert done.returncode == 1
     assert "Failed 1/2 subtests" in done.stdout
     assert "Parse errors" not in done.stdout
 
 
-def test_version_14_is_written_where_it_was_asked_for(everything: Any) -> None:
+def test_version_14_is_written_where_it_was_asked_for(everything: Callable[..., Recorder]) -> None:
     """Which is what prove 3.44 does not take."""
     recorder = everything("pass", tap=14)
     assert (recorder.run.path / "results.tap").read_text().startswith("TAP version 14\n")
@@ -84,7 +85,7 @@ def points_of_tap_py(recorder: Recorder) -> list[Any]:
     return [line for line in lines if line.category == "test"]
 
 
-def test_tap_py_counts_the_cases(everything: Any) -> None:
+def test_tap_py_counts_the_cases(everything: Callable[..., Recorder]) -> None:
     points = points_of_tap_py(everything(*FAILED, *GOOD))
     failed = {point.description for point in points if not point.ok and not point.todo}
     assert len(points) == len(FAILED) + len(GOOD)
@@ -103,7 +104,7 @@ def test_no_name_is_a_directive(recorded: RunMaker, word: str) -> None:
     assert prove(recorder).returncode == 1
 
 
-def test_tap_py_s_own_program_exits_1(everything: Any) -> None:
+def test_tap_py_s_own_program_exits_1(everything: Callable[..., Recorder]) -> None:
     pytest.importorskip("tap.main", reason="tap.py is of the dev extra")
     # An unexpected pass fails there, as in unittest; TAP calls it a bonus.
     for verdicts, status in ((("pass", "skip", "xfail"), 0), (("pass", "fail"), 1)):
@@ -118,7 +119,7 @@ def test_tap_py_s_own_program_exits_1(everything: Any) -> None:
         assert done.returncode == status, done.stdout + done.stderr
 
 
-def test_junitparser_counts_the_cases(everything: Any) -> None:
+def test_junitparser_counts_the_cases(everything: Callable[..., Recorder]) -> None:
     recorder = everything(*FAILED, *GOOD)
     read = JUnitXml.fromfile(str(recorder.run.path / "junit.xml"))
     assert read.tests == len(FAILED) + len(GOOD)

@@ -77,12 +77,15 @@ def run_fake(private: Path, fake_launch: FakeLaunch) -> RunFake:
     return run
 
 
+WithPeer = Callable[[Peer, Callable[[socket.socket], Coroutine[None, None, object]]], object]
+
+
 @pytest.fixture
-def with_peer() -> Callable[[Peer, Callable[[socket.socket], Coroutine[Any, Any, Any]]], Any]:
+def with_peer() -> WithPeer:
     """Runs a coroutine with one end of a socketpair, and a scripted QMP peer at the other."""
 
-    def run(peer: Peer, body: Callable[[socket.socket], Coroutine[Any, Any, Any]]) -> Any:
-        async def both() -> Any:
+    def run(peer: Peer, body: Callable[[socket.socket], Coroutine[None, None, object]]) -> object:
+        async def both() -> object:
             ours, theirs = socket.socketpair()
             theirs.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=theirs)

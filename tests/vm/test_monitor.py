@@ -9,13 +9,13 @@ import pytest
 
 from matrix.errors import MonitorError
 from matrix.vm.monitor import MESSAGE_LIMIT, YIELD_EVERY, Ahead, Monitor
+from tests.vm.conftest import WithPeer
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 GREETING = (
     b'{"QMP": {"version": {"qemu": {"major": 8, "minor": 1, "micro": 2}, "package": ""},'
     b' "capabilities": ["oob"]}}\r\n'
 )
-WithPeer = Callable[..., Any]
 
 
 async def read(reader: asyncio.StreamReader) -> dict[str, Any]:

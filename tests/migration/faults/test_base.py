@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -12,15 +11,16 @@ from matrix.migration.endpoint import Emulator
 from matrix.migration.faults.injectors import injector_for
 from matrix.migration.hop_runner import Request
 from matrix.vm.machine import Limits
+from tests.migration.conftest import Chains
 
 MakeFake = Callable[..., Emulator]
-Chains = Any
 
 FOREVER = ["serve", None]
 SETUP, ACTIVE, COMPLETED, CANCELLED, FAILED = (
     ["event", "MIGRATION", {"status": status}]
     for status in ("setup", "active", "completed", "cancelled", "failed")
 )
+
 STOP, RESUME = ["event", "STOP"], ["event", "RESUME"]
 RUNS = {"cont": [["stdout", "begin\n"], FOREVER]}
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -11,8 +10,8 @@ from matrix.migration.endpoint import Emulator
 from matrix.migration.faults import network
 from matrix.migration.faults.injectors import injector_for
 from matrix.migration.hop_runner import Request
+from tests.migration.conftest import Chains
 
-Chains = Any
 IN_POSTCOPY = ["event", "MIGRATION", {"status": "postcopy-active"}]
 CAPABILITIES = ("events", "return-path", "postcopy-ram", "postcopy-preempt")
 REQUESTS = "postcopy-requests"

@@ -16,26 +16,29 @@ from matrix.results.compare.measured import Thresholds
 from matrix.results.run_info import QemuFingerprint, RunInfo
 from matrix.results.run_record import RunRecord
 from tests import make
-from tests.results.conftest import RunMaker
+from tests.results.conftest import Results, RunMaker
 
+Paired = Callable[[Results, Results], Pairing]
 Compared = Callable[..., list[CaseComparison]]
 
 
 @pytest.fixture
-def pairing(recorded: RunMaker) -> Callable[[Any, Any], Pairing]:
+def pairing(recorded: RunMaker) -> Paired:
     """Two runs with these results, side by side."""
 
-    def pair(a: Any, b: Any) -> Pairing:
+    def pair(a: Results, b: Results) -> Pairing:
         return pair_runs(recorded(a).record, recorded(b).record)
 
     return pair
 
 
 @pytest.fixture
-def compared(pairing: Callable[[Any, Any], Pairing]) -> Compared:
+def compared(pairing: Paired) -> Compared:
     """The comparison of two runs with these results."""
 
-    def compare(a: Any, b: Any, thresholds: Thresholds | None = None) -> list[CaseComparison]:
+    def compare(
+        a: Results, b: Results, thresholds: Thresholds | None = None
+    ) -> list[CaseComparison]:
         return list(compare_cases(pairing(a, b), thresholds or Thresholds()))
 
     return compare

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from matrix.results.compare.matching import pair_variants
-from matrix.results.compare.sides import load_results
+from matrix.results.compare.sides import StoredRun, load_results
 from matrix.results.summary import write_reports
 from tests import make
 from tests.results.compare.conftest import Compared
@@ -13,14 +13,14 @@ from tests.results.conftest import RunMaker
 
 
 @pytest.fixture
-def stored(recorded: RunMaker) -> Any:
+def stored(recorded: RunMaker) -> StoredRun:
     case = make.case("one")
     record = recorded([(make.run(case), [make.attempt()]), (make.run(make.case("two")), [])]).record
     write_reports(record)
     return load_results(record.run.path / "results.json")
 
 
-def test_it_answers_as_a_run_does(stored: Any) -> None:
+def test_it_answers_as_a_run_does(stored: StoredRun) -> None:
     (case,) = stored.planned()
     assert stored.is_finished(case.id)
     assert not stored.is_finished("smoke.two.x86_64.auto")

@@ -106,9 +106,10 @@ def sqlite(tmp_path: Path) -> Database:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Any:
+def database(request: pytest.FixtureRequest) -> Database:
     """Either of them."""
-    return request.getfixturevalue(request.param)
+    database: Database = request.getfixturevalue(request.param)
+    return database
 
 
 Nights = Callable[..., RunRecord]
