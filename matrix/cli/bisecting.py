@@ -11,7 +11,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from matrix.cli.standard_output import standard_output
 from matrix.errors import ExitCode, UsageError
 from matrix.model import Verdict
 from matrix.places import own_command
+from matrix.results.case_record import CaseRecord
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, shown, write_bytes
 from matrix.results.outcome import WORST_FIRST
@@ -209,7 +210,7 @@ class _Bisector:
                 why = self.record.steps[-1].why
                 raise UsageError(f"{name} is to be the {wanted} end, but: {tested} ({why})")
             if wanted is Answer.BAD and self._asked.repeat is None:
-                failed_at = _failed_at(self._folder / self.record.steps[-1].run)
+                failed_at = self._failed_at(self.record.steps[-1].run)
                 self.record.repeat = passes_needed(failed_at or 1)
 
     def _test(self, name: str, options: Sequence[str]) -> Answer:
@@ -251,16 +252,43 @@ class _Bisector:
         code = _call(words, log)
         match code:
             case ExitCode.OK | ExitCode.NOT_PASSED:
-                if _failed_at(self._folder / run) is None:
+                if self._failed_at(run) is None:
                     return Answer.GOOD, f"passed {self.record.repeat} of {self.record.repeat}"
-                return Answer.BAD, _reason(self._folder / run)
+                return Answer.BAD, _reason(self._results(run))
             case ExitCode.ERROR | ExitCode.NOTHING_SELECTED:
                 ran = (self._folder / run / "results.json").exists()
-                return Answer.SKIP, _reason(self._folder / run) if ran else _last_line(log)
+                return Answer.SKIP, _reason(self._results(run)) if ran else _last_line(log)
             case ExitCode.INTERRUPTED:
                 raise KeyboardInterrupt
             case _:
                 raise UsageError(f"{shown(log)}: {_last_line(log)}")
+
+    def _failed_at(self, run: str) -> int | None:
+        """The number of its first attempt that failed; None where all passed."""
+        return first_failure(self._results(run))
+
+    def _results(self, run: str) -> list[CaseRecord]:
+        return results_of(self._asked.case, load_run(self._folder / run).results())
+
+
+def results_of(case: str, results: Iterable[CaseRecord]) -> list[CaseRecord]:
+    """Those of the case itself, whatever its QEMU, where they are there; else all: ``-k`` finds
+    variants too whose ids go on after the case's."""
+    found = list(results)
+    return [each for each in found if _without_qemu(each.id) == _without_qemu(case)] or found
+
+
+def first_failure(results: Iterable[CaseRecord]) -> int | None:
+    """The latest first attempt that failed, by its number; None where all passed.
+
+    What the case is known to come to is of no account: it may be what is looked for.
+    """
+    passing = (Verdict.PASS, Verdict.XPASS, Verdict.SKIP)
+    failures = (
+        next((each.number for each in case.attempts if each.verdict not in passing), None)
+        for case in results
+    )
+    return max((number for number in failures if number is not None), default=None)
 
 
 @contextmanager
@@ -326,10 +354,15 @@ def _git(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def _expression(case: str) -> str:
-    """The case as ``-k`` has it: without its QEMU, which is what varies."""
+def _without_qemu(case: str) -> list[str]:
+    """The parts of a case's id: its name, and the axes but for its QEMU, which is what varies."""
     name, *axes = re.split(r"\.(?=[a-z]+=)", case)
-    return " and ".join([name, *(axis for axis in axes if not axis.startswith("qemu="))])
+    return [name, *(axis for axis in axes if not axis.startswith("qemu="))]
+
+
+def _expression(case: str) -> str:
+    """The case as ``-k`` has it."""
+    return " and ".join(_without_qemu(case))
 
 
 def _scenario_of(case: str) -> str:
@@ -351,22 +384,8 @@ def _names_scenario(more: Sequence[str]) -> bool:
     return bool(more) and not more[0].startswith("-")
 
 
-def _failed_at(run: Path) -> int | None:
-    """The latest first failure of a case of a run, by its number; None where all passed.
-
-    What the case is known to come to is of no account: it may be what is looked for.
-    """
-    passing = (Verdict.PASS, Verdict.XPASS, Verdict.SKIP)
-    failures = (
-        next((each.number for each in case.attempts if each.verdict not in passing), None)
-        for case in load_run(run).results()
-    )
-    return max((number for number in failures if number is not None), default=None)
-
-
-def _reason(run: Path) -> str:
-    """Verdict and reason of the worst case of a run."""
-    results = load_run(run).results()
+def _reason(results: Iterable[CaseRecord]) -> str:
+    """Verdict and reason of the worst case."""
     worst = min(results, key=lambda each: WORST_FIRST.index(each.verdict), default=None)
     if worst is None:
         return "too little ran"

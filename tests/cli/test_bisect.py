@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from matrix.cli.bisecting import first_failure, results_of
+from matrix.results.case_record import record_of
+from tests import make
 from tests.cli.conftest import PROBE, World, failing, passing
 
 CASE = "fake.it.x86_64.tcg.qemu=fake"
@@ -248,3 +251,13 @@ def test_the_history_knows_the_ends(world: World, repository: Path) -> None:
 
 def version(major: int) -> dict[str, Any]:
     return {"qemu": {"major": major, "minor": 0, "micro": 0}, "package": ""}
+
+
+def test_a_variant_whose_id_only_begins_so_is_another_case() -> None:
+    case, other = make.case("it"), make.case("it", smp=2)
+    passed = record_of(case, [make.attempt()])
+    failed = record_of(other, [make.attempt(), make.attempt("fail", "no", number=2)])
+    assert other.id.startswith(case.id)
+    for asked, first in ((case.id, None), (other.id, 2), (f"{case.id}.qemu=q1", None)):
+        assert first_failure(results_of(asked, [passed, failed])) == first
+    assert first_failure(results_of("smoke.it", [passed, failed])) == 2
