@@ -35,6 +35,8 @@ START_SECONDS = 60.0
 """For QEMU to answer on its monitor."""
 BOOT_SECONDS = 300.0
 """Until the first program answers: 3 to 10 s of CPU time, on a machine that may be busy."""
+ENDING_SECONDS = 10.0
+"""Until the end of a QEMU is seen that has closed its port."""
 ANSWER_SECONDS = 60.0
 """For a request that takes no time."""
 GRACE_SECONDS = 10.0
@@ -105,7 +107,8 @@ class VirtualGuest:
         try:
             reader, self._writer = await asyncio.open_unix_connection(str(path))
         except OSError as error:
-            raise HostLostError(f"its port cannot be opened: {error.strerror}") from error
+            why = await self._why_lost(f"its port cannot be opened: {error.strerror}")
+            raise HostLostError(why) from error
         self._tasks.append(asyncio.create_task(self._read(reader)))
         self._writer.write(protocol.hello())
         self.ready = await self._expect(Ready, seconds)
@@ -254,7 +257,7 @@ class VirtualGuest:
         try:
             await self._writer.drain()
         except OSError as error:
-            raise HostLostError(await self._why_lost()) from error
+            raise HostLostError(await self._why_lost("it closed its port")) from error
 
     async def _expect(self, kind: type[Answer], seconds: float) -> Answer:
         deadline = self.session.loop.time() + seconds
@@ -292,15 +295,15 @@ class VirtualGuest:
             lost = error
         except OSError:
             pass
-        await self._messages.put(lost or HostLostError(await self._why_lost()))
+        await self._messages.put(lost or HostLostError(await self._why_lost("it closed its port")))
 
-    async def _why_lost(self) -> str:
-        """Why the port was closed: QEMU ends a moment later."""
-        await asyncio.wait((self.session.ended,), timeout=2.0)
+    async def _why_lost(self, seen: str) -> str:
+        """Why the port is closed: QEMU ends a moment later; what was ``seen`` where it does not."""
+        await asyncio.wait((self.session.ended,), timeout=ENDING_SECONDS)
         if panic := panic_line(bytes(self._console)):
             return panic
         if not self.session.ended.done():
-            return "it closed its port"
+            return seen
         why = self.session.ended.result()
         last = self.session.errors.last_line() or self.session.console.last_line()
         last = last or "the machine was reset or powered off, and had printed nothing"

@@ -11,12 +11,15 @@ from matrix.errors import HostLostError
 from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment
 from matrix.hosts.virtual.host_options import parse_option
+from matrix.hosts.virtual.l1_guest import VirtualGuest
 from matrix.hosts.virtual.starter import Starter
 from matrix.hosts.virtual.virtual_host import VirtualHost
 from matrix.hosts.virtual.vmm import proving_cases
 from matrix.inventory import Binary, Host, Inventory
-from matrix.model import Accelerator, Architecture
+from matrix.model import Accelerator, Architecture, ExitChannel, Launch
 from matrix.plan.decisions import Run
+from matrix.vm.logs import Logs
+from matrix.vm.qemu_session import Session
 
 ARCHITECTURE = Architecture.AARCH64
 QEMU = shutil.which("qemu-system-aarch64")
@@ -83,4 +86,20 @@ def test_a_kernel_that_resets_the_machine_at_once(tmp_path: Path) -> None:
 
     why = "its QEMU has ended: the machine was reset or powered off, and had printed nothing"
     with pytest.raises(HostLostError, match=why):
+        asyncio.run(start())
+
+
+def test_a_qemu_that_has_ended_before_its_port_is_opened(tmp_path: Path) -> None:
+    def logs(monitor: bool) -> Logs:
+        return Logs(tmp_path, 4096, monitor=monitor)
+
+    async def start() -> None:
+        session = Session(tmp_path, lambda _: None, logs, lambda _: None)
+        try:
+            await session.start(Launch(("/bin/true",), ExitChannel.CONSOLE))
+            await VirtualGuest(session).open_port(tmp_path / "port", 60)
+        finally:
+            await session.close()
+
+    with pytest.raises(HostLostError, match="exited with status 0 before its guest was started"):
         asyncio.run(start())
