@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTEST_JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run kvm test ten-times check guests docs benchmarks qemu compilers postgresql chromium virtual clean
+.PHONY: help run kvm test ten-times check guests docs benchmarks qemu compilers postgresql chromium gdb virtual clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,10 +20,10 @@ kvm: $(READY) qemu virtual ## run the embedded guests under KVM in virtual hosts
 	$(BIN)/matrix run scenarios/virtual-kvm.yaml --fail-on-skip \
 		$(foreach arch,aarch64 x86_64 riscv64 ppc64,--virtual-host $(arch)=debian-13)
 
-test: $(READY) qemu postgresql chromium ## run the test suite, on real QEMU
+test: $(READY) qemu postgresql chromium gdb ## run the test suite, on real QEMU
 	$(BIN)/pytest -n $(PYTEST_JOBS) -q
 
-ten-times: $(READY) qemu postgresql chromium ## run the test suite ten times; every other time beside busy loops
+ten-times: $(READY) qemu postgresql chromium gdb ## run the test suite ten times; every other time beside busy loops
 	$(BIN)/python tests/ten_times.py
 
 check: $(READY) compilers ## ruff, mypy, import-linter, vulture, clang-format, tsc, eslint, and the guests' reproducibility
@@ -53,6 +53,9 @@ postgresql:
 
 chromium:
 	@.ci/install-packages chromium || echo "Tests of the report in a browser will be skipped." >&2
+
+gdb:
+	@.ci/install-packages gdb || echo "Tests that debug guests will be skipped." >&2
 
 virtual:
 	@.ci/install-packages virtual || echo "x86_64 hosts will boot in twice the time." >&2

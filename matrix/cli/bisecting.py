@@ -30,7 +30,7 @@ from matrix.results.printable import printable
 from matrix.results.run_record import load_run
 from matrix.results.segments import Style, line, wrapped
 from matrix.run.bisection import MOST_TRIES, Answer, Found, first_bad, passes_needed
-from matrix.scenario.shipped import scenarios
+from matrix.scenario.shipped import scenario_of
 
 TREE = "{tree}"
 """In options of ``matrix run``: the folder of the commit."""
@@ -371,13 +371,13 @@ def _scenario_of(case: str) -> str:
     Raises:
         UsageError: there is none of that name.
     """
-    names = [path.stem for path in scenarios() if case.startswith(f"{path.stem}.")]
-    if not names:
+    name = scenario_of(case)
+    if not name:
         raise UsageError(
             f"{printable(case)} begins with no scenario's name; name its file after '--', as in"
             " matrix bisect CASE … -- scenario.yaml"
         )
-    return max(names, key=len)
+    return name
 
 
 def _names_scenario(more: Sequence[str]) -> bool:

@@ -76,5 +76,14 @@ def cases(ctx: Any, incomplete: str) -> list[str]:
     return [each for each in ids if incomplete in each][:MOST]
 
 
+def debugged(ctx: Any, incomplete: str) -> list[str]:
+    """Runs and scenarios, and behind a run its cases."""
+    words = ctx.params.get("words")
+    if not words:
+        return [*runs(incomplete), *scenarios(incomplete)]
+    ctx.params["run"] = words[0]
+    return cases(ctx, incomplete)
+
+
 def _begun(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]

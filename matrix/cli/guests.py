@@ -173,6 +173,32 @@ def bisect(
     raise typer.Exit(run_bisect(asked))
 
 
+@taking("arch", "accel", "qemu", "build", "set_axis", "include_all", "host", "fresh")
+def debug(
+    selection: Selection,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[RUN|SCENARIO] CASE [-- GDB OPTIONS…]",
+            autocompletion=completing.debugged,
+            help="A case's id, or part of it, of a run (or latest) or of a scenario.",
+        ),
+    ],
+    gdb: Annotated[bool, typer.Option("--gdb", help="Attach gdb; fail if there is none.")] = False,
+    listen: Annotated[
+        bool, typer.Option("--listen", help="Print gdb's command, and wait until QEMU ends.")
+    ] = False,
+    qemu_monitor: Annotated[
+        bool, typer.Option("--qemu-monitor", help="Give the terminal to QEMU's monitor.")
+    ] = False,
+) -> None:
+    """Start the guest of a case, stopped before its first instruction, and attach gdb to it."""
+    from matrix.cli.debugging import Debugging, run_debug
+
+    asked = Debugging(tuple(words), gdb=gdb, listen=listen, monitor=qemu_monitor)
+    raise typer.Exit(run_debug(asked, selection))
+
+
 @taking("qemu", "host", "fresh")
 def host(
     selection: Selection,

@@ -1,5 +1,6 @@
 """``matrix show``: a run's summary again, or one case in full."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from matrix.cli.evidence import evidence_lines
@@ -44,13 +45,18 @@ def case_named(record: RunRecord, wanted: str) -> str:
         UsageError: none, or several.
     """
     ids = [decision.case.id for decision in record.decisions]
+    return id_named(ids, wanted, f"matrix show {record.given}")
+
+
+def id_named(ids: Collection[str], wanted: str, lister: str) -> str:
+    """As :func:`case_named`, of these ids, which the command ``lister`` prints."""
     if wanted in ids:
         return wanted
     found = [case_id for case_id in ids if wanted in case_id]
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UsageError(f"no case has {wanted!r} in its id; matrix show {record.given} lists them")
+        raise UsageError(f"no case has {wanted!r} in its id; {lister} lists them")
     names = "\n  ".join(found[:NAMES_SHOWN])
     more = f"\n  and {len(found) - NAMES_SHOWN} more" if len(found) > NAMES_SHOWN else ""
     raise UsageError(

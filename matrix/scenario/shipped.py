@@ -58,3 +58,9 @@ def scenario_file(given: Path) -> Path:
     match = nearest(name, files)
     hint = f"did you mean {match!r}? " if match else ""
     raise UsageError(f"{name}: no such scenario; {hint}matrix scenarios lists those with a name")
+
+
+def scenario_of(case_id: str) -> str:
+    """The name of the scenario that a case's id begins with; empty where none is named so."""
+    names = [path.stem for path in scenarios() if case_id.startswith(f"{path.stem}.")]
+    return max(names, key=len, default="")

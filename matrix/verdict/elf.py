@@ -33,6 +33,8 @@ class Symbol:
     size: int
     """0 where it is not known, as of labels in assembly."""
     name: str
+    skipped: int = 0
+    """Bytes at its start that callers of the same file leave out (ppc64's ELFv2 ABI, 3.4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,15 @@ def _read(file: BinaryIO) -> ElfFile:
         symbol
         for table in elf.iter_sections("SHT_SYMTAB")
         if isinstance(table, SymbolTableSection)
-        for symbol in _symbols(table, code)
+        for symbol in _symbols(table, code, two_entries=elf["e_machine"] == "EM_PPC64")
     ]
     symbols.sort(key=lambda symbol: (symbol.address, symbol.size))
     return ElfFile(elf["e_type"] == "ET_DYN", code, tuple(symbols))
 
 
-def _symbols(table: SymbolTableSection, code: tuple[tuple[int, int], ...]) -> Iterator[Symbol]:
+def _symbols(
+    table: SymbolTableSection, code: tuple[tuple[int, int], ...], *, two_entries: bool
+) -> Iterator[Symbol]:
     if table["sh_size"] > LARGEST_TABLE:
         raise ValueError(table["sh_size"])
     for symbol in table.iter_symbols():
@@ -100,4 +104,5 @@ def _symbols(table: SymbolTableSection, code: tuple[tuple[int, int], ...]) -> It
             continue
         # "$x", "$d" and the like only tell code from data (Arm's and RISC-V's ELF supplements).
         if symbol.name and not symbol.name.startswith(("$", ".L")):
-            yield Symbol(address, symbol["st_size"], symbol.name)
+            local = symbol["st_other"]["local"] if two_entries else 0
+            yield Symbol(address, symbol["st_size"], symbol.name, ((1 << local) >> 2) << 2)

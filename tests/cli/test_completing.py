@@ -55,6 +55,11 @@ def test_runs_and_their_cases(
     assert completing.cases(context, "boot") == [case.id]
     assert completing.cases(context, "hang") == []
     assert completing.cases(SimpleNamespace(params={"run": Path("no-run")}), "") == []
+    assert completing.debugged(SimpleNamespace(params={"words": None}), "lat") == [
+        "latest",
+        "latency",
+    ]
+    assert completing.debugged(SimpleNamespace(params={"words": ["run-0"]}), "boot") == [case.id]
 
 
 def test_a_shell_asks(monkeypatch: pytest.MonkeyPatch) -> None:

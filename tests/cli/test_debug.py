@@ -1,0 +1,209 @@
+"""``matrix debug``: with fake QEMUs and a fake gdb, and with real ones on five architectures."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import World, passing
+
+CASE = "fake.it.x86_64.tcg.qemu=fake"
+QEMU = ("--qemu", "fake=qemu")
+GDB = """#!/bin/sh
+case "$*" in "-nx -batch "*) exit 0 ;; esac
+printf '%s\\n' "$@" >{root}/told
+ls "$(dirname "$(sed -n 's/^target remote //p' {root}/told)")" >{root}/files
+exit {status}
+"""
+
+
+@pytest.fixture
+def debugged(world: World) -> World:
+    """One test, whose guest would print something if it were let run."""
+    world.suite(it=passing())
+    return world
+
+
+def fake_gdb(world: World, monkeypatch: pytest.MonkeyPatch, status: int = 0) -> None:
+    folder = world.root / "bin"
+    folder.mkdir()
+    program = folder / "gdb-multiarch"
+    program.write_text(GDB.format(root=world.root, status=status))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def without_gdb(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PATH with what the fake QEMU's wrapper needs, and setpriv."""
+    folder = world.root / "bin"
+    folder.mkdir()
+    for name in ("cat", "setpriv", "bash", "sh"):
+        if found := shutil.which(name):
+            (folder / name).symlink_to(found)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_gdb_is_attached(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_gdb(debugged, monkeypatch)
+    done = debugged.run("debug", "scenario.yaml", "it", *QEMU, "--", "-batch", "-ex", "bt")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()  # the guest has not run
+    assert first == f"{CASE} is stopped before its first instruction; the debugger is"
+    assert second.startswith(f"  {debugged.root}/bin/gdb-multiarch -q -ex 'set remotetimeout 60'")
+    told = (debugged.root / "told").read_text().splitlines()
+    assert told[-3:] == ["-batch", "-ex", "bt"]
+    assert "qmp.jsonl" in (debugged.root / "files").read_text()  # its QEMU is there still
+
+
+def test_a_case_of_a_run(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was planned, with the QEMU that the run had, though its scenario is gone."""
+    assert debugged.matrix_run().returncode == 0
+    (debugged.root / "scenario.yaml").unlink()
+    fake_gdb(debugged, monkeypatch)
+    for run in ("out", "latest"):
+        done = debugged.run("debug", run, "it")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"{CASE} is stopped")
+    done = debugged.run("debug", "out", "it", "--set", "smp=2")
+    assert done.returncode == 2
+    assert "beside it only --qemu, --host and --fresh are taken" in done.stderr
+    plan = debugged.root / "out/plan.jsonl"
+    plan.write_text(plan.read_text().replace("guest.flat", "other.flat"))
+    done = debugged.run("debug", "out", "it")
+    assert done.returncode == 2
+    assert "was altered" in done.stderr
+
+
+def test_gdb_fails(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_gdb(debugged, monkeypatch, status=1)
+    done = debugged.run("debug", "scenario.yaml", "it", *QEMU)
+    assert (done.returncode, done.stderr) == (3, "matrix: gdb has ended with status 1\n")
+
+
+def test_no_gdb(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_gdb(debugged, monkeypatch)
+    done = debugged.run("debug", "scenario.yaml", "it", *QEMU, "--gdb")
+    assert done.returncode == 3
+    assert done.stderr == (
+        "matrix: no gdb here knows x86_64: install gdb-multiarch (Debian) or gdb\n"
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_guest_that_is_listened_for(debugged: World, number: signal.Signals) -> None:
+    process = debugged.start("debug", "scenario.yaml", "it", *QEMU, "--listen")
+    assert process.stdout is not None
+    with process:
+        assert process.stdout.readline() == (
+            f"{CASE} is stopped before its first instruction; the debugger is\n"
+        )
+        assert "target remote " in (command := process.stdout.readline())
+        assert debugged.fakes()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=100)
+    assert (process.returncode, errors) == (130, "matrix: interrupted\n")
+    assert not Path(command.partition("target remote ")[2].split("'")[0]).parent.exists()
+
+
+def test_the_monitor(debugged: World) -> None:
+    script = {
+        "replies": {"human-monitor-command": "VM status: paused (prelaunch)\r\n"},
+        "errors": {"query-nothing": ["GenericError", "no"]},
+    }
+    (debugged.root / "scripts/it.json").write_text(json.dumps(script))
+    done = subprocess.run(
+        [sys.executable, "-m", "matrix", "debug", "scenario.yaml", "it", *QEMU, "--qemu-monitor"],
+        cwd=debugged.root,
+        env=debugged.environment(),
+        input="info status\n\n",
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(
+        "'\n(qemu) VM status: paused (prelaunch)\n(qemu) (qemu) \n(qemu) \nQEMU has ended\n"
+    )
+
+
+def test_a_qemu_that_ends_before_it_is_listened_for(debugged: World) -> None:
+    script = {"start": [["stderr", "qemu: no such machine\n"], ["exit", 1]]}
+    (debugged.root / "scripts/it.json").write_text(json.dumps(script))
+    done = debugged.run("debug", "scenario.yaml", "it", *QEMU, "--listen")
+    assert done.returncode == 3
+    assert done.stderr == "matrix: QEMU could not be started: no such machine\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ([], 2, "Missing argument"),
+        (["a", "b", "c"], 2, "name a case, or a run or a scenario, and a case of it"),
+        (["it.x86_64"], 2, "it.x86_64 begins with no scenario's name; name its run or its"),
+        (["scenario.yaml", "none", *QEMU], 2, "no case has 'none' in its id; matrix list"),
+        (["scenario.yaml", "it", "--gdb", "--listen"], 2, "--gdb, --listen and --qemu-monitor:"),
+        (["scenario.yaml", "it"], 5, f"{CASE} does not run here: "),
+        (["no-such-run", "it"], 2, "no-such-run: no such scenario"),
+    ],
+)
+def test_wrong_usage(debugged: World, words: list[str], code: int, message: str) -> None:
+    done = debugged.run("debug", *words)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+
+
+def test_a_guest_of_kvmtool(debugged: World) -> None:
+    config = debugged.root / "build/config.mak"
+    config.write_text(config.read_text().replace("TARGET=qemu", "TARGET=kvmtool"))
+    done = debugged.run("debug", "scenario.yaml", "it", *QEMU)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"matrix: {CASE} is a guest of kvmtool; matrix debug is for guests of QEMU\n",
+    )
+
+
+def test_a_migration_is_left_out(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = debugged.root / "scenario.yaml"
+    scenario.write_text(scenario.read_text() + "migration: {strategy: precopy}\n")
+    fake_gdb(debugged, monkeypatch)
+    done = debugged.run("debug", "scenario.yaml", "it", *QEMU)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "matrix: its migration is left out: a debugger stays with one QEMU\n"
+
+
+SECOND = {"x86_64": "rsi", "aarch64": "x1", "ppc64": "r4", "riscv64": "a1", "s390x": "r3"}
+"""Where a function finds its second argument."""
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize("architecture", SECOND)
+def test_a_real_gdb_stops_where_a_guest_fails(architecture: str, tmp_path: Path) -> None:
+    """Not where it passes: gdb reads registers and memory in the guest's own byte order."""
+    if shutil.which(f"qemu-system-{architecture}") is None:
+        pytest.skip(f"no qemu-system-{architecture}")
+    if shutil.which("gdb-multiarch") is None:
+        pytest.skip("no gdb-multiarch")
+    case = f"verdicts.fail.{architecture}.tcg"
+    look = ("continue", f"x/s ${SECOND[architecture]}", "bt 2")
+    options = [word for each in look for word in ("-ex", each)]
+    done = subprocess.run(
+        [sys.executable, "-m", "matrix", "debug", case, "--gdb", "--", "-nx", "-batch", *options],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    stopped = done.stdout.partition("Breakpoint 2, ")[2]
+    assert " in report ()\n" in stopped, said
+    assert '"this one fails, as it should"' in stopped, said
+    assert " in test_fail ()\n" in stopped, said
