@@ -27,7 +27,7 @@ for program in "$work"/root/usr/bin/qemu-*; do
 	cat >"$work/bin/${program##*/}" <<WRAPPER
 #!/bin/sh
 export QEMU_MODULE_DIR=$(find "$work/root/usr/lib" -type d -name qemu -path '*-linux-gnu/*' -print -quit)
-exec $(find "$work/root" -name 'ld-linux*.so.*' | sort | head -n 1) \\
+exec setpriv --pdeathsig KILL $(find "$work/root" -name 'ld-linux*.so.*' | sort | head -n 1) \\
 	--library-path $(find "$work/root" -name 'libc.so.6' -printf '%h' -quit):$(find "$work/root/usr/lib" -name 'libglib-2.0.so.0' -printf '%h' -quit):$(find "$work/root" -type d -name pulseaudio -path '*lib*' -print -quit) \\
 	$program "\$@"
 WRAPPER
@@ -35,7 +35,7 @@ WRAPPER
 done
 "$work/bin/qemu-system-x86_64" --version | head -n 1
 cd "$work"
-python3 - "$work/bin" <<'PYTHON'
+setpriv --pdeathsig KILL python3 - "$work/bin" <<'PYTHON'
 import json, socket, subprocess, sys, time
 
 

@@ -34,7 +34,7 @@ unpack() { # FOLDER PACKAGE…: bin/ and root/ in it
 		cat >"$work/$1/bin/${program##*/}" <<WRAPPER
 #!/bin/sh
 export QEMU_MODULE_DIR=$(find "$work/$1/root/usr/lib" -type d -name qemu -path '*-linux-gnu/*' -print -quit)
-exec $(find "$work/$1/root" -name 'ld-linux*.so.*' | sort | head -n 1) \\
+exec setpriv --pdeathsig KILL $(find "$work/$1/root" -name 'ld-linux*.so.*' | sort | head -n 1) \\
 	--library-path $(find "$work/$1/root" -name 'libc.so.6' -printf '%h' -quit):$(find "$work/$1/root/usr/lib" -name 'libglib-2.0.so.0' -printf '%h' -quit):$(find "$work/$1/root" -type d -name pulseaudio -path '*lib*' -print -quit) \\
 	$program -L $work/$1/root/usr/share/qemu -L $work/$1/root/usr/share/seabios "\$@"
 WRAPPER
@@ -51,7 +51,7 @@ printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
 options+=(-o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$work" -o "APT::Default-Release=$suite")
 unpack new qemu-system-x86 qemu-system-ppc seabios
 cd "$work"
-python3 - <<'PYTHON'
+setpriv --pdeathsig KILL python3 - <<'PYTHON'
 import json, socket, subprocess, sys, time
 
 

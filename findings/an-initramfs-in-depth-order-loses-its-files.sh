@@ -25,7 +25,7 @@ apt-get -qq -y "${options[@]}" install --download-only \
 for package in "$work"/archives/*.deb; do dpkg -x "$package" "$work/root"; done
 libc=$(find "$work/root" -name 'libc.so.6' -printf '%h' -quit)
 run() { # PROGRAM [ARGUMENT…]: one of the unpacked programs, with its own libraries
-	"$(find "$work/root" -name 'ld-linux*.so.*' | sort | head -n 1)" --library-path \
+	setpriv --pdeathsig KILL "$(find "$work/root" -name 'ld-linux*.so.*' | sort | head -n 1)" --library-path \
 		"$libc:$(find "$work/root/usr/lib" -name 'libglib-2.0.so.0' -printf '%h' -quit):$(find "$work/root" -type d -name pulseaudio -path '*lib*' -print -quit)" "$@"
 }
 mkdir -p "$work/tree/folder"
@@ -47,8 +47,10 @@ guest() { # NAME [OPTION OF find]: what a guest of that archive prints
 		-append "console=ttyS0 loglevel=8 panic=-1 rdinit=/init" </dev/null >"$work/$1.console" 2>/dev/null
 	grep -a '^files:' "$work/$1.console"
 }
-first=$(guest first)
-depth=$(guest depth -depth)
+guest first >"$work/first.files"
+guest depth -depth >"$work/depth.files"
+first=$(<"$work/first.files")
+depth=$(<"$work/depth.files")
 echo "find: $first"
 echo "find -depth: $depth"
 grep -a -i 'initramfs\|rootfs\|folder' "$work/depth.console" || true

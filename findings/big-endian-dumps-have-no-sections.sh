@@ -24,7 +24,7 @@ for program in "$work"/root/usr/bin/qemu-*; do
 	cat >"$work/bin/${program##*/}" <<WRAPPER
 #!/bin/sh
 export QEMU_MODULE_DIR=$(find "$work/root/usr/lib" -type d -name qemu -path '*-linux-gnu/*' -print -quit)
-exec $(find "$work/root" -name 'ld-linux*.so.*' | sort | head -n 1) \\
+exec setpriv --pdeathsig KILL $(find "$work/root" -name 'ld-linux*.so.*' | sort | head -n 1) \\
 	--library-path $(find "$work/root" -name 'libc.so.6' -printf '%h' -quit):$(find "$work/root/usr/lib" -name 'libglib-2.0.so.0' -printf '%h' -quit):$(find "$work/root" -type d -name pulseaudio -path '*lib*' -print -quit) \\
 	$program "\$@"
 WRAPPER
@@ -34,7 +34,7 @@ done
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" -q --disable-pip-version-check install pyelftools==0.32
 cd "$work"
-venv/bin/python - "$work/bin" <<'PYTHON'
+setpriv --pdeathsig KILL venv/bin/python - "$work/bin" <<'PYTHON'
 import json, socket, subprocess, sys
 
 from elftools.elf.elffile import ELFFile

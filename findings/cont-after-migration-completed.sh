@@ -26,13 +26,13 @@ for package in "$work"/archives/*.deb; do dpkg -x "$package" "$work/root"; done
 cat >"$work/qemu" <<WRAPPER
 #!/bin/sh
 export QEMU_MODULE_DIR=$(find "$work/root/usr/lib" -type d -name qemu -path '*-linux-gnu/*' -print -quit)
-exec $(find "$work/root" -name 'ld-linux*.so.*' | sort | head -n 1) \\
+exec setpriv --pdeathsig KILL $(find "$work/root" -name 'ld-linux*.so.*' | sort | head -n 1) \\
 	--library-path $(find "$work/root" -name 'libc.so.6' -printf '%h' -quit):$(find "$work/root/usr/lib" -name 'libglib-2.0.so.0' -printf '%h' -quit):$(find "$work/root" -type d -name pulseaudio -path '*lib*' -print -quit) \\
 	$work/root/usr/bin/qemu-system-x86_64 -L $work/root/usr/share/qemu -L $work/root/usr/share/seabios "\$@"
 WRAPPER
 chmod +x "$work/qemu"
 "$work/qemu" --version | head -n 1
-python3 - "$work/qemu" <<'PYTHON'
+setpriv --pdeathsig KILL python3 - "$work/qemu" <<'PYTHON'
 import collections, json, socket, subprocess, sys
 
 
