@@ -144,7 +144,7 @@ def broken(rows: Iterable[Row], *, strict: bool) -> list[Broken]:
         if row.verdict is not None and row.verdict is not Verdict.SKIP:
             key = (row.axes[place_scenario], row.axes[place_test])
             groups.setdefault(key, []).append(row)
-    varying = _varying(rows)
+    varying = varying_axes(rows)
     found = []
     for (scenario, test), ran in groups.items():
         bad = [each for each in ran if _bad(each, strict=strict)]
@@ -194,7 +194,7 @@ def variant_words(row: Row, varying: Sequence[str]) -> str:
     )
 
 
-def _varying(rows: Sequence[Row]) -> tuple[str, ...]:
+def varying_axes(rows: Sequence[Row]) -> tuple[str, ...]:
     """The axes to name: architecture and accelerator, and those with several values."""
     several = {
         name

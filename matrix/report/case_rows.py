@@ -63,6 +63,8 @@ class Row:
     case_id: str
     axes: tuple[str, ...]
     """Values of :data:`AXES`, printable, empty where the case has none."""
+    asked: tuple[str, ...]
+    """The same as the plan has them: no host, and nothing that was found out, is in it."""
     areas: tuple[int, ...]
     accelerator: str
     """What it really ran under, empty where it did not."""
@@ -87,13 +89,15 @@ def new_row(
     case = decision.case
     variant = case.variant
     values = {name: printable(text) for name, text in axis_texts(variant).items()}
-    values["qemu"] = qemu_label(variant.qemu, versions.get((variant.qemu, variant.arch.value), ""))
     values |= {"run": run_name, "scenario": printable(case.scenario)}
     values["test"] = shortened(case.test.name, LONGEST_REASON)
+    asked = tuple(values.get(name, "") for name in AXES)
+    values["qemu"] = qemu_label(variant.qemu, versions.get((variant.qemu, variant.arch.value), ""))
     return Row(
         run=run,
         case_id=printable(case.id),
         axes=tuple(values.get(name, "") for name in AXES),
+        asked=asked,
         areas=areas_of(case),
         accelerator="",
     )

@@ -2,10 +2,11 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from matrix.inventory import Host
@@ -21,6 +22,9 @@ from matrix.results.printable import printable
 from matrix.results.run_info import HostInfo
 from matrix.results.run_record import RunRecord
 from matrix.scenario.axes import BARE_AXES, axis_title
+
+if TYPE_CHECKING:
+    from matrix.report.past_runs import News
 
 DETAILS_BUDGET = 7_000_000
 """Characters of the page for consoles and all else that cases left."""
@@ -70,6 +74,8 @@ class Gathered:
     migrations: Migrations
     past: dict[str, object] | None = None
     """What the history knows of the cases, where it was asked."""
+    news: "News | None" = None
+    """What is new since their latest earlier runs, where there are any."""
 
     def counts(self) -> dict[Verdict | None, int]:
         """How many cases came to each verdict, worst first; None: without a result."""
@@ -78,8 +84,12 @@ class Gathered:
             found[row.verdict] += 1
         return {verdict: count for verdict, count in found.items() if count}
 
-    def index(self) -> dict[str, object]:
-        """The cases in columns, for the page's script."""
+    def index(self, groups: Mapping[str, Sequence[int]]) -> dict[str, object]:
+        """The cases in columns, for the page's script.
+
+        Args:
+            groups: which of them can be compared (:func:`matrix.report.pairing.comparable`).
+        """
         words = {name: Words() for name in AXES}
         reasons, areas = Words(), Words()
         columns = {
@@ -110,6 +120,7 @@ class Gathered:
             "chunk": [row.where.chunk if row.where else -1 for row in self.rows],
             "place": [row.where.place if row.where else -1 for row in self.rows],
             "columns": columns,
+            "groups": groups,
             "migrations": self.migrations.entries,
             "grid": self.migrations.grid(),
         }

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
-from matrix.migrating import Hop, Limits, Sample
+from matrix.migrating import Hop, Limits, MigrationSummary, Sample
 from matrix.migration.folding import HOPS_FILE, Folded
 from matrix.migration.statistics import Statistics
 from matrix.report.hop_table import (
@@ -38,6 +38,9 @@ LONGEST_REASON = 300
 MOST_CELLS = 600
 """Of the grid of versions."""
 
+MEANS = ("strategy", "transport")
+"""What an attempt's hops went by, also where no axis says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class GridKey:
@@ -60,6 +63,30 @@ class GridCell:
     """Positions of cases in the page that have such hops, the first few."""
 
 
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One quantity over the hops of an attempt, in seconds; None for what nobody said."""
+
+    median: float | None
+    max: float | None
+    limit: float | None
+    """That the scenario sets for each hop."""
+    hop: int | None
+    """Number of the hop with the most, of those that the file has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Downtime:
+    """The longest downtime of an attempt."""
+
+    seconds: float
+    case: int
+    """Its position in the page."""
+    entry: int
+    """Number of the attempt in :attr:`Migrations.entries`."""
+    hop: int
+
+
 class Migrations:
     """Gathers the hops of a page's cases."""
 
@@ -67,6 +94,8 @@ class Migrations:
         self.packer = Packer(budget)
         self.entries: list[dict[str, object]] = []
         """Of each attempt with hops: its case, and where its hops are."""
+        self.downtimes: list[Downtime] = []
+        """The longest of each of them that has any."""
         self.left_out = 0
         """Attempts with hops for which the page had no room."""
         self._grid: dict[GridKey, GridCell] = {}
@@ -90,8 +119,23 @@ class Migrations:
         if where is None:
             self.left_out += 1
             return
-        entry = {"case": position, "attempt": attempt.number, "hops": made}
-        self.entries.append({**entry, "chunk": where.chunk, "place": where.place})
+        measures = _measures(case.limits or Limits(), attempt.hops, table)
+        downtime = measures["downtime"]
+        if downtime.max is not None and downtime.hop is not None:
+            self.downtimes.append(Downtime(downtime.max, position, len(self.entries), downtime.hop))
+        self.entries.append(
+            {
+                "case": position,
+                "attempt": attempt.number,
+                "hops": made,
+                "bad": attempt.hops.bad if attempt.hops else len(table) - sum(table.good),
+                "broken": len(attempt.hops.broken) if attempt.hops else 0,
+                **{name: asdict(measure) for name, measure in measures.items()},
+                **{name: [printable(each) for each in table.values[name]] for name in MEANS},
+                "chunk": where.chunk,
+                "place": where.place,
+            }
+        )
 
     def grid(self) -> list[dict[str, object]]:
         """The grid's cells, those with the most hops first."""
@@ -153,6 +197,30 @@ class Migrations:
                 cell.good += sum(table.good[row] for row in chosen)
             told = (table.numbers["downtime"][r] for r in chosen if table.hop_numbers[r] > after)
             cell.downtimes.update(each for each in told if not math.isnan(each))
+
+
+def _measures(
+    limits: Limits, summary: MigrationSummary | None, table: HopTable
+) -> dict[str, Measure]:
+    """An attempt's hops in a few numbers; of all hops where its summary has them, else of those
+    that the file has."""
+    told = {each.name: (each.p50, each.max) for each in summary.statistics} if summary else {}
+    found = {}
+    for name, limit in (
+        ("downtime", limits.downtime_max),
+        ("blackout", limits.blackout_max),
+        ("total_time", limits.total_time),
+    ):
+        column = table.numbers[name]
+        known = [row for row in range(len(column)) if not math.isnan(column[row])]
+        worst = max(known, key=column.__getitem__, default=None)
+        values = Counter(column[row] for row in known)
+        median, largest = told.get(
+            name.replace("_", "-"), (_median(values), max(values, default=None))
+        )
+        number = None if worst is None else table.hop_numbers[worst]
+        found[name] = Measure(median, largest, limit, number)
+    return found
 
 
 def _folded_downtimes(folded: Folded) -> dict[float, int]:

@@ -9,6 +9,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from functools import cache
+from heapq import nlargest
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -30,19 +31,31 @@ from matrix.report.answer import (
     conclusion,
     coverage_of,
     reasons,
+    variant_words,
+    varying_axes,
 )
 from matrix.report.areas import AREA_NAMES
-from matrix.report.case_rows import AXES
+from matrix.report.case_rows import AXES, Row
 from matrix.report.gather import Gathered
+from matrix.report.highlights import contrasts, slowest
+from matrix.report.migrations import Downtime
 from matrix.report.modules import join_modules
 from matrix.report.packing import packed
+from matrix.report.pairing import comparable
 from matrix.results.counts import Counts
 from matrix.results.files import written_atomically
 from matrix.results.outcome import WORST_FIRST
 from matrix.results.summary_text import duration
+from matrix.scenario.axes import axis_title
 
 GENERATOR = "qemu-matrix"
 """Begin of what the page's ``<meta name="generator">`` says; how we know a page of ours again."""
+
+MOST_DOWNTIMES = 5
+"""Attempts whose longest downtimes the summary names."""
+
+MOST_NEWS = 10
+"""Cases that the summary names of those that broke, and of those that were fixed."""
 
 ENTRY = "main.js"
 """The module of the page that imports all others."""
@@ -99,6 +112,7 @@ def _content(gathered: Gathered) -> dict[str, object]:
     word, mood = _WORDS[code]
     architectures = list(_architectures(gathered))
     groups = broken(gathered.rows, strict=strict)
+    comparisons = comparable(gathered.rows)
     shown_counts = [(v.value if v else "unfinished", n) for v, n in counts.items()]
     return {
         "policy": _policy(),
@@ -116,6 +130,12 @@ def _content(gathered: Gathered) -> dict[str, object]:
         "bars": _bars(shown_counts),
         "broken": groups[:MOST_GROUPS],
         "broken_more": max(0, len(groups) - MOST_GROUPS),
+        "contrasts": list(contrasts(gathered.rows, comparisons)),
+        "has_comparison": bool(comparisons),
+        "most_news": MOST_NEWS,
+        "slowest": slowest(gathered.rows),
+        "downtimes": _downtimes(gathered),
+        "news": gathered.news,
         "reason_groups": list(_reason_groups(gathered)),
         "runs": gathered.runs,
         "architectures": architectures,
@@ -123,7 +143,7 @@ def _content(gathered: Gathered) -> dict[str, object]:
         "has_migrations": bool(gathered.migrations.entries),
         "has_measurements": bool(gathered.details.metrics or gathered.details.histograms),
         "shortened": gathered.details.shortened,
-        "index": packed(gathered.index()),
+        "index": packed(gathered.index(comparisons)),
         "measurements": packed(
             {"metrics": gathered.details.metrics, "histograms": gathered.details.histograms}
         ),
@@ -131,6 +151,14 @@ def _content(gathered: Gathered) -> dict[str, object]:
         "hop_chunks": gathered.migrations.packer.chunks,
         "chunks": gathered.details.packer.chunks,
     }
+
+
+def _downtimes(gathered: Gathered) -> list[tuple[Downtime, Row, str]]:
+    """The attempts with the longest downtimes: what it was, the case, and words for its variant."""
+    worst = nlargest(MOST_DOWNTIMES, gathered.migrations.downtimes, key=lambda each: each.seconds)
+    rows = [(each, gathered.rows[each.case]) for each in worst]
+    named = varying_axes(gathered.rows)
+    return [(each, row, variant_words(row, named)) for each, row in rows]
 
 
 def _bars(counts: list[tuple[str, int]]) -> list[tuple[str, float, float]]:
@@ -192,6 +220,11 @@ def _overview(architectures: list[Architecture]) -> Overview:
     ]
 
 
+def _milliseconds(seconds: float) -> str:
+    """``0.012 ms``, ``12.3 ms``, ``412 ms``; a second and more as other times."""
+    return f"{seconds * 1000:.3g} ms" if seconds < 0.9995 else duration(seconds)
+
+
 def _mood(counts: Counts) -> str:
     return "all" if counts.passed == counts.ran else "some" if counts.good else "none"
 
@@ -211,6 +244,8 @@ def _template() -> Template:
     )
     environment.filters |= {
         "duration": duration,
+        "axis_title": axis_title,
+        "milliseconds": _milliseconds,
         "worst_first": _worst_first,
         "mood": _mood,
     }

@@ -1,13 +1,15 @@
 """What the history of runs knows of a page's cases: verdicts, times and metrics over the runs."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
-from matrix.report.case_rows import VERDICTS
+from matrix.model import Verdict
+from matrix.report.case_rows import VERDICTS, Row
 from matrix.results.history.connection import Session
-from matrix.results.history.past import CaseHistory, History, PastRun
+from matrix.results.history.past import CaseHistory, Entry, History, PastRun
 from matrix.results.history.query import read_eventful, read_history
-from matrix.results.history.trend import flakiness, last_break, metric_trends
+from matrix.results.history.trend import flakiness, last_break, metric_trends, telling
 from matrix.results.printable import printable, shortened
 
 MANY_CASES = 500
@@ -19,6 +21,58 @@ MOST_MEASURED = 40
 
 MOST_TRENDS = 60
 """Metrics of a case."""
+
+NEWS_OF_MANY = 10
+"""Runs that are looked at for what is new in more than :data:`MANY_CASES` cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a page's cases came to that they had not come to in their latest earlier run."""
+
+    since: str
+    """When the latest of the earlier runs was started."""
+    broke: tuple[Row, ...]
+    fixed: tuple[Row, ...]
+    new: int
+    """Cases that none of the earlier runs has."""
+    same: int
+    """Cases that are as good or bad as they were."""
+
+
+def read_news(session: Session, rows: Sequence[Row], started: str, last: int) -> News | None:
+    """What is new; None where the history has no earlier run with one of the cases.
+
+    Args:
+        session: of the history.
+        rows: the cases of the page, of several runs the latest last.
+        started: when the first of the page's runs was, as
+            :func:`matrix.results.history.key.sortable` writes it.
+        last: how many runs are looked at, of many cases at most :data:`NEWS_OF_MANY`.
+    """
+    latest = {row.case_id: row for row in rows if row.verdict not in (None, Verdict.SKIP)}
+    runs = last if len(latest) <= MANY_CASES else min(last, NEWS_OF_MANY)
+    history = read_history(session, last=runs, only=set(latest))
+    before: dict[str, Entry] = {}
+    for case in history.cases:
+        earlier = [each for each in telling(case.entries) if each.run.started < started]
+        if earlier:
+            before[case.id] = earlier[-1]
+    if not before:
+        return None
+    changed: dict[bool, list[Row]] = {False: [], True: []}
+    for case_id, entry in before.items():
+        row = latest[case_id]
+        if row.verdict is not None and row.verdict.good is not entry.verdict.good:
+            changed[row.verdict.good].append(row)
+    broke, fixed = changed[False], changed[True]
+    return News(
+        since=_moment(max(entry.run.started for entry in before.values())),
+        broke=tuple(broke),
+        fixed=tuple(fixed),
+        new=len(latest) - len(before),
+        same=len(before) - len(broke) - len(fixed),
+    )
 
 
 def past_document(
@@ -78,7 +132,7 @@ def _one_case(history: History, case_id: str) -> CaseHistory | None:
 def _run(run: PastRun) -> dict[str, object]:
     return {
         "key": printable(run.key),
-        "started": printable(run.started)[:19].replace("T", " "),
+        "started": _moment(run.started),
         "host": printable(run.hostname),
         "kernel": printable(run.kernel),
         "elapsed": run.elapsed,
@@ -109,14 +163,18 @@ def _case(
     }
 
 
+def _moment(started: str) -> str:
+    return printable(started)[:19].replace("T", " ")
+
+
 def _broke(case: CaseHistory) -> dict[str, object] | None:
     """Since when it is broken, and what else changed then; None where it is not."""
     found = last_break(case.entries)
     if found is None or found.fixed is not None:
         return None
     return {
-        "good": printable(found.last_good.run.started)[:19].replace("T", " "),
-        "bad": printable(found.first_bad.run.started)[:19].replace("T", " "),
+        "good": _moment(found.last_good.run.started),
+        "bad": _moment(found.first_bad.run.started),
         "runs": found.bad,
         "reason": shortened(found.first_bad.reason, 240),
         "changed": [

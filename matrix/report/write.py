@@ -42,7 +42,7 @@ def write_report(
 
     Raises:
         UsageError: the folder has an ``index.html`` that is none of ours, which is left alone; or
-            there is no such history.
+            there is no such history, or nothing says when a run was started.
         HostError: it cannot be written, or a journal or the history cannot be read.
     """
     path = folder / FOLDER_PAGE
@@ -54,15 +54,20 @@ def write_report(
         folder.mkdir(parents=True, exist_ok=True)
     gathered = gather(records, path.absolute())
     if history is not None:
-        gathered.past = _past(gathered, history, last)
+        _add_past(gathered, records, history, last)
     write_page(gathered, path)
     return path
 
 
-def _past(gathered: Gathered, history: Database, last: int) -> dict[str, object] | None:
-    from matrix.report.past_runs import past_document
+def _add_past(
+    gathered: Gathered, records: Sequence[RunRecord], history: Database, last: int
+) -> None:
+    from matrix.report.past_runs import past_document, read_news
+    from matrix.results.history.key import sortable, started
 
+    begun = sortable(min(map(started, records)))
     ids = [row.case_id for row in gathered.rows]
     measured = (ids[position] for position in gathered.details.measured)
     with opened(history) as session:
-        return past_document(session, ids, measured, last)
+        gathered.past = past_document(session, ids, measured, last)
+        gathered.news = read_news(session, gathered.rows, begun, last)

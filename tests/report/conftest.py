@@ -25,13 +25,14 @@ from matrix.migrating import (
     Statistic,
     Strategy,
 )
-from matrix.model import (
-    Architecture,
-)
+from matrix.model import Architecture, Verdict
 from matrix.plan.decisions import Decision
+from matrix.report.case_rows import Row, fill_row, new_row
+from matrix.results.case_record import record_of
 from matrix.results.recorder import Recorder
 from matrix.results.run_info import QemuFingerprint, RunInfo, ScenarioSource
 from matrix.results.run_record import RunRecord, load_run
+from tests import make
 
 Files = dict[str, str | bytes]
 
@@ -245,3 +246,27 @@ def write_hops(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+RowsOf = Callable[..., list[Row]]
+
+
+@pytest.fixture
+def rows_of() -> RowsOf:
+    """Rows from (test, architecture, verdict, reason[, axes])."""
+
+    def build(*cases: Sequence[Any]) -> list[Row]:
+        rows = []
+        for test, arch, verdict, reason, *more in cases:
+            case = make.case(test, arch, **(more[0] if more else {}))
+            run = make.run(case)
+            row = new_row(0, "run", run, {})
+            if verdict == "skip":
+                row.verdict, row.reason = Verdict.SKIP, reason
+            elif verdict is not None:
+                attempt = make.attempt(verdict, reason, accelerator=run.accelerator)
+                fill_row(row, record_of(case, [attempt]))
+            rows.append(row)
+        return rows
+
+    return build

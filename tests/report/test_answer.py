@@ -1,7 +1,6 @@
 """The answer: what broke, on which variants."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -19,33 +18,10 @@ from matrix.report.answer import (
     reasons,
 )
 from matrix.report.areas import AREA_NAMES
-from matrix.report.case_rows import AXES, Row, fill_row, new_row
-from matrix.results.case_record import record_of
+from matrix.report.case_rows import AXES, new_row
 from matrix.results.counts import Counts
 from tests import make
-
-RowsOf = Callable[..., list[Row]]
-
-
-@pytest.fixture
-def rows_of() -> RowsOf:
-    """Rows from (test, architecture, verdict, reason[, axes])."""
-
-    def build(*cases: Sequence[Any]) -> list[Row]:
-        rows = []
-        for test, arch, verdict, reason, *more in cases:
-            case = make.case(test, arch, **(more[0] if more else {}))
-            run = make.run(case)
-            row = new_row(0, "run", run, {})
-            if verdict == "skip":
-                row.verdict, row.reason = Verdict.SKIP, reason
-            elif verdict is not None:
-                attempt = make.attempt(verdict, reason, accelerator=run.accelerator)
-                fill_row(row, record_of(case, [attempt]))
-            rows.append(row)
-        return rows
-
-    return build
+from tests.report.conftest import RowsOf
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_rows_columns_and_details(recorded: RunMaker, tmp_path: Path) -> None:
     )
     gathered = gather([record], tmp_path / "run/report.html")
     assert gathered.counts() == {Verdict.FAIL: 1, Verdict.SKIP: 1, Verdict.PASS: 1}
-    index: Any = json.loads(json.dumps(gathered.index()))
+    index: Any = json.loads(json.dumps(gathered.index({})))
     assert index["id"] == [
         "smoke.good.x86_64.auto",
         "smoke.bad.arm.auto.smp=4",
@@ -85,7 +85,7 @@ def test_several_runs_are_an_axis(recorded: RunMaker, tmp_path: Path) -> None:
     gathered = gather(records, tmp_path / "index.html")
     assert [run.name for run in gathered.runs] == ["run", "run (2)"]
     assert [row.axes[0] for row in gathered.rows] == ["run", "run (2)"]
-    assert gathered.index()["links"] == ["a/run", "b/run"]
+    assert gathered.index({})["links"] == ["a/run", "b/run"]
 
 
 def test_cases_that_failed_have_room_before_others(
@@ -112,7 +112,7 @@ def test_an_interrupted_run_has_rows_without_a_verdict(recorded: RunMaker, tmp_p
     gathered = gather([recorded(results)], tmp_path / "run/report.html")
     assert gathered.counts() == {Verdict.PASS: 1, None: 1}
     assert gathered.runs[0].unfinished == 1
-    assert gathered.index()["verdict"] == [9, -1]
+    assert gathered.index({})["verdict"] == [9, -1]
 
 
 def test_hops_are_gathered(

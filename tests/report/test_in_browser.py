@@ -272,7 +272,7 @@ def test_migration(
     ):
         assert words in text
     drawn = page.locator("#migration figure.chart svg[role=img]")
-    assert drawn.count() == 6
+    expect(drawn).to_have_count(6)  # each once its size is known
     limits_drawn = page.locator("#migration .limit-name").all_text_contents()
     assert limits_drawn == ["limit: downtime 50 ms", "limit: blackout 200 ms"]
     assert page.locator("#migration svg[role=img] .mark.stop").count() == 2

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from matrix.errors import UsageError
-from matrix.report.past_runs import past_document
+from matrix.report.gather import gather
+from matrix.report.past_runs import past_document, read_news
 from matrix.report.write import write_report
 from matrix.results.history.database import opened
 from matrix.results.history.place import Database
@@ -71,6 +72,41 @@ def test_only_the_latest_runs_are_shown(database: Database) -> None:
         past: Any = past_document(session, [STEADY], [STEADY], last=2)
     assert len(past["runs"]) == 2
     assert past["cases"][0]["verdicts"] == [9, 9]
+
+
+def test_what_is_new_since_the_last_run(
+    nights: list[RunRecord], database: Database, recorded: RunMaker, tmp_path: Path, reader: Reader
+) -> None:
+    tonight: Any = [
+        (make.run(make.case("timer")), make.attempt(), {}),
+        (make.run(make.case("boot", case_id=STEADY)), make.attempt("crash", "QEMU died"), {}),
+        (make.run(make.case("smp")), make.attempt("fail"), {}),
+        (make.skip(make.case("pmu")), None, {}),
+    ]
+    record = recorded(tonight, "tonight", started="2026-11-15T21:30:00.000Z")
+    record_run(database, record)  # which is not compared with itself
+    page = reader.open(write_report([record], tmp_path / "out", database, 20))
+    text = page.locator("#summary").inner_text()
+    words = "up to 2026-11-14 21:30:00: 1 newly failing, 1 fixed, 1 never run before, 0 as before."
+    assert words in text
+    fixed = page.locator("#summary ul.plain").nth(1)
+    assert fixed.inner_text() == "pass smoke.timer.x86_64.auto"
+    page.locator("#summary ul.plain").first.get_by_role("link", name=STEADY).click()
+    page.wait_for_selector("#case h2")
+    assert reader.problems == []
+
+
+def test_news_are_of_the_runs_before(
+    nights: list[RunRecord], database: Database, tmp_path: Path
+) -> None:
+    rows = gather(nights[2:4], tmp_path / "index.html").rows
+    with opened(database) as session:
+        news = read_news(session, rows, "2026-11-12T21:30:00.000Z", 20)
+        first = read_news(session, rows, "2026-11-10T21:30:00.000Z", 20)
+    assert news is not None
+    assert (news.since, news.new, news.same) == ("2026-11-11 21:30:00", 0, 1)
+    assert [row.case_id for row in news.broke] == ["smoke.timer.x86_64.auto"]
+    assert first is None
 
 
 def test_there_must_be_a_history(nights: list[RunRecord], tmp_path: Path) -> None:

@@ -50,13 +50,14 @@ def test_what_the_scripts_take_is_what_the_page_has(
     attempt = make.attempt("fail", "1 of 20 hops failed", migration=summary)
     record = recorded([(make.run(make.case("boot")), attempt, hops)])
     found = gather([record], tmp_path / "run/report.html")
-    index: Any = found.index()
+    index: Any = found.index({})
     (details,) = unpacked(found.details.packer.chunks[0])
     (migrated,) = unpacked(found.migrations.packer.chunks[0])
     types = properties()
     for name, value in {
         "Index": index,
         "GridCell": index["grid"][0],
+        "MigrationEntry": index["migrations"][0],
         "Details": details,
         "AttemptDetails": details["attempts"][0],
         "Hops": migrated,

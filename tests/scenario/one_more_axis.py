@@ -93,7 +93,7 @@ def in_files(run: RunRecord) -> None:
     assert "colour=blue" in text
     (pairing,) = pair_variants(run, "colour")
     assert pairing.values == ("red", "blue")
-    index: Any = gather([run], path / "report.html").index()
+    index: Any = gather([run], path / "report.html").index({})
     assert "colour" in index["axes"]
     assert index["words"]["colour"] == ["red", "blue"]
     assert index["columns"]["colour"] == [0, 1]

@@ -9,6 +9,8 @@
  * @property {Record<string, string>} titles of the axes
  * @property {Record<string, string[]>} words the values of each axis
  * @property {Record<string, number[]>} columns of each axis, numbers into its words
+ * @property {Record<string, number[]>} groups of each axis that cases can be compared along: the number of each case's
+ *   group, whose cases differ in nothing else; -1: there is nothing to compare it with
  * @property {string[]} reasons
  * @property {number[][]} areas sets of areas, as numbers into area_names
  * @property {string[]} area_names
@@ -28,8 +30,21 @@
  */
 /**
  * One attempt that has hops (matrix/report/migrations.py).
- * @typedef {{ case: number, attempt: number, hops: number, chunk: number, place: number }} MigrationEntry
+ * @typedef {object} MigrationEntry
+ * @property {number} case
+ * @property {number} attempt
+ * @property {number} hops
+ * @property {number} bad hops that did not end as they must
+ * @property {number} broken limits that did not hold
+ * @property {Measure} downtime
+ * @property {Measure} blackout
+ * @property {Measure} total_time
+ * @property {string[]} strategy those that its hops had
+ * @property {string[]} transport
+ * @property {number} chunk
+ * @property {number} place
  */
+/** @typedef {{ median: number | null, max: number | null, limit: number | null, hop: number | null }} Measure in seconds; hop: the worst */
 /**
  * The hops between two versions.
  * @typedef {object} GridCell

@@ -2,6 +2,7 @@
 
 import { drawCase } from "./case.js";
 import { casesView, drawCases } from "./cases.js";
+import { drawComparison } from "./comparison.js";
 import { loadIndex } from "./data.js";
 import { Filter } from "./filter.js";
 import { drawHistory } from "./history.js";
@@ -12,7 +13,8 @@ import { dressSummary } from "./summary.js";
 
 /** @type {Record<string, (section: HTMLElement, query: string) => void | Promise<void>>} */
 const VIEWS = {
-  matrix: drawMatrix, cases: drawCases, migration: drawMigration, measurements: drawMeasurements, history: drawHistory,
+  matrix: drawMatrix, cases: drawCases, comparison: drawComparison, migration: drawMigration,
+  measurements: drawMeasurements, history: drawHistory,
 };
 const shown = { view: "", scrolls: new Map() };
 
