@@ -144,6 +144,8 @@ class Migration:
     duration: float | None = None
     pace: float = 0.2
     """Pause between the end of a hop and the begin of the next."""
+    explain_downtime: bool = False
+    """Have QEMU tell how long each device's state takes to save and to load."""
     limits: Limits = field(default_factory=Limits)
 
 
@@ -189,6 +191,19 @@ class HopEvent:
     """``source``, ``destination`` or ``matrix``."""
     what: str
     """``MIGRATION active``, ``STOP``, ``RESUME``, ``kill``, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTime:
+    """How long one device's state took in a hop, by QEMU's trace events; None: it does not tell."""
+
+    device: str
+    """Name of the section in the stream: ``ram``, ``cpu``, ``0000:00:02.0/virtio-net``, …"""
+    instance: int = 0
+    save: float | None = None
+    """On the source."""
+    load: float | None = None
+    """On the destination."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +256,10 @@ class Hop:
     """The greatest percentage seen."""
     events: tuple[HopEvent, ...] = ()
     samples: tuple[Sample, ...] = ()
+    devices: tuple[DeviceTime, ...] = ()
+    """In the order of the stream; empty: nobody asked, or the QEMUs do not tell."""
+    untraced: str = ""
+    """Why ``devices`` were asked for and not told, or by one side only."""
 
 
 FEWEST = 20
@@ -287,6 +306,10 @@ class MigrationSummary:
     statistics: tuple[Statistic, ...] = ()
     broken: tuple[str, ...] = ()
     """Limits that did not hold, each with the hop and the number that broke it."""
+    devices: tuple[Statistic, ...] = ()
+    """``NAME save`` and ``NAME load`` of each device, over all its instances, where asked for."""
+    untraced: tuple[str, ...] = ()
+    """Which QEMUs do not tell of devices, in words."""
 
 
 def seed_of(case_id: str, attempt: int) -> int:

@@ -73,7 +73,9 @@ class _Chain:
         self._request = request
         self._on_console = on_console
         self._guest = Guest(directory, limits, self._console, migrates=True)
-        self._processes = Processes(self._guest, request.clock)
+        self._processes = Processes(
+            self._guest, request.clock, explain_downtime=request.migration.explain_downtime
+        )
         self._proof = Proof(self._guest.board.changed)
         self._cooperation = Cooperation(self._guest.board.changed)
         self._records = Records(directory, request.seed, request.migration.limits)

@@ -71,6 +71,8 @@ class Endpoint:
         """Names of the migration parameters that were set in its life."""
         self.identity: Identity | None = None
         """What it presents to its guest, where it was asked (:func:`.identity.identity_of`)."""
+        self.untraced = ""
+        """Why it does not tell how long its devices take, where it was asked to."""
         self._listener: Listener | None = None
         self._waits = False
         """QEMU does not exit with its guest, but waits to be told to."""
@@ -114,6 +116,14 @@ class Endpoint:
         self.status, self.passes, self.in_postcopy = "", 0, False
         self.stopped = self.resumed = None
         self.listen(listener)
+
+    def traced(self) -> tuple[str, ...]:
+        """The trace events that it has written since this was asked last."""
+        traces = self.session.traces
+        if traces is None:
+            return ()
+        self.session.drain()
+        return traces.take()
 
     def listen(self, listener: Listener | None) -> None:
         """``listener`` gets all events from here on, None: nobody does."""

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from matrix.migrating import Fault, Hop, Limits, Migration, MigrationSummary
+from matrix.migrating import Fault, Hop, HopOutcome, Limits, Migration, MigrationSummary
+from matrix.migration.downtime import device_times
 from matrix.migration.folding import (
     FOLDED_AT,
     FOLDED_AT_BYTES,
@@ -51,6 +52,8 @@ def hop_record(
     ram = ram_of(end.information)
     page = whole(ram.get("page-size"))
     step, suspended = hop.note_steps()
+    completed = end.outcome is HopOutcome.COMPLETED
+    devices, untraced = device_times(hop.source, hop.destination, completed=completed)
     return Hop(
         number=hop.number,
         begun=round(hop.begun, 6),
@@ -81,6 +84,8 @@ def hop_record(
         throttle=sampler.throttle if sampler.samples else None,
         events=tuple(hop.events),
         samples=tuple(sampler.samples),
+        devices=devices,
+        untraced=untraced,
     )
 
 

@@ -8,6 +8,7 @@ from matrix.attempt import Ending
 from matrix.errors import HostError, MonitorError
 from matrix.migration.clock import HostClock
 from matrix.migration.credentials import CredentialsFolder
+from matrix.migration.downtime import trace_devices
 from matrix.migration.endpoint import Emulator, Endpoint
 from matrix.migration.folder import PrivateFolder
 from matrix.migration.identity import identity_of
@@ -35,10 +36,13 @@ class NotStartedError(HostError):
 class Processes:
     """Starts the processes of a guest as endpoints of hops; the guest owns them."""
 
-    def __init__(self, guest: Guest, clock: HostClock | None = None) -> None:
+    def __init__(
+        self, guest: Guest, clock: HostClock | None = None, *, explain_downtime: bool = False
+    ) -> None:
         self.guest = guest
         self.board = guest.board
         self.clock = clock or HostClock()
+        self._explain_downtime = explain_downtime
         self.known_abilities: dict[str, Abilities] = {}
         """Of each installation that was started, what it knows of migration."""
 
@@ -109,6 +113,8 @@ class Processes:
             await endpoint.outlive_guest()
             if emulator.name not in self.known_abilities:
                 self.known_abilities[emulator.name] = await _ask_abilities(endpoint)
+            if self._explain_downtime:
+                await trace_devices(endpoint)
         except MonitorError as error:
             conclusion = Conclusion(Ending.ERROR, str(error))
             if await endpoint.session.exits_within(LAST_WORDS):  # that says more

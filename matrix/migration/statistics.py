@@ -27,6 +27,10 @@ BAD_TOLD = 500
 SERVED = ("downtime", "blackout", "total_time")
 """Attributes of a hop that Prometheus has histograms of."""
 COUNTS = ("hops", "completed", "as_expected", "bad")
+MOST_DEVICES = 500
+"""Devices that are told apart, each saved or loaded; a machine has some 40."""
+MOST_UNTRACED = 20
+"""QEMUs, or pairs of them, that are named because they do not tell of devices."""
 
 QUANTITIES: tuple[tuple[str, str, str], ...] = (
     ("total-time", "s", "total_time"),
@@ -119,6 +123,9 @@ class Statistics:
         """How many hops there were by strategy, transport, outcome, fault and being good."""
         self.by_strategy: dict[str, dict[str, Distribution]] = {}
         """Of all hops, by strategy and :data:`SERVED`."""
+        self._devices: dict[str, Distribution] = {}
+        """Of ``NAME save`` and ``NAME load``, over all instances of a device."""
+        self._untraced: list[str] = []
         self._bad: list[int] = []
         """Numbers of the first hops that were bad."""
         self._broken: list[str] = []
@@ -133,6 +140,8 @@ class Statistics:
         self.as_expected += hop.good and hop.fault is not None
         self.bad += not hop.good
         self._count(hop)
+        if hop.untraced not in ("", *self._untraced) and len(self._untraced) < MOST_UNTRACED:
+            self._untraced.append(hop.untraced)
         if not hop.good and len(self._bad) < BAD_TOLD:
             self._bad.append(hop.number)
         if not completed:
@@ -146,6 +155,7 @@ class Statistics:
                 _push(self._largest[name], (abs(value), hop.number))
                 if abs(value) > self._worst.get(name, (-1.0, 0))[0]:
                     self._worst[name] = (abs(value), hop.number)
+        self._add_devices(hop)
         if hop.fault is None:  # a fault may well make a hop slow: that is not held against it
             self._check(hop)
 
@@ -157,6 +167,17 @@ class Statistics:
         for name in SERVED:
             if (value := getattr(hop, name)) is not None:
                 served.setdefault(name, Distribution()).add(value)
+
+    def _add_devices(self, hop: Hop) -> None:
+        sums: dict[str, float] = {}
+        for each in hop.devices:
+            for event, seconds in (("save", each.save), ("load", each.load)):
+                if seconds is not None:
+                    name = f"{each.device} {event}"
+                    sums[name] = sums.get(name, 0.0) + seconds
+        for name, seconds in sums.items():
+            if name in self._devices or len(self._devices) < MOST_DEVICES:
+                self._devices.setdefault(name, Distribution()).add(seconds)
 
     def telling(self) -> set[int]:
         """Numbers of the hops that are worth to be kept whole: the bad ones, and the worst."""
@@ -175,6 +196,8 @@ class Statistics:
             },
             "worst": self._worst,
             "largest": self._largest,
+            "devices": {name: each.state() for name, each in self._devices.items()},
+            "untraced": self._untraced,
             "bad_hops": self._bad,
             "broken": self._broken,
             "more_broken": self._more_broken,
@@ -204,6 +227,11 @@ class Statistics:
                 str(name): (float(value), int(number))
                 for name, (value, number) in state["worst"].items()
             }
+            made._devices = {  # there are none in files of former versions
+                str(name): Distribution.restored(each)
+                for name, each in state.get("devices", {}).items()
+            }
+            made._untraced = [str(each) for each in state.get("untraced", ())]
             made._bad = [int(number) for number in state["bad_hops"]]
             made._broken = [str(each) for each in state["broken"]]
             made._more_broken = int(state["more_broken"])
@@ -229,15 +257,14 @@ class Statistics:
             seconds=round(seconds, 3),
             statistics=tuple(self._statistics()),
             broken=tuple(broken),
+            devices=tuple(_statistic(name, "s", each) for name, each in self._devices.items()),
+            untraced=tuple(self._untraced),
         )
 
     def _statistics(self) -> Iterable[Statistic]:
         for name, unit, _ in QUANTITIES:
-            values = self._distributions[name]
-            if values.count:
-                p50, p90, p99 = (values.percentile(percent) for percent in (50, 90, 99))
-                largest, smallest = values.largest, values.smallest
-                yield Statistic(name, unit, values.count, p50, p90, p99, largest, smallest)
+            if self._distributions[name].count:
+                yield _statistic(name, unit, self._distributions[name])
 
     def _check(self, hop: Hop) -> None:
         limits = self._limits
@@ -274,6 +301,11 @@ class Statistics:
             rate = self.completed * 60 / seconds
             if rate < least:
                 yield f"{rate:.1f} hops per minute, less than {least:g}"
+
+
+def _statistic(name: str, unit: str, values: Distribution) -> Statistic:
+    p50, p90, p99 = (values.percentile(percent) for percent in (50, 90, 99))
+    return Statistic(name, unit, values.count, p50, p90, p99, values.largest, values.smallest)
 
 
 def _push(heap: list[tuple[float, int]], new: tuple[float, int]) -> None:

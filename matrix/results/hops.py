@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from matrix.migrating import MigrationSummary, Statistic, seed_of
 from matrix.plan.attempts import most_attempts
-from matrix.results.printable import printable
+from matrix.results.printable import printable, shortened
 from matrix.results.run_record import RunRecord
 from matrix.results.segments import BLANK, Line, Style, line, wrapped
 
@@ -28,6 +28,10 @@ SHOWN = (
     "throttle",
 )
 """Quantities in the order in which they are shown."""
+MOST_DEVICES = 10
+"""Devices that are shown: those that take longest."""
+NAME_WIDTH = 28
+"""Columns for a device's name."""
 _COLUMNS = {"min": "min", "p50": "median", "p90": "p90", "p99": "p99", "max": "max"}
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -81,6 +85,25 @@ def summary_lines(summary: MigrationSummary, width: int) -> Iterator[Line]:
             yield _row(found[name])
     for broken in summary.broken:
         yield from wrapped(f"limit broken: {broken}", width, " " * 6, Style.FAIL, first="    ")
+    yield from device_lines(summary, width)
+
+
+def device_lines(summary: MigrationSummary, width: int) -> Iterator[Line]:
+    """A table of devices, those that take longest first; and which QEMUs tell of none."""
+    devices = _by_device(summary)
+    if devices:
+        head = "".join(f"{title:>10}" for title in ("median", "max") * 2)
+        yield line(f"    {'state of':{NAME_WIDTH}}{'saved in':>20}{'loaded in':>20}", Style.FAINT)
+        yield line(f"    {'':{NAME_WIDTH}}{head}", Style.FAINT)
+    shown = sorted(devices, key=lambda name: -_median(*devices[name]))
+    for name in shown[:MOST_DEVICES]:
+        cells = "".join(map(_cells, devices[name]))
+        yield line(f"    {shortened(printable(name), NAME_WIDTH - 1):{NAME_WIDTH}}{cells}")
+    if rest := shown[MOST_DEVICES:]:
+        seconds = quantity(sum(_median(*devices[name]) for name in rest), "s")
+        yield line(f"    and {len(rest)} more, whose medians add up to {seconds}", Style.FAINT)
+    for why in summary.untraced:
+        yield from wrapped(f"not told by device: {why}", width, " " * 6, first="    ")
 
 
 def running_summaries(record: RunRecord) -> Iterator[tuple[str, MigrationSummary]]:
@@ -104,6 +127,23 @@ def running_summaries(record: RunRecord) -> Iterator[tuple[str, MigrationSummary
             chosen = record.info.options.get("seed")
             seed = chosen if isinstance(chosen, int) else seed_of(case_id, number)
             yield case_id, statistics.summary(seed, seconds)
+
+
+def _by_device(summary: MigrationSummary) -> dict[str, tuple[Statistic | None, Statistic | None]]:
+    """Of each device how long it was saved and loaded."""
+    found = {each.name: each for each in summary.devices}
+    names = dict.fromkeys(name.rpartition(" ")[0] for name in found)
+    return {name: (found.get(f"{name} save"), found.get(f"{name} load")) for name in names}
+
+
+def _median(*times: Statistic | None) -> float:
+    return sum(each.p50 for each in times if each is not None)
+
+
+def _cells(statistic: Statistic | None) -> str:
+    if statistic is None:
+        return f"{'-':>10}" * 2
+    return f"{quantity(statistic.p50, 's'):>10}{quantity(statistic.max, 's'):>10}"
 
 
 def _row(statistic: Statistic) -> Line:

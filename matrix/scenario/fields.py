@@ -109,6 +109,7 @@ def unique(given: list[Any]) -> list[Any]:
     return given
 
 
+Boolean = Annotated[bool, *annotated(values.parse_boolean, values.BOOLEAN_SHAPE)]
 Text = Annotated[str, *annotated(values.parse_text, values.TEXT_SHAPE)]
 EACH_ONCE = (
     Field(min_length=1, max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),

@@ -79,6 +79,7 @@ def migration_of(section: MigrationSection) -> Migration:
         hops=section.hops,
         duration=section.duration,
         pace=default.pace if section.pace is None else section.pace,
+        explain_downtime=bool(section.explain_downtime),
         limits=_limits(section),
     )
 

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 
 from matrix.migrating import NEWEST_COMMON, Fault, MigrationMode, Strategy, Transport
 from matrix.scenario import values
-from matrix.scenario.fields import Section, Text, annotated, one_of_names, one_or_more
+from matrix.scenario.fields import Boolean, Section, Text, annotated, one_of_names, one_or_more
 from matrix.scenario.parameters import PARAMETERS, Parameter
 from matrix.scenario.units import format_duration
 from matrix.scenario.wording import Refused
@@ -136,3 +136,9 @@ class MigrationSection(Section):
         None, description="What is done to hops on purpose. Default: nothing."
     )
     limits: LimitsSection | None = Field(None, description=LimitsSection.__doc__)
+    explain_downtime: Boolean | None = Field(
+        None,
+        description="Have QEMU tell how long the state of each device takes to save and to load in "
+        "each hop, by its trace events vmstate_downtime_*; a QEMU without them is named. Default: "
+        "false.",
+    )

@@ -15,6 +15,7 @@ from matrix.scenario.axes import AXES, Axis
 from matrix.scenario.fields import (
     EACH_ONCE,
     MAX_ENTRIES,
+    Boolean,
     Section,
     Text,
     Texts,
@@ -41,7 +42,6 @@ Retries = Annotated[int, *annotated(values.parse_retries, values.RETRIES_SHAPE)]
 Require = Annotated[str, *annotated(values.parse_require, values.REQUIRE_SHAPE)]
 SkipPattern = Annotated[str, *annotated(values.parse_skip_pattern, values.SKIP_PATTERN_SHAPE)]
 SkipPatterns = Annotated[list[SkipPattern], *one_or_more(values.SKIP_PATTERN_SHAPE)]
-Boolean = Annotated[bool, *annotated(values.parse_boolean, values.BOOLEAN_SHAPE)]
 Smp = Annotated[int, *annotated(values.parse_smp, values.SMP_SHAPE)]
 
 

@@ -23,6 +23,7 @@ from matrix.vm.logs import Logs
 from matrix.vm.monitor import Ahead, EventCallback, Monitor
 from matrix.vm.process import Process, spawn
 from matrix.vm.tasks import put_off_cancellation
+from matrix.vm.trace_lines import TraceLines
 
 EXIT_GRACE = 1.0
 """Seconds that QEMU has to exit after closing its monitor, being asked to quit, or SIGTERM."""
@@ -66,6 +67,8 @@ class Session:
     shutdown_reason = ""
     run_state = "running"
     """What ``query-status`` said last, where it was asked."""
+    traces: TraceLines | None = None
+    """Takes trace events out of the stderr, where QEMU was told to write some."""
 
     def __init__(
         self,
@@ -316,7 +319,12 @@ class Session:
         self._on_console(data)
 
     def _error_output(self, data: bytes) -> None:
-        if self._logs is not None:
+        if self.traces is not None:
+            data = self.traces.feed(data)
+        self._note_errors(data)
+
+    def _note_errors(self, data: bytes) -> None:
+        if data and self._logs is not None:
             self._logs.errors(data, self.name)
         self.errors.write(data)
 
@@ -350,6 +358,8 @@ class Session:
         self._over = time.monotonic()
         for reader in self._readers:
             reader.drain()
+        if self.traces is not None:
+            self._note_errors(self.traces.rest())
         if self._connected is None:
             self._conclude(self._judge_exit())
         else:

@@ -1,5 +1,6 @@
 """Percentiles in bounded memory, and limits."""
 
+import json
 import random
 from typing import Any
 
@@ -7,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.migrating import FEWEST, Fault, Hop, HopOutcome, Limits, Strategy
-from matrix.migration.statistics import Distribution, Statistics
+from matrix.migrating import (
+    FEWEST,
+    DeviceTime,
+    Fault,
+    Hop,
+    HopOutcome,
+    Limits,
+    Statistic,
+    Strategy,
+)
+from matrix.migration.statistics import MOST_DEVICES, MOST_UNTRACED, Distribution, Statistics
 
 
 def hop(number: int = 1, outcome: HopOutcome = HopOutcome.COMPLETED, **values: Any) -> Hop:
@@ -52,6 +62,35 @@ def test_few_have_no_percentiles_and_the_rest_is_in_order(values: list[float]) -
         assert found.p90 is not None
         assert found.p99 is not None
         assert found.p50 <= found.p90 <= found.p99 <= found.max
+
+
+def test_the_times_of_devices_count_over_their_instances_and_survive_a_fold() -> None:
+    """Of hops that have happened; a file of a former version has none."""
+    vcpus = (DeviceTime("cpu", 0, 1e-3, 2e-3), DeviceTime("cpu", 1, 3e-3, None))
+    statistics = Statistics(Limits())
+    statistics.add(hop(1, devices=vcpus))
+    statistics.add(hop(2, devices=vcpus[:1], untraced="why"))
+    statistics.add(hop(3, HopOutcome.FAILED, devices=vcpus, untraced="why"))
+    state = statistics.state()
+    for each in (statistics, Statistics.restored(Limits(), json.loads(json.dumps(state)))):
+        summary = each.summary(1, 1.0)
+        assert summary.devices == (
+            Statistic("cpu save", "s", 2, 1e-3, None, None, 4e-3, 1e-3),
+            Statistic("cpu load", "s", 2, 2e-3, None, None, 2e-3, 2e-3),
+        )
+        assert summary.untraced == ("why",)
+    del state["devices"], state["untraced"]
+    assert Statistics.restored(Limits(), state).summary(1, 1.0).devices == ()
+
+
+def test_no_number_of_devices_takes_memory() -> None:
+    statistics = Statistics(Limits())
+    for number in range(2 * MOST_DEVICES):
+        statistics.add(
+            hop(number, devices=(DeviceTime(str(number), 0, 0.1),), untraced=str(number))
+        )
+    summary = statistics.summary(1, 1.0)
+    assert (len(summary.devices), len(summary.untraced)) == (MOST_DEVICES, MOST_UNTRACED)
 
 
 def test_the_median_of_equal_values_is_their_maximum() -> None:

@@ -1,5 +1,7 @@
 """Tests of what a summary says of hops."""
 
+from dataclasses import replace
+
 import pytest
 
 from matrix.migrating import Hop, HopOutcome, Migration, MigrationSummary, Statistic, Strategy
@@ -45,11 +47,42 @@ def test_of_few_hops_no_percentiles_are_told_nor_a_rate_that_was_not_measured() 
     assert len(row) <= 80
 
 
+BROKEN = MigrationSummary(3, 3, 0, 0, 1, 2.0, broken=("hop 2: downtime 0.500 s, more than 0.3",))
+
+
 def test_broken_limits_are_named() -> None:
-    broken = MigrationSummary(
-        3, 3, 0, 0, 1, 2.0, broken=("hop 2: downtime 0.500 s, more than 0.3",)
+    assert "limit broken: hop 2: downtime" in plain(summary_lines(BROKEN, 80))
+
+
+DEVICES = """
+    state of                                saved in           loaded in
+                                    median       max    median       max
+    ram                             1.0 ms    2.0 ms    3.0 ms    4.0 ms
+    0000:00:02.0/virtio-net-th…          -         -    2.0 ms    2.5 ms
+    d0                               12 us     30 us         -         -
+"""
+
+
+def test_devices_are_told_of_those_that_take_longest_first() -> None:
+    """Over all their instances, and by name also who tells of none."""
+
+    def time(name: str, median: float, most: float) -> Statistic:
+        return Statistic(name, "s", 3, median, None, None, most)
+
+    devices = (
+        *(time(f"d{number} save", 12e-6, 30e-6) for number in range(9)),
+        time("0000:00:02.0/virtio-net-that-is-long load", 2e-3, 2.5e-3),
+        time("ram save", 1e-3, 2e-3),
+        time("ram load", 3e-3, 4e-3),
     )
-    assert "limit broken: hop 2: downtime" in plain(summary_lines(broken, 80))
+    summary = replace(BROKEN, devices=devices, untraced=("QEMU a 7.2 has no trace events x_*",))
+    told = plain(summary_lines(summary, 80))
+    assert DEVICES.strip("\n") in told
+    assert told.endswith(
+        "    and 1 more, whose medians add up to 12 us\n"
+        "    not told by device: QEMU a 7.2 has no trace events x_*\n"
+    )
+    assert max(map(len, told.splitlines())) <= 80
 
 
 def test_many_guests_are_only_counted() -> None:

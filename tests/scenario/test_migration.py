@@ -34,6 +34,7 @@ migration:
     total-time: 60s
     hops-per-minute: 20
     clock-jump: 500ms
+  explain_downtime: true
 """
 
 
@@ -54,6 +55,7 @@ def test_everything(load: Load) -> None:
         duration=8 * 3600.0,
         pace=0.0,
         limits=Limits(0.3, 1.0, 2.0, 60.0, 20.0, 0.5),
+        explain_downtime=True,
     )
 
 

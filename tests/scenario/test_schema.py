@@ -98,6 +98,7 @@ RIGHT: dict[str, Any] = {
             "hops-per-minute": 20.5,
             "clock-jump": "500ms",
         },
+        "explain_downtime": True,
     },
     "expect": ["known.yaml"],
 }

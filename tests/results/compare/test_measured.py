@@ -179,3 +179,21 @@ def test_a_quantile_takes_hops() -> None:
     """The 99th of 99 hops is the greatest of them."""
     few = migrated(p99=0.5, count=99)
     assert compare_metrics(migrated(count=99), few, Thresholds()) == ()
+
+
+def explained(ram: float, count: int = 2) -> Any:
+    def time(name: str, median: float) -> Statistic:
+        return Statistic(name, "s", count, median, None, None, 1.0)
+
+    devices = (time("ram save", ram), time("cpu load", ram / 1000))
+    summary = MigrationSummary(count, count, 0, 0, 1, 0.0, devices=devices)
+    return record_of(make.case(), [make.attempt(migration=summary)])
+
+
+def test_two_versions_are_compared_by_device() -> None:
+    """But not by a few microseconds, nor by one hop."""
+    (ram,) = compare_metrics(explained(2e-3), explained(3e-3), Thresholds())
+    assert (ram.name, ram.unit) == ("ram save p50", "s")
+    assert (ram.before.median, ram.after.median) == (2e-3, 3e-3)
+    assert compare_metrics(explained(0.1e-3), explained(0.5e-3), Thresholds()) == ()
+    assert compare_metrics(explained(2e-3, 1), explained(3e-3, 1), Thresholds()) == ()
