@@ -140,6 +140,11 @@ static void power(unsigned command)
 	CALL4(__NR_reboot, REBOOT_MAGIC, REBOOT_MAGIC2, command, 0);
 }
 
+void power_off(void)
+{
+	power(POWER_OFF);
+}
+
 static unsigned split(char *line)
 {
 	unsigned count = 0;
@@ -208,7 +213,7 @@ static void obey(char *line)
 	else if (!strcmp(what, "reload") && count == 2)
 		send_result(reload(arguments[1]));
 	else if (!strcmp(what, "power-off"))
-		power(POWER_OFF);
+		power_off();
 	else
 		send_result(-EINVAL);
 }
@@ -224,6 +229,7 @@ _Noreturn void init_main(void)
 	make_folder("/files");
 	log_open();
 	load_modules();
+	run_alone();
 	if (!port_open()) {
 		complain("no virtio-serial port", 0);
 		power(RESTART);

@@ -36,4 +36,8 @@ bool run_active(void);
 /* Wait until it, the port or the log has something, and deal with the program's part. */
 void run_wait(void);
 
+/* A host that came with a guest runs it and ends (alone.c); returns where there is none. */
+void run_alone(void);
+void power_off(void);
+
 #endif
