@@ -19,6 +19,7 @@ from matrix.plan.command import needs_of, only_accelerator
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.kvmtool import kvmtool_needs, not_for_kvmtool
 from matrix.plan.memory import MIB, backend_of
+from matrix.plan.migration_plan import Planned, plan_migration
 from matrix.plan.program import USUAL_MEMORY, version_notes
 
 SETTLED = (SkipCause.SCENARIO, SkipCause.NODEFAULT, SkipCause.NO_BUILD, SkipCause.TEST)
@@ -45,6 +46,8 @@ class VirtualPlace:
     """The QEMU that it is a guest of."""
     kvmtool: bool = False
     """Whether the user has given it one."""
+    migrates: bool = True
+    """Whether QEMU migrates its machine."""
     host: Host | None = None
     """The machine that this runs on, with the virtual host's architecture and kernel; a kernel that
     is not known yet is empty."""
@@ -105,6 +108,9 @@ def _placed(case: Case, host: VirtualPlace) -> Decision:
     if host.missing:
         reason = f"no virtual KVM host for {case.variant.arch.value}: {host.missing}"
         return Skip(case, reason, SkipCause.NO_ACCELERATOR)
+    if case.migration is not None and not case.build.builtin:
+        reason = "in a virtual KVM host that is migrated only the embedded guests run"
+        return Skip(case, reason, SkipCause.UNSUPPORTED)
     if case.build.target is Target.PROGRAM:
         return _placed_program(case, host)
     if case.build.target is Target.KVMTOOL:
@@ -117,7 +123,26 @@ def _placed(case: Case, host: VirtualPlace) -> Decision:
         return Skip(case, reason, SkipCause.UNSUPPORTED)
     if reason := _too_large(needs.guest_memory, host):
         return Skip(case, reason, SkipCause.HOST)
-    return _run(case, host, needs.vcpus, needs.guest_memory)
+    if case.migration is None:
+        return _run(case, host, needs.vcpus, needs.guest_memory)
+    planned = _host_migration(case, host)
+    if isinstance(planned, str):
+        return Skip(case, planned, SkipCause.UNSUPPORTED)
+    case = replace(case, migration=planned.migration)
+    return replace(_run(case, host, needs.vcpus, needs.guest_memory), notes=planned.notes)
+
+
+def _host_migration(case: Case, host: VirtualPlace) -> Planned | str:
+    """What the migration of the host comes to, in which the case's guest runs; or why none."""
+    assert case.migration is not None  # noqa: S101 - the caller's condition
+    assert host.binary is not None and host.host is not None  # noqa: S101, PT018 - none is missing
+    if not host.migrates:
+        return f"{host.name}: QEMU {host.binary.version_text} does not migrate its machine"
+    others = [name for name in case.migration.destinations if name != case.variant.qemu]
+    if others or case.migration.machine:
+        other = case.migration.machine or f"QEMU {', '.join(others)}"
+        return f"a virtual KVM host is migrated as it is, to its own QEMU alone: not to {other}"
+    return plan_migration(case, Accelerator.TCG, host.host, host.binary, ())
 
 
 def _placed_program(case: Case, host: VirtualPlace) -> Decision:
@@ -178,8 +203,6 @@ def _run(case: Case, host: VirtualPlace, vcpus: int, memory: int) -> Run:
 
 def _unsuited(case: Case) -> str:
     """What a virtual host cannot do yet, in words; else empty."""
-    if case.migration is not None:
-        return "guests of virtual KVM hosts are not migrated"
     if not case.build.builtin:
         return _unsuited_to_qemu(case)
     for axis, value in (

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from matrix.migrating import Migration, Strategy
 from matrix.model import Accelerator, KvmMode, SkipCause, Target
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 from matrix.plan.planner import decide
@@ -85,6 +86,39 @@ def test_what_cannot_run_there_is_skipped_with_the_reason() -> None:
     assert "17 vCPUs" in skip(smp=17)
     assert "its memory is 1024 MiB" in skip(memory=GIB)
     assert "machine sbsa-ref" in skip(machine="sbsa-ref")
+
+
+def test_a_case_that_is_migrated_has_its_host_migrated() -> None:
+    binary = make.binary(make.ARM64, migration_capabilities=("multifd",))
+    host = replace(HOST, binary=binary, host=make.HOST)
+    both = Migration(strategies=(Strategy.PRECOPY, Strategy.MAPPED_RAM))
+    case = builtin(accel=Accelerator.KVM, migration=both)
+    after = placed(case, host)
+    assert isinstance(after, Run)
+    assert (after.host, after.accelerator) == (HOST.name, Accelerator.KVM)
+    assert after.case.migration == replace(both, strategies=(Strategy.PRECOPY,))
+    assert after.notes == ("QEMU 7.2.22 has no migration capability 'mapped-ram'",)
+
+
+def test_a_host_that_cannot_be_migrated_is_told_as_such() -> None:
+    host = replace(HOST, binary=make.binary(make.ARM64), host=make.HOST)
+
+    def reason(migration: Migration, host: VirtualPlace = host) -> str:
+        return skip(host, migration=migration)
+
+    assert reason(Migration(), replace(host, migrates=False)) == (
+        f"{HOST.name}: QEMU 7.2.22 does not migrate its machine"
+    )
+    assert "'dirty-limit' needs" in reason(Migration(strategies=(Strategy.DIRTY_LIMIT,)))
+    as_it_is = "a virtual KVM host is migrated as it is, to its own QEMU alone: not to "
+    assert reason(Migration(destinations=("system", "10.0"))) == f"{as_it_is}QEMU 10.0"
+    assert reason(Migration(machine="virt-7.2")) == f"{as_it_is}virt-7.2"
+    build = make.case(
+        arch=make.ARM64, build=make.build(make.ARM64), accel=Accelerator.KVM, migration=Migration()
+    )
+    other = placed(build, host)
+    assert isinstance(other, Skip)
+    assert other.reason == "in a virtual KVM host that is migrated only the embedded guests run"
 
 
 def test_a_build_goes_there_unless_what_runs_it_is_not_there() -> None:

@@ -175,7 +175,14 @@ def _place(
     kernel = known_release(settings.kernel, architecture, folder())
     host = replace(inventory.host, architecture=architecture.value, kernel=kernel)
     return VirtualPlace(
-        name, words, memory, settings.cpus, binary=binary, host=host, kvmtool=bool(settings.kvmtool)
+        name,
+        words,
+        memory,
+        settings.cpus,
+        binary=binary,
+        host=host,
+        kvmtool=bool(settings.kvmtool),
+        migrates=machine.migrates,
     )
 
 

@@ -26,6 +26,7 @@ REPORTS = (
 """How the kernel begins a report: lib/dump_stack, mm/kasan, kernel/rcu/tree_stall.h,
 kernel/hung_task.c, kernel/locking/lockdep.c, arch/*/kernel/traps.c."""
 _REPORT = re.compile("|".join(f"(?:{one})" for one in REPORTS))
+_ON_CONSOLE = re.compile(rb"\[ *\d+\.\d+\] (.*(?:" + "|".join(REPORTS).encode() + rb").*)")
 _PANIC = re.compile(rb"Kernel panic - not syncing[^\r\n]*")
 
 
@@ -38,6 +39,7 @@ class Report:
 
 
 TRACE_LINES = 60
+LONGEST_LINE = 4096
 
 
 def first_report(records: Iterable[KernelRecord]) -> Report | None:
@@ -61,3 +63,21 @@ def panic_line(console: bytes) -> str:
     """The line with which a kernel says on its console that it ends; empty where it does not."""
     found = _PANIC.search(console)
     return "" if found is None else found.group().decode("utf-8", "replace").strip()
+
+
+class ConsoleReports:
+    """Finds the first fault that a kernel reports on a console which it shares with a guest."""
+
+    def __init__(self) -> None:
+        self.first = ""
+        """Its line without the time; empty for none."""
+        self._partial = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take in what was printed, in pieces of any size."""
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        self._partial = self._partial[-LONGEST_LINE:]
+        for line in lines if not self.first else ():
+            if found := _ON_CONSOLE.search(line):
+                self.first = found.group(1).decode("utf-8", "replace").strip()
+                return

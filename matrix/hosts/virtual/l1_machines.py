@@ -41,7 +41,9 @@ class VirtualMachine:
     """Of the port and of the disk; empty for the machine's own."""
     nodefaults: bool = True
     snapshots: bool = True
-    """Whether the machine can be saved and loaded."""
+    """Whether a host is saved once it has booted, for others to go on from there."""
+    migrates: bool = True
+    """Whether QEMU migrates the machine at all."""
     reload: tuple[str, ...] = ()
     """Modules to load anew in a machine that was loaded: QEMU 11.1 does not migrate what they told
     pseries by H_SET_PARTITION_TABLE (hw/ppc/spapr_nested.c)."""
@@ -88,7 +90,16 @@ def _power(binary: Binary) -> VirtualMachine:
     # migrated.
     options = ("-machine", "powernv9", "-net", "none")
     buses = ("pcie.0", "pcie.1")
-    return VirtualMachine(options, "hvc0", 2048 * MIB, modules, buses, False, False)
+    return VirtualMachine(
+        options,
+        "hvc0",
+        2048 * MIB,
+        modules,
+        buses,
+        nodefaults=False,
+        snapshots=False,
+        migrates=False,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +124,37 @@ def host_arguments(
 ) -> tuple[str, ...]:
     """The command line; the port to the host's first program is served on ``socket``."""
     port_bus, disk_bus = (f",bus={bus}" if bus else "" for bus in machine.buses)
-    append = f"console={machine.console} quiet panic=-1 rdinit=/init {parameters}".rstrip()
     file = f"file.driver=file,file.filename={_comma(files.disk)}"
     node = f"driver=raw,node-name=files,read-only=on,{file}"
+    return (
+        *alone_arguments(
+            binary,
+            machine,
+            files.kernel,
+            files.initrd,
+            cpus=cpus,
+            memory=memory,
+            parameters=parameters,
+        ),
+        *("-device", f"virtio-serial-pci{port_bus}"),
+        *("-chardev", f"socket,id=port,path={_comma(socket)},server=on,wait=off"),
+        *("-device", f"virtserialport,chardev=port,name={PORT_NAME}"),
+        *("-blockdev", node, "-device", f"virtio-blk-pci,drive=files{disk_bus}"),
+    )
+
+
+def alone_arguments(
+    binary: Binary,
+    machine: VirtualMachine,
+    kernel: str,
+    initrd: str,
+    *,
+    cpus: int = 1,
+    memory: int = 0,
+    parameters: str = "",
+) -> tuple[str, ...]:
+    """The command line of a host without port and disk, which has with it what it runs."""
+    append = f"console={machine.console} quiet panic=-1 rdinit=/init {parameters}".rstrip()
     return (
         binary.path,
         *(("-nodefaults",) if machine.nodefaults else ()),
@@ -124,11 +163,7 @@ def host_arguments(
         *("-accel", _accelerator(binary, cpus)),
         *machine.options,
         *("-smp", str(cpus), "-m", f"{(memory or machine.memory) // MIB}M"),
-        *("-kernel", files.kernel, "-initrd", files.initrd, "-append", append),
-        *("-device", f"virtio-serial-pci{port_bus}"),
-        *("-chardev", f"socket,id=port,path={_comma(socket)},server=on,wait=off"),
-        *("-device", f"virtserialport,chardev=port,name={PORT_NAME}"),
-        *("-blockdev", node, "-device", f"virtio-blk-pci,drive=files{disk_bus}"),
+        *("-kernel", kernel, "-initrd", initrd, "-append", append),
     )
 
 

@@ -14,6 +14,7 @@ from matrix.hosts.contents import Contents, with_paths
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.virtual.kernel_log import Report, first_report, missed
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
+from matrix.hosts.virtual.migrated_host import run_migrated
 from matrix.hosts.virtual.nested_kvmtool import NestedKvmtool
 from matrix.hosts.virtual.nested_qemu import NestedQemu, nested_outcome
 from matrix.hosts.virtual.programs import Programs, launch_there
@@ -214,6 +215,8 @@ class VirtualExecutor:
             return _skipped(str(error), assignment)
         if guest is None:
             return None
+        if case.migration is not None:
+            return await self._migrated(assignment, decision, emit, cancelled)
         parser, tail = suite_of(case.suite).parser(), Tail()
         log = BoundedLog(directory / "console.log", LOG_BYTES)
 
@@ -243,6 +246,17 @@ class VirtualExecutor:
         attempt = await self._decided(decision, outcome, parser.finish(), directory, assignment)
         attempt = replace(attempt, command=self._run.relative(command), accelerator=ACCELERATOR)
         return _with_faults(attempt, result, report, decision)
+
+    async def _migrated(
+        self, assignment: Assignment, decision: Run, emit: Emit, cancelled: asyncio.Event
+    ) -> Attempt | None:
+        """As :meth:`_attempt`, now that a host of this kind has shown that it has KVM."""
+        await self._end()
+        host = self._host
+        attempt = await run_migrated(
+            host.starter, host.inventory, self._run, assignment, decision, emit, cancelled
+        )
+        return attempt and replace(attempt, accelerator=ACCELERATOR)
 
     def _again(self, case: Case) -> Launch:
         """What runs the guest again by hand: a host of its own is told to."""

@@ -2,7 +2,12 @@
 
 import pytest
 
-from matrix.hosts.virtual.kernel_log import first_report, missed, panic_line
+from matrix.hosts.virtual.kernel_log import (
+    ConsoleReports,
+    first_report,
+    missed,
+    panic_line,
+)
 from matrix.hosts.virtual.protocol import KernelRecord
 
 
@@ -55,3 +60,17 @@ def test_a_panic_is_read_off_the_console() -> None:
     console = b"x\r\n[    3.1] Kernel panic - not syncing: sysrq triggered crash\r\nCPU: 0\r\n"
     assert panic_line(console) == "Kernel panic - not syncing: sysrq triggered crash"
     assert panic_line(b"fine") == ""
+
+
+def test_a_report_is_read_off_a_console_that_a_guest_prints_on_too() -> None:
+    reports = ConsoleReports()
+    console = (
+        b"WARNING: of the guest\nINTEGRITY: BEAT n=1\n[    3.125000] rcu: tick-stop\r\n"
+        b"[   24.5] rcu: INFO: rcu_preempt self-detected stall on CPU\r\n[ 25.0] BUG: later\n"
+    )
+    for at in range(0, len(console), 7):
+        reports.feed(console[at : at + 7])
+    assert reports.first == "rcu: INFO: rcu_preempt self-detected stall on CPU"
+    fine = ConsoleReports()
+    fine.feed(b"[ 1.0] random: crng init done\nBUG: no\n" + bytes(10000))
+    assert fine.first == ""

@@ -2,7 +2,13 @@
 
 import pytest
 
-from matrix.hosts.virtual.l1_machines import HostFiles, VirtualMachine, host_arguments, machine_for
+from matrix.hosts.virtual.l1_machines import (
+    HostFiles,
+    VirtualMachine,
+    alone_arguments,
+    host_arguments,
+    machine_for,
+)
 from matrix.inventory import Binary
 from matrix.model import Architecture
 
@@ -35,3 +41,24 @@ def test_every_host_can_mount_its_disk() -> None:
         modules = machine.modules
         assert modules.index("crc32c_generic") < modules.index("ext4")
         assert "virtio_blk" in modules
+
+
+def test_a_host_alone_is_the_same_machine_without_port_and_disk() -> None:
+    binary = Binary("system", Architecture.RISCV64, "/usr/bin/qemu", (7, 2, 0), "7.2")
+    machine = machine_for(binary)
+    assert isinstance(machine, VirtualMachine)
+    alone = alone_arguments(binary, machine, "/k", "/i", cpus=2, parameters="a=b")
+    files = HostFiles("/k", "/i", "/disk")
+    served = host_arguments(binary, machine, files, socket="/s", cpus=2, parameters="a=b")
+    assert served[: len(alone)] == alone
+    assert "-device" not in alone
+    assert alone[-1] == "console=ttyS0 quiet panic=-1 rdinit=/init a=b"
+
+
+def test_powernv_is_not_migrated() -> None:
+    def migrates(version: tuple[int, int, int]) -> bool:
+        machine = machine_for(Binary("system", Architecture.PPC64, "/usr/bin/qemu", version, "x"))
+        assert isinstance(machine, VirtualMachine)
+        return machine.migrates
+
+    assert [migrates((major, 0, 0)) for major in (10, 11)] == [False, True]
