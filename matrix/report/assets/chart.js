@@ -237,7 +237,7 @@ function drawChart(spec, scales, width, height) {
       svg("text", { x: MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, spec.yFormat(value)));
   }
   for (const value of ticks(scales.left, scales.right, spec.xLog, Math.max(2, Math.floor(width / 130)))) {
-    if (spec.whole && !Number.isInteger(value)) continue;
+    if (spec.whole && Math.abs(value - Math.round(value)) > 1e-6) continue;
     const words = spec.xFormat(value);
     const over = x(value) + words.length * 3.2 - (width - 2); // what would be cut off at the right
     parts.push(svg("line", { x1: x(value), x2: x(value), y1: bottom, y2: bottom + 4, class: "axis" }),

@@ -33,8 +33,9 @@ async function route() {
     else tab.removeAttribute("aria-current");
   }
   if (view === "cases") casesView?.show(new Filter(query)); // now that it has a size
-  if (shown.view !== view || isCase) {
-    const target = head.startsWith("kvm-") ? document.getElementById(head) : null;
+  const place = head.startsWith("kvm-") ? head : head === "migration" && query.startsWith("entry=") ? "migration-hops" : "";
+  if (shown.view !== view || isCase || place) {
+    const target = document.getElementById(place);
     if (target) target.scrollIntoView();
     else window.scrollTo(0, isCase ? 0 : shown.scrolls.get(view) ?? 0);
   }

@@ -4,6 +4,7 @@ import { chart } from "./chart.js";
 import { compare, GLYPHS, index, unpack, verdictOf } from "./data.js";
 import { badge, bytes, caseLink, choice, el, link, plural, quantity, round, seconds, show, table } from "./dom.js";
 import { hopLine } from "./hopline.js";
+import { migrationOverview } from "./migration_overview.js";
 
 /**
  * @import { Limit, Spec } from "./chart.js"
@@ -57,6 +58,8 @@ import { hopLine } from "./hopline.js";
  *   min: number | null, p90: number | null, p99: number | null }} Statistic
  */
 
+const FEW_HOPS = 40; // are drawn in small plots side by side
+
 /**
  * @param {HTMLElement} section
  * @param {string} query
@@ -78,13 +81,14 @@ export async function drawMigration(section, query) {
   };
   show(section,
     el("h2", {}, "Migration"),
+    entries.length > 1 ? migrationOverview(entries) : null,
     versionGrid(),
-    el("h2", {}, "Hops"),
+    el("h2", { id: "migration-hops", tabindex: "-1" }, "Hops of one case"),
     entries.length > 1 ? el("p", {}, choice("case", entries.map((each, place) => [String(place), name(each)]), String(entries.indexOf(entry)),
       (value) => { location.hash = `#migration?entry=${value}`; })) : null,
     el("p", { class: "reason" }, link(caseLink(entry.case), { class: "mono" }, index.id[entry.case]), " ", badge(verdictOf(entry.case)), " ", hopWords(hops)),
     statistics(hops),
-    ...hopCharts(hops, pick),
+    el("div", { class: hops.number.length > FEW_HOPS ? null : "multiples wide-ones" }, hopCharts(hops, pick)),
     hops.details.length ? el("h2", {}, "Time line of a hop") : null,
     detail);
   const first = hops.details.find((hop) => !hop.good) ?? worstHop(hops) ?? hops.details[0];

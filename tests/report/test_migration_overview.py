@@ -1,0 +1,43 @@
+"""All cases that were migrated, at a glance."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from matrix.migrating import Limits, Migration, Strategy
+from matrix.report.write import write_run_report
+from tests import make
+from tests.report.conftest import Reader, RunMaker
+
+
+def test_the_worst_case_first(
+    reader: Reader, recorded: RunMaker, write_hops: Callable[..., Path]
+) -> None:
+    cases: Any = []
+    for arch, strategy, limit, bad in (
+        ("x86_64", Strategy.PRECOPY, 10.0, []),
+        ("x86_64", Strategy.POSTCOPY, 0.001, []),
+        ("s390x", Strategy.PRECOPY, 10.0, [2]),
+    ):
+        migration = Migration(limits=Limits(downtime_max=limit))
+        case = make.case("ram", arch, strategy=strategy, migration=migration)
+        hops = {"hops.jsonl": write_hops(3, bad=bad).read_bytes()}
+        cases.append((make.run(case), make.attempt("fail" if bad else "pass"), hops))
+    page = reader.open(write_run_report(recorded(cases)), "#migration")
+    rows = page.locator("#migration table").first.locator("tbody tr").all_inner_texts()
+    assert [row.split()[:5] for row in rows] == [
+        ["fail", "ram", "s390x", "tcg", "strategy"],
+        ["pass", "ram", "x86_64", "tcg", "strategy"],
+        ["pass", "ram", "x86_64", "tcg", "strategy"],
+    ]
+    assert ["postcopy" in row for row in rows] == [False, True, False]
+    assert ["2/3" in row for row in rows] == [True, False, False]
+    assert [" of 1 ms, over" in row for row in rows] == [False, True, False]
+    plots = page.locator("#migration figure.multiple")
+    assert [each.split()[0] for each in plots.all_inner_texts()] == ["s390x", "x86_64"]
+    assert plots.last.locator("svg a").count() == 6
+    assert plots.last.locator(".limit").count() == 1
+    page.locator("#migration table").first.get_by_role("link").nth(2).click()
+    picked = page.locator("#migration select").first.locator("option:checked")
+    assert picked.inner_text() == "smoke.ram.x86_64.auto.strategy=precopy (3 hops)"
+    assert reader.problems == []
