@@ -68,6 +68,8 @@ class Row:
     areas: tuple[int, ...]
     accelerator: str
     """What it really ran under, empty where it did not."""
+    host: str = ""
+    """Name of the machine that the plan runs it on, empty where it is skipped."""
     verdict: Verdict | None = None
     """None: it was not run to its end."""
     reason: str = ""

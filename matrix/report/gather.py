@@ -91,13 +91,14 @@ class Gathered:
             groups: which of them can be compared (:func:`matrix.report.pairing.comparable`).
         """
         words = {name: Words() for name in AXES}
-        reasons, areas = Words(), Words()
+        reasons, areas, hosts = Words(), Words(), Words()
         columns = {
             name: [words[name].number(row.axes[place]) for row in self.rows]
             for place, name in enumerate(AXES)
         }
         area_column = [areas.number(",".join(map(str, row.areas))) for row in self.rows]
         reason_column = [reasons.number(row.reason) for row in self.rows]
+        host_column = [hosts.number(row.host) for row in self.rows]
         return {
             "verdicts": VERDICTS,
             "axes": AXES,
@@ -105,6 +106,7 @@ class Gathered:
             "titles": {name: axis_title(name) for name in AXES},
             "words": {name: each.list() for name, each in words.items()},
             "reasons": reasons.list(),
+            "hosts": hosts.list(),
             "areas": [[int(part) for part in each.split(",")] for each in areas.list()],
             "area_names": AREA_NAMES,
             "links": [run.link for run in self.runs],
@@ -115,6 +117,7 @@ class Gathered:
             ],
             "seconds": [round(row.seconds, 3) for row in self.rows],
             "reason": reason_column,
+            "host": host_column,
             "area": area_column,
             "ran": [row.accelerator for row in self.rows],
             "chunk": [row.where.chunk if row.where else -1 for row in self.rows],
@@ -149,7 +152,10 @@ def gather(records: Sequence[RunRecord], page: Path) -> Gathered:
             place[decision.case.id] = len(gathered.rows)
             host = decision.host if isinstance(decision, Run) else LOCAL
             of_host = versions.get(host, versions[LOCAL])
-            gathered.rows.append(new_row(number, names[number], decision, of_host))
+            row = new_row(number, names[number], decision, of_host)
+            if isinstance(decision, Run):
+                row.host = printable(record.info.hostname if host == LOCAL else host)
+            gathered.rows.append(row)
         places.append(place)
     for number, result in _results(records):
         position = places[number][result.id]

@@ -1,11 +1,13 @@
 // The table of cases, with its search.
 
-import { axisName, BAD, compare, index, rowAxes, axisValue, varyingAxes, verdictOf } from "./data.js";
-import { badge, button, caseLink, el, link, plural, seconds } from "./dom.js";
+import { axisName, BAD, badness, compare, index, rowAxes, axisValue, varyingAxes, verdictOf } from "./data.js";
+import { badge, button, caseLink, choice, el, link, plural, seconds } from "./dom.js";
 import { exactChips, Filter } from "./filter.js";
 import { VirtualTable } from "./table.js";
 
 /** @import { Column } from "./table.js" */
+
+const MOST_CHOICES = 100;
 
 /** @type {ReturnType<typeof makeCasesView> | null} */
 export let casesView = null;
@@ -41,17 +43,18 @@ function makeCasesView(section) {
   const count = el("span", { role: "status" });
   const matrix = link("#matrix", {}, "as a matrix");
   const list = new VirtualTable("Cases", (i) => { location.hash = caseLink(i); });
-  const sort = {
-    name: "",
-    down: false,
-    by: (/** @type {string} */ name) => {
-      sort.down = sort.name === name && !sort.down;
-      sort.name = name;
-      update();
-    },
+  const problems = el("p", { class: "reason", role: "alert" });
+  const sortBy = (/** @type {string} */ name) => {
+    filter.sort = filter.sort === name ? `-${name}` : name;
+    go();
   };
   let filter = new Filter();
-  section.replaceChildren(el("h2", {}, "Cases"), el("div", { class: "searching" }, search), verdicts, chips,
+  const selects = fieldChoices((field, value) => {
+    filter = filter.with({ [field]: value });
+    go();
+  });
+  section.replaceChildren(el("h2", {}, "Cases"), el("div", { class: "searching" }, search), problems, verdicts,
+    el("div", { class: "chips" }, [...selects.values()]), chips,
     el("p", { class: "about" }, count, " · ", matrix), list.scroller);
 
   const go = () => {
@@ -71,8 +74,10 @@ function makeCasesView(section) {
     const matching = filter.cases({ anyVerdict: true });
     const items = filter.verdicts.size ? matching.filter((i) => filter.verdicts.has(verdictOf(i))) : matching;
     const columns = caseColumns(items);
+    const sort = { name: filter.sort.replace(/^-/, ""), down: filter.sort.startsWith("-"), by: sortBy };
     const column = columns.find((each) => each.name === sort.name);
-    if (column) items.sort((a, b) => (sort.down ? -1 : 1) * compare(column.key(a), column.key(b)));
+    if (!column) items.sort((a, b) => badness(a) - badness(b));
+    else items.sort((a, b) => (sort.down ? -1 : 1) * compare(column.key(a), column.key(b)));
     listed = items;
     list.show(columns, items, sort);
     count.textContent = `${plural(items.length, "case")}${items.length === index.size ? "" : ` of ${index.size.toLocaleString("en")}`}`;
@@ -81,6 +86,12 @@ function makeCasesView(section) {
       update();
     });
     chips.replaceChildren(...exactChips(filter, "cases"));
+    problems.textContent = filter.problems();
+    for (const [field, label] of selects) {
+      const values = filter.exact.get(field);
+      const select = label.querySelector("select");
+      if (select) select.value = values?.length === 1 ? `=${values[0]}` : "";
+    }
     matrix.href = `#matrix?${filter.query()}`;
   }
 
@@ -92,6 +103,20 @@ function makeCasesView(section) {
     },
     focus: () => search.focus(),
   };
+}
+
+/**
+ * A choice for each field with a few values; the value "" is any.
+ * @param {(field: string, value: string | null) => void} changed
+ */
+function fieldChoices(changed) {
+  const areas = [...new Set(index.areas.flat())].sort((a, b) => a - b).map((number) => index.area_names[number]);
+  /** @type {[field: string, values: string[]][]} */
+  const fields = [...index.axes.filter((axis) => axis !== "test").map((axis) => /** @type {[string, string[]]} */ ([axis, index.words[axis]])),
+    ["area", areas], ["host", index.hosts.filter(Boolean)]];
+  return new Map(fields.filter(([, values]) => values.length > 1 && values.length <= MOST_CHOICES).map(([field, values]) => [field,
+    choice(axisName(field), [["", "any"], ...values.map((value) => /** @type {[string, string]} */ ([`=${value}`, value || "none"]))], "",
+      (value) => changed(field, value ? value.slice(1) : null))]));
 }
 
 /**

@@ -42,7 +42,7 @@ export async function drawComparison(section, query) {
   show(section, el("h2", {}, "Comparison"),
     el("p", {}, choice("along", axes.map((each) => [each, axisName(each)]), axis, (by) => to({ by, base: "" })), " ",
       values.length ? choice("from", values.map((value) => [words[value], words[value] || "none"]), words[base], (value) => to({ base: value })) : null),
-    el("div", { class: "chips" }, exactChips(filter, "comparison")),
+    el("div", { class: "chips" }, exactChips(filter, "comparison", `${new URLSearchParams({ by: axis, base: words[base] ?? "" })}&`)),
     groups.length
       ? el("p", { class: "about" }, `${plural(groups.length, "group")} of cases that differ in nothing but ${axisName(axis)}. A change is one from ${words[base] || "none"}.`)
       : el("p", {}, "No cases differ in this axis only."),

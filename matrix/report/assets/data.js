@@ -12,6 +12,7 @@
  * @property {Record<string, number[]>} groups of each axis that cases can be compared along: the number of each case's
  *   group, whose cases differ in nothing else; -1: there is nothing to compare it with
  * @property {string[]} reasons
+ * @property {string[]} hosts
  * @property {number[][]} areas sets of areas, as numbers into area_names
  * @property {string[]} area_names
  * @property {string[]} links where each run's folder is; empty where that cannot be said
@@ -20,6 +21,7 @@
  * @property {number[]} verdict -1: no result
  * @property {number[]} seconds
  * @property {number[]} reason
+ * @property {number[]} host
  * @property {number[]} area
  * @property {number[]} chunk in which a case's details are; -1: it has none
  * @property {number[]} place of the details in the chunk
@@ -135,16 +137,25 @@ export function axisName(axis) {
 
 /**
  * @param {number} i
- * @param {string} axis an axis, or "reason"
+ * @param {string} axis an axis, "reason" or "host"
  */
 export function axisValue(i, axis) {
   if (axis === "reason") return index.reasons[index.reason[i]];
+  if (axis === "host") return index.hosts[index.host[i]];
   return index.words[axis][index.columns[axis][i]];
 }
 
 /** @param {number} i */
 export function verdictOf(i) {
   return index.verdicts[index.verdict[i]] ?? "unfinished";
+}
+
+/**
+ * Verdicts from the worst to the best; what has no result is worse than what is known or skipped.
+ * @param {number} i
+ */
+export function badness(i) {
+  return index.verdict[i] < 0 ? BAD.size - 0.5 : index.verdict[i];
 }
 
 /** @param {number} i */
@@ -175,7 +186,7 @@ export function rowAxes(varying) {
 export function haystack(i) {
   haystacks ??= new Array(index.size);
   haystacks[i] ??= [index.id[i], verdictOf(i), ...index.axes.map((axis) => axisValue(i, axis)),
-    index.reasons[index.reason[i]], ...areasOf(i)].join("\n").toLowerCase();
+    index.reasons[index.reason[i]], index.hosts[index.host[i]], ...areasOf(i)].join("\n").toLowerCase();
   return haystacks[i];
 }
 

@@ -6,6 +6,18 @@ import { link } from "./dom.js";
 
 /** @typedef {(i: number) => boolean} Matches whether a case is meant */
 
+const FIELDS = ["area", "reason", "host"]; // beside the axes
+const OTHERS = new Set(["q", "v", "tests", "sort"]);
+
+/**
+ * The axis or other field that somebody means, by its name or by what the report calls it.
+ * @param {string} word
+ */
+function fieldOf(word) {
+  const fields = [...index.axes, ...FIELDS, "verdict"];
+  return fields.find((each) => each === word) ?? fields.find((each) => axisName(each).toLowerCase() === word);
+}
+
 export class Filter {
   /** @param {string} query */
   constructor(query = "") {
@@ -15,10 +27,13 @@ export class Filter {
     if (this.verdicts.delete("bad")) for (const verdict of BAD) this.verdicts.add(verdict);
     /** @type {Map<string, string[]>} */
     this.exact = new Map();
-    for (const axis of [...index.axes, "area", "reason"]) {
+    for (const axis of [...index.axes, ...FIELDS]) {
       const values = parameters.getAll(axis);
       if (values.length) this.exact.set(axis, values);
     }
+    this.sort = parameters.get("sort") ?? ""; // a column's name, with "-" before it from the greatest
+    /** @type {string[]} */
+    this.unknown = [...parameters.keys()].filter((name) => name && !OTHERS.has(name) && !index.axes.includes(name) && !FIELDS.includes(name));
     this.tests = parameters.get("tests") ?? ""; // FIRST-LAST: a stretch of the tests' numbers
   }
 
@@ -30,6 +45,7 @@ export class Filter {
       for (const value of values) parameters.append(axis, value);
     }
     if (this.tests) parameters.set("tests", this.tests);
+    if (this.sort) parameters.set("sort", this.sort);
     return parameters.toString();
   }
 
@@ -61,7 +77,7 @@ export class Filter {
     for (const [axis, values] of this.exact) {
       if (axis === "area") {
         yield (i) => areasOf(i).some((area) => values.includes(area));
-      } else if (axis === "reason") {
+      } else if (FIELDS.includes(axis)) {
         yield (i) => values.includes(axisValue(i, axis));
       } else {
         const wanted = new Set(values.map((value) => index.words[axis].indexOf(value)));
@@ -81,19 +97,28 @@ export class Filter {
    * @returns {Generator<Matches>}
    */
   *textTests() {
-    for (const [, not, field, quoted, bare] of
-      this.text.toLowerCase().matchAll(/(-?)(?:([a-z]+):)?(?:"([^"]*)"?|(\S+))/g)) {
-      const word = quoted ?? bare;
-      const known = field === "reason" || field === "verdict" || index.axes.includes(field);
-      if (!field || known) {
-        /** @type {(i: number) => string} */
-        const of = field === "verdict" ? verdictOf : field ? (i) => axisValue(i, field).toLowerCase() : haystack;
-        yield (i) => of(i).includes(word) !== (not === "-");
-      } else {
-        const whole = `${field}:${word}`;
-        yield (i) => haystack(i).includes(whole) !== (not === "-");
-      }
+    for (const [not, name, word] of this.words()) {
+      const field = fieldOf(name);
+      /** @type {(i: number) => string} */
+      const of = field === "verdict" ? verdictOf : field === "area" ? (i) => areasOf(i).join("\n").toLowerCase()
+        : field ? (i) => axisValue(i, field).toLowerCase() : haystack;
+      const wanted = name && !field ? `${name}:${word}` : word;
+      yield (i) => of(i).includes(wanted) !== not;
     }
+  }
+
+  /** @returns {[not: boolean, field: string, word: string][]} */
+  words() {
+    return [...this.text.toLowerCase().matchAll(/(-?)(?:([a-z_]+):)?(?:"([^"]*)"?|(\S+))/g)]
+      .map(([, not, field, quoted, bare]) => [not === "-", field ?? "", quoted ?? bare]);
+  }
+
+  /** What of it names nothing that there is, in a sentence; empty where all of it does. */
+  problems() {
+    const words = this.words().map(([, field]) => field).filter((field) => field && !fieldOf(field));
+    const found = [...new Set(words.map((word) => `"${word}:" is no column, and is searched for as a word`)),
+      ...this.unknown.map((name) => `"${name}" in the address is no filter, and is ignored`)];
+    return found.length ? `${found.join("; ")}. There are: ${[...index.axes, ...FIELDS, "verdict"].join(", ")}.` : "";
   }
 }
 
@@ -101,14 +126,15 @@ export class Filter {
  * Chips that say which values are filtered on, each of which takes its filter away.
  * @param {Filter} filter
  * @param {string} view
+ * @param {string} more what the address has beside the filter
  */
-export function exactChips(filter, view) {
+export function exactChips(filter, view, more = "") {
   const chips = [...filter.exact].map(([axis, values]) => link(
-    `#${view}?${filter.with({ [axis]: null }).query()}`, { class: "chip", title: "take this filter away" },
+    `#${view}?${more}${filter.with({ [axis]: null }).query()}`, { class: "chip", title: "take this filter away" },
     `${axisName(axis)}: ${values.map((value) => value || "none").join(", ")} ×`));
   if (filter.tests) {
     const [first, last] = filter.tests.split("-").map((number) => index.words.test[Number(number)]);
-    chips.push(link(`#${view}?${filter.with({ tests: "" }).query()}`, { class: "chip" },
+    chips.push(link(`#${view}?${more}${filter.with({ tests: "" }).query()}`, { class: "chip" },
       `tests: ${first} … ${last} ×`));
   }
   return chips;

@@ -97,9 +97,21 @@ function keyPressed(event) {
   event.preventDefault();
 }
 
+const ON_PAPER = ["summary", "matrix"]; // of these and of the table of cases, of which only the rows in sight exist
+
+/** @param {boolean} printed */
+async function printing(printed) {
+  if (![...ON_PAPER, "cases"].includes(shown.view)) return; // another view prints itself
+  if (printed) drawMatrix(all('[data-view="matrix"]')[0], "");
+  else if (shown.view === "matrix") await route();
+  for (const each of all("[data-view]")) each.hidden = printed ? !ON_PAPER.includes(each.dataset.view ?? "") : each.dataset.view !== shown.view;
+}
+
 document.documentElement.classList.add("with-scripts");
 dressSummary();
 await loadIndex();
 addEventListener("hashchange", route);
 addEventListener("keydown", keyPressed);
+addEventListener("beforeprint", () => printing(true));
+addEventListener("afterprint", () => printing(false));
 await route();

@@ -31,8 +31,9 @@ export function drawMatrix(section, query) {
     el("h2", {}, "Matrix"),
     el("div", { class: "chips" }, exactChips(filter, "matrix"),
       filter.query() ? link("#matrix", { class: "chip" }, "show everything") : null),
+    el("p", { class: "reason" }, filter.problems()),
     cases.length ? el("p", { class: "about" }, matrixWords(cases, rows, columns)) : el("p", {}, "No case matches."),
-    el("div", { class: "scroll" }, heatMap(grid, rows, columns, filter)),
+    el("div", { class: "scroll map" }, heatMap(grid, rows, columns, filter)),
     legend(cases));
 }
 
@@ -58,23 +59,34 @@ function matrixRows(cases) {
 }
 
 /**
+ * The different numbers of some cases: those that a case has that did not pass come first.
+ * @param {number[]} cases
+ * @param {(i: number) => number[]} of
+ */
+function failingFirst(cases, of) {
+  const bad = new Set(cases.filter((i) => BAD.has(verdictOf(i))).flatMap(of));
+  return [...new Set(cases.flatMap(of))].sort((a, b) => Number(bad.has(b)) - Number(bad.has(a)) || a - b);
+}
+
+/**
  * The columns: tests; their areas where they are too many; else stretches of them.
  * @param {number[]} cases
  * @param {Filter} filter
  * @returns {Columns}
  */
 function matrixColumns(cases, filter) {
-  const tests = [...new Set(cases.map((i) => index.columns.test[i]))].sort((a, b) => a - b);
+  const tests = failingFirst(cases, (i) => [index.columns.test[i]]);
   const names = index.words.test;
   if (tests.length <= MOST_COLUMNS) {
     return { kind: "test", heads: tests.map((number) => [names[number], { test: names[number] }]),
       of: (i) => [tests.indexOf(index.columns.test[i])] };
   }
-  const areas = [...new Set(cases.flatMap((i) => index.areas[index.area[i]]))].sort((a, b) => a - b);
+  const areas = failingFirst(cases, (i) => index.areas[index.area[i]]);
   if (areas.length > 1 && !filter.exact.has("area") && !filter.tests) {
     return { kind: "area", heads: areas.map((number) => [index.area_names[number], { area: index.area_names[number] }]),
       of: (i) => index.areas[index.area[i]].map((number) => areas.indexOf(number)) };
   }
+  tests.sort((a, b) => a - b);
   const size = Math.ceil(tests.length / MOST_COLUMNS);
   const places = new Map(tests.map((number, place) => [number, Math.floor(place / size)]));
   /** @type {Columns["heads"]} */
@@ -133,10 +145,7 @@ function heatMap(grid, rows, columns, filter) {
       link(`#${columns.kind === "test" ? "cases" : "matrix"}?${filter.with(change).query()}`, {}, el("span", {}, name)))));
   /** @type {string[]} */
   let before = [];
-  const ordered = [...grid.values()].sort((a, b) => {
-    const axis = rows.axes.find((each) => index.columns[each][a.first] !== index.columns[each][b.first]);
-    return axis ? index.columns[axis][a.first] - index.columns[axis][b.first] : 0;
-  });
+  const ordered = orderedRows(grid, rows);
   const body = ordered.map(({ first, cells }) => {
     const values = rows.axes.map((axis) => axisValue(first, axis));
     const change = Object.fromEntries(rows.axes.map((axis, place) => [axis, values[place]]));
@@ -153,6 +162,26 @@ function heatMap(grid, rows, columns, filter) {
   const map = el("table", { class: `heat ${wordy ? "wordy" : "dense"}`, onkeydown: (event) => moveInTable(event, map) },
     el("thead", {}, head), el("tbody", {}, body));
   return map;
+}
+
+/**
+ * The rows by their axes, so that those with the same value stay together; of each axis the values
+ * with a case that did not pass come first.
+ * @param {Grid} grid
+ * @param {Rows} rows
+ */
+function orderedRows(grid, rows) {
+  const key = (/** @type {number} */ i, /** @type {number} */ depth) => rows.axes.slice(0, depth + 1).map((axis) => index.columns[axis][i]).join();
+  const failing = new Set();
+  for (const { first, cells } of grid.values()) {
+    if ([...cells.values()].flat().some((i) => BAD.has(verdictOf(i)))) rows.axes.forEach((_, depth) => failing.add(key(first, depth)));
+  }
+  return [...grid.values()].sort((a, b) => {
+    const depth = rows.axes.findIndex((axis) => index.columns[axis][a.first] !== index.columns[axis][b.first]);
+    if (depth < 0) return 0;
+    const bad = (/** @type {number} */ i) => Number(failing.has(key(i, depth)));
+    return bad(b.first) - bad(a.first) || index.columns[rows.axes[depth]][a.first] - index.columns[rows.axes[depth]][b.first];
+  });
 }
 
 /**
