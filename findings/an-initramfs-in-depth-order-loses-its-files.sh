@@ -34,21 +34,23 @@ echo found >"$work/tree/folder/file"
 echo found >"$work/tree/first"
 cat >"$work/tree/init" <<'INIT'
 #!/busybox sh
-echo "files:" $(/busybox find / -xdev -type f)
+/busybox mknod /second c 4 65
+echo $(/busybox find / -xdev -type f) >/second
 /busybox poweroff -f
 INIT
 chmod +x "$work/tree/init"
-guest() { # NAME [OPTION OF find]: what a guest of that archive prints
+guest() { # NAME [OPTION OF find]: boot a guest of that archive; NAME.files is its second serial port,
+	# as the kernel's messages may break a line of the first one
 	(cd "$work/tree" && find . "${@:2}" | run "$work/root/bin/cpio" --quiet -o -H newc >"$work/$1.cpio")
 	QEMU_MODULE_DIR=$(find "$work/root/usr/lib" -type d -name qemu -path '*-linux-gnu/*' -print -quit) \
 		run "$work/root/usr/bin/qemu-system-x86_64" -L "$work/root/usr/share/qemu" \
 		-L "$work/root/usr/share/seabios" -nodefaults -display none -accel tcg -machine q35 -cpu max -m 256 \
-		-serial stdio -no-reboot -kernel "$work"/root/boot/vmlinuz-* -initrd "$work/$1.cpio" \
-		-append "console=ttyS0 loglevel=8 panic=-1 rdinit=/init" </dev/null >"$work/$1.console" 2>/dev/null
-	grep -a '^files:' "$work/$1.console"
+		-serial "file:$work/$1.console" -serial "file:$work/$1.files" -no-reboot \
+		-kernel "$work"/root/boot/vmlinuz-* -initrd "$work/$1.cpio" \
+		-append "console=ttyS0 loglevel=8 panic=-1 rdinit=/init" </dev/null 2>/dev/null
 }
-guest first >"$work/first.files"
-guest depth -depth >"$work/depth.files"
+guest first
+guest depth -depth
 first=$(<"$work/first.files")
 depth=$(<"$work/depth.files")
 echo "find: $first"
