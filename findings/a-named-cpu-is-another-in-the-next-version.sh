@@ -44,7 +44,8 @@ WRAPPER
 }
 unpack old 'qemu-system-x86=1:7.2*' 'qemu-system-ppc=1:7.2*' seabios
 suite=${1:-bookworm-backports}
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep '/debian/*$' | sort -u | head -n 1)
+mirror=$(apt-get "${options[@]}" indextargets --format '$(REPO_URI)' 'Origin: Debian' |
+	grep '/debian/*$' | sort -u | sed -n 1p) || true
 [ -n "$mirror" ] || { echo "apt-get has no source of Debian's packages here" >&2; exit 1; }
 printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
 	"$mirror" "${suite%-backports} $suite" /usr/share/keyrings/debian-archive-keyring.gpg >"$work/debian.sources"

@@ -21,7 +21,9 @@ options=(-o "Dir::State::Lists=$work/lists" -o "Dir::State::Status=$work/status"
 	-o "Dir::Cache::Archives=$work/archives" -o APT::Sandbox::User=root
 	-o APT::Install-Recommends=false)
 suite=${1:-bookworm-backports}
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep '/debian/*$' | sort -u | head -n 1)
+apt-get -qq "${options[@]}" update
+mirror=$(apt-get "${options[@]}" indextargets --format '$(REPO_URI)' 'Origin: Debian' |
+	grep '/debian/*$' | sort -u | sed -n 1p) || true
 [ -n "$mirror" ] || { echo "apt-get has no source of Debian's packages here" >&2; exit 1; }
 printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
 	"$mirror" "${suite%-backports} $suite" /usr/share/keyrings/debian-archive-keyring.gpg >"$work/debian.sources"
