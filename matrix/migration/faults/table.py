@@ -61,7 +61,8 @@ RULES: dict[Fault, Rule] = {
         FAILED, rf"{_UNKNOWN_SECTION}|error while loading state|Missing section footer"
     ),
     Fault.MACHINE_MISMATCH: Rule(FAILED, r"Machine type received is"),  # migration/savevm.c
-    Fault.UUID_MISMATCH: Rule(FAILED, r"UUID received is"),  # migration/savevm.c
+    # migration/savevm.c; a channel of multifd (migration/multifd.c) may see it first.
+    Fault.UUID_MISMATCH: Rule(FAILED, r"UUID received is|received uuid"),
     # crypto/tlssession.c; whoever is given the wrong thing says it, the other is hung up on.
     Fault.TLS_WRONG_CERTIFICATE: Rule(FAILED, r"hasn't got a known issuer"),
     Fault.TLS_WRONG_HOST: Rule(FAILED, r"does not match the hostname"),

@@ -29,6 +29,16 @@ def test_a_vcpu_mismatch_is_said_in_many_ways(said: str) -> None:
     assert re.search(RULES[Fault.VCPU_MISMATCH].error, f"qemu-system-ARCH: {said}")
 
 
+def test_another_uuid_is_seen_by_the_main_stream_or_by_a_channel_of_multifd() -> None:
+    channel = (
+        "failed to receive packet via multifd channel 0: multifd: received uuid '0f3c1a52' and "
+        "expected uuid '6f1a6c1e' for channel 0"
+    )
+    rule = RULES[Fault.UUID_MISMATCH].error
+    assert re.search(rule, f"qemu-system-x86_64: {channel}")
+    assert re.search(rule, "UUID received is 0f3c1a52 and local is 6f1a6c1e")
+
+
 def test_nothing_else_has() -> None:
     assert set(RULES) == set(INJECTORS) == set(Fault)
 
