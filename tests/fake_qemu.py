@@ -34,6 +34,10 @@ A step is a list, its name first:
     ["more", COMMAND, OBJECT, MEMBER]      what it returns there is greater by 1 from here on
     ["refuse", COMMAND, CLASS, DESC, TIMES]  the next TIMES of that command are refused
     ["registers", TEXT, …]  what "info registers" says, in turn, again and again
+    ["prove", PATH]         beats as the guest ram-integrity does while it runs, until a q is typed,
+                            and passes; the number of the next beat is in PATH, for all processes
+    ["pass on", PATH]       the guest leaves: whoever waits for it may have it
+    ["take over", PATH]     waits for it
     ["child"]               leaves a child process behind that ignores SIGTERM
     ["eat", BYTES]          takes so much memory, and keeps it
     ["key", TEXT]           waits until that is typed on the console
@@ -331,6 +335,30 @@ class Fake:
     def do_eat(self, size: int) -> None:
         self.eaten = bytearray(b"x") * size  # written to: zeros would cost nothing
 
+    def do_prove(self, path: str) -> None:
+        import select
+
+        text = "" if os.path.exists(path) else "INTEGRITY: START vcpus=1\n"  # noqa: PTH110
+        while not select.select([0], [], [], 0)[0] or os.read(0, 1) != b"q":
+            if self.state == "running":
+                beat = int(read(path) or "1")
+                text += f"INTEGRITY: BEAT n={beat} clock={beat}000000 gap=0 verified=1 passes=1\n"
+                replace(path, str(beat + 1))
+                self.do_stdout(text)
+                text = ""
+            self.serve(0.01)
+        self.do_stdout("INTEGRITY: END beats=1\nPASS: all is well\nSUMMARY: 1 tests\n")
+        os._exit(PASSED)
+
+    def do_pass_on(self, path: str) -> None:
+        self.state = "postmigrate"
+        replace(path + ".free", "")
+
+    def do_take_over(self, path: str) -> None:
+        while not os.path.exists(path + ".free"):  # noqa: PTH110
+            self.serve(0.005)
+        os.unlink(path + ".free")  # noqa: PTH108
+
     def do_key(self, text: str) -> None:
         typed = b""
         while text.encode() not in typed:
@@ -348,6 +376,21 @@ class Fake:
     def do_signal(self, number: int) -> None:
         os.kill(os.getpid(), number)
         time.sleep(10)
+
+
+def read(path: str) -> str:
+    try:
+        with open(path) as file:  # noqa: PTH123
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def replace(path: str, text: str) -> None:
+    part = f"{path}.{os.getpid()}"  # two may write at a time
+    with open(part, "w") as file:  # noqa: PTH123
+        file.write(text)
+    os.replace(part, path)  # noqa: PTH105
 
 
 def write(descriptor: int, data: bytes) -> None:

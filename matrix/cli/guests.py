@@ -3,6 +3,7 @@
 Typer reads them off the functions. What a command needs is imported when it runs.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -249,3 +250,38 @@ def migratable(
         json=json,
     )
     raise typer.Exit(code)
+
+
+@taking(
+    *("keyword", "arch", "accel", "qemu", "build", "set_axis", "host", "fresh", "output", "seed"),
+)
+def explore(
+    selection: Selection,
+    execution: Execution,
+    scenarios: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SCENARIO…]",
+            autocompletion=completing.scenarios,
+            help="Scenarios: names or files (YAML).",
+        ),
+    ] = None,
+    for_: Annotated[
+        str,
+        typer.Option("--for", metavar="TIME", help="How long, as in 30min or 8h."),
+    ] = "2min",
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", metavar="FILE", help="Repeat the sequence of a finding instead."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Put migrated guests through random valid sequences of operations; shrink what fails."""
+    from matrix.cli.exploring import run_explore, run_replay
+    from matrix.run.option_values import duration_named
+
+    selection = replace(selection, scenarios=tuple(scenarios or ()))
+    if replay is not None:
+        raise typer.Exit(run_replay(replay, selection, execution, json=json))
+    seconds = duration_named("--for", for_)
+    raise typer.Exit(run_explore(selection, execution, seconds, json=json))

@@ -189,19 +189,15 @@ class HopRunner(HopMaker):
         emulator = emulators[name]
         if name in processes.known_abilities:
             route = self._route(draw, current, name, fault)
-            destination = await self._started(emulator, number, route, injector)
+            destination = await started(processes, emulator, number, route, injector)
         else:
             # It has to be asked first; mostly it is just what is needed then.
             destination = await processes.start(emulator, incoming=True, adapt=injector.adapt)
             route = self._route(draw, current, name, fault)
             if route.strategy is Strategy.CPR_TRANSFER:
                 self.guest.retire(destination.session)
-                destination = await self._started(emulator, number, route, injector)
-        # Made now, when no hop waits for them.
-        if route.transport is Transport.TLS_PSK:
-            _ = processes.credentials.psk
-        elif route.transport is Transport.TLS_X509:
-            _ = processes.credentials.x509
+                destination = await started(processes, emulator, number, route, injector)
+        make_credentials(processes, route)
         parameters = parameters_for(request.migration, route.strategy)
         seconds = max(request.hop_seconds, 2 * (request.migration.limits.total_time or 0.0))
         return PlannedHop(number, route, destination, injector, dict(parameters), seconds)
@@ -213,21 +209,6 @@ class HopRunner(HopMaker):
             raise NoHopError(route)
         return route
 
-    async def _started(
-        self, emulator: Emulator, number: int, route: Route, injector: Injector
-    ) -> Endpoint:
-        """The destination of the hop of that number. Raises as :meth:`Processes.start`."""
-        processes = self.processes
-        if route.strategy is not Strategy.CPR_TRANSFER:
-            return await processes.start(emulator, incoming=True, adapt=injector.adapt)
-        path = descriptors(processes.folder, number)
-        return await processes.start(
-            emulator,
-            incoming=True,
-            adapt=lambda launch: with_channel(injector.adapt(launch), path),
-            connect=False,
-        )
-
     def _recorded(self, hop: Hop, end: HopEnd) -> None:
         if not end.guest_ended or end.outcome is HopOutcome.COMPLETED:
             self._records.add(hop)
@@ -236,6 +217,33 @@ class HopRunner(HopMaker):
         self.bad_in_a_row = 0 if hop.good else self.bad_in_a_row + 1
         if not hop.good and len(self.bad) < BAD_KEPT:
             self.bad.append(f"hop {hop.number}: {hop.reason}")
+
+
+def make_credentials(processes: Processes, route: Route) -> None:
+    """What that route needs of TLS; made before a hop waits for it. Raises as
+    :attr:`Processes.credentials`."""
+    if route.transport is Transport.TLS_PSK:
+        _ = processes.credentials.psk
+    elif route.transport is Transport.TLS_X509:
+        _ = processes.credentials.x509
+
+
+async def started(
+    processes: Processes, emulator: Emulator, number: int, route: Route, injector: Injector
+) -> Endpoint:
+    """Start the destination of the hop of that number, which goes by ``route``.
+
+    Raises as :meth:`Processes.start`.
+    """
+    if route.strategy is not Strategy.CPR_TRANSFER:
+        return await processes.start(emulator, incoming=True, adapt=injector.adapt)
+    path = descriptors(processes.folder, number)
+    return await processes.start(
+        emulator,
+        incoming=True,
+        adapt=lambda launch: with_channel(injector.adapt(launch), path),
+        connect=False,
+    )
 
 
 def fitted(launch: Launch, migration: Migration) -> Launch:

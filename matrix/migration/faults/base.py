@@ -93,7 +93,7 @@ class FaultInjector(Injector):
     async def before_ending(self, hop: LiveHop, end: HopEnd) -> None:
         """See :class:`Injector`: both sides are as QEMU left them."""
         self._said += await _complaints(hop.destination)
-        await self._count_runners(hop, end)
+        self.findings += await wrong_runners(hop, end)
 
     async def after_end(self, hop: LiveHop, end: HopEnd) -> None:
         try:
@@ -127,20 +127,26 @@ class FaultInjector(Injector):
             return f"{name}: QEMU must say /{self.rule.error}/, and said {said or 'nothing'}"
         return ""
 
-    async def _count_runners(self, hop: LiveHop, end: HopEnd) -> None:
-        """Exactly one of the two runs the guest: never both, and none only where it is lost."""
-        source, destination = await _runs(hop.source), await _runs(hop.destination)
-        if source and destination:
-            self.findings.append("source and destination both run the guest")
-        # One that is paused in postcopy says that it runs: its vCPUs stop at the first page that is
-        # missing. It can do nothing but wait for its source.
-        destination = destination and hop.destination.status != "postcopy-paused"
-        if end.outcome is HopOutcome.LOST and (source or destination):
-            side = "source" if source else "destination"
-            self.findings.append(f"the guest was given up while the {side} runs it")
-        # A guest that comes to its end right then takes its QEMU along.
-        if end.outcome is HopOutcome.COMPLETED and hop.destination.alive and not destination:
-            self.findings.append("the destination does not run the guest")
+
+async def wrong_runners(hop: LiveHop, end: HopEnd) -> list[str]:
+    """Exactly one of the two runs the guest: never both, and none only where it is lost.
+
+    To be asked before either is ended (:meth:`Injector.before_ending`).
+    """
+    found = []
+    source, destination = await _runs(hop.source), await _runs(hop.destination)
+    if source and destination:
+        found.append("source and destination both run the guest")
+    # One that is paused in postcopy says that it runs: its vCPUs stop at the first page that is
+    # missing. It can do nothing but wait for its source.
+    destination = destination and hop.destination.status != "postcopy-paused"
+    if end.outcome is HopOutcome.LOST and (source or destination):
+        side = "source" if source else "destination"
+        found.append(f"the guest was given up while the {side} runs it")
+    # A guest that comes to its end right then takes its QEMU along.
+    if end.outcome is HopOutcome.COMPLETED and hop.destination.alive and not destination:
+        found.append("the destination does not run the guest")
+    return found
 
 
 async def in_active(hop: LiveHop) -> bool:

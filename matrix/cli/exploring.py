@@ -1,0 +1,288 @@
+"""``matrix explore``: random valid sequences on one guest at a time, and what breaks in them."""
+
+import asyncio
+import json as json_module
+import secrets
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from matrix.cli.arguments import Execution
+from matrix.cli.steps import Steps as Saying
+from matrix.cli.style import duration
+from matrix.errors import ExitCode, HostError, NothingSelected, UsageError
+from matrix.explore.explorer import Explorer, Found, replay
+from matrix.explore.finding import Chosen, Finding, read, write
+from matrix.explore.sequences import repaired
+from matrix.explore.shrinking import Rule
+from matrix.explore.step import Steps
+from matrix.explore.subject import Subject, why_not
+from matrix.inventory import Inventory
+from matrix.plan.decisions import Run
+from matrix.results.directory import RunDirectory
+from matrix.results.files import host_errors, shown
+from matrix.results.printable import printable, shown_json
+from matrix.run.options import Selection
+from matrix.run.prepare import prepare
+
+FINDINGS = Path("findings-of-explore")
+"""Where findings go without ``-o``: in a folder of this one, named by date and scenario."""
+SEED_BITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command was told, beside how long."""
+
+    selection: Selection
+    output: Path | None
+    seed: int
+    json: bool
+
+
+def run_explore(
+    selection: Selection, execution: Execution, seconds: float, *, json: bool
+) -> ExitCode:
+    """Explore, and print what was found and covered.
+
+    Raises:
+        UsageError, ScenarioError, SuiteError, NothingSelected, HostError: as ``matrix run``.
+    """
+    seed = secrets.randbits(SEED_BITS) if execution.seed is None else execution.seed
+    asked = _Asked(selection, execution.output, seed, json)
+    if asked.output is not None and asked.output.exists():
+        raise UsageError(f"{shown(asked.output)} exists; findings overwrite nothing")
+    decisions, inventory = _explorable(selection)
+    if not json:
+        print(f"seed {seed}; --seed {seed} draws the same sequences again", flush=True)
+    with _temporary() as folder:
+        explorer, written = asyncio.run(_explore(asked, decisions, inventory, folder, seconds))
+    if json:
+        print(shown_json(json_module.dumps(_report(explorer, written, seed), indent=2)))
+    else:
+        print("\n".join(_summary(explorer)))
+    return ExitCode.NOT_PASSED if explorer.signatures else ExitCode.OK
+
+
+def run_replay(path: Path, selection: Selection, execution: Execution, *, json: bool) -> ExitCode:
+    """Live a finding's sequence again, as often as the rule says.
+
+    Raises:
+        UsageError: the file is no finding, or its case or sequence is not possible here.
+        ScenarioError, SuiteError, HostError: as ``matrix run``.
+    """
+    finding = read(path)
+    if selection.scenarios or execution.output is not None or execution.seed is not None:
+        raise UsageError("--replay takes scenario and seed from its file, and writes nothing")
+    decisions, inventory = _explorable(_selected(finding.chosen, selection), finding.chosen.case)
+    with _temporary() as folder:
+
+        async def lives() -> list[str]:
+            subject = await Subject.make(decisions[0], inventory, folder / "launch")
+            if repaired(subject.world, finding.steps) != finding.steps:
+                raise UsageError(f"{shown(path)}: the QEMUs here cannot do that sequence")
+            failures = await replay(subject, finding.steps, folder, Rule().of)
+            return ["" if each is None else each.signature for each in failures]
+
+        signatures = asyncio.run(lives())
+    same = sum(each == finding.signature for each in signatures)
+    if json:
+        shown_ = {"signature": finding.signature, "lives": signatures, "failed": same}
+        print(shown_json(json_module.dumps(shown_, indent=2)))
+    else:
+        print("\n".join(_sequence(finding.steps)))
+        for signature in signatures:
+            print(printable(f"failed: {signature}" if signature else "passed"))
+        print(f"{same} of {len(signatures)} lives failed as recorded")
+    return ExitCode.NOT_PASSED if any(signatures) else ExitCode.OK
+
+
+async def _explore(
+    asked: _Asked,
+    decisions: Sequence[Run],
+    inventory: Inventory,
+    folder: Path,
+    seconds: float,
+) -> tuple[Explorer, list[tuple[Path, Finding]]]:
+    subjects = [
+        await Subject.make(decision, inventory, folder / f"launch-{number}")
+        for number, decision in enumerate(decisions)
+    ]
+    written: list[tuple[Path, Finding]] = []
+
+    def found(each: Found) -> None:
+        path, finding = _written(asked, decisions[each.subject], each, len(written) + 1, written)
+        written.append((path, finding))
+        if not asked.json:
+            print("\n".join(_told(finding, path)), flush=True)
+
+    explorer = Explorer(subjects, asked.seed, folder, found)
+    await explorer.explore(seconds)
+    return explorer, written
+
+
+def _written(
+    asked: _Asked,
+    decision: Run,
+    found: Found,
+    number: int,
+    before: Sequence[tuple[Path, Finding]],
+) -> tuple[Path, Finding]:
+    """The finding, as a file and the logs of a life beside it."""
+    folder = before[0][0].parent if before else asked.output
+    if folder is None:
+        folder = RunDirectory.default_path([decision.case.scenario], FINDINGS)
+    selection, case = asked.selection, decision.case
+    chosen = Chosen(
+        case=case.id,
+        scenario=_scenario_of(selection, case.scenario),
+        arch=selection.arch,
+        accel=selection.accel,
+        qemu=selection.qemu,
+        build=selection.build,
+        set_axis=selection.set_axis,
+        host="" if selection.host is None else str(selection.host.absolute()),
+    )
+    finding = Finding(
+        chosen=chosen,
+        signature=found.failure.signature,
+        reason=found.failure.reason,
+        steps=found.steps,
+        failed=found.failed,
+        lives=found.lives,
+        shrunk_from=found.shrunk_from,
+        seed=asked.seed,
+    )
+    path = folder / f"finding-{number}.json"
+    with host_errors("create", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(found.evidence, path.with_suffix(""))
+    write(finding, path)
+    return path, finding
+
+
+def _scenario_of(selection: Selection, name: str) -> str:
+    """The scenario as it is named anywhere: a file by its absolute path."""
+    for path in selection.scenarios:
+        if len(selection.scenarios) == 1 or path.stem == name:
+            return str(path.absolute()) if path.suffix else str(path)
+    return name
+
+
+def _selected(chosen: Chosen, given: Selection) -> Selection:
+    """The selection of a finding; QEMUs that are given now come before those that it names."""
+    names = {option.partition("=")[0] for option in given.qemu}
+    recorded = [each for each in chosen.qemu if each.partition("=")[0] not in names]
+    host = given.host or (Path(chosen.host) if chosen.host else None)
+    return Selection(
+        scenarios=(Path(chosen.scenario),),
+        arch=chosen.arch,
+        accel=chosen.accel,
+        qemu=(*given.qemu, *recorded),
+        build=chosen.build,
+        set_axis=chosen.set_axis,
+        host=host,
+        fresh=given.fresh,
+        include_all=True,
+    )
+
+
+def _explorable(selection: Selection, case: str = "") -> tuple[list[Run], Inventory]:
+    """The cases that can be explored here, or that one."""
+    prepared = prepare(replace(selection, include_all=True), Saying())
+    decisions = [each for each in prepared.decisions if case in ("", each.case.id)]
+    if not decisions:
+        raise UsageError(f"there is no case {case}")
+    running = [each for each in decisions if isinstance(each, Run)]
+    kept = [each for each in running if not why_not(each)]
+    if kept:
+        return kept, prepared.inventory
+    reasons = [why_not(each) for each in running]
+    reasons += [each.reason for each in decisions if not isinstance(each, Run)]
+    raise NothingSelected(f"no case can be explored: {'; '.join(dict.fromkeys(reasons))}")
+
+
+@contextmanager
+def _temporary() -> Iterator[Path]:
+    try:
+        folder = tempfile.mkdtemp(prefix="matrix-explore-")
+    except OSError as error:
+        raise HostError(f"no temporary folder: {error.strerror}") from error
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _command(path: Path) -> str:
+    return f"matrix explore --replay {shown(path)}"
+
+
+def _sequence(steps: Steps) -> list[str]:
+    return [printable(f"  {number}. {step}") for number, step in enumerate(steps, 1)]
+
+
+def _told(finding: Finding, path: Path) -> Iterator[str]:
+    yield printable(f"FOUND {finding.reason}")
+    yield printable(f"  {finding.chosen.case}, {finding.failed} of {finding.lives} lives;")
+    yield f"  {len(finding.steps)} steps, of {finding.shrunk_from} before shrinking:"
+    yield from _sequence(finding.steps)
+    yield f"  {_command(path)}"
+
+
+def _summary(explorer: Explorer) -> Iterator[str]:
+    coverage, rate = explorer.coverage, explorer.steps / max(explorer.seconds, 0.001)
+    by_kind: dict[str, Counter[bool]] = {}
+    for cell in coverage.cells:
+        kind = cell.what.partition(" over ")[0] if " with " not in cell.what else "hop with a fault"
+        row = f"{cell.architecture}  {cell.pair}  {kind}"
+        by_kind.setdefault(row, Counter())[cell in coverage.seen] += 1
+    yield "seen  of"
+    for row, counts in sorted(by_kind.items()):
+        yield printable(f"{counts[True]:4}  {counts.total():<4}  {row}")
+    yield (
+        f"{explorer.lives} guests, {explorer.steps} steps in {duration(explorer.seconds)}"
+        f" ({rate:.1f} a second), {coverage.covered} of {len(coverage.cells)} cells seen,"
+        f" {len(explorer.signatures)} failures found"
+    )
+
+
+def _report(
+    explorer: Explorer, written: Sequence[tuple[Path, Finding]], seed: int
+) -> dict[str, Any]:
+    coverage = explorer.coverage
+    return {
+        "seed": seed,
+        "guests": explorer.lives,
+        "steps": explorer.steps,
+        "seconds": round(explorer.seconds, 3),
+        "findings": [
+            {
+                "case": finding.chosen.case,
+                "signature": finding.signature,
+                "reason": finding.reason,
+                "steps": [str(step) for step in finding.steps],
+                "failed": finding.failed,
+                "lives": finding.lives,
+                "seen": explorer.signatures[finding.signature],
+                "file": str(path),
+                "command": _command(path),
+            }
+            for path, finding in written
+        ],
+        "coverage": [
+            {
+                "arch": cell.architecture,
+                "state": cell.state,
+                "qemu": cell.pair,
+                "operation": cell.what,
+                "seen": coverage.seen[cell],
+            }
+            for cell in sorted(coverage.cells)
+        ],
+    }

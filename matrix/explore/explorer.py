@@ -1,0 +1,156 @@
+"""Draws sequences, lives them, and shrinks what fails, until the time is over."""
+
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from matrix.explore.cells import Coverage
+from matrix.explore.failure import Failure
+from matrix.explore.life import Ended
+from matrix.explore.sequences import World, draw, repaired, states
+from matrix.explore.shrinking import Rule, shrunk
+from matrix.explore.step import Steps
+from matrix.results.files import host_errors
+
+LENGTH = 20
+"""Steps of a sequence."""
+SHRINKING = 300.0
+"""Seconds that a failure may be shrunk for; what is left then is written down."""
+
+
+class Explored(Protocol):
+    """A guest that can be explored: :class:`matrix.explore.subject.Subject`, or a test's."""
+
+    @property
+    def world(self) -> World:
+        """What it may be put through."""
+        ...
+
+    async def live(self, steps: Steps, directory: Path, enough: Callable[[], bool]) -> Ended:
+        """See :meth:`matrix.explore.life.Lives.live`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A failure, by the sequence that shows it."""
+
+    subject: int
+    """Index of the guest."""
+    failure: Failure
+    """As it was seen last."""
+    steps: Steps
+    shrunk_from: int
+    failed: int
+    lives: int
+    evidence: Path
+    """Logs of a life in which it was seen."""
+
+
+@dataclass(slots=True)
+class Explorer:
+    """One exploration. ``folder`` is new, and holds the logs of lives; those that pass go."""
+
+    subjects: Sequence[Explored]
+    seed: int
+    folder: Path
+    on_found: Callable[[Found], None]
+    rule: Rule = field(default_factory=Rule)
+    length: int = LENGTH
+    clock: Callable[[], float] = time.monotonic
+    coverage: Coverage = field(init=False)
+    signatures: Counter[str] = field(default_factory=Counter)
+    """How often each failure was seen, but for shrinking."""
+    steps: int = 0
+    """That were done, but for shrinking."""
+    lives: int = 0
+    seconds: float = 0.0
+    """In which those were done."""
+    _folders: int = 0
+
+    def __post_init__(self) -> None:
+        cells = (cell for subject in self.subjects for cell in subject.world.cells())
+        self.coverage = Coverage(cells)
+
+    async def explore(self, seconds: float) -> None:
+        """Explore for that long; a failure that is being shrunk at the end is shrunk first.
+
+        Raises:
+            HostError: the host fails us.
+        """
+        deadline = self.clock() + seconds
+        while self.clock() < deadline:
+            number = self.lives % len(self.subjects)
+            subject = self.subjects[number]
+            generator = random.Random(f"{self.seed}/{self.lives}")  # noqa: S311 - to be repeatable
+            steps = draw(subject.world, self.length, self.coverage, generator)
+            self.lives += 1
+            begun = self.clock()
+            ended, evidence = await self._live(subject, steps, lambda: self.clock() >= deadline)
+            self.seconds += self.clock() - begun
+            self.steps += ended.done
+            self._cover(subject.world, steps[: ended.done])
+            if ended.failure is not None:
+                new = ended.failure.signature not in self.signatures
+                self.signatures[ended.failure.signature] += 1
+                if new:
+                    sequence = steps[: ended.done]
+                    self.on_found(await self._shrunk(number, sequence, ended.failure, evidence))
+
+    def _cover(self, world: World, steps: Steps) -> None:
+        for state, step in zip(states(world, steps), steps, strict=False):
+            self.coverage.seen[world.cell(state, step)] += 1
+
+    async def _live(
+        self, subject: Explored, steps: Steps, enough: Callable[[], bool] = lambda: False
+    ) -> tuple[Ended, Path]:
+        self._folders += 1
+        folder = self.folder / f"life-{self._folders}"
+        with host_errors("create", folder):
+            folder.mkdir(mode=0o700)
+        ended = await subject.live(steps, folder, enough)
+        if ended.failure is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        return ended, folder
+
+    async def _shrunk(
+        self, number: int, sequence: Steps, failure: Failure, evidence: Path
+    ) -> Found:
+        subject, deadline = self.subjects[number], self.clock() + SHRINKING
+        tally: dict[Steps, tuple[int, int]] = {}
+        latest: dict[Steps, tuple[Failure, Path]] = {sequence: (failure, evidence)}
+
+        async def shows(steps: Steps) -> bool:
+            async def fails() -> bool:
+                ended, folder = await self._live(subject, steps)
+                same = ended.failure is not None and ended.failure.signature == failure.signature
+                failed, lives = tally.get(steps, (0, 0))
+                tally[steps] = failed + same, lives + 1
+                if ended.failure is not None and same:
+                    latest[steps] = ended.failure, folder
+                return same
+
+            return self.clock() < deadline and await self.rule.shows(fails)
+
+        steps = sequence
+        if await shows(sequence):
+            steps = await shrunk(sequence, shows, lambda each: repaired(subject.world, each))
+        seen, logs = latest[steps]
+        failed, lives = tally.get(steps, (0, 0))
+        return Found(number, seen, steps, len(sequence), failed, lives, logs)
+
+
+async def replay(subject: Explored, steps: Steps, folder: Path, lives: int) -> list[Failure | None]:
+    """Live a sequence so many times; what failed each time. Raises as :meth:`Lives.live`."""
+    found = []
+    for number in range(1, lives + 1):
+        life = folder / f"life-{number}"
+        with host_errors("create", life):
+            life.mkdir(mode=0o700)
+        found.append((await subject.live(steps, life, lambda: False)).failure)
+    return found

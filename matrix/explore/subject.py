@@ -1,0 +1,129 @@
+"""What is explored: a planned case, what it may be put through, and how one of its lives goes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+from matrix.errors import HostError
+from matrix.explore.failure import Failure, Invariant
+from matrix.explore.life import HOP_SECONDS, Ended, Lives
+from matrix.explore.sequences import Way, World
+from matrix.explore.step import Steps
+from matrix.hosts.local.launch import make_launch
+from matrix.hosts.local.migrated_case import PROOF, emulator_of
+from matrix.hosts.local.starting import Starting
+from matrix.inventory import Inventory
+from matrix.migrating import Migration
+from matrix.migration.endpoint import Emulator
+from matrix.migration.faults.injectors import injector_for
+from matrix.migration.hop_runner import fitted
+from matrix.model import Launch, Verdict
+from matrix.plan.command import stall_limit
+from matrix.plan.decisions import Run
+from matrix.plan.emulators import emulator_architecture
+from matrix.plan.strategy_settings import lacking
+from matrix.results.files import host_errors
+from matrix.scenario.compatibility import routes, senseless_fault
+from matrix.suites.registry import suite_of
+from matrix.verdict.deciding import Evidence, decide_attempt
+from matrix.vm.machine import Limits
+
+START_SECONDS = 60.0
+
+
+def why_not(decision: Run) -> str:
+    """Why that case cannot be explored, in words; empty where it can."""
+    case = decision.case
+    if case.migration is None:
+        return "it is not migrated: the scenario has no 'migration'"
+    if PROOF not in case.test.groups:
+        return f"its guest does not prove its memory (group {PROOF}), as ram-integrity does"
+    return ""
+
+
+def world_of(decision: Run, inventory: Inventory) -> World:
+    """What the case may be put through: the pools of its migration, as far as the binaries go."""
+    migration = decision.case.migration or Migration()
+    first = decision.case.variant.qemu
+    names = tuple(dict.fromkeys((first, *migration.destinations)))
+    emulator = emulator_architecture(decision.case.variant.arch, decision.accelerator, inventory)
+    binaries = {name: inventory.binary(name, emulator) for name in names}
+    ways, parameters = {}, {}
+    for source, destination in product(names, names):
+        sides = [side for name in (source, destination) if (side := binaries[name]) is not None]
+        found = [
+            route
+            for route in routes(migration)
+            if not any(lacking(route.strategy, side) for side in sides)
+        ]
+        ways[source, destination] = tuple(
+            Way(route, fault)
+            for route in found
+            for fault in (None, *migration.faults)
+            if fault is None or not senseless_fault(fault, route)
+        )
+        known = [frozenset(side.migration_parameters) for side in sides]
+        parameters[source, destination] = frozenset.intersection(*known) if known else frozenset()
+    return World(decision.case.variant.arch.value, first, ways, parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A case that is explored."""
+
+    decision: Run
+    inventory: Inventory
+    world: World
+    lives: Lives
+
+    @classmethod
+    async def make(cls, decision: Run, inventory: Inventory, folder: Path) -> "Subject":
+        """Ready to live; ``folder`` is new, and holds what its QEMUs are started with.
+
+        Raises:
+            SuiteError, HostError: a command line cannot be worked out.
+        """
+        case, world = decision.case, world_of(decision, inventory)
+        migration = case.migration or Migration()
+        emulators: dict[str, Emulator] = {}
+        for name in dict.fromkeys((world.first, *migration.destinations)):
+            place = folder / name.replace("/", "_")
+            with host_errors("create", place):
+                place.mkdir(mode=0o700, parents=True)
+            at = replace(decision, case=replace(case, variant=replace(case.variant, qemu=name)))
+            launch = fitted(await make_launch(at, inventory, place), migration)
+            emulators[name] = emulator_of(at, launch, inventory)
+        limits = Limits(timeout=HOP_SECONDS, stall=stall_limit(case), start=START_SECONDS)
+        parser = suite_of(case.suite).parser
+        return cls(decision, inventory, world, Lives(emulators, injector_for, parser, limits))
+
+    async def live(self, steps: Steps, directory: Path, enough: Callable[[], bool]) -> Ended:
+        """As :meth:`Lives.live`, and with what the guest says at its end."""
+        limits = self.lives.limits
+        limits = replace(limits, timeout=limits.timeout * (2 + len(steps)))
+        ended = await replace(self.lives, limits=limits).live(steps, directory, enough)
+        if ended.outcome is None or ended.transcript is None:
+            return ended
+        evidence = Evidence(
+            decision=self.decision,
+            launch=self.launch,
+            outcome=ended.outcome,
+            transcript=ended.transcript,
+            hops=None,
+            inventory=self.inventory,
+            directory=directory,
+            starts_nothing=Starting(self.inventory).why_never,
+        )
+        attempt = await decide_attempt(evidence)
+        if attempt.verdict is Verdict.ERROR:
+            raise HostError(attempt.reason)
+        if attempt.verdict is Verdict.PASS:
+            return ended
+        reason = f"the guest ends with {attempt.verdict.value}: {attempt.reason}".rstrip(": ")
+        return replace(ended, failure=Failure(Invariant.VERDICT, reason, len(steps)))
+
+    @property
+    def launch(self) -> Launch:
+        """The command line of the QEMU that starts the guest."""
+        return self.lives.emulators[self.world.first].launch

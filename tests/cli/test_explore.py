@@ -1,0 +1,128 @@
+"""``matrix explore``: what it prints and writes, how it ends, and that a finding is repeated."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matrix.cli.arguments import Execution
+from matrix.cli.exploring import run_explore, run_replay
+from matrix.errors import UsageError
+from matrix.explore.finding import Chosen, Finding, write
+from matrix.run.options import Selection
+
+SCENARIO = """name: few
+suite: {kind: kvm-unit-tests, build: builtin, tests: [ram-integrity]}
+matrix: {arch: [x86_64], accel: [tcg], qemu: [system]}
+"""
+MIGRATION = "migration: {strategy: [precopy], transport: [unix]}\n"
+NONE = Selection()
+FINDING = Finding(Chosen("few.x86_64", "few.yaml"), "hop: late", "late", (), 2, 3, 20, 7)
+PLAIN = "name: plain\nsuite: {kind: kvm-unit-tests, build: builtin, tests: [boot]}\n"
+
+
+class Place:
+    """A folder in which the command is run."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        self._cache = cache
+        (folder / "few.yaml").write_text(SCENARIO + MIGRATION)
+
+    def explore(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "matrix", "explore", *words],
+            env={"PATH": "/usr/bin:/bin", "HOME": "/nowhere", "MATRIX_CACHE": str(self._cache)},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is known of the host, and of none that tests before have put something into."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def place(tmp_path: Path, cache: Path) -> Place:
+    return Place(tmp_path, cache)
+
+
+@pytest.mark.qemu
+def test_nothing_is_found(place: Place) -> None:
+    ended = place.explore("few.yaml", "--for", "1s", "--seed", "1", "--json")
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads(ended.stdout)
+    assert (report["seed"], report["findings"]) == (1, [])
+    assert report["guests"] >= 1
+    assert sum(cell["seen"] for cell in report["coverage"]) == report["steps"] > 0
+    assert {cell["operation"] for cell in report["coverage"]} >= {
+        "hop by precopy over unix",
+        "stop",
+        "migrate-continue",
+    }
+    assert sorted(path.name for path in place.folder.glob("*find*")) == []
+
+
+@pytest.mark.slow(reason="three explorations, with a dozen guests")
+@pytest.mark.qemu
+def test_what_is_found_is_shrunk_and_repeated(place: Place) -> None:
+    """With a QEMU that takes no guest in."""
+    real = shutil.which("qemu-system-x86_64")
+    wrapper = place.folder / "bad" / "qemu-system-x86_64"
+    wrapper.parent.mkdir()
+    wrapper.write_text(
+        f'#!/bin/sh\ncase "$*" in\n*-incoming*) exec {real} "$@" -device none-such ;;\n'
+        f'*) exec {real} "$@" ;;\nesac\n'
+    )
+    wrapper.chmod(0o755)
+    qemu = ("--qemu", "bad=bad", "--set", "qemu=bad")
+    ended = place.explore("few.yaml", *qemu, "--for", "1s", "--seed", "2", "-o", "out")
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "FOUND QEMU bad" in ended.stdout
+    assert "  1. hop by precopy over unix to bad" in ended.stdout
+    assert "  matrix explore --replay out/finding-1.json" in ended.stdout
+    assert "1 failures found" in ended.stdout
+    finding = json.loads((place.folder / "out/finding-1.json").read_text())
+    assert len(finding["steps"]) == 1
+    assert (finding["failed"], finding["lives"]) == (2, 2)
+    assert (place.folder / "out/finding-1/qemu.log").is_file()
+    again = place.explore("--replay", "out/finding-1.json")
+    assert again.returncode == 1, again.stderr
+    assert again.stdout.splitlines()[-1] == "3 of 3 lives failed as recorded"
+    mended = place.explore("--replay", "out/finding-1.json", "--qemu", "bad=/usr/bin", "--json")
+    assert mended.returncode == 0, mended.stderr
+    assert json.loads(mended.stdout)["lives"] == ["", "", ""]
+
+
+def test_wrong_usage(tmp_path: Path) -> None:
+    def refused(why: str, path: Path, *scenarios: Path, output: Path | None = None) -> None:
+        with pytest.raises(UsageError, match=why):
+            run_replay(path, Selection(scenarios), Execution(output=output), json=False)
+
+    text = tmp_path / "few.yaml"
+    text.write_text(SCENARIO + MIGRATION)
+    refused("no such file", tmp_path / "none.json")
+    refused("few.yaml: Invalid JSON", text)
+    write(FINDING, tmp_path / "f.json")
+    refused("takes scenario and seed from its file", tmp_path / "f.json", text)
+    refused("and writes nothing", tmp_path / "f.json", output=tmp_path / "out")
+    with pytest.raises(UsageError, match="no scenario given"):
+        run_explore(NONE, Execution(), 1.0, json=False)
+    with pytest.raises(UsageError, match="exists; findings overwrite nothing"):
+        run_explore(Selection((text,)), Execution(output=text), 1.0, json=False)
+
+
+@pytest.mark.qemu
+def test_what_cannot_be_explored(place: Place) -> None:
+    (place.folder / "plain.yaml").write_text(PLAIN + "matrix: {arch: [x86_64], accel: [tcg]}\n")
+    ended = place.explore("plain.yaml")
+    assert ended.returncode == 5
+    assert "no case can be explored: it is not migrated" in ended.stderr

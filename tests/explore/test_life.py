@@ -1,0 +1,192 @@
+"""A life of a guest, checked after each step: with fake QEMUs that do wrong on purpose."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from matrix.errors import HostError
+from matrix.explore.failure import Invariant
+from matrix.explore.life import Ended, Lives
+from matrix.explore.step import Operation, Step, Steps
+from matrix.migrating import Fault, Strategy, Transport
+from matrix.migration.endpoint import Emulator
+from matrix.migration.faults.injectors import injector_for
+from matrix.migration.live_hop import Injector
+from matrix.model import ExitChannel, Launch
+from matrix.suites.registry import suite_of
+from matrix.vm.machine import Limits
+from tests.migration.conftest import ACTIVE, ALIVE, ANSWERS, COMPLETED, FAKE, RESUME, SETUP, STOP
+
+HOP = Step(Operation.HOP, "fake", Strategy.PRECOPY, Transport.UNIX)
+PAUSE, CONT = Step(Operation.STOP), Step(Operation.CONT)
+WORK = Step(Operation.WORK, milliseconds=20)
+CANCEL = Step(Operation.HOP, "fake", Strategy.PRECOPY, Transport.UNIX, Fault.CANCEL_IN_ACTIVE)
+CANCELLED = ["event", "MIGRATION", {"status": "cancelled"}]
+CANCELLING = ["event", "MIGRATION", {"status": "cancelling"}]
+REFUSED = ["GenericError", "not while no hop is under way"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    yield
+    assert [child.cmdline() for child in psutil.Process().children(recursive=True)] == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+class World:
+    """Fake QEMUs that have one guest after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.baton = str(folder / "beats")
+        self.lives = 0
+
+    def live(
+        self,
+        *steps: Step,
+        enough_after: int = 100,
+        injectors: Callable[[Fault], Injector] = injector_for,
+        **script: Any,
+    ) -> Ended:
+        """A life with QEMUs that are right but for ``script``."""
+        baton = self.baton
+        leaves = [SETUP, ACTIVE, STOP, ["pass on", baton], COMPLETED]
+        comes = [SETUP, ACTIVE, ["take over", baton], ALIVE, RESUME, COMPLETED]
+        whole = {
+            "before": {"migrate": leaves, **script.pop("before", {})},
+            "after": {"migrate-incoming": [*comes, ["prove", baton]], **script.pop("after", {})},
+            "cont": [["prove", baton]],
+            "replies": ANSWERS,
+            "errors": {"migrate-continue": REFUSED},
+            **script,
+        }
+        argv = (sys.executable, "-I", "-S", str(FAKE), "-fake", json.dumps(whole))
+        emulator = Emulator("fake", "7.2.0", Launch(argv, ExitChannel.QEMU_EXIT))
+        parser = suite_of("kvm-unit-tests").parser
+        lives = Lives({"fake": emulator}, injectors, parser, Limits(timeout=100, stall=60))
+        self.lives += 1
+        folder = self.folder / str(self.lives)
+        folder.mkdir(mode=0o700)
+        asked = iter(range(len(steps) + 1))
+        return asyncio.run(lives.live(steps, folder, lambda: next(asked) >= enough_after))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+ALL: Steps = (
+    *(WORK, HOP, PAUSE, WORK, Step(Operation.COMMAND, command="query-migrate"), CONT, HOP),
+    *(Step(Operation.COMMAND, command="migrate-continue"), HOP, PAUSE),
+)
+
+
+def test_a_life_in_which_all_is_well(world: World) -> None:
+    ended = world.live(*ALL)
+    assert ended.failure is None
+    assert ended.done == len(ALL)
+    assert ended.outcome is not None
+    assert ended.outcome.exit_status == 1
+    assert ended.transcript is not None
+    assert [each.verdict.value for each in ended.transcript.subtests] == ["pass"]
+
+
+def test_a_life_that_is_long_enough(world: World) -> None:
+    ended = world.live(*ALL, enough_after=2)
+    assert (ended.done, ended.failure) == (2, None)
+
+
+def broken(ended: Ended, invariant: Invariant, reason: str, step: int) -> None:
+    assert ended.failure is not None
+    assert ended.failure.invariant is invariant
+    assert reason in ended.failure.reason
+    assert ended.failure.step == step
+
+
+def test_a_resume_that_is_doubled(world: World) -> None:
+    leaves = [SETUP, ACTIVE, STOP, ["pass on", world.baton], COMPLETED, ALIVE, RESUME]
+    ended = world.live(WORK, HOP, HOP, before={"migrate": leaves})
+    broken(ended, Invariant.ONE_RUNNER, "source and destination both run the guest", 1)
+    assert ended.done == 2
+
+
+def test_a_pause_that_is_none(world: World) -> None:
+    ended = world.live(PAUSE, CONT, after={"stop": [ALIVE]})
+    broken(ended, Invariant.ONE_RUNNER, "the QEMU that has the guest runs the guest", 0)
+
+
+def test_a_cancel_that_is_answered_late(world: World) -> None:
+    moves = [STOP, ["pass on", world.baton], COMPLETED]
+    late = {"migrate": [SETUP, ACTIVE], "migrate_cancel": moves}
+    ended = world.live(WORK, CANCEL, before=late)
+    broken(ended, Invariant.HOP, "must end as cancelled or failed, and is completed", 1)
+
+
+def test_a_cancel_that_is_answered_in_time(world: World) -> None:
+    told = {"migrate": [SETUP, ACTIVE], "migrate_cancel": [CANCELLING, CANCELLED]}
+    ended = world.live(CANCEL, WORK, CANCEL, before=told)
+    assert (ended.done, ended.failure) == (3, None)
+
+
+def test_statuses_that_are_none(world: World) -> None:
+    leaves = [SETUP, STOP, ["pass on", world.baton], COMPLETED]
+    ended = world.live(HOP, before={"migrate": leaves})
+    broken(ended, Invariant.STATUS, "the source goes from setup to completed", 0)
+
+
+def test_a_page_that_is_lost(world: World) -> None:
+    """What the guest does not find as it wrote it: its number of beats."""
+    comes = [SETUP, ACTIVE, ["take over", world.baton], ALIVE, RESUME, COMPLETED]
+    lost = ["stdout", "INTEGRITY: BEAT n=1 clock=1 gap=0 verified=1 passes=1\n"]
+    ended = world.live(HOP, after={"migrate-incoming": [*comes, lost, ["prove", world.baton]]})
+    broken(ended, Invariant.HOP, "", 0)
+
+
+def test_a_beat_that_comes_again(world: World) -> None:
+    again = ["stdout", "INTEGRITY: BEAT n=1 clock=0 gap=0 verified=1 passes=1\n"]
+    asked = Step(Operation.COMMAND, command="query-migrate")
+    ended = world.live(WORK, asked, before={"query-migrate": [again]})
+    broken(ended, Invariant.PROOF, "beats twice or out of order: 1 after", 1)
+
+
+def test_a_command_that_is_taken(world: World) -> None:
+    ended = world.live(Step(Operation.COMMAND, command="migrate-continue"), errors={})
+    broken(ended, Invariant.COMMAND, "migrate-continue was taken", 0)
+
+
+def test_a_command_that_is_refused(world: World) -> None:
+    ended = world.live(
+        WORK, Step(Operation.COMMAND, command="migrate_cancel"), errors={"migrate_cancel": REFUSED}
+    )
+    broken(ended, Invariant.COMMAND, "migrate_cancel was refused", 1)
+
+
+def test_a_qemu_that_dies(world: World) -> None:
+    ended = world.live(WORK, PAUSE, before={"stop": [["stderr", "oh\n"], ["signal", 6]]})
+    broken(ended, Invariant.ALIVE, "QEMU was killed by SIGABRT", 1)
+
+
+def test_a_descriptor_that_stays(world: World) -> None:
+    kept: list[int] = []
+
+    def leaking(fault: Fault) -> Injector:
+        kept.append(os.open("/dev/null", os.O_RDONLY))
+        return Injector()
+
+    ended = world.live(CANCEL, injectors=leaking)
+    os.close(*kept)
+    broken(ended, Invariant.NOTHING_LEFT, "descriptor of /dev/null", 1)
+
+
+def test_a_host_that_fails(world: World) -> None:
+    with pytest.raises(HostError, match="did not start: QEMU exited with status 1"):
+        world.live(WORK, start=[["exit", 1]])

@@ -1,0 +1,131 @@
+"""What may come next: drawn sequences are valid, repaired ones too, and the unseen comes first."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matrix.explore.cells import Coverage
+from matrix.explore.sequences import VALUES, State, Way, World, after, draw, repaired, states, valid
+from matrix.explore.step import Operation, Step
+from matrix.migrating import Fault, Strategy, Transport
+from matrix.scenario.compatibility import Route
+
+TCP = Route(Strategy.PRECOPY, Transport.TCP)
+MULTIFD = Route(Strategy.MULTIFD, Transport.TCP)
+WAYS = (Way(TCP), Way(TCP, Fault.CANCEL_IN_ACTIVE), Way(TCP, Fault.KILL_SOURCE_IN_ACTIVE))
+WORLD = World(
+    "x86_64",
+    "old",
+    {
+        ("old", "new"): (*WAYS, Way(Route(Strategy.FILE, None))),
+        ("new", "new"): (*WAYS, Way(MULTIFD)),
+        ("new", "old"): WAYS,
+    },
+    {("new", "new"): frozenset({"multifd-channels", "downtime-limit"})},
+)
+
+
+def drawn(seed: int, length: int = 12) -> tuple[Step, ...]:
+    return draw(WORLD, length, Coverage(), random.Random(seed))
+
+
+@given(st.integers(0, 2**32))
+def test_a_drawn_sequence_is_valid_and_stays_as_it_is(seed: int) -> None:
+    steps = drawn(seed)
+    assert repaired(WORLD, steps) == steps
+    lost = [state.lost for state in states(WORLD, steps)]
+    assert not any(lost[:-1])
+    assert len(steps) == 12 or lost[-1]
+
+
+@given(st.integers(0, 2**32), st.sets(st.integers(0, 11)))
+def test_what_is_left_of_a_sequence_is_repaired(seed: int, missing: set[int]) -> None:
+    left = tuple(step for place, step in enumerate(drawn(seed)) if place not in missing)
+    steps = repaired(WORLD, left)
+    assert all(
+        valid(WORLD, state, step) for state, step in zip(states(WORLD, steps), steps, strict=False)
+    )
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    assert drawn(1) == drawn(1) != drawn(2)
+
+
+def test_where_the_guest_is_follows_from_the_fault() -> None:
+    def hop(fault: Fault | None) -> State:
+        step = Step(Operation.HOP, "new", Strategy.PRECOPY, Transport.TCP, fault)
+        return after(State("old"), step)
+
+    assert hop(None) == State("new")
+    assert hop(Fault.CHANGE_BANDWIDTH) == State("new")
+    assert hop(Fault.CANCEL_IN_ACTIVE) == State("old")
+    assert hop(Fault.KILL_SOURCE_IN_ACTIVE).lost
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [
+        (State("old"), Step(Operation.CONT)),
+        (State("old", running=False), Step(Operation.STOP)),
+        (State("old", running=False), Step(Operation.HOP, "new", Strategy.FILE)),
+        (State("old"), Step(Operation.HOP, "new", Strategy.MULTIFD, Transport.TCP)),
+        (State("old"), Step(Operation.HOP, "nowhere", Strategy.FILE)),
+        (State("old"), Step(Operation.COMMAND, command="quit")),
+        (State("old", lost=True), Step(Operation.WORK)),
+        (
+            State("old"),
+            Step(Operation.HOP, "new", Strategy.FILE, parameters=(("downtime-limit", 300),)),
+        ),
+    ],
+)
+def test_what_is_not_possible(state: State, step: Step) -> None:
+    assert not valid(WORLD, state, step)
+
+
+def test_parameters_are_those_that_both_sides_know_and_the_strategy_means() -> None:
+    found = {
+        (step.strategy, name, value)
+        for seed in range(300)
+        for step in drawn(seed)
+        for name, value in step.parameters
+    }
+    assert {name for _, name, _ in found} == {"multifd-channels", "downtime-limit"}
+    assert {strategy for strategy, name, _ in found if name == "multifd-channels"} == {
+        Strategy.MULTIFD
+    }
+    assert all(value in VALUES[name] for _, name, value in found)
+
+
+def test_the_unseen_comes_first() -> None:
+    coverage = Coverage(WORLD.cells())
+    generator = random.Random(1)
+    while coverage.covered < len(coverage.cells):
+        steps = draw(WORLD, 12, coverage, generator)
+        for state, step in zip(states(WORLD, steps), steps, strict=False):
+            coverage.seen[WORLD.cell(state, step)] += 1
+        assert coverage.seen.total() < 40 * len(coverage.cells)
+    one = Step(Operation.HOP, "new", Strategy.MULTIFD, Transport.TCP)
+    seen = Coverage()
+    seen.seen.update(dict.fromkeys(WORLD.cells(), 1000))
+    del seen.seen[WORLD.cell(State("new"), one)]
+    first_hops = [
+        next((s for p, s in zip(states(WORLD, t), t, strict=False) if _at_new(p, s)), None)
+        for t in (draw(WORLD, 12, seen, random.Random(seed)) for seed in range(50))
+    ]
+    assert {step.what for step in first_hops if step is not None} == {one.what}
+
+
+def _at_new(state: State, step: Step) -> bool:
+    return state.place == "new" and step.operation is Operation.HOP and step.fault is None
+
+
+def test_a_step_in_words() -> None:
+    step = Step(
+        Operation.HOP, "new", Strategy.PRECOPY, Transport.TCP, Fault.DROP_IN_PRECOPY, (("a", 1),)
+    )
+    assert str(step) == "hop by precopy over tcp with drop-in-precopy to new, a=1"
+    assert str(Step(Operation.HOP, "new", Strategy.FILE)) == "hop by file over a file to new"
+    assert str(Step(Operation.WORK, milliseconds=20)) == "work for 20 ms"
+    assert str(Step(Operation.COMMAND, command="query-migrate")) == "query-migrate"

@@ -1,0 +1,121 @@
+"""What a planned case may be put through, and real lives of it: a good one, and a spoilt one."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from matrix.explore.failure import Failure, Invariant
+from matrix.explore.life import Ended
+from matrix.explore.sequences import Way, repaired
+from matrix.explore.step import Operation, Step, Steps
+from matrix.explore.subject import Subject, why_not, world_of
+from matrix.migrating import Fault, Migration, Strategy, Transport
+from matrix.migration.live_hop import HopEnd, Injector, LiveHop
+from matrix.plan.decisions import Run
+from matrix.run.options import Selection
+from matrix.run.prepare import Prepared, prepare
+from matrix.scenario.compatibility import Route
+from tests import make
+from tests.migration.corrupt import corrupt
+
+SCENARIO = Path(__file__).parents[2] / "scenarios" / "explore.yaml"
+TCP, FILE = Route(Strategy.PRECOPY, Transport.TCP), Route(Strategy.MAPPED_RAM, None)
+
+
+def decided(migration: Migration | None, *groups: str) -> Run:
+    return make.run(make.case(make.test("ram", groups=groups), migration=migration))
+
+
+def test_what_cannot_be_explored() -> None:
+    assert "no 'migration'" in why_not(decided(None, "migration-proof"))
+    assert "does not prove its memory" in why_not(decided(Migration()))
+    assert not why_not(decided(Migration(), "migration-proof"))
+
+
+def test_ways_are_those_that_both_binaries_can_go() -> None:
+    migration = Migration(
+        strategies=(Strategy.PRECOPY, Strategy.MAPPED_RAM),
+        transports=(Transport.TCP,),
+        destinations=("new",),
+        faults=(Fault.CANCEL_IN_ACTIVE, Fault.DISK_FULL),
+    )
+    old = make.binary(migration_capabilities=("xbzrle",), migration_parameters=("max-bandwidth",))
+    new = make.binary(
+        qemu="new",
+        migration_capabilities=("mapped-ram",),
+        migration_parameters=("max-bandwidth", "direct-io"),
+    )
+    world = world_of(decided(migration, "migration-proof"), make.inventory(old, new))
+    live = (Way(TCP), Way(TCP, Fault.CANCEL_IN_ACTIVE))
+    files = (Way(FILE), Way(FILE, Fault.CANCEL_IN_ACTIVE), Way(FILE, Fault.DISK_FULL))
+    assert world.ways == {
+        ("system", "system"): live,
+        ("system", "new"): live,
+        ("new", "system"): live,
+        ("new", "new"): (*live, *files),
+    }
+    assert world.parameters["new", "new"] == {"max-bandwidth", "direct-io"}
+    assert world.parameters["system", "new"] == {"max-bandwidth"}
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    return prepare(Selection(scenarios=(SCENARIO,), include_all=True))
+
+
+def lived(
+    prepared: Prepared, folder: Path, steps: Steps, injector: Injector | None = None
+) -> Ended:
+    (decision,) = prepared.decisions
+    if not isinstance(decision, Run):
+        pytest.skip(str(decision))
+
+    async def live() -> Ended:
+        subject = await Subject.make(decision, prepared.inventory, folder / "launch")
+        assert repaired(subject.world, steps) == steps
+        if injector is not None:
+            lives = replace(subject.lives, injectors=lambda fault: injector)
+            subject = replace(subject, lives=lives)
+        (folder / "life").mkdir(mode=0o700)
+        return await subject.live(steps, folder / "life", lambda: False)
+
+    return asyncio.run(live())
+
+
+@pytest.mark.qemu
+def test_a_guest_that_is_carried_about(prepared: Prepared, tmp_path: Path) -> None:
+    def hop(strategy: Strategy, transport: Transport | None, fault: Fault | None = None) -> Step:
+        return Step(Operation.HOP, "system", strategy, transport, fault)
+
+    steps = (
+        hop(Strategy.PRECOPY, Transport.TCP),
+        hop(Strategy.PRECOPY, Transport.UNIX, Fault.CANCEL_IN_ACTIVE),
+        Step(Operation.STOP),
+        *(Step(Operation.COMMAND, command=each) for each in ("migrate-continue", "migrate_cancel")),
+        Step(Operation.CONT),
+        hop(Strategy.FILE, None),
+    )
+    ended = lived(prepared, tmp_path, steps)
+    assert (ended.done, ended.failure) == (len(steps), None)
+
+
+class Corrupting(Injector):
+    """A peer that flips bits of one page that the guest never writes again."""
+
+    async def after_end(self, hop: LiveHop, end: HopEnd) -> None:
+        log = hop.source.session.directory / "console.log"
+        start = next(line for line in log.read_text().splitlines() if "START" in line)
+        page = int(start.partition("victim=")[2].split()[0], 16)
+        await corrupt(hop.destination.monitor, page, directory=log.parent)
+
+
+@pytest.mark.qemu
+def test_a_guest_whose_page_is_spoilt(prepared: Prepared, tmp_path: Path) -> None:
+    spoilt = Step(Operation.HOP, "system", Strategy.PRECOPY, Transport.TCP, Fault.CHANGE_BANDWIDTH)
+    ended = lived(prepared, tmp_path, (spoilt, Step(Operation.WORK, milliseconds=20)), Corrupting())
+    assert isinstance(ended.failure, Failure)
+    assert ended.failure.invariant is Invariant.VERDICT
+    assert "static pages" in ended.failure.reason
+    assert ended.failure.step == 2
