@@ -157,6 +157,10 @@ OPTIONS: dict[str, Any] = {
     ),
     "host": typer.Option("--host", metavar="FILE", help="Host file: QEMUs and builds by name."),
     "fresh": typer.Option("--fresh", help="Ask QEMU and KVM again instead of using the cache."),
+    "no_predict": typer.Option(
+        "--no-predict",
+        help="Also run cases whose first hop fails, as matrix migratable has found.",
+    ),
     "output": typer.Option(
         "-o", "--output", metavar="RUN", help="Run directory; must not exist yet."
     ),

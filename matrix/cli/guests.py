@@ -26,7 +26,7 @@ def doctor(selection: Selection, json: Json = False) -> None:
 @taking(
     *("scenarios", "keyword", "arch", "accel", "qemu", "build", "set_axis", "expect"),
     *("include_all", "shard", "durations", "virtual_host", "host", "fresh"),
-    *("failed", "last_failed"),
+    *("failed", "last_failed", "no_predict"),
 )
 def list_(
     selection: Selection,
@@ -65,7 +65,8 @@ def scenarios(json: Json = False) -> None:
     *("repeat", "until_fail", "retries", "timeout", "full", "no_assist", "expect"),
     "include_all",
     *("shard", "durations", "failed", "last_failed", "require", "fail_on_skip", "strict"),
-    *("virtual_host", "host", "fresh", "fail_fast", "max_failures", "verbose", "quiet"),
+    *("virtual_host", "host", "fresh", "no_predict"),
+    *("fail_fast", "max_failures", "verbose", "quiet"),
     *("database", "no_history", "metrics", "tap"),
 )
 def run(

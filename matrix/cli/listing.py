@@ -25,7 +25,11 @@ def run_list(selection: Selection, *, json: bool, commands: bool) -> None:
     """Print the plan; nothing is run but what the inventory needs to be taken."""
     settings = load_settings(selection.host)
     prepared = prepare(
-        replayed(selection, settings.defaults), Steps(), on_host=say, settings=settings
+        replayed(selection, settings.defaults),
+        Steps(),
+        on_host=say,
+        settings=settings,
+        predict=True,
     )
     decisions = prepared.decisions
     known = dict(_commands(prepared)) if commands else {}

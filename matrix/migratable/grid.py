@@ -10,6 +10,7 @@ from matrix.hosts.host_facts import HostState
 from matrix.inventory import Binary, Inventory
 from matrix.migratable.idle_sides import side_of
 from matrix.migratable.prediction import Answer, Guest, Prediction, predict
+from matrix.migratable.refusals import Pair, keep
 from matrix.model import Architecture
 from matrix.plan.machines import FAMILIES
 from matrix.plan.migration_sides import is_versioned, newest_common
@@ -65,10 +66,13 @@ async def answer(
                 binary: await side_of(binary, guest, host, cache, fresh=question.fresh)
                 for binary in dict.fromkeys((asked.source, asked.destination))
             }
-            return [
-                await predict(guest, sides[here], sides[there], loading=question.loading)
-                for here, there in asked.directions
-            ]
+            found = []
+            for here, there in asked.directions:
+                made = await predict(guest, sides[here], sides[there], loading=question.loading)
+                found.append(made)
+                if question.loading and sides[here].idle and sides[there].idle:
+                    keep(Pair(here, there, guest), made, host, cache)
+            return found
 
     tasks = [asyncio.create_task(one(asked)) for asked in asked_of(question, inventory)]
     try:

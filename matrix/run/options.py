@@ -47,6 +47,8 @@ class Selection:
     """``ARCH=KERNEL[,…]``: virtual KVM hosts."""
     host: Path | None = None
     fresh: bool = False
+    no_predict: bool = False
+    """Make hops that are known to fail all the same."""
     failed: Path | None = None
     """A run whose failed cases are run again."""
     last_failed: Path | None = None

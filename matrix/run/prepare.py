@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.errors import NoBuildError, NothingSelected, Problem, ScenarioError, UsageError
-from matrix.hosts.cache import cache_directory
+from matrix.hosts.cache import Cache, cache_directory
 from matrix.hosts.host_settings import HostFile
 from matrix.hosts.installations import Installation, installations
 from matrix.hosts.interface import Host
@@ -74,6 +74,8 @@ def prepare(
     others: Sequence[Host] = (),
     on_host: Callable[[str], None] = ignore_step,
     settings: HostFile | None = None,
+    *,
+    predict: bool = False,
 ) -> Prepared:
     """Read, expand, narrow, look at this machine, and plan.
 
@@ -83,6 +85,7 @@ def prepare(
         others: hosts beside this machine that cases may run on.
         on_host: told which virtual hosts have no case, and what takes them long, during the run.
         settings: the project's and the host file, if read and applied to ``selection`` already.
+        predict: skip cases whose first hop is known to fail, unless ``selection`` says otherwise.
 
     Raises:
         ScenarioError, SuiteError, UsageError: what the user gave is wrong.
@@ -108,6 +111,8 @@ def prepare(
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
     native = native_tests([case for case in cases if case.scenario in ours], hosts.values())
     decisions = list(plan(cases, hosts, native))
+    if predict and not selection.no_predict and any(_goes_elsewhere(case) for case in cases):
+        decisions = _predicted(decisions, inventory)
     virtual = _virtual_hosts(selection, scenarios, cases, inventory)
     if virtual is not None:
         from matrix.plan.virtual import place
@@ -118,6 +123,18 @@ def prepare(
         others = (*others, *virtual.hosts(on_host, decisions))
     kept = virtual.used_options() if virtual is not None else ()
     return Prepared(scenarios, texts, decisions, inventory, tuple(others), kept)
+
+
+def _goes_elsewhere(case: Case) -> bool:
+    return case.migration is not None and bool(case.migration.destinations)
+
+
+def _predicted(decisions: list[Decision], inventory: Inventory) -> list[Decision]:
+    """The decisions without hops that are known to fail."""
+    from matrix.hosts.host_facts import read_host  # most runs migrate no guest to another QEMU
+    from matrix.migratable.refusals import without_refused
+
+    return without_refused(decisions, inventory, read_host(), Cache(cache_directory()))
 
 
 def _by_name(inventory: Inventory, others: Sequence[Host]) -> dict[str, Inventory]:

@@ -75,8 +75,12 @@ Q35 = ("--arch", "x86_64", "--machine", "q35")
 
 
 def migratable(*words: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    return matrix("migratable", *words, cache=cache)
+
+
+def matrix(*words: str, cache: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "matrix", "migratable", *words],
+        [sys.executable, "-m", "matrix", *words],
         env={"PATH": "/usr/bin:/bin", "HOME": str(cache), "MATRIX_CACHE": str(cache)},
         cwd=cache,
         capture_output=True,
@@ -179,3 +183,37 @@ def test_wrong_usage(tmp_path: Path) -> None:
         assert ended.returncode == 2, ended
         assert why in ended.stderr
         assert ended.stdout == ""
+
+
+PAIR = """\
+name: pair
+suite: {kind: kvm-unit-tests, build: builtin, tests: [boot]}
+matrix: {arch: [x86_64], accel: [tcg], machine: [q35], qemu: [more], destination: [system]}
+migration: {mode: once, destination: {machine: newest-common}}
+"""
+
+
+@pytest.mark.qemu
+def test_a_run_skips_what_was_found_to_fail(more: Callable[[str], str], tmp_path: Path) -> None:
+    """Nothing before anyone has asked; the reason names the section; and it can be run all the
+    same."""
+    folder = more("-machine none")
+    (tmp_path / "pair.yaml").write_text(PAIR)
+
+    def planned(*words: str) -> tuple[str, str]:
+        ended = matrix(
+            "list", "pair.yaml", f"--qemu=more={folder}", "--json", *words, cache=tmp_path
+        )
+        assert ended.returncode == 0, ended.stderr
+        [case] = json.loads(ended.stdout)["cases"]
+        return case["action"], case["reason"]
+
+    assert planned()[0] == "run"
+    assert migratable("system", folder, *Q35, cache=tmp_path).returncode == 0
+    decision, reason = planned()
+    assert decision == "skip"
+    assert reason.startswith("no hop from QEMU more to system, as matrix migratable found: ")
+    assert "virtio-rng" in reason
+    assert planned("--no-predict")[0] == "run"
+    turned = planned("--set", "qemu=system", "--set", "destination=more")
+    assert turned[0] == "run", turned

@@ -1,0 +1,135 @@
+"""Refusals that ``matrix migratable`` has found, kept in the cache for the plans of runs.
+
+A plan starts no QEMU: it takes a ``no`` that is there already, of the same binaries, machine and
+CPU model, and leaves everything else to the run.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache as remembered
+
+from matrix.errors import SuiteError
+from matrix.hosts.cache import Cache
+from matrix.hosts.cached_records import stamps_text
+from matrix.hosts.fingerprint import take_stamp
+from matrix.hosts.host_facts import HostState
+from matrix.hosts.survey import fingerprint_of
+from matrix.hosts.surveyors import guest_files
+from matrix.inventory import Binary, Inventory
+from matrix.migratable.idle import idle_launch
+from matrix.migratable.prediction import Answer, Guest, Prediction
+from matrix.migrating import MigrationMode, Strategy
+from matrix.model import Accelerator, SkipCause
+from matrix.plan.command import (
+    cpu_of,
+    guest_arguments,
+    machine_arguments,
+    machine_of,
+    option_values,
+)
+from matrix.plan.decisions import LOCAL, Decision, Run, Skip
+
+DECISIVE = ("-machine", "-M", "-cpu", "-accel", "-global")
+"""Options that decide what the state of the devices is that every guest of an emulator has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A guest, and the two QEMUs that it is to go between."""
+
+    source: Binary
+    destination: Binary
+    guest: Guest
+
+
+def keep(pair: Pair, prediction: Prediction, host: HostState, cache: Cache) -> None:
+    """Keep the answer that loading the idle guest has given."""
+    if (place := _place(pair, host, cache)) is not None:
+        value = {"answer": prediction.answer.value, "reason": prediction.reason}
+        cache.write(*place, value)
+
+
+def known_refusal(pair: Pair, host: HostState, cache: Cache) -> str:
+    """Why the destination is known not to take the guest; empty where that is not known."""
+    place = _place(pair, host, cache)
+    known = None if place is None else cache.read(*place, lambda value: dict(value))
+    if known is None or known.get("answer") != Answer.NO:
+        return ""
+    return str(known.get("reason", ""))
+
+
+def _place(pair: Pair, host: HostState, cache: Cache) -> tuple[str, str] | None:
+    """Name and key in the cache; None where one of the binaries is not known there."""
+    guest, sides = pair.guest, (pair.source, pair.destination)
+    known = [fingerprint_of(side, host, cache) for side in sides]
+    if None in known:
+        return None
+    try:
+        words = [word for side in sides for word in _idle_words(side, guest)]
+        stamps = stamps_text([take_stamp(file) for file in guest_files(guest.architecture)])
+    except (OSError, SuiteError):  # no embedded guests here
+        return None
+    paths = " → ".join(side.path for side in sides)
+    name = f"migratable {paths} {guest.architecture.value} {guest.machine} {guest.cpu}"
+    return name, "\n".join((*map(str, known), stamps, *words))
+
+
+@remembered
+def _idle_words(binary: Binary, guest: Guest) -> tuple[str, ...]:
+    return idle_launch(binary, guest.architecture, guest.machine, guest.cpu).argv
+
+
+def without_refused(
+    decisions: Iterable[Decision], inventory: Inventory, host: HostState, cache: Cache
+) -> list[Decision]:
+    """The decisions, with a skip for each case whose first hop is known to fail."""
+    refusals: dict[Pair, str] = {}
+    found: list[Decision] = []
+    for decision in decisions:
+        pair = first_hop(decision, inventory) if isinstance(decision, Run) else None
+        if pair is not None and pair not in refusals:
+            refusals[pair] = known_refusal(pair, host, cache)
+        if pair is None or not refusals[pair]:
+            found.append(decision)
+            continue
+        way = f"from QEMU {pair.source.qemu} to {pair.destination.qemu}"
+        reason = f"no hop {way}, as matrix migratable found: {refusals[pair]}"
+        found.append(Skip(decision.case, reason, SkipCause.UNSUPPORTED))
+    return found
+
+
+def first_hop(run: Run, inventory: Inventory) -> Pair | None:
+    """The guest's first hop, where it is of a kind that is predicted; else None.
+
+    That is one under TCG on this machine, between two QEMUs and not to a drawn one, of which
+    nobody expects that it fails, by a strategy that sends what precopy sends, and of a guest whose
+    machine and CPU are those of the idle guest, word for word.
+    """
+    case, migration = run.case, run.case.migration
+    if migration is None or run.host != LOCAL or run.accelerator is not Accelerator.TCG:
+        return None
+    if len(migration.destinations) != 1 or migration.destinations[0] == case.variant.qemu:
+        return None
+    if migration.faults or run.expected or migration.mode is MigrationMode.COOPERATIVE:
+        return None
+    if any(each.through_file or each is Strategy.CPR_TRANSFER for each in migration.strategies):
+        return None
+    arch = case.variant.arch
+    source = inventory.binary(case.variant.qemu, arch)
+    destination = inventory.binary(migration.destinations[0], arch)
+    if source is None or destination is None or case.build.efi:
+        return None
+    pair = Pair(source, destination, Guest(arch, machine_of(case), cpu_of(case)))
+    return pair if _is_that_guest(run, pair) else None
+
+
+def _is_that_guest(run: Run, pair: Pair) -> bool:
+    words = (
+        *machine_arguments(run.case, pair.source, Accelerator.TCG),
+        *guest_arguments(run.case),
+    )
+    try:
+        idle = _idle_words(pair.source, pair.guest)
+    except SuiteError:  # no embedded guests here
+        return False
+    return all(option_values(words, name) == option_values(idle, name) for name in DECISIVE)
