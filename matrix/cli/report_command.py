@@ -8,11 +8,17 @@ from typing import Any, assert_never
 from matrix.cli.arguments import ReportFormat
 from matrix.errors import MatrixError, UsageError
 from matrix.results.files import written_atomically
-from matrix.results.history.place import chosen_database
+from matrix.results.history.place import Database, chosen_database
 from matrix.results.json_text import json_bytes
 from matrix.results.run_record import RunRecord, load_run
 
-LATER = ("jinja2", "matrix.report.areas", "matrix.report.write", "matrix.report.ready")
+LATER = (
+    "jinja2",
+    "matrix.report.areas",
+    "matrix.report.write",
+    "matrix.report.past_runs",
+    "matrix.report.ready",
+)
 """What :func:`write_report` needs: loaded while guests run (see :mod:`matrix.run.runner`)."""
 
 
@@ -104,11 +110,12 @@ def loaded(path: Path) -> RunRecord:
     return record
 
 
-def write_report(record: RunRecord) -> None:
-    """Write ``RUN/report.html``. That it cannot be written is said, and changes nothing else."""
+def write_report(record: RunRecord, history: Database | None) -> None:
+    """Write ``RUN/report.html``, with what is new since the runs that the history has. That it
+    cannot be written is said, and changes nothing else."""
     from matrix.report.write import write_run_report
 
     try:
-        write_run_report(record)
+        write_run_report(record, history)
     except MatrixError as error:
         print(f"warning: there is no report.html: {error}", file=sys.stderr)

@@ -194,7 +194,7 @@ def _carry_out(
             output.say(next_commands(recorder.record))
         finally:
             save_to_history(recorder.record, history)
-            report_command.write_report(recorder.record)
+            report_command.write_report(recorder.record, history)
 
 
 def _this_machine(inventory: Inventory, capacity: Capacity, workers: int | None) -> Host:

@@ -1,9 +1,10 @@
 """Writes the report of one run or of several: what the commands call."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from matrix.errors import UsageError
+from matrix.errors import MatrixError, UsageError
 from matrix.report.gather import Gathered, gather
 from matrix.report.page import is_page, write_page
 from matrix.results.files import host_errors, shown
@@ -18,14 +19,26 @@ FOLDER_PAGE = "index.html"
 """The page in a folder that the user names."""
 
 
-def write_run_report(record: RunRecord) -> Path:
+RECENT = 20
+"""Runs of the history in which the page of a run looks for what is new."""
+
+
+def write_run_report(record: RunRecord, history: Database | None = None) -> Path:
     """Write ``RUN/report.html`` from what is finished so far, and give its path.
+
+    Args:
+        record: the run.
+        history: a database; the page says what is new since the runs in it, where it can be read.
 
     Raises:
         HostError: it cannot be written, or the journal cannot be read.
     """
     path = record.run.path / RUN_PAGE
-    write_page(gather([record], path), path)
+    gathered = gather([record], path)
+    if history is not None:
+        with suppress(MatrixError):  # whoever recorded the run there has said what is wrong
+            _add_news(gathered, [record], history)
+    write_page(gathered, path)
     return path
 
 
@@ -62,12 +75,21 @@ def write_report(
 def _add_past(
     gathered: Gathered, records: Sequence[RunRecord], history: Database, last: int
 ) -> None:
-    from matrix.report.past_runs import past_document, read_news
-    from matrix.results.history.key import sortable, started
+    from matrix.report.past_runs import past_document
 
-    begun = sortable(min(map(started, records)))
     ids = [row.case_id for row in gathered.rows]
     measured = (ids[position] for position in gathered.details.measured)
     with opened(history) as session:
         gathered.past = past_document(session, ids, measured, last)
+    _add_news(gathered, records, history, last)
+
+
+def _add_news(
+    gathered: Gathered, records: Sequence[RunRecord], history: Database, last: int = RECENT
+) -> None:
+    from matrix.report.past_runs import read_news
+    from matrix.results.history.key import sortable, started
+
+    begun = sortable(min(map(started, records)))
+    with opened(history) as session:
         gathered.news = read_news(session, gathered.rows, begun, last)

@@ -39,7 +39,7 @@ def test_the_order_is_in_the_address(reader: Reader, report: Path) -> None:
     page = reader.open(report, "#cases?arch=ppc64&sort=-time")
     assert column(page, 1) == ["timer", "smp", "boot"]
     page.get_by_role("button", name="test").click()
-    assert page.url.endswith("#cases?arch=ppc64&sort=test")
+    assert page.evaluate("location.hash") == "#cases?arch=ppc64&sort=test"
     assert column(page, 1) == ["boot", "smp", "timer"]
     assert reader.problems == []
 
@@ -51,9 +51,9 @@ def test_cases_are_filtered_by_what_there_is(reader: Reader, report: Path) -> No
     assert column(page, 1) == ["smp"] * 4
     page.get_by_label("architecture").select_option("arm")
     assert column(page, 0) == ["crash"]
-    assert page.url.endswith("#cases?area=SMP+and+IPIs&arch=arm")
+    assert page.evaluate("location.hash") == "#cases?area=SMP+and+IPIs&arch=arm"
     page.get_by_label("area").select_option("any")
-    assert page.url.endswith("#cases?arch=arm")
+    assert page.evaluate("location.hash") == "#cases?arch=arm"
     page.fill("#search", "architecture:arm area:timers")
     assert column(page, 1) == ["timer"]
     assert reader.problems == []

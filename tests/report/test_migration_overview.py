@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import expect
+
 from matrix.migrating import Limits, Migration, Strategy
 from matrix.report.write import write_run_report
 from tests import make
@@ -39,5 +41,5 @@ def test_the_worst_case_first(
     assert plots.last.locator(".limit").count() == 1
     page.locator("#migration table").first.get_by_role("link").nth(2).click()
     picked = page.locator("#migration select").first.locator("option:checked")
-    assert picked.inner_text() == "smoke.ram.x86_64.auto.strategy=precopy (3 hops)"
+    expect(picked).to_have_text("smoke.ram.x86_64.auto.strategy=precopy (3 hops)")
     assert reader.problems == []

@@ -8,7 +8,7 @@ import pytest
 from matrix.errors import UsageError
 from matrix.report.gather import gather
 from matrix.report.past_runs import past_document, read_news
-from matrix.report.write import write_report
+from matrix.report.write import write_report, write_run_report
 from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.history.writer import record_run
@@ -107,6 +107,15 @@ def test_news_are_of_the_runs_before(
     assert (news.since, news.new, news.same) == ("2026-11-11 21:30:00", 0, 1)
     assert [row.case_id for row in news.broke] == ["smoke.timer.x86_64.auto"]
     assert first is None
+
+
+def test_the_page_of_a_run_has_its_news(
+    nights: list[RunRecord], database: Database, tmp_path: Path
+) -> None:
+    assert "1 newly failing" in write_run_report(nights[3], database).read_text()
+    assert "newly failing" not in write_run_report(nights[3]).read_text()
+    nothing = Database(tmp_path / "none.sqlite")
+    assert "newly failing" not in write_run_report(nights[3], nothing).read_text()
 
 
 def test_there_must_be_a_history(nights: list[RunRecord], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """10,000 cases in one page: its size, how fast it is there, and how fast it filters."""
 
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,9 +80,14 @@ def test_ten_thousand_cases(report: Path, reader: Reader) -> None:
     page.locator(".heat thead a", has_text="PMU").click()
     page.wait_for_selector(".heat th.tall")
     assert page.locator(".heat thead th a").count() == 25
+
+    begun = time.monotonic()
+    page = reader.go("#comparison")
+    compared = time.monotonic() - begun
+    assert page.locator("#comparison table").count() == 3
     assert reader.problems == []
     print(
-        f"\n{size / 1e6:.1f} MB, first paint {min(paints):.0f} ms,"
+        f"\ncompared in {compared:.2f} s; {size / 1e6:.1f} MB, first paint {min(paints):.0f} ms,"
         f" filtered in {', '.join(f'{each:.0f}' for each in lags)} ms"
     )
 
