@@ -235,6 +235,9 @@ def migratable(
     prove: Annotated[
         bool, typer.Option("--prove", help="Make the hops, too (-o, -j); exit 1 if one differs.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write them as a page.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say which guests may migrate from A to B and back, and why not; runs none of them."""
@@ -248,6 +251,7 @@ def migratable(
         cpus=tuple(cpu or ()),
         compare_only=compare_only,
         proving=prove,
+        html=html,
         json=json,
     )
     raise typer.Exit(code)

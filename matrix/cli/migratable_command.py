@@ -6,9 +6,11 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby, starmap, zip_longest
+from pathlib import Path
 from typing import Any, assert_never
 
 from matrix.cli.arguments import Execution
+from matrix.cli.migratable_page import page
 from matrix.cli.proving import Proof, prove
 from matrix.cli.steps import Steps
 from matrix.errors import ExitCode, NothingSelected, UsageError
@@ -22,6 +24,7 @@ from matrix.migratable.grid import Question, answer
 from matrix.migratable.prediction import Answer, Prediction
 from matrix.model import Architecture
 from matrix.places import expanded
+from matrix.results.files import write_bytes
 from matrix.results.printable import display_width, printable, shown_json
 from matrix.run.option_values import architecture_named
 from matrix.run.options import Selection
@@ -38,14 +41,17 @@ def run_migratable(
     cpus: Sequence[str],
     compare_only: bool,
     proving: bool,
+    html: Path | None,
     json: bool,
 ) -> ExitCode:
-    """Print the answers; with ``proving``, what real hops come to, too.
+    """Print the answers; with ``proving``, what real hops come to, too. ``html`` is a file to write
+    them to, besides.
 
     Raises:
         UsageError: a QEMU, an architecture, a machine or a CPU model is not there, or an option
             is for hops and none are made.
         NothingSelected: nothing is left to be asked.
+        HostError: the page cannot be written.
     """
     options, (source, destination) = _named(sides, selection)
     if not proving and execution != Execution():
@@ -65,6 +71,9 @@ def run_migratable(
     proofs: list[Proof] = []
     if proving:
         proofs = prove(predictions, options, selection.host, execution.output, execution.jobs)
+    if html is not None:
+        told = page(predictions, proofs, "; ".join(summary(predictions, proofs)))
+        write_bytes(html, told.encode("utf-8", "replace"))
     if json:
         shown = [prediction_json(*each) for each in zip_longest(predictions, proofs)]
         print(shown_json(json_module.dumps(shown, indent=2)))

@@ -1,15 +1,19 @@
 """``matrix migratable``: its table, its JSON, its exit codes, and hops that prove it."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from matrix.cli.migratable_command import _named, summary, table
+from matrix.cli.migratable_page import page
 from matrix.cli.proving import Proof, scenario
 from matrix.migratable.prediction import Answer, Guest, Prediction
 from matrix.model import Architecture
@@ -59,6 +63,26 @@ def test_table_of_what_was_proved() -> None:
     assert lines[-1] == "3 hops made, 1 of them contradict the prediction"
 
 
+def test_the_page_holds_all_answers_and_escapes_what_qemu_says() -> None:
+    hostile = replace(PREDICTIONS[0], reason="<script>alert(1)</script>\x1b[2J", evidence=("a<b",))
+    text = page([hostile, *PREDICTIONS[1:]], PROOFS, "2 yes, 1 no, 1 perhaps")
+    plain = unescape(re.sub(r"<[^>]+>", " ", text.partition("</style>")[2])).split()
+    for told in (
+        "riscv64 virt rv64",
+        "system → 11.1 no <script>alert(1)</script>",
+        "evidence a<b",
+        "11.1 → system yes a hop did not go: hop 1 failed: cpu",
+        "no hop was made: no KVM",
+        "2 yes, 1 no, 1 perhaps",
+    ):
+        assert told in " ".join(plain)
+    assert "<script" not in text
+    assert "\x1b" not in text
+    assert text.count('class="wrong"') == 1
+    assert text.count("<th scope") == 2
+    assert len(text) < 4096
+
+
 def test_a_hop_is_a_scenario_of_its_own() -> None:
     assert scenario(7, PREDICTIONS[0])["matrix"] == {
         "arch": ["riscv64"],
@@ -92,9 +116,12 @@ def matrix(*words: str, cache: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.qemu
 def test_real_qemu_and_a_hop_that_proves_it(tmp_path: Path) -> None:
-    ended = migratable(*("system", "system", *Q35, "--json", "--prove"), cache=tmp_path)
+    html = tmp_path / "page.html"
+    words = ("system", "system", *Q35, "--json", "--prove", f"--html={html}")
+    ended = migratable(*words, cache=tmp_path)
     assert ended.returncode == 0, ended.stderr
     [found] = json.loads(ended.stdout)
+    assert '<td class="yes">yes' in html.read_text()
     assert found["evidence"][0] == "the destination's QEMU has loaded the source's idle guest"
     del found["evidence"]
     machine = found.pop("machine")
