@@ -18,6 +18,7 @@ from matrix.attempt import Attempt, Ending
 from matrix.cli.hosting import _obey
 from matrix.errors import HostError, HostLostError, HostUnfitError
 from matrix.hosts.contents import Contents, with_names
+from matrix.hosts.host_facts import why_no_userfaultfd
 from matrix.hosts.interface import Assignment, Console, HopDone
 from matrix.hosts.virtual import protocol
 from matrix.hosts.virtual.debian import fetch
@@ -31,12 +32,14 @@ from matrix.hosts.virtual.starter import Settings, Starter
 from matrix.hosts.virtual.virtual_host import VirtualHost
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
 from matrix.inventory import Binary, Host, Inventory
+from matrix.migrating import Migration, MigrationMode, Strategy
 from matrix.model import (
     Accelerator,
     Architecture,
     Build,
     Case,
     KvmMode,
+    RunSettings,
     SkipCause,
     Target,
     Test,
@@ -219,6 +222,46 @@ def test_a_host_that_panics_is_a_crash_and_the_next_case_gets_a_fresh_one(
     assert (passed.verdict, passed.accelerator) == (Verdict.PASS, "kvm (virtual)")
     assert "EXIT: STATUS=1" in (tmp_path / "boot/console.log").read_text()
     assert len(list((tmp_path / "hosts").iterdir())) == 2
+
+
+def test_a_host_is_saved_and_loaded_while_its_guest_runs(starter: Starter, tmp_path: Path) -> None:
+    """As a background snapshot: 7.2 may lose writes of a guest that runs while its memory goes."""
+    if why := why_no_userfaultfd():
+        pytest.skip(why)
+    facts = Inventory(Host("x86_64", "6.1", 2, 1 << 32), binaries=(starter.binary,))
+    host, contents = VirtualHost(starter, facts), Contents()
+    build = builtin_build(ARCHITECTURE)
+    (test,) = (each for each in read_tests(build, max_smp=1) if each.name == "ram-integrity")
+    migration = Migration(MigrationMode.CONTINUOUS, (Strategy.BACKGROUND_SNAPSHOT,), hops=1)
+    # A busy machine may take minutes to boot a host, silent all the while.
+    case = Case(
+        "s.nested",
+        "s",
+        "kvm-unit-tests",
+        replace(test, timeout=600.0),
+        Variant(ARCHITECTURE, Accelerator.KVM),
+        build,
+        RunSettings(stall=300.0),
+        migration=migration,
+    )
+    decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
+    (tmp_path / "nested").mkdir(mode=0o700)
+    events: list[Console | HopDone] = []
+
+    async def run() -> Attempt | None:
+        async with host.open(tmp_path, contents) as executor:
+            assignment = Assignment("nested", decision, 1, "nested", files)
+            return (await executor.execute(assignment, events.append)).attempt
+
+    attempt = asyncio.run(run())
+    assert attempt is not None
+    assert (attempt.verdict, attempt.reason) == (Verdict.PASS, "7 tests; migrated 1 time")
+    assert attempt.accelerator == "kvm (virtual)"
+    assert len([each for each in events if isinstance(each, HopDone)]) == 1
+    console = (tmp_path / "nested/console.log").read_text()
+    assert "INTEGRITY: START" in console
+    assert "INTEGRITY: END" in console
+    assert "-incoming" not in (tmp_path / "nested/command.sh").read_text()
 
 
 def test_a_snapshot_that_does_not_start_is_thrown_away(starter: Starter, tmp_path: Path) -> None:
