@@ -319,6 +319,15 @@ VIRTUAL_HOST_AXES = ("kernel", "mode", "kernel_parameters", "module_parameters")
 """Those that say which virtual KVM host a case runs in."""
 
 
+class OnStall(StrEnum):
+    """What is done with a guest that stalled, before its QEMU is ended."""
+
+    END = "end"
+    """Nothing but to look at it."""
+    DUMP = "dump"
+    """Its memory is kept, for gdb."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunSettings:
     """How a scenario wants its cases run. Seconds; ``timeout`` is the default for tests that
@@ -340,6 +349,7 @@ class RunSettings:
     """How many of the scenario's cases have to run, as ``20`` or ``80%``; empty for any number."""
     fail_on_skip: tuple[str, ...] = ()
     """Patterns of causes and ids: no case of the scenario may be skipped so."""
+    on_stall: OnStall = OnStall.END
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,17 +19,25 @@ from matrix.hosts.installations import installations
 from matrix.hosts.local.launch import make_launch
 from matrix.hosts.project import load_settings
 from matrix.inventory import Inventory
-from matrix.model import Launch, Target
+from matrix.model import Case, Launch, Target
 from matrix.plan.decisions import LOCAL, Broken, Decision, Run
 from matrix.plan.planner import plan
+from matrix.results.files import host_errors
 from matrix.results.latest import run_named
 from matrix.results.plan_file import check_plan
 from matrix.results.printable import decoded, printable
 from matrix.results.run_record import load_run
-from matrix.run.debugger import debugger_command, find_debugger
+from matrix.run.debugger import (
+    PROGRAMS,
+    debugger_command,
+    find_debugger,
+    is_big_endian,
+    memory_command,
+)
 from matrix.run.options import Selection, with_defaults
 from matrix.run.prepare import chosen, look, native_tests
 from matrix.scenario.shipped import scenario_of
+from matrix.vm.diagnosis import MEMORY_FILE
 from matrix.vm.logs import Logs
 from matrix.vm.qemu_session import Session
 
@@ -54,6 +62,8 @@ class Debugging:
     """Attach nothing."""
     monitor: bool = False
     """The terminal is that of QEMU's monitor."""
+    core: bool = False
+    """Open the memory that was kept of the guest, and start no QEMU."""
 
 
 def run_debug(asked: Debugging, selection: Selection) -> ExitCode:
@@ -64,6 +74,8 @@ def run_debug(asked: Debugging, selection: Selection) -> ExitCode:
         NothingSelected: the case does not run here.
         HostError: QEMU or gdb cannot be started.
     """
+    if asked.core:
+        return _open_memory(asked)
     if asked.gdb + asked.listen + asked.monitor > 1:
         raise UsageError(
             "--gdb, --listen and --qemu-monitor: give one; gdb's own command 'monitor' gives QEMU's"
@@ -78,6 +90,43 @@ def run_debug(asked: Debugging, selection: Selection) -> ExitCode:
             return asyncio.run(_debug(asked, decision, launch, Path(place)))
         except asyncio.CancelledError:  # by SIGTERM or SIGHUP
             raise KeyboardInterrupt from None
+
+
+def _open_memory(asked: Debugging) -> ExitCode:
+    """Have gdb open the memory of a guest of a run."""
+    if asked.gdb + asked.listen + asked.monitor or len(words := _names(asked.words)) != 2:
+        raise UsageError(
+            "--core takes a run and a case of it, as in matrix debug --core latest CASE"
+        )
+    record = load_run(run_named(Path(words[0])) or Path(words[0]))
+    check_plan(record.run, record.info.plan_sha256)
+    case = record.decision(case_named(record, words[1])).case
+    folders = (record.run.inside(each.artifacts) for each in record.attempts(case.id))
+    kept = [each / "diagnosis" / MEMORY_FILE for each in folders if each is not None]
+    memory = next((each for each in reversed(kept) if each.is_file()), None)
+    if memory is None:
+        raise UsageError(
+            f"no memory of {printable(case.id)} was kept: that is done of guests that stall, with"
+            " 'run: {on_stall: dump}' in their scenario"
+        )
+    with host_errors("read", memory), memory.open("rb") as file:
+        big = file.read(6)[5:] == b"\2"  # EI_DATA
+    if big != is_big_endian(case.build):
+        say("QEMU wrote its registers in the other byte order; they are in registers.txt beside it")
+    found = find_debugger(case.variant.arch)
+    command = memory_command(found or PROGRAMS[0], memory, case.build, case.test.image)
+    command += _options(asked.words)
+    print(f"{printable(case.id)} stalled; the debugger is")
+    print(f"  {shlex.join(command)}", flush=True)
+    if not found:
+        raise _no_debugger(case)
+    return asyncio.run(_attached(command))
+
+
+def _no_debugger(case: Case) -> HostError:
+    return HostError(
+        f"no gdb here knows {case.variant.arch}: install gdb-multiarch (Debian) or gdb"
+    )
 
 
 # -- which case
@@ -183,7 +232,7 @@ async def _debug(asked: Debugging, decision: Run, launch: Launch, place: Path) -
         if failed is not None:
             raise HostError(f"QEMU could not be started: {failed.reason}")
         command = debugger_command(
-            found or "gdb-multiarch", socket, case.build, case.test.image, decision.accelerator
+            found or PROGRAMS[0], socket, case.build, case.test.image, decision.accelerator
         )
         command += _options(asked.words)
         print(f"{printable(case.id)} is stopped before its first instruction; the debugger is")
@@ -193,9 +242,7 @@ async def _debug(asked: Debugging, decision: Run, launch: Launch, place: Path) -
         elif found:
             return await _attached(command)
         elif asked.gdb:
-            raise HostError(
-                f"no gdb here knows {case.variant.arch}: install gdb-multiarch (Debian) or gdb"
-            )
+            raise _no_debugger(case)
         else:
             await session.over()
         print("QEMU has ended")

@@ -193,11 +193,14 @@ def debug(
     qemu_monitor: Annotated[
         bool, typer.Option("--qemu-monitor", help="Give the terminal to QEMU's monitor.")
     ] = False,
+    core: Annotated[
+        bool, typer.Option("--core", help="Open the memory that a run kept of a stalled guest.")
+    ] = False,
 ) -> None:
     """Start the guest of a case, stopped before its first instruction, and attach gdb to it."""
     from matrix.cli.debugging import Debugging, run_debug
 
-    asked = Debugging(tuple(words), gdb=gdb, listen=listen, monitor=qemu_monitor)
+    asked = Debugging(tuple(words), gdb=gdb, listen=listen, monitor=qemu_monitor, core=core)
     raise typer.Exit(run_debug(asked, selection))
 
 

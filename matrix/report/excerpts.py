@@ -133,6 +133,7 @@ def _diagnoses(folder: Path) -> list[str]:
             return []
         with os.scandir(folder) as entries:
             names = sorted(each.name for each in entries if each.is_file(follow_symlinks=False))
+            names = [name for name in names if not name.endswith(".elf")]  # a guest's memory
     except OSError:
         return []
     return names[:MOST_DIAGNOSES]

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from matrix.model import Accelerator, Architecture, Build, Endian
@@ -86,27 +87,43 @@ def debugger_command(
         image: path of what is started; its ELF file is looked for beside it.
         accelerator: what runs the guest.
     """
-    architecture = build.architecture
-    big = architecture is Architecture.S390X or build.endian is Endian.BIG
+    commands, symbols = _guest(build, image)
+    commands.append(f"target remote {socket}")
+    places = [] if symbols is None else _breakpoints(symbols, build.architecture)
+    if accelerator is Accelerator.KVM:
+        places = places[: IN_HARDWARE.get(build.architecture, 0)]
+    word = "hbreak" if accelerator is Accelerator.KVM else "break"
+    return _command(program, [*commands, *(f"{word} {each}" for each in places)])
+
+
+def memory_command(program: str, memory: Path, build: Build, image: str) -> list[str]:
+    """The command line with which gdb opens the memory of a guest that was kept."""
+    commands, _ = _guest(build, image)
+    return _command(program, [*commands, f"core-file {_quoted(memory)}"])
+
+
+def is_big_endian(build: Build) -> bool:
+    """The byte order of a build's guests."""
+    return build.architecture is Architecture.S390X or build.endian is Endian.BIG
+
+
+def _command(program: str, commands: Sequence[str]) -> list[str]:
+    return [program, "-q", *(word for command in commands for word in ("-ex", command))]
+
+
+def _guest(build: Build, image: str) -> tuple[list[str], GuestSymbols | None]:
+    """What gdb is told of a guest before it is attached, and its symbols where they are known."""
     commands = [
         "set remotetimeout 60",  # seconds; 2 are few on a busy host
-        f"set architecture {ARCHITECTURES[architecture]}",
+        f"set architecture {ARCHITECTURES[build.architecture]}",
         # QEMU's gdbstub does not tell it, and ELF files of relocated guests come too late.
-        f"set endian {'big' if big else 'little'}",
+        f"set endian {'big' if is_big_endian(build) else 'little'}",
     ]
     symbols = guest_symbols(build, image, None)
-    loaded_by = None if symbols is None else symbols.loaded_by
-    if symbols is not None and loaded_by is not None:
-        read = f"symbol-file -o {loaded_by:#x}" if loaded_by else "file"
-        commands.append(f"{read} {_quoted(symbols.path)}")
-    commands.append(f"target remote {socket}")
-    if symbols is not None and loaded_by is not None:
-        places = _breakpoints(symbols, architecture)
-        if accelerator is Accelerator.KVM:
-            commands += [f"hbreak {each}" for each in places[: IN_HARDWARE.get(architecture, 0)]]
-        else:
-            commands += [f"break {each}" for each in places]
-    return [program, "-q", *(word for command in commands for word in ("-ex", command))]
+    if symbols is None or symbols.loaded_by is None:
+        return commands, None
+    read = f"symbol-file -o {symbols.loaded_by:#x}" if symbols.loaded_by else "file"
+    return [*commands, f"{read} {_quoted(symbols.path)}"], symbols
 
 
 def _breakpoints(symbols: GuestSymbols, architecture: Architecture) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from matrix.errors import Place, Problem, ScenarioError
-from matrix.model import RunSettings
+from matrix.model import OnStall, RunSettings
 from matrix.scenario import document, schema, template, validation
 from matrix.scenario.axes import AXES
 from matrix.scenario.document import Node, Scalar, Sequence, node_at
@@ -177,7 +177,9 @@ def _build(
 
 def _settings(run: schema.RunSection) -> RunSettings:
     given = run.model_dump(exclude_unset=True)
-    return RunSettings(**{**given, "fail_on_skip": tuple(given.get("fail_on_skip", ()))})
+    patterns = tuple(given.pop("fail_on_skip", ()))
+    on_stall = OnStall(given.pop("on_stall", OnStall.END))
+    return RunSettings(**given, fail_on_skip=patterns, on_stall=on_stall)
 
 
 def _expect(shape: _Shape, problems: list[Problem]) -> list[Scalar]:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from matrix.model import RunSettings
+from matrix.model import OnStall, RunSettings
 from matrix.scenario import values
 from matrix.scenario.axes import AXES, Axis
 from matrix.scenario.fields import (
@@ -42,6 +42,7 @@ Retries = Annotated[int, *annotated(values.parse_retries, values.RETRIES_SHAPE)]
 Require = Annotated[str, *annotated(values.parse_require, values.REQUIRE_SHAPE)]
 SkipPattern = Annotated[str, *annotated(values.parse_skip_pattern, values.SKIP_PATTERN_SHAPE)]
 SkipPatterns = Annotated[list[SkipPattern], *one_or_more(values.SKIP_PATTERN_SHAPE)]
+Stalled = Annotated[str, *one_of_names(tuple(OnStall), "is nothing to do on a stall")]
 Smp = Annotated[int, *annotated(values.parse_smp, values.SMP_SHAPE)]
 
 
@@ -116,6 +117,11 @@ class RunSection(Section):
         None,
         description="Exit 1 if a case is skipped, for any cause (true) or for those that match, as "
         "no-qemu, no-build or no-accelerator; patterns with a '.' are of case ids.",
+    )
+    on_stall: Stalled | None = Field(
+        None,
+        description="dump: keep the memory of a guest that stalled, up to 1 GiB, as "
+        "diagnosis/memory.elf in its folder, for 'matrix debug --core'. Default: end.",
     )
 
 

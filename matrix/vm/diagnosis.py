@@ -1,8 +1,10 @@
 """What a hung guest was doing: taken over QMP and from /proc before it is killed."""
 
 import asyncio
+import contextlib
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,11 @@ from matrix.vm.qemu_session import Session
 
 DEADLINE = 2.0
 """Seconds for all of it: the monitor of a QEMU that hangs may be dead too."""
+MEMORY_FILE = "memory.elf"
+LARGEST_MEMORY = 2**30
+"""Bytes of a guest's memory that are kept."""
+KEEP_SECONDS = 120.0
+"""For QEMU to write them, on a busy host too."""
 LOOK_AGAIN_AFTER = 0.05
 """Seconds between two looks at the threads, of which the second tells which of them work."""
 
@@ -47,6 +54,35 @@ async def diagnose(session: Session) -> str:
     except OSError as error:
         doing += f" (diagnosis/ could not be written: {error.strerror})"
     return doing
+
+
+async def keep_memory(session: Session) -> str:
+    """Write the guest's memory and registers as ``diagnosis/memory.elf``; return in words whether.
+
+    Whether the architecture can is only said by the attempt: MIPS is asked for in vain, whatever
+    query-dump-guest-memory-capability lists.
+    """
+    monitor, path = session.monitor, session.directory / "diagnosis" / MEMORY_FILE
+    if monitor is None or not monitor.alive:
+        return "its memory was not kept: its monitor is gone"
+    try:
+        sizes = await monitor.execute("query-memory-size-summary", timeout=DEADLINE)
+        given = sizes.values() if isinstance(sizes, dict) else ()
+        size = sum(each for each in given if isinstance(each, int))
+        if size > LARGEST_MEMORY:
+            return f"its memory was not kept: it is larger than {LARGEST_MEMORY >> 20} MiB"
+        if shutil.disk_usage(session.directory).free < 2 * size:
+            return "its memory was not kept: the disk is nearly full"
+        # Not detached: that comes back at once, and QEMU is ended next.
+        arguments = {"paging": False, "protocol": f"file:{path}"}
+        await monitor.execute("dump-guest-memory", arguments, timeout=KEEP_SECONDS)
+    except MonitorError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()  # what there is of it
+        return f"its memory could not be kept: {error.why}"
+    except OSError as error:
+        return f"its memory was not kept: {error.strerror}"
+    return f"its memory is in diagnosis/{MEMORY_FILE}"
 
 
 async def _ask(session: Session, deadline: float) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class Limits:
     translated: bool = False
     """The guest is run by TCG, which may be helped while it works silently
     (:mod:`matrix.vm.tlb`)."""
+    dump: bool = False
+    """Keep the memory of a guest that stalls."""
 
 
 def _nobody(_data: bytes) -> None:
@@ -180,7 +182,7 @@ class Guest:
                 waits = [] if interrupt is None else [interrupted(interrupt)]
                 conclusion = await first_of(self._concluded, drive(), self._watch(), *waits)
                 if self.current is not None:
-                    doing = await _end(self.current, conclusion)
+                    doing = await _end(self.current, conclusion, dump=self.limits.dump)
         except (OSError, HostError) as error:
             conclusion = Conclusion(Ending.ERROR, words(error))
         if self.failure is not None:
@@ -397,7 +399,7 @@ class Guest:
         return time.monotonic() - self.last_output
 
 
-async def _end(session: Session, conclusion: Conclusion) -> str:
+async def _end(session: Session, conclusion: Conclusion, *, dump: bool) -> str:
     """End QEMU in the way that suits: a hung one will not listen to its monitor.
 
     Returns:
@@ -408,9 +410,12 @@ async def _end(session: Session, conclusion: Conclusion) -> str:
     """
     doing = ""
     if conclusion.ending in HUNG:
-        from matrix.vm.diagnosis import diagnose  # most guests never hang
+        from matrix.vm.diagnosis import diagnose, keep_memory  # most guests never hang
 
         doing = await diagnose(session)
+        if dump and conclusion.ending is Ending.STALL:
+            kept = await keep_memory(session)
+            doing = ", ".join(filter(None, (doing, kept)))
     await session.stop(politely=conclusion.ending in (Ending.EXITED, Ending.INTERRUPTED))
     return doing
 

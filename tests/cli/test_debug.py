@@ -177,6 +177,62 @@ def test_a_migration_is_left_out(debugged: World, monkeypatch: pytest.MonkeyPatc
     assert done.stderr == "matrix: its migration is left out: a debugger stays with one QEMU\n"
 
 
+def test_kept_memory(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert debugged.matrix_run().returncode == 0
+    fake_gdb(debugged, monkeypatch)
+    done = debugged.run("debug", "--core", "out", "it")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"matrix: no memory of {CASE} was kept: ")
+    memory = debugged.root / f"out/cases/{CASE}/diagnosis/memory.elf"
+    memory.parent.mkdir()
+    for order, said in ((b"\1", ""), (b"\2", "its registers in the other byte order")):
+        memory.write_bytes(b"\x7fELF\2" + order)
+        done = debugged.run("debug", "--core", "out", "it", "--", "-batch")
+        assert done.returncode == 0, done.stderr
+        assert said in done.stderr
+        assert bool(said) == bool(done.stderr)
+        told = (debugged.root / "told").read_text().splitlines()
+        assert told[-3:] == ["-ex", f"core-file {memory}", "-batch"]
+    done = debugged.run("debug", "--core", "out")
+    assert done.returncode == 2
+    assert "--core takes a run and a case of it" in done.stderr
+
+
+STALLS = """name: stalls
+suite: {kind: kvm-unit-tests, build: builtin, tests: [hang]}
+matrix: {arch: [s390x], accel: [tcg]}
+run: {timeout: 60s, stall: 3s, on_stall: dump}
+"""
+
+
+@pytest.mark.qemu
+def test_a_real_gdb_opens_kept_memory(tmp_path: Path) -> None:
+    """Of a big-endian guest, of whose dump QEMU writes the sections in the host's byte order."""
+    if shutil.which("qemu-system-s390x") is None:
+        pytest.skip("no qemu-system-s390x")
+    if shutil.which("gdb-multiarch") is None:
+        pytest.skip("no gdb-multiarch")
+    (tmp_path / "stalls.yaml").write_text(STALLS)
+    words = ("run", "stalls.yaml", "-o", "out", "--no-history")
+    assert matrix(tmp_path, *words).returncode == 1
+    look = ("-nx", "-batch", "-ex", "bt 3")
+    done = matrix(tmp_path, "debug", "--core", "out", "hang", "--", *look)
+    assert done.returncode == 0, done.stderr
+    assert " in test_hang ()\n" in done.stdout, done.stdout + done.stderr
+
+
+def matrix(place: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "matrix", *words],
+        cwd=place,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
 SECOND = {"x86_64": "rsi", "aarch64": "x1", "ppc64": "r4", "riscv64": "a1", "s390x": "r3"}
 """Where a function finds its second argument."""
 
@@ -192,15 +248,7 @@ def test_a_real_gdb_stops_where_a_guest_fails(architecture: str, tmp_path: Path)
     case = f"verdicts.fail.{architecture}.tcg"
     look = ("continue", f"x/s ${SECOND[architecture]}", "bt 2")
     options = [word for each in look for word in ("-ex", each)]
-    done = subprocess.run(
-        [sys.executable, "-m", "matrix", "debug", case, "--gdb", "--", "-nx", "-batch", *options],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    done = matrix(tmp_path, "debug", case, "--gdb", "--", "-nx", "-batch", *options)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     stopped = done.stdout.partition("Breakpoint 2, ")[2]

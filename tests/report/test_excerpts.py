@@ -41,6 +41,7 @@ def test_a_case_shows_its_files_and_those_of_the_diagnosis(tmp_path: Path) -> No
         (tmp_path / name).write_text(name)
     (tmp_path / "diagnosis").mkdir()
     (tmp_path / "diagnosis/registers.txt").write_text("RAX=0")
+    (tmp_path / "diagnosis/memory.elf").write_bytes(b"\x7fELF")
     names = [text.name for text in texts_of(tmp_path, WHOLE)]
     assert names == ["console.log", "qemu.log", "command.sh", "diagnosis/registers.txt"]
 

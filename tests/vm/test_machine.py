@@ -276,6 +276,46 @@ def test_stall_of_a_guest_that_sleeps(run_fake: RunFake) -> None:
     assert outcome.seconds < SOON
 
 
+SIZES = "query-memory-size-summary"
+
+
+@pytest.mark.parametrize(
+    ("script", "kept"),
+    [
+        ({"replies": {SIZES: {"base-memory": 4096}}}, "its memory is in diagnosis/memory.elf"),
+        (
+            {"replies": {SIZES: {"base-memory": 2**30, "plugged-memory": 4096}}},
+            "its memory was not kept: it is larger than 1024 MiB",
+        ),
+        (
+            {"errors": {"dump-guest-memory": ["GenericError", "not supported"]}},
+            "its memory could not be kept: not supported",
+        ),
+        ({"cont": [["hang up"], ["sleep", 60]]}, "its memory was not kept: its monitor is gone"),
+    ],
+)
+def test_the_memory_of_a_guest_that_stalls(
+    run_fake: RunFake, private: Path, script: dict[str, Any], kept: str
+) -> None:
+    given: dict[str, Any] = {"cont": [["registers", REGISTERS % 1], ["serve", None]], **script}
+    outcome = run_fake(limits=Limits(timeout=60, stall=0.6, dump=True), **given)
+    assert outcome.ending is Ending.STALL
+    assert outcome.doing.endswith(f", {kept}")
+    records = [json.loads(line) for line in (private / "qmp.jsonl").read_text().splitlines()]
+    asked = [r["message"] for r in records if "dump" in r["message"].get("execute", "")]
+    for each in asked:
+        protocol = f"file:{private}/diagnosis/memory.elf"
+        assert each["arguments"] == {"paging": False, "protocol": protocol}
+    assert len(asked) == ("larger" not in kept and "monitor" not in kept)
+
+
+def test_the_memory_of_a_guest_that_takes_too_long_is_not_kept(
+    run_fake: RunFake, private: Path
+) -> None:
+    run_fake(limits=Limits(timeout=1, stall=60, dump=True), cont=[["serve", None]])
+    assert "dump-guest-memory" not in (private / "qmp.jsonl").read_text()
+
+
 def test_no_stall_while_there_is_output(run_fake: RunFake) -> None:
     steps: list[list[Any]] = [["stdout", "."], ["sleep", 0.5]] * 12
     outcome = run_fake(limits=Limits(timeout=60, stall=5), cont=steps)

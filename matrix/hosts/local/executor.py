@@ -14,7 +14,7 @@ from matrix.hosts.local.launch import UnstartableError, make_launch
 from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
-from matrix.model import Accelerator, Launch, Verdict
+from matrix.model import Accelerator, Launch, OnStall, Verdict
 from matrix.plan.command import stall_limit, time_limit
 from matrix.plan.decisions import LOCAL, Run
 from matrix.plan.schedule import Capacity
@@ -157,7 +157,11 @@ class LocalExecutor:
             SuiteError, UnstartableError: a destination cannot be started any more.
         """
         case = decision.case
-        limits = Limits(timeout=time_limit(case, decision.limit), stall=stall_limit(case))
+        limits = Limits(
+            timeout=time_limit(case, decision.limit),
+            stall=stall_limit(case),
+            dump=case.settings.on_stall is OnStall.DUMP,
+        )
         if case.migration is None:
             # A guest that measures time is left alone by us, too.
             helped = case.settings.assist and not case.settings.alone
