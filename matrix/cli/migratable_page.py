@@ -27,7 +27,7 @@ PAGE = """\
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }
 table { border-collapse: collapse; width: 100% }
 th, td { border-top: 1px solid #8886; padding: .3em .6em; text-align: left; vertical-align: top }
-td { overflow-wrap: anywhere }
+td:last-child { overflow-wrap: anywhere }
 .yes, .no, .perhaps, .wrong { font-weight: 600 }
 .yes { color: light-dark(#17652b, #6fd08c) }
 .no, .wrong { color: light-dark(#a3191f, #ff8f8f) }
