@@ -236,8 +236,10 @@ def test_measurements(calm: Reader, report: Path) -> None:
     assert page.locator("figure.multiple").count() == 3
     label = page.locator("figure.multiple svg").first.get_attribute("aria-label")
     assert label == "x86_64 tcg: 157, the latest < 131 µs"
+    assert page.locator("figure.multiple text", has_text="how late").count() == 3
     text = page.locator("#measurements").inner_text()
-    for words in ("5 µs", "40 µs", "90 µs", "120 µs"):
+    legend = ("From 5 µs to 120 µs, logarithmic:", "99th percentile", "Bars are medians, from 0 to")
+    for words in ("5 µs", "40 µs", "90 µs", "120 µs", *legend):
         assert words in text
 
 

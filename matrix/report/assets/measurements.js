@@ -75,7 +75,7 @@ function histogramParts(all) {
  * @param {number} most of the highest bar
  */
 function histogram({ case: i, attempt, unit, buckets }, label, from, to, most) {
-  const [width, height, left, bottom, top] = [300, 150, 34, 124, 8];
+  const [width, height, left, bottom, top] = [300, 178, 34, 138, 22];
   const x = scale(true, from, to, left, width - 8);
   const y = scale(true, 0.7, Math.max(most, 10), bottom, top);
   const total = buckets.reduce((sum, [, count]) => sum + count, 0);
@@ -94,7 +94,8 @@ function histogram({ case: i, attempt, unit, buckets }, label, from, to, most) {
     parts.push(svg("rect", { x: begin + 0.5, y: y(count), width: Math.max(1, end - begin - 1), height: bottom - y(count), class: "series s0 points" },
       svg("title", {}, `${count} of ${total} below ${quantity(bound, unit)}`)));
   }
-  parts.push(svg("line", { x1: left, x2: width - 8, y1: bottom, y2: bottom, class: "axis" }));
+  parts.push(svg("line", { x1: left, x2: width - 8, y1: bottom, y2: bottom, class: "axis" }),
+    svg("text", { x: 0, y: 10 }, "how many"), svg("text", { x: (left + width) / 2, y: bottom + 33, "text-anchor": "middle" }, "how late"));
   const worst = quantity(buckets.at(-1)?.[0], unit);
   const words = `${total}, the latest < ${worst}`;
   return el("figure", { class: "multiple" }, el("figcaption", {}, link(caseLink(i), { class: "mono plain" }, label), attempt > 1 ? ` attempt ${attempt}` : "", el("small", {}, ` ${words}`)),
@@ -124,11 +125,24 @@ function distributionParts(metrics) {
     const rows = whole.filter((each) => each.name === name).slice(0, 200);
     const positive = rows.flatMap((each) => [each.min, each.max]).filter((value) => value > 0);
     const [low, high] = extent(positive, [1, 10]);
-    return [el("h4", { class: "mono" }, name), table(
+    return [el("h4", { class: "mono" }, name), rangeLegend(low, high, rows[0].unit), table(
       [["variant", "mono"], ["", "range"], ["min", "number"], ["median", "number"], ["p99", "number"], ["max", "number"]],
       rows.map((each) => [link(caseLink(each.i), { class: "plain" }, `${variantWords(each.i, axes)}${each.attempt > 1 ? ` #${each.attempt}` : ""}`), rangeBar(each, low, high),
         ...[each.min, each.median, each.p99, each.max].map((value) => quantity(value, each.unit))]))];
   })];
+}
+
+/**
+ * @param {number} low
+ * @param {number} high
+ * @param {string} unit
+ */
+function rangeLegend(low, high, unit) {
+  const key = (/** @type {string} */ shape, /** @type {string} */ series, /** @type {string} */ words) => el("span", {},
+    svg("svg", { width: 16, height: 12, "aria-hidden": "true" }, svg("path", { d: shapePath(shape, 8, 6, 3.6), class: `series ${series} points` })), ` ${words}`);
+  return el("p", { class: "legend faint" }, el("span", {}, `From ${quantity(low, unit)} to ${quantity(high, unit)}, logarithmic:`),
+    el("span", {}, svg("svg", { width: 16, height: 12, "aria-hidden": "true" }, svg("rect", { y: 2, width: 16, height: 8, class: "series s0 points" })), " minimum to median"),
+    key("triangle", "s1", "99th percentile"), key("square", "s2", "maximum"));
 }
 
 /**
@@ -170,6 +184,7 @@ function metricParts(metrics, wanted) {
       location.hash = `#measurements?${new URLSearchParams({ metric: name })}`;
     })),
     trend(groups, unit, chosen),
+    el("p", { class: "about" }, `Bars are medians, from 0 to ${quantity(high, unit)}.`),
     table([["variant", "mono"], ["", "range"], ["values", "number"], ["median", "number"], ["max", "number"]], [...groups].map(([label, found]) => {
       const values = found.map(([, value]) => value).sort((a, b) => a - b);
       const median = values[Math.floor((values.length - 1) / 2)];
