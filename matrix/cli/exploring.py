@@ -122,7 +122,12 @@ async def _explore(
             print("\n".join(_told(finding, path)), flush=True)
 
     explorer = Explorer(subjects, asked.seed, folder, found)
-    await explorer.explore(seconds)
+    try:
+        await explorer.explore(seconds)
+    except asyncio.CancelledError:  # Ctrl-C: what was seen so far is worth to be told
+        if not asked.json:
+            print("\n".join(_summary(explorer)), flush=True)
+        raise
     return explorer, written
 
 

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,22 @@ class Place:
         self.folder = folder
         self._cache = cache
         (folder / "few.yaml").write_text(SCENARIO + MIGRATION)
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        cache = str(self._cache)
+        return subprocess.Popen(
+            [sys.executable, "-m", "matrix", "explore", *words],
+            env={
+                "PATH": "/usr/bin:/bin",
+                "HOME": "/nowhere",
+                "MATRIX_CACHE": cache,
+                "TMPDIR": "tmp",
+            },
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def explore(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -100,6 +118,24 @@ def test_what_is_found_is_shrunk_and_repeated(place: Place) -> None:
     mended = place.explore("--replay", "out/finding-1.json", "--qemu", "bad=/usr/bin", "--json")
     assert mended.returncode == 0, mended.stderr
     assert json.loads(mended.stdout)["lives"] == ["", "", ""]
+
+
+@pytest.mark.qemu
+def test_an_interrupt(place: Place) -> None:
+    """What was seen until then is told, and nothing is left."""
+    folder = place.folder / "tmp"
+    folder.mkdir()
+    with place.begin("few.yaml", "--for", "1h") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("seed ")
+        while not list(folder.glob("matrix-explore-*/life-1/console.log")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("1 guests, ")
+    assert list(folder.iterdir()) == []
 
 
 def test_wrong_usage(tmp_path: Path) -> None:
