@@ -49,12 +49,12 @@ class Found:
     failed: int
     lives: int
     evidence: Path
-    """Logs of a life in which it was seen."""
+    """Logs of a life in which it was seen; they go afterwards."""
 
 
 @dataclass(slots=True)
 class Explorer:
-    """One exploration. ``folder`` is new, and holds the logs of lives; those that pass go."""
+    """One exploration. ``folder`` is new, and holds logs of lives until ``on_found`` returns."""
 
     subjects: Sequence[Explored]
     seed: int
@@ -101,6 +101,8 @@ class Explorer:
                 if new:
                     sequence = steps[: ended.done]
                     self.on_found(await self._shrunk(number, sequence, ended.failure, evidence))
+                for folder in self.folder.glob("life-*"):  # whoever wants logs has copied them
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _cover(self, world: World, steps: Steps) -> None:
         for state, step in zip(states(world, steps), steps, strict=False):
