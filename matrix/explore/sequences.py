@@ -24,9 +24,9 @@ VALUES: Mapping[str, tuple[int, ...]] = {
     "multifd-channels": (1, 2, 4, 8),
     "multifd-zlib-level": (1, 9),
     "xbzrle-cache-size": (1 * MIB, 64 * MIB),
-    "cpu-throttle-initial": (1, 20, 99),
+    "cpu-throttle-initial": (1, 20, 50),
     "cpu-throttle-increment": (1, 50, 99),
-    "max-cpu-throttle": (50, 99),
+    "max-cpu-throttle": (50, 99),  # QEMU refuses less than the initial one
     "throttle-trigger-threshold": (1, 50, 100),
     "announce-rounds": (0, 5),
 }

@@ -12,20 +12,20 @@ _GONE = frozenset({"failing", "failed", "cancelling", "cancelled"})
 _END = frozenset({"device", "postcopy-device", "completed"})
 NEXT: Mapping[str, frozenset[str]] = {
     "": frozenset({"setup", "active", "failed", "failing"}),
-    "setup": _GONE | {"active", "wait-unplug"},
+    "setup": _GONE | {"active", "wait-unplug", "postcopy-recover"},
     "wait-unplug": _GONE | {"active"},
     "active": _GONE | _END | {"pre-switchover", "postcopy-active"},
     "pre-switchover": _GONE | {"device", "postcopy-active", "postcopy-device", "active"},
     "device": _GONE | {"completed", "postcopy-active", "postcopy-device", "active"},
     "postcopy-device": _GONE | {"postcopy-active", "completed", "postcopy-paused"},
     "postcopy-active": _GONE | {"postcopy-paused", "completed"},
-    # A destination that is told migrate-recover listens anew, in 7.2.
+    # A destination of 7.2 that is told migrate-recover listens anew, and recovers from there.
     "postcopy-paused": _GONE | {"postcopy-recover-setup", "postcopy-recover", "setup", "completed"},
     "postcopy-recover-setup": _GONE | {"postcopy-recover", "postcopy-paused"},
     "postcopy-recover": _GONE | {"postcopy-active", "postcopy-paused", "completed"},
     "cancelling": frozenset({"cancelled", "failed"}),
     "failing": frozenset({"failing", "failed"}),  # 11.1 says it of several channels of multifd
-    "failed": frozenset(),
+    "failed": frozenset({"failed"}),  # as 7.2 does
     "cancelled": frozenset(),
     "completed": frozenset(),
 }

@@ -98,6 +98,11 @@ def test_parameters_are_those_that_both_sides_know_and_the_strategy_means() -> N
     assert all(value in VALUES[name] for _, name, value in found)
 
 
+def test_qemu_takes_all_values_together() -> None:
+    """As it checks them: ``migrate_params_check`` in migration/options.c."""
+    assert max(VALUES["cpu-throttle-initial"]) <= min(VALUES["max-cpu-throttle"])
+
+
 def test_the_unseen_comes_first() -> None:
     coverage = Coverage(WORLD.cells())
     generator = random.Random(1)

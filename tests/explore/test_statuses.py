@@ -18,7 +18,10 @@ def events(*told: str) -> list[HopEvent]:
         "setup active postcopy-active completed",
         "setup active device postcopy-device postcopy-active completed",
         "setup active postcopy-active postcopy-paused postcopy-recover postcopy-active completed",
+        "setup active postcopy-active postcopy-paused setup postcopy-recover postcopy-active",
         "setup cancelling cancelled",
+        "setup active failed failed",
+        "setup active failing failing failed",
         "setup active failing failed",
     ],
 )
