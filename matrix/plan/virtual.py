@@ -142,7 +142,8 @@ def _host_migration(case: Case, host: VirtualPlace) -> Planned | str:
     if others or case.migration.machine:
         other = case.migration.machine or f"QEMU {', '.join(others)}"
         return f"a virtual KVM host is migrated as it is, to its own QEMU alone: not to {other}"
-    return plan_migration(case, Accelerator.TCG, host.host, host.binary, ())
+    whole = replace(case, variant=replace(case.variant, smp=host.cpus))  # it is the host that goes
+    return plan_migration(whole, Accelerator.TCG, host.host, host.binary, ())
 
 
 def _placed_program(case: Case, host: VirtualPlace) -> Decision:

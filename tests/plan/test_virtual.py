@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from matrix.migrating import Migration, Strategy
+from matrix.migrating import Fault, Migration, Strategy
 from matrix.model import Accelerator, KvmMode, SkipCause, Target
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 from matrix.plan.planner import decide
@@ -98,6 +98,23 @@ def test_a_case_that_is_migrated_has_its_host_migrated() -> None:
     assert (after.host, after.accelerator) == (HOST.name, Accelerator.KVM)
     assert after.case.migration == replace(both, strategies=(Strategy.PRECOPY,))
     assert after.notes == ("QEMU 7.2.22 has no migration capability 'mapped-ram'",)
+
+
+def test_a_fault_is_one_of_the_host_and_not_of_its_guest() -> None:
+    host = replace(HOST, binary=make.binary(make.X86), host=make.HOST)
+    migration = Migration(faults=(Fault.VCPU_MISMATCH,))
+    build = make.build(make.X86, builtin=True)
+
+    def decided(guest: int, cpus: int) -> Decision:
+        case = make.case(
+            arch=make.X86, build=build, accel=Accelerator.KVM, smp=guest, migration=migration
+        )
+        return placed(case, replace(host, cpus=cpus))
+
+    assert isinstance(decided(1, 2), Run)
+    small = decided(2, 1)
+    assert isinstance(small, Skip)
+    assert "needs a guest of at least 2 vCPUs" in small.reason
 
 
 def test_a_host_that_cannot_be_migrated_is_told_as_such() -> None:
