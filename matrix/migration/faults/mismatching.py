@@ -21,6 +21,10 @@ ELSEWHERE = "elsewhere.example"
 class Mismatch(FaultInjector):
     """The destination is started with another command line, and nobody compares."""
 
+    # A source that is told to start postcopy at once may have, where its stream is buffered (exec),
+    # before it learns that its destination does not fit, and loses the guest: seen with 10.0.
+    starts_postcopy = False
+
     compares = False
     changes: ClassVar[dict[Fault, Callable[[Launch], Launch]]] = {
         Fault.MEMORY_MISMATCH: altering.more_memory,

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from matrix.attempt import ChainResult
 from matrix.migrating import Fault, HopOutcome, Migration, MigrationMode, Strategy, Transport
 from matrix.migration.endpoint import Emulator
+from matrix.migration.faults.changing import FAST
 from matrix.migration.faults.injectors import injector_for
 from matrix.migration.hop_runner import Request
 from matrix.vm.machine import Limits
@@ -52,6 +55,37 @@ def test_a_hop_that_ends_as_it_must_is_good(chains: Chains, make_fake: MakeFake)
     )
     assert "migrate_cancel in active" in [event.what for event in hop.events]
     assert result.summary.as_expected == 1
+
+
+@pytest.mark.parametrize("strategy", [Strategy.PRECOPY, Strategy.POSTCOPY])
+def test_a_paused_guest_arrives_paused_but_in_postcopy(
+    chains: Chains, make_fake: MakeFake, tmp_path: Path, strategy: Strategy
+) -> None:
+    """The source completes once the destination was asked whether it runs."""
+    in_postcopy = strategy is Strategy.POSTCOPY
+    postcopy = [["event", "MIGRATION", {"status": "postcopy-active"}]] if in_postcopy else []
+    asked = str(tmp_path / "asked")
+    source = make_fake(
+        **RUNS,
+        replies={"query-migrate-parameters": {"max-bandwidth": FAST, "downtime-limit": 300}},
+        before={"migrate": [SETUP, ACTIVE]},
+        after={"stop": [["take over", asked], *postcopy, COMPLETED]},
+    )
+    arrives = [SETUP, ACTIVE, *postcopy, RESUME, ["state", "running"], COMPLETED]
+    destination = make_fake(
+        **RUNS,
+        before={"migrate-incoming": arrives},
+        after={"query-status": [["pass on", asked], ["state", "running"]]},
+    )
+    migration = Migration(
+        mode=MigrationMode.ONCE, strategies=(strategy,), faults=(Fault.PAUSE_SOURCE,), pace=0.0
+    )
+    others = (replace(destination, name="other"),)
+    chains.run(Request(migration, source, others, injectors=injector_for), stop_after=1)
+    hop = chains.hops[0]
+    assert hop.outcome is HopOutcome.COMPLETED
+    assert hop.good is in_postcopy
+    assert ("the destination runs a guest that was paused" in hop.reason) is not in_postcopy
 
 
 @pytest.mark.parametrize(("version", "channels"), [([7, 2, 22], 1), ([10, 0, 0], 2)])

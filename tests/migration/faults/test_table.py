@@ -56,6 +56,12 @@ def test_what_is_cancelled_is_cancelled_unless_it_is_too_late() -> None:
     assert RULES[Fault.CANCEL_IN_COMPLETED].outcomes == (HopOutcome.COMPLETED,)
 
 
+def test_no_guest_goes_to_postcopy_before_its_destination_was_found_unfit() -> None:
+    for fault in Fault:
+        if fault.value.endswith("-mismatch"):
+            assert not injector_for(fault).starts_postcopy
+
+
 def test_an_injector_is_for_one_hop() -> None:
     first, second = (injector_for(Fault.PAUSE_IN_POSTCOPY) for _ in range(2))
     first.findings.append("seen")
