@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # QEMU 7.2.22 (Debian 12) and 10.0.2 (its backports), 11.1.3 like 10.0.2: the ways by which test guests
 # end QEMU with a status of their own are of two kinds, and which is which depends on the version. Some
-# are a shutdown: QMP says SHUTDOWN, and -no-shutdown holds QEMU, in the run state shutdown, so that the guest's
-# status is never seen. The others are exit(): no event, the end of QMP's connection is all, and
-# -no-shutdown holds nothing. A sifive_test "fail" is told as reason guest-panic, without GUEST_PANICKED.
+# are a shutdown: QMP says SHUTDOWN, and -no-shutdown holds QEMU, in the run state shutdown, until somebody
+# says quit, which then ends it with the guest's status. The others are exit(): no event, the end of QMP's
+# connection is all, and -no-shutdown holds nothing. A sifive_test "fail" is told as reason guest-panic,
+# without GUEST_PANICKED.
 #
 #                            7.2.22              10.0.2, 11.1.3      the latter with -no-shutdown
-#   isa-debug-exit           7                   7, SHUTDOWN         held, SHUTDOWN guest-shutdown
-#   sifive_test              7                   7, SHUTDOWN         held, SHUTDOWN guest-panic
+#   isa-debug-exit           7                   7, SHUTDOWN         held (quit: 7), SHUTDOWN guest-shutdown
+#   sifive_test              7                   7, SHUTDOWN         held (quit: 7), SHUTDOWN guest-panic
 #   semihosting, aarch64     7                   7                   7
 #   semihosting, riscv64     7                   7                   7
 #   testdev chardev          7                   7                   7
@@ -92,7 +93,7 @@ guests = {
 
 
 def ended(version: str, architecture: str, *arguments: str) -> str:
-    """QEMU's exit status, or that it is held; and the reason of SHUTDOWN, if there was one."""
+    """QEMU's exit status, and whether it was held; and the reason of SHUTDOWN, if there was one."""
     ours, theirs = socket.socketpair()
     monitor = ["-chardev", f"socket,id=m,fd={theirs.fileno()}", "-mon", "chardev=m,mode=control"]
     process = subprocess.Popen(
@@ -106,17 +107,15 @@ def ended(version: str, architecture: str, *arguments: str) -> str:
     try:
         for line in lines:
             message = json.loads(line)
-            if message.get("event") == "SHUTDOWN":
+            if message.get("event") == "SHUTDOWN" and not reason:
                 reason = f", {message['data']['reason']}"
             if message.get("event") == "STOP":
-                end = "held"
-                break
+                end = "held, "
+                lines.write('{"execute": "quit"}')
+                lines.flush()
     except ConnectionResetError:
         pass
-    if end:
-        process.kill()
-    status = process.wait()
-    return (end or str(status)) + reason
+    return f"{end}{process.wait()}{reason}"
 
 
 seen = {}
@@ -124,10 +123,10 @@ for name, (architecture, arguments) in guests.items():
     for version in ("old", "new"):
         for options in ([], ["-no-shutdown"]):
             seen[name, version, *options] = ended(version, architecture, *arguments, *options)
-    print(f"{name:22}", *(f"{end:22}" for key, end in seen.items() if key[0] == name))
+    print(f"{name:22}", *(f"{end:24}" for key, end in seen.items() if key[0] == name))
 told = {"isa-debug-exit": "guest-shutdown", "sifive_test": "guest-panic"}
 expected = {
-    key: ("7" if len(key) == 2 else "held") + f", {told[key[0]]}" if key[0] in told and key[1] == "new" else "7"
+    key: ("7" if len(key) == 2 else "held, 7") + f", {told[key[0]]}" if key[0] in told and key[1] == "new" else "7"
     for key in seen
 }
 sys.exit(seen != expected)
