@@ -85,40 +85,42 @@ def deleted(qemu: Qemu, seconds: float) -> bool:
     return False
 
 
-def unplugged(architecture: str, cold: bool, device: str, *machine: str) -> str:
+def unplugged(expected: str, architecture: str, cold: bool, device: str, *machine: str) -> str:
+    """When the device goes: what is expected to come is given a minute, on a busy host too."""
     driver, *properties = device.split(",")
     given = ["-device", f"{device},id=x"] if cold else []
     qemu = Qemu("-m", "256", "-machine", *machine, *given, program=f"qemu-system-{architecture}")
     if not cold:
         qemu("device_add", driver=driver, id="x", **dict(item.split("=") for item in properties))
     assert qemu("device_del", id="x") == {}
-    answer = "at once" if deleted(qemu, 1) else ""
+    answer = once if deleted(qemu, 60 if expected == once else 1) else ""
     qemu("system_reset")
-    answer = answer or ("by a reset" if deleted(qemu, 4) else "never")
+    answer = answer or (reset if deleted(qemu, 60 if expected == reset else 4) else never)
     qemu.kill()
     return answer
 
 
+reset, never, once = "by a reset", "never", "at once"
 port = ["-device", "pcie-root-port,id=root0"]
 native = ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"]
 behind = "virtio-rng-pci,bus=root0"
 machines = {
-    "x86_64 pc": ("x86_64", "virtio-rng-pci", "pc-i440fx-7.2"),
-    "x86_64 pc-q35": ("x86_64", behind, "pc-q35-7.2", *port),
-    "x86_64 pc-q35, native": ("x86_64", behind, "pc-q35-7.2", *native, *port),
-    "aarch64 virt": ("aarch64", behind, "virt-7.2", *port),
-    "riscv64 virt": ("riscv64", behind, "virt", *port),
-    "ppc64 pseries": ("ppc64", "virtio-rng-pci", "pseries-7.2"),
-    "s390x": ("s390x", "virtio-rng-ccw", "s390-ccw-virtio-7.2"),
-    "mips64el malta": ("mips64el", "virtio-rng-pci", "malta"),
+    "x86_64 pc": (reset, reset, "x86_64", "virtio-rng-pci", "pc-i440fx-7.2"),
+    "x86_64 pc-q35": (reset, reset, "x86_64", behind, "pc-q35-7.2", *port),
+    "x86_64 pc-q35, native": (never, once, "x86_64", behind, "pc-q35-7.2", *native, *port),
+    "aarch64 virt": (never, once, "aarch64", behind, "virt-7.2", *port),
+    "riscv64 virt": (never, once, "riscv64", behind, "virt", *port),
+    "ppc64 pseries": (reset, once, "ppc64", "virtio-rng-pci", "pseries-7.2"),
+    "s390x": (once, once, "s390x", "virtio-rng-ccw", "s390-ccw-virtio-7.2"),
+    "mips64el malta": (never, never, "mips64el", "virtio-rng-pci", "malta"),
 }
-seen = {
-    name: (unplugged(arch, True, device, *machine), unplugged(arch, False, device, *machine))
-    for name, (arch, device, *machine) in machines.items()
-}
-for name, answers in seen.items():
+failed = False
+for name, (cold, hot, architecture, device, *machine) in machines.items():
+    answers = [
+        unplugged(cold, architecture, True, device, *machine),
+        unplugged(hot, architecture, False, device, *machine),
+    ]
     print(f"{name:24} {answers[0]:12} {answers[1]}")
-reset, never, once = "by a reset", "never", "at once"
-expected = [(reset, reset), (reset, reset), *[(never, once)] * 3, (reset, once), (once, once), (never, never)]
-sys.exit(list(seen.values()) != expected)
+    failed |= answers != [cold, hot]
+sys.exit(failed)
 PYTHON
