@@ -262,7 +262,12 @@ class Watch:
                 reason = "QEMU's run state is internal-error" + (told and f": {told}")
                 return Conclusion(Ending.INTERNAL_ERROR, reason)
             case "guest-panicked" | "shutdown":
-                # Mostly QEMU is on its way out; with -action …=pause or -no-shutdown it stays.
+                # Mostly QEMU is on its way out; with -action …=pause or -no-shutdown it stays. 10.0
+                # and 11.1 are held at isa-debug-exit, too, where 7.2 exits, and "quit" ends them
+                # with the guest's status (hw/misc/debugexit.c). Sent before SHUTDOWN, it would
+                # take the place of that status.
+                if session.shutdown_reason:
+                    session.quit()
                 if session.panic_action != "pause" and await session.exits_within(HALT_GRACE):
                     # Its end is concluded once its last words are in, a moment after its exit.
                     return await session.over()

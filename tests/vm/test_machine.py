@@ -409,7 +409,23 @@ def test_shutdown_that_leaves_qemu_paused(run_fake: RunFake) -> None:
     )
     assert outcome.ending is Ending.EXITED
     assert outcome.shutdown_reason == "guest-shutdown"
+    assert outcome.exit_status == 0  # the fake's, when it is told to quit
+
+
+def test_shutdown_that_nothing_but_a_signal_ends(run_fake: RunFake) -> None:
+    outcome = run_fake(
+        ignore=["quit"],
+        cont=[
+            ["event", "SHUTDOWN", {"guest": True, "reason": "guest-shutdown"}],
+            ["state", "shutdown"],
+            ["event", "STOP"],
+            ["serve", None],
+        ],
+    )
+    assert outcome.ending is Ending.EXITED
+    assert outcome.shutdown_reason == "guest-shutdown"
     assert outcome.exit_status is None
+    assert outcome.reason == "QEMU's run state is shutdown"
 
 
 def test_a_pause_is_not_the_end(run_fake: RunFake) -> None:
