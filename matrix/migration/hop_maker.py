@@ -13,7 +13,7 @@ from matrix.migration.hop_records import hop_record
 from matrix.migration.identity import difference, identity_of
 from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.migration.processes import NotStartedError, Processes
-from matrix.migration.proof import Proof
+from matrix.migration.proof import ASK, Proof
 from matrix.migration.routes import route_for
 from matrix.migration.samples import Sampler
 from matrix.migration.strategies import why_not
@@ -139,10 +139,13 @@ class HopMaker:
         """Why the guest has not shown that it lives after the hop; empty where it has."""
         if end.outcome is HopOutcome.LOST or end.guest_ended or not self.current.alive:
             return ""
+        then = self._beats
+        waits = self.proof.present and not self.proof.ended
+        if waits and self.proof.beats == then:
+            self.current.session.type(ASK)
         if why := await _why_not_running(self.current):
             return why
-        if self.proof.present and not self.proof.ended:
-            then = self._beats
+        if waits:
             await self.processes.board.until(
                 lambda: self.proof.beats > then or not self.current.alive, PROOF_SECONDS
             )

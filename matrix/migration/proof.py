@@ -1,8 +1,9 @@
 """The guest's own proof, read from its console: beats that are numbered and carry its clock. Pure.
 
 The ``ram-integrity`` guest prints ``INTEGRITY: START key=value …`` once, ``INTEGRITY: BEAT n=
-clock= gap= verified= passes=`` every 100 ms, and ``INTEGRITY: END …``; times in ns. Beats that are
-missing or come twice mean that the console, or the guest's memory, was not carried over as it was.
+clock= gap= verified= passes=`` every 100 ms and whenever :data:`ASK` is typed, and ``INTEGRITY: END
+…``; times in ns. Beats that are missing or come twice mean that the console, or the guest's memory,
+was not carried over as it was.
 """
 
 import re
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 LINE_LIMIT = 4096
 PROBLEMS_KEPT = 20
 NANOSECOND = 1e-9
+ASK = b"\n"
+"""What has the guest beat at once; those of earlier builds ignore it."""
 
 _PREFIX = b"INTEGRITY: "
 _PAIR = re.compile(r"(\w+)=(\S+)")

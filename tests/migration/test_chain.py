@@ -64,6 +64,22 @@ def test_a_hop_and_the_guests_end_on_the_destination(
     assert hop.stop_to_resume is not None
 
 
+def test_a_guest_that_proves_its_memory_is_asked_for_a_beat_after_the_hop(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    """One that beats when it is asked to, and never by the clock."""
+    beat = "INTEGRITY: BEAT n=%d clock=%d gap=1\n"
+    begin = "INTEGRITY: START vcpus=1\n" + beat % (1, 1)
+    script = {
+        "cont": [["stdout", begin], FOREVER],
+        "after": {"query-status": [["key", "\n"], ["stdout", beat % (2, 2)], FOREVER]},
+    }
+    request = Request(once, make_fake(**script), proves=True)
+    result = chains.run(request, stop_after=1)
+    assert result.bad == ()
+    assert chains.hops[0].silence is not None
+
+
 def test_as_many_hops_as_asked_for(chains: Chains, make_fake: MakeFake) -> None:
     migration = Migration(mode=MigrationMode.CONTINUOUS, hops=3, pace=0.0)
     script = ends_on_the_destination(after={})

@@ -2,7 +2,8 @@
 /*
  * ram-integrity [rate=MIB] [set=MIB] [region=MIB] [seed=NUMBER] [seconds=N] [flush=MS]: the proof
  * that memory, registers and clocks survive while somebody moves this machine elsewhere. It works
- * until the console receives a q, and says ten times a second how far it is.
+ * until the console receives a q, and says ten times a second how far it is, and at once when any
+ * other byte comes.
  *
  * What it prints, beside the lines of every test, is read by programs:
  *   INTEGRITY: START …   once, when all memory has been filled
@@ -16,7 +17,7 @@
 #define SMALLEST_REGION 1
 #define WALK_RATE	16 /* MiB/s */
 #define BEAT_INTERVAL	(NSEC_PER_SEC / 10)
-#define SLICE		(NSEC_PER_SEC / 100) /* vCPU 0 looks after the console so often */
+#define SLICE		(NSEC_PER_SEC / 200) /* vCPU 0 looks after the console so often */
 #define PATIENCE	(20 * NSEC_PER_SEC)
 #define DEAD_AFTER	(30 * NSEC_PER_SEC)
 #define CHUNK		16 /* bytes to the console between two readings of the clock */
@@ -301,16 +302,19 @@ static void work_until(struct worker *me, uint64_t until)
 	} while (me->until < until && !__atomic_load_n(&integrity_stop, __ATOMIC_ACQUIRE));
 }
 
-static bool stop_is_wanted(uint64_t now)
+/* Any other byte than that which stops asks for a beat. */
+static bool stop_is_wanted(uint64_t now, bool *asked)
 {
 	int byte;
 
+	*asked = false;
 	if (options.seconds &&
 	    since_start(now) >= nanoseconds_to_ticks(options.seconds * NSEC_PER_SEC))
 		return true;
 	while ((byte = arch_console_read()) >= 0) {
 		if (byte == STOP_BYTE)
 			return true;
+		*asked = true;
 	}
 	return false;
 }
@@ -322,19 +326,22 @@ static void run(void)
 	const uint64_t slice = nanoseconds_to_ticks(SLICE);
 	uint64_t next_beat = started_at + interval;
 	uint64_t now = started_at;
+	bool stop, asked;
 
-	while (!stop_is_wanted(now)) {
+	do {
 		work_until(&workers[0], next_beat < now + slice ? next_beat : now + slice);
 		findings_report();
 		now = worker_clock(&workers[0]);
+		stop = stop_is_wanted(now, &asked);
+		if (asked || now >= next_beat)
+			print_beat();
 		if (now < next_beat)
 			continue;
-		print_beat();
 		next_beat += interval;
 		/* After a long gap, and should the clock have gone back. */
 		if (next_beat <= now || next_beat > now + interval)
 			next_beat = now + interval;
-	}
+	} while (!stop);
 }
 
 /*
