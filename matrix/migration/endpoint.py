@@ -23,6 +23,8 @@ CLEANING_UP = 5.0
 """Seconds that a QEMU may take to clean up after a migration, on a crowded host too."""
 LAST_MIGRATION = 2.0
 """Seconds that a QEMU whose guest is over may take to give a migration up."""
+BY_US = ("host-qmp-quit", "host-signal")
+"""Reasons of a SHUTDOWN that is no guest's: QEMU exits, and takes no command any more."""
 YANKED = {"type": "migration"}
 """Of ``query-yank``: what there is of a migration could be shut down."""
 
@@ -253,6 +255,8 @@ class Endpoint:
                 self.stopped = at
             case "RESUME":
                 self.resumed = at
+            case "SHUTDOWN" if data.get("reason") in BY_US:
+                pass
             case "SHUTDOWN" | "GUEST_PANICKED" if self._waits and self._ending is None:
                 self._ending = asyncio.create_task(self._exit())
             case _:

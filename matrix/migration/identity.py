@@ -4,6 +4,7 @@ Another CPU model under TCG, for one, migrates without a word, and the guest the
 processor with other features.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
@@ -49,25 +50,34 @@ CHANGED_BY_GUESTS = {"1.0.EDX": 1 << 9}
 has that disabled (``cpu_clear_apic_feature`` in hw/intc/apic.c)."""
 
 
+X86 = ("x86_64", "i386")
+"""``target`` of a vCPU that has CPUID."""
+
+
 async def identity_of(endpoint: Asked) -> Identity:
-    """What a QEMU presents, asked once in its life. What it does not answer is left empty."""
+    """What a QEMU presents, asked once in its life, in two round trips. What it does not answer is
+    left empty."""
     if endpoint.identity is None:
         endpoint.identity = await _ask(endpoint)
     return endpoint.identity
 
 
 async def _ask(endpoint: Asked) -> Identity:
-    machine = await _asked(endpoint, "qom-get", path="/machine", property="type")
-    memory = await _asked(endpoint, "query-memory-size-summary")
-    vcpus = await _asked(endpoint, "query-cpus-fast")
+    machine, memory, vcpus = await asyncio.gather(
+        _asked(endpoint, "qom-get", path="/machine", property="type"),
+        _asked(endpoint, "query-memory-size-summary"),
+        _asked(endpoint, "query-cpus-fast"),
+    )
     cpu = features = ""
     vcpus = vcpus if isinstance(vcpus, list) else []
     if vcpus and isinstance(vcpus[0], dict):
         path = vcpus[0].get("qom-path")
-        cpu = _text(await _asked(endpoint, "qom-get", path=path, property="type"))
-        if cpu.endswith(("-x86_64-cpu", "-i386-cpu")):
-            words = await _asked(endpoint, "qom-get", path=path, property="feature-words")
-            features = feature_text(words)
+        names = ["type"]
+        if vcpus[0].get("target") in X86:
+            names.append("feature-words")
+        asked = (_asked(endpoint, "qom-get", path=path, property=name) for name in names)
+        kind, *words = await asyncio.gather(*asked)
+        cpu, features = _text(kind), "".join(map(feature_text, words))
     base = memory.get("base-memory") if isinstance(memory, dict) else None
     return Identity(
         machine=_text(machine).removesuffix("-machine"),

@@ -1,5 +1,6 @@
 """The QEMU processes of a guest that is migrated, as hops need them."""
 
+import asyncio
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -108,11 +109,16 @@ class Processes:
         failed = await endpoint.session.connect(self.guest.limits.start)
         if failed is not None:
             raise NotStartedError(emulator, failed, endpoint.session.errors.lines())
-        await identity_of(endpoint)  # now, when no hop waits for it
+        # Now, when no hop waits for it, and at once: each answer takes a turn of QEMU's main loop.
+        _, *done = await asyncio.gather(
+            identity_of(endpoint),
+            endpoint.outlive_guest(),
+            self._learn_abilities(endpoint),
+            return_exceptions=True,
+        )
         try:
-            await endpoint.outlive_guest()
-            if emulator.name not in self.known_abilities:
-                self.known_abilities[emulator.name] = await _ask_abilities(endpoint)
+            for error in filter(None, done):
+                raise error
             if self._explain_downtime:
                 await trace_devices(endpoint)
         except MonitorError as error:
@@ -120,6 +126,10 @@ class Processes:
             if await endpoint.session.exits_within(LAST_WORDS):  # that says more
                 conclusion = await endpoint.session.over()
             raise NotStartedError(emulator, conclusion) from error
+
+    async def _learn_abilities(self, endpoint: Endpoint) -> None:
+        if (name := endpoint.emulator.name) not in self.known_abilities:
+            self.known_abilities[name] = await _ask_abilities(endpoint)
 
     async def boot(self, endpoint: Endpoint) -> None:
         """Let the guest of the first one run.
@@ -134,6 +144,7 @@ class Processes:
 
 
 async def _ask_abilities(endpoint: Endpoint) -> Abilities:
-    capabilities = await endpoint.execute("query-migrate-capabilities")
-    parameters = await endpoint.execute("query-migrate-parameters")
+    capabilities, parameters = await asyncio.gather(
+        endpoint.execute("query-migrate-capabilities"), endpoint.execute("query-migrate-parameters")
+    )
     return abilities(capabilities, parameters, endpoint.emulator.modes)

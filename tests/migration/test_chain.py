@@ -80,6 +80,22 @@ def test_a_guest_that_proves_its_memory_is_asked_for_a_beat_after_the_hop(
     assert chains.hops[0].silence is not None
 
 
+def test_what_a_new_process_is_asked_is_sent_at_once(
+    chains: Chains, make_fake: MakeFake, once: Migration
+) -> None:
+    """And one that is told to quit is told nothing after that, though it says that it ends."""
+    shutdown = ["event", "SHUTDOWN", {"guest": False, "reason": "host-qmp-quit"}]
+    script = {"cont": [["stdout", "begin\n"], FOREVER], "before": {"quit": [shutdown]}}
+    chains.run(Request(once, make_fake(**script)), stop_after=1)
+    lines = (chains.folder / "qmp.jsonl").read_text().splitlines()
+    messages = [each["message"] for each in map(json.loads, lines) if each["process"] == "qemu-1"]
+    told = [message.get("execute", "<") for message in messages]
+    first = told.index("set-action")
+    asked = {"qom-get", "query-memory-size-summary", "query-cpus-fast", "set-action"}
+    assert asked <= {*told[first : told.index("<", first)]}
+    assert "migrate_cancel" not in told
+
+
 def test_as_many_hops_as_asked_for(chains: Chains, make_fake: MakeFake) -> None:
     migration = Migration(mode=MigrationMode.CONTINUOUS, hops=3, pace=0.0)
     script = ends_on_the_destination(after={})
