@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matrix.hosts.kvm import KvmDevice, read_device
 from matrix.inventory import Host
-from matrix.vm.cgroups import read_limits
+from matrix.vm.cgroups import available_memory, read_limits
 
 CPUINFO_BYTES = 8192
 """How much of /proc/cpuinfo is read: the first CPU's entry takes 2–4 KiB, and the kernel makes up
@@ -53,7 +53,7 @@ def read_host(root: Path = Path("/"), *, device: KvmDevice | None = None) -> Hos
         architecture=system.machine,
         kernel=system.release,
         cpus=_cpus(limits.cpus),
-        memory=_memory(root / "proc/meminfo", limits.memory),
+        memory=available_memory(root, limits),
         cpu_vendor=_first(cpu, VENDOR_KEYS),
         cpu_model=_first(cpu, MODEL_KEYS),
         kvm_device=device.problem,
@@ -123,17 +123,6 @@ def _cpus(limit: float | None) -> int:
     """CPUs that this process may use at once; a limit of 1.5 CPUs is one."""
     available = len(os.sched_getaffinity(0))
     return available if limit is None else max(1, min(available, int(limit)))
-
-
-def _memory(meminfo: Path, limit: int | None) -> int:
-    """Bytes that can be taken without swapping (``MemAvailable``), or the groups' limit if less."""
-    available = 0
-    for line in _text(meminfo).splitlines():
-        name, _, rest = line.partition(":")
-        words = rest.split()
-        if name == "MemAvailable" and words and words[0].isdigit():
-            available = int(words[0]) * 1024
-    return available if limit is None else min(available, limit)
 
 
 def _first(values: dict[str, str], keys: tuple[str, ...]) -> str:

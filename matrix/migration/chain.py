@@ -196,11 +196,14 @@ async def _hop_on(runner: HopRunner, timeout: float) -> None:  # noqa: ASYNC109 
     """
     pace = runner.request.migration.pace
 
-    def more() -> bool:
-        return _wants_more(runner, timeout)
+    def more(hops: int = 0) -> bool:
+        return _wants_more(runner, timeout, hops)
+
+    def more_at_once(hops: int) -> bool:
+        return pace < LONGEST_START and more(hops)
 
     while more():
-        if not await runner.hop(more=lambda: pace < LONGEST_START and more()) or not more():
+        if not await runner.hop(more=more_at_once) or not more():
             return
         if pace >= LONGEST_START:
             runner.prepare()
@@ -208,9 +211,10 @@ async def _hop_on(runner: HopRunner, timeout: float) -> None:  # noqa: ASYNC109 
             return
 
 
-def _wants_more(runner: HopRunner, timeout: float) -> bool:
-    """Whether there is another hop to be made."""
-    migration, hops, earlier = runner.request.migration, runner.guest.hops, runner.earlier
+def _wants_more(runner: HopRunner, timeout: float, others: int) -> bool:
+    """Whether there is another hop to be made, after so many others that are to come."""
+    migration, earlier = runner.request.migration, runner.earlier
+    hops = runner.guest.hops + others
     if runner.bad_in_a_row >= BAD_IN_A_ROW:
         return False
     if migration.mode is MigrationMode.ONCE:

@@ -88,14 +88,14 @@ async def cooperate(runner: HopRunner, cooperation: Cooperation) -> str:
         asked = True
         match word := cooperation.take():
             case Word.MIGRATE:
-                if not await runner.hop(more=lambda: False):
+                if not await runner.hop(more=lambda _: False):
                     return ""
                 runner.current.session.type(KEY)
                 runner.prepare()
             case Word.BEGIN:
                 runner.current.session.type(KEY)
                 while not cooperation.asks():
-                    if not await runner.hop(more=lambda: True):
+                    if not await runner.hop(more=lambda _: True):
                         return ""
             case Word.END | Word.SKIP:
                 runner.current.session.type(KEY)

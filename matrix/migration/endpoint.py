@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ BY_US = ("host-qmp-quit", "host-signal")
 """Reasons of a SHUTDOWN that is no guest's: QEMU exits, and takes no command any more."""
 YANKED = {"type": "migration"}
 """Of ``query-yank``: what there is of a migration could be shut down."""
+
+SET_PARAMETERS, SET_CAPABILITIES = "migrate-set-parameters", "migrate-set-capabilities"
 
 Listener = Callable[[str, Mapping[str, Any], float], None]
 
@@ -71,6 +73,9 @@ class Endpoint:
         self.resumed: float | None = None
         self.parameters: set[str] = set()
         """Names of the migration parameters that were set in its life."""
+        self.settings: dict[tuple[str, str], object] = {}
+        """Values of migration parameters and capabilities, by command and name, as far as they are
+        known to be as they were set (:meth:`set_migration`)."""
         self.identity: Identity | None = None
         """What it presents to its guest, where it was asked (:func:`.identity.identity_of`)."""
         self.untraced = ""
@@ -146,7 +151,35 @@ class Endpoint:
         """
         if self._ending is not None:
             raise MonitorError(command, "the guest has ended")
+        if command in (SET_PARAMETERS, SET_CAPABILITIES):
+            self.settings.clear()
         return await self.monitor.execute(command, arguments, seconds, oob=oob)
+
+    async def set_migration(
+        self, parameters: Mapping[str, object], capabilities: Sequence[Mapping[str, object]]
+    ) -> None:
+        """Set migration parameters, then capabilities, in one round trip.
+
+        In this order: with parameters of an earlier hop (TLS) it may refuse capabilities of this.
+
+        Raises:
+            MonitorError: it refuses one of the two.
+        """
+        done = await asyncio.gather(
+            self.execute(SET_PARAMETERS, parameters),
+            self.execute(SET_CAPABILITIES, {"capabilities": capabilities}),
+            return_exceptions=True,
+        )
+        for error in done:
+            if isinstance(error, BaseException):
+                raise error
+        self.settings = _by_command(parameters, capabilities)
+
+    def has_set(
+        self, parameters: Mapping[str, object], capabilities: Sequence[Mapping[str, object]]
+    ) -> bool:
+        """Whether :meth:`set_migration` would change nothing."""
+        return _by_command(parameters, capabilities).items() <= self.settings.items()
 
     async def outlive_guest(self) -> None:
         """Have QEMU wait, once its guest has shut down, until it is told to exit, and tell it then.
@@ -264,3 +297,12 @@ class Endpoint:
         if self._listener is not None:
             self._listener(name, data, at)
         self.board.changed()
+
+
+def _by_command(
+    parameters: Mapping[str, object], capabilities: Sequence[Mapping[str, object]]
+) -> dict[tuple[str, str], object]:
+    return {
+        **{(SET_PARAMETERS, name): value for name, value in parameters.items()},
+        **{(SET_CAPABILITIES, str(each["capability"])): each["state"] for each in capabilities},
+    }

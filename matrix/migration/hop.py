@@ -106,16 +106,21 @@ async def set_up(hop: LiveHop, injector: Injector) -> None:
         MonitorError: one of the two refuses, or has ended.
     """
     await injector.before_listening(hop)
-    # Two processes: side by side, and one's refusal does not leave the other half set. Only then
-    # does the destination listen, as it takes its capabilities with migrate-incoming.
-    done = await asyncio.gather(
-        *(set_side(hop, side) for side in (hop.destination, hop.source)), return_exceptions=True
-    )
-    for error in done:
-        if isinstance(error, BaseException):
-            raise error
+    if hop.ahead is None:
+        # Two processes: side by side, and one's refusal does not leave the other half set. Only
+        # then does the destination listen, as it takes its capabilities with migrate-incoming.
+        done = await asyncio.gather(
+            *(set_side(hop, side) for side in (hop.destination, hop.source)), return_exceptions=True
+        )
+        for error in done:
+            if isinstance(error, BaseException):
+                raise error
+        if hop.route is not None:
+            await hop.route.listen(hop.destination)
+    else:
+        hop.ahead.check(hop.destination)
+        await set_side(hop, hop.source)
     if hop.route is not None:
-        await hop.route.listen(hop.destination)
         await hop.route.arrange(hop.source)
     await injector.before_migrating(hop)
 
@@ -127,12 +132,12 @@ async def set_side(hop: LiveHop, side: Endpoint) -> None:
         MonitorError: it refuses them.
     """
     able = hop.abilities[side.emulator.name]
-    # Parameters first: with those of an earlier hop (TLS) it may refuse capabilities of this one.
     parameters = parameter_settings(hop.strategy, able, hop.parameters, side.parameters)
-    side.parameters |= parameters.keys()
-    await side.execute("migrate-set-parameters", parameters)
     capabilities = capability_settings(hop.strategy, able, hop.capabilities)
-    await side.execute("migrate-set-capabilities", {"capabilities": capabilities})
+    # A source was a destination before: mostly it has what this hop needs.
+    if hop.ahead is None or not side.has_set(parameters, capabilities):
+        side.parameters |= parameters.keys()
+        await side.set_migration(parameters, capabilities)
 
 
 async def _migrated(hop: LiveHop, injector: Injector) -> HopEnd:

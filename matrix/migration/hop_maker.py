@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from matrix.errors import MonitorError
 from matrix.migrating import Hop, HopOutcome, Strategy
+from matrix.migration.ahead import Ahead
 from matrix.migration.cpr_hop import run_cpr_hop
 from matrix.migration.endpoint import Endpoint
 from matrix.migration.file_hop import run_file_hop
@@ -39,6 +40,8 @@ class PlannedHop:
     """QEMU's migration parameters by its names, beside those of the strategy."""
     seconds: float = HOP_SECONDS
     """What it may take before it is given up."""
+    ahead: Ahead | None = None
+    """Of a destination that listens already."""
 
 
 class HopMaker:
@@ -86,6 +89,7 @@ class HopMaker:
             self.current,
             planned.destination,
             planned.seconds,
+            planned.ahead,
         )
         live.parameters.update(planned.parameters)
         self.proof.begin()
@@ -210,7 +214,9 @@ async def _carried_over(
         if live.transport is None:
             live.file = processes.guest.directory / f"hop-{live.number}.state"
             return await run_file_hop(live, injector, sampler, processes.guest.console)
-        live.route = route_for(live.transport, processes.folder, live.number, processes.credentials)
+        live.route = live.route or route_for(
+            live.transport, processes.folder, live.number, processes.credentials
+        )
         return await run_hop(live, injector, sampler)
     except MonitorError as error:
         return HopEnd(HopOutcome.FAILED, str(error))

@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from matrix.migrating import Fault, Hop, HopOutcome, Migration, Strategy, Transport
+from matrix.migration.ahead import Ahead, has_room, listen_ahead
 from matrix.migration.clock import HostClock
 from matrix.migration.cpr_hop import descriptors, with_channel
 from matrix.migration.draws import HopDraw
@@ -16,9 +18,14 @@ from matrix.migration.hop_records import Earlier, Records
 from matrix.migration.live_hop import HopEnd, Injector
 from matrix.migration.processes import Processes
 from matrix.migration.proof import Proof
+from matrix.migration.routes import UnixRoute
+from matrix.migration.strategies import capability_settings, parameter_settings
 from matrix.model import Launch
 from matrix.scenario.compatibility import Route, parameters_for
 
+STRIDE = 3
+"""Hops after which a chain without faults is taken to go on: from then on two destinations are
+started ahead, and listen. The tests that are over by then would pay for what nobody uses."""
 REST = 2.0
 """Stall periods that a silent guest is left alone for; a dead loop is found within one and a half
 (:class:`matrix.vm.watch.DeadLoopClock`)."""
@@ -103,7 +110,8 @@ class HopRunner(HopMaker):
         self._rest_at = self.guest.limits.stall
         """Seconds of silence at which the guest is left alone next."""
         self._records = records
-        self._preparing: asyncio.Task[PlannedHop] | None = None
+        self._preparing: list[tuple[str, asyncio.Task[PlannedHop]]] = []
+        """The hops to come: the installation that each goes to, and its destination's start."""
 
     @property
     def next_number(self) -> int:
@@ -111,44 +119,68 @@ class HopRunner(HopMaker):
         return self.earlier.last_number + self.guest.hops + 1
 
     def prepare(self, *, during_hop_to: str = "") -> None:
-        """Draw the next hop and start its destination, in the background.
+        """Draw the next hop of those to come and start its destination, in the background.
 
         ``during_hop_to`` names the installation where the guest will be, when a hop is under way.
         """
-        self._preparing = asyncio.create_task(
-            self._prepare(self.next_number, during_hop_to or self.current.emulator.name)
-        )
+        number = self.next_number + len(self._preparing)
+        source = during_hop_to or self.current.emulator.name
+        if self._preparing:
+            source = self._preparing[-1][0]
+        draw = HopDraw(self.request.migration, self.request.seed, number)
+        name = draw.destination(tuple(self.request.emulators), source)
+        preparing = self._prepare(number, draw, source, name, listens=self._in_stride)
+        self._preparing.append((name, asyncio.create_task(preparing)))
 
     async def prepared(self) -> None:
         """Wait until the destination that is being started is up, or could not be started."""
-        if self._preparing is not None:
-            await asyncio.wait((self._preparing,))
+        if self._preparing:
+            await asyncio.wait((self._preparing[0][1],))
 
-    async def hop(self, *, more: Callable[[], bool]) -> bool:
+    async def hop(self, *, more: Callable[[int], bool]) -> bool:
         """Make the next hop, unless the guest is over; whether it goes on after that.
 
-        While ``more()`` when the hop begins, the next destination is started meanwhile.
+        While ``more(n)`` when the hop begins, which says whether there is another after the next
+        ``n``, the destinations of hops to come are started meanwhile.
 
         Raises:
             NoHopError: there is none to be made.
             NotStartedError: the destination did not come up.
         """
-        if self._preparing is None:
+        if not self._preparing:
             self.prepare()
-        preparing = self._preparing
-        assert preparing is not None  # noqa: S101 - made two lines above
+        _, preparing = self._preparing[0]
         # Not awaited itself: our being cancelled would be its, and lost if it ended all the same.
         await asyncio.wait((preparing,))
-        self._preparing = None
+        del self._preparing[0]
         prepared = preparing.result()
         await self._rest()
         if self.over:
             return False
         self.guest.hops += 1
-        if more():
+        while len(self._preparing) < self._kept_ready and more(len(self._preparing)):
             self.prepare(during_hop_to=prepared.destination.emulator.name)
         await self.make(prepared)
         return not self.over
+
+    @property
+    def _in_stride(self) -> bool:
+        """Whether this is a chain that goes on, and no hop of it is interfered with."""
+        return self.guest.hops > STRIDE and not self.request.migration.faults
+
+    @property
+    def _kept_ready(self) -> int:
+        """How many destinations are started ahead."""
+        if not self._in_stride or Strategy.CPR_TRANSFER in self.request.migration.strategies:
+            return 1
+        # One that was never started is asked first what it can: the hop from it is drawn by that.
+        known = self.request.emulators.keys() <= self.processes.known_abilities.keys()
+        return 2 if known and self._has_room else 1
+
+    @cached_property
+    def _has_room(self) -> bool:
+        memory = self.current.identity.memory if self.current.identity is not None else 0
+        return has_room(self.request.source.launch, memory)
 
     async def _rest(self) -> None:
         """Leave a guest that has long been silent alone, until it speaks or for a while.
@@ -172,21 +204,21 @@ class HopRunner(HopMaker):
         return await self.processes.board.until(lambda: self.over, seconds)
 
     async def close(self) -> None:
-        """Give up the destination that is being started; it goes with the processes."""
-        if self._preparing is not None:
-            self._preparing.cancel()
-            await asyncio.wait((self._preparing,))
-            if not self._preparing.cancelled():
-                self._preparing.exception()  # seen: it is of no interest any more
+        """Give up the destinations that are being started; they go with the processes."""
+        for _, preparing in self._preparing:
+            preparing.cancel()
+        for _, preparing in self._preparing:
+            await asyncio.wait((preparing,))
+            if not preparing.cancelled():
+                preparing.exception()  # seen: it is of no interest any more
 
-    async def _prepare(self, number: int, current: str) -> PlannedHop:
+    async def _prepare(
+        self, number: int, draw: HopDraw, current: str, name: str, *, listens: bool
+    ) -> PlannedHop:
         request, processes = self.request, self.processes
-        emulators = request.emulators
-        draw = HopDraw(request.migration, request.seed, number)
-        name = draw.destination(tuple(emulators), current)
         fault = draw.fault()
         injector = Injector() if fault is None else request.injectors(fault)
-        emulator = emulators[name]
+        emulator = request.emulators[name]
         if name in processes.known_abilities:
             route = self._route(draw, current, name, fault)
             destination = await started(processes, emulator, number, route, injector)
@@ -200,7 +232,21 @@ class HopRunner(HopMaker):
         make_credentials(processes, route)
         parameters = parameters_for(request.migration, route.strategy)
         seconds = max(request.hop_seconds, 2 * (request.migration.limits.total_time or 0.0))
-        return PlannedHop(number, route, destination, injector, dict(parameters), seconds)
+        planned = PlannedHop(number, route, destination, injector, dict(parameters), seconds)
+        # Over TCP a port would be open to all of this host while it waits.
+        if listens and route.transport is Transport.UNIX and destination.session.monitor:
+            return replace(planned, ahead=await self._listening(planned))
+        return planned
+
+    async def _listening(self, planned: PlannedHop) -> Ahead:
+        destination, strategy = planned.destination, planned.route.strategy
+        able = self.processes.known_abilities[destination.emulator.name]
+        return await listen_ahead(
+            destination,
+            UnixRoute.of_hop(self.processes.folder, planned.number),
+            parameter_settings(strategy, able, planned.parameters),
+            capability_settings(strategy, able),
+        )
 
     def _route(self, draw: HopDraw, source: str, destination: str, fault: Fault | None) -> Route:
         able = {name: self.processes.known_abilities[name] for name in (source, destination)}

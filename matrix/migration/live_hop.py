@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matrix.migrating import Fault, HopEvent, HopOutcome, Strategy, Transport
+from matrix.migration.ahead import Ahead
 from matrix.migration.endpoint import Endpoint, Listener
 from matrix.migration.routes import Route
 from matrix.migration.strategies import Abilities
@@ -31,6 +32,7 @@ class LiveHop:
         source: Endpoint,
         destination: Endpoint,
         seconds: float,
+        ahead: Ahead | None = None,
     ) -> None:
         self.number = number
         self.strategy = strategy
@@ -42,6 +44,8 @@ class LiveHop:
         """What it may take before it is given up."""
         self.machine = ""
         """Type of the machine, where it was asked."""
+        self.ahead = ahead
+        """Of a destination that listens already."""
         self.route: Route | None = None
         self.file: Path | None = None
         self.abilities: dict[str, Abilities] = {}
@@ -64,7 +68,19 @@ class LiveHop:
         self.happened: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         """(side, what), for the injector; bounded as the events are."""
         source.take_role(self._listener("source"))
-        destination.take_role(self._listener("destination"))
+        if ahead is None:
+            destination.take_role(self._listener("destination"))
+        else:
+            self._go_on(ahead)
+
+    def _go_on(self, ahead: Ahead) -> None:
+        """With a destination that has its role already."""
+        self.route = ahead.route
+        hear = self._listener("destination")
+        for event in ahead.heard:
+            hear(*event)
+        self.destination.listen(hear)
+        self.note(f"the destination has listened for {self.clock.time() - ahead.since:.3f} s")
 
     def stop_listening(self) -> None:
         """The hop is over: what the two sides say from here on is not of it."""

@@ -61,7 +61,7 @@ def route_for(
     """
     match transport:
         case Transport.UNIX:
-            return UnixRoute(folder / f"hop-{number}")
+            return UnixRoute.of_hop(folder, number)
         case Transport.TCP:
             return TcpRoute()
         case Transport.FD:
@@ -91,6 +91,11 @@ class UnixRoute(Route):
     def __init__(self, path: Path) -> None:
         self._path = path
         self.outgoing = f"unix:{path}"
+
+    @classmethod
+    def of_hop(cls, folder: Path, number: int) -> "UnixRoute":
+        """The socket of that hop, in a private folder."""
+        return cls(folder / f"hop-{number}")
 
     async def listen(self, destination: Endpoint) -> None:
         await migrate_incoming(destination, self.outgoing)

@@ -44,6 +44,18 @@ def read_limits(root: Path = Path("/")) -> Limits:
     )
 
 
+def available_memory(root: Path = Path("/"), limits: Limits | None = None) -> int:
+    """Bytes that can be taken without swapping (``MemAvailable``), or the groups' limit if less."""
+    available = 0
+    for line in _lines(root / "proc/meminfo"):
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        if name == "MemAvailable" and words and words[0].isdigit():
+            available = int(words[0]) * 1024
+    limit = (limits or read_limits(root)).memory
+    return available if limit is None else min(available, limit)
+
+
 def oom_kills(root: Path = Path("/")) -> int:
     """How many processes the kernel has killed for want of memory in this process's group.
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,7 +26,9 @@ from matrix.model import Accelerator, Architecture, Build, Case, ExitChannel, La
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build
 from matrix.suites.unittests import read_tests
+from matrix.vm import qemu_session
 from matrix.vm.machine import Limits
+from tests.migration.peers import Guest, Peer, Program
 
 FAKE = Path(__file__).parents[1] / "fake_qemu.py"
 CAPABILITIES = ("events", "return-path", "postcopy-ram", "multifd", "mapped-ram")
@@ -196,3 +199,31 @@ def without(launch: Launch, *words: str) -> Launch:
     argv = list(launch.argv)
     at = argv.index(words[0])
     return replace(launch, argv=(*argv[:at], *argv[at + len(words) :]))
+
+
+@pytest.fixture
+def peers(monkeypatch: pytest.MonkeyPatch) -> Guest:
+    """Whatever is started is a peer, of this guest."""
+    guest = Guest()
+
+    async def spawn(
+        argv: tuple[str, ...],
+        *,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        pass_fds: tuple[int, ...],
+        **_others: object,
+    ) -> Program:
+        console = os.dup(stdout)
+        program = Program(argv, (os.dup(stdin), console, os.dup(stderr)))
+        (monitor,) = pass_fds
+        peer = Peer(program, guest, console)
+        await asyncio.get_running_loop().create_connection(
+            lambda: peer, sock=socket.socket(fileno=os.dup(monitor))
+        )
+        program.peer = peer
+        return program
+
+    monkeypatch.setattr(qemu_session, "spawn", spawn)
+    return guest

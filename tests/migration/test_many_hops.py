@@ -1,26 +1,19 @@
 """Thousands of hops in one chain: what the orchestrator takes does not grow with their number.
 
-The QEMUs are peers in this very process, as starting thousands of programs would take minutes: a
-peer has what a program would be given (the ends of its pipes and of its monitor's socket), speaks
-QMP, and answers ``migrate`` at once. All else is as in a soak: sessions, monitors, endpoints, the
-board, the runner, the guest's proof, the joined console, the logs and the records. What a started
-program takes besides, test_chain.py looks at.
+The QEMUs are peers in this very process, as starting thousands of programs would take minutes. All
+else is as in a soak: sessions, monitors, endpoints, the board, the runner, the guest's proof, the
+joined console, the logs and the records. What a started program takes besides, test_chain.py looks
+at.
 """
 
 import asyncio
 import gc
-import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from signal import Signals
-from typing import Any
 
 import pytest
 
@@ -33,7 +26,6 @@ from matrix.migration.hop_runner import Request
 from matrix.migration.statistics import QUANTITIES, WORST_TOLD
 from matrix.model import ExitChannel, Launch
 from matrix.vm import machine
-from matrix.vm import qemu_session as session
 from matrix.vm.logs import TRANSCRIPT_BYTES
 
 ALONE = "MATRIX_TEST_ALONE"
@@ -61,201 +53,6 @@ WORST_KEPT = len(QUANTITIES) * WORST_TOLD
 DESCRIPTORS = 4 * (machine.ENDING_AT_ONCE + 2)
 """Of processes that are on their way out, which may be more at one moment than at another: each has
 its monitor, its input and two outputs."""
-
-CAPABILITIES = ("events", "return-path", "postcopy-ram", "multifd", "xbzrle")
-ANSWERS: dict[str, object] = {
-    "query-migrate-capabilities": [{"capability": name, "state": False} for name in CAPABILITIES],
-    "query-migrate-parameters": {
-        "max-bandwidth": 1 << 27,
-        "downtime-limit": 300,
-        "multifd-channels": 2,
-        "xbzrle-cache-size": 1 << 26,
-    },
-    "query-cpus-fast": [{"cpu-index": 0, "qom-path": "/machine/cpu", "thread-id": 1}],
-}
-
-
-class Guest:
-    """Beats whenever it has been carried over, on whoever runs it."""
-
-    def __init__(self) -> None:
-        self.beats = 0
-        self.hops = 0
-        self.listening: Peer | None = None
-
-    def beat(self) -> bytes:
-        self.beats += 1
-        clock = time.monotonic_ns()
-        return b"INTEGRITY: BEAT n=%d clock=%d gap=1000000 verified=1 passes=1\n" % (
-            self.beats,
-            clock,
-        )
-
-
-class Program:
-    """What :func:`matrix.vm.process.spawn` returns, of a program that is none."""
-
-    def __init__(self, argv: tuple[str, ...], descriptors: tuple[int, ...]) -> None:
-        self.argv = argv
-        self.pid = os.getpid()
-        self.ended_by_us = False
-        self.peer: Peer | None = None
-        self._descriptors = descriptors
-        self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    @property
-    def status(self) -> int | None:
-        return self._exit.result() if self._exit.done() else None
-
-    def on_exit(self, callback: Callable[[], None]) -> None:
-        self._exit.add_done_callback(lambda _: callback())
-
-    async def ended_within(self, seconds: float) -> bool:
-        await asyncio.wait((self._exit,), timeout=seconds)
-        return self._exit.done()
-
-    def kill_group(self, _number: Signals) -> None:
-        self.end(-9)
-
-    async def stop(self, _grace: float) -> None:
-        self.end(-15)
-
-    async def destroy(self) -> None:
-        self.end(-9)
-
-    def end(self, status: int) -> None:
-        if self._exit.done():
-            return
-        self._exit.set_result(status)
-        if self.peer is not None:
-            self.peer.transport.close()
-        for descriptor in self._descriptors:
-            os.close(descriptor)
-
-
-class Peer(asyncio.Protocol):
-    """A QEMU's end of its monitor."""
-
-    transport: asyncio.Transport
-
-    def __init__(self, program: Program, guest: Guest, console: int) -> None:
-        self._program, self._guest, self._console = program, guest, console
-        self._text = ""
-        self._running = False
-        self._status = "none"
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        version = {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": "peer"}
-        self._send({"QMP": {"version": version, "capabilities": ["oob"]}})
-
-    def data_received(self, data: bytes) -> None:
-        self._text += data.decode()
-        while self._text:
-            try:
-                message, end = json.JSONDecoder().raw_decode(self._text)
-            except json.JSONDecodeError:
-                return
-            self._text = self._text[end:].lstrip()
-            self._execute(message)
-
-    def _execute(self, message: dict[str, Any]) -> None:
-        name = message.get("execute") or message.get("exec-oob")
-        after: Callable[[], None] | None = None
-        match name:
-            case "cont":
-                self._resume()
-                after = self._begin
-            case "migrate-incoming":
-                self._guest.listening = self
-            case "migrate":
-                after = self._migrate
-            case "quit":
-                after = self._quit
-            case _:
-                pass
-        number = {"id": message["id"]} if "id" in message else {}
-        self._send({"return": self._answer(str(name)), **number})
-        if after is not None:
-            after()
-
-    def _answer(self, name: str) -> object:
-        if name == "query-status":
-            return {"status": "running" if self._running else "paused", "running": self._running}
-        if name == "query-migrate":
-            ram = {"transferred": 10**6 + self._guest.hops % 97, "remaining": 0, "page-size": 4096}
-            counts = {"dirty-sync-count": 2 + self._guest.hops % 3, "mbps": 800.0}
-            times = {"total-time": 20 + self._guest.hops % 13, "downtime": 1}
-            return {"status": self._status, **times, "ram": {**ram, **counts}}
-        return ANSWERS.get(name, {})
-
-    def _begin(self) -> None:
-        os.write(self._console, b"INTEGRITY: START vcpus=1 page=4096\n" + self._guest.beat())
-
-    def _migrate(self) -> None:
-        destination, self._guest.listening = self._guest.listening, None
-        assert destination is not None
-        self._guest.hops += 1
-        for side in (destination, self):
-            side.migration("setup")
-            side.migration("active")
-        self._event("MIGRATION_PASS", {"pass": 1})
-        self._running = False
-        self._event("STOP")
-        self.migration("completed")
-        destination.take_over()
-
-    def take_over(self) -> None:
-        self._resume()
-        os.write(self._console, self._guest.beat())
-        self.migration("completed")
-
-    def migration(self, status: str) -> None:
-        self._status = status
-        self._event("MIGRATION", {"status": status})
-
-    def _resume(self) -> None:
-        self._running = True
-        self._event("RESUME")
-
-    def _quit(self) -> None:
-        self._program.end(0)
-
-    def _event(self, name: str, data: dict[str, object] | None = None) -> None:
-        now = time.time()
-        stamp = {"seconds": int(now), "microseconds": int(now % 1 * 1e6)}
-        self._send({"timestamp": stamp, "event": name, **({"data": data} if data else {})})
-
-    def _send(self, message: dict[str, object]) -> None:
-        self.transport.write(json.dumps(message).encode() + b"\r\n")
-
-
-@pytest.fixture
-def peers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is started is a peer, of one guest."""
-    guest = Guest()
-
-    async def spawn(
-        argv: tuple[str, ...],
-        *,
-        stdin: int,
-        stdout: int,
-        stderr: int,
-        pass_fds: tuple[int, ...],
-        **_others: object,
-    ) -> Program:
-        console = os.dup(stdout)
-        program = Program(argv, (os.dup(stdin), console, os.dup(stderr)))
-        (monitor,) = pass_fds
-        peer = Peer(program, guest, console)
-        await asyncio.get_running_loop().create_connection(
-            lambda: peer, sock=socket.socket(fileno=os.dup(monitor))
-        )
-        program.peer = peer
-        return program
-
-    monkeypatch.setattr(session, "spawn", spawn)
 
 
 @dataclass(slots=True)
