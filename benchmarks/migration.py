@@ -83,7 +83,10 @@ def idle_hops(accelerator: Accelerator) -> bool:
     """Hops of an idle guest whose destination is up."""
     migration = Migration(mode=MigrationMode.CONTINUOUS, pace=0.4)
     _, hops = chain(emulator("hang", accelerator, migration), migration, stop_after=IDLE_HOPS)
-    costs = [hop.seconds - min(event.at for event in hop.events) for hop in hops]
+    costs = [
+        hop.seconds - next(event.at for event in hop.events if event.what == "begin")
+        for hop in hops
+    ]
     totals = [hop.total_time or 0.0 for hop in hops]
     over = [cost - FACTOR * total for cost, total in zip(costs, totals, strict=True)]
     print(
