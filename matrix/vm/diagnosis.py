@@ -66,7 +66,7 @@ async def keep_memory(session: Session) -> str:
     if monitor is None or not monitor.alive:
         return "its memory was not kept: its monitor is gone"
     try:
-        sizes = await monitor.execute("query-memory-size-summary", timeout=DEADLINE)
+        sizes = await monitor.execute("query-memory-size-summary", timeout=KEEP_SECONDS)
         given = sizes.values() if isinstance(sizes, dict) else ()
         size = sum(each for each in given if isinstance(each, int))
         if size > LARGEST_MEMORY:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.conftest import World, passing
 
+# On a busy host the command says on stderr what takes it long, before all else.
 CASE = "fake.it.x86_64.tcg.qemu=fake"
 QEMU = ("--qemu", "fake=qemu")
 GDB = """#!/bin/sh
@@ -51,7 +52,7 @@ def without_gdb(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_gdb_is_attached(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_gdb(debugged, monkeypatch)
     done = debugged.run("debug", "scenario.yaml", "it", *QEMU, "--", "-batch", "-ex", "bt")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()  # the guest has not run
     assert first == f"{CASE} is stopped before its first instruction; the debugger is"
     assert second.startswith(f"  {debugged.root}/bin/gdb-multiarch -q -ex 'set remotetimeout 60'")
@@ -67,7 +68,7 @@ def test_a_case_of_a_run(debugged: World, monkeypatch: pytest.MonkeyPatch) -> No
     fake_gdb(debugged, monkeypatch)
     for run in ("out", "latest"):
         done = debugged.run("debug", run, "it")
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"{CASE} is stopped")
     done = debugged.run("debug", "out", "it", "--set", "smp=2")
     assert done.returncode == 2
@@ -82,14 +83,15 @@ def test_a_case_of_a_run(debugged: World, monkeypatch: pytest.MonkeyPatch) -> No
 def test_gdb_fails(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_gdb(debugged, monkeypatch, status=1)
     done = debugged.run("debug", "scenario.yaml", "it", *QEMU)
-    assert (done.returncode, done.stderr) == (3, "matrix: gdb has ended with status 1\n")
+    assert done.returncode == 3
+    assert done.stderr.endswith("matrix: gdb has ended with status 1\n")
 
 
 def test_no_gdb(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
     without_gdb(debugged, monkeypatch)
     done = debugged.run("debug", "scenario.yaml", "it", *QEMU, "--gdb")
     assert done.returncode == 3
-    assert done.stderr == (
+    assert done.stderr.endswith(
         "matrix: no gdb here knows x86_64: install gdb-multiarch (Debian) or gdb\n"
     )
 
@@ -106,7 +108,8 @@ def test_a_guest_that_is_listened_for(debugged: World, number: signal.Signals) -
         assert debugged.fakes()
         process.send_signal(number)
         _, errors = process.communicate(timeout=100)
-    assert (process.returncode, errors) == (130, "matrix: interrupted\n")
+    assert process.returncode == 130
+    assert errors.endswith("matrix: interrupted\n")
     assert not Path(command.partition("target remote ")[2].split("'")[0]).parent.exists()
 
 
@@ -126,7 +129,7 @@ def test_the_monitor(debugged: World) -> None:
         timeout=100,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(
         "'\n(qemu) VM status: paused (prelaunch)\n(qemu) (qemu) \n(qemu) \nQEMU has ended\n"
     )
@@ -137,7 +140,7 @@ def test_a_qemu_that_ends_before_it_is_listened_for(debugged: World) -> None:
     (debugged.root / "scripts/it.json").write_text(json.dumps(script))
     done = debugged.run("debug", "scenario.yaml", "it", *QEMU, "--listen")
     assert done.returncode == 3
-    assert done.stderr == "matrix: QEMU could not be started: no such machine\n"
+    assert done.stderr.endswith("matrix: QEMU could not be started: no such machine\n")
 
 
 @pytest.mark.parametrize(
@@ -162,9 +165,9 @@ def test_a_guest_of_kvmtool(debugged: World) -> None:
     config = debugged.root / "build/config.mak"
     config.write_text(config.read_text().replace("TARGET=qemu", "TARGET=kvmtool"))
     done = debugged.run("debug", "scenario.yaml", "it", *QEMU)
-    assert (done.returncode, done.stderr) == (
-        2,
-        f"matrix: {CASE} is a guest of kvmtool; matrix debug is for guests of QEMU\n",
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        f"matrix: {CASE} is a guest of kvmtool; matrix debug is for guests of QEMU\n"
     )
 
 
@@ -174,7 +177,9 @@ def test_a_migration_is_left_out(debugged: World, monkeypatch: pytest.MonkeyPatc
     fake_gdb(debugged, monkeypatch)
     done = debugged.run("debug", "scenario.yaml", "it", *QEMU)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "matrix: its migration is left out: a debugger stays with one QEMU\n"
+    assert done.stderr.endswith(
+        "matrix: its migration is left out: a debugger stays with one QEMU\n"
+    )
 
 
 def test_kept_memory(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
