@@ -243,7 +243,7 @@ class _Life:
             refused = str(error)
         if command.refused and not refused:
             raise _Broken(Invariant.COMMAND, f"{name} was taken while no hop is under way")
-        if refused and not command.refused:
+        if refused and command.refused is False:
             raise _Broken(Invariant.COMMAND, f"{name} was refused: {refused}")
 
     def _hopped(self, hop: Hop, end: HopEnd) -> None:

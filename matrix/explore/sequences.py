@@ -43,13 +43,15 @@ class Command:
     """A QMP command that changes nothing while no hop is under way."""
 
     arguments: Mapping[str, object]
-    refused: bool = True
-    """Whether QEMU must refuse it."""
+    refused: bool | None = True
+    """Whether QEMU must refuse it; None: it may do either."""
 
 
 COMMANDS: Mapping[str, Command] = {
     "migrate-continue": Command({"state": "pre-switchover"}),
-    "migrate-start-postcopy": Command({}),
+    # Taken after a hop that was to go by postcopy, as a wish that the next one forgets
+    # (qmp_migrate_start_postcopy and migrate_init in migration/migration.c).
+    "migrate-start-postcopy": Command({}, refused=None),
     "migrate-pause": Command({}),
     "migrate-recover": Command({"uri": "tcp:127.0.0.1:1"}),
     "migrate-incoming": Command({"uri": "tcp:127.0.0.1:0"}),

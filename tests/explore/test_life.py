@@ -163,6 +163,12 @@ def test_a_command_that_is_taken(world: World) -> None:
     broken(ended, Invariant.COMMAND, "migrate-continue was taken", 0)
 
 
+@pytest.mark.parametrize("errors", [{}, {"migrate-start-postcopy": REFUSED}])
+def test_a_command_that_may_be_taken_or_refused(world: World, errors: Any) -> None:
+    asked = Step(Operation.COMMAND, command="migrate-start-postcopy")
+    assert world.live(asked, WORK, errors=errors).failure is None
+
+
 def test_a_command_that_is_refused(world: World) -> None:
     ended = world.live(
         WORK, Step(Operation.COMMAND, command="migrate_cancel"), errors={"migrate_cancel": REFUSED}
