@@ -21,8 +21,8 @@ ELSEWHERE = "elsewhere.example"
 class Mismatch(FaultInjector):
     """The destination is started with another command line, and nobody compares."""
 
-    # A source that is told to start postcopy at once may have, where its stream is buffered (exec),
-    # before it learns that its destination does not fit, and loses the guest: seen with 10.0.
+    # A source that is told to start postcopy at once may have, where its stream is buffered, before
+    # it learns that its destination does not fit, and loses the guest: 10.0 by exec, 7.2 by TLS.
     starts_postcopy = False
 
     compares = False
