@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# QEMU 7.2.22 (Debian 12), and 10.0.2 and 11.1.3 alike: the address of a pc-dimm is not in the stream of a
+# QEMU 7.2.22 (Debian 12) and 11.1.3 alike: the address of a pc-dimm is not in the stream of a
 # migration. Two of one size, hot-plugged at the source in one order and named on the destination's command
 # line in the other, with the same ids and the same memory backends, are each at the other's address
 # there: both sides say "completed", the contents went with their backend, and the guest finds the halves
