@@ -51,6 +51,7 @@ LATE = {
     "results/run_info.py": PYDANTIC,
     "results/run_record.py": PYDANTIC,
     "results/summary_text.py": f"{RARE}: runs of several QEMUs, run 19 ms",
+    "run/predicting.py": f"{RARE}: cases migrated to another QEMU",
     "run/prepare.py": f"{RARE}: virtual hosts 160 ms, --expect 84 ms, --shard 6 ms, --arch 7 ms",
     "run/scenarios.py": "YAML and pydantic, for scenarios that are not in the cache: list 84 ms",
     "scenario/expand.py": f"{RARE}: migrated cases, list 5 ms",

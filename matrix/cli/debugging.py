@@ -34,8 +34,9 @@ from matrix.run.debugger import (
     is_big_endian,
     memory_command,
 )
+from matrix.run.native_tests import native_tests
 from matrix.run.options import Selection, with_defaults
-from matrix.run.prepare import chosen, look, native_tests
+from matrix.run.prepare import chosen, look
 from matrix.scenario.shipped import scenario_of
 from matrix.vm.diagnosis import MEMORY_FILE
 from matrix.vm.logs import Logs

@@ -6,33 +6,32 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matrix.errors import NoBuildError, NothingSelected, Problem, ScenarioError, UsageError
-from matrix.hosts.cache import Cache, cache_directory
+from matrix.hosts.cache import cache_directory
 from matrix.hosts.host_settings import HostFile
 from matrix.hosts.installations import Installation, installations
 from matrix.hosts.interface import Host
 from matrix.hosts.project import load_settings
 from matrix.hosts.survey import ignore_step, take_inventory
 from matrix.hosts.wanted import files_wanted_by, wanted_by
-from matrix.inventory import Inventory, KvmState
+from matrix.inventory import Inventory
 from matrix.model import (
     ARCHITECTURE_ALIASES,
     VIRTUAL_HOST_AXES,
     Architecture,
     Build,
     Case,
-    Target,
-    Test,
 )
 from matrix.plan.decisions import LOCAL, Decision
-from matrix.plan.planner import NativeTests, plan
+from matrix.plan.planner import plan
 from matrix.run import scenarios as scenario_files
+from matrix.run.native_tests import TCG_MAX_SMP, native_tests
 from matrix.run.option_values import build_options, duration_named
 from matrix.run.options import Selection, with_defaults
+from matrix.run.predicting import predicted
 from matrix.run.rerun import left
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.scenario import Scenario
@@ -46,10 +45,6 @@ log = logging.getLogger(__name__)
 
 BUILTIN = "builtin"
 """The value of ``suite.build`` that means the embedded guests."""
-
-TCG_MAX_SMP = 8
-"""What ``$MAX_SMP`` stands for under TCG where the scenario does not say, as in kvm-unit-tests' own
-CI; under KVM it is the number of the host's CPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,34 +102,36 @@ def prepare(
     )
     hosts = _by_name(inventory, others)
     _check_values(scenarios, cases, hosts.values())
-    texts = tuple(scenario.text for scenario in scenarios)
-    ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
-    native = native_tests([case for case in cases if case.scenario in ours], hosts.values())
-    decisions = list(plan(cases, hosts, native))
-    if predict and not selection.no_predict and any(_goes_elsewhere(case) for case in cases):
-        decisions = _predicted(decisions, inventory)
+    decisions = _planned(scenarios, cases, hosts)
+    if predict and not selection.no_predict:
+        decisions = predicted(decisions, inventory)
     virtual = _virtual_hosts(selection, scenarios, cases, inventory)
+    kept: tuple[str, ...] = ()
     if virtual is not None:
-        from matrix.plan.virtual import place
-
-        decisions = list(place(decisions, virtual.place_of))
-        for unused in virtual.without_cases():
-            on_host(unused)
+        decisions = _placed(decisions, virtual, on_host)
         others = (*others, *virtual.hosts(on_host, decisions))
-    kept = virtual.used_options() if virtual is not None else ()
+        kept = virtual.used_options()
+    texts = tuple(scenario.text for scenario in scenarios)
     return Prepared(scenarios, texts, decisions, inventory, tuple(others), kept)
 
 
-def _goes_elsewhere(case: Case) -> bool:
-    return case.migration is not None and bool(case.migration.destinations)
+def _placed(
+    decisions: list[Decision], virtual: "VirtualHosts", on_host: Callable[[str], None]
+) -> list[Decision]:
+    from matrix.plan.virtual import place
+
+    placed = list(place(decisions, virtual.place_of))
+    for unused in virtual.without_cases():
+        on_host(unused)
+    return placed
 
 
-def _predicted(decisions: list[Decision], inventory: Inventory) -> list[Decision]:
-    """The decisions without hops that are known to fail."""
-    from matrix.hosts.host_facts import read_host  # most runs migrate no guest to another QEMU
-    from matrix.migratable.refusals import without_refused
-
-    return without_refused(decisions, inventory, read_host(), Cache(cache_directory()))
+def _planned(
+    scenarios: Sequence[Scenario], cases: list[Case], hosts: Mapping[str, Inventory]
+) -> list[Decision]:
+    ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
+    native = native_tests([case for case in cases if case.scenario in ours], hosts.values())
+    return list(plan(cases, hosts, native))
 
 
 def _by_name(inventory: Inventory, others: Sequence[Host]) -> dict[str, Inventory]:
@@ -184,43 +181,6 @@ def _virtual_hosts(
     virtual = chosen_hosts(selection.virtual_host, scenarios, inventory)
     virtual.check(scenarios, cases)
     return virtual
-
-
-def native_tests(cases: Sequence[Case], hosts: Iterable[Inventory]) -> NativeTests:
-    """The tests of ``cases``, all of which leave ``$MAX_SMP`` to us, as they are under KVM.
-
-    Raises:
-        SuiteError: a build is no longer readable.
-    """
-    found: dict[tuple[Build, int], dict[str, Test]] = {}
-    suites = {case.build: case.suite for case in cases if not case.excluded}
-    for inventory, (build, suite) in product(hosts, suites.items()):
-        cpus = inventory.host.cpus
-        known = build.builtin or cpus == build.max_smp or (build, cpus) in found
-        if not known and _may_have_kvm(build, inventory):
-            tests = suite_of(suite).tests(replace(build, max_smp=cpus))
-            found[build, cpus] = {test.name: test for test in tests}
-    return {key: _others(key[0], tests, cases) for key, tests in found.items()}
-
-
-def _others(build: Build, tests: Mapping[str, Test], cases: Iterable[Case]) -> dict[str, Test]:
-    """Those of ``tests`` that differ from the same test of ``cases``."""
-    return {
-        case.test.name: tests[case.test.name]
-        for case in cases
-        if case.build == build and not case.test.unsupported
-        if tests.get(case.test.name, case.test) != case.test
-    }
-
-
-def _may_have_kvm(build: Build, inventory: Inventory) -> bool:
-    """Whether a case of that build may come to run under KVM."""
-    if build.target is Target.KVMTOOL:
-        return not inventory.host.kvm_device
-    return any(
-        proof.architecture is build.architecture and proof.state is not KvmState.UNAVAILABLE
-        for proof in inventory.proofs
-    )
 
 
 def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, ...], list[Case]]:

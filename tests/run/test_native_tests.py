@@ -9,7 +9,7 @@ from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState, Machin
 from matrix.model import Accelerator, Architecture, Case, Variant
 from matrix.plan.decisions import LOCAL, Decision, Run
 from matrix.plan.planner import plan
-from matrix.run.prepare import TCG_MAX_SMP, native_tests
+from matrix.run.native_tests import TCG_MAX_SMP, native_tests
 from matrix.suites.build import read_build
 from matrix.suites.unittests import read_tests
 

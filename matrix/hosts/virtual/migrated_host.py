@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from matrix.attempt import Attempt, Ending
+from matrix.attempt import Attempt, ChainResult, Ending, Transcript
 from matrix.hosts.interface import Assignment, Console, HopDone
 from matrix.hosts.local.migrated_case import migrate_case
 from matrix.hosts.virtual import cpio
@@ -70,7 +70,7 @@ async def run_migrated(
         emit(Console(data.decode("latin-1")))
 
     launch = await _launch(starter, case)
-    command = run.write_command(directory, launch, case.id)
+    command = run.relative(run.write_command(directory, launch, case.id))
     result = await migrate_case(
         replace(decision, accelerator=Accelerator.TCG),  # the host's own
         launch,
@@ -85,22 +85,34 @@ async def run_migrated(
     )
     if result.outcome.ending is Ending.INTERRUPTED:
         return None
-    attempt = await decide_attempt(
-        Evidence(
-            decision=decision,
-            launch=launch,
-            outcome=result.outcome,
-            transcript=parser.finish(),
-            hops=result,
-            inventory=inventory,
-            directory=directory,
-            starts_nothing=_nothing_more,
-        ),
-        number=assignment.attempt,
-        command=run.relative(command),
-        artifacts=assignment.folder,
-    )
+    evidence = _evidence(decision, launch, result, parser.finish(), inventory, directory)
+    attempt = await _decided(evidence, assignment, command)
     return with_report(attempt, reports.first, decision) if reports.first else attempt
+
+
+def _evidence(
+    decision: Run,
+    launch: Launch,
+    result: ChainResult,
+    transcript: Transcript,
+    inventory: Inventory,
+    directory: Path,
+) -> Evidence:
+    return Evidence(
+        decision=decision,
+        launch=launch,
+        outcome=result.outcome,
+        transcript=transcript,
+        hops=result,
+        inventory=inventory,
+        directory=directory,
+        starts_nothing=_nothing_more,
+    )
+
+
+async def _decided(evidence: Evidence, assignment: Assignment, command: str) -> Attempt:
+    number, folder = assignment.attempt, assignment.folder
+    return await decide_attempt(evidence, number=number, command=command, artifacts=folder)
 
 
 def with_report(attempt: Attempt, line: str, decision: Run) -> Attempt:
