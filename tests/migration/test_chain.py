@@ -72,7 +72,7 @@ def test_a_guest_that_proves_its_memory_is_asked_for_a_beat_after_the_hop(
     begin = "INTEGRITY: START vcpus=1\n" + beat % (1, 1)
     script = {
         "cont": [["stdout", begin], FOREVER],
-        "after": {"query-status": [["key", "\n"], ["stdout", beat % (2, 2)], FOREVER]},
+        "after": {"migrate-incoming": [["key", "\n"], ["stdout", beat % (2, 2)], FOREVER]},
     }
     request = Request(once, make_fake(**script), proves=True)
     result = chains.run(request, stop_after=1)
