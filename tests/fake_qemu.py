@@ -338,7 +338,7 @@ class Fake:
     def do_prove(self, path: str) -> None:
         import select
 
-        text = "" if os.path.exists(path) else "INTEGRITY: START vcpus=1\n"  # noqa: PTH110
+        text = "" if os.path.exists(path) else "INTEGRITY: START vcpus=1\n"  # noqa: PTH110 - importing pathlib takes longer than the rest
         while not select.select([0], [], [], 0)[0] or os.read(0, 1) != b"q":
             if self.state == "running":
                 beat = int(read(path) or "1")
@@ -355,9 +355,9 @@ class Fake:
         replace(path + ".free", "")
 
     def do_take_over(self, path: str) -> None:
-        while not os.path.exists(path + ".free"):  # noqa: PTH110
+        while not os.path.exists(path + ".free"):  # noqa: PTH110 - importing pathlib takes longer than the rest
             self.serve(0.005)
-        os.unlink(path + ".free")  # noqa: PTH108
+        os.unlink(path + ".free")  # noqa: PTH108 - importing pathlib takes longer than the rest
 
     def do_key(self, text: str) -> None:
         typed = b""
@@ -380,7 +380,7 @@ class Fake:
 
 def read(path: str) -> str:
     try:
-        with open(path) as file:  # noqa: PTH123
+        with open(path) as file:  # noqa: PTH123 - importing pathlib takes longer than the rest
             return file.read()
     except FileNotFoundError:
         return ""
@@ -388,9 +388,9 @@ def read(path: str) -> str:
 
 def replace(path: str, text: str) -> None:
     part = f"{path}.{os.getpid()}"  # two may write at a time
-    with open(part, "w") as file:  # noqa: PTH123
+    with open(part, "w") as file:  # noqa: PTH123 - importing pathlib takes longer than the rest
         file.write(text)
-    os.replace(part, path)  # noqa: PTH105
+    os.replace(part, path)  # noqa: PTH105 - importing pathlib takes longer than the rest
 
 
 def write(descriptor: int, data: bytes) -> None:

@@ -135,8 +135,8 @@ class InfoFields(TypedDict, total=False):
 
 
 def test(  # no test itself: pytest collects no imported module
-    name: str = "boot",  # noqa: PT028
-    image: str = "/build/guest.flat",  # noqa: PT028
+    name: str = "boot",  # noqa: PT028 - no test itself
+    image: str = "/build/guest.flat",  # noqa: PT028 - no test itself
     **fields: Unpack[TestFields],
 ) -> Test:
     return Test(name, image, **fields)

@@ -211,7 +211,7 @@ def _parameters(kind: type[Selection | Execution]) -> dict[str, inspect.Paramete
     for field in fields(kind):
         repeated = get_origin(field.type) is tuple
         # mypy takes no type that is made at run time.
-        type_ = list[get_args(field.type)[0]] | None if repeated else field.type  # type: ignore[misc]
+        type_ = list[get_args(field.type)[0]] | None if repeated else field.type  # type: ignore[misc]  # made at run time
         found[field.name] = inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
@@ -254,7 +254,7 @@ def taking(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
         parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own.values()]
         parameters.sort(key=lambda each: each.default is not each.empty)  # arguments that must be
         # inspect looks for it in functions, whose type has no such attribute.
-        taken.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        taken.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # as said above
         return taken
 
     return decorate

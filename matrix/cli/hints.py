@@ -52,12 +52,12 @@ class HintingCommand(TyperCommand):
         """As typer's own; an unknown option of those has its name here beside the error."""
         try:
             return super().parse_args(ctx, args)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is raised again
             # By name: the class is click's, which typer has as its own since 0.26.
             if type(error).__name__ == "NoSuchOption":
                 hint = _hint(str(getattr(error, "option_name", "")), self._options())
                 if hint:
-                    error.possibilities = [hint]  # type: ignore[attr-defined]
+                    error.possibilities = [hint]  # type: ignore[attr-defined]  # the class is typer's own
             raise
 
     def _options(self) -> set[str]:

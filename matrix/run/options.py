@@ -69,7 +69,7 @@ def with_defaults(
             continue
         value = getattr(given, field.name)
         if field.name == "expect":
-            filled["expect"] = (*tuple(defaults["expect"]), *value)  # type: ignore[arg-type]
+            filled["expect"] = (*tuple(defaults["expect"]), *value)  # type: ignore[arg-type]  # checked as the file is read
         elif value == field.default:
             filled[field.name] = defaults[field.name]
     return replace(given, **filled)

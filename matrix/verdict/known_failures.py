@@ -69,15 +69,15 @@ class Told(Protocol):
         ...
 
     @property
-    def observed(self) -> Verdict | None: ...  # noqa: D102
+    def observed(self) -> Verdict | None: ...  # noqa: D102 - as above
     @property
-    def reason(self) -> str: ...  # noqa: D102
+    def reason(self) -> str: ...  # noqa: D102 - as above
     @property
-    def subtests(self) -> Sequence[Subtest]: ...  # noqa: D102
+    def subtests(self) -> Sequence[Subtest]: ...  # noqa: D102 - as above
     @property
-    def by_subtests(self) -> bool: ...  # noqa: D102
+    def by_subtests(self) -> bool: ...  # noqa: D102 - as above
     @property
-    def failures(self) -> int: ...  # noqa: D102
+    def failures(self) -> int: ...  # noqa: D102 - as above
 
 
 def reason_of(attempt: Told, expected: Sequence[Expectation]) -> str:

@@ -44,7 +44,7 @@ def test_files_of_scenarios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_runs_and_their_cases(
     tmp_path: Path,
-    recorded: RunMaker,  # noqa: F811
+    recorded: RunMaker,  # noqa: F811 - the fixture imported above
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -62,7 +62,7 @@ def test_breakpoints_under_kvm() -> None:
     assert commands(*embedded(Architecture.PPC64), Accelerator.KVM)[4:] == []
 
 
-def test_a_relocated_guest(make_elf: MakeElf) -> None:  # noqa: F811
+def test_a_relocated_guest(make_elf: MakeElf) -> None:  # noqa: F811 - the fixture imported above
     image = make_elf("a test.elf", 0x40)
     build = Build(Architecture.AARCH64, "/build", str(image.parent))
     told = commands(build, image.with_suffix(".flat"))
@@ -72,7 +72,7 @@ def test_a_relocated_guest(make_elf: MakeElf) -> None:  # noqa: F811
     ]
 
 
-def test_guests_whose_symbols_tell_nothing(make_elf: MakeElf) -> None:  # noqa: F811
+def test_guests_whose_symbols_tell_nothing(make_elf: MakeElf) -> None:  # noqa: F811 - the fixture imported above
     image = make_elf("test.elf", 0x40)
     build = Build(Architecture.PPC64, "/build", str(image.parent), endian=Endian.BIG)
     attached = ["set architecture powerpc:common64", "set endian big", f"target remote {SOCKET}"]

@@ -12,7 +12,7 @@
 
 #define MAX_VCPUS 16
 
-/* Exit statuses beside 0: which the orchestrator reads (matrix/hosts/virtual/guest_run.py). */
+/* Exit statuses beside 0: which the orchestrator reads (matrix/hosts/virtual/vmm.py). */
 #define EXIT_USAGE	64
 #define EXIT_REFUSED	69 /* KVM does not give what the guest was to have */
 #define EXIT_KVM_FAILED 70 /* KVM gave a vCPU up */

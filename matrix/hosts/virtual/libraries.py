@@ -86,7 +86,7 @@ def _dynamic(path: Path, _changed: int) -> tuple[str, tuple[str, ...], str]:
                 if isinstance(segment, InterpSegment):
                     loader = segment.get_interp_name()
                 elif isinstance(segment, DynamicSegment):
-                    needed = [str(tag.needed) for tag in segment.iter_tags("DT_NEEDED")]  # type: ignore[attr-defined]
+                    needed = [str(tag.needed) for tag in segment.iter_tags("DT_NEEDED")]  # type: ignore[attr-defined]  # of DynamicTag alone
             return loader, tuple(needed), elf["e_machine"]
     except ELFError:
         return "", (), ""

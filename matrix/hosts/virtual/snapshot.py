@@ -71,7 +71,7 @@ async def _go_on(monitor: Monitor) -> None:
     try:
         async with asyncio.timeout(SECONDS):
             # It has completed a moment before that is finalized, of which no event tells.
-            while (await monitor.execute("query-status")).get("status") == "finish-migrate":  # noqa: ASYNC110
+            while (await monitor.execute("query-status")).get("status") == "finish-migrate":  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(FINALIZED)
         await monitor.execute("cont")
     except (MonitorError, TimeoutError) as error:
