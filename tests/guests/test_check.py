@@ -143,12 +143,12 @@ def test_missing_make_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "make is missing: apt-get install make" in finding.message
 
 
-@pytest.mark.slow  # builds all architectures, eight cross compilers' worth of work
 def test_the_committed_images_are_what_the_sources_give(tmp_path: Path) -> None:
-    findings = [
-        check.check(architecture, tmp_path)
+    """Of the first architecture that has its compiler: ``make check`` builds all of them."""
+    compiled = (
+        architecture
         for architecture in check.architectures()
         if shutil.which(check.read_compilers(IMAGES)[architecture].split()[0])
-    ]
-    assert findings
-    assert [str(finding) for finding in findings if finding.status != Status.SAME] == []
+    )
+    finding = check.check(next(compiled), tmp_path)
+    assert finding.status == Status.SAME, str(finding)
