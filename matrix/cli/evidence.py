@@ -14,9 +14,9 @@ from matrix.results.printable import printable
 from matrix.results.segments import BLANK, Line, Style, line
 
 CONSOLE_LINES = 20
-DIAGNOSES = {"stack.txt": 20, "registers.txt": 30}
-"""Files of a hung guest's diagnosis that are shown, and how many of their lines: the program
-counters with the functions that they are in, and the registers of all vCPUs."""
+DIAGNOSES = {"kernel-trace.txt": 40, "stack.txt": 20, "registers.txt": 30}
+"""Files of a diagnosis that are shown, and how many of their lines: the trace of a host's
+kernel, the program counters with the functions that they are in, and the registers of all vCPUs."""
 LONGEST_LINE = 400
 MOST_FILES = 40
 _BOUNDS = Bounds(head=16 * 2**10, tail=0)

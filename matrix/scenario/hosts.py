@@ -15,7 +15,7 @@ from matrix.scenario.validation import read_section
 from matrix.scenario.values import parse_kernel
 from matrix.scenario.wording import Refused, quoted
 
-_USUAL = KernelSection.model_construct(image="debian-13", modules=None, name=None)
+_USUAL = KernelSection.model_construct(image="debian-13", modules=None, vmlinux=None, name=None)
 _RELEASE = re.compile("debian-[a-z0-9-]+")
 _OUTSIDE = "name it with --virtual-host, or use a ${VARIABLE} that you set"
 
@@ -99,12 +99,15 @@ def _kernels(
             problems.append(Problem(modules.place, message, "leave them out"))
         path = _path("image", each.image, image.place, directory, variables, problems)
         folder = _path("modules", each.modules or "", modules.place, directory, variables, problems)
+        at_vmlinux = (node_at(at, ("vmlinux",)) or at).place
+        vmlinux = _path("vmlinux", each.vmlinux or "", at_vmlinux, directory, variables, problems)
         name = each.name or PurePosixPath(each.image).name
         try:
             parse_kernel(name)
         except Refused as refused:
             problems.append(Problem(image.place, f"kernel: {refused.message}", "give it a 'name'"))
-        yield HostKernel(name, path, folder, (each.image, each.modules or ""), at.place)
+        written = each.image, each.modules or "", each.vmlinux or ""
+        yield HostKernel(name, path, folder, vmlinux, written, at.place)
 
 
 def _path(

@@ -40,6 +40,11 @@ class KernelSection(Section):
     modules: Text | None = Field(
         None, description="Folder of its modules, as 'image'. Default: all is built in."
     )
+    vmlinux: Text | None = Field(
+        None,
+        description="The vmlinux that it was made of, as 'image', for file and line in its traces. "
+        "Default: that of the tree in which the image is.",
+    )
     name: KernelName | None = Field(
         None, description="What the axis 'kernel' calls it. Default: the image's file name."
     )
@@ -49,7 +54,10 @@ def _image_alone(value: object) -> object:
     return {"image": value} if isinstance(value, Scalar) else value
 
 
-_KEYS = (("image", values.TEXT_SHAPE), ("modules", values.TEXT_SHAPE), ("name", values.QEMU_SHAPE))
+_KEYS = (
+    *((name, values.TEXT_SHAPE) for name in ("image", "modules", "vmlinux")),
+    ("name", values.QEMU_SHAPE),
+)
 _KERNEL_MAPPING = {
     "type": "object",
     "properties": {
@@ -72,10 +80,10 @@ class VirtualSection(Section):
     )
     kernel: Annotated[list[Kernel] | None, *one_or_more(_KERNEL_SHAPE)] = Field(
         None,
-        description="Its kernels, one or a list, by image or as {image, modules, name}: Debian's "
-        "of a release, as debian-13, or the path of an image and of its modules' folder, in this "
-        "file's folder or below; {arch} and ${VARIABLE} are filled in. 'name' is what the axis "
-        "'kernel' calls it, which says which of several; default: the image's file name. "
+        description="Its kernels, one or a list, by image or as {image, modules, vmlinux, name}: "
+        "Debian's of a release, as debian-13, or the path of an image and of its modules' folder, "
+        "in this file's folder or below; {arch} and ${VARIABLE} are filled in. 'name' is what the "
+        "axis 'kernel' calls it, which says which of several; default: the image's file name. "
         "Default: debian-13.",
     )
     cpus: Cpus | None = Field(None, description="CPUs of the host. Default: 1.")

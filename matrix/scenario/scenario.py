@@ -95,8 +95,10 @@ class HostKernel:
     """A release of Debian, or an absolute path in which ``{arch}`` may still stand."""
     modules: str
     """As ``image``; empty: all is built in."""
-    written: tuple[str, str]
-    """Both as the file has them, for messages: what variables stand for is not told."""
+    vmlinux: str
+    """As ``image``; empty: where the tree of the image has it."""
+    written: tuple[str, str, str]
+    """The three as the file has them, for messages: what variables stand for is not told."""
     place: Place
 
 

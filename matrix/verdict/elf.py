@@ -2,7 +2,7 @@
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -72,6 +72,52 @@ def read_elf(path: Path) -> ElfFile | None:
             return _read(file)
     except _BROKEN:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """Where a function is in a file."""
+
+    address: int
+    size: int
+    section: str
+    """What ``address`` is an offset in; empty where the file is linked."""
+
+
+def find_functions(path: Path, names: Collection[str]) -> dict[str, tuple[Function, ...]]:
+    """The functions of those names, of which a kernel has several: each static one has its own.
+
+    A kernel has some 200,000 symbols, so names are looked up as bytes. What cannot be read, or is
+    no 64-bit ELF file, has none.
+    """
+    try:
+        with path.open("rb") as file:
+            return _find(ELFFile(file), names)
+    except _BROKEN:
+        return {}
+
+
+def _find(elf: ELFFile, names: Collection[str]) -> dict[str, tuple[Function, ...]]:
+    linked = elf["e_type"] != "ET_REL"
+    entry = struct.Struct(("<" if elf.little_endian else ">") + "IBBHQQ")
+    found: dict[str, list[Function]] = {}
+    for table in elf.iter_sections("SHT_SYMTAB"):
+        if elf.elfclass != 64 or table["sh_size"] > LARGEST_TABLE:
+            continue
+        strings = elf.get_section(table["sh_link"]).data()
+        offsets = {at: name for name in names for at in _places(strings, name)}
+        for at, info, _, index, value, size in entry.iter_unpack(table.data()):
+            if at in offsets and info & 0xF in (0, 2):  # STT_NOTYPE, STT_FUNC
+                section = "" if linked else elf.get_section(index).name
+                found.setdefault(offsets[at], []).append(Function(value, size, section))
+    return {name: tuple(functions) for name, functions in found.items()}
+
+
+def _places(strings: bytes, name: str) -> Iterator[int]:
+    """Where a table has a string, which may be the end of a longer one."""
+    sought, at = name.encode() + b"\0", -1
+    while (at := strings.find(sought, at + 1)) >= 0:
+        yield at
 
 
 def _read(file: BinaryIO) -> ElfFile:

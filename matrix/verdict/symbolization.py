@@ -110,22 +110,38 @@ async def _look_up(build: Build, symbols: GuestSymbols, addresses: Sequence[int]
     """Ask the first addr2line that knows anything; the symbol table for what none knows."""
     named = {address: symbols.name(address) for address in addresses}
     frames: Frames = {address: (Frame(name, ""),) for address, name in named.items() if name}
+    programs = addr2lines(build.architecture, build.addr2line)
+    return frames | await ask_addr2line(programs, symbols.path, addresses, TOOL_SECONDS)
+
+
+async def ask_addr2line(
+    programs: Iterable[str],
+    path: Path,
+    addresses: Iterable[int],
+    seconds: float,
+    section: str = "",
+) -> Frames:
+    """What the first of ``programs`` that knows anything says of addresses of an ELF file.
+
+    ``section`` is the one that they are offsets in, for a file that is not linked.
+    """
     words = [f"0x{address:x}" for address in addresses if 0 <= address < 1 << 64]
-    for program in _programs(build):
-        argv = (program, "-a", "-f", "-i", "-e", str(symbols.path), *words)
+    within = ("-j", section) if section else ()
+    for program in programs:
+        argv = (program, "-a", "-f", "-i", *within, "-e", str(path), *words)
         try:
-            result = await run_tool(argv, TOOL_SECONDS)
+            result = await run_tool(argv, seconds)
         except HostError:  # it vanished, or cannot be executed: no reason to lose the verdict
             continue
         if found := parse_addr2line(result.output.decode(errors="replace")):
-            return frames | found
-    return frames
+            return found
+    return {}
 
 
-def _programs(build: Build) -> list[str]:
-    """Paths of the addr2lines to try: the build's own, its toolchain's, one that reads all."""
-    prefixes = TOOLCHAINS[build.architecture]
-    names = [build.addr2line, *(f"{prefix}addr2line" for prefix in prefixes)]
+def addr2lines(architecture: Architecture, own: str = "") -> list[str]:
+    """Paths of the addr2lines to try: a build's own, its toolchain's, one that reads all."""
+    prefixes = TOOLCHAINS[architecture]
+    names = [own, *(f"{prefix}addr2line" for prefix in prefixes)]
     found = (shutil.which(name) for name in (*names, "llvm-addr2line", "addr2line") if name)
     return list(dict.fromkeys(path for path in found if path is not None))
 
@@ -146,7 +162,7 @@ def _top(stacks: Iterable[Sequence[Place]], frames: Frames) -> str:
         for _, address in stack:
             for frame in frames.get(address, ()):
                 if frame.function not in REPORTING and not _is_start(frame):
-                    place = f" at {_short(frame.place)}" if frame.place else ""
+                    place = f" at {short_place(frame.place)}" if frame.place else ""
                     return f"{how} {frame.function}{place}"
             if address not in frames:
                 how = "called from"
@@ -158,6 +174,6 @@ def _is_start(frame: Frame) -> bool:
     return PurePath(frame.place.partition(":")[0]).name.startswith("cstart")
 
 
-def _short(place: str) -> str:
+def short_place(place: str) -> str:
     """``x86/apic.c:942``: the file's last folder tells files of the same name apart."""
     return "/".join(PurePath(place).parts[-2:])

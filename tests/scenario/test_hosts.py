@@ -47,7 +47,7 @@ def test_hosts_and_their_kernels(load: Load) -> None:
         ("mine", "/linux/vmlinux", "/scenarios/mods"),
     ]
     assert isinstance(full.kernels[2], HostKernel)
-    assert full.kernels[2].written == ("${LINUX}/vmlinux", "mods")
+    assert full.kernels[2].written == ("${LINUX}/vmlinux", "mods", "")
     assert full.kernels[2].place.line == 10
     assert (full.cpus, full.memory, full.kernel_parameters) == (2, 2 << 30, "loglevel=7")
     assert full.module_parameters == "kvm.halt_poll_ns=0 kvm.nx_huge_pages=off"

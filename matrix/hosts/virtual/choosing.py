@@ -214,15 +214,16 @@ def _settings(
     entry: VirtualHostEntry, kernel: HostKernel, problems: list[Problem]
 ) -> Iterator[Settings]:
     for architecture in entry.architectures:
-        image, modules = (_filled(path, architecture) for path in (kernel.image, kernel.modules))
+        files = (kernel.image, kernel.modules, kernel.vmlinux)
+        image, modules, vmlinux = (_filled(path, architecture) for path in files)
         lkvm = _filled(entry.kvmtool, architecture)
         try:
-            choice = kernel_choice("kernel", architecture, image, modules)
+            choice = kernel_choice("kernel", architecture, image, modules, vmlinux)
             kvmtool = kvmtool_at("hosts", lkvm)
         except UsageError as error:
             told = str(error)
             given = (*kernel.written, entry.written_kvmtool)
-            for path, written in zip((image, modules, lkvm), given, strict=True):
+            for path, written in zip((image, modules, vmlinux, lkvm), given, strict=True):
                 told = told.replace(path, written) if path else told
             problems.append(Problem(kernel.place, told))
             continue

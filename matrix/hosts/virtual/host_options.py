@@ -22,7 +22,7 @@ from matrix.scenario.values import (
 from matrix.scenario.wording import Refused
 
 EXAMPLE = "as in --virtual-host aarch64=debian-13"
-KEYS = ("name", "modules", "cpus", "memory", "mode", "append", "kvmtool")
+KEYS = ("name", "modules", "vmlinux", "cpus", "memory", "mode", "append", "kvmtool")
 
 Parsed = TypeVar("Parsed")
 
@@ -74,7 +74,9 @@ def parse_option(option: str) -> Settings:
     mode = _value(where, parse_mode, values["mode"], KvmMode.VHE) if "mode" in values else None
     settings = Settings(
         architecture,
-        kernel_choice(where, architecture, kernel, values.get("modules", "")),
+        kernel_choice(
+            where, architecture, kernel, values.get("modules", ""), values.get("vmlinux", "")
+        ),
         cpus=_value(where, parse_cpus, values.get("cpus"), 1),
         memory=_value(where, parse_memory, values.get("memory"), 0),
         parameters=parameter_pairs(_value(where, parse_module_parameters, parameters or None, "")),
@@ -113,7 +115,7 @@ def _architecture(option: str, name: str) -> Architecture:
 
 
 def kernel_choice(
-    where: str, architecture: Architecture, kernel: str, modules: str
+    where: str, architecture: Architecture, kernel: str, modules: str, vmlinux: str = ""
 ) -> KernelChoice:
     """The kernel of that name or path; ``where`` is what names it, for messages.
 
@@ -123,20 +125,23 @@ def kernel_choice(
     folder = expanded(modules).absolute() if modules else None
     if folder is not None and not folder.is_dir():
         raise UsageError(f"{where}: no folder of modules at {folder}")
+    symbols = expanded(vmlinux).absolute() if vmlinux else None
+    if symbols is not None and not symbols.is_file():
+        raise UsageError(f"{where}: no vmlinux at {symbols}")
     if kernel in SUITES:
         if modules:
             raise UsageError(
                 f"{where}: {kernel} has modules of its own; modules={modules} goes with the image "
                 "of a kernel of yours"
             )
-        return KernelChoice(kernel)
+        return KernelChoice(kernel, vmlinux=symbols)
     path = expanded(kernel).absolute()
     if not path.is_file():
         raise UsageError(
             f"{where}: no kernel image at {path}; a path or one of {', '.join(SUITES)} is right"
         )
     _check_kernel(where, architecture, path)
-    return KernelChoice(str(path), folder)
+    return KernelChoice(str(path), folder, symbols)
 
 
 class _PackedError(Exception):

@@ -39,6 +39,8 @@ class KernelChoice:
     """``debian-13``, or the path that the user gave."""
     modules: Path | None = None
     """The folder of the modules of a user's kernel, searched as a whole; None: all is built in."""
+    vmlinux: Path | None = None
+    """The file with its symbols, where the user names it."""
 
     @property
     def is_debian(self) -> bool:

@@ -1,7 +1,7 @@
 """What in a kernel's log is a fault of the kernel's. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from matrix.hosts.virtual.protocol import KernelRecord
@@ -27,6 +27,8 @@ REPORTS = (
 kernel/hung_task.c, kernel/locking/lockdep.c, arch/*/kernel/traps.c."""
 _REPORT = re.compile("|".join(f"(?:{one})" for one in REPORTS))
 _ON_CONSOLE = re.compile(rb"\[ *\d+\.\d+\] (.*(?:" + "|".join(REPORTS).encode() + rb").*)")
+_LOGGED = re.compile(rb"\[ *\d+\.\d+\] (.*)")
+_TIME = re.compile(r"^\[ *\d+\.\d+\] ?")
 _PANIC = re.compile(rb"Kernel panic - not syncing[^\r\n]*")
 
 
@@ -44,7 +46,17 @@ LONGEST_LINE = 4096
 
 def first_report(records: Iterable[KernelRecord]) -> Report | None:
     """The first fault in records of one case, with what followed it; None where there is none."""
-    texts = [record.text for record in records]
+    return report_in([record.text for record in records])
+
+
+def console_report(console: bytes) -> Report | None:
+    """As :func:`first_report`, of what a kernel printed on its console."""
+    lines = console.decode("utf-8", "replace").splitlines()
+    return report_in([_TIME.sub("", line) for line in lines])
+
+
+def report_in(texts: Sequence[str]) -> Report | None:
+    """As :func:`first_report`, of lines without times."""
     at = next((i for i, text in enumerate(texts) if _REPORT.search(text)), None)
     return None if at is None else Report(texts[at], tuple(texts[at : at + TRACE_LINES]))
 
@@ -71,13 +83,17 @@ class ConsoleReports:
     def __init__(self) -> None:
         self.first = ""
         """Its line without the time; empty for none."""
+        self.trace: list[str] = []
+        """It, and what followed."""
         self._partial = b""
 
     def feed(self, data: bytes) -> None:
         """Take in what was printed, in pieces of any size."""
         *lines, self._partial = (self._partial + data).split(b"\n")
         self._partial = self._partial[-LONGEST_LINE:]
-        for line in lines if not self.first else ():
-            if found := _ON_CONSOLE.search(line):
+        for line in lines if len(self.trace) < TRACE_LINES else ():
+            if self.first and (logged := _LOGGED.search(line)):
+                self.trace.append(logged.group(1).decode("utf-8", "replace").rstrip())
+            elif not self.first and (found := _ON_CONSOLE.search(line)):
                 self.first = found.group(1).decode("utf-8", "replace").strip()
-                return
+                self.trace.append(self.first)

@@ -62,6 +62,8 @@ class ProgramResult:
     refused: str
     records: tuple[KernelRecord, ...]
     """What the kernel logged meanwhile."""
+    console: bytes = b""
+    """What a host that was lost printed last on its own."""
     cancelled: bool = False
     unmet: str = ""
     """What of the host the case needs and has not, for which it was not started; or empty."""
@@ -208,7 +210,8 @@ class VirtualGuest:
             return await self._until_end(seconds + GRACE_SECONDS, on_output, cancel)
         except HostLostError as error:
             await self._diagnose()
-            return ProgramResult(None, str(error), "", self._take_records())
+            records, console = self._take_records(), bytes(self._console)
+            return ProgramResult(None, str(error), "", records, console)
         finally:
             if watching is not None:
                 watching.cancel()
@@ -242,7 +245,8 @@ class VirtualGuest:
                     return ProgramResult(None, "", reason, self._take_records())
                 case ProgramEnded() as ended if ended.run == self._run:
                     cancelled = cancel is not None and cancel.is_set()
-                    return ProgramResult(ended, "", "", self._take_records(), cancelled)
+                    records = self._take_records()
+                    return ProgramResult(ended, "", "", records, cancelled=cancelled)
                 case _:
                     pass
 

@@ -87,7 +87,10 @@ async def run_migrated(
         return None
     evidence = _evidence(decision, launch, result, parser.finish(), inventory, directory)
     attempt = await _decided(evidence, assignment, command)
-    return with_report(attempt, reports.first, decision) if reports.first else attempt
+    if not reports.first:
+        return attempt
+    where = await starter.fault_place(reports.trace, "", directory)
+    return with_report(attempt, reports.first, decision, where)
 
 
 def _evidence(
@@ -115,14 +118,14 @@ async def _decided(evidence: Evidence, assignment: Assignment, command: str) -> 
     return await decide_attempt(evidence, number=number, command=command, artifacts=folder)
 
 
-def with_report(attempt: Attempt, line: str, decision: Run) -> Attempt:
+def with_report(attempt: Attempt, line: str, decision: Run, where: str = "") -> Attempt:
     """A fault that the host's kernel reports, on ``line``, comes before what else is wrong."""
     panic = panic_line(line.encode())
     said = f"the virtual host was lost: {panic}" if panic else f"the host's kernel reports: {line}"
     plain = replace(
         attempt,
         verdict=Verdict.CRASH if panic else Verdict.FAIL,
-        reason="; ".join(filter(None, (said, attempt.reason))),
+        reason="; ".join(filter(None, (said, where, attempt.reason))),
         observed=None,
         by_subtests=False,
         skip_cause=None,

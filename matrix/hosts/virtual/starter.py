@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +30,7 @@ from matrix.model import Accelerator, Architecture, ExitChannel, KvmMode, Verdic
 from matrix.plan.decisions import VIRTUAL
 from matrix.suites.judgement import End
 from matrix.suites.registry import suite_of
+from matrix.verdict.kernel_trace import debug_files, symbolized_trace
 from matrix.vm.qemu_session import Session
 from matrix.vm.tasks import in_thread
 
@@ -79,6 +80,7 @@ class Settings:
         given = {
             "name": self.called,
             "modules": "" if self.kernel.modules is None else str(self.kernel.modules),
+            "vmlinux": "" if self.kernel.vmlinux is None else str(self.kernel.vmlinux),
             "cpus": "" if self.cpus == 1 else str(self.cpus),
             "memory": f"{self.memory // MIB}MiB" if self.memory else "",
             "mode": self.mode or "",
@@ -121,6 +123,15 @@ class Starter:
     def name(self) -> str:
         """Of the host in plans and records."""
         return self.settings.name_with(self.binary.qemu)
+
+    async def fault_place(self, trace: Sequence[str], release: str, directory: Path) -> str:
+        """Where the fault is that the host's kernel reports, as :func:`symbolized_trace`."""
+        if not trace:
+            return ""
+        kernel = self.settings.kernel
+        image = None if kernel.is_debian else Path(kernel.name)
+        files = await in_thread(lambda: debug_files(kernel.vmlinux, image, kernel.modules, release))
+        return await symbolized_trace(trace, files, self.settings.architecture, directory)
 
     def machine(self) -> VirtualMachine:
         """Raises HostLostError where this QEMU cannot be such a host."""

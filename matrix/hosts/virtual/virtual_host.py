@@ -12,7 +12,7 @@ from matrix.attempt import Attempt, Ending, Outcome, Transcript
 from matrix.errors import HostError, HostLostError, HostUnfitError, UsageError
 from matrix.hosts.contents import Contents, with_paths
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
-from matrix.hosts.virtual.kernel_log import Report, first_report, missed
+from matrix.hosts.virtual.kernel_log import Report, console_report, first_report, missed
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.migrated_host import run_migrated
 from matrix.hosts.virtual.nested_kvmtool import NestedKvmtool
@@ -236,7 +236,7 @@ class VirtualExecutor:
         finally:
             log.close()
         outcome = _outcome(case, result, tail)
-        report = first_report(result.records)
+        report = first_report(result.records) or console_report(result.console)
         await in_thread(lambda: _keep_log(directory, result))
         if result.lost or report is not None:
             await self._end()
@@ -245,7 +245,17 @@ class VirtualExecutor:
         command = self._run.write_command(directory, self._again(case), case.id)
         attempt = await self._decided(decision, outcome, parser.finish(), directory, assignment)
         attempt = replace(attempt, command=self._run.relative(command), accelerator=ACCELERATOR)
-        return _with_faults(attempt, result, report, decision)
+        where = await self._place_of_fault(guest, report, directory)
+        return _with_faults(attempt, result, report, decision, where)
+
+    async def _place_of_fault(
+        self, guest: VirtualGuest, report: Report | None, directory: Path
+    ) -> str:
+        """Where in the kernel's source it is; empty where that is not known."""
+        if report is None:
+            return ""
+        release = guest.ready.release if guest.ready is not None else ""
+        return await self._host.starter.fault_place(report.trace, release, directory)
 
     async def _migrated(
         self, assignment: Assignment, decision: Run, emit: Emit, cancelled: asyncio.Event
@@ -357,7 +367,7 @@ def _keep_log(directory: Path, result: ProgramResult) -> None:
 
 
 def _with_faults(
-    attempt: Attempt, result: ProgramResult, report: Report | None, decision: Run
+    attempt: Attempt, result: ProgramResult, report: Report | None, decision: Run, where: str
 ) -> Attempt:
     """A host that was lost makes the case a crash; a fault that its kernel reported, a failure."""
     if result.unmet:
@@ -377,6 +387,7 @@ def _with_faults(
         verdict, reason = Verdict.FAIL, f"the host's kernel reports: {report.line}"
     else:
         return attempt
+    reason = "; ".join(filter(None, (reason, where)))
     plain = replace(
         attempt, verdict=verdict, reason=reason, observed=None, by_subtests=False, skip_cause=None
     )

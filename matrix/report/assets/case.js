@@ -9,7 +9,8 @@ import { Filter } from "./filter.js";
 
 /** @typedef {{ name: string, size: number, head: string, tail: string, omitted: number }} TextFile */
 
-const FIRST = ["diagnosis/stack.txt", "diagnosis/registers.txt"]; // what tells most of a hung guest
+// What tells most of a host's kernel and of a hung guest.
+const FIRST = ["kernel-trace.txt", "stack.txt", "registers.txt"].map((name) => `diagnosis/${name}`);
 const SUBTESTS_AT_ONCE = 200;
 
 /**

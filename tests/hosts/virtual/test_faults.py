@@ -57,14 +57,15 @@ def test_a_host_that_is_lost_and_a_run_that_is_cancelled() -> None:
 
 def test_what_the_hosts_kernel_reports_fails_a_guest_that_passed() -> None:
     report = Report("WARNING: CPU: 0 PID: 61 at virt/kvm/x.c:1", ())
-    attempt = _with_faults(PASSED, ProgramResult(ended(), "", "", ()), report, DECISION)
+    sound, where = ProgramResult(ended(), "", "", ()), "in x at kvm/x.c:1"
+    attempt = _with_faults(PASSED, sound, report, DECISION, where)
     assert attempt.verdict is Verdict.FAIL
-    assert attempt.reason == f"the host's kernel reports: {report.line}"
+    assert attempt.reason == f"the host's kernel reports: {report.line}; {where}"
 
 
 def test_a_lost_host_is_a_crash_whatever_else_is_known() -> None:
     result = ProgramResult(None, "Kernel panic - not syncing: x", "", ())
-    attempt = _with_faults(PASSED, result, Report("BUG: y", ()), DECISION)
+    attempt = _with_faults(PASSED, result, Report("BUG: y", ()), DECISION, "")
     assert attempt.verdict is Verdict.CRASH
     assert attempt.reason == "the virtual host was lost: Kernel panic - not syncing: x"
 
@@ -79,7 +80,7 @@ def test_the_log_says_what_it_lacks(tmp_path: Path) -> None:
 
 
 def test_a_sound_host_changes_nothing() -> None:
-    assert _with_faults(PASSED, ProgramResult(ended(), "", "", ()), None, DECISION) is PASSED
+    assert _with_faults(PASSED, ProgramResult(ended(), "", "", ()), None, DECISION, "") is PASSED
 
 
 def test_the_guest_is_told_its_memory() -> None:

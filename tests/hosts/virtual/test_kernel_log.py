@@ -4,6 +4,7 @@ import pytest
 
 from matrix.hosts.virtual.kernel_log import (
     ConsoleReports,
+    console_report,
     first_report,
     missed,
     panic_line,
@@ -62,6 +63,15 @@ def test_a_panic_is_read_off_the_console() -> None:
     assert panic_line(b"fine") == ""
 
 
+def test_the_trace_of_a_panic_is_read_off_the_console() -> None:
+    report = console_report(
+        b"x\r\n[    3.1] Kernel panic - not syncing: x\r\n[ 3.2]  f+0x1/0x2\r\n"
+    )
+    assert report is not None
+    assert report.trace == ("Kernel panic - not syncing: x", " f+0x1/0x2")
+    assert console_report(b"[    3.1] fine\n") is None
+
+
 def test_a_report_is_read_off_a_console_that_a_guest_prints_on_too() -> None:
     reports = ConsoleReports()
     console = (
@@ -71,6 +81,7 @@ def test_a_report_is_read_off_a_console_that_a_guest_prints_on_too() -> None:
     for at in range(0, len(console), 7):
         reports.feed(console[at : at + 7])
     assert reports.first == "rcu: INFO: rcu_preempt self-detected stall on CPU"
+    assert reports.trace == [reports.first, "BUG: later"]
     fine = ConsoleReports()
     fine.feed(b"[ 1.0] random: crng init done\nBUG: no\n" + bytes(10000))
     assert fine.first == ""
