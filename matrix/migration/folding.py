@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, RootModel, TypeAdapter, ValidationError
 
 from matrix.migrating import Hop
 from matrix.migration.statistics import Statistics
@@ -32,6 +32,13 @@ HOPS_FILE = "hops.jsonl"
 HOP = TypeAdapter(Hop)
 LONGEST_LINE = 8 << 20
 """Bytes; a hop with all its samples takes some KiB."""
+
+
+class _HopLine(RootModel[Hop]):
+    """A hop in a file that may be anybody's: ``1e999`` is infinite, and in no page or statistic."""
+
+    # Holds for all dataclasses inside; a TypeAdapter of a dataclass takes no settings.
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Line(NamedTuple):
@@ -107,7 +114,7 @@ def hop_lines(file: BinaryIO) -> Iterator[Line]:
 def hop_of(data: bytes) -> Hop | None:
     """The hop of a line; None where there is none."""
     try:
-        return HOP.validate_json(data)
+        return _HopLine.model_validate_json(data).root
     except ValidationError:
         return None
 

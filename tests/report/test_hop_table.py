@@ -1,6 +1,7 @@
 """The hops of an attempt, thinned out without losing an extreme."""
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,16 @@ def test_lines_that_are_no_hop_are_counted(write_hops: Callable[..., Path]) -> N
     assert table is not None
     assert (len(table), table.unusable) == (3, 4)
     assert [hop.number for _, hop in whole_hops(path, table, [0, 1, 2])] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["seconds", "blackout", "at"])
+def test_an_infinite_number_is_in_no_hop(write_hops: Callable[..., Path], name: str) -> None:
+    """Nor in its samples: JSON has none, but 1e999 is read as one."""
+    path = write_hops(3)
+    path.write_text(re.sub(rf'"{name}": ?[\d.]+', f'"{name}":1e999', path.read_text(), count=1))
+    table = read_hops(path)
+    assert table is not None
+    assert (list(table.hop_numbers), table.unusable) == ([2, 3], 1)
 
 
 def test_a_line_without_end_is_passed_over(
