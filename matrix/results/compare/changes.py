@@ -157,7 +157,8 @@ class Sample:
     median: float
     spread: float
     """Scaled median absolute deviation, an estimate of the standard deviation that outliers do
-    not move; 0 for one attempt, of which the noise is unknown."""
+    not move; 0 for one attempt, of which the noise is unknown. At least the standard error of the
+    values themselves, where they are medians of hops."""
     count: int
 
 

@@ -5,7 +5,9 @@ a hung guest's time is that of its limit. Its spread is 1.4826 times the median 
 which estimates the standard deviation of normally distributed values (Rousseeuw and Croux,
 "Alternatives to the Median Absolute Deviation", 1993) and which one outlier does not move. A value
 has changed if it is beyond the threshold and the medians are more than three times the larger of
-both spreads apart. One attempt has no spread: repeat a run (``--repeat``) to know its noise.
+both spreads apart. One attempt has no spread: repeat a run (``--repeat``) to know its noise. The
+median of one attempt's hops has: its standard error, sqrt(pi/2) s/sqrt(n) of n normally distributed
+values whose deviation s is estimated from p90, or from the range where there are too few for that.
 
 Thresholds of a time: a factor and a least difference, both reached. Threshold of a metric: the
 difference, relative to the smaller of both values, exceeded, and the unit must be the same. The
@@ -18,11 +20,12 @@ that a device's state takes (``ram save p50``) a change is half a millisecond at
 tells downtimes in whole ones.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import NormalDist, median
 
-from matrix.migrating import FEWEST
+from matrix.migrating import FEWEST, Statistic
 from matrix.model import Verdict
 from matrix.results.case_record import AttemptRecord, CaseRecord, MetricRecord
 from matrix.results.compare.changes import MeasuredChange, Sample
@@ -77,10 +80,13 @@ def compare_metrics(
 ) -> tuple[MeasuredChange, ...]:
     """The metrics that both sides have, in the same unit, and that changed."""
     before, after = _metrics(_completed(a)), _metrics(_completed(b))
-    devices = {each.name for attempt in a.attempts for each in _of_devices(attempt)}
+    devices = {each.name for attempt in a.attempts for each, _ in _of_devices(attempt)}
     changes = []
     for key, values in before.items():
-        one, other = sample(values), sample(after.get(key, ()))
+        one, other = (
+            sample([value for value, _ in told], [error for _, error in told])
+            for told in (values, after.get(key, ()))
+        )
         if one is None or other is None:
             continue
         name, unit, _ = key
@@ -105,15 +111,18 @@ def changed(change: MeasuredChange, thresholds: Thresholds) -> MeasuredChange | 
     return change if enough else None
 
 
-def sample(values: Sequence[float]) -> Sample | None:
-    """What the values of several attempts come to; None without any."""
+def sample(values: Sequence[float], errors: Sequence[float] = ()) -> Sample | None:
+    """What the values of several attempts come to; None without any.
+
+    ``errors``: the standard error of each value, where it is known.
+    """
     if not values:
         return None
     if len(values) == 1:
-        return Sample(values[0], 0.0, 1)
+        return Sample(values[0], max(errors, default=0.0), 1)
     middle = median(values)
     deviation = median(abs(value - middle) for value in values)
-    return Sample(middle, MAD_TO_DEVIATION * deviation, len(values))
+    return Sample(middle, max(MAD_TO_DEVIATION * deviation, *errors, 0.0), len(values))
 
 
 def beyond_noise(before: Sample, after: Sample) -> bool:
@@ -125,22 +134,39 @@ def _completed(result: CaseRecord) -> Iterator[AttemptRecord]:
     return (each for each in result.attempts if each.verdict in COMPLETED)
 
 
-def _metrics(attempts: Iterable[AttemptRecord]) -> dict[tuple[str, str, int], list[float]]:
-    """The values of each metric over the attempts; one printed several times by the same guest
-    is told apart by its number."""
-    values: dict[tuple[str, str, int], list[float]] = {}
+def _metrics(
+    attempts: Iterable[AttemptRecord],
+) -> dict[tuple[str, str, int], list[tuple[float, float]]]:
+    """The values of each metric over the attempts, with their standard errors (0: unknown); one
+    printed several times by the same guest is told apart by its number."""
+    values: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
     for attempt in attempts:
         seen: dict[tuple[str, str], int] = {}
-        for metric in (*attempt.metrics, *_of_migration(attempt), *_of_devices(attempt)):
+        printed = ((metric, 0.0) for metric in attempt.metrics)
+        for metric, error in (*printed, *_of_migration(attempt), *_of_devices(attempt)):
             key = (metric.name, metric.unit)
             number = seen[key] = seen.get(key, 0) + 1
             if metric.value is not None:
-                values.setdefault((*key, number), []).append(metric.value)
+                values.setdefault((*key, number), []).append((metric.value, error))
     return values
 
 
-def _of_migration(attempt: AttemptRecord) -> Iterator[MetricRecord]:
-    """What the hops of an attempt came to, as metrics."""
+def _error_of_median(statistic: Statistic) -> float:
+    """Its standard error. The expected extremes of n normally distributed values are those of Blom,
+    "Statistical Estimates and Transformed Beta-Variables", 1958."""
+    count = statistic.count
+    if statistic.p90 is not None:
+        deviation = (statistic.p90 - statistic.p50) / NormalDist().inv_cdf(0.9)
+    elif statistic.min is not None and count > 1:
+        extreme = NormalDist().inv_cdf((count - 0.375) / (count + 0.25))
+        deviation = (statistic.max - statistic.min) / (2 * extreme)
+    else:
+        return 0.0
+    return math.sqrt(math.pi / 2 / count) * deviation
+
+
+def _of_migration(attempt: AttemptRecord) -> Iterator[tuple[MetricRecord, float]]:
+    """What the hops of an attempt came to, as metrics with their standard errors."""
     summary = attempt.hops
     if summary is None:
         return
@@ -148,13 +174,15 @@ def _of_migration(attempt: AttemptRecord) -> Iterator[MetricRecord]:
         for quantile, least in QUANTILES.items():
             value: float | None = getattr(statistic, quantile)
             if statistic.count >= least and value is not None:
-                yield MetricRecord(f"{statistic.name} {quantile}", value, statistic.unit)
+                error = _error_of_median(statistic) if quantile == "p50" else 0.0
+                yield MetricRecord(f"{statistic.name} {quantile}", value, statistic.unit), error
     if summary.seconds > 0:
-        yield MetricRecord("hops per minute", 60 * summary.completed / summary.seconds)
+        yield MetricRecord("hops per minute", 60 * summary.completed / summary.seconds), 0.0
 
 
-def _of_devices(attempt: AttemptRecord) -> Iterator[MetricRecord]:
-    """How long the state of each device took in the hops of an attempt, as metrics."""
+def _of_devices(attempt: AttemptRecord) -> Iterator[tuple[MetricRecord, float]]:
+    """How long the state of each device took in the hops of an attempt, as metrics likewise."""
     for statistic in attempt.hops.devices if attempt.hops is not None else ():
         if statistic.count >= QUANTILES["p50"]:
-            yield MetricRecord(f"{statistic.name} p50", statistic.p50, statistic.unit)
+            metric = MetricRecord(f"{statistic.name} p50", statistic.p50, statistic.unit)
+            yield metric, _error_of_median(statistic)

@@ -69,14 +69,17 @@ class Ranking:
 
 
 def measured_words(change: MeasuredChange) -> str:
-    """``2.1 s → 4.5 s  ×2.1  (medians of 5 and 5, spread 0.1)``."""
+    """``2.1 s → 4.5 s  ×2.1  (medians of 5 and 5, spread 0.1)``; of one attempt of several hops
+    ``(spread 0.1)``."""
     unit = f" {printable(change.unit)}" if change.unit else ""
     words = f"{_number(change.before.median)}{unit} → {_number(change.after.median)}{unit}"
     words += f"  {factor_words(change)}"
     counts = (change.before.count, change.after.count)
+    spread = max(change.before, change.after, key=_spread).spread
     if max(counts) > 1:
-        spread = max(change.before, change.after, key=_spread).spread
         words += f"  (medians of {counts[0]} and {counts[1]}, spread {_number(spread)}{unit})"
+    elif spread > 0:
+        words += f"  (spread {_number(spread)}{unit})"
     return words
 
 

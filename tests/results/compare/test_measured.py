@@ -1,4 +1,5 @@
 import math
+import statistics
 from typing import Any
 
 import pytest
@@ -179,6 +180,23 @@ def test_a_quantile_takes_hops() -> None:
     """The 99th of 99 hops is the greatest of them."""
     few = migrated(p99=0.5, count=99)
     assert compare_metrics(migrated(count=99), few, Thresholds()) == ()
+
+
+def hops_of(*seconds: float) -> Any:
+    """A case with so many hops in one attempt, which are too few for percentiles."""
+    middle, count = statistics.median(seconds), len(seconds)
+    downtime = Statistic("downtime", "s", count, middle, None, None, max(seconds), min=min(seconds))
+    summary = MigrationSummary(count, count, 0, 0, 1, 0.0, statistics=(downtime,))
+    return record_of(make.case(), [make.attempt(migration=summary)])
+
+
+def test_the_median_of_few_hops_is_as_uncertain_as_they_differ() -> None:
+    """Three hops of the same QEMU in one attempt are no repeats, but have a spread."""
+    before, noisy = hops_of(0.010, 0.011, 0.030), hops_of(0.012, 0.024, 0.025)
+    assert compare_metrics(before, noisy, Thresholds()) == ()
+    (change,) = compare_metrics(before, hops_of(0.200, 0.205, 0.210), Thresholds())
+    # The range is 1.693 deviations of three values: Tippett, Biometrika 17 (1925).
+    assert change.before.spread == pytest.approx(1.2533 * 0.020 / 1.693 / 3**0.5, rel=0.06)
 
 
 def explained(ram: float, count: int = 2) -> Any:

@@ -5,8 +5,11 @@ from matrix.results.compare.ranking import MOST_ROWS, Ranking, measured_words
 from matrix.results.segments import plain
 
 
-def change(before: float, after: float, name: str = "", count: int = 1) -> MeasuredChange:
-    return MeasuredChange(name, "s", Sample(before, 0.25, count), Sample(after, 0.5, count))
+def change(
+    before: float, after: float, name: str = "", count: int = 1, spread: float = 0.0
+) -> MeasuredChange:
+    sides = Sample(before, spread / 2, count), Sample(after, spread, count)
+    return MeasuredChange(name, "s", *sides)
 
 
 def case(case_id: str) -> CaseComparison:
@@ -51,7 +54,8 @@ def test_ids_that_do_not_fit_go_below() -> None:
         (change(100, 65, "m"), "100 s → 65 s  -35 %"),
         (change(1, 15, "m"), "1 s → 15 s  ×15"),
         (change(0, 15, "m"), "0 s → 15 s  "),
-        (change(2, 4, "", 3), "2 s → 4 s  ×2  (medians of 3 and 3, spread 0.5 s)"),
+        (change(2, 4, "", 3, 0.5), "2 s → 4 s  ×2  (medians of 3 and 3, spread 0.5 s)"),
+        (change(2, 3, "m", 1, 0.3), "2 s → 3 s  +50 %  (spread 0.3 s)"),
     ],
 )
 def test_words(measured: MeasuredChange, words: str) -> None:
