@@ -5,7 +5,8 @@
     MatrixError                 shown as its message, never as a traceback
      ├── UsageError             exit 2: a wrong option or a wrong combination of options
      │    ├── ScenarioError     exit 2: one or more Problems, each at file:line:column
-     │    └── HostFileError     exit 2: the file that names QEMU installations; Problems, as above
+     │    ├── HostFileError     exit 2: the file that names QEMU installations; Problems, as above
+     │    └── FleetFileError    exit 2: the file that names the hosts of a fleet; Problems, as above
      ├── SuiteError             exit 2: a suite's build cannot be read; Problems, as above
      │    └── NoBuildError      never shown: the cases of an architecture are skipped
      ├── NothingSelected        exit 5: the selection leaves no case
@@ -101,6 +102,10 @@ class ScenarioError(_ProblemsError, UsageError):
 
 class HostFileError(_ProblemsError, UsageError):
     """The host file, which names QEMU installations and builds, is invalid."""
+
+
+class FleetFileError(_ProblemsError, UsageError):
+    """The file that names the hosts of a fleet is invalid."""
 
 
 class SuiteError(_ProblemsError):

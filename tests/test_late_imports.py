@@ -22,6 +22,7 @@ RARE = "needed by few"
 LATE = {
     "__main__.py": "an interrupt while the program loads is caught",
     "cli/completing.py": "asked for by the shell alone: list 9 ms",
+    "cli/fleet.py": f"{RARE}: keys, and an extra that may not be installed: 90 ms of matrix fleet",
     "cli/guests.py": COMMANDS,
     "cli/hints.py": "for usage errors alone: --help 25 ms",
     "cli/history.py": "the text and JSON of the history, which a run only writes to: run 20 ms",

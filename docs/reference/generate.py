@@ -15,6 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from matrix.cli.main import app
+from matrix.hosts.fleet.fleet_file import fleet_schema
 from matrix.run.metrics import Metrics
 from matrix.scenario.expectations import expectations_schema
 from matrix.scenario.schema import json_schema
@@ -27,6 +28,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {
         "scenario": _schema_page("Scenario files", json_schema()),
         "expectations": _schema_page("Files of known failures", expectations_schema()),
+        "fleet": _schema_page("Fleet files", fleet_schema()),
         "command-line": _commands_page(),
         "metrics": _metrics_page(),
     }
@@ -57,7 +59,10 @@ def _section(path: str, section: Schema, root: Schema) -> Iterator[str]:
     for key, value in section.get("properties", {}).items():
         target = _resolved(value, root)
         items = _resolved(target.get("items", {}), root)
-        if "properties" in target:
+        named = target.get("additionalProperties") or {}
+        if "$ref" in named:
+            below.append((f"{path}.{key}.NAME".lstrip("."), _resolved(named, root)))
+        elif "properties" in target:
             below.append((f"{path}.{key}".lstrip("."), target))
         elif "properties" in items:
             below.append((f"{path}.{key}[]".lstrip("."), items))

@@ -219,6 +219,29 @@ def host(
     run_host(action_named(action), tuple(hosts or ()), selection)
 
 
+def fleet(
+    action: Annotated[str, typer.Argument(metavar="init")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[DIR]", help="init: the folder of the fleet.")
+    ] = None,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option("--host", metavar="NAME=ADDRESS", help="init: a host; may be repeated."),
+    ] = None,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="init: this machine, as the hosts reach it. Default: its host name.",
+        ),
+    ] = "",
+) -> None:
+    """Set up a fleet of hosts: its certificate authority, keys and fleet.yaml."""
+    from matrix.cli.fleet import FleetRequest, run_fleet
+
+    run_fleet(FleetRequest(action, tuple(words or ()), tuple(hosts or ()), scheduler))
+
+
 @taking("arch", "qemu", "host", "fresh", "output", "jobs")
 def migratable(
     selection: Selection,

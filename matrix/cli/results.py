@@ -246,6 +246,7 @@ class Format(StrEnum):
     SCENARIO = "scenario"
     EXPECTATIONS = "expectations"
     RESULTS = "results"
+    FLEET = "fleet"
 
 
 def schema(
@@ -254,9 +255,10 @@ def schema(
         bool, typer.Option("--expectations", help="Short for the kind expectations.")
     ] = False,
 ) -> None:
-    """Print the JSON Schema of scenarios, known failures or results.json."""
+    """Print the JSON Schema of scenarios, known failures, results.json or fleet files."""
     import json
 
+    from matrix.hosts.fleet.fleet_file import fleet_schema
     from matrix.results.case_record import results_schema
     from matrix.scenario.expectations import expectations_schema
     from matrix.scenario.schema import json_schema
@@ -265,6 +267,7 @@ def schema(
         Format.SCENARIO: json_schema,
         Format.EXPECTATIONS: expectations_schema,
         Format.RESULTS: results_schema,
+        Format.FLEET: fleet_schema,
     }
     made = schemas[Format.EXPECTATIONS if expectations else of]()
     typer.echo(json.dumps(made, indent=2))

@@ -1,7 +1,7 @@
 """Checking a node tree against the models of :mod:`.schema`, in our words and at its places."""
 
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -84,10 +84,11 @@ def _named(path: tuple[str | int, ...]) -> str:
 
 
 def _wrong_shape(details: ErrorDetails, node: Node) -> str:
+    given = "mapping" if isinstance(node, Mapping) else "list"
     if details["type"] == "too_short":
-        return "the list is empty"
+        return f"the {given} is empty"
     if details["type"] == "too_long":
-        return f"the list has {details['ctx']['actual_length']} entries"
+        return f"the {given} has {details['ctx']['actual_length']} entries"
     if isinstance(node, Scalar) and node.kind is Kind.NULL:
         return "has no value"
     wanted = "list" if details["type"] == "list_type" else "mapping"
@@ -146,11 +147,15 @@ def _section_with(model: type[BaseModel], key: str) -> str:
 
 def _section_at(model: type[BaseModel], path: tuple[str | int, ...]) -> type[BaseModel]:
     """The model of the mapping at ``path``."""
+    any_key = False
     for step in path:
-        if isinstance(step, str):
-            section = _model_in(model.model_fields[step].annotation)
+        if any_key:
+            any_key = False
+        elif isinstance(step, str):
+            annotation = model.model_fields[step].annotation
+            section = _model_in(annotation)
             assert section is not None  # noqa: S101 - only mappings of known keys have keys
-            model = section
+            model, any_key = section, get_origin(annotation) is dict
     return model
 
 

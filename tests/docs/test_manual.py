@@ -35,6 +35,7 @@ def test_reference_pages_come_from_the_code(site: Path) -> None:
     reference = site / "reference"
     assert "matrix run [OPTIONS] [SCENARIO…]" in words(reference / "command-line.html")
     assert "max_smp" in words(reference / "scenario.html")
+    assert "hosts.NAME" in words(reference / "fleet.html")
     assert "matrix_hops_total counter" in words(reference / "metrics.html")
     assert "The verdict changed between repeats." in words(reference / "vocabulary.html")
     assert "accelerator_reason" in words(reference / "results.html")

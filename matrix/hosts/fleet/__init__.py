@@ -1,0 +1,1 @@
+"""Hosts of a fleet: the file that names them, and their certificates."""
