@@ -51,9 +51,9 @@ class Execution:
         return self.max_failures or (1 if self.fail_fast else None)
 
 
-def runs_named(given: list[Path]) -> list[Path]:
+def runs_named(given: list[Path] | None) -> list[Path]:
     """As :func:`run_named`, of each."""
-    return [run_named(each) or each for each in given]
+    return [run_named(each) or each for each in given or ()]
 
 
 OPTIONS: dict[str, Any] = {

@@ -165,6 +165,47 @@ def report(
     run_report(runs, output, history=history, database=database)
 
 
+def status(
+    kernel: Annotated[
+        Path, typer.Option("--kernel", metavar="GIT", help="A clone of Linux; HEAD is the end.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for index.html and data.")
+    ],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN…]", callback=runs_named, autocompletion=completing.runs, help=RUN_HELP
+        ),
+    ] = None,
+    since: Annotated[
+        str, typer.Option("--since", metavar="TAG", help="Only what came after this release.")
+    ] = "",
+    kvm_unit_tests: Annotated[
+        Path | None, typer.Option("--kvm-unit-tests", metavar="GIT", help="Its clone, for tests.")
+    ] = None,
+    organizations: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--organizations",
+            metavar="FILE",
+            help="Lines of ADDRESS ORGANIZATION, before those that are known.",
+        ),
+    ] = None,
+) -> None:
+    """Write a page about the state of KVM: commits, authors, new tests, and what runs exercised."""
+    from matrix.cli.status_command import run_status
+
+    run_status(
+        kernel,
+        tuple(runs or ()),
+        output,
+        since=since,
+        unit_tests=kvm_unit_tests,
+        organizations=tuple(organizations or ()),
+    )
+
+
 def expect(
     runs: Annotated[
         list[Path],

@@ -118,7 +118,7 @@ def _content(gathered: Gathered) -> dict[str, object]:
         "policy": _policy(),
         "generator": f"{GENERATOR} {__version__}",
         "version": __version__,
-        "style": Markup(_style()),  # noqa: S704 - a file of ours
+        "style": Markup(style()),  # noqa: S704 - a file of ours
         "script": Markup(_script()),  # noqa: S704 - files of ours
         "title": ", ".join(_scenarios(gathered)[:6]) or "nothing",
         "scenarios": len(_scenarios(gathered)),
@@ -253,7 +253,8 @@ def _template() -> Template:
 
 
 @cache
-def _style() -> str:
+def style() -> str:
+    """The style sheet of our pages."""
     return _asset("style.css")
 
 
@@ -272,8 +273,8 @@ def _policy() -> str:
     return "; ".join(
         (
             "default-src 'none'",
-            f"script-src 'sha256-{_digest(_script())}'",
-            f"style-src 'sha256-{_digest(_style())}'",
+            f"script-src 'sha256-{digest(_script())}'",
+            f"style-src 'sha256-{digest(style())}'",
             "base-uri 'none'",
             "form-action 'none'",
             "require-trusted-types-for 'script'",
@@ -282,5 +283,6 @@ def _policy() -> str:
     )
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """What a content security policy names an inline script or style by."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
