@@ -100,7 +100,6 @@ def run_bisect(asked: Bisection) -> ExitCode:
     with host_errors("create", folder):
         folder.mkdir(parents=True)
     bisector = _Bisector(asked, folder)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         found = bisector.over_qemus() if asked.git is None else bisector.over_commits(asked.git)
     finally:
@@ -252,9 +251,7 @@ class _Bisector:
         code = _call(words, log)
         match code:
             case ExitCode.OK | ExitCode.NOT_PASSED:
-                if self._failed_at(run) is None:
-                    return Answer.GOOD, f"passed {self.record.repeat} of {self.record.repeat}"
-                return Answer.BAD, _reason(self._results(run))
+                return answer_of(self._results(run), self.record.repeat)
             case ExitCode.ERROR | ExitCode.NOTHING_SELECTED:
                 ran = (self._folder / run / "results.json").exists()
                 return Answer.SKIP, _reason(self._results(run)) if ran else _last_line(log)
@@ -276,6 +273,15 @@ def results_of(case: str, results: Iterable[CaseRecord]) -> list[CaseRecord]:
     variants too whose ids go on after the case's."""
     found = list(results)
     return [each for each in found if _without_qemu(each.id) == _without_qemu(case)] or found
+
+
+def answer_of(results: Sequence[CaseRecord], repeat: int) -> tuple[Answer, str]:
+    """What a run came to, and why; it may have run other cases, and skipped the one that counts."""
+    if all(each.verdict is Verdict.SKIP for each in results):
+        return Answer.SKIP, _reason(results)
+    if first_failure(results) is None:
+        return Answer.GOOD, f"passed {repeat} of {repeat}"
+    return Answer.BAD, _reason(results)
 
 
 def first_failure(results: Iterable[CaseRecord]) -> int | None:
@@ -310,24 +316,28 @@ def _commit(tree: Path, revision: str) -> str:
 def _call(words: Sequence[str], log: Path, folder: Path | None = None) -> int:
     """Run a program, whose output goes to the end of ``log``; gives its exit code.
 
-    It is waited for whatever comes: a run that is interrupted ends its QEMUs first.
+    It is waited for whatever comes: a run that is interrupted ends its QEMUs first. What a build
+    has started goes with it, before its worktree does.
     """
     with log.open("ab") as file:
         file.write(f"$ {shlex.join(words)}\n".encode())
         file.flush()
         with subprocess.Popen(
-            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+            words,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         ) as process:
             try:
                 return process.wait()
             except KeyboardInterrupt:
-                process.terminate()
-                process.wait()
+                for number in (signal.SIGTERM, signal.SIGKILL):
+                    with suppress(ProcessLookupError):  # none is left of its group
+                        os.killpg(process.pid, number)
+                    process.wait()
                 raise
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -87,10 +87,7 @@ def run_debug(asked: Debugging, selection: Selection) -> ExitCode:
         say("its migration is left out: a debugger stays with one QEMU")
     with tempfile.TemporaryDirectory(prefix="matrix-debug-") as place:
         launch = asyncio.run(make_launch(decision, inventory, Path(place)))
-        try:
-            return asyncio.run(_debug(asked, decision, launch, Path(place)))
-        except asyncio.CancelledError:  # by SIGTERM or SIGHUP
-            raise KeyboardInterrupt from None
+        return asyncio.run(_debug(asked, decision, launch, Path(place)))
 
 
 def _open_memory(asked: Debugging) -> ExitCode:
@@ -220,10 +217,7 @@ async def _debug(asked: Debugging, decision: Run, launch: Launch, place: Path) -
     failures: list[Exception] = []
     console = _Console()
     session = Session(place, console.write, lambda _: Logs(place, LOG_BYTES), failures.append)
-    case, task = decision.case, asyncio.current_task()
-    assert task is not None  # noqa: S101 - we are in one
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    case = decision.case
     if case.build.efi:
         say("no symbols and no breakpoints: where its image is loaded, only the firmware knows")
     found = "" if asked.listen else await asyncio.to_thread(find_debugger, case.variant.arch)
@@ -283,8 +277,7 @@ class _Console:
 
 async def _attached(command: Sequence[str]) -> ExitCode:
     """gdb, to which the terminal belongs until it ends, its Ctrl-C too."""
-    with _terminal():
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
+    with _terminal(), _interrupts_not():
         # In our own session and process group, unlike what matrix.vm.process starts: else it could
         # not read from the terminal.
         process = await asyncio.create_subprocess_exec(*command)
@@ -297,6 +290,24 @@ async def _attached(command: Sequence[str]) -> ExitCode:
     if status:
         raise HostError(f"gdb has ended with status {status}")
     return ExitCode.OK
+
+
+@contextlib.contextmanager
+def _interrupts_not() -> Iterator[None]:
+    """Leave Ctrl-C to gdb; what else ends us still does (:mod:`matrix.__main__`)."""
+    loop, interrupt = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT)
+    if not callable(interrupt):  # ignored
+        yield
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if callable(signal.getsignal(number)):
+            signal.signal(number, interrupt)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 @contextlib.contextmanager

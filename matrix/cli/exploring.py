@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class _Asked:
     """What the command was told, beside how long."""
 
     selection: Selection
-    output: Path | None
+    output: Path
+    """Where findings go; exists."""
     seed: int
     json: bool
 
@@ -54,18 +55,16 @@ def run_explore(
         UsageError, ScenarioError, SuiteError, NothingSelected, HostError: as ``matrix run``.
     """
     seed = secrets.randbits(SEED_BITS) if execution.seed is None else execution.seed
-    asked = _Asked(selection, execution.output, seed, json)
-    if asked.output is not None and asked.output.exists():
-        raise UsageError(f"{shown(asked.output)} exists; findings overwrite nothing")
+    if execution.output is not None and execution.output.exists():
+        raise UsageError(f"{shown(execution.output)} exists; findings overwrite nothing")
     decisions, inventory = _explorable(selection)
+    scenarios = dict.fromkeys(each.case.scenario for each in decisions)
+    output = execution.output or RunDirectory.default_path(list(scenarios), FINDINGS)
+    asked = _Asked(selection, output, seed, json)
     if not json:
         print(f"seed {seed}; --seed {seed} draws the same sequences again", flush=True)
-    with _temporary() as folder:
-        explorer, written = asyncio.run(_explore(asked, decisions, inventory, folder, seconds))
-    if json:
-        print(shown_json(json_module.dumps(_report(explorer, written, seed), indent=2)))
-    else:
-        print("\n".join(_summary(explorer)))
+    with _made(output), _temporary() as folder:
+        explorer = asyncio.run(_explore(asked, decisions, inventory, folder, seconds))
     return ExitCode.NOT_PASSED if explorer.signatures else ExitCode.OK
 
 
@@ -77,8 +76,13 @@ def run_replay(path: Path, selection: Selection, execution: Execution, *, json: 
         ScenarioError, SuiteError, HostError: as ``matrix run``.
     """
     finding = read(path)
-    if selection.scenarios or execution.output is not None or execution.seed is not None:
-        raise UsageError("--replay takes scenario and seed from its file, and writes nothing")
+    if execution != Execution():
+        raise UsageError("--replay takes the seed from its file, and writes nothing")
+    if replace(selection, qemu=(), host=None, fresh=False) != Selection():
+        raise UsageError(
+            "--replay takes case and scenario from its file; beside it only --qemu, --host, --fresh"
+            " and --json are taken"
+        )
     decisions, inventory = _explorable(_selected(finding.chosen, selection), finding.chosen.case)
     with _temporary() as folder:
 
@@ -108,40 +112,37 @@ async def _explore(
     inventory: Inventory,
     folder: Path,
     seconds: float,
-) -> tuple[Explorer, list[tuple[Path, Finding]]]:
+) -> Explorer:
     subjects = [
         await Subject.make(decision, inventory, folder / f"launch-{number}")
         for number, decision in enumerate(decisions)
     ]
-    written: list[tuple[Path, Finding]] = []
+    findings: list[tuple[Path, Finding]] = []
 
     def found(each: Found) -> None:
-        path, finding = _written(asked, decisions[each.subject], each, len(written) + 1, written)
-        written.append((path, finding))
+        path = asked.output / f"finding-{len(findings) + 1}.json"
+        finding = _finding(asked, decisions[each.subject], each)
+        findings.append((path, finding))
+        if not asked.json:  # before it is written, which may fail
+            print("\n".join(_told(finding)), flush=True)
+        with host_errors("create", path):
+            shutil.copytree(each.evidence, path.with_suffix(""))
+        write(finding, path)
         if not asked.json:
-            print("\n".join(_told(finding, path)), flush=True)
+            print(f"  {_command(path)}", flush=True)
 
     explorer = Explorer(subjects, asked.seed, folder, found)
     try:
         await explorer.explore(seconds)
-    except asyncio.CancelledError:  # Ctrl-C: what was seen so far is worth to be told
-        if not asked.json:
+    finally:  # also of one that was interrupted, or that the host has failed
+        if asked.json:
+            print(shown_json(json_module.dumps(_report(explorer, findings, asked.seed), indent=2)))
+        else:
             print("\n".join(_summary(explorer)), flush=True)
-        raise
-    return explorer, written
+    return explorer
 
 
-def _written(
-    asked: _Asked,
-    decision: Run,
-    found: Found,
-    number: int,
-    before: Sequence[tuple[Path, Finding]],
-) -> tuple[Path, Finding]:
-    """The finding, as a file and the logs of a life beside it."""
-    folder = before[0][0].parent if before else asked.output
-    if folder is None:
-        folder = RunDirectory.default_path([decision.case.scenario], FINDINGS)
+def _finding(asked: _Asked, decision: Run, found: Found) -> Finding:
     selection, case = asked.selection, decision.case
     chosen = Chosen(
         case=case.id,
@@ -153,7 +154,7 @@ def _written(
         set_axis=selection.set_axis,
         host="" if selection.host is None else str(selection.host.absolute()),
     )
-    finding = Finding(
+    return Finding(
         chosen=chosen,
         signature=found.failure.signature,
         reason=found.failure.reason,
@@ -163,12 +164,6 @@ def _written(
         shrunk_from=found.shrunk_from,
         seed=asked.seed,
     )
-    path = folder / f"finding-{number}.json"
-    with host_errors("create", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(found.evidence, path.with_suffix(""))
-    write(finding, path)
-    return path, finding
 
 
 def _scenario_of(selection: Selection, name: str) -> str:
@@ -213,6 +208,20 @@ def _explorable(selection: Selection, case: str = "") -> tuple[list[Run], Invent
 
 
 @contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """A folder for what is found, made before hours are spent to find it; gone again if empty."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    with host_errors("create", folder):
+        folder.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # something is in it
+            for each in missing:
+                each.rmdir()
+
+
+@contextmanager
 def _temporary() -> Iterator[Path]:
     try:
         folder = tempfile.mkdtemp(prefix="matrix-explore-")
@@ -232,12 +241,11 @@ def _sequence(steps: Steps) -> list[str]:
     return [printable(f"  {number}. {step}") for number, step in enumerate(steps, 1)]
 
 
-def _told(finding: Finding, path: Path) -> Iterator[str]:
+def _told(finding: Finding) -> Iterator[str]:
     yield printable(f"FOUND {finding.reason}")
     yield printable(f"  {finding.chosen.case}, {finding.failed} of {finding.lives} lives;")
     yield f"  {len(finding.steps)} steps, of {finding.shrunk_from} before shrinking:"
     yield from _sequence(finding.steps)
-    yield f"  {_command(path)}"
 
 
 def _summary(explorer: Explorer) -> Iterator[str]:
@@ -258,7 +266,7 @@ def _summary(explorer: Explorer) -> Iterator[str]:
 
 
 def _report(
-    explorer: Explorer, written: Sequence[tuple[Path, Finding]], seed: int
+    explorer: Explorer, findings: Sequence[tuple[Path, Finding]], seed: int
 ) -> dict[str, Any]:
     coverage = explorer.coverage
     return {
@@ -278,7 +286,7 @@ def _report(
                 "file": str(path),
                 "command": _command(path),
             }
-            for path, finding in written
+            for path, finding in findings
         ],
         "coverage": [
             {

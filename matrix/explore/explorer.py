@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -78,12 +79,17 @@ class Explorer:
         self.coverage = Coverage(cells)
 
     async def explore(self, seconds: float) -> None:
-        """Explore for that long; a failure that is being shrunk at the end is shrunk first.
+        """Explore for that long, and one step at least, however slowly the first guest starts; a
+        failure that is being shrunk at the end is shrunk first.
 
         Raises:
             HostError: the host fails us.
         """
-        deadline = self.clock() + seconds
+        deadline, asked = self.clock() + seconds, count()
+
+        def enough() -> bool:
+            return next(asked) > 0 and self.clock() >= deadline
+
         while self.clock() < deadline:
             number = self.lives % len(self.subjects)
             subject = self.subjects[number]
@@ -91,7 +97,7 @@ class Explorer:
             steps = draw(subject.world, self.length, self.coverage, generator)
             self.lives += 1
             begun = self.clock()
-            ended, evidence = await self._live(subject, steps, lambda: self.clock() >= deadline)
+            ended, evidence = await self._live(subject, steps, enough)
             self.seconds += self.clock() - begun
             self.steps += ended.done
             self._cover(subject.world, steps[: ended.done])

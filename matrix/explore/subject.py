@@ -20,7 +20,7 @@ from matrix.migration.faults.injectors import injector_for
 from matrix.migration.hop_runner import fitted
 from matrix.model import Launch, Verdict
 from matrix.plan.command import stall_limit
-from matrix.plan.decisions import Run
+from matrix.plan.decisions import LOCAL, Run
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.strategy_settings import lacking
 from matrix.results.files import host_errors
@@ -35,6 +35,8 @@ START_SECONDS = 60.0
 def why_not(decision: Run) -> str:
     """Why that case cannot be explored, in words; empty where it can."""
     case = decision.case
+    if decision.host != LOCAL:
+        return f"it runs in the host {decision.host}, and guests are explored on this machine"
     if case.migration is None:
         return "it is not migrated: the scenario has no 'migration'"
     if PROOF not in case.test.groups:

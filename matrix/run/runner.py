@@ -117,7 +117,8 @@ def _handled(stop: Stop, task: "asyncio.Task[None] | None") -> Iterator[None]:
         stop.request()
 
     # What was ignored when we started stays so: nohup, trap '' HUP, a job of a shell's background.
-    handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+    handled = [number for number in SIGNALS if before[number] is not signal.SIG_IGN]
     for number in handled:
         loop.add_signal_handler(number, end)
     try:
@@ -125,6 +126,7 @@ def _handled(stop: Stop, task: "asyncio.Task[None] | None") -> Iterator[None]:
     finally:
         for number in handled:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
 
 
 def _first(group: BaseExceptionGroup[HostError]) -> HostError:

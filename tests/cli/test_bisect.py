@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from matrix.cli.bisecting import first_failure, results_of
+from matrix.cli.bisecting import answer_of, first_failure, results_of
 from matrix.results.case_record import record_of
+from matrix.run.bisection import Answer
 from tests import make
 from tests.cli.conftest import PROBE, World, failing, passing
 
@@ -212,6 +213,29 @@ def test_whoever_ends_it_ends_its_qemus(world: World, repository: Path) -> None:
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
+def lives(pid: str) -> bool:
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # a zombie has none
+    except OSError:
+        return False
+
+
+def test_whoever_ends_it_ends_what_a_build_has_started(world: World, repository: Path) -> None:
+    """As a hangup does; a build under a shell has processes of its own."""
+    ends = ("--git", "tree", "--good", "v1", "--bad", "main")
+    build = f"sleep 1000 & echo $! > {world.root}/pid; wait"
+    process = world.start(
+        *("bisect", CASE, *ends, "--build", build, "-o", "found", "--", "scenario.yaml")
+    )
+    pid = world.root / "pid"
+    world.wait_for(lambda: pid.exists() and pid.read_text().endswith("\n"))
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (130, "matrix: interrupted\n")
+    world.wait_for(lambda: not lives(pid.read_text().strip()))
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
 def test_a_flaky_case_is_repeated(several: World) -> None:
     """The bad end fails at its second attempt: six passes in a row are good."""
     counter = several.root / "count"
@@ -261,3 +285,11 @@ def test_a_variant_whose_id_only_begins_so_is_another_case() -> None:
     for asked, first in ((case.id, None), (other.id, 2), (f"{case.id}.qemu=q1", None)):
         assert first_failure(results_of(asked, [passed, failed])) == first
     assert first_failure(results_of("smoke.it", [passed, failed])) == 2
+
+
+def test_a_case_that_was_skipped_beside_one_that_ran_is_not_good() -> None:
+    skipped = record_of(make.case("it"), [make.attempt("skip", "no such machine")])
+    ran = record_of(make.case("it", smp=2), [make.attempt()])
+    results = results_of(skipped.id, [skipped, ran])
+    assert answer_of(results, 1) == (Answer.SKIP, "skip: no such machine")
+    assert answer_of(results_of(ran.id, [skipped, ran]), 2) == (Answer.GOOD, "passed 2 of 2")

@@ -131,11 +131,12 @@ def test_an_interrupt(place: Place) -> None:
         while not list(folder.glob("matrix-explore-*/life-1/console.log")):
             assert process.poll() is None
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.splitlines()[-1].startswith("1 guests, ")
     assert list(folder.iterdir()) == []
+    assert not (place.folder / "findings-of-explore").exists()
 
 
 def test_wrong_usage(tmp_path: Path) -> None:
@@ -143,13 +144,19 @@ def test_wrong_usage(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=why):
             run_replay(path, Selection(scenarios), Execution(output=output), json=False)
 
+    def ignored(selection: Selection) -> None:
+        with pytest.raises(UsageError, match="beside it only --qemu, --host, --fresh"):
+            run_replay(tmp_path / "f.json", selection, Execution(), json=False)
+
     text = tmp_path / "few.yaml"
     text.write_text(SCENARIO + MIGRATION)
     refused("no such file", tmp_path / "none.json")
     refused("few.yaml: Invalid JSON", text)
     write(FINDING, tmp_path / "f.json")
-    refused("takes scenario and seed from its file", tmp_path / "f.json", text)
+    refused("takes case and scenario from its file", tmp_path / "f.json", text)
     refused("and writes nothing", tmp_path / "f.json", output=tmp_path / "out")
+    ignored(Selection(build=("x86_64=other",)))
+    ignored(Selection(set_axis=("smp=2",), qemu=("bad=bad",)))
     with pytest.raises(UsageError, match="no scenario given"):
         run_explore(NONE, Execution(), 1.0, json=False)
     with pytest.raises(UsageError, match="exists; findings overwrite nothing"):
@@ -162,3 +169,12 @@ def test_what_cannot_be_explored(place: Place) -> None:
     ended = place.explore("plain.yaml")
     assert ended.returncode == 5
     assert "no case can be explored: it is not migrated" in ended.stderr
+
+
+@pytest.mark.qemu
+def test_a_place_for_findings_is_there_before_any_is_found(place: Place) -> None:
+    """What was found in hours is not lost for a path that is wrong."""
+    (place.folder / "file").touch()
+    ended = place.explore("few.yaml", "--for", "1h", "-o", "file/out")
+    assert ended.returncode == 3
+    assert "matrix: cannot create file/out: Not a directory" in ended.stderr

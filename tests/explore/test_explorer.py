@@ -196,6 +196,15 @@ def test_a_host_that_fails_ends_it(tmp_path: Path) -> None:
         explored(Full(Invariant.HOP, lambda told: False), tmp_path)
 
 
+def test_one_step_is_done_however_slowly_the_guest_starts(tmp_path: Path) -> None:
+    """Else nothing would have been found where nothing was looked for."""
+    peer = Peer(Invariant.HOP, lambda _: False)
+    times = iter([0.0, 0.0])  # then its time is over
+    explorer = Explorer([peer], 1, tmp_path, lambda _: None, clock=lambda: next(times, 200.0))
+    asyncio.run(explorer.explore(100))
+    assert (explorer.lives, explorer.steps) == (1, 1)
+
+
 def test_replay(tmp_path: Path) -> None:
     steps = (Step(Operation.HOP, "new", Strategy.FILE), Step(Operation.HOP, "new", Strategy.FILE))
     peer = Peer(Invariant.NOTHING_LEFT, leaves_a_descriptor, every=2)

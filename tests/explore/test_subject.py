@@ -31,6 +31,8 @@ def decided(migration: Migration | None, *groups: str) -> Run:
 def test_what_cannot_be_explored() -> None:
     assert "no 'migration'" in why_not(decided(None, "migration-proof"))
     assert "does not prove its memory" in why_not(decided(Migration()))
+    elsewhere = replace(decided(Migration(), "migration-proof"), host="virtual/aarch64")
+    assert "runs in the host virtual/aarch64" in why_not(elsewhere)
     assert not why_not(decided(Migration(), "migration-proof"))
 
 
