@@ -56,6 +56,10 @@ class Accelerator(StrEnum):
     TCG = "tcg"
 
 
+VIRTUAL_KVM = "kvm (virtual)"
+"""What records call KVM in a virtual host: it never mixes with that of a machine."""
+
+
 class MemoryBackend(StrEnum):
     """What a guest's memory is made of (QEMU's objects of that name)."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from matrix.errors import ExitCode
-from matrix.model import Accelerator, Verdict
+from matrix.model import VIRTUAL_KVM, Accelerator, Verdict
 from matrix.report.areas import AREA_NAMES, AREA_WORDS
 from matrix.report.case_rows import AXES, Row
 from matrix.results.counts import Counts
@@ -57,10 +57,12 @@ class Reason:
 @dataclass(slots=True)
 class Coverage:
     """What was exercised of something. Each case is counted once, so that all cases are those that
-    ran (:attr:`native`, :attr:`emulated`, :attr:`unknown`) and :attr:`not_run`."""
+    ran (:attr:`native`, :attr:`virtual`, :attr:`emulated`, :attr:`unknown`) and :attr:`not_run`."""
 
     native: Counts = field(default_factory=Counts)
     """Those that ran under KVM."""
+    virtual: Counts = field(default_factory=Counts)
+    """Those that ran under the KVM of a virtual host, which is emulated."""
     emulated: Counts = field(default_factory=Counts)
     """Those that ran under TCG."""
     unknown: Counts = field(default_factory=Counts)
@@ -74,6 +76,8 @@ class Coverage:
             counts = self.not_run
         elif row.accelerator == Accelerator.KVM:
             counts = self.native
+        elif row.accelerator == VIRTUAL_KVM:
+            counts = self.virtual
         elif row.accelerator == Accelerator.TCG:
             counts = self.emulated
         else:
@@ -83,12 +87,14 @@ class Coverage:
     @property
     def total(self) -> int:
         """All cases."""
-        return sum(each.total for each in (self.native, self.emulated, self.unknown, self.not_run))
+        ran = sum(counts.total for _, _, counts in self.ways())
+        return ran + self.not_run.total
 
     def ways(self) -> list[tuple[str, str, Counts]]:
         """How cases ran, in words and as the accelerator axis has it, where any did."""
         found = (
             ("natively", "kvm", self.native),
+            ("in virtual KVM hosts", VIRTUAL_KVM, self.virtual),
             ("emulated", "tcg", self.emulated),
             ("not known how", "", self.unknown),
         )

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from matrix.errors import ExitCode
-from matrix.model import Accelerator, Verdict
+from matrix.model import VIRTUAL_KVM, Accelerator, Verdict
 from matrix.report.answer import (
     Coverage,
     areas_by_architecture,
@@ -18,7 +18,8 @@ from matrix.report.answer import (
     reasons,
 )
 from matrix.report.areas import AREA_NAMES
-from matrix.report.case_rows import AXES, new_row
+from matrix.report.case_rows import AXES, fill_row, new_row
+from matrix.results.case_record import record_of
 from matrix.results.counts import Counts
 from tests import make
 from tests.report.conftest import RowsOf
@@ -132,10 +133,19 @@ def test_natively_and_under_emulation(rows_of: RowsOf) -> None:
         ("timer", "arm", "pass", ""),
         ("timer", "arm", "skip", "no KVM", {"accel": Accelerator.KVM}),
     )
+    (virtual,) = rows_of(("timer", "x86_64", "pass", "", {"accel": Accelerator.KVM}))
+    ran = make.attempt(accelerator=VIRTUAL_KVM)
+    fill_row(virtual, record_of(make.case("timer", accel=Accelerator.KVM), [ran]))
+    assert VIRTUAL_KVM in virtual.axes
+    rows.append(virtual)
     found = areas_by_architecture(rows)
     (x86,), (arm,) = found["x86_64"], found["arm"]
     assert x86.name == "Timers and clocks"
-    assert said(x86.coverage) == ["natively 1 of 1 passed", "emulated 0 of 1 passed, 1 fail"]
+    assert said(x86.coverage) == [
+        "natively 1 of 1 passed",
+        "in virtual KVM hosts 1 of 1 passed",
+        "emulated 0 of 1 passed, 1 fail",
+    ]
     assert said(arm.coverage) == ["emulated 1 of 1 passed"]
     assert (arm.coverage.not_run.skipped, arm.coverage.total) == (1, 2)
 
@@ -146,7 +156,7 @@ def said(coverage: Coverage) -> list[str]:
 
 OUTCOMES = st.tuples(
     st.sampled_from([*Verdict, None]),
-    st.sampled_from(["kvm", "tcg", ""]),
+    st.sampled_from(["kvm", VIRTUAL_KVM, "tcg", ""]),
     st.sampled_from(["timer", "smp", "apic-timer", "boot"]),
     st.sampled_from(["x86_64", "arm"]),
 )

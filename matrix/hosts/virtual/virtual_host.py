@@ -21,7 +21,7 @@ from matrix.hosts.virtual.programs import Programs, launch_there
 from matrix.hosts.virtual.starter import SYSTEM, Starter
 from matrix.hosts.virtual.vmm import outcome_of, run_case, words_of
 from matrix.inventory import Inventory
-from matrix.model import Case, ExitChannel, Launch, SkipCause, Target, Verdict
+from matrix.model import VIRTUAL_KVM, Case, ExitChannel, Launch, SkipCause, Target, Verdict
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.plan.program import launch_program
@@ -33,8 +33,6 @@ from matrix.verdict.known_failures import apply_known_failures
 from matrix.vm.console import BoundedLog, Tail
 from matrix.vm.tasks import first_of, in_thread
 
-ACCELERATOR = "kvm (virtual)"
-"""What records call the accelerator: it never mixes with this machine's KVM."""
 LOGS = "hosts"
 """Folder of the run directory with the logs of virtual hosts."""
 LOG_BYTES = 16 << 20
@@ -244,7 +242,7 @@ class VirtualExecutor:
             return None
         command = self._run.write_command(directory, self._again(case), case.id)
         attempt = await self._decided(decision, outcome, parser.finish(), directory, assignment)
-        attempt = replace(attempt, command=self._run.relative(command), accelerator=ACCELERATOR)
+        attempt = replace(attempt, command=self._run.relative(command), accelerator=VIRTUAL_KVM)
         where = await self._place_of_fault(guest, report, directory)
         return _with_faults(attempt, result, report, decision, where)
 
@@ -266,7 +264,7 @@ class VirtualExecutor:
         attempt = await run_migrated(
             host.starter, host.inventory, self._run, assignment, decision, emit, cancelled
         )
-        return attempt and replace(attempt, accelerator=ACCELERATOR)
+        return attempt and replace(attempt, accelerator=VIRTUAL_KVM)
 
     def _again(self, case: Case) -> Launch:
         """What runs the guest again by hand: a host of its own is told to."""
