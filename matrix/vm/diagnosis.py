@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import struct
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from matrix.errors import MonitorError
 from matrix.vm import cputime, registers
 from matrix.vm.cputime import Thread
+from matrix.vm.memory_file import number_vcpus
 from matrix.vm.qemu_session import Session
 
 DEADLINE = 2.0
@@ -76,6 +78,8 @@ async def keep_memory(session: Session) -> str:
         # Not detached: that comes back at once, and QEMU is ended next.
         arguments = {"paging": False, "protocol": f"file:{path}"}
         await monitor.execute("dump-guest-memory", arguments, timeout=KEEP_SECONDS)
+        with contextlib.suppress(struct.error):  # some other file, with whatever numbers
+            number_vcpus(path)
     except MonitorError as error:
         with contextlib.suppress(OSError):
             path.unlink()  # what there is of it
