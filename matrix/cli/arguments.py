@@ -24,6 +24,8 @@ class ReportFormat(StrEnum):
     HTML = "html"
     CTRF = "ctrf"
     KCIDB = "kcidb"
+    MARKDOWN = "markdown"
+    OTLP = "otlp"
     TRACE = "trace"
 
 

@@ -67,10 +67,33 @@ def _document(record: RunRecord, kind: ReportFormat, origin: str) -> dict[str, A
             from matrix.results.trace import trace_document
 
             return trace_document(record)
+        case ReportFormat.OTLP:
+            from matrix.results.spans import spans_document
+
+            return spans_document(record)
+        case ReportFormat.MARKDOWN:
+            raise ValueError("a comment is no document")
         case ReportFormat.HTML:
             raise ValueError("a page is no document")
         case _:
             assert_never(kind)
+
+
+def run_comment(paths: Sequence[Path], output: Path | None) -> None:
+    """Write runs as one Markdown comment, to standard output unless a file is named.
+
+    Raises:
+        HostError: a run cannot be read, or the file not be written.
+    """
+    from matrix.report.comment import comment
+
+    text = comment([loaded(path) for path in paths])
+    if output in (None, STDOUT):
+        sys.stdout.write(text)
+        return
+    with written_atomically(output) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+    print(output)
 
 
 def run_report(

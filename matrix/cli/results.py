@@ -138,11 +138,15 @@ def report(
     ] = None,
     of: Annotated[
         ReportFormat,
-        typer.Option("--format", help="A page, or JSON for CI systems, kernelci.org or Perfetto."),
+        typer.Option("--format", help="A page, a comment, or JSON for CI systems and others."),
     ] = ReportFormat.HTML,
     trace: Annotated[bool, typer.Option("--trace", help="Short for --format trace.")] = False,
     origin: Annotated[
         str, typer.Option("--origin", metavar="NAME", help="For kcidb: the CI system's name there.")
+    ] = "",
+    send: Annotated[
+        str,
+        typer.Option("--send", metavar="URL", help="For otlp: to a collector instead of a file."),
     ] = "",
     history: Annotated[
         int, typer.Option("--history", metavar="N", min=0, help="Include the N latest runs.")
@@ -150,17 +154,28 @@ def report(
     database: HistoryDatabase = None,
 ) -> None:
     """Write runs as one HTML page that needs no network, or one run for another program."""
-    from matrix.cli.report_command import run_export, run_report
+    from matrix.cli.report_command import run_comment, run_export, run_report
 
     kind = ReportFormat.TRACE if trace else of
     if trace and of not in (ReportFormat.HTML, ReportFormat.TRACE):
         raise UsageError(f"--trace and --format {of}: give one of the two")
     if origin and kind is not ReportFormat.KCIDB:
         raise UsageError("--origin is for --format kcidb")
+    if send and (kind is not ReportFormat.OTLP or output):
+        raise UsageError("--send is for --format otlp, without -o")
     if kind is not ReportFormat.HTML:
         if history or database:
             raise UsageError(f"--history is for the page, which --format {kind} does not write")
-        run_export(runs, output, kind, origin)
+        if send:
+            if len(runs) > 1:
+                raise UsageError(f"--send: one run at a time, and {len(runs)} are given")
+            from matrix.cli.sending import run_send
+
+            run_send(runs[0], send)
+        elif kind is ReportFormat.MARKDOWN:
+            run_comment(runs, output)
+        else:
+            run_export(runs, output, kind, origin)
         return
     run_report(runs, output, history=history, database=database)
 

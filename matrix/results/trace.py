@@ -97,12 +97,13 @@ def _slices(record: RunRecord, laps: list[Lap], origin: float) -> Iterator[Event
                     "guest seconds": round(attempt.seconds, 3),
                 },
             }
-            for hop in _hops(record, attempt.artifacts):
+            for hop in hops_in(record, attempt.artifacts):
                 for event in _hop(hop, lap, origin):
                     yield {**event, **track}
 
 
-def _hops(record: RunRecord, artifacts: str) -> Iterator[Hop]:
+def hops_in(record: RunRecord, artifacts: str) -> Iterator[Hop]:
+    """The hops that an attempt left in its folder, at most :data:`MOST_HOPS`."""
     folder = record.run.inside(artifacts)
     if folder is None or not (folder / HOPS_FILE).is_file():
         return
@@ -116,8 +117,7 @@ def _hops(record: RunRecord, artifacts: str) -> Iterator[Hop]:
 
 def _hop(hop: Hop, lap: Lap, origin: float) -> Iterator[Event]:
     """A hop, its phases and its instants, inside of its attempt."""
-    begin = min(max(hop.begun, lap.begin), lap.end)
-    end = min(begin + hop.seconds, lap.end)
+    begin, end = hop_times(hop, lap)
     numbers = {
         "outcome": hop.outcome.value,
         "source": printable(hop.source),
@@ -132,14 +132,8 @@ def _hop(hop: Hop, lap: Lap, origin: float) -> Iterator[Event]:
         "cat": "hop",
         "args": {name: value for name, value in numbers.items() if value not in (None, "")},
     }
-    states = [
-        (min(begin + max(each.at, 0), end), each.what.removeprefix(STATE))
-        for each in hop.events
-        if each.side == "source" and each.what.startswith(STATE)
-    ]
-    ends = [*(at for at, _ in states[1:]), end]
-    for (at, state), until in zip(states, ends, strict=True):
-        yield {**_slice(printable(state), at, max(at, until), origin), "cat": "phase", "args": {}}
+    for state, at, until in phases_of(hop, begin, end):
+        yield {**_slice(printable(state), at, until, origin), "cat": "phase", "args": {}}
     for each in hop.events:
         if not each.what.startswith(STATE):
             at = min(begin + max(each.at, 0), end)
@@ -153,6 +147,24 @@ def _hop(hop: Hop, lap: Lap, origin: float) -> Iterator[Event]:
             "ts": round((at - origin) * MICRO),
             "args": {"bytes": sample.remaining},
         }
+
+
+def hop_times(hop: Hop, lap: Lap) -> tuple[float, float]:
+    """Begin and end of a hop, within its attempt."""
+    begin = min(max(hop.begun, lap.begin), lap.end)
+    return begin, min(begin + hop.seconds, lap.end)
+
+
+def phases_of(hop: Hop, begin: float, end: float) -> Iterator[tuple[str, float, float]]:
+    """(state, begin, end) by what the source's QEMU said of its migration."""
+    states = [
+        (min(begin + max(each.at, 0), end), each.what.removeprefix(STATE))
+        for each in hop.events
+        if each.side == "source" and each.what.startswith(STATE)
+    ]
+    ends = [*(at for at, _ in states[1:]), end]
+    for (at, state), until in zip(states, ends, strict=True):
+        yield state, at, max(at, until)
 
 
 def _slice(name: str, begin: float, end: float, origin: float) -> Event:

@@ -53,7 +53,7 @@ def markdown(everything: Sequence[Gathered], thresholds: Thresholds) -> str:
         blocks += _blocks(gathered, alone=len(everything) == 1)
     if any(any(each.measured.values()) for each in everything):
         blocks.append(f"\nTold of: {thresholds.rule()}.\n")
-    return _bounded(blocks)
+    return bounded(blocks)
 
 
 def code(text: str) -> str:
@@ -67,7 +67,7 @@ def code(text: str) -> str:
     return f"{fence}{padding}{text}{padding}{fence}"
 
 
-def _bounded(blocks: Iterable[str]) -> str:
+def bounded(blocks: Iterable[str]) -> str:
     """As many whole blocks as a comment holds: a block cut in two could leave a fold open."""
     kept: list[str] = []
     used = len(_CUT)
@@ -96,7 +96,7 @@ def _blocks(gathered: Gathered, *, alone: bool) -> Iterator[str]:
     yield f"\n- {_difference(gathered.tally.coverage)}\n"
     lines = [f"- {_difference(each)}\n" for each in pairing.environment[:MOST_CASES]]
     if lines:
-        yield _folded("What else differs", len(pairing.environment), lines)
+        yield folded("What else differs", len(pairing.environment), lines)
     yield from _sections(gathered)
     for sentence in gathered.pairing.b.shortfalls():
         yield f"\n**Too little ran**: {_cut(sentence)}\n"
@@ -112,7 +112,7 @@ def _sections(gathered: Gathered) -> Iterator[str]:
         if count and kind in _OPEN:
             yield from _open(words.title, count, items)
         elif count:
-            yield _folded(words.title, count, items)
+            yield folded(words.title, count, items)
         if kind is ChangeKind.CHANGED_FAILURE and None in gathered.changed:
             yield from _open(OTHER_SUBTESTS, len(gathered.changed[None]), _items(gathered, None))
     for title, ranking in gathered.measured.items():
@@ -122,7 +122,7 @@ def _sections(gathered: Gathered) -> Iterator[str]:
             f"- {code(case_id)}{_named(change.name)}: {code(measured_words(change))}\n"
             for case_id, change in ranking.largest()
         ]
-        yield _folded(title, ranking.count, rows)
+        yield folded(title, ranking.count, rows)
 
 
 def _items(gathered: Gathered, kind: ChangeKind | None) -> list[str]:
@@ -136,7 +136,7 @@ def _open(title: str, count: int, items: list[str]) -> Iterator[str]:
         yield f"- … and {count - len(items):,} more\n"
 
 
-def _folded(title: str, count: int, items: list[str]) -> str:
+def folded(title: str, count: int, items: list[str]) -> str:
     """One block, so that it is never cut. ``title`` is ours."""
     more = f"- … and {count - len(items):,} more\n" if count > len(items) else ""
     return (
