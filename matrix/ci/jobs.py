@@ -10,6 +10,8 @@ from matrix.model import Accelerator, Architecture, Case, SkipCause
 
 RUN = "run"
 """The run directory of a job, and its artifact."""
+REPORT = "report"
+"""The folder with what is made of all runs, and its artifact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +97,27 @@ def _check_builds(cases: Iterable[Case]) -> None:
         )
 
 
-def run_command(job: Job, wishes: Wishes) -> str:
+def run_command(job: Job, wishes: Wishes, run: str = RUN) -> str:
     """The shell command that runs a job's cases."""
-    words = ("matrix", "run", *wishes.scenarios, *wishes.options, *job.words, "-o", RUN)
+    words = ("matrix", "run", *wishes.scenarios, *wishes.options, *job.words, "-o", run)
     return shlex.join(words)
 
 
-def compare_command(wishes: Wishes) -> str:
+def compare_command(wishes: Wishes, run: str = RUN) -> str:
     """The shell command that fails on regressions."""
-    return shlex.join(("matrix", "compare", wishes.baseline, RUN, "--fail-on-regression"))
+    return shlex.join(("matrix", "compare", wishes.baseline, run, "--fail-on-regression"))
 
 
-def run_script(job: Job, wishes: Wishes) -> tuple[str, ...]:
+def run_script(job: Job, wishes: Wishes, run: str = RUN) -> tuple[str, ...]:
     """The shell commands of a job, in order; the first that fails fails it.
 
     With a baseline a failure is one only if it is new: exit code 1, cases that did not pass, is
     left for the comparison to judge. Every other failure stays one.
     """
-    command = run_command(job, wishes)
+    command = run_command(job, wishes, run)
     if not wishes.baseline:
         return (command,)
-    return (f"{command} || test $? -eq 1", compare_command(wishes))
+    return (f"{command} || test $? -eq 1", compare_command(wishes, run))
 
 
 def _variants(cases: Iterable[Case], native: Collection[Architecture]) -> list[Job]:

@@ -6,11 +6,18 @@ from pathlib import Path
 
 from matrix.hosts.kvm import KvmDevice, read_device
 from matrix.inventory import Host
+from matrix.results.printable import in_ci
 from matrix.vm.cgroups import available_memory, read_limits
 
 CPUINFO_BYTES = 8192
 """How much of /proc/cpuinfo is read: the first CPU's entry takes 2–4 KiB, and the kernel makes up
 only what is read, which on hosts with hundreds of CPUs saves tens of milliseconds."""
+
+BOOT_FILES = ("proc/sys/kernel/random/boot_id",)
+MACHINE_FILES = tuple(
+    f"sys/class/dmi/id/{name}" for name in ("sys_vendor", "product_name", "bios_version")
+)
+"""What tells kinds of machines apart, as of a cloud; only x86 and Arm with UEFI have them."""
 
 CAP_SYS_PTRACE = 19
 """Linux, linux/capability.h."""
@@ -32,7 +39,8 @@ class HostState:
     host: Host
     device: KvmDevice
     key: str
-    """Text that changes with the kernel, the boot, the CPU and /dev/kvm's state."""
+    """Text that changes with the kernel, the boot (in CI: the kind of machine), the CPU and
+    /dev/kvm's state."""
 
 
 def read_host(root: Path = Path("/"), *, device: KvmDevice | None = None) -> HostState:
@@ -65,8 +73,10 @@ def read_host(root: Path = Path("/"), *, device: KvmDevice | None = None) -> Hos
         memory_limit=limits.memory_limit,
     )
     # The boot is part of it: what lies below this kernel (firmware settings, an outer hypervisor)
-    # decides whether guests run, shows nowhere, and changes only with a reboot.
-    boot = _text(root / "proc/sys/kernel/random/boot_id").strip()
+    # decides whether guests run, shows nowhere, and changes only with a reboot. A CI job mostly has
+    # a machine of its own, and asks again where it is of another kind.
+    below = MACHINE_FILES if in_ci(os.environ) else BOOT_FILES
+    boot = "\n".join(_text(root / name).strip() for name in below)
     key = f"{system.machine}\n{system.release}\n{system.version}\n{boot}\n{device.state}"
     return HostState(host, device, key)
 

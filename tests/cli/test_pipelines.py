@@ -10,6 +10,8 @@ import yaml
 
 from tests.cli.conftest import Scripts, World
 
+RUN = "runs/x86_64-tcg"
+"""Of the job of that name at GitLab."""
 MATRIX = """#!/bin/sh
 exec {python} -m matrix "$@"
 """
@@ -53,8 +55,19 @@ BASELINE = ("--baseline", "baseline/results.json")
 
 def test_a_job_runs_and_fails_with_its_cases(repository: World) -> None:
     assert job(repository, "x86_64-tcg") == 1
-    assert repository.verdicts("run") == {"good": "pass", "bad": "fail"}
-    assert (repository.root / "run/junit.xml").exists()
+    assert repository.verdicts(RUN) == {"good": "pass", "bad": "fail"}
+    assert (repository.root / RUN / "junit.xml").exists()
+
+
+def test_the_last_job_puts_the_runs_together(repository: World) -> None:
+    for name in ("shard-1-of-2", "shard-2-of-2"):
+        job(repository, name, "--shards", "2")
+    assert job(repository, "matrix-report", "--shards", "2") == 0
+    page = (repository.root / "report/index.html").read_text()
+    comment = (repository.root / "report/comment.md").read_text()
+    assert "1 of 2 cases did not pass" in page
+    assert comment.startswith("### 1 of 2 cases did not pass\n")
+    assert "**fail 1** `bad`" in comment
 
 
 def test_with_a_baseline_known_failures_do_not_fail_it(repository: World) -> None:
@@ -67,7 +80,9 @@ def test_with_a_baseline_a_regression_fails_it(repository: World, scripts: Scrip
 
 
 def test_with_a_baseline_other_failures_still_fail_it(repository: World) -> None:
-    (repository.root / "run").mkdir()  # matrix run refuses to overwrite it, with exit code 2
+    (repository.root / RUN).mkdir(
+        parents=True
+    )  # matrix run refuses to overwrite it, with exit code 2
     assert job(repository, "x86_64-tcg", *BASELINE) == 1
 
 
@@ -75,8 +90,7 @@ def test_shards_balanced_by_the_baseline_run_all_cases(repository: World) -> Non
     names: list[str] = []
     for number in (1, 2):
         assert job(repository, f"shard-{number}-of-2", "--shards", "2", *BASELINE) == 0
-        names += repository.verdicts("run")
-        (repository.root / "run").rename(repository.root / f"run-{number}")
+        names += repository.verdicts(f"runs/shard-{number}-of-2")
     assert sorted(names) == ["bad", "good"]
 
 
@@ -126,7 +140,7 @@ def test_of_a_suite_with_some_builds_the_others_can_be_left_out(repository: Worl
     (repository.root / "builds/x86_64").symlink_to("../build")
     scenario.write_text(scenario.read_text().replace("build: build", "build: 'builds/{arch}'"))
     jobs = pipeline(repository, "--arch", "x86_64")
-    assert jobs["x86_64-tcg"]["script"][0].startswith("matrix run scenario.yaml --arch=x86_64 ")
+    assert jobs["x86_64-tcg"]["script"][-1].startswith("matrix run scenario.yaml --arch=x86_64 ")
 
 
 @pytest.mark.parametrize("baseline", [(), BASELINE])
@@ -141,4 +155,4 @@ def test_a_job_without_qemu_or_with_too_many_skips_fails(repository: World, base
         path.rename(repository.root / "baseline/results.json")
     for options, code in (((), 0), (("--require=50%",), 0), (("--fail-on-skip",), 1)):
         assert job(repository, "x86_64-tcg", *options, *baseline) == code
-        (repository.root / "run").rename(repository.root / f"run{len(options)}{code}")
+        (repository.root / RUN).rename(repository.root / f"run{len(options)}{code}")

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from matrix.hosts.fingerprint import (
     Stamp,
     Stamper,
@@ -57,7 +59,9 @@ def test_unchanged(tmp_path: Path) -> None:
     assert Stamper().unchanged(stamps)
 
 
-def test_every_part_counts(tmp_path: Path) -> None:
+def test_every_part_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD"):
+        monkeypatch.delenv(name, raising=False)
     file = tmp_path / "file"
     file.write_text("1")
     before = take_stamp(str(file))
@@ -74,6 +78,23 @@ def test_every_part_counts(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("1")  # the inode
     (tmp_path / "other").replace(file)
     os.utime(file, ns=times)
+    assert not Stamper().unchanged([before])
+
+
+def test_in_ci_files_are_told_apart_by_their_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job installs them anew, with another inode and another time."""
+    monkeypatch.setenv("CI", "true")
+    file = tmp_path / "file"
+    file.write_text("one")
+    before = take_stamp(str(file))
+    (tmp_path / "other").write_text("one")
+    (tmp_path / "other").replace(file)
+    os.utime(file, (1, 1))
+    assert Stamper().unchanged([before])
+    file.write_text("two")
+    os.utime(file, (1, 1))
     assert not Stamper().unchanged([before])
 
 

@@ -110,10 +110,26 @@ def test_only_the_first_cpu_is_read(tree: Path) -> None:
         ("proc/sys/kernel/random/boot_id", "second\n"),
     ],
 )
-def test_key_changes_with_the_cpu_and_the_boot(tree: Path, file: str, text: str) -> None:
+def test_key_changes_with_the_cpu_and_the_boot(
+    tree: Path, file: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD"):
+        monkeypatch.delenv(name, raising=False)
     before = read_host(tree).key
     assert read_host(tree).key == before
     (tree / file).write_text(text)
+    assert read_host(tree).key != before
+
+
+def test_in_ci_the_kind_of_machine_counts_and_not_its_boot(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    before = read_host(tree).key
+    (tree / "proc/sys/kernel/random/boot_id").write_text("second\n")
+    assert read_host(tree).key == before
+    (tree / "sys/class/dmi/id").mkdir(parents=True)
+    (tree / "sys/class/dmi/id/product_name").write_text("Virtual Machine\n")
     assert read_host(tree).key != before
 
 
