@@ -15,7 +15,7 @@ from matrix.errors import UsageError
 from matrix.results.files import shown
 from matrix.results.printable import printable
 from matrix.status.git import GitStream, git_lines
-from matrix.status.kernel_paths import part_of, pathspecs, selftest_of
+from matrix.status.kernel_paths import PATHSPECS, part_of, selftest_of
 
 UNRELEASED = "unreleased"
 _RELEASE = re.compile(r"v(?:2\.6\.\d+|\d+\.\d+)")
@@ -83,12 +83,11 @@ def read_history(repository: Path, end: str, since: str = "") -> History:
     ranges = (end, f"^{since}") if since else (end,)
     graph = GitStream(repository, "rev-list", "--topo-order", "--parents", *ranges, "--")
     try:
-        paths = pathspecs(repository, end)
         log = GitStream(
             *(repository, "log", "--no-merges", "--full-history", "--no-show-signature"),
-            *("-M100%", "--name-status", _FORMAT, *ranges, "--", *paths),
+            *("-M100%", "--name-status", _FORMAT, *ranges, "--", *PATHSPECS),
         )
-        found = {commit.id: commit for commit in parse_log(log)}
+        found = {commit.id: commit for commit in parse_log(log) if commit.parts}
         tags = read_tags(repository, since)
         return _folded(found, tags, graph, end, _notes(repository))
     finally:
@@ -123,7 +122,7 @@ def _commit(head: Sequence[str], changes: Sequence[tuple[str, str]]) -> Commit:
     return Commit(
         *(number, printable(address).lower(), printable(name), printable(person).lower()),
         time=int(time),
-        parts=frozenset(part_of(path) for _, path in changes),
+        parts=frozenset(part for _, path in changes if (part := part_of(path))),
         selftests=tuple(each for each in added if each is not None),
     )
 
