@@ -6,7 +6,7 @@ is ``ExportTraceServiceRequest`` of opentelemetry-proto in protobuf's JSON, but 
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -174,7 +174,7 @@ class _Ids:
         name: str,
         begin: float,
         end: float,
-        attributes: dict[str, object],
+        attributes: Mapping[str, object],
         failed: str | None = None,
     ) -> Span:
         """A span by its own name and its parent's in the trace; times are Unix times."""
@@ -194,7 +194,7 @@ class _Ids:
         return made
 
 
-def _attributes(known: dict[str, object]) -> list[dict[str, Any]]:
+def _attributes(known: Mapping[str, object]) -> list[dict[str, Any]]:
     return [
         {"key": printable(name), "value": _value(value)}
         for name, value in known.items()

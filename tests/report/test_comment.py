@@ -1,7 +1,7 @@
 from matrix.report.comment import comment
 from matrix.results.compare.markdown import LARGEST
 from tests import make
-from tests.report.conftest import RunMaker
+from tests.report.conftest import Results, RunMaker
 
 
 def test_the_answer_what_broke_and_the_coverage(recorded: RunMaker) -> None:
@@ -29,7 +29,7 @@ def test_the_answer_what_broke_and_the_coverage(recorded: RunMaker) -> None:
 
 
 def test_it_is_no_longer_than_a_comment_may_be(recorded: RunMaker) -> None:
-    results = [
+    results: Results = [
         (make.run(make.case(f"{'t' * 150}{number}")), make.attempt("fail", f"{number}" * 90), {})
         for number in range(60)
     ]
