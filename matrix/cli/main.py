@@ -20,7 +20,7 @@ from matrix.cli import guests, results
 from matrix.cli.arguments import FAIL_ON_SKIP, FAILED, LAST_FAILED
 from matrix.cli.hints import HintingCommand
 from matrix.cli.streams import take_streams
-from matrix.errors import ExitCode, MatrixError
+from matrix.errors import ExitCode, MatrixError, UsageError
 from matrix.results.latest import LATEST
 
 EXHAUSTED = (
@@ -126,11 +126,26 @@ def _arguments(words: list[str]) -> list[str]:
             if os.path.lexists(f"{word}/run.json") or word.partition(":")[0] == LATEST:
                 found[-1] += f"={word}"
                 continue
+            _check_scenario(found[-1], word)
             found[-1] += f"={LATEST}"
         found.append(f"{FAIL_ON_SKIP}=*" if word == FAIL_ON_SKIP else word)
     if found and found[-1] in RERUNS:
         found[-1] += f"={LATEST}"
     return found
+
+
+def _check_scenario(option: str, word: str) -> None:
+    """See that what follows ``--failed`` and is no run is an option or a scenario.
+
+    Raises:
+        UsageError: it is none of these, as a run's name that was mistyped.
+    """
+    if word.startswith("-") or os.path.lexists(word):
+        return
+    from matrix.scenario.shipped import scenarios
+
+    if word not in {path.stem for path in scenarios()}:
+        raise UsageError(f"{option} {word}: there is neither a run nor a scenario of that name")
 
 
 def main() -> NoReturn:

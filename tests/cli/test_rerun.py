@@ -69,6 +69,8 @@ def test_options_beside_it(broken: World) -> None:
     [
         (["--failed", "--last-failed"], "--failed and --last-failed: give one of the two"),
         (["--failed=nonesuch"], "nonesuch: no such directory"),
+        (["--failed", "rums/out"], "--failed rums/out: there is neither a run nor a scenario of"),
+        (["--lf", "nonesuch"], "--lf nonesuch: there is neither a run nor a scenario of that name"),
         (["--failed", "latest:nonesuch"], "no run of nonesuch in this directory"),
         (["--failed", "--resume", "out"], "--resume finishes a run as it was planned"),
     ],
