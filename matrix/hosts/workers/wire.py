@@ -1,4 +1,4 @@
-"""What orchestrator and worker say to each other: lines of a kind, a number and JSON. Pure.
+"""What orchestrator and worker say to each other. Pure.
 
 The number is that of an attempt, which the orchestrator gives with ``execute``; 0 stands for none.
 Both ends are the same program: a worker of another version is refused by :class:`Begin`.
@@ -6,18 +6,13 @@ Both ends are the same program: a worker of another version is refused by :class
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from matrix.errors import HostLostError
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
+from matrix.hosts.lines import Lines
 from matrix.inventory import Inventory
 
 BEAT = 1.0
 """Seconds from one sign of life of a worker to the next."""
-LONGEST = 64 << 20
-"""Bytes of a line. An attempt with the most subtests that are kept takes some megabytes."""
 
 
 class Kind(StrEnum):
@@ -59,46 +54,16 @@ class Execute:
     """Where on this machine the assignment's files are, by their names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line."""
-
-    kind: Kind
-    number: int
-    body: Any
-
-
-_BODIES: dict[Kind, TypeAdapter[Any]] = {
-    Kind.BEGIN: TypeAdapter(Begin),
-    Kind.EXECUTE: TypeAdapter(Execute),
-    Kind.CONSOLE: TypeAdapter(Console),
-    Kind.HOP: TypeAdapter(HopDone),
-    Kind.ENDED: TypeAdapter(Ended),
-    Kind.LOST: TypeAdapter(str),
-    Kind.FAILED: TypeAdapter(str),
-}
-_NOTHING: TypeAdapter[None] = TypeAdapter(None)
-
-
-class WireError(HostLostError):
-    """The other end broke the protocol."""
-
-
-def encode(kind: Kind, number: int = 0, body: Any = None) -> bytes:
-    """A line, with its end. JSON escapes every line feed of the body."""
-    text: bytes = _BODIES.get(kind, _NOTHING).dump_json(body)
-    return b"%s %d %s\n" % (kind.encode(), number, text)
-
-
-def decode(line: bytes) -> Line:
-    """What a line says.
-
-    Raises:
-        WireError: it is none of ours.
-    """
-    try:
-        word, number, text = line.split(b" ", 2)
-        kind = Kind(word.decode())
-        return Line(kind, int(number), _BODIES.get(kind, _NOTHING).validate_json(text))
-    except (ValueError, ValidationError) as error:
-        raise WireError(f"not a line of this protocol: {line[:100]!r}") from error
+LINES = Lines(
+    Kind,
+    {
+        Kind.BEGIN: Begin,
+        Kind.EXECUTE: Execute,
+        Kind.CONSOLE: Console,
+        Kind.HOP: HopDone,
+        Kind.ENDED: Ended,
+        Kind.LOST: str,
+        Kind.FAILED: str,
+    },
+)
+encode, decode = LINES.encode, LINES.decode

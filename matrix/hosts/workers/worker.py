@@ -15,19 +15,14 @@ from pathlib import Path
 
 from matrix import __version__
 from matrix.errors import HostError, HostLostError
+from matrix.hosts.console_batch import UNREAD_MOST, ConsoleBatch
 from matrix.hosts.contents import Contents
 from matrix.hosts.interface import Assignment, Console, Ended, Executor, HopDone
+from matrix.hosts.lines import LONGEST, WireError
 from matrix.hosts.local.executor import LocalHost
-from matrix.hosts.workers.wire import BEAT, LONGEST, Begin, Execute, Kind, WireError, decode, encode
+from matrix.hosts.workers.wire import BEAT, Begin, Execute, Kind, decode, encode
 from matrix.plan.schedule import Capacity
 from matrix.vm.process import keep_open
-
-CONSOLE_DELAY = 0.05
-"""Seconds that output is collected for before it is sent: it is for people who watch."""
-CONSOLE_MOST = 8 << 10
-"""Characters of it that are kept meanwhile; the files on disk have all."""
-UNREAD_MOST = 1 << 20
-"""Bytes that wait for an orchestrator that is busy; more output is not sent then."""
 
 
 def serve(control: int, lifeline: int) -> None:
@@ -71,45 +66,31 @@ async def _beat(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(BEAT)
 
 
-@dataclass(slots=True)
 class _Attempt:
     """One that runs."""
 
-    number: int
-    token: str
-    writer: asyncio.StreamWriter
-    task: asyncio.Task[None] | None = None
-    _text: list[str] = field(default_factory=list)
-    _size: int = 0
-    _timer: asyncio.TimerHandle | None = None
+    def __init__(self, number: int, token: str, writer: asyncio.StreamWriter) -> None:
+        self.number = number
+        self.token = token
+        self.writer = writer
+        self.task: asyncio.Task[None] | None = None
+        self._console = ConsoleBatch(self._send)
 
     def emit(self, event: Console | HopDone) -> None:
         if isinstance(event, HopDone):
-            self.flush()
+            self._console.flush()
             self.writer.write(encode(Kind.HOP, self.number, event))
-            return
-        self._text.append(event.text)
-        self._size += len(event.text)
-        if self._size > 2 * CONSOLE_MOST:
-            self._text = ["".join(self._text)[-CONSOLE_MOST:]]
-            self._size = CONSOLE_MOST
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(CONSOLE_DELAY, self.flush)
-
-    def flush(self) -> None:
-        """Send what was printed."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            text = "".join(self._text)[-CONSOLE_MOST:]
-            self._text, self._size = [], 0
-            if self.writer.transport.get_write_buffer_size() < UNREAD_MOST:
-                self.writer.write(encode(Kind.CONSOLE, self.number, Console(text)))
+        else:
+            self._console.write(event.text)
 
     def over(self, kind: Kind, body: object) -> None:
         """Say how it ended."""
-        self.flush()
+        self._console.flush()
         self.writer.write(encode(kind, self.number, body))
+
+    def _send(self, console: Console) -> None:
+        if self.writer.transport.get_write_buffer_size() < UNREAD_MOST:
+            self.writer.write(encode(Kind.CONSOLE, self.number, console))
 
 
 @dataclass(slots=True)

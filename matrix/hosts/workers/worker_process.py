@@ -10,7 +10,8 @@ from pathlib import Path
 
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
-from matrix.hosts.workers.wire import BEAT, LONGEST, Begin, Execute, Kind, Line, decode, encode
+from matrix.hosts.lines import LONGEST, Line
+from matrix.hosts.workers.wire import BEAT, Begin, Execute, Kind, decode, encode
 from matrix.places import own_command
 from matrix.suites.judgement import signal_name
 from matrix.vm.process import UNKILLABLE, Process, spawn
@@ -200,7 +201,7 @@ class WorkerProcess:
             async with asyncio.timeout(2 * BEAT):
                 return await self._reader.readline()
 
-    def _hear(self, line: Line) -> None:
+    def _hear(self, line: Line[Kind]) -> None:
         given = self._given.get(line.number)
         if given is None or given.ended.done():
             return

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from matrix.attempt import Attempt
 from matrix.hosts.interface import Console, Ended
-from matrix.hosts.workers.wire import Kind, Line, WireError, decode, encode
+from matrix.hosts.lines import Line, WireError
+from matrix.hosts.workers.wire import Kind, decode, encode
 from matrix.model import Verdict
 
 TEXTS = st.text(st.characters(max_codepoint=255))
