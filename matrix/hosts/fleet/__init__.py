@@ -1,1 +1,1 @@
-"""Hosts of a fleet: the file that names them, and their certificates."""
+"""Hosts of a fleet: machines that run cases for an orchestrator elsewhere, over TLS."""
