@@ -157,6 +157,9 @@ OPTIONS: dict[str, Any] = {
         help="Run KVM cases of ARCH in a Linux under TCG: debian-13, or a kernel's path; before"
         " what 'hosts' of the scenario says.",
     ),
+    "fleet": typer.Option(
+        "--fleet", metavar="FILE", help="Run cases on the hosts of a fleet, not on this machine."
+    ),
     "host": typer.Option("--host", metavar="FILE", help="Host file: QEMUs and builds by name."),
     "fresh": typer.Option("--fresh", help="Ask QEMU and KVM again instead of using the cache."),
     "no_predict": typer.Option(

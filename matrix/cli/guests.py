@@ -25,7 +25,7 @@ def doctor(selection: Selection, json: Json = False) -> None:
 
 @taking(
     *("scenarios", "keyword", "arch", "accel", "qemu", "build", "set_axis", "expect"),
-    *("include_all", "shard", "durations", "virtual_host", "host", "fresh"),
+    *("include_all", "shard", "durations", "virtual_host", "fleet", "host", "fresh"),
     *("failed", "last_failed", "no_predict"),
 )
 def list_(
@@ -65,7 +65,7 @@ def scenarios(json: Json = False) -> None:
     *("repeat", "until_fail", "retries", "timeout", "full", "no_assist", "expect"),
     "include_all",
     *("shard", "durations", "failed", "last_failed", "require", "fail_on_skip", "strict"),
-    *("virtual_host", "host", "fresh", "no_predict"),
+    *("virtual_host", "fleet", "host", "fresh", "no_predict"),
     *("fail_fast", "max_failures", "verbose", "quiet"),
     *("database", "no_history", "metrics", "tap"),
 )
@@ -108,7 +108,7 @@ def run(
         "keyword",
         "arch",
     ),
-    *("accel", "qemu", "build", "set_axis", "host", "fresh", "database", "no_history"),
+    *("accel", "qemu", "build", "set_axis", "fleet", "host", "fresh", "database", "no_history"),
     *("verbose", "quiet"),
 )
 def soak(selection: Selection, execution: Execution) -> None:
@@ -118,11 +118,30 @@ def soak(selection: Selection, execution: Execution) -> None:
     raise typer.Exit(start_soak(selection, execution))
 
 
-def worker(control: int, lifeline: int) -> None:
-    """Run cases for the matrix run --workers N that started this."""
+@taking("qemu", "host")
+def worker(
+    selection: Selection,
+    descriptors: Annotated[list[int] | None, typer.Argument(hidden=True)] = None,
+    fleet: Annotated[
+        Path | None, typer.Option("--fleet", metavar="FILE", help="The fleet that this host is of.")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="This host's name in it.")] = "",
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="Print a unit of systemd that does this.")
+    ] = False,
+) -> None:
+    """Run cases on this host of a fleet for whoever orchestrates, until Ctrl-C."""
     from matrix.errors import HostLostError, UsageError
+
+    if fleet is not None and name and not descriptors:
+        from matrix.cli.fleet_worker import run_worker
+
+        return run_worker(fleet, name, selection, systemd=systemd)
+    if not descriptors or len(descriptors) != 2:
+        raise UsageError("matrix worker takes --fleet FILE and --name NAME")
     from matrix.hosts.workers.worker import serve
 
+    control, lifeline = descriptors
     try:
         serve(control, lifeline)
     except (OSError, HostLostError) as error:

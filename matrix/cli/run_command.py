@@ -37,10 +37,11 @@ from matrix.run.capacity import capacity_of, too_few_files
 from matrix.run.options import Selection, with_defaults
 from matrix.run.prepare import Prepared, look, prepare
 from matrix.run.progress import CompositeProgress, Progress
-from matrix.run.rerun import VIRTUAL_HOSTS, kept_options, replayed, was_strict
+from matrix.run.rerun import FLEET, VIRTUAL_HOSTS, kept_options, replayed, was_strict
 from matrix.run.runner import execute
 
 if TYPE_CHECKING:
+    from matrix.hosts.fleet.joining import Joined
     from matrix.hosts.virtual.starter import Settings
 
 
@@ -79,6 +80,7 @@ def start_run(
             "tap": execution.tap,
             **required,
             **({VIRTUAL_HOSTS: prepared.virtual_hosts} if prepared.virtual_hosts else {}),
+            **_kept_fleet(selection, prepared.fleet),
             **kept_options(selection, path),
         },
     )
@@ -136,7 +138,29 @@ def resume_run(
 
             decisions = recorder.record.decisions
             others = (*others, *virtual_hosts(settings, inventory, say, decisions))
+        fleet = _joined_again(recorder)
+        others = (*others, *(fleet.hosts if fleet else ()))
         return _carry_out(recorder, inventory, others, execution, history)
+
+
+def _kept_fleet(selection: Selection, fleet: "Joined | None") -> dict[str, object]:
+    if selection.fleet is None or fleet is None:
+        return {}
+    from matrix.run.fleet_run import kept_fleet
+
+    return {FLEET: kept_fleet(selection.fleet, fleet)}
+
+
+def _joined_again(recorder: Recorder) -> "Joined | None":
+    """The fleet of a run that is resumed; None where it has none."""
+    record = recorder.record
+    kept = record.info.options.get(FLEET)
+    if not isinstance(kept, Mapping):
+        return None
+    from matrix.run.fleet_run import join_again
+
+    left = [each.case for each in record.decisions if recorder.attempts_left(each.case)]
+    return join_again(kept, left, say)
 
 
 def _as_begun(execution: Execution, options: Mapping[str, object]) -> Execution:

@@ -45,6 +45,8 @@ class Selection:
     """Time that guests are migrated for."""
     virtual_host: tuple[str, ...] = ()
     """``ARCH=KERNEL[,…]``: virtual KVM hosts."""
+    fleet: Path | None = None
+    """File of the hosts that cases run on, instead of this machine."""
     host: Path | None = None
     fresh: bool = False
     no_predict: bool = False

@@ -39,6 +39,7 @@ from matrix.scenario.wording import one_of, quoted
 from matrix.suites.registry import KINDS, Kind, suite_of
 
 if TYPE_CHECKING:
+    from matrix.hosts.fleet.joining import Joined
     from matrix.hosts.virtual.choosing import VirtualHosts
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class Prepared:
     """Further hosts of the run."""
     virtual_hosts: tuple[str, ...] = ()
     """Those of them that are virtual, as ``--virtual-host`` takes them."""
+    fleet: "Joined | None" = None
+    """The fleet whose hosts they are; this machine runs nothing then."""
 
 
 def prepare(
@@ -91,9 +94,16 @@ def prepare(
         selection = with_defaults(selection, settings.defaults)
     scenarios, cases = chosen(selection, settings)
     installed = installations(selection.qemu, settings)
-    _check_installed(selection, installed)
+    fleet = None
+    if selection.fleet is None:
+        _check_installed(selection, installed)
+    else:
+        from matrix.run.fleet_run import join  # most runs have none
+
+        fleet = join(selection, scenarios, cases, on_host)
+        others = (*others, *fleet.hosts)
     inventory = look(
-        cases,
+        () if fleet else cases,
         installed,
         fresh=selection.fresh,
         on_step=on_step,
@@ -101,6 +111,8 @@ def prepare(
         no_kvm_here=_named_architectures(selection),
     )
     hosts = _by_name(inventory, others)
+    if fleet:
+        del hosts[LOCAL]
     _check_values(scenarios, cases, hosts.values())
     decisions = _planned(scenarios, cases, hosts)
     if predict and not selection.no_predict:
@@ -112,7 +124,7 @@ def prepare(
         others = (*others, *virtual.hosts(on_host, decisions))
         kept = virtual.used_options()
     texts = tuple(scenario.text for scenario in scenarios)
-    return Prepared(scenarios, texts, decisions, inventory, tuple(others), kept)
+    return Prepared(scenarios, texts, decisions, inventory, tuple(others), kept, fleet)
 
 
 def _placed(

@@ -25,9 +25,11 @@ SELECTION, RERUN_OF = "selection", "rerun_of"
 """Keys of the options in ``run.json``: how the run was selected, and the run it is a rerun of."""
 VIRTUAL_HOSTS = "virtual_hosts"
 """Key of those options: the virtual hosts of the run, as ``--virtual-host`` takes them."""
+FLEET = "fleet"
+"""Key of those options: the fleet file of the run, and how the hosts know the run."""
 OWN = ("failed", "last_failed", "require", "fail_on_skip")
 """Fields of a selection that say what is run again, and how much of a whole run has to run."""
-PATHS = ("scenarios", "expect", "durations", "host")
+PATHS = ("scenarios", "expect", "durations", "fleet", "host")
 LONGEST_CHAIN = 1000
 """Runs; a chain is no cycle, unless someone writes one by hand."""
 

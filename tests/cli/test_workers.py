@@ -71,11 +71,10 @@ def test_nothing_outlives_the_orchestrator(
         assert (done.returncode, world.verdicts()) == (0, {"one": "pass", "two": "pass"}), done
 
 
-def test_a_worker_is_no_command_for_users(world: World) -> None:
+def test_a_local_worker_is_no_command_for_users(world: World) -> None:
     done = world.run("worker", "7", "8")
     assert done.returncode == 2
     assert "matrix worker is started by matrix run --workers N: " in done.stderr
-    assert "worker" not in world.run("--help").stdout
 
 
 def test_workers_import_nothing_of_the_current_folder(world: World, scripts: Scripts) -> None:

@@ -1,0 +1,51 @@
+"""A run over a fleet: its hosts join before it is planned, and again when it is resumed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from matrix.errors import UsageError
+from matrix.hosts.fleet.joining import Joined, join_fleet
+from matrix.hosts.fleet.messages import Look
+from matrix.hosts.wanted import files_wanted_by, wanted_by
+from matrix.model import Case
+from matrix.run.options import Selection
+from matrix.scenario.scenario import Scenario
+
+
+def join(
+    selection: Selection,
+    scenarios: Sequence[Scenario],
+    cases: Sequence[Case],
+    on_word: Callable[[str], None],
+) -> Joined:
+    """The fleet of a new run.
+
+    Raises:
+        UsageError: the run needs this machine.
+        HostError, FleetFileError: as :func:`matrix.hosts.fleet.joining.join_fleet`.
+    """
+    assert selection.fleet is not None  # noqa: S101 - who calls has looked
+    if selection.virtual_host or any(scenario.hosts for scenario in scenarios):
+        raise UsageError("virtual hosts are guests of this machine: leave --fleet out")
+    return join_fleet(selection.fleet, _look(cases, fresh=selection.fresh), on_word=on_word)
+
+
+def join_again(
+    kept: Mapping[str, object], cases: Sequence[Case], on_word: Callable[[str], None]
+) -> Joined:
+    """The fleet of a run that is resumed, of which :func:`kept_fleet` was kept.
+
+    Raises:
+        UsageError, HostError, FleetFileError: as :func:`matrix.hosts.fleet.joining.join_fleet`.
+    """
+    return join_fleet(Path(str(kept["file"])), _look(cases), str(kept["run"]), on_word=on_word)
+
+
+def kept_fleet(path: Path, joined: Joined) -> dict[str, object]:
+    """What ``run.json`` keeps, so that the run can be resumed on the same fleet."""
+    return {"file": str(path.absolute()), "run": joined.run}
+
+
+def _look(cases: Sequence[Case], *, fresh: bool = False) -> Look:
+    """What a host is asked of itself for these cases."""
+    return Look(wanted_by(cases), files_wanted_by(cases), fresh)

@@ -1,0 +1,102 @@
+"""``matrix run --fleet``: the same run, by workers that dial in over TLS."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from matrix.hosts.fleet.founding import found_fleet
+from tests.cli.conftest import Scripts, World
+
+FLEET = ("--fleet", "lab/fleet.yaml")
+
+
+class Lab:
+    """A fleet whose workers run in this world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._workers: list[subprocess.Popen[str]] = []
+        high, low = divmod(os.getpid(), 250)
+        address = f"127.{high % 250 + 1}.{low + 1}.2"  # on loopback, and no other test's
+        found_fleet(world.root / "lab", {"z1": "127.0.0.1", "z2": "127.0.0.1"}, address)
+        path = world.root / "lab/fleet.yaml"
+        path.write_text(path.read_text() + "lease: {ttl: 2s, margin: 2s}\n")
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            words = ("worker", *FLEET, "--name", name, "--qemu", "fake=qemu")
+            self._workers.append(self._world.start(*words))
+
+    def stop(self) -> list[int]:
+        for worker in self._workers:
+            worker.terminate()
+        for worker in self._workers:
+            worker.communicate(timeout=100)
+        return [worker.returncode for worker in self._workers]
+
+    def run_arguments(self, *more: str) -> tuple[str, ...]:
+        return ("run", "scenario.yaml", "-o", "out", *FLEET, *more)
+
+
+@pytest.fixture
+def lab(world: World) -> Iterator[Lab]:
+    found = Lab(world)
+    yield found
+    found.stop()
+
+
+def files_of(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+def test_the_run_is_as_on_one_machine(world: World, scripts: Scripts, lab: Lab) -> None:
+    world.suite(good=scripts.passing(), bad=scripts.failing("a", "b"), other=scripts.passing())
+    lab.start("z1", "z2")
+    done = world.run(*lab.run_arguments())
+    assert done.returncode == 1, done.stderr
+    by_fleet = world.results()
+    assert world.run(*world.run_arguments()[:-1], "alone").returncode == 1
+    alone = world.results("alone")
+    hosts = [case["host"] for case in by_fleet["cases"]]
+    assert sorted(set(hosts)) == ["z1", "z2"]
+    for ours, theirs in zip(by_fleet["cases"], alone["cases"], strict=True):
+        for volatile in ("seconds", "attempts", "begun", "ended", "host"):
+            ours.pop(volatile, None)
+            theirs.pop(volatile, None)
+        assert ours == theirs
+    cases, theirs = world.root / "out/cases", world.root / "alone/cases"
+    for folder in theirs.iterdir():
+        assert files_of(cases / folder.name) == files_of(folder)
+        console = "console.log"
+        assert (cases / folder.name / console).read_bytes() == (folder / console).read_bytes()
+    assert lab.stop() == [0, 0]
+
+
+def test_a_run_whose_orchestrator_was_killed_is_resumed(
+    world: World, scripts: Scripts, lab: Lab
+) -> None:
+    world.suite(one=scripts.passing(90.0), two=scripts.passing(90.0))
+    lab.start("z1", "z2")
+    process = world.start(*lab.run_arguments())
+    world.wait_for(lambda: len(world.fakes()) == 2)
+    process.kill()
+    process.communicate(timeout=100)
+    world.wait_for(lambda: not world.fakes())  # by their leases
+    world.suite(one=scripts.passing(), two=scripts.passing())
+    done = world.run("run", "--resume", "out")
+    assert (done.returncode, world.verdicts()) == (0, {"one": "pass", "two": "pass"}), done
+
+
+def test_ctrl_c_ends_everything_everywhere(world: World, scripts: Scripts, lab: Lab) -> None:
+    world.suite(one=scripts.passing(90.0), two=scripts.passing(90.0))
+    lab.start("z1", "z2")
+    process = world.start(*lab.run_arguments())
+    world.wait_for(lambda: len(world.fakes()) == 2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert world.fakes() == []
