@@ -8,6 +8,7 @@ other hosts. Times are seconds (float), sizes are bytes (int), unless a name say
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
+from matrix.capabilities import Need
 from matrix.migrating import Fault, Migration, Strategy, Transport
 from matrix.versions import VersionRange
 
@@ -80,6 +81,12 @@ class KvmMode(StrEnum):
     NVHE = "nvhe"
     PROTECTED = "protected"
     NESTED = "nested"
+
+
+class HostDevice(StrEnum):
+    """A device of a virtual KVM host that its guests are given by VFIO; QEMU's name of it."""
+
+    EDU = "edu"
 
 
 class Verdict(StrEnum):
@@ -271,6 +278,8 @@ class Test:
     """``thread=single``: what follows it on the command line."""
     checks: tuple[tuple[str, str], ...] = ()
     """Files of the host that must hold exactly that value, else skip."""
+    needs: tuple[Need, ...] = ()
+    """Capabilities that the host must have, beside CPUs and memory; else skip."""
     memory: int = 0
     """Bytes that a program takes of its host; 0 for what is usual, and for guests."""
     timeout: float | None = None

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypedDict, Unpack
 
 from matrix.attempt import Assist, Attempt
+from matrix.capabilities import Need
 from matrix.inventory import Binary, Firmware, Host, Inventory, KvmProof, KvmState, Machine
 from matrix.migrating import Fault, Migration, MigrationSummary, Strategy, Transport
 from matrix.model import (
@@ -66,6 +67,7 @@ class TestFields(TypedDict, total=False):
     accelerator: str
     accelerator_properties: str
     checks: tuple[tuple[str, str], ...]
+    needs: tuple[Need, ...]
     memory: int
     timeout: float | None
     unsupported: str

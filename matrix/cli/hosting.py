@@ -27,7 +27,7 @@ from matrix.hosts.virtual.pruning import prune
 from matrix.hosts.virtual.starter import SYSTEM, Starter
 from matrix.hosts.virtual.vmm import run_case
 from matrix.hosts.wanted import Wanted
-from matrix.model import Accelerator, Architecture, Case, Variant
+from matrix.model import Accelerator, Architecture, Case, HostDevice, Variant
 from matrix.plan.memory import MIB
 from matrix.results.printable import printable
 from matrix.run.options import Selection
@@ -158,13 +158,18 @@ async def _shell(starter: Starter) -> None:
                 if words == ["exit"]:
                     return
                 try:
-                    await _obey(guest, starter.settings.architecture, programs, words)
+                    settings = starter.settings
+                    await _obey(guest, settings.architecture, programs, words, settings.devices)
                 except OSError as error:
                     print(printable(f"{error.filename}: {error.strerror}"))
 
 
 async def _obey(
-    guest: VirtualGuest, architecture: Architecture, programs: Programs, words: list[str]
+    guest: VirtualGuest,
+    architecture: Architecture,
+    programs: Programs,
+    words: list[str],
+    devices: tuple[HostDevice, ...] = (),
 ) -> None:
     match words:
         case []:
@@ -185,7 +190,7 @@ async def _obey(
         case ["guest", test, *arguments]:
             await _run_guest(guest, architecture, test, arguments)
         case ["qemu", *arguments]:
-            qemu = NestedQemu(architecture, folder() / "debian", say)
+            qemu = NestedQemu(architecture, folder() / "debian", say, devices)
             _tell(await qemu.run_arguments(guest, arguments, GUEST_SECONDS, _show))
         case ["run", program, *arguments]:
             there = await arguments_there(guest, arguments)

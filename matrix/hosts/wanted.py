@@ -65,8 +65,12 @@ def wanted_by(
 
 
 def files_wanted_by(cases: Iterable[Case]) -> tuple[str, ...]:
-    """The host's files that the cases' tests compare (``check = PATH=VALUE``)."""
-    return tuple(dict.fromkeys(path for case in cases for path, _ in case.test.checks))
+    """The host's files that the cases' tests compare (``check = PATH=VALUE``), or that tell of what
+    they need."""
+    tests = dict.fromkeys(case.test for case in cases)
+    checked = (path for test in tests for path, _ in test.checks)
+    told = (need.file for test in tests for need in test.needs if need.file)
+    return tuple(dict.fromkeys((*checked, *told)))
 
 
 def everything(installations: Sequence[Installation]) -> tuple[Wanted, ...]:

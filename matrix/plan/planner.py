@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from matrix.capabilities import Offer, lacking, lacking_in_files
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Build, Case, SkipCause, Target, Test
 from matrix.plan import efi
@@ -229,7 +230,12 @@ def _kvm(
 
 
 def _failed_check(case: Case, inventory: Inventory) -> str:
-    """``check = PATH=VALUE``: the first host file that does not hold what the test needs."""
+    """What of the host the test needs and has not: a capability, or a file's content (``check =
+    PATH=VALUE``); else empty."""
+    needs, offer = case.test.needs, Offer("this host", inventory.host.cpus)
+    contents = {need.file: inventory.file(need.file) for need in needs if need.file}
+    if reason := lacking(needs, offer) or lacking_in_files(needs, contents, offer):
+        return reason
     for path, value in case.test.checks:
         found = inventory.file(path)
         if found != value:

@@ -4,6 +4,7 @@ KVM's selftests are: each opens ``/dev/kvm`` itself. The counterpart of :mod:`ma
 and :mod:`matrix.plan.command` for builds whose target is :attr:`matrix.model.Target.PROGRAM`.
 """
 
+from matrix.capabilities import Kind, Need, Offer, lacking
 from matrix.inventory import Host, Inventory
 from matrix.model import (
     VIRTUAL_HOST_AXES,
@@ -81,8 +82,8 @@ def _senseless(case: Case) -> str:
 
 def _too_small(case: Case, host: Host) -> str:
     test = case.test
-    if test.smp > host.cpus:
-        return f"needs {test.smp} CPUs, but this host has {host.cpus}"
+    if reason := lacking((Need(Kind.CPUS, str(test.smp)),), Offer("this host", host.cpus)):
+        return reason
     limit = min(host.memory, host.memory_limit or host.memory)
     if test.memory and test.memory > limit:
         return f"needs {test.memory // MIB} MiB of memory, but this host has {limit // MIB} MiB"

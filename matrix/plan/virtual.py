@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from matrix.capabilities import Kind, Need, Offer, lacking
 from matrix.inventory import Binary, Host
 from matrix.model import (
     VIRTUAL_HOST_AXES,
@@ -48,9 +49,18 @@ class VirtualPlace:
     """Whether the user has given it one."""
     migrates: bool = True
     """Whether QEMU migrates its machine."""
+    devices: tuple[str, ...] = ()
+    """Those that it can assign to its guests."""
+    no_iommu: str = ""
+    """Why it has no IOMMU; empty where it has one."""
     host: Host | None = None
     """The machine that this runs on, with the virtual host's architecture and kernel; a kernel that
     is not known yet is empty."""
+
+    @property
+    def offer(self) -> Offer:
+        """Its capabilities, as far as they are known before it runs."""
+        return Offer(self.name, self.cpus, self.devices, self.no_iommu, is_virtual=True)
 
 
 def place(
@@ -111,6 +121,8 @@ def _placed(case: Case, host: VirtualPlace) -> Decision:
     if case.migration is not None and not case.build.builtin:
         reason = "in a virtual KVM host that is migrated only the embedded guests run"
         return Skip(case, reason, SkipCause.UNSUPPORTED)
+    if reason := lacking(case.test.needs, host.offer):
+        return Skip(case, reason, SkipCause.HOST)
     if case.build.target is Target.PROGRAM:
         return _placed_program(case, host)
     if case.build.target is Target.KVMTOOL:
@@ -152,10 +164,7 @@ def _placed_program(case: Case, host: VirtualPlace) -> Decision:
     if test.image.endswith(".sh"):
         reason = "a script, and in a virtual KVM host there is no shell"
         return Skip(case, reason, SkipCause.UNSUPPORTED)
-    if test.smp > host.cpus:
-        reason = (
-            f"needs {test.smp} CPUs, and {host.name} has {host.cpus} (cpus={test.smp} gives it)"
-        )
+    if reason := lacking((Need(Kind.CPUS, str(test.smp)),), host.offer):
         return Skip(case, reason, SkipCause.HOST)
     if reason := _too_large(test.memory, host):
         return Skip(case, reason, SkipCause.HOST)

@@ -67,6 +67,7 @@ def _entry(
         memory=section.memory or 0,
         kvmtool=kvmtool,
         written_kvmtool=section.kvmtool or "",
+        devices=tuple(dict.fromkeys(section.devices or ())),
         mode=section.mode,
         kernel_parameters=section.kernel_parameters or "",
         module_parameters=section.module_parameters or "",

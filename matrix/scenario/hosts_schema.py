@@ -22,6 +22,7 @@ parse_cpus = values.integer_parser("a number of CPUs of a virtual host", MAX_CPU
 Arch = Annotated[Any, *annotated(values.parse_arch, values.ARCH_SHAPE)]
 KernelName = Annotated[str, *annotated(values.parse_kernel, values.QEMU_SHAPE)]
 Mode = Annotated[Any, *annotated(values.parse_mode, values.MODE_SHAPE)]
+Device = Annotated[Any, *annotated(values.parse_device, values.DEVICE_SHAPE)]
 Cpus = Annotated[int, *annotated(parse_cpus, CPUS_SHAPE)]
 Memory = Annotated[int, *annotated(values.parse_memory, values.MEMORY_SHAPE)]
 Words = Annotated[str, *annotated(values.parse_axis_text, values.TEXT_SHAPE)]
@@ -94,6 +95,11 @@ class VirtualSection(Section):
         None,
         description="Path of an lkvm for the architecture, as 'image', which runs builds of "
         "kvm-unit-tests for kvmtool.",
+    )
+    devices: Annotated[list[Device] | None, *one_or_more(values.DEVICE_SHAPE)] = Field(
+        None,
+        description="Devices that the host can assign to its guests by VFIO, one or a list, behind "
+        "an emulated IOMMU.",
     )
     mode: Mode | None = Field(
         None, description="How KVM runs on aarch64, where the axis of that name does not say."

@@ -4,7 +4,16 @@ from dataclasses import dataclass, field
 
 from matrix.errors import Place
 from matrix.migrating import Migration
-from matrix.model import Architecture, Build, Expectation, KvmMode, RunSettings, Test, Variant
+from matrix.model import (
+    Architecture,
+    Build,
+    Expectation,
+    HostDevice,
+    KvmMode,
+    RunSettings,
+    Test,
+    Variant,
+)
 from matrix.scenario.values import AxisValue
 
 
@@ -116,6 +125,8 @@ class VirtualHostEntry:
     """Path of an ``lkvm``, in which ``{arch}`` may still stand; empty for none."""
     written_kvmtool: str = ""
     """As the file has it."""
+    devices: tuple[HostDevice, ...] = ()
+    """For its guests, behind an emulated IOMMU."""
     mode: KvmMode | None = None
     kernel_parameters: str = ""
     module_parameters: str = ""

@@ -196,6 +196,7 @@ def _test(path: Path, limit: float | None) -> Test:
         smp=settings.cpus,
         memory=settings.memory,
         groups=settings.groups,
+        needs=settings.needs,
         accelerator=Accelerator.KVM.value,
         timeout=max(limit or 0.0, settings.seconds) or None,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from matrix.capabilities import Kind, Need
 from matrix.errors import Place, Problem, SuiteError
 from matrix.model import Architecture, Build, Test
 from matrix.suites.build import CONFIGURE_NAMES, TESTS_NAME, read_config, unittests_file
@@ -40,6 +41,9 @@ _T = TypeVar("_T")
 
 _COMMAND = re.compile(r"`|\$\((?!\()")
 """A command substitution, as opposed to ``$((…))``, arithmetic."""
+
+_DEVICE = re.compile(r"\{device:([a-z-]+)\}")
+"""In ``qemu_params`` of the embedded guests: where on the host an assigned device is."""
 
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")
 
@@ -240,6 +244,7 @@ class _Reader:
         smp, topology = self._checked("smp", _parse_smp, (1, ""))
         accelerator = self._checked("accel", _parse_accelerator, "").partition(",")
         qemu_params, appended = _without_arguments(self._words("qemu_params"))
+        devices = _DEVICE.findall(" ".join(qemu_params)) if self.build.builtin else ()
         return Test(
             name=self.section.name,
             image=self._image(),
@@ -251,6 +256,7 @@ class _Reader:
             machine=self._text("machine"),
             accelerator=accelerator[0],
             accelerator_properties=accelerator[2],
+            needs=tuple(Need(Kind.DEVICE, name) for name in devices),
             checks=self._checked("check", _parse_checks, ()),
             timeout=self._checked("timeout", _parse_timeout, None),
             unsupported=self._unsupported(),

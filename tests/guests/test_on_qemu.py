@@ -83,6 +83,23 @@ def test_smoke_under_tcg(run: Runner, architecture: Architecture) -> None:
     assert any("latency" in name for name in latency)
 
 
+@pytest.mark.parametrize(
+    "architecture", [Architecture.AARCH64, Architecture.X86_64, Architecture.RISCV64]
+)
+def test_edu_computes_moves_memory_and_interrupts(
+    run: Runner, architecture: Architecture, tmp_path: Path
+) -> None:
+    scenario = tmp_path / "edu.yaml"
+    scenario.write_text(
+        "name: edu\nsuite: {kind: kvm-unit-tests, build: builtin, tests: [edu]}\n"
+        f"matrix: {{arch: [{architecture.value}], accel: [tcg]}}\n"
+    )
+    _, cases = run(scenario)
+    skipped = [each["name"] for each in cases["edu"]["subtests"] if each["verdict"] == "skip"]
+    assert verdicts(cases) == {"edu": "pass"}
+    assert skipped == (["edu: interrupts"] if architecture is Architecture.RISCV64 else [])
+
+
 @pytest.mark.kvm
 @pytest.mark.slow
 def test_smoke_under_kvm(run: Runner) -> None:

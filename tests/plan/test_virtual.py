@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from matrix.capabilities import Kind, Need
 from matrix.migrating import Fault, Migration, Strategy
 from matrix.model import Accelerator, KvmMode, SkipCause, Target
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
@@ -176,7 +177,7 @@ def test_a_program_goes_there_where_it_finds_what_it_needs() -> None:
     assert isinstance(small, Run)
     assert small.memory == 64 << 20
     for case, reason in (
-        (program(smp=2), f"needs 2 CPUs, and {HOST.name} has 1 (cpus=2 gives it)"),
+        (program(smp=2), f"needs 2 CPUs, but {HOST.name} has 1 (cpus=2 gives it)"),
         (program(memory=GIB), "has 640 MiB for guests (memory=1408MiB gives it)"),
         (program(image="/b/x.sh"), "a script, and in a virtual KVM host there is no shell"),
     ):
@@ -185,6 +186,19 @@ def test_a_program_goes_there_where_it_finds_what_it_needs() -> None:
         assert reason in skipped.reason
     two = VirtualPlace(HOST.name, "", GIB, cpus=2)
     assert isinstance(placed(program(smp=2), two), Run)
+
+
+def test_a_device_is_assigned_where_the_host_has_it() -> None:
+    test = make.test(needs=(Need(Kind.DEVICE, "edu"),), accelerator="kvm")
+    case = make.case(test, make.ARM64, build=make.build(make.ARM64, builtin=True))
+    assert isinstance(placed(case, replace(HOST, devices=("edu",))), Run)
+    skipped = placed(case)
+    assert isinstance(skipped, Skip)
+    assert skipped.cause is SkipCause.HOST
+    assert skipped.reason.endswith(f"but {HOST.name} has none (devices=edu gives it)")
+    without = placed(case, replace(HOST, devices=("edu",), no_iommu="no driver"))
+    assert isinstance(without, Skip)
+    assert without.reason.endswith(f"but {HOST.name} has no IOMMU: no driver")
 
 
 def test_a_program_of_another_kernel_is_noted() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from matrix.errors import ScenarioError, UsageError
-from matrix.model import Architecture, KvmMode, Variant
+from matrix.model import Architecture, HostDevice, KvmMode, Variant
 from matrix.scenario.case_id import variant_suffix
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.narrow import narrow
@@ -25,6 +25,7 @@ hosts:
         - "linux/{arch}/Image"
         - {image: "${LINUX}/vmlinux", modules: mods, name: mine}
       cpus: 2
+      devices: edu
       memory: 2GiB
       kernel_parameters: loglevel=7
       module_parameters: {kvm.nx_huge_pages: "off", kvm.halt_poll_ns: 0}
@@ -50,6 +51,7 @@ def test_hosts_and_their_kernels(load: Load) -> None:
     assert full.kernels[2].written == ("${LINUX}/vmlinux", "mods", "")
     assert full.kernels[2].place.line == 10
     assert (full.cpus, full.memory, full.kernel_parameters) == (2, 2 << 30, "loglevel=7")
+    assert full.devices == (HostDevice.EDU,)
     assert full.module_parameters == "kvm.halt_poll_ns=0 kvm.nx_huge_pages=off"
 
 

@@ -273,6 +273,7 @@ def test_programs_of_a_kernel_tree(tmp_path: Path) -> None:
     folder = tmp_path / "tools/testing/selftests/kvm"
     program(folder / "dirty_log_test")
     program(folder / "x86_64/cpuid_test")
+    program(folder / "x86_64/svm_vmcall_test")
     program(folder / "aarch64/arch_timer", 183)
     script(folder / "x86_64/nx_huge_pages_test.sh")
     script(folder / "aarch64/not_ours.sh")
@@ -284,13 +285,16 @@ def test_programs_of_a_kernel_tree(tmp_path: Path) -> None:
     found = build(tmp_path)
     assert (found.images, found.target, found.revision) == (str(folder), "program", "6.12.117")
     tests = {test.name: test for test in SUITE.tests(found)}
-    assert list(tests) == ["cpuid_test", "dirty_log_test", "nx_huge_pages_test.sh"]
+    names = ["cpuid_test", "dirty_log_test", "nx_huge_pages_test.sh", "svm_vmcall_test"]
+    assert list(tests) == names
     assert {name: test.timeout for name, test in tests.items()} == {
         "cpuid_test": 120,
         "dirty_log_test": SETTINGS["dirty_log_test"].seconds,
         "nx_huge_pages_test.sh": 120,
+        "svm_vmcall_test": 120,
     }
     assert tests["nx_huge_pages_test.sh"].groups == ("nodefault",)
+    assert [need.value for need in tests["svm_vmcall_test"].needs] == ["svm"]
     assert [test.name for test in SUITE.tests(build(tmp_path, ARM64))] == [
         "arch_timer",
         "not_ours.sh",

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from matrix.capabilities import Kind, Need
 from matrix.errors import Problem, SuiteError
 from matrix.model import Architecture, Build, Test
 from matrix.suites import unittests
@@ -270,6 +271,13 @@ def test_embedded_guests_never_reach_a_shell(
     write_build("[one]\nfile = one.flat\ndisabled_if = true\n")
     with pytest.raises(SuiteError, match="the embedded guests have no conditions"):
         read_tests(build, max_smp=1)
+
+
+def test_embedded_guests_name_the_devices_that_a_host_assigns(write_build: BuildWriter) -> None:
+    text = "[one]\nfile = one.flat\nqemu_params = -device vfio-pci,host={device:edu}\n"
+    directory = write_build(text)
+    assert only_test(directory, builtin=True).needs == (Need(Kind.DEVICE, "edu"),)
+    assert only_test(directory).needs == ()
 
 
 def test_values_that_commands_printed_can_be_had_anew(write_build: BuildWriter) -> None:

@@ -26,6 +26,7 @@ struct test {
 
 int test_boot(int argc, char **argv);
 int test_deadloop(int argc, char **argv);
+int test_edu(int argc, char **argv);
 int test_exception(int argc, char **argv);
 int test_fail(int argc, char **argv);
 int test_hang(int argc, char **argv);

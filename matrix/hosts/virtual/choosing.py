@@ -159,7 +159,8 @@ def _place(
     settings: Settings, qemu: str, binary: Binary | None, inventory: Inventory
 ) -> VirtualPlace:
     architecture = settings.architecture
-    machine = machine_for(binary or Binary(qemu, architecture, "", (0, 0, 0), ""))
+    known = binary or Binary(qemu, architecture, "", (0, 0, 0), "")
+    machine = machine_for(known, settings.devices)
     name = settings.name_with(qemu)
     if isinstance(machine, str):
         return VirtualPlace(name, "", 0, missing=machine)
@@ -182,6 +183,8 @@ def _place(
         binary=binary,
         host=host,
         kvmtool=bool(settings.kvmtool),
+        devices=settings.devices,
+        no_iommu=machine.no_iommu,
         migrates=machine.migrates,
     )
 
@@ -233,6 +236,7 @@ def _settings(
             cpus=entry.cpus,
             memory=entry.memory,
             kvmtool=kvmtool,
+            devices=entry.devices,
             parameters=parameter_pairs(entry.module_parameters),
             kernel_parameters=entry.kernel_parameters,
             mode=entry.mode,

@@ -9,11 +9,12 @@ from matrix.hosts.virtual.debian import SUITES
 from matrix.hosts.virtual.image import KernelChoice
 from matrix.hosts.virtual.kernels import KernelError, read_kernel
 from matrix.hosts.virtual.starter import Settings
-from matrix.model import ARCHITECTURE_ALIASES, Architecture, KvmMode
+from matrix.model import ARCHITECTURE_ALIASES, Architecture, HostDevice, KvmMode
 from matrix.places import expanded
 from matrix.scenario.hosts_schema import parse_cpus
 from matrix.scenario.values import (
     parse_axis_text,
+    parse_device,
     parse_kernel,
     parse_memory,
     parse_mode,
@@ -22,7 +23,7 @@ from matrix.scenario.values import (
 from matrix.scenario.wording import Refused
 
 EXAMPLE = "as in --virtual-host aarch64=debian-13"
-KEYS = ("name", "modules", "vmlinux", "cpus", "memory", "mode", "append", "kvmtool")
+KEYS = ("name", "modules", "vmlinux", "cpus", "memory", "mode", "append", "devices", "kvmtool")
 
 Parsed = TypeVar("Parsed")
 
@@ -82,12 +83,18 @@ def parse_option(option: str) -> Settings:
         parameters=parameter_pairs(_value(where, parse_module_parameters, parameters or None, "")),
         kernel_parameters=_value(where, parse_axis_text, values.get("append"), ""),
         mode=mode,
+        devices=_value(where, _parse_devices, values.get("devices"), ()),
         called=_value(where, parse_kernel, values.get("name"), ""),
         kvmtool=kvmtool_at(where, values.get("kvmtool", "")),
     )
     if settings.mode is not None and architecture is not Architecture.AARCH64:
         raise UsageError(f"{where}: {settings.mode} is a mode of KVM on aarch64")
     return settings
+
+
+def _parse_devices(text: str) -> tuple[HostDevice, ...]:
+    """``edu+virtio-blk``: a comma ends the option."""
+    return tuple(dict.fromkeys(parse_device(name) for name in text.split("+")))
 
 
 def parameter_pairs(text: str) -> tuple[tuple[str, str], ...]:

@@ -127,6 +127,20 @@ class VirtualGuest:
         request = protocol.put_file(path, content, executable=executable)
         await self._done(request, f"it cannot write {path}")
 
+    async def set_file(self, path: str, content: str) -> int:
+        """Write to a file of the kernel's; the number of the kernel's error, 0 for none.
+
+        Raises:
+            HostLostError: the host is gone.
+        """
+        await self._send(protocol.put_file(path, content.encode(), executable=False))
+        return (await self._expect(Done, ANSWER_SECONDS)).error
+
+    async def read_text(self, path: str) -> str | None:
+        """A file's text without blanks around it; None where it cannot be read."""
+        content = await self.get_file(path)
+        return None if content is None else content.decode("utf-8", "replace").strip()
+
     async def have_file(self, path: str, content: bytes) -> None:
         """Have a file there, of which ``path`` names the content.
 

@@ -4,10 +4,11 @@ Under TCG, with the extension that KVM needs. What holds in which version was tr
 and 11.1.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from matrix.inventory import Binary
-from matrix.model import Architecture
+from matrix.model import Architecture, HostDevice
 
 MIB = 1 << 20
 PORT_NAME = "matrix"
@@ -44,6 +45,10 @@ class VirtualMachine:
     """Whether a host is saved once it has booted, for others to go on from there."""
     migrates: bool = True
     """Whether QEMU migrates the machine at all."""
+    parameters: str = ""
+    """Words for the kernel's command line."""
+    no_iommu: str = ""
+    """Why it has no IOMMU; empty where it has one, or none was asked for."""
     reload: tuple[str, ...] = ()
     """Modules to load anew in a machine that was loaded: QEMU 11.1 does not migrate what they told
     pseries by H_SET_PARTITION_TABLE (hw/ppc/spapr_nested.c)."""
@@ -53,8 +58,62 @@ COMMON = ("virtio_pci", "virtio_console", "virtio_blk", "crc32c_generic", "ext4"
 """ext4 of 6.12 asks for the algorithm crc32c when it mounts, which its module does not say."""
 
 
-def machine_for(binary: Binary) -> VirtualMachine | str:
-    """The machine, or why a QEMU cannot be a host for its architecture."""
+VFIO = ("vfio_pci", "vfio_iommu_type1")
+FIRST_SLOT = 0x10
+"""On PCI bus 0, of the first device that is there to be assigned; QEMU fills slots from below."""
+DEVICES = {
+    # Its own mask leaves 28 bits of an address, and guests of virt have their memory at 1 GiB.
+    HostDevice.EDU: "edu,dma_mask=0xffffffffffffffff",
+}
+"""Those that a host can have for its guests → QEMU's option."""
+IOMMUS = {
+    Architecture.AARCH64: ((), ",iommu=smmuv3", ""),
+    # VFIO wants interrupts remapped. Then Linux panics ("timer doesn't work through
+    # Interrupt-remapped IO-APIC") if a busy machine gives TCG less than five of ten ticks, unless
+    # it is told not to count them (timer_irq_works in arch/x86/kernel/apic/io_apic.c).
+    Architecture.X86_64: (
+        ("-device", "intel-iommu,intremap=on"),
+        "",
+        "intel_iommu=on no_timer_check",
+    ),
+}
+"""Options, options of the machine, and words for the kernel's command line."""
+
+
+def slot_of(device: str, devices: Sequence[str]) -> str:
+    """Where a device is in a host that has all of those, as Linux calls it."""
+    return f"0000:00:{FIRST_SLOT + devices.index(device):02x}.0"
+
+
+def machine_for(binary: Binary, devices: Sequence[HostDevice] = ()) -> VirtualMachine | str:
+    """The machine, or why a QEMU cannot be a host for its architecture.
+
+    Args:
+        binary: the QEMU.
+        devices: those of :data:`DEVICES` that it has for its guests, behind an IOMMU.
+    """
+    machine = _plain_machine(binary)
+    if isinstance(machine, str) or not devices:
+        return machine
+    iommu = IOMMUS.get(binary.architecture)
+    if iommu is None:
+        why = f"virtual {binary.architecture.value} hosts have no emulated IOMMU with a driver"
+        return replace(machine, no_iommu=why)
+    options, property_, parameters = iommu
+    name, value, *rest = machine.options
+    words = [f"{DEVICES[each]},addr={FIRST_SLOT + i:#x}" for i, each in enumerate(devices)]
+    added = (word for each in words for word in ("-device", each))
+    return replace(
+        machine,
+        options=(name, value + property_, *rest, *options, *added),
+        modules=(*machine.modules, *VFIO),
+        parameters=parameters,
+        snapshots=False,  # QEMU saves nothing of edu's state, not even its PCI configuration
+        migrates=False,
+    )
+
+
+def _plain_machine(binary: Binary) -> VirtualMachine | str:
     architecture = binary.architecture
     if why := WHY_NONE.get(architecture):
         return why
@@ -154,7 +213,8 @@ def alone_arguments(
     parameters: str = "",
 ) -> tuple[str, ...]:
     """The command line of a host without port and disk, which has with it what it runs."""
-    append = f"console={machine.console} quiet panic=-1 rdinit=/init {parameters}".rstrip()
+    words = ("quiet panic=-1 rdinit=/init", machine.parameters, parameters)
+    append = " ".join(filter(None, (f"console={machine.console}", *words)))
     return (
         binary.path,
         *(("-nodefaults",) if machine.nodefaults else ()),

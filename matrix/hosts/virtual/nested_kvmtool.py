@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from matrix.errors import SuiteError
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
-from matrix.hosts.virtual.nested_qemu import INITRD, files_there, unmet_check
+from matrix.hosts.virtual.needs import unmet_need
+from matrix.hosts.virtual.nested_qemu import INITRD, files_there
 from matrix.hosts.virtual.programs import Programs
 from matrix.model import Case, Launch
 from matrix.plan.kvmtool import launch_kvmtool
@@ -34,7 +35,7 @@ class NestedKvmtool:
             OSError: a file of it, or kvmtool, cannot be read.
             HostLostError: the host does not take the files.
         """
-        if unmet := await unmet_check(guest, case):
+        if unmet := await unmet_need(guest, case):
             return ProgramResult(None, "", "", (), unmet=unmet)
         try:
             files = await files_there(guest, case)

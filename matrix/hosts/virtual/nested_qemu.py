@@ -8,12 +8,15 @@ from functools import partial
 from pathlib import Path
 
 from matrix.attempt import Ending, Outcome
+from matrix.capabilities import Kind, Need
 from matrix.errors import HostError, HostLostError, SuiteError
 from matrix.hosts.virtual.debian_qemu import DebianQemu, fetch_qemu
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
+from matrix.hosts.virtual.l1_machines import slot_of
+from matrix.hosts.virtual.needs import assign, placed, unmet_need
 from matrix.hosts.virtual.vmm import outcome_of
 from matrix.inventory import Binary
-from matrix.model import Accelerator, Architecture, Case, Launch
+from matrix.model import Accelerator, Architecture, Case, HostDevice, Launch
 from matrix.plan.command import launch_for
 from matrix.suites.registry import suite_of
 from matrix.suites.stderr import error_lines, kvm_complaint
@@ -37,6 +40,8 @@ class NestedQemu:
     folder: Path
     """Where it is kept."""
     on_step: Callable[[str], None]
+    devices: tuple[HostDevice, ...] = ()
+    """Of the host, for its guests."""
     _qemu: DebianQemu | HostError | None = None
     """What came of fetching it, once."""
 
@@ -54,7 +59,7 @@ class NestedQemu:
             OSError: a file of it cannot be read.
             HostLostError: the host does not take the files.
         """
-        if unmet := await unmet_check(guest, case):
+        if unmet := await unmet_need(guest, case, self.devices):
             return ProgramResult(None, "", "", (), unmet=unmet)
         try:
             qemu = await self._fetched()
@@ -64,7 +69,7 @@ class NestedQemu:
         except (HostError, SuiteError) as error:
             return ProgramResult(None, "", str(error), ())
         await guest.have_disk(qemu.image)
-        launch = launch_there(case, self._binary(qemu), files)
+        launch = launch_there(self._with_devices(case), self._binary(qemu), files)
         return await guest.run(launch.argv, seconds, on_output, cancel=cancel)
 
     async def run_arguments(
@@ -81,6 +86,11 @@ class NestedQemu:
             HostError: there is no QEMU to be had.
         """
         qemu = await self._fetched()
+        named = " ".join(arguments)
+        needs = [Need(Kind.DEVICE, each) for each in self.devices]
+        needs = [each for each in needs if slot_of(each.value, self.devices) in named]
+        if reason := await assign(guest, needs, self.devices):
+            raise HostError(reason)
         await guest.have_disk(qemu.image)
         words = (qemu.path, *await arguments_there(guest, arguments))
         return await guest.run(words, seconds, on_output)
@@ -100,7 +110,11 @@ class NestedQemu:
         qemu = self._qemu
         if not isinstance(qemu, DebianQemu):
             qemu = DebianQemu(Path(), f"{PREFIX}{self.architecture.value}", "")
-        return launch_there(case, self._binary(qemu), {})
+        return launch_there(self._with_devices(case), self._binary(qemu), {})
+
+    def _with_devices(self, case: Case) -> Case:
+        params = placed(case.test.qemu_params, self.devices)
+        return replace(case, test=replace(case.test, qemu_params=params))
 
     def _binary(self, qemu: DebianQemu) -> Binary:
         name, version = "debian", qemu.version
@@ -170,17 +184,6 @@ async def _put(guest: VirtualGuest, content: bytes) -> str:
     path = f"/files/{hashlib.sha256(content).hexdigest()[:16]}"
     await guest.have_file(path, content)
     return path
-
-
-async def unmet_check(guest: VirtualGuest, case: Case) -> str:
-    """``check = PATH=VALUE``: the first file of the host that does not hold what the test needs."""
-    for path, value in case.test.checks:
-        content = await guest.get_file(path)
-        found = None if content is None else content.decode("utf-8", "replace").strip()
-        if found != value:
-            is_what = "cannot be read" if found is None else f"holds {found!r}"
-            return f"needs {path} to hold {value!r}, but in the virtual host it {is_what}"
-    return ""
 
 
 def nested_outcome(result: ProgramResult, console: Tail) -> Outcome:

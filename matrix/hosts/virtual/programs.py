@@ -14,6 +14,7 @@ from matrix.errors import HostError
 from matrix.hosts.virtual.disk import DISK, write_image
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.hosts.virtual.libraries import MissingLibraryError, libraries_of
+from matrix.hosts.virtual.needs import unmet_need
 from matrix.model import Case, Launch, Target
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.program import launch_program
@@ -101,6 +102,8 @@ class Programs:
             OSError: it cannot be read.
             HostLostError: the host does not take the disk.
         """
+        if unmet := await unmet_need(guest, case):
+            return ProgramResult(None, "", "", (), unmet=unmet)
         return await self.run_command(guest, launch_program(case).argv, seconds, on_output, cancel)
 
     async def run_command(

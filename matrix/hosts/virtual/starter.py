@@ -26,7 +26,7 @@ from matrix.hosts.virtual.l1_machines import (
 from matrix.hosts.virtual.pruning import prune, used
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
 from matrix.inventory import Binary
-from matrix.model import Accelerator, Architecture, ExitChannel, KvmMode, Verdict
+from matrix.model import Accelerator, Architecture, ExitChannel, HostDevice, KvmMode, Verdict
 from matrix.plan.decisions import VIRTUAL
 from matrix.suites.judgement import End
 from matrix.suites.registry import suite_of
@@ -53,6 +53,8 @@ class Settings:
     parameters: tuple[tuple[str, str], ...] = ()
     """Of kernel modules, as ``module.parameter``."""
     kernel_parameters: str = ""
+    devices: tuple[HostDevice, ...] = ()
+    """For its guests, behind an emulated IOMMU."""
     kvmtool: str = ""
     """Path of an ``lkvm`` for the architecture; empty for none."""
     mode: KvmMode | None = None
@@ -85,6 +87,7 @@ class Settings:
             "memory": f"{self.memory // MIB}MiB" if self.memory else "",
             "mode": self.mode or "",
             "append": self.kernel_parameters,
+            "devices": "+".join(self.devices),
             "kvmtool": self.kvmtool,
         }
         words = [f"{key}={value}" for key, value in (*given.items(), *self.parameters) if value]
@@ -98,6 +101,7 @@ class Settings:
             name += f"-{self.mode}"
         own: tuple[object, ...] = (self.cpus, self.memory, self.parameters, self.kernel_parameters)
         own += (self.kvmtool,) if self.kvmtool else ()
+        own += (self.devices,) if self.devices else ()
         if own != (1, 0, (), ""):  # too long for a name, and with characters that it cannot have
             name += f"-{hashlib.sha256(repr(own).encode()).hexdigest()[:8]}"
         return name if qemu == SYSTEM else f"{name}-{qemu}"
@@ -135,7 +139,7 @@ class Starter:
 
     def machine(self) -> VirtualMachine:
         """Raises HostLostError where this QEMU cannot be such a host."""
-        machine = machine_for(self.binary)
+        machine = machine_for(self.binary, self.settings.devices)
         if isinstance(machine, str):
             raise HostLostError(machine)
         return machine

@@ -19,7 +19,7 @@ from matrix.hosts.virtual.nested_kvmtool import NestedKvmtool
 from matrix.hosts.virtual.nested_qemu import NestedQemu, nested_outcome
 from matrix.hosts.virtual.programs import Programs, launch_there
 from matrix.hosts.virtual.starter import SYSTEM, Starter
-from matrix.hosts.virtual.vmm import outcome_of, run_case, words_of
+from matrix.hosts.virtual.vmm import outcome_of, run_case, runs_in_vmm, words_of
 from matrix.inventory import Inventory
 from matrix.model import VIRTUAL_KVM, Case, ExitChannel, Launch, SkipCause, Target, Verdict
 from matrix.plan.command import time_limit
@@ -110,7 +110,8 @@ class VirtualExecutor:
         self._programs = Programs(host.programs)
         starter = host.starter
         packages = starter.folder / "debian"
-        self._nested = NestedQemu(starter.settings.architecture, packages, starter.on_step)
+        arch, devices = starter.settings.architecture, starter.settings.devices
+        self._nested = NestedQemu(arch, packages, starter.on_step, devices)
         self._kvmtool = NestedKvmtool(starter.settings.kvmtool, self._programs)
 
     def release(self, token: str) -> None:
@@ -274,7 +275,7 @@ class VirtualExecutor:
             folder = Path(starter.binary.path).parent
             host += f" --qemu {shlex.quote(f'{starter.binary.qemu}={folder}')}"
         words: tuple[str, ...] = ("guest", case.test.name)
-        if not case.build.builtin:
+        if not runs_in_vmm(case):
             words = ("qemu", *self._nested.launch(case).argv[1:])
         if case.build.target is Target.KVMTOOL:
             words = ("run", *self._kvmtool.launch(case, {}).argv)
@@ -289,14 +290,14 @@ class VirtualExecutor:
             return self._programs.run
         if case.build.target is Target.KVMTOOL:
             return self._kvmtool.run
-        return run_case if case.build.builtin else self._nested.run
+        return run_case if runs_in_vmm(case) else self._nested.run
 
     def _launch(self, decision: Run) -> Launch:
         if _is_program(decision.case):
             return launch_there(decision.case)
         if decision.case.build.target is Target.KVMTOOL:
             return self._kvmtool.launch(decision.case, {})
-        if not decision.case.build.builtin:
+        if not runs_in_vmm(decision.case):
             return self._nested.launch(decision.case)
         words = words_of(decision.case, decision.case.test.image)
         return Launch(words, ExitChannel.CONSOLE, program="the VMM", monitor=False)
@@ -345,7 +346,7 @@ def _is_program(case: Case) -> bool:
 
 
 def _outcome(case: Case, result: ProgramResult, console: Tail) -> Outcome:
-    if case.build.builtin:
+    if runs_in_vmm(case):
         return outcome_of(result, console)
     if _is_program(case):
         return outcome_of(result, console, vmm=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from matrix.attempt import Ending, Outcome
+from matrix.capabilities import Kind
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.model import Accelerator, Architecture, Case, Variant
 from matrix.plan.command import guest_arguments, last_option, needs_of
@@ -30,6 +31,11 @@ def proving_cases(architecture: Architecture) -> Iterator[Case]:
         if name in tests and not tests[name].unsupported:
             variant = Variant(architecture, Accelerator.KVM)
             yield Case("kvm-proof", "kvm-proof", "kvm-unit-tests", tests[name], variant, build)
+
+
+def runs_in_vmm(case: Case) -> bool:
+    """Whether our VMM runs it, which has no devices: an embedded guest that needs none."""
+    return case.build.builtin and not any(each.kind is Kind.DEVICE for each in case.test.needs)
 
 
 def words_of(case: Case, image: str) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from matrix.hosts.virtual.l1_machines import (
     alone_arguments,
     host_arguments,
     machine_for,
+    slot_of,
 )
 from matrix.inventory import Binary
-from matrix.model import Architecture
+from matrix.model import Architecture, HostDevice
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,36 @@ def test_a_host_alone_is_the_same_machine_without_port_and_disk() -> None:
     assert served[: len(alone)] == alone
     assert "-device" not in alone
     assert alone[-1] == "console=ttyS0 quiet panic=-1 rdinit=/init a=b"
+
+
+def test_devices_are_behind_an_iommu() -> None:
+    def machine(architecture: Architecture) -> VirtualMachine:
+        binary = Binary("system", architecture, "/usr/bin/qemu", (11, 1, 0), "11.1")
+        found = machine_for(binary, (HostDevice.EDU,))
+        assert isinstance(found, VirtualMachine)
+        return found
+
+    edu = ("-device", "edu,dma_mask=0xffffffffffffffff,addr=0x10")
+    arm, x86 = machine(Architecture.AARCH64), machine(Architecture.X86_64)
+    assert arm.options[1] == "virt,virtualization=on,gic-version=3,iommu=smmuv3"
+    assert arm.options[-2:] == edu
+    assert x86.options[-4:] == ("-device", "intel-iommu,intremap=on", *edu)
+    assert x86.parameters == "intel_iommu=on no_timer_check"
+    assert not arm.snapshots
+    assert set(arm.modules) >= {"vfio_pci", "vfio_iommu_type1"}
+    files = HostFiles("/k", "/i", "/disk")
+    binary = Binary("system", Architecture.X86_64, "/usr/bin/qemu", (7, 2, 0), "7.2")
+    argv = host_arguments(binary, x86, files, socket="/s", parameters="a=b")
+    assert "rdinit=/init intel_iommu=on no_timer_check a=b" in argv[argv.index("-append") + 1]
+    assert "have no emulated IOMMU" in machine(Architecture.RISCV64).no_iommu
+    assert machine(Architecture.PPC64).options == _plain(Architecture.PPC64).options
+    assert slot_of("edu", (HostDevice.EDU,)) == "0000:00:10.0"
+
+
+def _plain(architecture: Architecture) -> VirtualMachine:
+    found = machine_for(Binary("system", architecture, "/usr/bin/qemu", (11, 1, 0), "11.1"))
+    assert isinstance(found, VirtualMachine)
+    return found
 
 
 def test_powernv_is_not_migrated() -> None:

@@ -10,7 +10,7 @@ from matrix.hosts.virtual.l1_guest import ProgramResult
 from matrix.hosts.virtual.nested_qemu import INITRD, NestedQemu, launch_there, nested_outcome
 from matrix.hosts.virtual.protocol import ProgramEnded
 from matrix.inventory import Binary
-from matrix.model import Accelerator, Architecture, ExitChannel
+from matrix.model import Accelerator, Architecture, ExitChannel, HostDevice
 from matrix.vm.console import Tail
 from tests import make
 
@@ -29,6 +29,14 @@ def test_the_command_line_is_that_of_a_machine_with_kvm() -> None:
     assert text.endswith("-initrd /files/2")
     assert not launch.monitor
     assert launch.channel is ExitChannel.QEMU_EXIT
+
+
+def test_an_assigned_device_is_named_by_its_place_in_the_host() -> None:
+    test = make.test("edu-assigned", qemu_params=("-device", "vfio-pci,host={device:edu}"))
+    case = make.case(test, AARCH64, build=make.build(AARCH64, builtin=True))
+    nested = NestedQemu(AARCH64, Path("/nowhere"), lambda _: None, (HostDevice.EDU,))
+    argv = nested.launch(case).argv
+    assert "vfio-pci,host=0000:00:10.0" in argv
 
 
 def test_a_build_without_firmware_gets_none() -> None:

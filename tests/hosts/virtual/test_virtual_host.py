@@ -42,7 +42,9 @@ def test_a_case_that_is_known_to_time_out_is_ended_early(tmp_path: Path) -> None
     async def start(_logs: Path) -> AsyncIterator[Guest]:
         yield guest
 
-    settings = SimpleNamespace(architecture=Architecture.AARCH64, option="", kvmtool=None)
+    settings = SimpleNamespace(
+        architecture=Architecture.AARCH64, option="", kvmtool=None, devices=()
+    )
     starter: Any = SimpleNamespace(
         start=start,
         settings=settings,

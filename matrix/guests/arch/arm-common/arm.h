@@ -24,6 +24,8 @@ void console_open(void);
  * open functions return NULL or the reason why interrupts do not work. */
 const char *gic_open(void);
 const char *gic_open_cpu(const unsigned *interrupts, unsigned count);
+/* Have a shared interrupt, a level, go to this CPU. */
+void gic_open_shared(unsigned interrupt);
 #define GIC_SPURIOUS 1020u
 /* The interrupt's number, GIC_SPURIOUS or above where there is none. End takes *token back. */
 unsigned gic_acknowledge(uint32_t *token);
@@ -34,6 +36,9 @@ void timer_open(void);
 void timer_open_cpu(void);
 void timer_off(void);
 void interrupt_handler(void);
+
+/* pci-interrupt.c: whether an interrupt was a PCI device's, which is then dealt with. */
+bool pci_interrupt_taken(unsigned interrupt);
 
 /* psci.c: power state. Start returns NULL or the reason. */
 void psci_open(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arm's interrupt controller, versions 2 and 3, for private peripheral interrupts only
+ * Arm's interrupt controller, versions 2 and 3, for peripheral interrupts, private and shared
  * (IHI 0048, IHI 0069).
  */
 #include <arch.h>
@@ -24,6 +24,10 @@
 #define GROUP	   0x080
 #define SET_ENABLE 0x100
 #define PRIORITIES 0x400
+
+/* Of shared interrupts, in the distributor: where they go to. */
+#define TARGETS_V2 0x0800 /* a byte for each interrupt, a bit for each CPU */
+#define ROUTES_V3  0x6000 /* 64 bits for each interrupt: a CPU's affinity */
 
 /* Version 2: the CPU interface. */
 #define CPU_CONTROL	  0x00
@@ -133,6 +137,28 @@ const char *gic_open_cpu(const unsigned *interrupts, unsigned count)
 	mmio_write32(cpu_interface + CPU_PRIORITY_MASK, PRIORITY_MASK);
 	mmio_write32(cpu_interface + CPU_CONTROL, CONTROL_V2);
 	return NULL;
+}
+
+void gic_open_shared(unsigned interrupt)
+{
+	const uintptr_t word = interrupt / 32 * 4, bytes = interrupt & ~3u;
+	const uint32_t bit = 1u << interrupt % 32;
+	const uint64_t here = cpu_affinity();
+
+	if (version == 3) {
+		const uintptr_t route = distributor + ROUTES_V3 + 8 * interrupt;
+
+		mmio_write32(route, (uint32_t)here & 0xffffff);
+		mmio_write32(route + 4, (uint32_t)(here >> 32) & 0xff);
+		mmio_write32(distributor + GROUP + word,
+			     mmio_read32(distributor + GROUP + word) | bit);
+	} else {
+		/* Of private interrupts the register reads as the CPU that reads it. */
+		mmio_write32(distributor + TARGETS_V2 + bytes,
+			     mmio_read32(distributor + TARGETS_V2));
+	}
+	mmio_write32(distributor + PRIORITIES + bytes, PRIORITY);
+	mmio_write32(distributor + SET_ENABLE + word, bit);
 }
 
 unsigned gic_acknowledge(uint32_t *token)

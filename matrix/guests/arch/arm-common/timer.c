@@ -77,7 +77,7 @@ void interrupt_handler(void)
 		woken[arch_cpu_number()] = now;
 	} else if (interrupt == interrupts[1]) {
 		physical_timer_control(0);
-	} else {
+	} else if (!pci_interrupt_taken(interrupt)) {
 		guest_unhandled("interrupt", interrupt);
 	}
 	gic_end(token);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What machines described by a device tree have in common. fdt-machine.c gives them
- * arch_command_line, arch_memory_size, arch_memory_free and arch_cpu_count; pvpanic-pci.c gives
- * those with a generic PCI host bridge arch_panic.
+ * arch_command_line, arch_memory_size, arch_memory_free and arch_cpu_count; pci.c gives those with
+ * a generic PCI host bridge what pci.h has, and pvpanic-pci.c arch_panic.
  */
 #ifndef FDT_MACHINE_H
 #define FDT_MACHINE_H
@@ -21,7 +21,7 @@ uint64_t machine_cpu_id(unsigned cpu);
 /* The index-th range of memory as the tree describes it; false past the last one. */
 bool machine_memory(unsigned index, uint64_t *start, uint64_t *size);
 
-/* For pvpanic-pci.c, by each architecture: make a device's registers accessible. False where
+/* For pci.c, by each architecture: make a device's registers accessible. False where
  * they are beyond the addresses that this CPU can reach. */
 bool machine_map_device(uint64_t start, uint64_t size);
 

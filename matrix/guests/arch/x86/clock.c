@@ -23,17 +23,6 @@
 #define GATE_OPEN	   0x01
 #define GATE_SPEAKER	   0x02
 
-#define PIC_COMMAND	     0x20
-#define PIC_DATA	     0x21
-#define PIC_SECOND_COMMAND   0xa0
-#define PIC_SECOND_DATA	     0xa1
-#define PIC_INIT	     0x11
-#define PIC_8086	     0x01
-#define PIC_CASCADE	     2
-#define PIC_END_OF_INTERRUPT 0x20
-#define PIC_ONLY_TIMER	     0xfe
-#define PIC_NONE	     0xff
-
 /* 40 ms fit the PIT's 55 ms, and make an error of 1 µs at either end 50 ppm. */
 #define MEASURED_MICROSECONDS 40000
 #define READINGS	      16
@@ -106,20 +95,6 @@ void clock_delay(unsigned microseconds)
 
 	while (reference_since(start) < count)
 		cpu_relax();
-}
-
-static void pic_init(void)
-{
-	port_write8(PIC_COMMAND, PIC_INIT);
-	port_write8(PIC_SECOND_COMMAND, PIC_INIT);
-	port_write8(PIC_DATA, VECTOR_PIC);
-	port_write8(PIC_SECOND_DATA, VECTOR_PIC + 8);
-	port_write8(PIC_DATA, 1 << PIC_CASCADE);
-	port_write8(PIC_SECOND_DATA, PIC_CASCADE);
-	port_write8(PIC_DATA, PIC_8086);
-	port_write8(PIC_SECOND_DATA, PIC_8086);
-	port_write8(PIC_DATA, PIC_ONLY_TIMER);
-	port_write8(PIC_SECOND_DATA, PIC_NONE);
 }
 
 void clock_init(uint16_t pm_timer)
@@ -207,7 +182,7 @@ void clock_timer_interrupt(void)
 /* Every 55 ms of a sleep, so that a sleeper whose interrupt is lost wakes up and sees it. */
 void clock_backup_interrupt(void)
 {
-	port_write8(PIC_COMMAND, PIC_END_OF_INTERRUPT);
+	pic_end(0);
 	backup_start();
 }
 

@@ -114,6 +114,9 @@ void interrupt_taken(struct frame *frame)
 		clock_timer_interrupt();
 	} else if (frame->vector == VECTOR_PIC) {
 		clock_backup_interrupt();
+	} else if (frame->vector > VECTOR_PIC && frame->vector < VECTOR_PIC + PIC_LINES &&
+		   pci_interrupt_taken((unsigned)frame->vector - VECTOR_PIC)) {
+		return;
 	} else if (frame->vector == VECTOR_SPURIOUS) {
 		return; /* takes no end of interrupt */
 #ifdef __x86_64__

@@ -118,6 +118,15 @@ void clock_delay(unsigned microseconds);
 void clock_timer_interrupt(void);
 void clock_backup_interrupt(void);
 
+/* pic.c: the PIC's sixteen lines, of which the first is the PIT's. */
+#define PIC_LINES 16
+void pic_init(void);
+void pic_open(unsigned line);
+void pic_end(unsigned line);
+
+/* pci.c: whether a line was a PCI device's, which is then dealt with. */
+bool pci_interrupt_taken(unsigned line);
+
 /* interrupts.c */
 void interrupts_load(void);
 void interrupts_init(void);

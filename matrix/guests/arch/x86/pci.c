@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* PCI by configuration mechanism 1; firmware has given devices their addresses and PIC lines. */
+#include <pci.h>
+#include <x86.h>
+
+#define ADDRESS_PORT 0xcf8
+#define DATA_PORT    0xcfc
+#define ENABLE	     0x80000000u
+#define NOTHING	     0xffffffffu
+#define LINE_MASK    0xffu
+#define BASE_MASK    0xfffffff0u
+
+static unsigned open_line;
+static void (*open_handler)(void);
+
+uint32_t arch_pci_read(unsigned slot, unsigned offset)
+{
+	port_write32(ADDRESS_PORT, ENABLE | slot << 11 | offset);
+	return port_read32(DATA_PORT);
+}
+
+void arch_pci_write(unsigned slot, unsigned offset, uint32_t value)
+{
+	port_write32(ADDRESS_PORT, ENABLE | slot << 11 | offset);
+	port_write32(DATA_PORT, value);
+}
+
+const char *arch_pci_open(void)
+{
+	return arch_pci_read(0, PCI_ID) == NOTHING ? "no PCI host bridge" : 0;
+}
+
+uintptr_t arch_pci_map(unsigned slot, unsigned bar)
+{
+	return arch_pci_read(slot, PCI_BASE_ADDRESS_0 + 4 * bar) & BASE_MASK;
+}
+
+uint32_t arch_device_read32(uintptr_t address)
+{
+	uint32_t value;
+
+	__asm__ volatile("movl (%1), %0" : "=r"(value) : "r"(address) : "memory");
+	return value;
+}
+
+void arch_device_write32(uintptr_t address, uint32_t value)
+{
+	__asm__ volatile("movl %0, (%1)" : : "r"(value), "r"(address) : "memory");
+}
+
+const char *arch_pci_interrupt_open(unsigned slot, void (*handler)(void))
+{
+	open_line = arch_pci_read(slot, PCI_INTERRUPT_LINE) & LINE_MASK;
+	if (open_line == 0 || open_line >= PIC_LINES)
+		return "firmware has given the device no interrupt";
+	open_handler = handler;
+	pic_open(open_line);
+	return 0;
+}
+
+bool pci_interrupt_taken(unsigned line)
+{
+	if (!open_handler || line != open_line)
+		return false;
+	open_handler();
+	pic_end(line);
+	return true;
+}
+
+void arch_interrupts_take(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+}
