@@ -36,6 +36,9 @@ A step is a list, its name first:
     ["registers", TEXT, …]  what "info registers" says, in turn, again and again
     ["prove", PATH]         beats as the guest ram-integrity does while it runs, until a q is typed,
                             and passes; the number of the next beat is in PATH, for all processes
+    ["set beat", PATH, N]   that is the number of the next beat; 0: the guest begins anew
+    ["keep", PATH]          keeps that number, for "go back"
+    ["go back", PATH]
     ["pass on", PATH]       the guest leaves: whoever waits for it may have it
     ["take over", PATH]     waits for it
     ["child"]               leaves a child process behind that ignores SIGTERM
@@ -342,6 +345,8 @@ class Fake:
         while not select.select([0], [], [], 0)[0] or os.read(0, 1) != b"q":
             if self.state == "running":
                 beat = int(read(path) or "1")
+                if beat == 0:
+                    beat, text = 1, "INTEGRITY: START vcpus=1\n"
                 text += f"INTEGRITY: BEAT n={beat} clock={beat}000000 gap=0 verified=1 passes=1\n"
                 replace(path, str(beat + 1))
                 self.do_stdout(text)
@@ -349,6 +354,15 @@ class Fake:
             self.serve(0.01)
         self.do_stdout("INTEGRITY: END beats=1\nPASS: all is well\nSUMMARY: 1 tests\n")
         os._exit(PASSED)
+
+    def do_set_beat(self, path: str, number: int) -> None:
+        replace(path, str(number))
+
+    def do_keep(self, path: str) -> None:
+        replace(path + ".kept", read(path))
+
+    def do_go_back(self, path: str) -> None:
+        replace(path, read(path + ".kept"))
 
     def do_pass_on(self, path: str) -> None:
         self.state = "postmigrate"
@@ -399,8 +413,9 @@ def write(descriptor: int, data: bytes) -> None:
 
 
 def field(message: bytes, name: bytes) -> bytes:
-    """The value of a string field of a flat part of a JSON message, as bytes, or empty."""
-    start = message.find(b'"' + name + b'":"')
+    """The value of a string field of a JSON message, as bytes, or empty; of several the last one,
+    as arguments come before the message's own id."""
+    start = message.rfind(b'"' + name + b'":"')
     if start < 0:
         return b""
     start += len(name) + 4

@@ -258,6 +258,12 @@ def _summary(explorer: Explorer) -> Iterator[str]:
     yield "seen  of"
     for row, counts in sorted(by_kind.items()):
         yield printable(f"{counts[True]:4}  {counts.total():<4}  {row}")
+    impossible = (
+        f"{w.architecture}: {why}"
+        for w in (each.world for each in explorer.subjects)
+        for why in w.cannot
+    )
+    yield from (printable(f"not done: {each}") for each in dict.fromkeys(impossible))
     yield (
         f"{explorer.lives} guests, {explorer.steps} steps in {duration(explorer.seconds)}"
         f" ({rate:.1f} a second), {coverage.covered} of {len(coverage.cells)} cells seen,"

@@ -13,9 +13,10 @@ from typing import Protocol
 from matrix.explore.cells import Coverage
 from matrix.explore.failure import Failure
 from matrix.explore.life import Ended
-from matrix.explore.sequences import World, draw, repaired, states
+from matrix.explore.sequences import cells, draw, repaired, states
 from matrix.explore.shrinking import Rule, shrunk
 from matrix.explore.step import Steps
+from matrix.explore.world import World
 from matrix.results.files import host_errors
 
 LENGTH = 20
@@ -75,8 +76,7 @@ class Explorer:
     _folders: int = 0
 
     def __post_init__(self) -> None:
-        cells = (cell for subject in self.subjects for cell in subject.world.cells())
-        self.coverage = Coverage(cells)
+        self.coverage = Coverage(cell for subject in self.subjects for cell in cells(subject.world))
 
     async def explore(self, seconds: float) -> None:
         """Explore for that long, and one step at least, however slowly the first guest starts; a

@@ -22,6 +22,8 @@ class Invariant(StrEnum):
     """Neither guest nor QEMU ends before it is told to."""
     VERDICT = "verdict"
     """At the end the guest finds its memory and registers as it wrote them."""
+    PARTS = "parts"
+    """What was plugged in is there, and nothing else."""
     NOTHING_LEFT = "nothing-left"
     """No process, descriptor or file stays."""
 
@@ -43,3 +45,11 @@ class Failure:
     def signature(self) -> str:
         """The same for failures that are taken for one."""
         return f"{self.invariant.value}: {_VARYING.sub('#', self.reason)}"
+
+
+class Broken(Exception):
+    """An invariant does not hold, in the step that is done."""
+
+    def __init__(self, invariant: Invariant, reason: str) -> None:
+        super().__init__(reason)
+        self.invariant = invariant

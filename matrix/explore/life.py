@@ -9,17 +9,21 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from matrix.attempt import Ending, Outcome, Transcript
 from matrix.errors import HostError, MonitorError
-from matrix.explore.failure import Failure, Invariant
-from matrix.explore.sequences import COMMANDS, State, after
+from matrix.explore.failure import Broken, Failure, Invariant
+from matrix.explore.hands import IMAGES, Hands, with_door
+from matrix.explore.hotplug import Part
+from matrix.explore.operations import OPERATIONS, after
+from matrix.explore.sequences import states
 from matrix.explore.statuses import illegal
 from matrix.explore.step import Operation, Step, Steps
+from matrix.explore.world import State, World
 from matrix.migrating import Fault, Hop, HopOutcome
 from matrix.migration.chain import STOP_KEY
 from matrix.migration.endpoint import Emulator, Endpoint
@@ -36,8 +40,8 @@ from matrix.vm.machine import Guest, Limits
 from matrix.vm.qemu_session import Conclusion
 
 HOP_SECONDS = 60.0
-STATES = "hop-*.state"
-"""Files that guests are carried over in."""
+FILES = ("hop-*.state", IMAGES)
+"""That guests are carried over, or saved, in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,10 @@ class Ended:
 class Lives:
     """What the lives of one guest have in common."""
 
+    world: World
+    """What a guest may be put through; its first QEMU starts it."""
     emulators: Mapping[str, Emulator]
-    """By name; the first one starts the guest."""
+    """By name."""
     injectors: Callable[[Fault], Injector]
     parser: Callable[[], Parser]
     """A new one, of what the guest prints."""
@@ -79,14 +85,6 @@ class Lives:
         if ended.failure is None and (left := _left(before, directory)):
             ended = Ended(ended.done, Failure(Invariant.NOTHING_LEFT, left, len(steps)))
         return ended
-
-
-class _Broken(Exception):
-    """An invariant does not hold."""
-
-    def __init__(self, invariant: Invariant, reason: str) -> None:
-        super().__init__(reason)
-        self.invariant = invariant
 
 
 class _Watched(Injector):
@@ -114,7 +112,7 @@ class _Life:
         """All that were started and may live."""
         self._ahead: asyncio.Task[PlannedHop] | None = None
         """The destination of the next hop comes up while something else is done."""
-        self._state = State(next(iter(lives.emulators)))
+        self._state = State(lives.world.first)
         self._problems = 0
         self._hops: list[Hop] = []
         self._done = 0
@@ -136,15 +134,18 @@ class _Life:
 
     async def _drive(self) -> Conclusion:
         emulator = self._lives.emulators[self._state.place]
-        first = await self._processes.start(emulator, incoming=False)
+        launch, door = with_door(emulator.launch, self._processes.folder, 0)
+        first = await self._processes.start(replace(emulator, launch=launch), incoming=False)
         self._endpoints.append(first)
         await self._processes.boot(first)
         maker = HopMaker(self._processes, first, self._proof, self._hopped)
+        hands = Hands(maker, self._lives.world.hotplug, self._parser.feed)
+        hands.doors[first] = door
         limit = self._guest.limits.start
         await self._guest.board.until(lambda: self._proof.beats > 0 or maker.over, limit)
         try:
-            await self._all(maker)
-        except _Broken as broken:
+            await self._all(hands)
+        except Broken as broken:
             self._fail(broken.invariant, str(broken))
         except NotStartedError as error:
             self._fail(Invariant.ALIVE, str(error))
@@ -154,75 +155,79 @@ class _Life:
             self._fail(Invariant.ALIVE, why)
         finally:
             await self._forget_next()
+            hands.forget_image()
         if self._failure is not None or maker.lost is not None:
             return Conclusion(Ending.KILLED, "the sequence is over")
         if not self._state.running:
             await maker.current.execute("cont")
+        # One that was reset would lose what is typed while it boots.
+        await self._guest.board.until(lambda: self._proof.present or maker.over, limit)
         maker.current.session.type(STOP_KEY)
         return await maker.current.session.over()
 
-    async def _all(self, maker: HopMaker) -> None:
+    async def _all(self, hands: Hands) -> None:
         if not self._proof.beats:
-            raise _Broken(Invariant.ALIVE, "the guest does not begin to prove its memory")
-        self._prepare_next(0)
+            raise Broken(Invariant.ALIVE, "the guest does not begin to prove its memory")
+        if Part.VCPU in hands.hotplug.parts:
+            await hands.find_vcpu()
+        self._prepare_next(hands, 0)
         for place, step in enumerate(self._steps):
             if self._enough():
                 return
             self._done = place + 1
-            await self._do(maker, place, step)
-            self._state = after(self._state, step)
-            await self._check(maker, step)
+            hands.state = self._state
+            if (act := OPERATIONS[step.operation].act) is not None:
+                await act(hands, step)
+            else:
+                await self._make_hop(hands, place)
+            self._state = after(self._lives.world, self._state, step)
+            await self._check(hands, step)
             if self._state.lost:
                 return
 
-    # -- steps
+    # -- hops
 
-    async def _do(self, maker: HopMaker, place: int, step: Step) -> None:
-        match step.operation:
-            case Operation.HOP:
-                await self._make_hop(maker, place)
-            case Operation.STOP:
-                await maker.current.execute("stop")
-            case Operation.CONT:
-                await maker.current.execute("cont")
-            case Operation.WORK:
-                await self._guest.board.until(lambda: maker.over, step.milliseconds / 1000)
-            case Operation.COMMAND:
-                await self._command(maker.current, step.command)
-
-    async def _make_hop(self, maker: HopMaker, place: int) -> None:
+    async def _make_hop(self, hands: Hands, place: int) -> None:
         assert self._ahead is not None  # noqa: S101 - prepared after the hop before
         await asyncio.wait((self._ahead,))
         planned = self._ahead.result()
         self._ahead = None
-        self._prepare_next(place + 1)
         self._guest.hops += 1
+        self._prepare_next(hands, place + 1)
         self._hops.clear()
-        await maker.make(planned)
+        await hands.maker.make(planned)
         if not self._hops:
-            raise _Broken(Invariant.ALIVE, "the guest ended in a hop")
+            raise Broken(Invariant.ALIVE, "the guest ended in a hop")
         hop = self._hops[-1]
         if isinstance(planned.injector, _Watched) and planned.injector.findings:
-            raise _Broken(Invariant.ONE_RUNNER, "; ".join(planned.injector.findings))
+            raise Broken(Invariant.ONE_RUNNER, "; ".join(planned.injector.findings))
         if not hop.good:
-            raise _Broken(Invariant.HOP, hop.reason)
+            raise Broken(Invariant.HOP, hop.reason)
         if why := illegal(hop.events):
-            raise _Broken(Invariant.STATUS, why)
+            raise Broken(Invariant.STATUS, why)
 
-    def _prepare_next(self, place: int) -> None:
-        for step in self._steps[place:]:
+    def _prepare_next(self, hands: Hands, first: int) -> None:
+        known = list(states(self._lives.world, self._steps))
+        for place, step in enumerate(self._steps[first:], first):
             if step.operation is Operation.HOP:
-                self._ahead = asyncio.create_task(self._prepare(self._guest.hops + 1, step))
+                number = self._guest.hops + 1
+                preparing = self._prepare(hands, number, step, known[place])
+                self._ahead = asyncio.create_task(preparing)
                 return
 
-    async def _prepare(self, number: int, step: Step) -> PlannedHop:
+    async def _prepare(self, hands: Hands, number: int, step: Step, state: State) -> PlannedHop:
+        """The hop of a guest that will be in that ``state``, and its destination."""
         assert step.strategy is not None  # noqa: S101 - a hop has one
         route = Route(step.strategy, step.transport)
         injector = _Watched() if step.fault is None else self._lives.injectors(step.fault)
         make_credentials(self._processes, route)
         emulator = self._lives.emulators[step.destination]
+        launch, door = with_door(emulator.launch, self._processes.folder, number)
+        words = hands.hotplug.words(state.parts, hands.vcpu)
+        emulator = replace(emulator, launch=replace(launch, argv=(*launch.argv, *words)))
         destination = await started(self._processes, emulator, number, route, injector)
         self._endpoints.append(destination)
+        hands.doors[destination] = door
         return PlannedHop(number, route, destination, injector, dict(step.parameters), HOP_SECONDS)
 
     async def _forget_next(self) -> None:
@@ -232,52 +237,49 @@ class _Life:
             if not self._ahead.cancelled():
                 self._ahead.exception()  # seen: it is of no interest any more
 
-    async def _command(self, current: Endpoint, name: str) -> None:
-        command = COMMANDS[name]
-        refused = ""
-        try:
-            await current.execute(name, command.arguments)
-        except MonitorError as error:
-            if not error.error_class:
-                raise
-            refused = str(error)
-        if command.refused and not refused:
-            raise _Broken(Invariant.COMMAND, f"{name} was taken while no hop is under way")
-        if refused and command.refused is False:
-            raise _Broken(Invariant.COMMAND, f"{name} was refused: {refused}")
-
     def _hopped(self, hop: Hop, end: HopEnd) -> None:
         if not end.guest_ended or end.outcome is HopOutcome.COMPLETED:
             self._hops.append(hop)
 
     # -- what must hold
 
-    async def _check(self, maker: HopMaker, step: Step) -> None:
+    async def _check(self, hands: Hands, step: Step) -> None:
+        maker = hands.maker
         if self._state.lost:
             if maker.lost is None:
-                raise _Broken(Invariant.HOP, "the guest was to be lost, and was not")
+                raise Broken(Invariant.HOP, "the guest was to be lost, and was not")
             return
         if maker.lost is not None:
-            raise _Broken(Invariant.HOP, maker.lost[0])
+            raise Broken(Invariant.HOP, maker.lost[0])
         if not maker.current.alive:
-            raise _Broken(Invariant.ALIVE, why_ended(maker.current))
+            raise Broken(Invariant.ALIVE, why_ended(maker.current))
         if maker.current.emulator.name != self._state.place:
             at = maker.current.emulator.name
-            raise _Broken(Invariant.HOP, f"the guest is at {at}, not at {self._state.place}")
+            raise Broken(Invariant.HOP, f"the guest is at {at}, not at {self._state.place}")
         await self._check_runners(maker.current)
         if self._state.running and step.operation is not Operation.HOP:  # which has waited for it
-            then = self._proof.beats
-            await self._guest.board.until(
-                lambda: self._proof.beats > then or not maker.current.alive, PROOF_SECONDS
-            )
-            if self._proof.beats == then:
-                raise _Broken(Invariant.PROOF, f"the guest was silent for {PROOF_SECONDS:g} s")
+            await self._check_beats(maker.current)
         if strays := maker.strays():
-            raise _Broken(Invariant.ONE_RUNNER, strays)
+            raise Broken(Invariant.ONE_RUNNER, strays)
         if self._proof.problem_count > self._problems:
             # The first of the new ones: others mostly follow from it.
             first = min(self._problems, len(self._proof.problems) - 1)
-            raise _Broken(Invariant.PROOF, self._proof.problems[first])
+            raise Broken(Invariant.PROOF, self._proof.problems[first])
+        if hands.hotplug.parts:
+            wanted = {part.id for part in self._state.parts}
+            if (there := await hands.plugged()) != wanted:
+                named = [", ".join(sorted(each)) or "nothing" for each in (there, wanted)]
+                raise Broken(Invariant.PARTS, f"there is {named[0]}, and not {named[1]}")
+
+    async def _check_beats(self, current: Endpoint) -> None:
+        then = self._proof.beats
+        # A guest that was reset boots, and fills its memory first.
+        limit = PROOF_SECONDS if self._proof.present else self._guest.limits.start
+        await self._guest.board.until(lambda: self._proof.beats > then or not current.alive, limit)
+        if self._proof.beats == then:
+            raise Broken(Invariant.PROOF, f"the guest was silent for {limit:g} s")
+        if not self._proof.present:
+            raise Broken(Invariant.PROOF, "the guest beats, and did not begin anew after a reset")
 
     async def _check_runners(self, current: Endpoint) -> None:
         self._endpoints = [each for each in self._endpoints if each.alive]
@@ -295,7 +297,7 @@ class _Life:
                 for each in running
             )
             state = current.session.run_state
-            raise _Broken(Invariant.ONE_RUNNER, f"{who or 'nobody'} runs the guest ({state})")
+            raise Broken(Invariant.ONE_RUNNER, f"{who or 'nobody'} runs the guest ({state})")
 
     def _heard(self, data: bytes) -> None:
         self._parser.feed(data)
@@ -314,5 +316,5 @@ def _ours() -> Counter[str]:
 
 def _left(before: Counter[str], directory: Path) -> str:
     """What a life has left behind, in words; empty for nothing."""
-    files = Counter(f"file {path.name}" for path in directory.glob(STATES))
+    files = Counter(f"file {path.name}" for each in FILES for path in directory.glob(each))
     return ", ".join(sorted((_ours() - before + files).keys()))

@@ -17,6 +17,18 @@ class Operation(StrEnum):
     """Leave it alone for a while, running or paused."""
     COMMAND = "command"
     """A QMP command that must change nothing."""
+    RESET = "reset"
+    SAVE = "savevm"
+    """Save the guest inside an image, with the memory."""
+    LOAD = "loadvm"
+    """Go back to what was saved last."""
+    PLUG = "plug"
+    """Plug something in while the machine runs, or is paused."""
+    UNPLUG = "unplug"
+    THROTTLE = "throttle"
+    """Change the parameters by which QEMU slows vCPUs down in hops to come."""
+    RECONNECT = "reconnect"
+    """Connect to a second monitor, leave it in the middle of a command, and connect again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,8 @@ class Step:
     command: str = ""
     milliseconds: int = 0
     """How long the guest is left alone."""
+    part: str = ""
+    """What is plugged or unplugged (:class:`matrix.explore.hotplug.Part`)."""
 
     @property
     def what(self) -> str:
@@ -42,7 +56,7 @@ class Step:
         if self.operation is Operation.COMMAND:
             return self.command
         if self.strategy is None:
-            return self.operation.value
+            return f"{self.operation.value} {self.part}".rstrip()
         over = "a file" if self.transport is None else self.transport.value
         fault = "" if self.fault is None else f" with {self.fault.value}"
         return f"hop by {self.strategy.value} over {over}{fault}"

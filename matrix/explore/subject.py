@@ -1,19 +1,20 @@
 """What is explored: a planned case, what it may be put through, and how one of its lives goes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 from matrix.errors import HostError
 from matrix.explore.failure import Failure, Invariant
+from matrix.explore.hotplug import hotplug_of
 from matrix.explore.life import HOP_SECONDS, Ended, Lives
-from matrix.explore.sequences import Way, World
-from matrix.explore.step import Steps
+from matrix.explore.step import Operation, Steps
+from matrix.explore.world import Way, World
 from matrix.hosts.local.launch import make_launch
 from matrix.hosts.local.migrated_case import PROOF, emulator_of
 from matrix.hosts.local.starting import Starting
-from matrix.inventory import Inventory
+from matrix.inventory import Binary, Inventory
 from matrix.migrating import Migration
 from matrix.migration.endpoint import Emulator
 from matrix.migration.faults.injectors import injector_for
@@ -30,6 +31,9 @@ from matrix.verdict.deciding import Evidence, decide_attempt
 from matrix.vm.machine import Limits
 
 START_SECONDS = 60.0
+JOBS_SINCE = (6, 0)
+"""QEMU with snapshots as jobs."""
+NO_REBOOT = ("-no-reboot", "--no-reboot")
 
 
 def why_not(decision: Run) -> str:
@@ -67,7 +71,29 @@ def world_of(decision: Run, inventory: Inventory) -> World:
         )
         known = [frozenset(side.migration_parameters) for side in sides]
         parameters[source, destination] = frozenset.intersection(*known) if known else frozenset()
-    return World(decision.case.variant.arch.value, first, ways, parameters)
+    return World(
+        decision.case.variant.arch.value,
+        first,
+        ways,
+        parameters,
+        impossible=impossible(side for side in binaries.values() if side is not None),
+    )
+
+
+def impossible(binaries: Iterable[Binary]) -> Mapping[Operation, str]:
+    """What one of them is too old for, and why."""
+    old = [side for side in binaries if side.version < JOBS_SINCE]
+    if not old:
+        return {}
+    names = ", ".join(side.qemu for side in old)
+    why = f"before QEMU 6.0 there is no snapshot-save ({names})"
+    return dict.fromkeys((Operation.SAVE, Operation.LOAD), why)
+
+
+def _that_resets(launch: Launch) -> Launch:
+    """Not ended by a reset. SeaBIOS answers the monitor's with one of its own, so that it is not
+    enough to say ``set-action reboot=reset`` for that one."""
+    return replace(launch, argv=tuple(word for word in launch.argv if word not in NO_REBOOT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +121,15 @@ class Subject:
                 place.mkdir(mode=0o700, parents=True)
             at = replace(decision, case=replace(case, variant=replace(case.variant, qemu=name)))
             launch = fitted(await make_launch(at, inventory, place), migration)
+            if name == world.first:
+                world = replace(world, hotplug=hotplug_of(launch))
+            launch = _that_resets(world.hotplug.fitted(launch))
             emulators[name] = emulator_of(at, launch, inventory)
         limits = Limits(timeout=HOP_SECONDS, stall=stall_limit(case), start=START_SECONDS)
         parser = suite_of(case.suite).parser
-        return cls(decision, inventory, world, Lives(emulators, injector_for, parser, limits))
+        return cls(
+            decision, inventory, world, Lives(world, emulators, injector_for, parser, limits)
+        )
 
     async def live(self, steps: Steps, directory: Path, enough: Callable[[], bool]) -> Ended:
         """As :meth:`Lives.live`, and with what the guest says at its end."""

@@ -46,6 +46,15 @@ class Evidence:
     """How much more (or, negative, less) the guest's clock went forward than the host's."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a proof is at one moment, to be taken up from there again."""
+
+    partial: bytes
+    settings: dict[str, str]
+    last: Beat | None
+
+
 class Proof:
     """Takes in the joined console, in pieces of any size, with bounded memory."""
 
@@ -76,6 +85,18 @@ class Proof:
         for line in lines:
             if line.startswith(_PREFIX):
                 self._take(line[len(_PREFIX) :].decode(errors="replace").strip(), at)
+
+    def mark(self) -> Mark:
+        """Where it is; all that the guest has said must have been taken in."""
+        return Mark(self._partial, self.settings, self.last)
+
+    def rewind(self, mark: Mark) -> None:
+        """The guest goes on from there, and says once more what it has said since."""
+        self._partial, self.settings, self.last = mark.partial, mark.settings, mark.last
+
+    def renew(self) -> None:
+        """The guest begins anew: it was reset."""
+        self._partial, self.settings, self.last = b"", {}, None
 
     def begin(self) -> None:
         """A hop begins: what comes from here on is its evidence."""

@@ -12,8 +12,9 @@ from matrix.errors import HostError
 from matrix.explore.explorer import Explorer, Found, replay
 from matrix.explore.failure import Failure, Invariant
 from matrix.explore.life import Ended
-from matrix.explore.sequences import State, Way, World, repaired, states
+from matrix.explore.sequences import repaired, states
 from matrix.explore.step import Operation, Step, Steps
+from matrix.explore.world import State, Way, World
 from matrix.migrating import Fault, Strategy, Transport
 from matrix.scenario.compatibility import Route
 

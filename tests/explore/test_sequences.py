@@ -1,14 +1,18 @@
 """What may come next: drawn sequences are valid, repaired ones too, and the unseen comes first."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.explore.cells import Coverage
-from matrix.explore.sequences import VALUES, State, Way, World, after, draw, repaired, states, valid
+from matrix.explore.hotplug import Hotplug, Part
+from matrix.explore.operations import after, possible
+from matrix.explore.sequences import VALUES, cells, draw, repaired, states, valid
 from matrix.explore.step import Operation, Step
+from matrix.explore.world import Saved, State, Way, World
 from matrix.migrating import Fault, Strategy, Transport
 from matrix.scenario.compatibility import Route
 
@@ -24,7 +28,9 @@ WORLD = World(
         ("new", "old"): WAYS,
     },
     {("new", "new"): frozenset({"multifd-channels", "downtime-limit"})},
+    Hotplug(frozenset(Part), "bus=port", at_reset=True),
 )
+DEVICE = frozenset({Part.DEVICE})
 
 
 def drawn(seed: int, length: int = 12) -> tuple[Step, ...]:
@@ -56,7 +62,7 @@ def test_the_same_seed_draws_the_same() -> None:
 def test_where_the_guest_is_follows_from_the_fault() -> None:
     def hop(fault: Fault | None) -> State:
         step = Step(Operation.HOP, "new", Strategy.PRECOPY, Transport.TCP, fault)
-        return after(State("old"), step)
+        return after(WORLD, State("old"), step)
 
     assert hop(None) == State("new")
     assert hop(Fault.CHANGE_BANDWIDTH) == State("new")
@@ -74,6 +80,14 @@ def test_where_the_guest_is_follows_from_the_fault() -> None:
         (State("old"), Step(Operation.HOP, "nowhere", Strategy.FILE)),
         (State("old"), Step(Operation.COMMAND, command="quit")),
         (State("old", lost=True), Step(Operation.WORK)),
+        (State("old"), Step(Operation.LOAD)),
+        (State("old", parts=DEVICE, saved=Saved("old")), Step(Operation.LOAD)),
+        (State("old", saved=Saved("unknown")), Step(Operation.LOAD)),
+        (State("old", parts=DEVICE), Step(Operation.PLUG, part=Part.DEVICE)),
+        (State("old"), Step(Operation.UNPLUG, part=Part.DEVICE)),
+        (State("old", parts=DEVICE, leaving=True), Step(Operation.UNPLUG, part=Part.DEVICE)),
+        (State("old", parts=DEVICE, in_use=True), Step(Operation.UNPLUG, part=Part.DEVICE)),
+        (State("old", parts=frozenset(Part)), Step(Operation.UNPLUG, part=Part.MEMORY)),
         (
             State("old"),
             Step(Operation.HOP, "new", Strategy.FILE, parameters=(("downtime-limit", 300),)),
@@ -84,12 +98,41 @@ def test_what_is_not_possible(state: State, step: Step) -> None:
     assert not valid(WORLD, state, step)
 
 
+@pytest.mark.parametrize("at_reset", [False, True])
+def test_a_device_that_is_unplugged(at_reset: bool) -> None:
+    world = replace(WORLD, hotplug=replace(WORLD.hotplug, at_reset=at_reset))
+    plug, unplug = (Step(each, part=Part.DEVICE) for each in (Operation.PLUG, Operation.UNPLUG))
+    *_, plugged = states(world, (plug,))
+    *_, asked = states(world, (plug, unplug))
+    *_, reset = states(world, (plug, unplug, Step(Operation.RESET)))
+    *_, used = states(world, (plug, Step(Operation.RESET)))
+    assert plugged == State("old", parts=DEVICE)
+    assert asked == (replace(plugged, leaving=True) if at_reset else State("old"))
+    assert reset == State("old")
+    assert used == replace(plugged, in_use=not at_reset)
+
+
+def test_what_was_saved_may_be_loaded_where_it_can_go() -> None:
+    hop = Step(Operation.HOP, "new", Strategy.PRECOPY, Transport.TCP)
+    *_, saved = states(WORLD, (Step(Operation.SAVE), hop))
+    assert saved == State("new", saved=Saved("old"))
+    assert valid(WORLD, saved, Step(Operation.LOAD))
+    assert not valid(replace(WORLD, ways={}), saved, Step(Operation.LOAD))
+
+
+def test_what_the_world_cannot_do_is_not_offered() -> None:
+    world = replace(WORLD, impossible={Operation.SAVE: "too old"})
+    assert Operation.SAVE not in {step.operation for step in possible(world, State("old"))}
+    assert not valid(world, State("old"), Step(Operation.SAVE))
+
+
 def test_parameters_are_those_that_both_sides_know_and_the_strategy_means() -> None:
     found = {
         (step.strategy, name, value)
         for seed in range(300)
         for step in drawn(seed)
         for name, value in step.parameters
+        if step.operation is Operation.HOP
     }
     assert {name for _, name, _ in found} == {"multifd-channels", "downtime-limit"}
     assert {strategy for strategy, name, _ in found if name == "multifd-channels"} == {
@@ -104,7 +147,7 @@ def test_qemu_takes_all_values_together() -> None:
 
 
 def test_the_unseen_comes_first() -> None:
-    coverage = Coverage(WORLD.cells())
+    coverage = Coverage(cells(WORLD))
     generator = random.Random(1)
     while coverage.covered < len(coverage.cells):
         steps = draw(WORLD, 12, coverage, generator)
@@ -113,7 +156,7 @@ def test_the_unseen_comes_first() -> None:
         assert coverage.seen.total() < 40 * len(coverage.cells)
     one = Step(Operation.HOP, "new", Strategy.MULTIFD, Transport.TCP)
     seen = Coverage()
-    seen.seen.update(dict.fromkeys(WORLD.cells(), 1000))
+    seen.seen.update(dict.fromkeys(cells(WORLD), 1000))
     del seen.seen[WORLD.cell(State("new"), one)]
     first_hops = [
         next((s for p, s in zip(states(WORLD, t), t, strict=False) if _at_new(p, s)), None)

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from matrix.explore.failure import Failure, Invariant
+from matrix.explore.hotplug import Part
 from matrix.explore.life import Ended
-from matrix.explore.sequences import Way, repaired
+from matrix.explore.sequences import repaired
 from matrix.explore.step import Operation, Step, Steps
 from matrix.explore.subject import Subject, why_not, world_of
+from matrix.explore.world import Way
 from matrix.migrating import Fault, Migration, Strategy, Transport
 from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.plan.decisions import Run
@@ -98,6 +100,27 @@ def test_a_guest_that_is_carried_about(prepared: Prepared, tmp_path: Path) -> No
         *(Step(Operation.COMMAND, command=each) for each in ("migrate-continue", "migrate_cancel")),
         Step(Operation.CONT),
         hop(Strategy.FILE, None),
+    )
+    ended = lived(prepared, tmp_path, steps)
+    assert (ended.done, ended.failure) == (len(steps), None)
+
+
+@pytest.mark.slow(reason="a guest boots twice, and goes through a dozen operations")
+@pytest.mark.qemu
+def test_a_guest_that_is_plugged_saved_and_reset(prepared: Prepared, tmp_path: Path) -> None:
+    hop = Step(Operation.HOP, "system", Strategy.PRECOPY, Transport.UNIX)
+    throttled = (("cpu-throttle-initial", 20), ("max-cpu-throttle", 99))
+    steps = (
+        *(Step(Operation.PLUG, part=part) for part in Part),
+        Step(Operation.SAVE),
+        hop,
+        Step(Operation.LOAD),
+        Step(Operation.RECONNECT),
+        Step(Operation.THROTTLE, parameters=throttled),
+        Step(Operation.UNPLUG, part=Part.DEVICE),
+        Step(Operation.COMMAND, command="balloon"),
+        Step(Operation.RESET),
+        hop,
     )
     ended = lived(prepared, tmp_path, steps)
     assert (ended.done, ended.failure) == (len(steps), None)
