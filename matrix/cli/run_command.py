@@ -88,8 +88,9 @@ def start_run(
     if not selection.full:
         waited_for = [each.case.id for each in decisions if may_end_early(each)]
         decisions = list(end_early(decisions, longest_passes(history, waited_for)))
+    others = _with_jobs(prepared.others, execution) if prepared.fleet else prepared.others
     with Recorder.start(path, info, decisions) as recorder:
-        return _carry_out(recorder, prepared.inventory, prepared.others, execution, history)
+        return _carry_out(recorder, prepared.inventory, others, execution, history)
 
 
 def resume_run(
@@ -139,8 +140,15 @@ def resume_run(
             decisions = recorder.record.decisions
             others = (*others, *virtual_hosts(settings, inventory, say, decisions))
         fleet = _joined_again(recorder)
-        others = (*others, *(fleet.hosts if fleet else ()))
+        if fleet is not None:
+            others = _with_jobs((*others, *fleet.hosts), execution)
         return _carry_out(recorder, inventory, others, execution, history)
+
+
+def _with_jobs(hosts: Sequence[Host], execution: Execution) -> Sequence[Host]:
+    from matrix.run.fleet_run import with_jobs
+
+    return with_jobs(hosts, execution.jobs, execution.workers)
 
 
 def _kept_fleet(selection: Selection, fleet: "Joined | None") -> dict[str, object]:

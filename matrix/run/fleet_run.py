@@ -1,11 +1,14 @@
 """A run over a fleet: its hosts join before it is planned, and again when it is resumed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from matrix.errors import UsageError
+from matrix.hosts.fleet.fleet_host import FleetHost
 from matrix.hosts.fleet.joining import Joined, join_fleet
 from matrix.hosts.fleet.messages import Look
+from matrix.hosts.interface import Host
 from matrix.hosts.wanted import files_wanted_by, wanted_by
 from matrix.model import Case
 from matrix.run.options import Selection
@@ -39,6 +42,22 @@ def join_again(
         UsageError, HostError, FleetFileError: as :func:`matrix.hosts.fleet.joining.join_fleet`.
     """
     return join_fleet(Path(str(kept["file"])), _look(cases), str(kept["run"]), on_word=on_word)
+
+
+def with_jobs(hosts: Sequence[Host], jobs: int | None, workers: int | None) -> Sequence[Host]:
+    """``hosts``, those of a fleet with ``-j`` in place of what they and the fleet file say.
+
+    Raises:
+        UsageError: there are to be local workers, too.
+    """
+    if workers is not None:
+        raise UsageError("--workers are processes of this machine: leave it or --fleet out")
+    return [
+        replace(host, capacity=replace(host.capacity, jobs=jobs))
+        if isinstance(host, FleetHost) and jobs is not None
+        else host
+        for host in hosts
+    ]
 
 
 def kept_fleet(path: Path, joined: Joined) -> dict[str, object]:

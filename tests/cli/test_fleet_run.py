@@ -24,7 +24,12 @@ class Lab:
         address = f"127.{high % 250 + 1}.{low + 1}.2"  # on loopback, and no other test's
         found_fleet(world.root / "lab", {"z1": "127.0.0.1", "z2": "127.0.0.1"}, address)
         path = world.root / "lab/fleet.yaml"
-        path.write_text(path.read_text() + "lease: {ttl: 2s, margin: 2s}\n")
+        self._file = path.read_text()
+        self.lease("10min")
+
+    def lease(self, ttl: str) -> None:
+        path = self._world.root / "lab/fleet.yaml"
+        path.write_text(f"{self._file}lease: {{ttl: {ttl}, margin: 2s}}\n")
 
     def start(self, *names: str) -> None:
         for name in names:
@@ -79,6 +84,7 @@ def test_the_run_is_as_on_one_machine(world: World, scripts: Scripts, lab: Lab) 
 def test_a_run_whose_orchestrator_was_killed_is_resumed(
     world: World, scripts: Scripts, lab: Lab
 ) -> None:
+    lab.lease("6s")
     world.suite(one=scripts.passing(90.0), two=scripts.passing(90.0))
     lab.start("z1", "z2")
     process = world.start(*lab.run_arguments())

@@ -14,11 +14,14 @@ from typing import Any
 
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.fleet.messages import FleetKind, decode, encode
-from matrix.hosts.lines import LONGEST, Line
+from matrix.hosts.lines import Line
 
 DIAL = 5.0
 """Seconds until one that does not answer is not there."""
 
+LONGEST_LINE = 16 << 20
+"""Bytes; twice as many may wait to be read. An attempt with the most subtests that are kept takes
+some megabytes."""
 KEEPALIVE = {socket.TCP_KEEPIDLE: 20, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
 """Seconds, seconds, and a number: see tcp(7)."""
 
@@ -103,7 +106,7 @@ class Link:
             text = await self.reader.readline()
         except (OSError, ssl.SSLError):
             return None
-        except ValueError as error:  # longer than LONGEST
+        except ValueError as error:  # longer than LONGEST_LINE
             raise HostLostError(str(error)) from error
         return decode(text) if text.endswith(b"\n") else None
 
@@ -132,7 +135,7 @@ async def dial(address: str, port: int, name: str, context: ssl.SSLContext) -> L
     try:
         async with asyncio.timeout(DIAL):
             reader, writer = await asyncio.open_connection(
-                address, port, ssl=context, server_hostname=name, limit=LONGEST
+                address, port, ssl=context, server_hostname=name, limit=LONGEST_LINE
             )
     except TimeoutError:
         why = f"no answer in {DIAL:g} s"
@@ -152,7 +155,7 @@ async def accepted(connection: socket.socket, context: ssl.SSLContext) -> Link:
         HostLostError: it has no certificate of our authority, or does not speak TLS at all.
     """
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=LONGEST)
+    reader = asyncio.StreamReader(limit=LONGEST_LINE)
     protocol = asyncio.StreamReaderProtocol(reader)
     try:
         transport, _ = await loop.connect_accepted_socket(
