@@ -97,6 +97,8 @@ class FleetExecutor:
     _contents: Contents
     lost: str = ""
     """Why it can run nothing any more; empty where it can."""
+    _broken: str = ""
+    """How the host broke the protocol: it is lost when its lease is over."""
     _link: Link | None = None
     _incarnation: str = ""
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -221,15 +223,20 @@ class FleetExecutor:
         while not self.lost:
             joining = asyncio.create_task(self._host.gate.arrival(self._host.name))
             listening = asyncio.create_task(self._listen(link))
+            wanted = False
             try:
                 await self._wait_for_news(joining, listening)
-                if joining.done():
-                    link, join = joining.result()
-                    self._adopt(link, join)
+                wanted = not self.lost
             finally:
                 for each in (joining, listening):
                     each.cancel()
                 await asyncio.wait((joining, listening))
+                if not joining.cancelled():
+                    link, join = joining.result()
+                    if wanted:
+                        self._adopt(link, join)
+                    else:
+                        link.close()
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -242,19 +249,25 @@ class FleetExecutor:
     ) -> None:
         """Wait until the agent has joined again, or the host is lost."""
         pending: set[asyncio.Task[tuple[Link, Join]] | asyncio.Task[None]] = {joining, listening}
-        while not joining.done() and not self.lost:
+        while not self.lost and (self._broken or not joining.done()):
             left = self._grant.free_at - time.monotonic()
             if left <= 0:
                 await asyncio.sleep(STOOD_STILL)
-                if self._grant.free_at <= time.monotonic() and not joining.done():
+                if self._grant.free_at <= time.monotonic() and (self._broken or not joining.done()):
                     silent = self._grant.seconds + self._grant.margin
-                    self._give_up(f"nothing was heard of it for {silent:g} s")
+                    self._give_up(self._broken or f"nothing was heard of it for {silent:g} s")
+                continue
+            if self._broken:  # it is not let in again, but has a lease
+                await asyncio.sleep(left)
                 continue
             await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if listening.done() and listening in pending:
                 pending.remove(listening)
-                if not self.lost:
-                    self._host.on_word(f"{self._host.name}: the link is down")
+                self._say_down()
+
+    def _say_down(self) -> None:
+        if not self.lost:
+            self._host.on_word(f"{self._host.name}: {self._broken or 'the link is down'}")
 
     def _give_up(self, why: str) -> None:
         self.lost = self.lost or why
@@ -267,7 +280,8 @@ class FleetExecutor:
                 if self.lost:
                     return
         except HostLostError as error:  # it broke the protocol
-            self._give_up(str(error))
+            self._broken = str(error)
+            link.close()
 
     def _hear(self, link: Link, line: Line[FleetKind]) -> None:
         match line.kind:

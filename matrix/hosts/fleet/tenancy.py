@@ -7,6 +7,7 @@ was down, or that was started again, asks for the same attempt and gets what it 
 import asyncio
 import contextlib
 import shutil
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -291,6 +292,9 @@ class Tenancy:
             attempt.over(FleetKind.ENDED, Ended(not_started(attempt.assignment, str(error))))
         except (HostError, OSError) as error:
             attempt.over(FleetKind.LOST, str(error))
+        except Exception as error:  # noqa: BLE001 - a bug of ours, for which nobody waits for ever
+            traceback.print_exc()
+            attempt.over(FleetKind.LOST, f"internal error: {error!r}; its worker's log has more")
         self._deliver(attempt)
 
     async def _execute(self, attempt: HostedAttempt) -> Ended:

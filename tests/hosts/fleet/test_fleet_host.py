@@ -11,6 +11,7 @@ from matrix.attempt import Attempt
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.fleet.fleet_host import FleetExecutor
 from matrix.hosts.fleet.gate import arrival_within
+from matrix.hosts.interface import Assignment, Ended
 from matrix.model import Verdict
 from tests.hosts.fleet.conftest import FleetLab
 
@@ -315,3 +316,43 @@ def test_whatever_links_do_each_case_runs_once(lab: FleetLab) -> None:
 
     asyncio.run(work())
     assert [len(lab.pids(name)) for name in names] == [1] * len(names)
+
+
+def test_who_breaks_the_protocol_is_lost_when_its_lease_is_over(lab: FleetLab) -> None:
+    lab.lease = 2.0
+    lab.recorder("a")
+
+    async def work() -> None:
+        async with lab.fleet("z1") as hosts:
+            running = asyncio.create_task(lab.attempt(hosts["z1"], lab.assignment("a")))
+            guest = await lab.guest("a")
+            link = lab.tenancy("z1").link
+            assert link is not None
+            link.writer.write(b"good day\n")
+            with pytest.raises(HostLostError, match="not a line of this protocol: b'good day"):
+                await running
+            assert not guest.is_running()
+
+    asyncio.run(work())
+    assert any(said.startswith("z1: not a line of this protocol") for said in lab.said)
+
+
+def test_a_bug_of_an_agent_is_told(lab: FleetLab, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.recorder("a")
+
+    class Broken:
+        async def execute(self, assignment: Assignment, emit: object) -> Ended:
+            raise KeyError("oops")
+
+        def release(self, token: str) -> None: ...
+
+        def cancel(self, token: str) -> None: ...
+
+    async def work() -> None:
+        async with lab.fleet("z1") as hosts:
+            lab.tenancy("z1").executor = Broken()
+            with pytest.raises(HostLostError, match=r"internal error: KeyError\('oops'\)"):
+                await lab.attempt(hosts["z1"], lab.assignment("a"))
+
+    asyncio.run(work())
+    assert "KeyError: 'oops'" in capsys.readouterr().err
