@@ -8,7 +8,7 @@ import sys
 import tempfile
 import termios
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from matrix.hosts.installations import installations
 from matrix.hosts.local.launch import make_launch
 from matrix.hosts.project import load_settings
 from matrix.inventory import Inventory
-from matrix.model import Case, Launch, Target
+from matrix.model import Architecture, Launch, Target
 from matrix.plan.decisions import LOCAL, Broken, Decision, Run
 from matrix.plan.planner import plan
 from matrix.results.files import host_errors
@@ -82,7 +82,7 @@ def run_debug(asked: Debugging, selection: Selection) -> ExitCode:
             "--gdb, --listen and --qemu-monitor: give one; gdb's own command 'monitor' gives QEMU's"
             " monitor a command"
         )
-    decision, inventory = _planned(asked, selection)
+    decision, inventory = planned(asked, selection)
     if decision.case.migration is not None:
         say("its migration is left out: a debugger stays with one QEMU")
     with tempfile.TemporaryDirectory(prefix="matrix-debug-") as place:
@@ -117,20 +117,25 @@ def _open_memory(asked: Debugging) -> ExitCode:
     print(f"{printable(case.id)} stalled; the debugger is")
     print(f"  {shlex.join(command)}", flush=True)
     if not found:
-        raise _no_debugger(case)
+        raise _no_debugger(case.variant.arch)
     return asyncio.run(_attached(command))
 
 
-def _no_debugger(case: Case) -> HostError:
-    return HostError(
-        f"no gdb here knows {case.variant.arch}: install gdb-multiarch (Debian) or gdb"
-    )
+def _no_debugger(architecture: Architecture) -> HostError:
+    return HostError(f"no gdb here knows {architecture}: install gdb-multiarch (Debian) or gdb")
 
 
 # -- which case
 
 
-def _planned(asked: Debugging, selection: Selection) -> tuple[Run, Inventory]:
+def planned(asked: Debugging, selection: Selection) -> tuple[Run, Inventory]:
+    """The case that is asked for, as it runs here, and what is here.
+
+    Raises:
+        UsageError: no such case, or several, or one that no debugger reaches.
+        NothingSelected: it does not run here.
+        HostError: what it needs is broken.
+    """
     words = _names(asked.words)
     if not 1 <= len(words) <= 2:
         raise UsageError("name a case, or a run or a scenario, and a case of it")
@@ -210,6 +215,38 @@ def _of_scenario(scenario: Path, wanted: str, selection: Selection) -> tuple[Dec
 
 
 async def _debug(asked: Debugging, decision: Run, launch: Launch, place: Path) -> ExitCode:
+    case = decision.case
+    if case.build.efi:
+        say("no symbols and no breakpoints: where its image is loaded, only the firmware knows")
+
+    def command(program: str, socket: Path) -> list[str]:
+        words = (case.build, case.test.image, decision.accelerator)
+        return debugger_command(program, socket, *words)
+
+    return await attach(asked, case.variant.arch, case.id, launch, place, command)
+
+
+async def attach(
+    asked: Debugging,
+    architecture: Architecture,
+    case_id: str,
+    launch: Launch,
+    place: Path,
+    command_of: Callable[[str, Path], list[str]],
+) -> ExitCode:
+    """Start a QEMU, stopped, and give the terminal to gdb; QEMU ends with it.
+
+    Args:
+        asked: with what, and further options of gdb.
+        architecture: of the guest.
+        case_id: what it is called.
+        launch: the QEMU.
+        place: a folder that only the user can enter, for gdb's socket.
+        command_of: gdb's command line, by its path and the socket's.
+
+    Raises:
+        HostError: QEMU or gdb cannot be started.
+    """
     socket = place / "gdb.sock"
     if len(str(socket).encode()) > LONGEST_SOCKET:
         raise HostError(f"{socket} is too long for a socket's name; set TMPDIR to a shorter folder")
@@ -217,27 +254,21 @@ async def _debug(asked: Debugging, decision: Run, launch: Launch, place: Path) -
     failures: list[Exception] = []
     console = _Console()
     session = Session(place, console.write, lambda _: Logs(place, LOG_BYTES), failures.append)
-    case = decision.case
-    if case.build.efi:
-        say("no symbols and no breakpoints: where its image is loaded, only the firmware knows")
-    found = "" if asked.listen else await asyncio.to_thread(find_debugger, case.variant.arch)
+    found = "" if asked.listen else await asyncio.to_thread(find_debugger, architecture)
     try:
         await session.start(replace(launch, argv=(*launch.argv, "-gdb", stub)))
         failed = await session.connect(START_SECONDS)
         if failed is not None:
             raise HostError(f"QEMU could not be started: {failed.reason}")
-        command = debugger_command(
-            found or PROGRAMS[0], socket, case.build, case.test.image, decision.accelerator
-        )
-        command += _options(asked.words)
-        print(f"{printable(case.id)} is stopped before its first instruction; the debugger is")
+        command = command_of(found or PROGRAMS[0], socket) + _options(asked.words)
+        print(f"{printable(case_id)} is stopped before its first instruction; the debugger is")
         print(f"  {shlex.join(command)}", flush=True)
         if asked.monitor:
             await _monitor(session)
         elif found:
             return await _attached(command)
         elif asked.gdb:
-            raise _no_debugger(case)
+            raise _no_debugger(architecture)
         else:
             await session.over()
         print("QEMU has ended")

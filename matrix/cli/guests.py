@@ -198,13 +198,13 @@ def bisect(
 def debug(
     selection: Selection,
     words: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="[RUN|SCENARIO] CASE [-- GDB OPTIONS…]",
             autocompletion=completing.debugged,
             help="A case's id, or part of it, of a run (or latest) or of a scenario.",
         ),
-    ],
+    ] = None,
     gdb: Annotated[bool, typer.Option("--gdb", help="Attach gdb; fail if there is none.")] = False,
     listen: Annotated[
         bool, typer.Option("--listen", help="Print gdb's command, and wait until QEMU ends.")
@@ -215,11 +215,23 @@ def debug(
     core: Annotated[
         bool, typer.Option("--core", help="Open the memory that a run kept of a stalled guest.")
     ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option("--record", metavar="DIR", help="Run the case to its end, for --replay."),
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", metavar="DIR", help="Repeat what is recorded there, with gdb."),
+    ] = None,
 ) -> None:
     """Start the guest of a case, stopped before its first instruction, and attach gdb to it."""
     from matrix.cli.debugging import Debugging, run_debug
 
-    asked = Debugging(tuple(words), gdb=gdb, listen=listen, monitor=qemu_monitor, core=core)
+    asked = Debugging(tuple(words or ()), gdb=gdb, listen=listen, monitor=qemu_monitor, core=core)
+    if record is not None or replay is not None:
+        from matrix.cli.recorded import run_recorded
+
+        raise typer.Exit(run_recorded(asked, selection, record, replay))
     raise typer.Exit(run_debug(asked, selection))
 
 

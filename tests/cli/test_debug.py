@@ -146,7 +146,7 @@ def test_a_qemu_that_ends_before_it_is_listened_for(debugged: World) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ([], 2, "Missing argument"),
+        ([], 2, "name a case, or a run or a scenario, and a case of it"),
         (["a", "b", "c"], 2, "name a case, or a run or a scenario, and a case of it"),
         (["it.x86_64"], 2, "it.x86_64 begins with no scenario's name; name its run or its"),
         (["scenario.yaml", "none", *QEMU], 2, "no case has 'none' in its id; matrix list"),

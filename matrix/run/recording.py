@@ -1,0 +1,143 @@
+"""A life of a guest that QEMU can repeat exactly: ``-icount`` with record and replay.
+
+QEMU counts instructions, and writes all that comes from outside (time, input) into a file with the
+instruction at which it came; so it records one vCPU under TCG alone (docs/system/replay.rst). A
+snapshot of the begin, in a disk that the guest does not see, is what gdb's reverse commands go back
+to.
+
+What is recorded begins with a snapshot that is loaded, too (:data:`FIRST`). A replay loads one, and
+a device may do more then than when it is new: virtio-serial sets a timer (seen in 7.2 and 10.0), of
+which the recording of a new guest knows nothing, and its replay waits for ever.
+"""
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, assert_never
+
+from matrix.errors import UsageError
+from matrix.model import Accelerator, Launch
+from matrix.plan.decisions import Run
+from matrix.results.files import read_bounded, shown, write_bytes
+
+FORMAT = 1
+ABOUT_FILE, EVENTS_FILE, DISK_FILE = "recording.json", "replay.bin", "snapshot.qcow2"
+LARGEST = 1 << 20
+"""Bytes of ``recording.json``."""
+FIRST, SNAPSHOT = "first", "begin"
+SLOWER = 10
+"""How many times the time limits hold: counting instructions takes time."""
+CLUSTER = 1 << 16
+
+
+class Mode(StrEnum):
+    """What a QEMU is started for: ``-icount`` calls them so, but the first."""
+
+    PREPARE = "prepare"
+    """To save :data:`FIRST`, before its guest has run."""
+    RECORD = "record"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """``recording.json``: what QEMU was started with, and what came of it."""
+
+    case: str
+    architecture: str
+    argv: tuple[str, ...]
+    """Without what records or replays."""
+    environment: tuple[tuple[str, str], ...]
+    debugger: tuple[str, ...]
+    """gdb's command line behind its name, as far as the socket's name is not in it."""
+    verdict: str
+    reason: str
+    format: int = FORMAT
+
+
+def why_not(decision: Run) -> str:
+    """Why a case cannot be recorded, in words; empty where it can."""
+    case = decision.case
+    if case.migration is not None:
+        return "its guest is migrated, and a recording is of one QEMU"
+    if decision.accelerator is not Accelerator.TCG:
+        return "it runs under KVM, which counts no instructions; add --accel tcg"
+    if decision.vcpus != 1:
+        return f"it has {decision.vcpus} vCPUs, and QEMU records one; add --set smp=1 if it allows"
+    if case.build.efi:
+        return "it boots by EFI firmware, whose flash memory a recording does not hold"
+    return ""
+
+
+def launch_in(folder: Path, mode: Mode, launch: Launch) -> Launch:
+    """The command line that prepares a folder, records into it, or replays what is there."""
+    events, disk = (
+        str(folder.absolute() / name).replace(",", ",,") for name in (EVENTS_FILE, DISK_FILE)
+    )
+    more = ["-drive", f"file={disk},if=none,id=matrix-snapshot,format=qcow2", "-icount"]
+    match mode:
+        case Mode.PREPARE:
+            more.append("shift=auto")
+        case Mode.RECORD | Mode.REPLAY:
+            more.append(f"shift=auto,rr={mode.value},rrfile={events},rrsnapshot={SNAPSHOT}")
+        case _:
+            assert_never(mode)
+    if mode is Mode.RECORD:  # a replay loads its own, and 7.2 crashes if it is told another one
+        more += ["-loadvm", FIRST]
+    return Launch((*launch.argv, *more), launch.channel, launch.environment)
+
+
+def write_disk(path: Path) -> None:
+    """Write an empty qcow2 image of 1 MiB for snapshots: ``qemu-img`` may not be there.
+
+    QEMU, docs/interop/qcow2.rst: a header, a table of refcounts, one block of them, and a table of
+    clusters, in a cluster each.
+    """
+    header = struct.pack(
+        ">4sIQIIQIIQQIIQQQQII",
+        *(b"QFI\xfb", 3, 0, 0, CLUSTER.bit_length() - 1, 1 << 20, 0),
+        *(1, 3 * CLUSTER, CLUSTER, 1, 0, 0, 0, 0, 0, 4, 104),
+    )
+    clusters = (header, struct.pack(">Q", 2 * CLUSTER), b"\0\1" * 4, b"")
+    write_bytes(path, b"".join(each.ljust(CLUSTER, b"\0") for each in clusters))
+
+
+def write_recording(folder: Path, recording: Recording) -> None:
+    """Write ``recording.json``. Raises HostError."""
+    data = json.dumps(asdict(recording), indent=2).encode("utf-8", "backslashreplace")
+    write_bytes(folder / ABOUT_FILE, data + b"\n")
+
+
+def read_recording(folder: Path) -> Recording:
+    """What a folder has a recording of.
+
+    Raises:
+        UsageError: it has none, or one of another version.
+        HostError: it cannot be read.
+    """
+    path = folder / ABOUT_FILE
+    try:
+        plain: Any = json.loads(read_bounded(path, LARGEST))
+    except ValueError:
+        plain = None
+    if not isinstance(plain, Mapping) or plain.get("format") != FORMAT:
+        raise UsageError(f"{shown(path)} is no recording that this version can read")
+    try:
+        return Recording(
+            case=str(plain["case"]),
+            architecture=str(plain["architecture"]),
+            argv=_texts(plain["argv"]),
+            environment=tuple((str(name), str(value)) for name, value in plain["environment"]),
+            debugger=_texts(plain["debugger"]),
+            verdict=str(plain["verdict"]),
+            reason=str(plain["reason"]),
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        raise UsageError(f"{shown(path)} is no recording: {error}") from None
+
+
+def _texts(given: Sequence[object]) -> tuple[str, ...]:
+    return tuple(str(each) for each in given)

@@ -1,0 +1,86 @@
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from matrix.errors import UsageError
+from matrix.migrating import Migration
+from matrix.model import Accelerator, ExitChannel, Launch
+from matrix.plan.decisions import Run
+from matrix.run.recording import (
+    CLUSTER,
+    Mode,
+    Recording,
+    launch_in,
+    read_recording,
+    why_not,
+    write_disk,
+    write_recording,
+)
+from tests import make
+
+LAUNCH = Launch(("qemu-system-x86_64", "-nodefaults"), ExitChannel.QEMU_EXIT, (("A", "b"),))
+RECORDING = Recording("c", "x86_64", ("q",), (("A", "b"),), ("-q",), "fail", "why")
+
+
+def test_the_command_lines() -> None:
+    prepare, record, replay = (launch_in(Path("/a,b"), mode, LAUNCH) for mode in Mode)
+    assert prepare.argv[2:] == (
+        *("-drive", "file=/a,,b/snapshot.qcow2,if=none,id=matrix-snapshot,format=qcow2"),
+        *("-icount", "shift=auto"),
+    )
+    counted = "shift=auto,rr=record,rrfile=/a,,b/replay.bin,rrsnapshot=begin"
+    assert record.argv[2:] == (*prepare.argv[2:-1], counted, "-loadvm", "first")
+    assert replay.argv[2:] == (*prepare.argv[2:-1], counted.replace("record", "replay"))
+    assert replay.environment == LAUNCH.environment
+
+
+@pytest.mark.parametrize(
+    ("decision", "why"),
+    [
+        (make.run(), ""),
+        (make.run(vcpus=2), "it has 2 vCPUs, and QEMU records one"),
+        (make.run(accelerator=Accelerator.KVM), "it runs under KVM, which counts no instructions"),
+        (make.run(make.case(migration=Migration())), "its guest is migrated"),
+        (make.run(make.case(build=make.build(efi=True))), "it boots by EFI firmware"),
+    ],
+)
+def test_what_cannot_be_recorded(decision: Run, why: str) -> None:
+    assert why_not(decision).startswith(why)
+    assert bool(why_not(decision)) == bool(why)
+
+
+def test_the_disk_has_its_tables_where_its_header_says(tmp_path: Path) -> None:
+    write_disk(tmp_path / "disk")
+    data = (tmp_path / "disk").read_bytes()
+    magic, version, bits, size = struct.unpack(">4sI12xIQ", data[:32])
+    assert (magic, version, 1 << bits, size) == (b"QFI\xfb", 3, CLUSTER, 1 << 20)
+    (refcounts,) = struct.unpack_from(">Q", data, CLUSTER)
+    assert data[refcounts : refcounts + 10] == b"\0\1" * 4 + b"\0\0"
+    assert len(data) == 4 * CLUSTER
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write_recording(tmp_path, RECORDING)
+    assert read_recording(tmp_path) == RECORDING
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "is no recording that this version can read"),
+        ("[]", "is no recording that this version can read"),
+        ('{"format": 2}', "is no recording that this version can read"),
+        ('{"format": 1}', "is no recording: 'case'"),
+    ],
+)
+def test_what_is_no_recording(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "recording.json").write_text(text)
+    with pytest.raises(UsageError, match=told):
+        read_recording(tmp_path)
+    with pytest.raises(UsageError, match="no such"):
+        read_recording(tmp_path / "nonesuch")
+    write_recording(tmp_path, replace(RECORDING, reason="other"))
+    assert json.loads((tmp_path / "recording.json").read_text())["reason"] == "other"
