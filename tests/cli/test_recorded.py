@@ -79,10 +79,9 @@ def test_a_real_gdb_goes_back_from_where_a_guest_failed(architecture: str, tmp_p
     assert done.returncode == 1, done.stderr
     assert json.loads((folder / "recording.json").read_text())["verdict"] == "fail"
     # QEMU 7.2 hangs where it goes back onto a breakpoint: they are deleted first.
-    place = ("-ex", "p/x $pc")
-    words = ("-nx", "-batch", "-ex", "continue", *place, "-ex", "delete", "-ex", "reverse-stepi")
-    words = (*words, *place, "-ex", "stepi", *place)
-    done = matrix(tmp_path, "debug", "--replay", str(folder), "--", *words)
+    commands = ("continue", "p/x $pc", "delete", "reverse-stepi", "p/x $pc", "stepi", "p/x $pc")
+    words = [word for each in commands for word in ("-ex", each)]
+    done = matrix(tmp_path, "debug", "--replay", str(folder), "--", "-nx", "-batch", *words)
     assert done.returncode == 0, done.stderr
     there, before, again = re.findall(r"^\$\d = (0x[0-9a-f]+)$", done.stdout, re.MULTILINE)
     assert there == again != before
