@@ -4,6 +4,8 @@ ARCH_CFLAGS := -march=armv8-a -mgeneral-regs-only -mstrict-align -mno-outline-at
 	-mbranch-protection=none -Iarch/arm-common -Iarch/fdt-common
 IMAGE := guest.flat
 IMAGE_OBJCOPY := -O binary
+# Without mapping symbols (AAELF64), or it is larger than a file may be.
+SYMBOLS_OBJCOPY := -w -N '$$x*' -N '$$d*'
 KUT_ARCH := arm64
 KUT_TEST_DIR := arm
 PROCESSOR := max
