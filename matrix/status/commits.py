@@ -21,7 +21,7 @@ UNRELEASED = "unreleased"
 _RELEASE = re.compile(r"v(?:2\.6\.\d+|\d+\.\d+)")
 """A tag of a release: no candidate, and no stable one."""
 _BEGIN = "\x01"
-_FORMAT = f"--format=tformat:{_BEGIN}%H%x00%ae%x00%aN%x00%aE%x00%ct"
+_FORMAT = f"--format=tformat:{_BEGIN}%H%x00%ae%x00%aN%x00%ct"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,7 @@ class Commit:
     address: str
     """Of the author, as in the commit: who paid for it then."""
     name: str
-    person: str
-    """The author's address by ``.mailmap``, in lower case: who it is."""
+    """The author's, by ``.mailmap``: who it is, as to ``git shortlog``."""
     time: int
     """Unix time at which it was committed."""
     parts: frozenset[str]
@@ -117,10 +116,10 @@ def parse_log(lines: Iterable[str]) -> Iterator[Commit]:
 
 
 def _commit(head: Sequence[str], changes: Sequence[tuple[str, str]]) -> Commit:
-    number, address, name, person, time = head
+    number, address, name, time = head
     added = (selftest_of(path) for status, path in changes if status == "A")
     return Commit(
-        *(number, printable(address).lower(), printable(name), printable(person).lower()),
+        *(number, printable(address).lower(), printable(name)),
         time=int(time),
         parts=frozenset(part for _, path in changes if (part := part_of(path))),
         selftests=tuple(each for each in added if each is not None),

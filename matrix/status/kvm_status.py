@@ -165,7 +165,7 @@ def kvm_status(
         unknown=_counted(
             commit.address.rpartition("@")[2] for commit in every if whose[commit.id] == UNKNOWN
         ),
-        authors=len({commit.person for commit in every}),
+        authors=len({commit.name for commit in every}),
         exercised=exercised(records),
         notes=tuple(history.notes),
         has_unit_tests=unit_tests is not None,
@@ -191,7 +191,7 @@ def _releases(
             date=release.date,
             commits=len(made),
             merges=merged,
-            authors=len({commit.person for commit in made}),
+            authors=len({commit.name for commit in made}),
             parts=_counted(home_of(commit.parts) for commit in made),
             touched=_counted(part for commit in made for part in commit.parts),
             organizations=_counted(whose[commit.id] for commit in made),
@@ -207,20 +207,17 @@ def _counted(words: Iterable[str]) -> Counted:
 
 
 def _people(every: Sequence[Commit], whose: dict[str, str]) -> tuple[Person, ...]:
-    counts = Counter(commit.person for commit in every)
-    names = {commit.person: commit.name for commit in reversed(every)}
+    counts = Counter(commit.name for commit in every)
     of: dict[str, dict[str, None]] = {}
     for commit in every:
-        of.setdefault(commit.person, {})[whose[commit.id]] = None
-    return tuple(
-        Person(names[person], tuple(of[person]), count) for person, count in counts.most_common()
-    )
+        of.setdefault(commit.name, {})[whose[commit.id]] = None
+    return tuple(Person(person, tuple(of[person]), count) for person, count in counts.most_common())
 
 
 def _organizations(every: Sequence[Commit], whose: dict[str, str]) -> tuple[Organization, ...]:
     people: dict[str, set[str]] = {}
     for commit in every:
-        people.setdefault(whose[commit.id], set()).add(commit.person)
+        people.setdefault(whose[commit.id], set()).add(commit.name)
     counts = Counter(whose[commit.id] for commit in every)
     return tuple(
         Organization(name, count, len(people[name])) for name, count in counts.most_common()

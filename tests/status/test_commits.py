@@ -78,7 +78,7 @@ def test_what_is_no_clone_or_has_no_kvm(tmp_path: Path, kernel: Repository) -> N
 
 
 def test_names_of_strangers_are_printable() -> None:
-    (commit,) = parse_log(["\x01id\0A@B.C\0N\x1b[31mame\0A@B.C\x002", "", "M\tarch/x86/kvm/a.c"])
+    (commit,) = parse_log(["\x01id\0A@B.C\0N\x1b[31mame\x002", "", "M\tarch/x86/kvm/a.c"])
     assert (commit.address, commit.name) == ("a@b.c", "Name")
 
 

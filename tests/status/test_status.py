@@ -123,8 +123,8 @@ def test_the_folder(
 def test_people_are_told_apart_by_the_mailmap_and_paid_by_the_address(
     kernel: Repository, tmp_path: Path
 ) -> None:
-    (kernel.path / ".mailmap").write_text("Ann <ann@google.com> <ann@redhat.com>\n")
-    kernel.commit("Ann <ann@redhat.com>", "virt/kvm/kvm_main.c")
+    (kernel.path / ".mailmap").write_text("Ann <ann@google.com> Annie <ann@redhat.com>\n")
+    kernel.commit("Annie <ann@redhat.com>", "virt/kvm/kvm_main.c")
     run_status(kernel.path, [], tmp_path / "talk")
     document = json.loads((tmp_path / "talk/status.json").read_text())
     people = {
