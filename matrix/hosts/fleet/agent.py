@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix import __version__
-from matrix.errors import HostLostError
+from matrix.errors import HostError, HostLostError
 from matrix.hosts.fleet.deadline import now
 from matrix.hosts.fleet.file_cache import MOST, FileCache
 from matrix.hosts.fleet.lease import Lease
@@ -137,7 +137,24 @@ class Agent:
         """Say what this host can run."""
         while (line := await link.hear()) is not None:
             if isinstance(line.body, Look):
-                link.say(FleetKind.INVENTORY, 0, await self.look(line.body))
+                await self._look(link, line.body)
+
+    async def _look(self, link: Link, asked: Look) -> Looked | None:
+        """Look what this host can run, and say so, or why that cannot be said."""
+        try:
+            looked = await self.look(asked)
+        except (HostError, OSError) as error:
+            link.say(FleetKind.REFUSED, 0, f"it cannot say what it can run: {error}")
+            return None
+        link.say(FleetKind.INVENTORY, 0, looked)
+        return looked
+
+    async def _begin(self, tenancy: Tenancy, link: Link, asked: Look) -> None:
+        """Be ready for attempts. That may take long, and leases are renewed meanwhile."""
+        looked = await self._look(link, asked)
+        if looked is not None:
+            run = RunDirectory(tenancy.artifacts)
+            tenancy.begin(LocalExecutor(looked.inventory, run, tenancy.contents))
 
     async def _serve(self, link: Link, accept: Accept, joined: float) -> None:
         """Run cases; ``joined`` is the time that the orchestrator has heard of."""
@@ -154,7 +171,7 @@ class Agent:
                     link.say(FleetKind.BYE, 0, "")
                     await link.finish(FAREWELL)
                     return
-                await self._do(tenancy, link, line)
+                self._do(tenancy, link, line)
         except asyncio.CancelledError:
             await put_off_cancellation(self._leave(tenancy, link))
             raise
@@ -177,16 +194,12 @@ class Agent:
         self._tenancy = Tenancy(accept, self._run_folder, self._cache, self.clock, self.deadline)
         return self._tenancy
 
-    async def _do(self, tenancy: Tenancy, link: Link, line: Line[FleetKind]) -> None:
+    def _do(self, tenancy: Tenancy, link: Link, line: Line[FleetKind]) -> None:
         body, number = line.body, line.number
         if line.kind is FleetKind.RENEW:
             tenancy.renew(body)
         elif isinstance(body, Look):
-            looked = await self.look(body)
-            if tenancy.executor is None:
-                run = RunDirectory(tenancy.artifacts)
-                tenancy.executor = LocalExecutor(looked.inventory, run, tenancy.contents)
-            link.say(FleetKind.INVENTORY, 0, looked)
+            tenancy.do(self._begin(tenancy, link, body))
         elif isinstance(body, Assignment):
             tenancy.execute(number, body)
         elif isinstance(body, Chunk):

@@ -209,9 +209,10 @@ class FleetExecutor:
         self._grant.hear(time.monotonic())
         link.say(FleetKind.ACCEPT, 0, self._host.terms.accept)
         same = join.incarnation == self._incarnation
-        if not same:
-            self._incarnation = join.incarnation
-            link.say(FleetKind.LOOK, 0, self._host.look)
+        self._incarnation = join.incarnation
+        if not same or not self._ready.is_set():
+            # It has looked before the run was planned.
+            link.say(FleetKind.LOOK, 0, replace(self._host.look, fresh=False))
         for given in list(self._given.values()):
             if same:
                 self._send(given)
@@ -288,7 +289,7 @@ class FleetExecutor:
             case FleetKind.BEAT:
                 self._grant.hear(time.monotonic())
                 link.say(FleetKind.RENEW, 0, line.body)
-            case FleetKind.BYE:
+            case FleetKind.BYE | FleetKind.REFUSED:  # nothing of it runs
                 self._give_up(line.body)
             case FleetKind.INVENTORY:
                 self._ready.set()

@@ -113,6 +113,8 @@ async def _ask(gate: Gate, member: Member, terms: Terms, look: Look) -> Looked |
             while (line := await link.hear()) is not None:
                 if isinstance(line.body, Looked):
                     return _suitable(member, line.body)
+                if line.kind is FleetKind.REFUSED:
+                    raise HostLostError(line.body)
         finally:
             await link.finish(0.0)
     except HostLostError as error:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import shutil
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -175,11 +175,25 @@ class Tenancy:
         self._by_number: dict[int, HostedAttempt] = {}
         self._renewed = asyncio.Event()
         self._watch = asyncio.create_task(self._end_in_time())
+        self._begun = asyncio.Event()
+        self._doing: set[asyncio.Task[None]] = set()
 
     @property
     def artifacts(self) -> Path:
         """In place of the run directory."""
         return self.folder / "run"
+
+    def do(self, work: Coroutine[object, object, None]) -> None:
+        """Have something done that is broken off when the run is over here."""
+        task = asyncio.create_task(work)
+        self._doing.add(task)
+        task.add_done_callback(self._doing.discard)
+
+    def begin(self, executor: Executor) -> None:
+        """Attempts can be run from here on; the first one who says so runs them."""
+        if self.executor is None:
+            self.executor = executor
+            self._begun.set()
 
     def attach(self, link: Link) -> None:
         """Go on over a new link."""
@@ -263,9 +277,10 @@ class Tenancy:
         self._watch.cancel()
         await self.end_running()
         deliveries = [each.delivery for each in self._attempts.values() if each.delivery]
-        for delivery in deliveries:
-            delivery.cancel()
-        await asyncio.gather(self._watch, *deliveries, return_exceptions=True)
+        rest = [*deliveries, *self._doing]
+        for each in rest:
+            each.cancel()
+        await asyncio.gather(self._watch, *rest, return_exceptions=True)
         self._files.drop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -305,10 +320,10 @@ class Tenancy:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in assignment.files:
             self.contents.place(file.name, await self._files.path(file, self._want))
+        await self._begun.wait()
+        assert self.executor is not None  # noqa: S101 - it has begun
         if attempt.cancelled:
             return Ended(None)
-        if self.executor is None:
-            raise HostError("it was not asked what it can run")
         held = not attempt.released
         return await self.executor.execute(replace(assignment, held=held), attempt.emit)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -77,6 +77,10 @@ class Authority:
         return Credentials(self.folder / "ca.pem", certificate, key)
 
 
+async def no_look(_name: str) -> None:
+    pass
+
+
 @dataclass
 class FleetLab:
     """Hosts of a fleet and cases by name, and what became of their guests."""
@@ -92,6 +96,8 @@ class FleetLab:
     agents: dict[str, Agent] = field(default_factory=dict)
     working: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     gates: list[Gate] = field(default_factory=list)
+    looking: Callable[[str], Awaitable[None]] = no_look
+    """What a host's agent does before it says what it can run."""
 
     def __post_init__(self) -> None:
         program = self.folder / "lkvm"
@@ -130,6 +136,7 @@ class FleetLab:
 
     def agent(self, name: str, port: int, authority: Authority | None = None) -> Agent:
         async def look(_look: Look) -> Looked:
+            await self.looking(name)
             return Looked(self.inventory, Capacity(4, 2**33))
 
         context = (authority or self.authority).credentials(name).context(server=False)

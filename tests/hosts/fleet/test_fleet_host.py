@@ -356,3 +356,38 @@ def test_a_bug_of_an_agent_is_told(lab: FleetLab, capsys: pytest.CaptureFixture[
 
     asyncio.run(work())
     assert "KeyError: 'oops'" in capsys.readouterr().err
+
+
+def test_a_lease_is_renewed_while_a_host_looks_what_it_can_run(lab: FleetLab) -> None:
+    lab.recorder("a")
+    lab.go("a")
+
+    async def looking(name: str) -> None:
+        lease = lab.tenancy(name).lease
+        begun = lease.until
+        while lease.until == begun:  # noqa: ASYNC110 - the orchestrator's doing
+            await asyncio.sleep(0.01)
+
+    lab.looking = looking
+
+    async def work() -> None:
+        async with lab.fleet("z1") as hosts:
+            await passed(asyncio.create_task(lab.attempt(hosts["z1"], lab.assignment("a"))))
+
+    asyncio.run(work())
+
+
+def test_a_host_that_cannot_say_what_it_can_run_is_lost(lab: FleetLab) -> None:
+    lab.recorder("a")
+
+    async def looking(_name: str) -> None:
+        raise HostError("no memory is left")
+
+    lab.looking = looking
+
+    async def work() -> None:
+        with pytest.raises(HostLostError, match="what it can run: no memory is left"):
+            async with lab.fleet("z1"):
+                pass
+
+    asyncio.run(work())
