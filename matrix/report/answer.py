@@ -1,6 +1,7 @@
 """The answer, before anything else: what broke, where, and what was not run. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -83,6 +84,11 @@ class Coverage:
         else:
             counts = self.unknown
         counts.verdicts[row.verdict] += 1
+
+    def everything(self) -> Counts:
+        """All cases by their verdicts, however they ran."""
+        parts = (self.native, self.emulated, self.unknown, self.not_run)
+        return Counts(sum((each.verdicts for each in parts), Counter()))
 
     @property
     def total(self) -> int:

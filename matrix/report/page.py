@@ -111,6 +111,7 @@ def _content(gathered: Gathered) -> dict[str, object]:
     code, sentence = conclusion(verdicts, strict=strict, shortfalls=short)
     word, mood = _WORDS[code]
     architectures = list(_architectures(gathered))
+    overview = _overview(architectures)
     groups = broken(gathered.rows, strict=strict)
     comparisons = comparable(gathered.rows)
     shown_counts = [(v.value if v else "unfinished", n) for v, n in counts.items()]
@@ -139,7 +140,8 @@ def _content(gathered: Gathered) -> dict[str, object]:
         "reason_groups": list(_reason_groups(gathered)),
         "runs": gathered.runs,
         "architectures": architectures,
-        "overview": _overview(architectures),
+        "overview": overview,
+        "heat": _heat(overview) if len(overview) > 1 or len(architectures) > 1 else [],
         "has_migrations": bool(gathered.migrations.entries),
         "has_measurements": bool(gathered.details.metrics or gathered.details.histograms),
         "shortened": gathered.details.shortened,
@@ -218,6 +220,28 @@ def _overview(architectures: list[Architecture]) -> Overview:
         for name in AREA_NAMES
         if any(name in areas for areas in found.values())
     ]
+
+
+Heat = list[tuple[str, list[tuple[str, Counts, list[tuple[str, float, float]]] | None]]]
+
+
+def _heat(overview: Overview) -> Heat:
+    """Area by area each architecture's cases and the bar that they make, worst verdict first."""
+    found: Heat = []
+    for name, cells in overview:
+        row: list[tuple[str, Counts, list[tuple[str, float, float]]] | None] = []
+        for arch, area in cells:
+            if area is None:
+                row.append(None)
+                continue
+            counts = area.coverage.everything()
+            ordered = sorted(_worst_first(counts), key=lambda each: each[0] is Verdict.SKIP)
+            shown = [(verdict.value, count) for verdict, count in ordered]
+            if counts.unfinished:
+                shown.append(("unfinished", counts.unfinished))
+            row.append((arch, counts, _bars(shown)))
+        found.append((name, row))
+    return found
 
 
 def _milliseconds(seconds: float) -> str:

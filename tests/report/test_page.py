@@ -102,3 +102,34 @@ def test_a_page_of_ours_is_known_again(page: str, tmp_path: Path) -> None:
     (tmp_path / "other.html").write_text("<!doctype html><title>mine</title>")
     assert not is_page(tmp_path / "other.html")
     assert not is_page(tmp_path / "missing.html")
+
+
+def test_the_summary_has_a_heat_map_of_areas_and_architectures(
+    recorded: RunMaker, tmp_path: Path
+) -> None:
+    record = recorded(
+        [
+            (make.run(make.case("timer-1", "x86_64")), make.attempt(), {}),
+            (make.run(make.case("timer-2", "x86_64")), make.attempt("fail", "it"), {}),
+            (make.skip(make.case("timer-3", "x86_64")), None, {}),
+            (make.run(make.case("pmu", "s390x")), make.attempt(), {}),
+        ]
+    )
+    path = tmp_path / "run/report.html"
+    write_page(gather([record], path), path)
+    text = path.read_text()
+    table = text.partition('<table class="minis">')[2].partition("</table>")[0]
+    cells = re.findall(r'title="(.*?)".*?<small>(.*?)</small>', table)
+    assert cells == [
+        ("1 of 1 passed", "pass"),
+        ("1 of 2 passed, 1 fail, 1 skipped", "fail 1/2, 1 skip"),
+    ]
+    assert re.findall(r'width="([\d.]+)" height="10" class="f-(\w+)"', table) == [
+        ("1000.0", "pass"),
+        ("333.33", "fail"),
+        ("333.33", "pass"),
+        ("333.33", "skip"),
+    ]
+    alone = recorded([(make.run(), make.attempt(), {})], "alone")
+    write_page(gather([alone], path), path)
+    assert '<table class="minis">' not in path.read_text()
