@@ -7,7 +7,7 @@ to.
 
 What is recorded begins with a snapshot that is loaded, too (:data:`FIRST`). A replay loads one, and
 a device may do more then than when it is new: virtio-serial sets a timer (seen in 7.2 and 10.0), of
-which the recording of a new guest knows nothing, and its replay waits for ever.
+which the recording of a new guest knows nothing, and cannot be replayed.
 """
 
 import json
@@ -85,7 +85,7 @@ def launch_in(folder: Path, mode: Mode, launch: Launch) -> Launch:
             more.append(f"shift=auto,rr={mode.value},rrfile={events},rrsnapshot={SNAPSHOT}")
         case _:
             assert_never(mode)
-    if mode is Mode.RECORD:  # a replay loads its own, and 7.2 crashes if it is told another one
+    if mode is Mode.RECORD:  # a replay loads what the recording has saved
         more += ["-loadvm", FIRST]
     return Launch((*launch.argv, *more), launch.channel, launch.environment)
 

@@ -78,7 +78,6 @@ def test_a_real_gdb_goes_back_from_where_a_guest_failed(architecture: str, tmp_p
     done = matrix(tmp_path, "debug", f"verdicts.fail.{architecture}.tcg", "--record", str(folder))
     assert done.returncode == 1, done.stderr
     assert json.loads((folder / "recording.json").read_text())["verdict"] == "fail"
-    # QEMU 7.2 hangs where it goes back onto a breakpoint: they are deleted first.
     commands = ("continue", "p/x $pc", "delete", "reverse-stepi", "p/x $pc", "stepi", "p/x $pc")
     words = [word for each in commands for word in ("-ex", each)]
     done = matrix(tmp_path, "debug", "--replay", str(folder), "--", "-nx", "-batch", *words)
