@@ -87,6 +87,7 @@ class HostDevice(StrEnum):
     """A device of a virtual KVM host that its guests are given by VFIO; QEMU's name of it."""
 
     EDU = "edu"
+    VIRTIO_BLK = "virtio-blk"
 
 
 class Verdict(StrEnum):

@@ -86,18 +86,22 @@ def test_smoke_under_tcg(run: Runner, architecture: Architecture) -> None:
 @pytest.mark.parametrize(
     "architecture", [Architecture.AARCH64, Architecture.X86_64, Architecture.RISCV64]
 )
-def test_edu_computes_moves_memory_and_interrupts(
+def test_devices_compute_move_memory_and_interrupt(
     run: Runner, architecture: Architecture, tmp_path: Path
 ) -> None:
-    scenario = tmp_path / "edu.yaml"
+    scenario = tmp_path / "devices.yaml"
+    tests = ("edu", "virtio-blk")
     scenario.write_text(
-        "name: edu\nsuite: {kind: kvm-unit-tests, build: builtin, tests: [edu]}\n"
+        "name: devices\n"
+        f"suite: {{kind: kvm-unit-tests, build: builtin, tests: [{', '.join(tests)}]}}\n"
         f"matrix: {{arch: [{architecture.value}], accel: [tcg]}}\n"
     )
     _, cases = run(scenario)
-    skipped = [each["name"] for each in cases["edu"]["subtests"] if each["verdict"] == "skip"]
-    assert verdicts(cases) == {"edu": "pass"}
-    assert skipped == (["edu: interrupts"] if architecture is Architecture.RISCV64 else [])
+    assert verdicts(cases) == dict.fromkeys(tests, "pass")
+    for name in tests:
+        skipped = [each["name"] for each in cases[name]["subtests"] if each["verdict"] == "skip"]
+        none_here = architecture is Architecture.RISCV64
+        assert skipped == ([f"{name}: interrupts"] if none_here else [])
 
 
 @pytest.mark.kvm

@@ -36,6 +36,7 @@ int test_ram_integrity(int argc, char **argv);
 int test_smp(int argc, char **argv);
 int test_spin(int argc, char **argv);
 int test_timer(int argc, char **argv);
+int test_virtio_blk(int argc, char **argv);
 
 /* string.c: as in C, and numbers. parse_number reads digits (0x… is hexadecimal) and sets *rest
  * behind them; it returns false, with *value untouched, where there is no digit. */

@@ -13,6 +13,7 @@
 #define PCI_ID		       0x00
 #define PCI_COMMAND	       0x04
 #define PCI_BASE_ADDRESS_0     0x10
+#define PCI_CAPABILITIES       0x34
 #define PCI_INTERRUPT_LINE     0x3c
 #define PCI_COMMAND_MEMORY     0x002u
 #define PCI_COMMAND_MASTER     0x004u
@@ -32,6 +33,10 @@ void arch_pci_write(unsigned slot, unsigned offset, uint32_t value);
 uintptr_t arch_pci_map(unsigned slot, unsigned bar);
 
 /* Registers of devices, where compiled code must not choose the instruction. */
+uint8_t arch_device_read8(uintptr_t address);
+void arch_device_write8(uintptr_t address, uint8_t value);
+uint16_t arch_device_read16(uintptr_t address);
+void arch_device_write16(uintptr_t address, uint16_t value);
 uint32_t arch_device_read32(uintptr_t address);
 void arch_device_write32(uintptr_t address, uint32_t value);
 

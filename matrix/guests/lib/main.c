@@ -20,6 +20,7 @@ static const struct test all_tests[] = {
 	{ "smp", test_smp },
 	{ "spin", test_spin },
 	{ "timer", test_timer },
+	{ "virtio-blk", test_virtio_blk },
 };
 
 /* The words of the command line, from a copy of it. */

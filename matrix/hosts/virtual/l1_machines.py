@@ -4,7 +4,7 @@ Under TCG, with the extension that KVM needs. What holds in which version was tr
 and 11.1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from matrix.inventory import Binary
@@ -61,11 +61,16 @@ COMMON = ("virtio_pci", "virtio_console", "virtio_blk", "crc32c_generic", "ext4"
 VFIO = ("vfio_pci", "vfio_iommu_type1")
 FIRST_SLOT = 0x10
 """On PCI bus 0, of the first device that is there to be assigned; QEMU fills slots from below."""
-DEVICES = {
+DEVICES: Mapping[HostDevice, tuple[str, ...]] = {
     # Its own mask leaves 28 bits of an address, and guests of virt have their memory at 1 GiB.
-    HostDevice.EDU: "edu,dma_mask=0xffffffffffffffff",
+    HostDevice.EDU: ("-device", "edu,dma_mask=0xffffffffffffffff"),
+    # An empty disk, and what is written to it until the host ends.
+    HostDevice.VIRTIO_BLK: (
+        *("-drive", "if=none,id=assigned,driver=null-co,size=1M,snapshot=on"),
+        *("-device", "virtio-blk-pci,drive=assigned,disable-legacy=on,iommu_platform=on"),
+    ),
 }
-"""Those that a host can have for its guests → QEMU's option."""
+"""Those that a host can have for its guests → QEMU's options, of which the last names it."""
 IOMMUS = {
     Architecture.AARCH64: ((), ",iommu=smmuv3", ""),
     # VFIO wants interrupts remapped. Then Linux panics ("timer doesn't work through
@@ -101,8 +106,10 @@ def machine_for(binary: Binary, devices: Sequence[HostDevice] = ()) -> VirtualMa
         return replace(machine, no_iommu=why)
     options, property_, parameters = iommu
     name, value, *rest = machine.options
-    words = [f"{DEVICES[each]},addr={FIRST_SLOT + i:#x}" for i, each in enumerate(devices)]
-    added = (word for each in words for word in ("-device", each))
+    added: list[str] = []
+    for number, each in enumerate(devices):
+        *before, device = DEVICES[each]
+        added += [*before, f"{device},addr={FIRST_SLOT + number:#x}"]
     return replace(
         machine,
         options=(name, value + property_, *rest, *options, *added),

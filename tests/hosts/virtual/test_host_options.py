@@ -34,8 +34,8 @@ def test_a_host_is_an_architecture_and_a_kernel(tmp_path: Path) -> None:
     plain = parse_option(f"arm64={kernel}")
     assert plain.name_with("system") == "virtual-aarch64-Image"
     assert plain.name_with("11.1") == "virtual-aarch64-Image-11.1"
-    with_device = parse_option(f"arm64={kernel},devices=edu")
-    assert with_device.devices == (HostDevice.EDU,)
+    with_device = parse_option(f"arm64={kernel},devices=edu+virtio-blk")
+    assert with_device.devices == (HostDevice.EDU, HostDevice.VIRTIO_BLK)
     assert parse_option(with_device.option) == with_device
     assert with_device.name_with("system") != plain.name_with("system")
     assert parse_option(f"arm64={kernel},name=mine").kernel_name == "mine"
@@ -58,7 +58,10 @@ def test_a_host_is_an_architecture_and_a_kernel(tmp_path: Path) -> None:
         ("aarch64=debian-13,name=a b", "'a b' is not a name"),
         ("aarch64=debian-13,memory=big", "'big'"),
         ("aarch64=debian-13,modules=/nowhere", "no folder of modules at /nowhere"),
-        ("aarch64=debian-13,devices=gpu", "'gpu' is not a device of virtual hosts; allowed: edu"),
+        (
+            "aarch64=debian-13,devices=gpu",
+            "'gpu' is not a device of virtual hosts; allowed: edu, virtio-blk",
+        ),
         ("aarch64=debian-13,vmlinux=/nowhere", "no vmlinux at /nowhere"),
         ("aarch64=debian-13,append=a,append=b", "append is given twice; give it once"),
         ("aarch64=debian-13,modules=/", "debian-13 has modules of its own; modules=/ goes with"),

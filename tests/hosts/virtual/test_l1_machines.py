@@ -59,15 +59,18 @@ def test_a_host_alone_is_the_same_machine_without_port_and_disk() -> None:
 def test_devices_are_behind_an_iommu() -> None:
     def machine(architecture: Architecture) -> VirtualMachine:
         binary = Binary("system", architecture, "/usr/bin/qemu", (11, 1, 0), "11.1")
-        found = machine_for(binary, (HostDevice.EDU,))
+        found = machine_for(binary, (HostDevice.VIRTIO_BLK, HostDevice.EDU))
         assert isinstance(found, VirtualMachine)
         return found
 
-    edu = ("-device", "edu,dma_mask=0xffffffffffffffff,addr=0x10")
+    edu = ("-device", "edu,dma_mask=0xffffffffffffffff,addr=0x11")
     arm, x86 = machine(Architecture.AARCH64), machine(Architecture.X86_64)
     assert arm.options[1] == "virt,virtualization=on,gic-version=3,iommu=smmuv3"
     assert arm.options[-2:] == edu
-    assert x86.options[-4:] == ("-device", "intel-iommu,intremap=on", *edu)
+    assert x86.options[-2:] == edu
+    assert x86.options.index("intel-iommu,intremap=on") < len(x86.options) - 5
+    disk = next(each for each in x86.options if each.startswith("virtio-blk-pci"))
+    assert disk.endswith("disable-legacy=on,iommu_platform=on,addr=0x10")
     assert x86.parameters == "intel_iommu=on no_timer_check"
     assert not arm.snapshots
     assert set(arm.modules) >= {"vfio_pci", "vfio_iommu_type1"}
@@ -77,7 +80,7 @@ def test_devices_are_behind_an_iommu() -> None:
     assert "rdinit=/init intel_iommu=on no_timer_check a=b" in argv[argv.index("-append") + 1]
     assert "have no emulated IOMMU" in machine(Architecture.RISCV64).no_iommu
     assert machine(Architecture.PPC64).options == _plain(Architecture.PPC64).options
-    assert slot_of("edu", (HostDevice.EDU,)) == "0000:00:10.0"
+    assert slot_of("edu", (HostDevice.VIRTIO_BLK, HostDevice.EDU)) == "0000:00:11.0"
 
 
 def _plain(architecture: Architecture) -> VirtualMachine:

@@ -369,35 +369,39 @@ def test_a_disk_may_change_in_a_host_that_runs(starter: Starter, tmp_path: Path)
     with_host(starter, tmp_path / "disk", use)
 
 
-def test_a_device_is_assigned_to_a_guest(starter: Starter, tmp_path: Path) -> None:
-    """edu, behind the emulated SMMUv3, under a QEMU in the host."""
+def test_devices_are_assigned_to_guests(starter: Starter, tmp_path: Path) -> None:
+    """Behind the emulated SMMUv3, under a QEMU in the host."""
     try:
         asyncio.run(fetch_qemu(ARCHITECTURE, starter.folder / "debian", lambda _: None))
     except HostError as error:
         pytest.skip(f"Debian's QEMU cannot be had here: {error}")
-    settings = replace(starter.settings, devices=(HostDevice.EDU,))
-    with_device = Starter(settings, starter.binary, starter.folder, lambda _: None)
-    host = VirtualHost(with_device, Inventory(Host("x86_64", "6.1", 2, 1 << 32)))
+    settings = replace(starter.settings, devices=tuple(HostDevice))
+    with_devices = Starter(settings, starter.binary, starter.folder, lambda _: None)
+    host = VirtualHost(with_devices, Inventory(Host("x86_64", "6.1", 2, 1 << 32)))
     build = builtin_build(ARCHITECTURE)
-    test = {each.name: each for each in read_tests(build, max_smp=1)}["edu-assigned"]
-    variant = Variant(ARCHITECTURE, Accelerator.KVM)
-    case = Case("s.edu", "s", "kvm-unit-tests", test, variant, build)
+    tests = {each.name: each for each in read_tests(build, max_smp=1)}
     contents = Contents()
-    decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
-    (tmp_path / "case").mkdir(mode=0o700)
 
-    async def run() -> Attempt | None:
+    def assignment(name: str) -> Assignment:
+        variant = Variant(ARCHITECTURE, Accelerator.KVM)
+        case = Case(f"s.{name}", "s", "kvm-unit-tests", tests[name], variant, build)
+        decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
+        (tmp_path / name).mkdir(mode=0o700)
+        return Assignment(name, decision, 1, name, files)
+
+    async def run() -> list[Attempt | None]:
         async with host.open(tmp_path, contents) as executor:
-            assignment = Assignment("1", decision, 1, "case", files)
-            return (await executor.execute(assignment, lambda _: None)).attempt
+            return [
+                (await executor.execute(assignment(f"{device}-assigned"), lambda _: None)).attempt
+                for device in HostDevice
+            ]
 
-    attempt = asyncio.run(run())
-    assert attempt is not None
-    assert (attempt.verdict, attempt.accelerator) == (Verdict.PASS, "kvm (virtual)")
-    console = (tmp_path / "case/console.log").read_text()
-    assert "PASS: edu: what it wrote is what it had read" in console
-    assert "PASS: edu: it interrupted three times" in console
-    assert "vfio-pci,host=0000:00:10.0" in (tmp_path / "case/command.sh").read_text()
+    for device, attempt in zip(HostDevice, asyncio.run(run()), strict=True):
+        assert attempt is not None
+        assert (attempt.verdict, attempt.accelerator) == (Verdict.PASS, "kvm (virtual)")
+        folder = tmp_path / f"{device}-assigned"
+        assert f"PASS: {device}: it interrupt" in (folder / "console.log").read_text()
+        assert "vfio-pci,host=0000:00:1" in (folder / "command.sh").read_text()
 
 
 def test_a_build_for_qemu_runs_under_a_qemu_in_the_host(starter: Starter, tmp_path: Path) -> None:

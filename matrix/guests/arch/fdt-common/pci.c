@@ -86,6 +86,26 @@ uintptr_t arch_pci_map(unsigned slot, unsigned bar)
 	return (uintptr_t)(window.cpu + at);
 }
 
+uint8_t arch_device_read8(uintptr_t address)
+{
+	return mmio_read8(address);
+}
+
+void arch_device_write8(uintptr_t address, uint8_t value)
+{
+	mmio_write8(address, value);
+}
+
+uint16_t arch_device_read16(uintptr_t address)
+{
+	return mmio_read16(address);
+}
+
+void arch_device_write16(uintptr_t address, uint16_t value)
+{
+	mmio_write16(address, value);
+}
+
 uint32_t arch_device_read32(uintptr_t address)
 {
 	return mmio_read32(address);

@@ -32,7 +32,37 @@ const char *arch_pci_open(void)
 
 uintptr_t arch_pci_map(unsigned slot, unsigned bar)
 {
-	return arch_pci_read(slot, PCI_BASE_ADDRESS_0 + 4 * bar) & BASE_MASK;
+	const uint32_t low = arch_pci_read(slot, PCI_BASE_ADDRESS_0 + 4 * bar);
+
+	if (low & PCI_BASE_ADDRESS_64BIT && arch_pci_read(slot, PCI_BASE_ADDRESS_0 + 4 * bar + 4))
+		return 0; /* beyond what is mapped */
+	return low & BASE_MASK;
+}
+
+uint8_t arch_device_read8(uintptr_t address)
+{
+	uint8_t value;
+
+	__asm__ volatile("movb (%1), %0" : "=q"(value) : "r"(address) : "memory");
+	return value;
+}
+
+void arch_device_write8(uintptr_t address, uint8_t value)
+{
+	__asm__ volatile("movb %0, (%1)" : : "q"(value), "r"(address) : "memory");
+}
+
+uint16_t arch_device_read16(uintptr_t address)
+{
+	uint16_t value;
+
+	__asm__ volatile("movw (%1), %0" : "=r"(value) : "r"(address) : "memory");
+	return value;
+}
+
+void arch_device_write16(uintptr_t address, uint16_t value)
+{
+	__asm__ volatile("movw %0, (%1)" : : "r"(value), "r"(address) : "memory");
 }
 
 uint32_t arch_device_read32(uintptr_t address)

@@ -21,6 +21,19 @@ static inline void mmio_write32(uintptr_t address, uint32_t value)
 	__asm__ volatile("str %0, [%1]" ::"r"(value), "r"(address) : "memory");
 }
 
+static inline uint16_t mmio_read16(uintptr_t address)
+{
+	uint32_t value;
+
+	__asm__ volatile("ldrh %0, [%1]" : "=r"(value) : "r"(address) : "memory");
+	return (uint16_t)value;
+}
+
+static inline void mmio_write16(uintptr_t address, uint16_t value)
+{
+	__asm__ volatile("strh %0, [%1]" ::"r"((uint32_t)value), "r"(address) : "memory");
+}
+
 static inline uint8_t mmio_read8(uintptr_t address)
 {
 	uint32_t value;

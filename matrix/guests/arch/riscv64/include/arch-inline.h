@@ -22,6 +22,19 @@ static inline void mmio_write32(uintptr_t address, uint32_t value)
 	__asm__ volatile("fence rw, o\n\tsw %0, 0(%1)" ::"r"(value), "r"(address) : "memory");
 }
 
+static inline uint16_t mmio_read16(uintptr_t address)
+{
+	uint16_t value;
+
+	__asm__ volatile("lhu %0, 0(%1)\n\tfence i, rw" : "=r"(value) : "r"(address) : "memory");
+	return value;
+}
+
+static inline void mmio_write16(uintptr_t address, uint16_t value)
+{
+	__asm__ volatile("fence rw, o\n\tsh %0, 0(%1)" ::"r"(value), "r"(address) : "memory");
+}
+
 static inline uint8_t mmio_read8(uintptr_t address)
 {
 	uint8_t value;
