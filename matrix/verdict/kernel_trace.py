@@ -203,7 +203,7 @@ def _function(mention: _Mention, functions: dict[str, tuple[Function, ...]]) -> 
     fitting = [
         each
         for each in functions.get(mention.function, ())
-        if mention.offset < each.size <= mention.size < each.size + ALIGNMENT
+        if mention.offset - mention.back < each.size <= mention.size < each.size + ALIGNMENT
     ]
     fitting = [each for each in fitting if each.size == mention.size] or fitting
     return fitting[0] if len({each.address for each in fitting}) == 1 else None

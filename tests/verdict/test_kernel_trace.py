@@ -108,6 +108,7 @@ def test_what_tells_of_a_fault_is_not_where_it_is(tmp_path: Path, vmlinux: Path)
         ("RIP: 0010:kvm_run+0x4/0x900", None),  # another build's
         ("RIP: 0010:run+0x4/0x40", None),  # the end of another name
         ("pc : kvm_run+0x4/0x40", 0x104),
+        (" kvm_run+0x40/0x40", 0x13F),  # what does not return may be called at a function's end
         ("BUG: KASAN: slab-use-after-free in kvm_run+0x4/0x40", 0x104),
         (" [<ffffffff8100010c>] kvm_run+0x0/0x40", 0x100),
     ],
