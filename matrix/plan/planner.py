@@ -86,9 +86,10 @@ def _decide(case: Case, inventory: Inventory) -> Decision:
     if skip := _on_any_host(case):
         return skip
     if case.build.target is not Target.QEMU:
-        reason = _failed_check(case, inventory)
         decide_other = decide_kvmtool if case.build.target is Target.KVMTOOL else decide_program
-        return Skip(case, reason, SkipCause.HOST) if reason else decide_other(case, inventory)
+        decision = decide_other(case, inventory)
+        reason = _failed_check(case, inventory) if isinstance(decision, Run) else ""
+        return Skip(case, reason, SkipCause.HOST) if reason else decision
     if reason := _broken(case, inventory):
         return Broken(case, reason)
     choice = _accelerator(case, inventory)

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from matrix.capabilities import Kind, Need
+from matrix.hosts.wanted import files_wanted_by
 from matrix.inventory import Host, Inventory
 from matrix.migrating import Migration
 from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch, SkipCause, Target
@@ -36,6 +38,21 @@ def test_it_runs_without_any_qemu() -> None:
     assert not can_prelaunch(decision)
     argv = ("/kvm/log", "-m", "2")
     assert launch_program(case) == Launch(argv, ExitChannel.STATUS, program="log", monitor=False)
+
+
+def test_a_parameter_that_it_needs_is_read_on_the_host() -> None:
+    needs = (Need(Kind.PARAMETER, "kvm.enable_pmu=Y"),)
+    case = replace(program(), test=replace(program().test, needs=needs))
+    path = "/sys/module/kvm/parameters/enable_pmu"
+    assert files_wanted_by([case]) == (path,)
+    assert isinstance(decide(case, Inventory(HOST, files=((path, "Y"),))), Run)
+    skipped = decide(case, Inventory(HOST, files=((path, "N"),)))
+    assert isinstance(skipped, Skip)
+    reason = f"needs kvm.enable_pmu=Y, but on this host {path} holds 'N'"
+    assert (skipped.reason, skipped.cause) == (reason, SkipCause.HOST)
+    elsewhere = decide(case, Inventory(replace(HOST, architecture="aarch64")))
+    assert isinstance(elsewhere, Skip)
+    assert elsewhere.reason == "a program for x86_64, but this host is aarch64"
 
 
 @pytest.mark.parametrize(
