@@ -54,6 +54,8 @@ class Binary:
     """Whether ``-sandbox`` is built in."""
     exit_with_parent: bool = False
     """Whether ``-run-with exit-with-parent=on`` is known (10.2 and later)."""
+    sie: bool | None = None
+    """Of s390x: whether its TCG emulates SIE, which KVM needs; None where it did not say."""
     note: str = ""
     """What could not be asked of it and why, in words; empty where it answered everything."""
 

@@ -20,7 +20,7 @@ from matrix.hosts.virtual.choosing import folder, virtual_hosts
 from matrix.hosts.virtual.debian import FLAVOURS
 from matrix.hosts.virtual.host_options import parse_options
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
-from matrix.hosts.virtual.l1_machines import WHY_NONE
+from matrix.hosts.virtual.l1_machines import machine_for
 from matrix.hosts.virtual.nested_qemu import NestedQemu, arguments_there
 from matrix.hosts.virtual.programs import Programs
 from matrix.hosts.virtual.pruning import prune
@@ -109,8 +109,10 @@ async def _starters(options: Sequence[str], selection: Selection) -> list[Starte
     pairs = list(product(names, settings))
     for name, each in pairs:
         if (name, each) not in found:
+            binary = inventory.binary(name, each.architecture)
+            machine = machine_for(binary) if binary is not None else None
             missing = inventory.why_missing(name, each.architecture)
-            why = WHY_NONE.get(each.architecture, missing)
+            why = machine if isinstance(machine, str) else missing
             raise HostError(f"no virtual KVM host for {each.architecture.value}: {why}")
     return [found[pair] for pair in pairs]
 

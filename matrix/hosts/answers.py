@@ -44,6 +44,8 @@ class Answers:
     """``qom-list-types`` implementing ``device``."""
     schema: Sequence[Reply] = ()
     """``query-qmp-schema``."""
+    most_capable: Reply | None = None
+    """``query-cpu-model-expansion`` of the model ``max``, of s390x alone."""
     note: str = ""
     """What could not be asked, in words."""
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -85,8 +87,16 @@ def binary_of(qemu: str, architecture: Architecture, path: Path, answers: Answer
         migration_addresses=_addresses(schema),
         sandbox="sandbox" in parameters,
         exit_with_parent="exit-with-parent" in parameters.get("run-with", ()),
+        sie=_sie(answers.most_capable),
         note=answers.note,
     )
+
+
+def _sie(expansion: Reply | None) -> bool | None:
+    """Whether the CPU model has SIE's format 2 (``sief2``), which Linux asks for in
+    arch/s390/kvm/kvm-s390.c."""
+    found = None if expansion is None else expansion["model"].get("props", {}).get("sief2")
+    return None if found is None else bool(found)
 
 
 def _version(reply: Reply) -> tuple[tuple[int, int, int], str]:

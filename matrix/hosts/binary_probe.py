@@ -29,6 +29,8 @@ START_TIMEOUT = 30.0
 MOST_DEATHS = 8
 """How often a binary is started again that has died of a question about a type."""
 
+EXPANSION = "query-cpu-model-expansion"
+
 HELP_LINE = re.compile(r"^\s+([^\s=]+)=<([^>\n]*>?)>", re.MULTILINE)
 """A property in what ``-machine TYPE,help`` prints: ``  acpi=<OnOffAuto>  - Enable ACPI``."""
 
@@ -157,6 +159,7 @@ class _Interview:
                 options=replies["query-command-line-options"],
                 devices=self._devices,
                 schema=replies["query-qmp-schema"] or (),
+                most_capable=replies.get(EXPANSION),
                 note=note,
                 properties=self._properties,
             )
@@ -185,6 +188,9 @@ class _Interview:
         replies = {command: await monitor.execute(command) for command in required}
         for command in ("query-cpu-definitions", "query-accelerators", "query-qmp-schema"):
             replies[command] = await _ask_if_known(monitor, command)
+        if self._architecture is Architecture.S390X:
+            arguments = {"type": "full", "model": {"name": "max"}}
+            replies[EXPANSION] = await _ask_if_known(monitor, EXPANSION, arguments)
         return replies
 
     async def _ask_types(self, monitor: Monitor) -> None:

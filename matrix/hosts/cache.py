@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from matrix import __version__
 from matrix.places import cache_folder, expanded
 
-FORMAT = 3
+FORMAT = 4
 """Counted up whenever what is stored changes its meaning."""
 
 ENVIRONMENT_VARIABLE = "MATRIX_CACHE"

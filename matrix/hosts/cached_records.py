@@ -60,6 +60,7 @@ def encode_binary(known: KnownBinary) -> dict[str, Any]:
         "migration_addresses": binary.migration_addresses,
         "sandbox": binary.sandbox,
         "exit_with_parent": binary.exit_with_parent,
+        "sie": binary.sie,
         "note": binary.note,
     }
 
@@ -88,6 +89,7 @@ def decode_binary(value: Any, qemu: str) -> KnownBinary:
         migration_addresses=tuple(value["migration_addresses"]),
         sandbox=value["sandbox"],
         exit_with_parent=value["exit_with_parent"],
+        sie=value["sie"],
         note=value["note"],
     )
     return KnownBinary(binary, tuple(Stamp(*stamp) for stamp in value["stamps"]))

@@ -77,7 +77,7 @@ def test_hosts_are_built_for_the_qemus_that_are_named() -> None:
 
 @pytest.mark.qemu
 def test_an_architecture_without_kvm_under_tcg_says_why() -> None:
-    with pytest.raises(HostError, match="no virtual KVM host for s390x: QEMU's TCG has no SIE"):
+    with pytest.raises(HostError, match=r"for s390x: QEMU .* model max has no SIE"):
         run_host(Action.BUILD, ["s390x=debian-13"], Selection())
 
 

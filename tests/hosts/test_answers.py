@@ -57,6 +57,13 @@ def test_everything(answers: Answers) -> None:
     )
 
 
+def test_whether_it_emulates_sie(answers: Answers) -> None:
+    assert binary(answers).sie is None
+    for found in (True, False):
+        model = {"model": {"name": "max", "props": {"sief2": found, "cmma": False}}}
+        assert binary(replace(answers, most_capable=model)).sie is found
+
+
 def test_accelerators_that_it_names_itself(answers: Answers) -> None:
     named = replace(answers, accelerators=["tcg", "qtest", "kvm", "mshv"], kvm_present=False)
     assert binary(named).accelerators == ("kvm", "mshv", "tcg")

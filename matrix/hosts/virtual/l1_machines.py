@@ -19,12 +19,14 @@ NESTED_AARCH64 = (9, 0, 0)
 NESTED_PSERIES = (11, 0, 0)
 """Of QEMU, from which on its pseries runs the nested KVM of Debian 13's kernel."""
 
-WHY_NONE = {
-    Architecture.S390X: "QEMU's TCG has no SIE: the kernel says 'kvm-s390: SIE is not available'",
-    Architecture.MIPS64EL: "Debian's kernels for mips64el have no KVM",
+_WHY_NONE = {
+    # A package of 80 MB tells, so it is not asked each time.
+    Architecture.MIPS64EL: "Debian's kernels for mips64el have no KVM: CONFIG_KVM is not set in "
+    "their packages (looked up in November 2026)",
     Architecture.ARM: "32-bit Arm has no KVM since Linux 5.7",
     Architecture.I386: "virtual hosts of i386 are not supported; x86_64 runs its guests",
 }
+_NO_SIE = "without which Linux says 'kvm-s390: SIE is not available'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ DEVICES: Mapping[HostDevice, tuple[str, ...]] = {
     ),
 }
 """Those that a host can have for its guests → QEMU's options, of which the last names it."""
+RISCV_IOMMU = "riscv-iommu-pci"
+"""There since QEMU 9.2; Linux has a driver since 6.13."""
 IOMMUS = {
     Architecture.AARCH64: ((), ",iommu=smmuv3", ""),
     # VFIO wants interrupts remapped. Then Linux panics ("timer doesn't work through
@@ -81,6 +85,7 @@ IOMMUS = {
         "",
         "intel_iommu=on no_timer_check",
     ),
+    Architecture.RISCV64: (("-device", RISCV_IOMMU), "", ""),
 }
 """Options, options of the machine, and words for the kernel's command line."""
 
@@ -100,11 +105,9 @@ def machine_for(binary: Binary, devices: Sequence[HostDevice] = ()) -> VirtualMa
     machine = _plain_machine(binary)
     if isinstance(machine, str) or not devices:
         return machine
-    iommu = IOMMUS.get(binary.architecture)
-    if iommu is None:
-        why = f"virtual {binary.architecture.value} hosts have no emulated IOMMU with a driver"
+    if why := _why_no_iommu(binary):
         return replace(machine, no_iommu=why)
-    options, property_, parameters = iommu
+    options, property_, parameters = IOMMUS[binary.architecture]
     name, value, *rest = machine.options
     added: list[str] = []
     for number, each in enumerate(devices):
@@ -120,10 +123,20 @@ def machine_for(binary: Binary, devices: Sequence[HostDevice] = ()) -> VirtualMa
     )
 
 
+def _why_no_iommu(binary: Binary) -> str:
+    if binary.architecture not in IOMMUS:
+        return f"none is emulated for virtual {binary.architecture.value} hosts"
+    if binary.architecture is Architecture.RISCV64 and RISCV_IOMMU not in binary.devices:
+        return f"QEMU {binary.version_text} has no {RISCV_IOMMU}"
+    return ""
+
+
 def _plain_machine(binary: Binary) -> VirtualMachine | str:
     architecture = binary.architecture
-    if why := WHY_NONE.get(architecture):
+    if why := _WHY_NONE.get(architecture):
         return why
+    if architecture is Architecture.S390X:
+        return _why_no_sie(binary)
     if architecture is Architecture.AARCH64:
         options = (
             "-machine",
@@ -143,6 +156,14 @@ def _plain_machine(binary: Binary) -> VirtualMachine | str:
         options = ("-machine", "virt", "-cpu", cpu)
         return VirtualMachine(options, "ttyS0", 1024 * MIB, modules, snapshots=snapshots)
     return _power(binary)
+
+
+def _why_no_sie(binary: Binary) -> str:
+    if binary.sie:
+        return "virtual hosts of s390x are not supported yet, although this QEMU's TCG has SIE"
+    if binary.sie is None:
+        return f"QEMU's TCG has had no SIE up to 11.1, {_NO_SIE}"
+    return f"QEMU {binary.version_text} says that its CPU model max has no SIE (sief2), {_NO_SIE}"
 
 
 def _power(binary: Binary) -> VirtualMachine:

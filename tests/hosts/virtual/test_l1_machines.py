@@ -78,7 +78,15 @@ def test_devices_are_behind_an_iommu() -> None:
     binary = Binary("system", Architecture.X86_64, "/usr/bin/qemu", (7, 2, 0), "7.2")
     argv = host_arguments(binary, x86, files, socket="/s", parameters="a=b")
     assert "rdinit=/init intel_iommu=on no_timer_check a=b" in argv[argv.index("-append") + 1]
-    assert "have no emulated IOMMU" in machine(Architecture.RISCV64).no_iommu
+    assert machine(Architecture.RISCV64).no_iommu == "QEMU 11.1 has no riscv-iommu-pci"
+    newer = Binary(
+        *("system", Architecture.RISCV64, "/usr/bin/qemu", (11, 1, 0), "11.1"),
+        devices=("riscv-iommu-pci",),
+    )
+    riscv = machine_for(newer, (HostDevice.EDU,))
+    assert isinstance(riscv, VirtualMachine)
+    assert riscv.options[-4:-2] == ("-device", "riscv-iommu-pci")
+    assert machine(Architecture.PPC64).no_iommu == "none is emulated for virtual ppc64 hosts"
     assert machine(Architecture.PPC64).options == _plain(Architecture.PPC64).options
     assert slot_of("edu", (HostDevice.VIRTIO_BLK, HostDevice.EDU)) == "0000:00:11.0"
 
@@ -87,6 +95,21 @@ def _plain(architecture: Architecture) -> VirtualMachine:
     found = machine_for(Binary("system", architecture, "/usr/bin/qemu", (11, 1, 0), "11.1"))
     assert isinstance(found, VirtualMachine)
     return found
+
+
+@pytest.mark.parametrize(
+    ("sie", "reason"),
+    [
+        (False, "QEMU 11.1 says that its CPU model max has no SIE (sief2), without which Linux"),
+        (None, "QEMU's TCG has had no SIE up to 11.1, without which Linux says"),
+        (True, "virtual hosts of s390x are not supported yet, although this QEMU's TCG has SIE"),
+    ],
+)
+def test_whether_s390x_has_sie_is_asked_of_qemu(sie: bool | None, reason: str) -> None:
+    binary = Binary("system", Architecture.S390X, "/usr/bin/qemu", (11, 1, 0), "11.1", sie=sie)
+    why = machine_for(binary)
+    assert isinstance(why, str)
+    assert why.startswith(reason)
 
 
 def test_powernv_is_not_migrated() -> None:
