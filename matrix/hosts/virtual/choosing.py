@@ -21,7 +21,8 @@ from matrix.hosts.virtual.starter import Settings, Starter
 from matrix.hosts.virtual.virtual_host import MEMORY, Room, VirtualHost
 from matrix.inventory import Binary, Inventory
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Case, KvmMode
-from matrix.plan.decisions import VIRTUAL, Decision
+from matrix.plan.command import QEMU_OVERHEAD
+from matrix.plan.decisions import VIRTUAL, Decision, Run
 from matrix.plan.schedule import Capacity
 from matrix.plan.virtual import VirtualPlace, asks_for_kvm
 from matrix.scenario.scenario import HostKernel, Scenario, VirtualHostEntry
@@ -275,7 +276,7 @@ def _hosts(
 ) -> list[VirtualHost]:
     kinds = list(kinds)
     building = asyncio.Lock()
-    most = max(1, inventory.host.cpus // max((settings.cpus for settings, _ in kinds), default=1))
+    most = _most_at_a_time(kinds, inventory, decisions)
     capacity = Capacity(1, MEMORY, jobs=1, group=VIRTUAL, most_hosts=most)
     room = Room(most)
     starters = [
@@ -286,6 +287,23 @@ def _hosts(
         VirtualHost(each, inventory, capacity, programs_of(decisions, each.name), room)
         for each in starters
     ]
+
+
+def _most_at_a_time(
+    kinds: Iterable[tuple[Settings, Binary]], inventory: Inventory, decisions: Iterable[Decision]
+) -> int:
+    """How many hosts this machine has CPUs and memory for, if all are as large as the largest."""
+    runs = (each for each in decisions if isinstance(each, Run))
+    migrated = {each.host for each in runs if each.case.migration is not None}
+    cpus, memory = 1, 1
+    for settings, binary in kinds:
+        machine = machine_for(binary, settings.devices)
+        usual = 0 if isinstance(machine, str) else machine.memory
+        # A host that is migrated is there twice.
+        sides = 2 if settings.name_with(binary.qemu) in migrated else 1
+        cpus = max(cpus, settings.cpus)
+        memory = max(memory, sides * ((settings.memory or usual) + QEMU_OVERHEAD))
+    return max(1, min(inventory.host.cpus // cpus, inventory.host.memory // memory))
 
 
 def folder() -> Path:

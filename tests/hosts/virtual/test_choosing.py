@@ -1,6 +1,7 @@
 """Which virtual host each case runs in, of those of the command line and of scenarios."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from matrix.errors import ScenarioError, UsageError
 from matrix.hosts.virtual.choosing import VirtualHosts, chosen_hosts
 from matrix.inventory import Binary, Host, Inventory
-from matrix.model import Architecture, Build, Case, Test
+from matrix.migrating import Migration
+from matrix.model import Accelerator, Architecture, Build, Case, Test
+from matrix.plan.decisions import Run
 from matrix.plan.virtual import VirtualPlace
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.load import read_scenario
@@ -218,3 +221,22 @@ def test_two_hosts_that_differ_in_their_kvmtool_are_two(tmp_path: Path) -> None:
     assert second is not None
     assert (first.kvmtool, second.kvmtool) == (False, True)
     assert first.name == "virtual-aarch64-debian-13" != second.name
+
+
+def test_as_many_hosts_run_at_a_time_as_there_is_memory_for() -> None:
+    """Each of them has 2 GiB, and is there twice while it is migrated."""
+    one = scenario("{arch: [aarch64]}", "[{virtual: {arch: aarch64, memory: 2GiB}}]")
+    (case,) = cases(one)
+
+    def most(gib: int, migration: Migration | None = None) -> int:
+        host = replace(INVENTORY.host, cpus=8, memory=gib << 30)
+        hosts = chosen_hosts([], [one], replace(INVENTORY, host=host))
+        place = hosts.place_of(case)
+        assert place is not None
+        moved = replace(case, migration=migration)
+        run = Run(moved, Accelerator.KVM, "", 1, 1 << 28, host=place.name)
+        (found,) = hosts.hosts(lambda _: None, [run])
+        return found.capacity.most_hosts
+
+    assert (most(1), most(7), most(64)) == (1, 3, 8)
+    assert (most(7, Migration()), most(64, Migration())) == (1, 8)
