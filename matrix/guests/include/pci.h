@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PCI devices on bus 0, function 0 of each slot: what an architecture provides to the tests of
- * devices, beside arch.h. lib/pci.c and lib/pci-interrupt.c are for those that have none of it.
+ * PCI devices on bus 0, function 0 of each slot: what an architecture whose arch.mk sets PCI
+ * provides to the tests of devices, beside arch.h. lib/pci-interrupt.c is for one that takes none
+ * of their interrupts.
  */
 #ifndef PCI_H
 #define PCI_H

@@ -12,3 +12,4 @@ PROCESSOR := max
 DEFAULT_QEMU_CPU := max
 PANIC_PARAMS := -device pvpanic-pci
 HOST_ARCH_CFLAGS := -mno-outline-atomics
+PCI := 1

@@ -10,3 +10,4 @@ KUT_TEST_DIR := arm
 PROCESSOR := cortex-a15
 DEFAULT_QEMU_CPU := cortex-a15
 PANIC_PARAMS := -device pvpanic-pci
+PCI := 1

@@ -8,3 +8,4 @@ IMAGE_OBJCOPY := -O binary
 KUT_TEST_DIR := riscv
 DEFAULT_QEMU_CPU := rv64
 PANIC_PARAMS := -device pvpanic-pci
+PCI := 1

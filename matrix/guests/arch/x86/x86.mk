@@ -8,3 +8,4 @@ IMAGE := guest.flat
 ARCH_SOURCES += $(sort $(wildcard arch/x86/*.c arch/x86/*.S))
 ARCH_CFLAGS := -Iarch/x86 -mgeneral-regs-only -fcf-protection=none
 PANIC_PARAMS := -device pvpanic
+PCI := 1
