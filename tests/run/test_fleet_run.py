@@ -1,0 +1,34 @@
+"""Runs over a fleet, as far as no host of it is asked."""
+
+import ssl
+
+import pytest
+
+from matrix.errors import UsageError
+from matrix.hosts.fleet.fleet_host import FleetHost, Terms
+from matrix.hosts.fleet.gate import Gate
+from matrix.hosts.fleet.messages import Accept, Look
+from matrix.inventory import Inventory
+from matrix.plan.schedule import Capacity
+from matrix.run.fleet_run import with_jobs
+from tests.run.conftest import FakeExecutor, FakeHost
+
+TEN = Capacity(10, 2**33)
+
+
+def host(inventory: Inventory) -> FleetHost:
+    gate = Gate("127.0.0.1", 0, ssl.create_default_context(), {})
+    terms = Terms(Accept("run", "orchestrator", 10.0), 2.0, 5.0)
+    return FleetHost("z1", inventory, TEN, gate, terms, Look(()))
+
+
+def test_jobs_are_of_each_host_of_the_fleet(inventory: Inventory) -> None:
+    other = FakeHost(FakeExecutor(), TEN, "virtual-1")
+    hosts = with_jobs([host(inventory), other], 3, None)
+    assert [each.capacity.jobs for each in hosts] == [3, None]
+    assert [each.capacity for each in with_jobs([host(inventory)], None, None)] == [TEN]
+
+
+def test_local_workers_are_of_this_machine(inventory: Inventory) -> None:
+    with pytest.raises(UsageError, match="leave it or --fleet out"):
+        with_jobs([host(inventory)], None, 2)
