@@ -19,7 +19,7 @@ from matrix.hosts.fleet.gate import FAREWELL, Gate, arrival_within
 from matrix.hosts.fleet.hand_over import take
 from matrix.hosts.fleet.lease import Fence, Grant
 from matrix.hosts.fleet.link import Link
-from matrix.hosts.fleet.messages import CHUNK, Accept, Chunk, FleetKind, Join, Look, Part
+from matrix.hosts.fleet.messages import BEAT, CHUNK, Accept, Chunk, FleetKind, Join, Look, Part
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.lines import Line
 from matrix.hosts.local.executor import not_started
@@ -32,6 +32,8 @@ from matrix.vm.tasks import put_off_cancellation
 LIVES = 3
 """Times that a host runs an attempt of which it has lost what it had, as where its worker was
 killed and started again."""
+SILENT = 3 * BEAT
+"""Seconds without a word after which a host will hardly answer at once."""
 STOOD_STILL = 0.2
 """Seconds for what has come to be read, where this process itself stood still."""
 
@@ -172,8 +174,10 @@ class FleetExecutor:
         if link is None:
             return
         link.say(FleetKind.BYE, 0, "")
+        # One that hangs or is cut off is not waited for: it ends everything by its lease.
+        silent = time.monotonic() - self._grant.heard > SILENT
         with contextlib.suppress(TimeoutError, HostLostError):
-            async with asyncio.timeout(FAREWELL):
+            async with asyncio.timeout(0 if silent else FAREWELL):
                 while (line := await link.hear()) is not None and line.kind is not FleetKind.BYE:
                     pass
         link.close()
