@@ -105,4 +105,4 @@ def test_ctrl_c_ends_everything_everywhere(world: World, scripts: Scripts, lab: 
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=100)
     assert process.returncode == 130
-    assert world.fakes() == []
+    world.wait_for(lambda: not world.fakes())
