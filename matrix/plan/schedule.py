@@ -1,17 +1,16 @@
-"""Which job starts next, and how long all will take: a pure state machine that an asyncio shell
-drives.
+"""Which job starts next on one host, and how long all will take: a pure state machine.
 
-Events in (:meth:`Scheduler.finished`, :meth:`Scheduler.add`), instructions out
-(:meth:`Scheduler.start`). Longest first, by the last known duration, because the longest case
-bounds the run from below (Graham's LPT rule); within what its host has of vCPUs and memory, or up
-to a fixed number of jobs; within its huge pages; one at a time where a job is to be alone. Hosts do
-not wait for each other.
+Longest first, by the last known duration, because the longest case bounds the run from below
+(Graham's LPT rule); within what the host has of vCPUs and memory, or up to a fixed number of jobs;
+within its huge pages; one at a time where a job is to be alone. What runs on which of several hosts
+is :mod:`matrix.plan.scheduler`'s business.
 """
 
 from bisect import insort
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from matrix.plan.decisions import LOCAL
 
@@ -55,75 +54,39 @@ class Job:
     huge_pages: int = 0
     """Bytes."""
     host: str = LOCAL
+    elsewhere: tuple[str, ...] = ()
+    """Other hosts that may run it as well."""
+    gang: tuple[str, ...] = ()
+    """Other hosts on which it takes as much at the same time, as one that migrates from host to
+    host does."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All on which it takes a place."""
+        return (self.host, *(name for name in self.gang if name != self.host))
 
 
 def _longest_first(job: Job) -> float:
     return -job.estimate
 
 
-@dataclass(slots=True)
-class _Queue:
-    """Jobs of the same size, longest first."""
+class Size(NamedTuple):
+    """What a job counts for on a host."""
 
     vcpus: int
     memory: int
     alone: bool
     huge_pages: int
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Jobs of the same size that may run on the same hosts, longest first."""
+
+    size: Size
+    elsewhere: tuple[str, ...]
     jobs: deque[Job] = field(default_factory=deque)
     passed: int = 0
-
-
-class Scheduler:
-    """Jobs waiting and running on all hosts of a run."""
-
-    def __init__(self, jobs: Iterable[Job], capacities: Mapping[str, Capacity]) -> None:
-        """``capacities`` has every host of ``jobs``, by its name."""
-        by_host: dict[str, list[Job]] = {host: [] for host in capacities}
-        for job in jobs:
-            by_host[job.host].append(job)
-        self._capacities = capacities
-        self._hosts = {
-            host: HostScheduler(of_host, capacities[host]) for host, of_host in by_host.items()
-        }
-
-    @property
-    def running(self) -> int:
-        """How many jobs have been started and have not finished."""
-        return sum(host.running for host in self._hosts.values())
-
-    def add(self, job: Job) -> None:
-        """One more job, which is as the others from here on."""
-        self._hosts[job.host].add(job)
-
-    def start(self) -> list[Job]:
-        """The jobs to start now, on each host; they count as running from here on."""
-        return [
-            job
-            for name, host in self._hosts.items()
-            if host.waiting and self._has_room(name)
-            for job in host.start()
-        ]
-
-    def _has_room(self, name: str) -> bool:
-        """Whether the group of a host has room for it, if it has a group."""
-        capacity = self._capacities[name]
-        if not capacity.group or self._hosts[name].active:
-            return True
-        group = (
-            host
-            for other, host in self._hosts.items()
-            if self._capacities[other].group == capacity.group
-        )
-        return sum(host.active for host in group) < capacity.most_hosts
-
-    def upcoming(self) -> list[Job]:
-        """Of each host that has something left, the job that will likely start next there."""
-        jobs = (host.upcoming() for host in self._hosts.values())
-        return [job for job in jobs if job is not None]
-
-    def finished(self, job: Job) -> None:
-        """A running job has ended. Raises KeyError for one that is not running."""
-        self._hosts[job.host].finished(job.key)
 
 
 class HostScheduler:
@@ -137,8 +100,10 @@ class HostScheduler:
         self._huge_pages = 0
         self._quiet = False
         """A job runs that is to be alone."""
-        self._queues: dict[tuple[int, int, bool, int], _Queue] = {}
+        self._queues: dict[tuple[Size, tuple[str, ...]], _Queue] = {}
         self._waiting = 0
+        self.backlog = 0.0
+        """Seconds that the waiting jobs will likely take."""
         self._begun = False
         for job in sorted(jobs, key=_longest_first):
             self._queue(job).append(job)
@@ -176,30 +141,72 @@ class HostScheduler:
         if not self._queues or not idle or self._quiet:
             return None
         queue = max(self._queues.values(), key=lambda queue: queue.jobs[0].estimate)
-        fits = self._memory + queue.memory <= self._capacity.memory
+        fits = self._memory + queue.size.memory <= self._capacity.memory
         return queue.jobs[0] if fits else None
 
     def finished(self, key: tuple[int, int]) -> None:
         """A running job has ended. Raises KeyError for one that is not running."""
-        job = self._running.pop(key)
-        vcpus, memory, _, huge_pages = self._size(job)
-        self._vcpus -= vcpus
-        self._memory -= memory
-        self._huge_pages -= huge_pages
+        size = self._size(self._running.pop(key))
+        self._vcpus -= size.vcpus
+        self._memory -= size.memory
+        self._huge_pages -= size.huge_pages
         self._quiet = False  # it was the only one, if there was any
         assert self._vcpus >= 0  # noqa: S101 - an invariant of this class, not input
         assert self._memory >= 0  # noqa: S101 - as above
 
+    def fits(self, job: Job) -> bool:
+        """Whether there is room now for a job, be it one that waits here or not."""
+        return self._fits(self._size(job))
+
+    def begin(self, job: Job) -> None:
+        """A job starts that does not wait here; longer ones that wait are passed by it."""
+        for queue in self._queues.values():
+            if queue.jobs[0].estimate >= job.estimate:
+                queue.passed += 1
+        self._run(job, self._size(job))
+
+    @property
+    def load(self) -> float:
+        """The share of the host that is in use."""
+        capacity = self._capacity
+        if capacity.jobs is not None:
+            return len(self._running) / capacity.jobs
+        return self._vcpus / capacity.vcpus
+
+    @property
+    def starved(self) -> bool:
+        """Whether the host drains for a job that has been passed too often."""
+        return any(queue.passed >= PATIENCE for queue in self._queues.values())
+
+    def movable(self, host: str) -> Iterator[Job]:
+        """Of each kind of waiting jobs that may run on ``host`` as well, the longest."""
+        return (queue.jobs[0] for queue in self._queues.values() if host in queue.elsewhere)
+
+    def remove(self, job: Job) -> None:
+        """A job does not wait here any more. Raises ValueError for one that does not wait."""
+        key = self._size(job), job.elsewhere
+        if key not in self._queues:
+            raise ValueError(f"no job like {job.key} waits here")
+        self._queues[key].jobs.remove(job)
+        self._dequeued(key, job)
+
+    def clear(self) -> list[Job]:
+        """Take away all that wait, longest first."""
+        jobs = [job for queue in self._queues.values() for job in queue.jobs]
+        self._queues, self._waiting, self.backlog = {}, 0, 0.0
+        return sorted(jobs, key=_longest_first)
+
     def _queue(self, job: Job) -> "deque[Job]":
         """Where a job waits; it counts as waiting from here on."""
         self._waiting += 1
+        self.backlog += job.estimate
         size = self._size(job)
-        return self._queues.setdefault(size, _Queue(*size)).jobs
+        return self._queues.setdefault((size, job.elsewhere), _Queue(size, job.elsewhere)).jobs
 
-    def _size(self, job: Job) -> tuple[int, int, bool, int]:
+    def _size(self, job: Job) -> Size:
         """What a job counts for: never more than the host, or it could never start."""
         capacity = self._capacity
-        return (
+        return Size(
             min(job.vcpus, capacity.vcpus),
             min(job.memory, capacity.memory),
             job.alone,
@@ -209,7 +216,7 @@ class HostScheduler:
     def _next(self) -> Job | None:
         passed: list[_Queue] = []
         for queue in sorted(self._queues.values(), key=lambda queue: -queue.jobs[0].estimate):
-            if self._fits(queue):
+            if self._fits(queue.size):
                 for other in passed:
                     other.passed += 1
                 return self._take(queue)
@@ -218,33 +225,40 @@ class HostScheduler:
             passed.append(queue)
         return None
 
-    def _fits(self, queue: _Queue) -> bool:
-        if self._quiet or (queue.alone and self._running):
+    def _fits(self, size: Size) -> bool:
+        if self._quiet or (size.alone and self._running):
             return False
         if self._capacity.most is not None and len(self._running) >= self._capacity.most:
             return False
-        if self._huge_pages + queue.huge_pages > self._capacity.huge_pages:
+        if self._huge_pages + size.huge_pages > self._capacity.huge_pages:
             return False
         if self._capacity.jobs is not None:
             return len(self._running) < self._capacity.jobs
         return (
-            self._vcpus + queue.vcpus <= self._capacity.vcpus
-            and self._memory + queue.memory <= self._capacity.memory
+            self._vcpus + size.vcpus <= self._capacity.vcpus
+            and self._memory + size.memory <= self._capacity.memory
         )
 
     def _take(self, queue: _Queue) -> Job:
         job = queue.jobs.popleft()
         queue.passed = 0
-        if not queue.jobs:
-            del self._queues[queue.vcpus, queue.memory, queue.alone, queue.huge_pages]
+        self._dequeued((queue.size, queue.elsewhere), job)
+        self._run(job, queue.size)
+        return job
+
+    def _dequeued(self, key: tuple[Size, tuple[str, ...]], job: Job) -> None:
+        if not self._queues[key].jobs:
+            del self._queues[key]
+        self._waiting -= 1
+        self.backlog = max(0.0, self.backlog - job.estimate)
+
+    def _run(self, job: Job, size: Size) -> None:
         self._running[job.key] = job
         self._begun = True
-        self._quiet = job.alone
-        self._vcpus += queue.vcpus
-        self._memory += queue.memory
-        self._huge_pages += queue.huge_pages
-        self._waiting -= 1
-        return job
+        self._quiet = size.alone
+        self._vcpus += size.vcpus
+        self._memory += size.memory
+        self._huge_pages += size.huge_pages
 
 
 class Forecast:

@@ -20,7 +20,8 @@ from matrix.hosts.interface import Console, HopDone, Host
 from matrix.model import Case, Verdict
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.prelaunch import can_prelaunch
-from matrix.plan.schedule import Capacity, Forecast, Job, Scheduler
+from matrix.plan.schedule import Capacity, Forecast, Job
+from matrix.plan.scheduler import Scheduler
 from matrix.results.outcome import counts_as_failure
 from matrix.results.recorder import Recorder
 from matrix.run.dispatch import Dispatcher

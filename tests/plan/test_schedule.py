@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.plan.schedule import PATIENCE, Capacity, HostScheduler, Job, Scheduler
+from matrix.plan.schedule import PATIENCE, Capacity, HostScheduler, Job
 
 GIB, MIB = 2**30, 2**20
 
@@ -183,49 +183,3 @@ def test_every_job_runs_once_within_the_limits(
         scheduler.finished(key)
     assert sorted(seen) == [j.key for j in jobs]
     assert scheduler.waiting == 0
-
-
-def test_each_host_has_its_own_capacity() -> None:
-    jobs = [replace(job(i, vcpus=2), host="ab"[i % 2]) for i in range(8)]
-    capacities = {"a": Capacity(2, 8 * GIB), "b": Capacity(4, 8 * GIB)}
-    scheduler = Scheduler(jobs, capacities)
-    started = scheduler.start()
-    assert [each.host for each in started] == ["a", "b", "b"]
-    assert (scheduler.start(), scheduler.running) == ([], 3)
-    scheduler.finished(started[1])
-    assert [each.host for each in scheduler.start()] == ["b"]
-
-
-def test_one_that_is_to_be_alone_is_so_on_its_host_only() -> None:
-    alone = replace(job(0, estimate=9), alone=True, host="a")
-    others = [replace(job(i), host=host) for i, host in ((1, "a"), (2, "b"))]
-    capacities = dict.fromkeys("ab", Capacity(4, 8 * GIB))
-    scheduler = Scheduler([alone, *others], capacities)
-    assert [each.key[0] for each in scheduler.start()] == [0, 2]
-
-
-def test_each_host_with_an_idle_vcpu_has_a_job_to_prepare() -> None:
-    jobs = [replace(job(i), host="ab"[i % 2]) for i in range(6)]
-    scheduler = Scheduler(jobs, dict.fromkeys("ab", Capacity(2, 8 * GIB, jobs=1)))
-    scheduler.start()
-    assert [each.key[0] for each in scheduler.upcoming()] == [2, 3]
-
-
-def test_hosts_of_a_group_keep_their_place_until_they_have_nothing_left() -> None:
-    capacity = Capacity(1, GIB, jobs=1, group="virtual", most_hosts=2)
-    capacities = {"a": capacity, "b": capacity, "c": capacity, "local": Capacity(8, 8 * GIB)}
-    jobs = [replace(job(i), host=host) for i, host in enumerate(("a", "a", "b", "c", "local"))]
-    scheduler = Scheduler(jobs, capacities)
-
-    def start() -> list[str]:
-        return [each.host for each in scheduler.start()]
-
-    assert start() == ["a", "b", "local"]
-    scheduler.finished(jobs[0])
-    assert start() == ["a"]
-    scheduler.finished(jobs[2])
-    assert start() == ["c"]
-    scheduler.finished(jobs[1])
-    scheduler.add(replace(job(9), host="b"))
-    assert start() == ["b"]
-    assert scheduler.running == 3
