@@ -315,6 +315,8 @@ class Variant:
     """Of that kernel's command line, beside what the host has anyhow."""
     module_parameters: str | None = None
     """Of that kernel's modules: ``module.parameter=value``, separated by spaces, sorted."""
+    host: str | None = None
+    """Name or tag of the host that the case runs on, or :data:`EACH_HOST`."""
     strategy: Strategy | None = None
     transport: Transport | None = None
     fault: Fault | None = None
@@ -331,6 +333,10 @@ AXIS_NAMES = tuple(axis.name for axis in fields(Variant))
 """Every axis."""
 VIRTUAL_HOST_AXES = ("kernel", "mode", "kernel_parameters", "module_parameters")
 """Those that say which virtual KVM host a case runs in."""
+
+
+EACH_HOST = "each"
+"""The value of the axis ``host`` that stands for every host of the run."""
 
 
 class OnStall(StrEnum):
@@ -364,6 +370,8 @@ class RunSettings:
     fail_on_skip: tuple[str, ...] = ()
     """Patterns of causes and ids: no case of the scenario may be skipped so."""
     on_stall: OnStall = OnStall.END
+    spread: bool = False
+    """Whether the attempts of a case take turns on the hosts that can run it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ LATE = {
     "results/summary_text.py": f"{RARE}: runs of several QEMUs, run 19 ms",
     "run/predicting.py": f"{RARE}: cases migrated to another QEMU",
     "run/prepare.py": f"{RARE}: fleets, virtual hosts 160 ms, --expect 84 ms, --shard 6 ms",
+    "run/run_hosts.py": f"{RARE}: fleets, YAML and pydantic: list 70 ms",
     "run/scenarios.py": "YAML and pydantic, for scenarios that are not in the cache: list 84 ms",
     "scenario/expand.py": f"{RARE}: migrated cases, list 5 ms",
     "scenario/load.py": f"{RARE}: known failures, 3 ms",

@@ -160,6 +160,14 @@ OPTIONS: dict[str, Any] = {
     "fleet": typer.Option(
         "--fleet", metavar="FILE", help="Run cases on the hosts of a fleet, not on this machine."
     ),
+    "on": typer.Option(
+        "--on",
+        metavar="HOST|TAG",
+        help="Only on this host of the fleet, or those of a tag or architecture; may be repeated.",
+    ),
+    "spread": typer.Option(
+        "--spread", help="Make the attempts of a case (--repeat) on its hosts in turn."
+    ),
     "host": typer.Option("--host", metavar="FILE", help="Host file: QEMUs and builds by name."),
     "fresh": typer.Option("--fresh", help="Ask QEMU and KVM again instead of using the cache."),
     "no_predict": typer.Option(

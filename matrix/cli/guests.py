@@ -25,7 +25,7 @@ def doctor(selection: Selection, json: Json = False) -> None:
 
 @taking(
     *("scenarios", "keyword", "arch", "accel", "qemu", "build", "set_axis", "expect"),
-    *("include_all", "shard", "durations", "virtual_host", "fleet", "host", "fresh"),
+    *("include_all", "shard", "durations", "virtual_host", "fleet", "on", "host", "fresh"),
     *("failed", "last_failed", "no_predict"),
 )
 def list_(
@@ -65,7 +65,7 @@ def scenarios(json: Json = False) -> None:
     *("repeat", "until_fail", "retries", "timeout", "full", "no_assist", "expect"),
     "include_all",
     *("shard", "durations", "failed", "last_failed", "require", "fail_on_skip", "strict"),
-    *("virtual_host", "fleet", "host", "fresh", "no_predict"),
+    *("virtual_host", "fleet", "on", "spread", "host", "fresh", "no_predict"),
     *("fail_fast", "max_failures", "verbose", "quiet"),
     *("database", "no_history", "metrics", "tap"),
 )
@@ -108,7 +108,18 @@ def run(
         "keyword",
         "arch",
     ),
-    *("accel", "qemu", "build", "set_axis", "fleet", "host", "fresh", "database", "no_history"),
+    *(
+        "accel",
+        "qemu",
+        "build",
+        "set_axis",
+        "fleet",
+        "on",
+        "host",
+        "fresh",
+        "database",
+        "no_history",
+    ),
     *("verbose", "quiet"),
 )
 def soak(selection: Selection, execution: Execution) -> None:

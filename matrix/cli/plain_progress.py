@@ -107,6 +107,11 @@ class PlainProgress:
             lines += failure(running, attempt, self._run, self._output.width)[1:]
         self._output.say(lines)
 
+    def moved(self, running: Running, attempt: Attempt) -> None:
+        """A line for what it was."""
+        self._hops.forget(running.decision.case.id)
+        self._output.say([trouble(running, attempt)])
+
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """Name what was running."""
         self._output.say([line(interruption(cases))])
@@ -118,6 +123,15 @@ def bad_hop(case_id: str, hop: Hop) -> Line:
         ("bad hop  ", Style.FAIL),
         (printable(f"{case_id} hop {hop.number} ({hop.strategy.value}"), Style.PLAIN),
         (printable(f" over {hop.transport}): {hop.reason}"), Style.PLAIN),
+    )
+
+
+def trouble(running: Running, attempt: Attempt) -> Line:
+    """The line that tells of an attempt that is started again on another host."""
+    return (
+        ("again    ", Style.FAIL),
+        (printable(f"{running.decision.case.id} on another host than "), Style.PLAIN),
+        (printable(f"{attempt.host}: {attempt.reason}"), Style.PLAIN),
     )
 
 

@@ -10,7 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from matrix.attempt import Attempt
-from matrix.cli.plain_progress import HopCounts, bad_hop, failure, interruption, opening
+from matrix.cli.plain_progress import (
+    HopCounts,
+    bad_hop,
+    failure,
+    interruption,
+    opening,
+    trouble,
+)
 from matrix.cli.style import VERDICT_STYLES, ColourOutput, duration
 from matrix.migrating import Hop
 from matrix.model import Case
@@ -70,6 +77,12 @@ class LiveProgress:
         self._left = left
         if not attempt.verdict.good:
             self._output.say(failure(running, attempt, self._run, self._output.width))
+
+    def moved(self, running: Running, attempt: Attempt) -> None:
+        """Show it no longer, and say why."""
+        self._running.pop(id(running), None)
+        self._hops.forget(running.decision.case.id)
+        self._output.say([trouble(running, attempt)])
 
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """Name what was running."""

@@ -1,6 +1,6 @@
 """What a plan consists of: for every case, to run it, or why it is not run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matrix.model import Accelerator, Case, Expectation, SkipCause
 
@@ -37,6 +37,16 @@ class Run:
     """The name of the host that it runs on."""
     limit: float | None = None
     """Seconds after which it is ended because it is known to time out; None: the case's timeout."""
+    elsewhere: tuple[tuple[str, str], ...] = ()
+    """Other hosts where it would be the same, by name, each with what is ``why`` there."""
+
+    def on(self, host: str) -> "Run":
+        """The same on one of the hosts of ``elsewhere``."""
+        if host == self.host:
+            return self
+        places = {self.host: self.why, **dict(self.elsewhere)}
+        why = places.pop(host)
+        return replace(self, host=host, why=why, elsewhere=tuple(places.items()))
 
 
 @dataclass(frozen=True, slots=True)

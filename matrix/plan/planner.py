@@ -1,20 +1,21 @@
 """(case, hosts) → where it runs, or why not. Pure: everything it knows is passed in."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from matrix.capabilities import Offer, lacking, lacking_in_files
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
-from matrix.model import Accelerator, Build, Case, SkipCause, Target, Test
+from matrix.model import EACH_HOST, Accelerator, Build, Case, SkipCause, Target, Test
 from matrix.plan import efi
 from matrix.plan.applicable import applicable
-from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator, time_limit
+from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator
 from matrix.plan.decisions import LOCAL, Broken, Decision, Run, Skip
 from matrix.plan.emulators import emulator_architecture, not_for_variant, refused
 from matrix.plan.firmware_choice import choose_firmware
 from matrix.plan.kvmtool import decide_kvmtool
 from matrix.plan.machines import FAMILIES
 from matrix.plan.memory import huge_pages_of, why_no_memory
+from matrix.plan.placing import only, place
 from matrix.plan.program import decide_program
 
 NativeTests = Mapping[tuple[Build, int], Mapping[str, Test]]
@@ -23,49 +24,42 @@ that take as many vCPUs as there are (``$MAX_SMP``) were read for TCG, which no 
 
 
 def plan(
-    cases: Iterable[Case], hosts: Mapping[str, Inventory], native: NativeTests | None = None
+    cases: Iterable[Case],
+    hosts: Mapping[str, Inventory],
+    native: NativeTests | None = None,
+    called: Mapping[str, Collection[str]] | None = None,
 ) -> Iterator[Decision]:
     """Decide every case, in order, and choose the host that it runs on.
 
-    Of the hosts that can run a case those are preferred that run it under KVM that is proven; of
-    several such it goes to the one that has least to do for each of its CPUs, as far as time limits
-    tell. Equal hosts are taken in their order.
+    :mod:`matrix.plan.placing` says how that is chosen where there are several.
 
     Args:
         cases: to be decided.
         hosts: name → inventory.
         native: the tests that are others under KVM.
+        called: name → what the axis ``host`` may call it by; None: its name.
     """
-    work = dict.fromkeys(hosts, 0.0)
-    for case in cases:
-        decisions = {name: decide(case, hosts[name], native) for name in hosts}
-        decision = _placed(decisions, work)
-        if isinstance(decision, Run) and len(hosts) > 1:
-            cpus = hosts[decision.host].host.cpus
-            work[decision.host] += time_limit(decision.case) * decision.vcpus / cpus
-        yield decision
+    called = called or {name: (name,) for name in hosts}
+    everywhere = (_everywhere(case, hosts, native, called) for case in cases)
+    cpus = {name: inventory.host.cpus for name, inventory in hosts.items()}
+    return (only(each) for each in everywhere) if [*hosts] == [LOCAL] else place(everywhere, cpus)
 
 
-def _placed(decisions: Mapping[str, Decision], work: Mapping[str, float]) -> Decision:
-    """What is decided of a case, from what was for each host."""
-    runs = {name: each for name, each in decisions.items() if isinstance(each, Run)}
-    if runs:
-        name = min(runs, key=lambda name: (_preference(runs[name]), work[name]))
-        return runs[name] if name == LOCAL else replace(runs[name], host=name)
-    others = [each for each in decisions.values() if not isinstance(each, Run)]
-    first = next((each for each in others if isinstance(each, Broken)), others[0])
-    reasons = dict.fromkeys(each.reason for each in others)
-    if len(reasons) == 1:
-        return first
-    told = (f"{name}: {each.reason}" for name, each in zip(decisions, others, strict=True))
-    return replace(first, reason="; ".join(told))
-
-
-def _preference(decision: Run) -> int:
-    """The less the better."""
-    if decision.accelerator is Accelerator.TCG:
-        return 1
-    return 2 if decision.kvm_doubt else 0
+def _everywhere(
+    case: Case,
+    hosts: Mapping[str, Inventory],
+    native: NativeTests | None,
+    called: Mapping[str, Collection[str]],
+) -> dict[str, Decision]:
+    """What is decided of a case for each host where it may run."""
+    host = case.variant.host
+    if host in (None, EACH_HOST):
+        return {name: decide(case, hosts[name], native) for name in hosts}
+    there = {
+        name: decide(case, hosts[name], native) for name in hosts if host in called.get(name, ())
+    }
+    reason = f"the run has no host {host}; it has {', '.join(hosts)}"
+    return there or {"": _on_any_host(case) or Skip(case, reason, SkipCause.HOST)}
 
 
 def decide(case: Case, inventory: Inventory, native: NativeTests | None = None) -> Decision:

@@ -2,7 +2,8 @@
 
 One JSON object per line. Tests, builds, variants, settings and known failures are shared by many
 cases: each stands once, before its first use, as ``{"kind": "test", "value": …}``, and a case
-refers to it by its number among its kind, from 0; so does a decision to known failures. A decision
+refers to it by its number among its kind, from 0; so does a decision to known failures and to the
+other hosts where it would be the same. A decision
 is ``{"kind": "run" | "skip" | "broken", "value": …}``, and the last line
 ``{"kind": "end", "decisions": N}``, so that a file cut short by a copy is noticed.
 """
@@ -35,13 +36,14 @@ SHARED: dict[str, type] = {
     "variant": Variant,
     "settings": RunSettings,
     "expected": tuple[Expectation, ...],
+    "elsewhere": tuple[tuple[str, str], ...],
 }
 """The fields of cases and decisions that are written once and referred to."""
 
 KINDS: dict[str, type] = {"run": Run, "skip": Skip, "broken": Broken}
 """The kinds of decisions, by the names that they have here."""
 
-ADDED = frozenset({"expected"})
+ADDED = frozenset({"expected", "elsewhere"})
 """Those that earlier versions did not write: a plan without them has the default, so that a run
 can be compared with one from before."""
 
@@ -135,6 +137,8 @@ def _lines(decision: Decision, tables: dict[str, dict[object, int]]) -> Iterator
     for target, source in ((case, decision.case), (document, decision)):
         for name in (each.name for each in fields(source) if each.name != "case"):
             value = getattr(source, name)
+            if name == "elsewhere" and not value:
+                continue  # as in every run on one host
             if name in SHARED:
                 table = tables[name]
                 if value not in table:
@@ -175,8 +179,8 @@ class _PlanReader:
             raise Unusable("a decision without a case")
         for name in self._tables:
             self._dereference("case", case, name)
-        if kind == "run":
-            self._dereference("decision", document, "expected")
+        for name in ("expected", "elsewhere") if kind == "run" else ():
+            self._dereference("decision", document, name)
         decision: Decision = _adapter(KINDS[kind]).validate_python(document)
         if decision.case.id in self._ids:
             raise Unusable(f"the case {decision.case.id!r} is there twice")

@@ -1,6 +1,6 @@
 """A run over a fleet: its hosts join before it is planned, and again when it is resumed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +19,10 @@ def join(
     selection: Selection,
     scenarios: Sequence[Scenario],
     cases: Sequence[Case],
+    names: Collection[str],
     on_word: Callable[[str], None],
 ) -> Joined:
-    """The fleet of a new run.
+    """The fleet of a new run, as far as its hosts have one of ``names``.
 
     Raises:
         UsageError: the run needs this machine.
@@ -30,7 +31,8 @@ def join(
     assert selection.fleet is not None  # noqa: S101 - who calls has looked
     if selection.virtual_host or any(scenario.hosts for scenario in scenarios):
         raise UsageError("virtual hosts are guests of this machine: leave --fleet out")
-    return join_fleet(selection.fleet, _look(cases, fresh=selection.fresh), on_word=on_word)
+    look = _look(cases, fresh=selection.fresh)
+    return join_fleet(selection.fleet, look, on_word=on_word, only=names)
 
 
 def join_again(

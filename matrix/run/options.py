@@ -47,6 +47,10 @@ class Selection:
     """``ARCH=KERNEL[,…]``: virtual KVM hosts."""
     fleet: Path | None = None
     """File of the hosts that cases run on, instead of this machine."""
+    on: tuple[str, ...] = ()
+    """Only hosts of these names, tags or architectures."""
+    spread: bool = False
+    """Have the attempts of a case take turns on the hosts that can run it."""
     host: Path | None = None
     fresh: bool = False
     no_predict: bool = False

@@ -33,6 +33,7 @@ from matrix.run.option_values import build_options, duration_named
 from matrix.run.options import Selection, with_defaults
 from matrix.run.predicting import predicted
 from matrix.run.rerun import left
+from matrix.run.run_hosts import inventories, taking_part
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.scenario import Scenario
 from matrix.scenario.wording import one_of, quoted
@@ -92,7 +93,8 @@ def prepare(
     if settings is None:
         settings = load_settings(selection.host)
         selection = with_defaults(selection, settings.defaults)
-    scenarios, cases = chosen(selection, settings)
+    called = taking_part(others, selection)
+    scenarios, cases = chosen(selection, settings, () if [*called] == [LOCAL] else (*called,))
     installed = installations(selection.qemu, settings)
     fleet = None
     if selection.fleet is None:
@@ -100,7 +102,7 @@ def prepare(
     else:
         from matrix.run.fleet_run import join  # most runs have none
 
-        fleet = join(selection, scenarios, cases, on_host)
+        fleet = join(selection, scenarios, cases, called, on_host)
         others = (*others, *fleet.hosts)
     inventory = look(
         () if fleet else cases,
@@ -110,11 +112,10 @@ def prepare(
         virtual=_virtual_architectures(selection, scenarios),
         no_kvm_here=_named_architectures(selection),
     )
-    hosts = _by_name(inventory, others)
-    if fleet:
-        del hosts[LOCAL]
+    hosts = inventories(called, inventory, others)
+    others = tuple(host for host in others if host.name in called)
     _check_values(scenarios, cases, hosts.values())
-    decisions = _planned(scenarios, cases, hosts)
+    decisions = _planned(scenarios, cases, hosts, called)
     if predict and not selection.no_predict:
         decisions = predicted(decisions, inventory)
     virtual = _virtual_hosts(selection, scenarios, cases, inventory)
@@ -139,19 +140,14 @@ def _placed(
 
 
 def _planned(
-    scenarios: Sequence[Scenario], cases: list[Case], hosts: Mapping[str, Inventory]
+    scenarios: Sequence[Scenario],
+    cases: list[Case],
+    hosts: Mapping[str, Inventory],
+    called: Mapping[str, Sequence[str]],
 ) -> list[Decision]:
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
     native = native_tests([case for case in cases if case.scenario in ours], hosts.values())
-    return list(plan(cases, hosts, native))
-
-
-def _by_name(inventory: Inventory, others: Sequence[Host]) -> dict[str, Inventory]:
-    hosts = {LOCAL: inventory, **{host.name: host.inventory for host in others}}
-    if len(hosts) <= len(others):
-        listed = ", ".join((LOCAL, *(host.name for host in others)))
-        raise UsageError(f"two hosts of the run have the same name: {listed}; rename one")
-    return hosts
+    return list(plan(cases, hosts, native, called))
 
 
 def _virtual_architectures(
@@ -195,8 +191,12 @@ def _virtual_hosts(
     return virtual
 
 
-def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, ...], list[Case]]:
+def chosen(
+    selection: Selection, host_file: HostFile, hosts: Sequence[str] = ()
+) -> tuple[tuple[Scenario, ...], list[Case]]:
     """The scenarios and their cases that are selected; of the host only its builds are looked at.
+
+    ``hosts`` are the names that ``each`` of the axis ``host`` stands for; none: it stays as it is.
 
     Raises:
         ScenarioError, SuiteError, UsageError: what the user gave is wrong.
@@ -204,7 +204,7 @@ def chosen(selection: Selection, host_file: HostFile) -> tuple[tuple[Scenario, .
     """
     if not selection.scenarios:
         raise UsageError("no scenario given; try: matrix run smoke")
-    scenarios = tuple(_scenario(path, selection) for path in selection.scenarios)
+    scenarios = tuple(_scenario(path, selection, hosts) for path in selection.scenarios)
     _check_names(scenarios)
     builds = _Builds(build_options(selection.build), dict(host_file.builds))
     cases = [
@@ -291,7 +291,7 @@ def look(
     return asyncio.run(take_inventory(installed, wanted, files=files, fresh=fresh, on_step=on_step))
 
 
-def _scenario(path: Path, selection: Selection) -> Scenario:
+def _scenario(path: Path, selection: Selection, hosts: Sequence[str]) -> Scenario:
     scenario = scenario_files.load(path, os.environ)
     if selection.expect:
         from matrix.scenario.load import with_known
@@ -300,7 +300,8 @@ def _scenario(path: Path, selection: Selection) -> Scenario:
     timeout = selection.timeout
     given = (timeout, selection.hops, selection.duration, selection.repeat, selection.retries)
     axes = (selection.arch, selection.accel, selection.set_axis)
-    as_it_is = not any(axes) and not selection.until_fail and all(one is None for one in given)
+    spread = selection.spread or (hosts and scenario.matrix.names_each_host)
+    as_it_is = not any((*axes, selection.until_fail, spread)) and all(one is None for one in given)
     if as_it_is and not selection.no_assist and scenario.migration is None:
         return scenario
     from matrix.scenario.narrow import narrow
@@ -314,6 +315,8 @@ def _scenario(path: Path, selection: Selection) -> Scenario:
         until_fail=selection.until_fail,
         retries=selection.retries,
         assist=not selection.no_assist,
+        spread=selection.spread,
+        hosts=hosts,
         timeout=None if timeout is None else duration_named("--timeout", timeout),
         hops=selection.hops,
         duration=None

@@ -64,6 +64,9 @@ class Progress(Protocol):
     def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
         """An attempt has ended and is on disk; ``left`` seconds likely remain, None: unknown."""
 
+    def moved(self, running: Running, attempt: Attempt) -> None:
+        """An attempt was ended by trouble of its host, and will be started on another one."""
+
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """The user ended the run while these were running."""
 
@@ -84,6 +87,9 @@ class NullProgress:
         """Nothing."""
 
     def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
+        """Nothing."""
+
+    def moved(self, running: Running, attempt: Attempt) -> None:
         """Nothing."""
 
     def interrupted(self, cases: tuple[Case, ...]) -> None:
@@ -120,6 +126,11 @@ class CompositeProgress:
         """Tell all."""
         for watcher in self._watchers:
             watcher.finished(running, attempt, left)
+
+    def moved(self, running: Running, attempt: Attempt) -> None:
+        """Tell all."""
+        for watcher in self._watchers:
+            watcher.moved(running, attempt)
 
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """Tell all."""

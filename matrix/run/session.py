@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from matrix.errors import HostLostError
 from matrix.hosts.interface import Console, HopDone, Host
 from matrix.model import Case, Verdict
 from matrix.plan.decisions import Decision, Run
+from matrix.plan.placing import hosts_of_attempt
 from matrix.plan.prelaunch import can_prelaunch
 from matrix.plan.schedule import Capacity, Forecast, Job
 from matrix.plan.scheduler import Scheduler
@@ -27,6 +28,8 @@ from matrix.results.recorder import Recorder
 from matrix.run.dispatch import Dispatcher
 from matrix.run.progress import ConsoleTail, Progress, Running
 
+MOST_MOVES = 2
+"""How often an attempt that trouble of its host ended is made on another one."""
 HANGING = {Verdict.STALL, Verdict.TIMEOUT}
 UNLIKELY = 0.5
 """Share of its timeout that is expected of a case that is not known to need it."""
@@ -100,6 +103,10 @@ class Session:
         self._interrupted: list[Case] = []
         self._decisions: list[Decision] = []
         self._scheduler = Scheduler([], {})
+        self._avoided: set[str] = set()
+        """Hosts that the scheduler avoids."""
+        self._tried: dict[tuple[int, int], list[str]] = {}
+        """Where attempts were ended by trouble of their hosts."""
         self._asked: set[tuple[int, int]] = set()
         """Attempts that the scheduler has been given."""
         self._later: dict[int, int] = {}
@@ -116,13 +123,14 @@ class Session:
         self._decisions = decisions
         stop.on_request = self._dispatcher.cancel_all
         jobs = [job for index in range(len(decisions)) for job in self._startable(index)]
-        needed = dict.fromkeys(job.host for job in jobs)
+        needed = dict.fromkeys(name for job in jobs for name in (*job.hosts, *job.elsewhere))
         self._scheduler = Scheduler(jobs, {name: self._capacity(name) for name in needed})
         self._since = time.monotonic()
         self._progress.planned(decisions, self._total)
         async with AsyncExitStack() as stack:
             for name in needed:
                 await self._open(name, stack)
+            self._avoid_lost()
             async with asyncio.TaskGroup() as tasks:
                 await self._carry_out(tasks, stop)
                 for prepared in self._prepared.values():
@@ -188,6 +196,7 @@ class Session:
             prepared.turn.set()
         for upcoming in self._scheduler.upcoming():
             if upcoming.host not in self._prepared and can_prelaunch(self._run(upcoming)):
+                self._scheduler.keep(upcoming)
                 self._prepared[upcoming.host] = self._prepare(tasks, upcoming, held=True)
         return bool(jobs)
 
@@ -200,7 +209,7 @@ class Session:
     def _run(self, job: Job) -> Run:
         decision = self._decisions[job.key[0]]
         assert isinstance(decision, Run)  # noqa: S101 - only these became jobs
-        return decision
+        return decision.on(job.host)
 
     def _startable(self, index: int) -> list[Job]:
         """The attempts of a case that can be started and were not yet, and are counted here.
@@ -225,18 +234,26 @@ class Session:
             limit = decision.case.timeout if decision.limit is None else decision.limit
             known = limit * (1 if hangs else UNLIKELY)
         estimate = known * (1 + expected.later)
-        return [
-            Job(
-                (index, number),
-                decision.vcpus,
-                decision.memory,
-                estimate,
-                decision.case.settings.alone,
-                decision.huge_pages,
-                decision.host,
-            )
-            for number in numbers
-        ]
+        return [self._job(decision, (index, number), estimate) for number in numbers]
+
+    def _job(self, decision: Run, key: tuple[int, int], estimate: float) -> Job:
+        case, number = decision.case, key[1]
+        host = decision.host
+        elsewhere: tuple[str, ...] = ()
+        if decision.elsewhere:
+            ended = self._recorder.record.attempts(case.id) if number > 1 else ()
+            failed_on = [each.host for each in ended if not each.verdict.good]
+            host, elsewhere = hosts_of_attempt(decision, number, failed_on)
+        return Job(
+            key,
+            decision.vcpus,
+            decision.memory,
+            estimate,
+            case.settings.alone,
+            decision.huge_pages,
+            host,
+            tuple(name for name in elsewhere if name in self._hosts),
+        )
 
     def _count_failure(self, case: Case) -> None:
         """Give up where the case has its result, and is one too many that did not pass."""
@@ -283,6 +300,10 @@ class Session:
         if attempt is None:
             self._interrupted.append(running.decision.case)
             return
+        self._avoid_lost()
+        if attempt.verdict is Verdict.ERROR and self._try_elsewhere(job):
+            self._progress.moved(running, attempt)
+            return
         self._recorder.finish(running.decision.case, attempt)
         self._count_failure(running.decision.case)
         total = self._total
@@ -293,3 +314,23 @@ class Session:
         self._forecast.finished(self._known(running.decision.case), attempt.seconds)
         left = self._forecast.left(time.monotonic() - self._since)
         self._progress.finished(running, attempt, left)
+
+    def _avoid_lost(self) -> None:
+        """What may run elsewhere does not wait for hosts that can run nothing any more."""
+        for name in self._dispatcher.lost.keys() - self._avoided:
+            self._avoided.add(name)
+            self._scheduler.avoid(name)
+
+    def _try_elsewhere(self, job: Job) -> bool:
+        """Have an attempt that trouble of its host ended made again on another one, if any."""
+        decision = self._decisions[job.key[0]]
+        assert isinstance(decision, Run)  # noqa: S101 - only these became jobs
+        tried = self._tried.setdefault(job.key, [])
+        tried.append(job.host)
+        places = (decision.host, *(name for name, _ in decision.elsewhere))
+        untried = self._hosts.keys() - self._dispatcher.lost.keys() - set(tried)
+        left = [name for name in places if name in untried]
+        if not left or len(tried) > MOST_MOVES:
+            return False
+        self._scheduler.add(replace(job, host=left[0], elsewhere=tuple(left[1:])))
+        return True

@@ -121,6 +121,13 @@ _TABLE = {
             mapping=True,
         ),
         Axis(
+            "host",
+            "Host of the fleet that the case runs on, by name or tag; 'each', which only 'matrix' "
+            "itself may have, stands for every host of the run.",
+            values.QEMU_SHAPE,
+            values.parse_host,
+        ),
+        Axis(
             "strategy",
             "Migration strategy, in place of the pool under 'migration'.",
             values.STRATEGY_SHAPE,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from matrix.errors import UsageError
 from matrix.migrating import Migration, MigrationMode
-from matrix.model import Architecture, RunSettings
+from matrix.model import EACH_HOST, Architecture, RunSettings
 from matrix.scenario.axes import AXES, MIGRATION_AXES
 from matrix.scenario.compatibility import why_senseless
 from matrix.scenario.scenario import Exclusion, Scenario
@@ -33,6 +33,8 @@ def narrow(
     retries: int | None = None,
     timeout: float | None = None,
     assist: bool = True,
+    spread: bool = False,
+    hosts: Sequence[str] = (),
     hops: int | None = None,
     duration: float | None = None,
 ) -> Scenario:
@@ -43,13 +45,19 @@ def narrow(
     variants that become the same are merged, and what the scenario excludes is judged by the new
     values. Migrations that make no sense with the new values are excluded, with the reason.
     ``timeout`` (seconds) overrides even the tests' own. Without ``assist`` every guest is left
-    alone. ``hops`` and ``duration`` (seconds) say how long guests are migrated, hop after hop.
+    alone. With ``spread`` attempts take turns on the hosts. ``hosts`` are what ``each`` of the axis
+    ``host`` stands for; none: it stays. ``hops`` and ``duration`` (seconds) say how long guests are
+    migrated, hop after hop.
 
     Raises:
         UsageError: an unknown axis or value, or an architecture that the scenario does not have.
     """
     scenario = _soaked(scenario, hops, duration)
     overrides = dict(scenario.matrix.overrides) | _overrides(accel, set_)
+    given = overrides.get("host") or dict(scenario.matrix.axes).get("host", ())
+    if hosts and EACH_HOST in given:
+        named = (value for value in given if value != EACH_HOST)
+        overrides["host"] = tuple(dict.fromkeys((*named, *hosts)))
     _check_migration(scenario, overrides)
     matrix = replace(scenario.matrix, overrides=tuple(overrides.items()))
     if count_combinations(matrix) > MAX_VARIANTS:
@@ -69,6 +77,7 @@ def narrow(
         settings=replace(
             _settings(scenario.settings, repeat, until_fail, retries, timeout),
             assist=scenario.settings.assist and assist,
+            spread=scenario.settings.spread or spread,
         ),
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from matrix.errors import Place
 from matrix.migrating import Migration
 from matrix.model import (
+    EACH_HOST,
     Architecture,
     Build,
     Expectation,
@@ -67,6 +68,11 @@ class Matrix:
     """Axes that every variant takes these values of, whatever the file says."""
     architectures: tuple[Architecture, ...] = ()
     """Only these are kept; empty for all."""
+
+    @property
+    def names_each_host(self) -> bool:
+        """Whether cases are to be run on every host."""
+        return EACH_HOST in dict(self.axes).get("host", ())
 
     def written_architectures(self) -> tuple[Architecture, ...]:
         """Those that the file names, whatever the command line made of them."""

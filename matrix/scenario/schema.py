@@ -102,6 +102,11 @@ class RunSection(Section):
         description="Run each case with nothing else of the run beside it, whatever the host has "
         "room for: for guests that measure time.",
     )
+    spread: Boolean | None = Field(
+        None,
+        description="Have the attempts of a case take turns on the hosts that can run it: see "
+        "'repeat'.",
+    )
     assist: Boolean | None = Field(
         None,
         description="Whether QEMU may be told, by calc-dirty-rate or before 8.2 by a migration to "

@@ -199,6 +199,8 @@ def parse_qemu(text: str) -> str:
 
 parse_kernel = parse_qemu
 """Name of a kernel, as the user of a scenario may give one."""
+parse_host = parse_qemu
+"""Name or tag of a host."""
 
 
 def _name(text: str, shape: Shape, punctuation: str) -> str:

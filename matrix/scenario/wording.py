@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from matrix.errors import UsageError
 
 _QUOTED_LENGTH = 60
-_LISTED = 18
+_LISTED = 20
 
 
 class Refused(UsageError, ValueError):

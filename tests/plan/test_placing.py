@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from matrix.errors import UsageError
 from matrix.inventory import Inventory, KvmState
 from matrix.model import Accelerator, Architecture, Case, Expectation, SkipCause, Verdict
 from matrix.plan.decisions import Broken, Decision, Run, Skip
+from matrix.plan.placing import hosts_on
 from matrix.plan.planner import decide, plan
 from matrix.versions import VersionRange
 from tests import make
@@ -116,3 +118,72 @@ def test_known_failures_are_those_of_the_hosts_kernel(with_kvm: With) -> None:
     assert isinstance(on_new, Run)
     assert isinstance(on_old, Run)
     assert (on_new.host, on_new.expected, on_old.expected) == ("b", (known,), ())
+
+
+def test_the_longest_case_is_placed_first(with_kvm: With) -> None:
+    short = [make.case(make.test(name, timeout=10), arch=X86, accel=TCG) for name in "abc"]
+    long = make.case(make.test("long", timeout=30), arch=X86, accel=TCG)
+    found = places([*short, long], a=with_kvm(None), b=with_kvm(None))
+    assert [host for host, _ in found] == ["b", "b", "b", "a"]
+
+
+def elsewhere(*hosts: Inventory) -> tuple[tuple[str, str], ...]:
+    case = make.case(arch=X86)
+    (decision,) = planned([case], **dict(zip("abcd", hosts, strict=False)))
+    assert isinstance(decision, Run)
+    assert decision.host == "a"
+    return decision.elsewhere
+
+
+def test_where_a_case_would_be_the_same_it_may_go(with_kvm: With) -> None:
+    works, none = with_kvm(KvmState.WORKS), with_kvm(None)
+    assert elsewhere(works, works, none) == (("b", "because"),)
+    assert elsewhere(none, none) == (("b", "KVM was not tried"),)
+
+
+def test_where_its_known_failures_are_others_it_may_not(with_kvm: With) -> None:
+    ranges = (VersionRange((6, 12, 0, 0), None),)
+    known = Expectation("x:1", "r", ("*",), host_kernel=ranges, verdicts=(Verdict.FAIL,))
+    case = replace(make.case(arch=X86), expected=(known,))
+    (decision,) = planned([case], a=with_kvm(None, kernel="6.1"), b=with_kvm(None, kernel="6.12"))
+    assert isinstance(decision, Run)
+    assert decision.elsewhere == ()
+
+
+def test_the_axis_names_the_host(with_kvm: With) -> None:
+    hosts = {"a": with_kvm(KvmState.WORKS), "b": with_kvm(None)}
+    called = {"a": ("a", "fast"), "b": ("b", "slow")}
+
+    def on(host: str) -> Decision:
+        case = make.case(arch=X86)
+        case = replace(case, variant=replace(case.variant, host=host))
+        (decision,) = plan([case], hosts, called=called)
+        return decision
+
+    found = [on(host) for host in ("b", "slow", "each")]
+    assert [each.host for each in found if isinstance(each, Run)] == ["b", "b", "a"]
+    skip = on("c")
+    assert isinstance(skip, Skip)
+    assert skip.reason == "the run has no host c; it has a, b"
+    assert skip.cause is SkipCause.HOST
+
+
+def test_this_machine_is_a_host_of_the_axis_too(with_kvm: With) -> None:
+    case = make.case(arch=X86)
+    case = replace(case, variant=replace(case.variant, host="local"))
+    (decision,) = planned([case], local=with_kvm(None))
+    assert isinstance(decision, Run)
+
+
+def test_one_host_that_is_not_this_machine_has_its_name(with_kvm: With) -> None:
+    assert places([make.case(arch=X86)], z1=with_kvm(None)) == [("z1", TCG)]
+
+
+CALLED = {"z1": ("z1", "lpar", "s390x"), "z2": ("z2", "s390x"), "a1": ("a1", "board")}
+
+
+def test_hosts_by_name_tag_and_architecture() -> None:
+    assert hosts_on(["s390x"], CALLED) == ("z1", "z2")
+    assert hosts_on(["board", "z1"], CALLED) == ("z1", "a1")
+    with pytest.raises(UsageError, match="--on z3: no host is called 'z3'; allowed: z1, z2"):
+        hosts_on(["z3"], CALLED)

@@ -111,7 +111,8 @@ def test_settings(load_matrix: Load) -> None:
             (
                 "--set spm=4: 'spm' is not an axis; did you mean 'smp'? "
                 "allowed: arch, accel, qemu, machine, cpu, smp, memory, backend, kernel, mode, "
-                "kernel_parameters, module_parameters, strategy, transport, fault, destination"
+                "kernel_parameters, module_parameters, host, strategy, transport, fault, "
+                "destination"
             ),
         ),
         ({"set_": ["smp"]}, "--set smp: there is no '='; as in --set smp=4"),
@@ -137,3 +138,22 @@ def test_too_many_combinations_are_refused(load_matrix: Load) -> None:
     options = [*(f"smp={n}" for n in numbers), *(f"memory={n}MiB" for n in numbers)]
     with pytest.raises(UsageError, match="more than 100000 combinations"):
         narrow(scenario, set_=options)
+
+
+def test_each_host_stands_for_every_host_of_the_run(load_matrix: Load) -> None:
+    scenario = load_matrix("{arch: [arm], host: [each, b], exclude: [{host: c, reason: r}]}")
+    assert scenario.matrix.names_each_host
+    assert [each.host for each in narrow(scenario).variants] == ["each", "b"]
+    found = narrow(scenario, hosts=["a", "b", "c"])
+    assert [each.host for each in found.variants] == ["b", "a"]
+    assert [each.variant.host for each in found.exclusions] == ["c"]
+    named = narrow(scenario, hosts=["a", "b"], set_=["host=b"])
+    assert [each.host for each in named.variants] == ["b"]
+    given = narrow(scenario, hosts=["a", "b"], set_=["host=each"])
+    assert [each.host for each in given.variants] == ["a", "b"]
+
+
+def test_attempts_are_spread_if_the_scenario_or_the_user_says_so(load_matrix: Load) -> None:
+    scenario = load_matrix("{arch: [arm]}")
+    assert narrow(scenario, spread=True).settings.spread
+    assert not narrow(scenario).settings.spread

@@ -42,6 +42,7 @@ RIGHT: dict[str, Any] = {
         "mode": ["nvhe"],
         "kernel_parameters": ["mitigations=off"],
         "module_parameters": ["kvm.a=1 kvm.b=2", {"kvm.a": "off", "kvm.b": 1, "kvm.c": True}],
+        "host": ["z1", "each"],
         "strategy": ["precopy"],
         "transport": ["unix"],
         "fault": ["cancel-in-active"],

@@ -100,6 +100,12 @@ class Member:
     certificate_name: str
     """What its certificate is for: QEMU's ``tls-hostname``."""
 
+    @property
+    def called(self) -> tuple[str, ...]:
+        """What ``--on`` and the axis ``host`` may call it by."""
+        architecture = () if self.architecture is None else (self.architecture.value,)
+        return (self.name, *self.tags, *architecture)
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,6 +54,7 @@ def join_fleet(
     run: str = "",
     on_word: Callable[[str], None] = ignore_step,
     patience: float = JOIN,
+    only: Collection[str] | None = None,
 ) -> Joined:
     """Wait for the hosts of a fleet, and have each say what it can run.
 
@@ -64,12 +65,15 @@ def join_fleet(
             that do not join any more is over by its lease when this returns.
         on_word: told which hosts have not joined, and why.
         patience: seconds that a host has.
+        only: names of the hosts that are asked; None: all.
 
     Raises:
         UsageError, FleetFileError: the file or the certificates are wrong, or another run uses it.
         HostError: no host has joined.
     """
     fleet = load_fleet(path)
+    if only is not None:
+        fleet = replace(fleet, members=tuple(each for each in fleet.members if each.name in only))
     context = credentials_of(fleet, ORCHESTRATOR).context(server=True)
     names = {member.certificate_name: member.name for member in fleet.members}
     gate = Gate(fleet.scheduler_address, fleet.scheduler_port, context, names)

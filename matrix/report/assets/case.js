@@ -25,7 +25,7 @@ export async function drawCase(section, key) {
     return;
   }
   const details = await detailsOf(i);
-  const axes = index.axes.filter((axis) => axisValue(i, axis) && (axis !== "run" || index.words.run.length > 1));
+  const axes = index.axes.filter((axis) => index.words[axis][index.columns[axis][i]] && (axis !== "run" || index.words.run.length > 1));
   show(section,
     caseNavigation(i),
     el("h2", { class: "mono wrap" }, badge(verdictOf(i)), ` ${index.id[i]}`),

@@ -112,8 +112,8 @@ function makeCasesView(section) {
 function fieldChoices(changed) {
   const areas = [...new Set(index.areas.flat())].sort((a, b) => a - b).map((number) => index.area_names[number]);
   /** @type {[field: string, values: string[]][]} */
-  const fields = [...index.axes.filter((axis) => axis !== "test").map((axis) => /** @type {[string, string[]]} */ ([axis, index.words[axis]])),
-    ["area", areas], ["host", index.hosts.filter(Boolean)]];
+  const fields = [...index.axes.filter((axis) => axis !== "test" && axis !== "host").map((axis) => /** @type {[string, string[]]} */ ([axis, index.words[axis]])),
+    ["area", areas], ["host", [...new Set([...index.words.host, ...index.hosts])].filter(Boolean)]];
   return new Map(fields.filter(([, values]) => values.length > 1 && values.length <= MOST_CHOICES).map(([field, values]) => [field,
     choice(axisName(field), [["", "any"], ...values.map((value) => /** @type {[string, string]} */ ([`=${value}`, value || "none"]))], "",
       (value) => changed(field, value ? value.slice(1) : null))]));

@@ -137,12 +137,12 @@ export function axisName(axis) {
 
 /**
  * @param {number} i
- * @param {string} axis an axis, "reason" or "host"
+ * @param {string} axis an axis or "reason"; of "host" where it ran, if the case does not name one
  */
 export function axisValue(i, axis) {
   if (axis === "reason") return index.reasons[index.reason[i]];
-  if (axis === "host") return index.hosts[index.host[i]];
-  return index.words[axis][index.columns[axis][i]];
+  const value = index.words[axis][index.columns[axis][i]];
+  return axis === "host" ? value || index.hosts[index.host[i]] : value;
 }
 
 /** @param {number} i */

@@ -6,7 +6,7 @@ import { link } from "./dom.js";
 
 /** @typedef {(i: number) => boolean} Matches whether a case is meant */
 
-const FIELDS = ["area", "reason", "host"]; // beside the axes
+const FIELDS = ["area", "reason"]; // beside the axes
 const OTHERS = new Set(["q", "v", "tests", "sort"]);
 
 /**
@@ -77,7 +77,7 @@ export class Filter {
     for (const [axis, values] of this.exact) {
       if (axis === "area") {
         yield (i) => areasOf(i).some((area) => values.includes(area));
-      } else if (FIELDS.includes(axis)) {
+      } else if (axis === "reason" || axis === "host") {
         yield (i) => values.includes(axisValue(i, axis));
       } else {
         const wanted = new Set(values.map((value) => index.words[axis].indexOf(value)));

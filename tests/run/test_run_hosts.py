@@ -1,0 +1,58 @@
+"""Which hosts take part in a run."""
+
+from pathlib import Path
+
+import pytest
+
+from matrix.errors import UsageError
+from matrix.plan.schedule import Capacity
+from matrix.run.options import Selection
+from matrix.run.run_hosts import inventories, taking_part
+from tests.run.conftest import INVENTORY, FakeExecutor, FakeHost
+
+FLEET = """
+scheduler: {address: s.lab}
+hosts:
+  p1: {address: p1.lab, arch: ppc64le, tags: [lab, power]}
+  z1: {address: z1.lab, tags: lab}
+"""
+
+
+def host(name: str) -> FakeHost:
+    return FakeHost(FakeExecutor(), Capacity(vcpus=1, memory=2**30), name)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(FLEET)
+    return path
+
+
+def test_this_machine_takes_part_where_there_is_no_fleet() -> None:
+    assert taking_part([], Selection()) == {"local": ("local",)}
+    assert [*taking_part([host("b")], Selection())] == ["local", "b"]
+    assert [*taking_part([host("b")], Selection(on=("b",)))] == ["b"]
+
+
+def test_the_hosts_of_a_fleet_take_its_place(fleet: Path) -> None:
+    assert taking_part([], Selection(fleet=fleet)) == {
+        "p1": ("p1", "lab", "power", "ppc64"),
+        "z1": ("z1", "lab"),
+    }
+    for on, names in {"ppc64": ["p1"], "lab": ["p1", "z1"], "z1": ["z1"]}.items():
+        assert [*taking_part([], Selection(fleet=fleet, on=(on,)))] == names
+    with pytest.raises(UsageError, match="--on local: no host is called 'local'"):
+        taking_part([], Selection(fleet=fleet, on=("local",)))
+
+
+def test_names_of_hosts_are_their_own() -> None:
+    with pytest.raises(UsageError, match="two hosts of the run have the same name: local, b, b"):
+        taking_part([host("b"), host("b")], Selection())
+
+
+def test_a_host_that_is_not_there_has_no_inventory() -> None:
+    assert [*inventories(["local", "b", "gone"], INVENTORY, [host("b"), host("c")])] == [
+        "local",
+        "b",
+    ]
