@@ -1,21 +1,33 @@
 """``matrix fleet``: the hosts of a fleet, from the first certificate on."""
 
+import getpass
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from matrix.errors import UsageError
-from matrix.hosts.fleet.fleet_file import parse_address
+from matrix.errors import ExitCode, UsageError
+from matrix.hosts.fleet.fleet_file import load_fleet, parse_address
+from matrix.hosts.fleet.fleet_state import Away, AwayKind, set_away
 from matrix.results.printable import printable
+from matrix.run.option_values import duration_named
 from matrix.scenario.wording import Refused, one_of, quoted
+
+FLEET_FILE = Path("fleet.yaml")
+"""Where the fleet is that no option names."""
 
 
 class FleetAction(StrEnum):
     """What ``matrix fleet`` does."""
 
     INIT = "init"
+    STATUS = "status"
+    DOCTOR = "doctor"
+    DRAIN = "drain"
+    UNDRAIN = "undrain"
+    RESERVE = "reserve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +38,32 @@ class FleetRequest:
     words: Sequence[str] = ()
     hosts: Sequence[str] = ()
     scheduler: str = ""
+    fleet: Path | None = None
+    for_: str | None = None
+    reason: str = ""
+    json: bool = False
 
 
-def run_fleet(request: FleetRequest) -> None:
-    """Do it, and print what came of it.
+def run_fleet(request: FleetRequest) -> ExitCode:
+    """Do it, and print what came of it; gives what the command ends with.
 
     Raises:
         UsageError: there is no such action, or it is used wrongly.
-        HostError: something cannot be written.
+        HostError: something cannot be read or written.
     """
     try:
         action = FleetAction(request.action)
     except ValueError:
-        allowed = one_of(request.action, map(str, FleetAction))
-        raise UsageError(
-            f"matrix fleet: {quoted(request.action)} is not known; {allowed}"
-        ) from None
+        message = f"matrix fleet: {quoted(request.action)} is not known"
+        raise UsageError(f"{message}; {one_of(request.action, map(str, FleetAction))}") from None
     match action:
         case FleetAction.INIT:
             _init(request)
+        case FleetAction.STATUS | FleetAction.DOCTOR:
+            return _look(request, action)
+        case FleetAction.DRAIN | FleetAction.RESERVE | FleetAction.UNDRAIN:
+            _set_away(request, action)
+    return ExitCode.OK
 
 
 def _init(request: FleetRequest) -> None:
@@ -61,3 +80,33 @@ def _init(request: FleetRequest) -> None:
         raise UsageError(f"--scheduler: {refused}") from None
     for line in found_fleet(Path(request.words[0]), parse_hosts(request.hosts), scheduler):
         print(printable(line))
+
+
+def _look(request: FleetRequest, action: FleetAction) -> ExitCode:
+    from matrix.cli.fleet_status import look_at, print_problems, print_status
+
+    if len(request.words) > 1 or (request.words and request.fleet):
+        raise UsageError(f"matrix fleet {action} takes one fleet file")
+    seen = look_at(Path(*request.words) if request.words else request.fleet or FLEET_FILE)
+    if action is FleetAction.DOCTOR:
+        return print_problems(seen)
+    print_status(seen, json=request.json)
+    return ExitCode.OK
+
+
+def _set_away(request: FleetRequest, action: FleetAction) -> None:
+    if len(request.words) != 1:
+        raise UsageError(f"matrix fleet {action} takes one host, as in: matrix fleet {action} z1")
+    (host,) = request.words
+    path = request.fleet or FLEET_FILE
+    load_fleet(path).member(host)
+    if action is FleetAction.UNDRAIN:
+        before = set_away(path, host, None)
+        print(printable(f"{host}: " + (f"was {before}" if before else "was in use already")))
+        return
+    now = time.time()
+    until = None if request.for_ is None else now + duration_named("--for", request.for_)
+    kind = AwayKind.DRAINED if action is FleetAction.DRAIN else AwayKind.RESERVED
+    away = Away(kind, getpass.getuser(), now, until, " ".join(request.reason.split()))
+    set_away(path, host, away)
+    print(printable(f"{host}: {away}"))

@@ -262,9 +262,13 @@ def host(
 
 
 def fleet(
-    action: Annotated[str, typer.Argument(metavar="init")],
+    action: Annotated[str, typer.Argument(metavar="init|status|doctor|drain|undrain|reserve")],
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[DIR]", help="init: the folder of the fleet.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[DIR|FLEET|HOST]",
+            help="init: the fleet's new folder; status, doctor: its file; else a host.",
+        ),
     ] = None,
     hosts: Annotated[
         list[str] | None,
@@ -277,11 +281,24 @@ def fleet(
             help="init: this machine, as the hosts reach it. Default: its host name.",
         ),
     ] = "",
+    fleet: Annotated[
+        Path | None,
+        typer.Option("--fleet", metavar="FILE", help="The fleet file. Default: fleet.yaml."),
+    ] = None,
+    for_: Annotated[
+        str | None,
+        typer.Option("--for", metavar="TIME", help="drain, reserve: how long, as in 2h."),
+    ] = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="drain, reserve: why.")
+    ] = "",
+    json: Json = False,
 ) -> None:
-    """Set up a fleet of hosts: its certificate authority, keys and fleet.yaml."""
+    """Set up a fleet of hosts, show its hosts, or have runs leave one alone."""
     from matrix.cli.fleet import FleetRequest, run_fleet
 
-    run_fleet(FleetRequest(action, tuple(words or ()), tuple(hosts or ()), scheduler))
+    given = tuple(words or ()), tuple(hosts or ())
+    raise typer.Exit(run_fleet(FleetRequest(action, *given, scheduler, fleet, for_, reason, json)))
 
 
 @taking("arch", "qemu", "host", "fresh", "output", "jobs")

@@ -40,6 +40,7 @@ ENVIRONMENT = {
 FILES = {
     "~/.config/matrix/host.yaml": "QEMU installations and suite builds by name, and defaults.",
     "matrix.yaml, pyproject.toml": "The same of a project, here or in a folder above.",
+    "fleet.yaml": "The hosts of a fleet; fleet.state.json has those that runs leave alone.",
     "runs/DATE-SCENARIO/": "Where a run goes without -o.",
 }
 

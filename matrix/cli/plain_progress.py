@@ -112,6 +112,10 @@ class PlainProgress:
         self._hops.forget(running.decision.case.id)
         self._output.say([trouble(running, attempt)])
 
+    def host_lost(self, host: str, why: str) -> None:
+        """Say so."""
+        self._output.say([lost_host(host, why)])
+
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """Name what was running."""
         self._output.say([line(interruption(cases))])
@@ -133,6 +137,12 @@ def trouble(running: Running, attempt: Attempt) -> Line:
         (printable(f"{running.decision.case.id} on another host than "), Style.PLAIN),
         (printable(f"{attempt.host}: {attempt.reason}"), Style.PLAIN),
     )
+
+
+def lost_host(host: str, why: str) -> Line:
+    """The line that tells of a host that gets no more cases."""
+    words = printable(f"{host} gets no more cases: {why}")
+    return ("host     ", Style.FAIL), (words, Style.PLAIN)
 
 
 def failure(running: Running, attempt: Attempt, run: Path, width: int) -> list[Line]:

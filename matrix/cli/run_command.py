@@ -90,7 +90,8 @@ def start_run(
         decisions = list(end_early(decisions, longest_passes(history, waited_for)))
     others = _with_jobs(prepared.others, execution) if prepared.fleet else prepared.others
     with Recorder.start(path, info, decisions) as recorder:
-        return _carry_out(recorder, prepared.inventory, others, execution, history)
+        inventory = prepared.inventory
+        return _carry_out(recorder, inventory, others, execution, history, prepared.fleet)
 
 
 def resume_run(
@@ -142,7 +143,7 @@ def resume_run(
         fleet = _joined_again(recorder)
         if fleet is not None:
             others = _with_jobs((*others, *fleet.hosts), execution)
-        return _carry_out(recorder, inventory, others, execution, history)
+        return _carry_out(recorder, inventory, others, execution, history, fleet)
 
 
 def _with_jobs(hosts: Sequence[Host], execution: Execution) -> Sequence[Host]:
@@ -197,6 +198,7 @@ def _carry_out(
     others: Sequence[Host],
     execution: Execution,
     history: Database | None,
+    fleet: "Joined | None",
 ) -> ExitCode:
     output = standard_output()
     ours = [each for each in recorder.record.decisions if _is_local(each)]
@@ -216,6 +218,8 @@ def _carry_out(
                 history=history,
                 seed=execution.seed,
                 most_failures=execution.most_failures,
+                quarantine=fleet.quarantine if fleet else None,
+                drained=fleet.drained if fleet else dict,
                 later=report_command.LATER,
             )
     finally:

@@ -15,6 +15,7 @@ from matrix.cli.plain_progress import (
     bad_hop,
     failure,
     interruption,
+    lost_host,
     opening,
     trouble,
 )
@@ -83,6 +84,10 @@ class LiveProgress:
         self._running.pop(id(running), None)
         self._hops.forget(running.decision.case.id)
         self._output.say([trouble(running, attempt)])
+
+    def host_lost(self, host: str, why: str) -> None:
+        """Say so."""
+        self._output.say([lost_host(host, why)])
 
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """Name what was running."""

@@ -25,6 +25,7 @@ from matrix.inventory import Host
 from matrix.migrating import Limits, MigrationSummary
 from matrix.model import Case, SkipCause, Subtest, SubtestVerdict, Variant, Verdict
 from matrix.plan.decisions import Broken, Decision, Skip
+from matrix.plan.health import difference
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.outcome import WORST_FIRST, merged_verdict
 from matrix.results.run_info import QemuFingerprint
@@ -328,7 +329,7 @@ def _metric(metric: tuple[str, float, str]) -> MetricRecord:
 
 
 def _outcomes(attempts: Sequence[Attempt]) -> str:
-    """``2 of 3 attempts: pass; 1: fail (attempt 2: REASON)``."""
+    """``2 of 3 attempts: pass; 1: fail (attempt 2: REASON)``, and how hosts differ."""
     parts = []
     of_all = f" of {len(attempts)} attempts"
     for verdict, count in Counter(each.verdict for each in attempts).most_common():
@@ -336,7 +337,8 @@ def _outcomes(attempts: Sequence[Attempt]) -> str:
         why = f": {first.reason}" if first.reason else ""
         parts.append(f"{count}{of_all}: {verdict.value} (attempt {first.number}{why})")
         of_all = ""
-    return "; ".join(parts)
+    by_host = difference((each.host, each.verdict) for each in attempts)
+    return "; ".join([*parts, *([by_host] if by_host else [])])
 
 
 def _attempt_document(

@@ -93,7 +93,7 @@ def prepare(
     if settings is None:
         settings = load_settings(selection.host)
         selection = with_defaults(selection, settings.defaults)
-    called = taking_part(others, selection)
+    called = taking_part(others, selection, on_host)
     scenarios, cases = chosen(selection, settings, () if [*called] == [LOCAL] else (*called,))
     installed = installations(selection.qemu, settings)
     fleet = None

@@ -67,6 +67,9 @@ class Progress(Protocol):
     def moved(self, running: Running, attempt: Attempt) -> None:
         """An attempt was ended by trouble of its host, and will be started on another one."""
 
+    def host_lost(self, host: str, why: str) -> None:
+        """A host gets no more cases of the run."""
+
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """The user ended the run while these were running."""
 
@@ -90,6 +93,9 @@ class NullProgress:
         """Nothing."""
 
     def moved(self, running: Running, attempt: Attempt) -> None:
+        """Nothing."""
+
+    def host_lost(self, host: str, why: str) -> None:
         """Nothing."""
 
     def interrupted(self, cases: tuple[Case, ...]) -> None:
@@ -131,6 +137,11 @@ class CompositeProgress:
         """Tell all."""
         for watcher in self._watchers:
             watcher.moved(running, attempt)
+
+    def host_lost(self, host: str, why: str) -> None:
+        """Tell all."""
+        for watcher in self._watchers:
+            watcher.host_lost(host, why)
 
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """Tell all."""

@@ -19,6 +19,7 @@ from matrix.errors import HostLostError
 from matrix.hosts.interface import Console, HopDone, Host
 from matrix.model import Case, Verdict
 from matrix.plan.decisions import Decision, Run
+from matrix.plan.health import Health, QuarantineRules
 from matrix.plan.placing import hosts_of_attempt
 from matrix.plan.prelaunch import can_prelaunch
 from matrix.plan.schedule import Capacity, Forecast, Job
@@ -81,10 +82,14 @@ class Session:
         *,
         seed: int | None = None,
         most_failures: int | None = None,
+        quarantine: QuarantineRules | None = None,
+        drained: Callable[[], Mapping[str, str]] = dict,
         meanwhile: Iterable[object] = (),
     ) -> None:
         """``seed`` is that of hops, None for one that depends on case and attempt. After
-        ``most_failures`` cases that did not pass no other is started; those that run end. Steps of
+        ``most_failures`` cases that did not pass no other is started; those that run end. By the
+        rules of ``quarantine`` (None: never) hosts get no more cases, nor those that ``drained``
+        gives. Steps of
         ``meanwhile`` are taken whenever a guest has been started and is not ready yet; they must be
         short, and need not all be taken."""
         self._meanwhile = iter(meanwhile)
@@ -95,6 +100,8 @@ class Session:
         self._durations = durations
         self._seed = seed
         self._most_failures = most_failures
+        self._drained = drained
+        self._health = Health(quarantine, self._hosts) if quarantine is not None else None
         self._failures = 0
         self._running: dict[tuple[int, int], Running] = {}
         self._prepared: dict[str, _Prepared] = {}
@@ -120,10 +127,10 @@ class Session:
 
         Raises HostError (in an ExceptionGroup of one) where the run cannot go on.
         """
-        self._decisions = decisions
+        self._decisions = list(map(self._here, decisions))
         stop.on_request = self._dispatcher.cancel_all
         jobs = [job for index in range(len(decisions)) for job in self._startable(index)]
-        needed = dict.fromkeys(name for job in jobs for name in (*job.hosts, *job.elsewhere))
+        needed = dict.fromkeys(name for job in jobs for name in self._places(job))
         self._scheduler = Scheduler(jobs, {name: self._capacity(name) for name in needed})
         self._since = time.monotonic()
         self._progress.planned(decisions, self._total)
@@ -139,6 +146,20 @@ class Session:
         if self._interrupted:
             self._progress.interrupted(tuple(self._interrupted))
         return tuple(self._interrupted)
+
+    def _here(self, decision: Decision) -> Decision:
+        """The decision without the other hosts that this run does not have."""
+        if not isinstance(decision, Run) or not decision.elsewhere:
+            return decision
+        return replace(
+            decision, elsewhere=tuple(each for each in decision.elsewhere if each[0] in self._hosts)
+        )
+
+    def _places(self, job: Job) -> tuple[str, ...]:
+        """The hosts that may run it: the one that it was planned for first."""
+        decision = self._decisions[job.key[0]]
+        assert isinstance(decision, Run)  # noqa: S101 - only these became jobs
+        return (decision.host, *(name for name, _ in decision.elsewhere))
 
     def _capacity(self, name: str) -> Capacity:
         """Of a host; one that is not there gets its cases one by one, to say so of each."""
@@ -164,6 +185,7 @@ class Session:
             while self._start(tasks, stop) or scheduler.running:
                 ended = await self._ended.get()
                 scheduler.finished(ended[0])
+                self._judge_host(*ended)
                 if self._most_failures is not None:  # whether others start depends on it
                     self._end(*ended)
                     continue
@@ -252,7 +274,7 @@ class Session:
             case.settings.alone,
             decision.huge_pages,
             host,
-            tuple(name for name in elsewhere if name in self._hosts),
+            elsewhere,
         )
 
     def _count_failure(self, case: Case) -> None:
@@ -300,7 +322,6 @@ class Session:
         if attempt is None:
             self._interrupted.append(running.decision.case)
             return
-        self._avoid_lost()
         if attempt.verdict is Verdict.ERROR and self._try_elsewhere(job):
             self._progress.moved(running, attempt)
             return
@@ -315,21 +336,32 @@ class Session:
         left = self._forecast.left(time.monotonic() - self._since)
         self._progress.finished(running, attempt, left)
 
+    def _judge_host(self, job: Job, attempt: Attempt | None) -> None:
+        """Give no more cases to lost and drained hosts, and to those that it quarantines."""
+        lost = self._dispatcher.lost
+        for name, why in self._drained().items():
+            if name in self._hosts:
+                lost.setdefault(name, why)
+        if self._health is not None and attempt is not None and job.host not in lost:
+            case = self._run(job).case
+            anywhere = case.scenario, case.test.name, replace(case.variant, host=None)
+            verdict, reason = attempt.verdict, attempt.reason
+            lost.update(self._health.ended(anywhere, case.id, job.host, verdict, reason))
+        self._avoid_lost()
+
     def _avoid_lost(self) -> None:
-        """What may run elsewhere does not wait for hosts that can run nothing any more."""
+        """What may run elsewhere does not wait for hosts that get no more cases."""
         for name in self._dispatcher.lost.keys() - self._avoided:
             self._avoided.add(name)
             self._scheduler.avoid(name)
+            self._progress.host_lost(name, self._dispatcher.lost[name])
 
     def _try_elsewhere(self, job: Job) -> bool:
         """Have an attempt that trouble of its host ended made again on another one, if any."""
-        decision = self._decisions[job.key[0]]
-        assert isinstance(decision, Run)  # noqa: S101 - only these became jobs
         tried = self._tried.setdefault(job.key, [])
         tried.append(job.host)
-        places = (decision.host, *(name for name, _ in decision.elsewhere))
         untried = self._hosts.keys() - self._dispatcher.lost.keys() - set(tried)
-        left = [name for name in places if name in untried]
+        left = [name for name in self._places(job) if name in untried]
         if not left or len(tried) > MOST_MOVES:
             return False
         self._scheduler.add(replace(job, host=left[0], elsewhere=tuple(left[1:])))

@@ -1,11 +1,25 @@
 """``matrix fleet``: what it prints, and what it refuses."""
 
+import json
+import ssl
+import time
 from pathlib import Path
 
 import pytest
 
 from matrix.cli.fleet import FleetRequest, run_fleet
-from matrix.errors import UsageError
+from matrix.cli.fleet_status import Seen, look_at, print_problems, print_status
+from matrix.errors import ExitCode, UsageError
+from matrix.hosts.fleet.fleet_file import Member, Ports
+from matrix.hosts.fleet.fleet_host import FleetHost, Terms
+from matrix.hosts.fleet.fleet_state import Away, AwayKind, hosts_away
+from matrix.hosts.fleet.founding import found_fleet
+from matrix.hosts.fleet.gate import Gate
+from matrix.hosts.fleet.messages import Accept, Look
+from matrix.inventory import Binary, KvmState
+from matrix.model import Architecture
+from matrix.plan.schedule import Capacity
+from tests import make
 
 
 @pytest.mark.parametrize(
@@ -18,6 +32,10 @@ from matrix.errors import UsageError
             "--scheduler: '10.0.0.1:1' is not",
         ),
         (FleetRequest("init", ("lab",), scheduler="s.lab"), "name the hosts"),
+        (FleetRequest("status", ("a", "b")), "matrix fleet status takes one fleet file"),
+        (FleetRequest("doctor", ("none.yaml",)), r"none.yaml: cannot be read: No such file"),
+        (FleetRequest("drain"), "takes one host, as in: matrix fleet drain z1"),
+        (FleetRequest("drain", ("z1",), fleet=Path("none.yaml")), "none.yaml: cannot be read"),
     ],
 )
 def test_wrong_usage(request_: FleetRequest, said: str) -> None:
@@ -29,3 +47,90 @@ def test_a_new_fleet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     run_fleet(FleetRequest("init", (str(tmp_path / "lab"),), ("z1=10.0.0.11",), "s.lab"))
     assert (tmp_path / "lab/certificates/z1/server-key.pem").is_file()
     assert "matrix worker --fleet lab/fleet.yaml --name z1" in capsys.readouterr().out
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    lab = tmp_path / "lab"
+    found_fleet(lab, {"z1": "127.0.0.1", "a1": "127.0.0.1"}, "127.0.0.1")
+    return lab / "fleet.yaml"
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_host_is_drained_reserved_and_used_again(
+    fleet: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "ann")
+
+    def do(action: str, host: str, for_: str | None = None, reason: str = "") -> str:
+        request = FleetRequest(action, (host,), fleet=fleet, for_=for_, reason=reason)
+        assert run_fleet(request) is ExitCode.OK
+        (line,) = said(capsys)
+        return line
+
+    drained = do("drain", "z1", for_="2h", reason=" a new\n kernel ")
+    assert drained.startswith("z1: drained by ann since ")
+    assert drained.endswith(" UTC: a new kernel")
+    assert hosts_away(fleet)["z1"].until == pytest.approx(time.time() + 7200, abs=600)
+    assert do("reserve", "a1").startswith("a1: reserved by ann since ")
+    assert do("undrain", "z1") == drained.replace("z1: ", "z1: was ")
+    assert do("undrain", "z1") == "z1: was in use already"
+    assert [*hosts_away(fleet)] == ["a1"]
+    with pytest.raises(UsageError, match="no host is named 'b1'; there are z1, a1"):
+        do("drain", "b1")
+    with pytest.raises(UsageError, match="--for: '2' has no unit"):
+        do("drain", "z1", for_="2")
+
+
+MEMBER = Member("z1", "z1.lab", None, ("lpar",), 4, Ports(1024, 1025), "z1.lab", "z1")
+AWAY = Away(AwayKind.DRAINED, "ann", 0.0)
+
+
+def joined(proof: KvmState | None, *binaries: Binary) -> FleetHost:
+    proofs = () if proof is None else (make.proof(proof),)
+    missing = () if binaries else (("system", Architecture.X86_64, "no QEMU in PATH"),)
+    inventory = make.inventory(*binaries, proofs=proofs, missing=missing)
+    terms = Terms(Accept("run", "1", 2.0), 1.0, 1.0)
+    look = Look((), (), fresh=False)
+    gate = Gate("127.0.0.1", 1, ssl.create_default_context(), {})
+    return FleetHost("z1", inventory, Capacity(4, 2**33, jobs=4), gate, terms, look)
+
+
+def test_the_status_of_each_host(capsys: pytest.CaptureFixture[str]) -> None:
+    ready = joined(KvmState.WORKS, make.binary(Architecture.X86_64))
+    seen = [Seen(MEMBER, None, ready, ""), Seen(MEMBER, AWAY, None, "it does not join")]
+    print_status(seen, json=True)
+    first, second = json.loads(capsys.readouterr().out)["hosts"]
+    assert (first["state"], first["kvm"], first["room"]) == ("ready", "proven for x86_64", "4 jobs")
+    assert (first["joined"], first["problems"]) == (True, [])
+    assert second["state"] == "drained by ann since 1970-01-01 00:00 UTC; it does not join"
+    assert second["away"]["kind"] == "drained"
+    print_status(seen, json=False)
+    lines = said(capsys)
+    assert lines[0].split() == ["Host", "Address", "State", "KVM", "QEMU", "Room"]
+    assert "ready" in lines[1]
+
+
+def test_the_doctor_names_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    ready = Seen(MEMBER, None, joined(KvmState.WORKS, make.binary(Architecture.X86_64)), "")
+    assert print_problems([ready]) is ExitCode.OK
+    assert said(capsys) == ["z1: ready"]
+    broken = joined(KvmState.BROKEN, make.binary(Architecture.X86_64))
+    others = [Seen(MEMBER, AWAY, None, "it does not join"), Seen(MEMBER, None, joined(None), "")]
+    assert print_problems([*others, Seen(MEMBER, None, broken, "")]) is ExitCode.ERROR
+    assert said(capsys) == [
+        "z1: drained by ann since 1970-01-01 00:00 UTC",
+        "z1: it does not join",
+        "z1: no QEMU: no QEMU in PATH",
+        "z1: no KVM: none",
+        "z1: no KVM: broken for x86_64: because",
+    ]
+
+
+def test_hosts_that_do_not_join_are_looked_for(fleet: Path) -> None:
+    seen = look_at(fleet, patience=0.0)
+    assert [each.member.name for each in seen] == ["z1", "a1"]
+    assert all(each.host is None and each.why for each in seen)

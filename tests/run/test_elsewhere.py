@@ -10,12 +10,15 @@ import pytest
 from matrix.attempt import Attempt
 from matrix.model import Verdict
 from matrix.plan.decisions import Run
+from matrix.plan.health import QuarantineRules
 from matrix.plan.schedule import Capacity
+from matrix.results.case_record import record_of
 from matrix.results.directory import RunDirectory
 from matrix.results.plan_file import read_plan
 from matrix.results.recorder import Recorder
 from matrix.run.progress import NullProgress, Running
 from matrix.run.session import MOST_MOVES, Session, Stop
+from tests import make
 from tests.run.conftest import FakeExecutor, FakeHost, planned
 
 ONE = Capacity(vcpus=1, memory=2**30)
@@ -27,9 +30,13 @@ class Moves(NullProgress):
     """A watcher that keeps what was moved."""
 
     seen: list[tuple[str, str]] = field(default_factory=list)
+    lost: list[tuple[str, str]] = field(default_factory=list)
 
     def moved(self, running: Running, attempt: Attempt) -> None:
         self.seen.append((running.decision.case.test.name, attempt.host))
+
+    def host_lost(self, host: str, why: str) -> None:
+        self.lost.append((host, why))
 
 
 def anywhere(decision: Run, *hosts: str) -> Run:
@@ -87,6 +94,14 @@ def test_spread_attempts_take_turns(start: Start) -> None:
     recorder = start(replace(run, case=case))
     carry_out(recorder, *(FakeHost(FakeExecutor(), ONE, name) for name in "abc"))
     assert sorted(host for _, host, _ in places(recorder)) == ["a", "a", "b", "b", "c"]
+
+
+def test_a_retry_of_a_spread_case_is_on_the_next_host(start: Start) -> None:
+    run = anywhere(planned("t", retries=1), "a", "b", "gone")
+    case = replace(run.case, settings=replace(run.case.settings, spread=True))
+    recorder = start(replace(run, case=case))
+    carry_out(recorder, *(FakeHost(ends(Verdict.FAIL), ONE, name) for name in "ab"))
+    assert [host for _, host, _ in places(recorder)] == ["a", "b"]
 
 
 def test_trouble_of_a_host_is_tried_elsewhere(start: Start) -> None:
@@ -152,3 +167,38 @@ def test_a_decision_on_another_host_says_why_there() -> None:
     assert decision.on("a") is decision
     with pytest.raises(KeyError):
         decision.on("c")
+
+
+def test_a_host_with_errors_in_a_row_gets_no_more_cases(start: Start) -> None:
+    recorder = start(*(anywhere(planned(name), "a", "b") for name in "wxyz"))
+    a, b = ends(Verdict.ERROR), FakeExecutor(seconds=lambda _name: 0.01)
+    moves = Moves()
+    hosts = FakeHost(a, ONE, "a"), FakeHost(b, ONE, "b")
+    rules = QuarantineRules(errors=2, failures=9)
+    session = Session(recorder, hosts, moves, {}, quarantine=rules)
+    asyncio.run(session.run(list(recorder.record.decisions), Stop()))
+    assert {host for _, host, _ in places(recorder)} == {"b"}
+    assert len(a.order) == 2
+    assert moves.lost == [("a", "quarantined: 2 errors in a row, the last one: ")]
+
+
+def test_a_drained_host_ends_what_runs_there_and_gets_no_more(start: Start) -> None:
+    recorder = start(*(anywhere(planned(name), "a", "b") for name in "wxyz"))
+    a, b = FakeExecutor(), FakeExecutor()
+    moves = Moves()
+    hosts = FakeHost(a, ONE, "a"), FakeHost(b, ONE, "b")
+    session = Session(recorder, hosts, moves, {}, drained=lambda: {"a": "drained", "c": "drained"})
+    asyncio.run(session.run(list(recorder.record.decisions), Stop()))
+    assert [verdict for *_, verdict in places(recorder)] == [Verdict.PASS] * 4
+    assert len(a.order) == 1
+    assert moves.lost == [("a", "drained")]
+
+
+def test_the_reason_says_how_hosts_differ() -> None:
+    ended = ((1, "a", Verdict.FAIL), (2, "b", Verdict.PASS), (3, "b", Verdict.PASS))
+    attempts = [
+        replace(make.attempt(verdict.value, number=number), host=host)
+        for number, host, verdict in ended
+    ]
+    reason = record_of(planned("t", retries=2).case, attempts).reason
+    assert reason.endswith("fails on a (0/1), passes elsewhere (2/2)")

@@ -1,10 +1,12 @@
 """Which hosts take part in a run."""
 
+import time
 from pathlib import Path
 
 import pytest
 
-from matrix.errors import UsageError
+from matrix.errors import HostError, UsageError
+from matrix.hosts.fleet.fleet_state import Away, AwayKind, set_away
 from matrix.plan.schedule import Capacity
 from matrix.run.options import Selection
 from matrix.run.run_hosts import inventories, taking_part
@@ -56,3 +58,21 @@ def test_a_host_that_is_not_there_has_no_inventory() -> None:
         "local",
         "b",
     ]
+
+
+def test_hosts_that_are_away_take_no_part(fleet: Path) -> None:
+    until = time.time() + 3600
+    set_away(fleet, "p1", Away(AwayKind.DRAINED, "ann", 0.0, until, "a new kernel"))
+    told: list[str] = []
+    assert [*taking_part([], Selection(fleet=fleet), told.append)] == ["z1"]
+    assert len(told) == 1
+    assert told[0].startswith("p1: drained by ann since 1970-01-01 00:00 UTC until ")
+    assert told[0].endswith(" UTC: a new kernel")
+    with pytest.raises(HostError, match=r"no host of .* is left for this run"):
+        taking_part([], Selection(fleet=fleet, on=("p1",)))
+    set_away(fleet, "p1", Away(AwayKind.RESERVED, "ann", 0.0))
+    assert [*taking_part([], Selection(fleet=fleet))] == ["z1"]
+    assert [*taking_part([], Selection(fleet=fleet, on=("power", "z1")))] == ["z1"]
+    assert [*taking_part([], Selection(fleet=fleet, on=("p1",)))] == ["p1"]
+    set_away(fleet, "p1", None)
+    assert [*taking_part([], Selection(fleet=fleet))] == ["p1", "z1"]

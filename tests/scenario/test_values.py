@@ -65,6 +65,7 @@ def test_the_table_of_axes_and_the_variant_agree() -> None:
         KvmMode.NVHE,
         "mitigations=off",
         "kvm.nx_huge_pages=off",
+        "z1",
         Strategy.PRECOPY,
         Transport.TCP,
         Fault.NO_LISTENER,

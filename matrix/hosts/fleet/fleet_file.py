@@ -24,6 +24,7 @@ from pydantic import Field
 from matrix.errors import FleetFileError, Place, Problem, UsageError
 from matrix.model import Architecture
 from matrix.plan.decisions import LOCAL
+from matrix.plan.health import QuarantineRules
 from matrix.scenario import document, values
 from matrix.scenario.document import Mapping, node_at
 from matrix.scenario.fields import MAX_ENTRIES, Section, Text, annotated, one_or_more
@@ -115,16 +116,6 @@ class Lease:
     """Seconds after which it ends its QEMUs, by its own clock."""
     margin: float
     """Seconds that the orchestrator waits longer before it starts a lost case again."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantineRules:
-    """When a host gets no more cases."""
-
-    errors: int
-    """So many ``error`` in a row."""
-    failures: int
-    """So many cases that fail there, and pass elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from matrix.hosts.fleet.fleet_file import (
     load_fleet,
 )
 from matrix.hosts.fleet.fleet_host import FleetHost, Terms
+from matrix.hosts.fleet.fleet_state import Drained
 from matrix.hosts.fleet.gate import Gate, arrival_within
 from matrix.hosts.fleet.lease import MARGIN
 from matrix.hosts.fleet.link import Credentials
 from matrix.hosts.fleet.messages import Accept, FleetKind, Look, Looked
 from matrix.hosts.survey import ignore_step
+from matrix.plan.health import QuarantineRules
 from matrix.plan.schedule import Capacity
 
 JOIN = 5.0
@@ -36,6 +38,10 @@ class Joined:
     """Names the run to the hosts, also when it is resumed."""
     hosts: tuple[FleetHost, ...]
     """Those that have joined."""
+    quarantine: QuarantineRules
+    """When one of them gets no more cases."""
+    drained: Callable[[], Mapping[str, str]]
+    """Those that are, meanwhile, with the reason."""
 
 
 def credentials_of(fleet: Fleet, name: str) -> Credentials:
@@ -72,10 +78,10 @@ def join_fleet(
         HostError: no host has joined.
     """
     fleet = load_fleet(path)
-    if only is not None:
-        fleet = replace(fleet, members=tuple(each for each in fleet.members if each.name in only))
     context = credentials_of(fleet, ORCHESTRATOR).context(server=True)
     names = {member.certificate_name: member.name for member in fleet.members}
+    if only is not None:
+        fleet = replace(fleet, members=tuple(each for each in fleet.members if each.name in only))
     gate = Gate(fleet.scheduler_address, fleet.scheduler_port, context, names)
     margin = max(fleet.lease.margin, MARGIN)
     if run:
@@ -93,7 +99,7 @@ def join_fleet(
             hosts.append(FleetHost(name, inventory, capacity, gate, terms, look, on_word, tags))
     if not hosts:
         raise HostError(f"no host of {path} has joined; matrix worker has to run on each")
-    return Joined(accept.run, tuple(hosts))
+    return Joined(accept.run, tuple(hosts), fleet.quarantine, Drained(path))
 
 
 def _capacity(member: Member, capacity: Capacity) -> Capacity:

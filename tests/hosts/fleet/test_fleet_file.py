@@ -16,12 +16,12 @@ from matrix.hosts.fleet.fleet_file import (
     Lease,
     Member,
     Ports,
-    QuarantineRules,
     fleet_schema,
     load_fleet,
     read_fleet,
 )
 from matrix.model import Architecture
+from matrix.plan.health import QuarantineRules
 from tests.conftest import Golden
 
 WHOLE = """

@@ -1,0 +1,171 @@
+"""``matrix fleet status`` and ``doctor``: every host of a fleet, and what is wrong with it."""
+
+import json as json_module
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from matrix.errors import ExitCode, HostError, UsageError
+from matrix.hosts.fleet.fleet_file import Member, load_fleet
+from matrix.hosts.fleet.fleet_host import FleetHost
+from matrix.hosts.fleet.fleet_state import Away, hosts_away
+from matrix.hosts.fleet.joining import JOIN, join_fleet
+from matrix.hosts.fleet.messages import Look
+from matrix.hosts.wanted import Wanted
+from matrix.inventory import KvmState
+from matrix.model import Architecture
+from matrix.results.printable import printable, shown_json
+
+GIB = 2**30
+QEMU = "system"
+"""The installation that is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A host of the fleet file, and the machine that has joined as it."""
+
+    member: Member
+    away: Away | None
+    host: FleetHost | None
+    why: str
+    """Why it has not joined; empty where it has."""
+
+    @property
+    def state(self) -> str:
+        """In words."""
+        parts = [str(self.away)] if self.away else []
+        return "; ".join([*parts, self.why or ("" if parts else "ready")]).rstrip("; ")
+
+    @property
+    def kvm(self) -> str:
+        """For which guests KVM is proven, or why it is not."""
+        if self.host is None:
+            return ""
+        proofs = self.host.inventory.proofs
+        works = [each.architecture.value for each in proofs if each.state is KvmState.WORKS]
+        broken = [each for each in proofs if each.state is KvmState.BROKEN]
+        bad = [f"broken for {each.architecture.value}: {each.reason}" for each in broken]
+        none = self.host.inventory.host.kvm_device or "none"
+        return "; ".join([*([f"proven for {', '.join(works)}"] if works else []), *bad]) or none
+
+    @property
+    def qemu(self) -> str:
+        """The versions of its QEMU, and for how many architectures there is one."""
+        binaries = () if self.host is None else self.host.inventory.binaries
+        versions = dict.fromkeys(".".join(map(str, each.version)) for each in binaries)
+        count = len(binaries)
+        return f"{', '.join(versions)} ({count} architectures)" if versions else ""
+
+    @property
+    def room(self) -> str:
+        """What it gives a run."""
+        if self.host is None:
+            return ""
+        capacity = self.host.capacity
+        if capacity.jobs is not None:
+            return f"{capacity.jobs} jobs"
+        return f"{capacity.vcpus} CPUs, {capacity.memory / GIB:.1f} GiB"
+
+    def problems(self) -> Iterator[str]:
+        """What keeps it from running cases, or from running them well."""
+        if self.away is not None:
+            yield str(self.away)
+        if self.host is None:
+            yield self.why
+            return
+        inventory = self.host.inventory
+        if not inventory.binaries:
+            yield "no QEMU: " + "; ".join(dict.fromkeys(why for *_, why in inventory.missing))
+        for qemu, architecture, why in inventory.broken:
+            yield f"QEMU {qemu} for {architecture.value}: {why}"
+        if not any(each.state is KvmState.WORKS for each in inventory.proofs):
+            yield f"no KVM: {self.kvm}"
+
+
+def look_at(path: Path, patience: float = JOIN) -> list[Seen]:
+    """Ask every host that joins what it can run, and read what runs are to leave alone.
+
+    Raises:
+        UsageError, FleetFileError: the file or the certificates are wrong.
+        HostError: the state cannot be read.
+    """
+    fleet, away = load_fleet(path), hosts_away(path)
+    words: list[str] = []
+    look = Look(tuple(Wanted(QEMU, each, ("",)) for each in Architecture), (), fresh=False)
+    hosts: dict[str, FleetHost] = {}
+    busy = ""
+    try:
+        joined = join_fleet(path, look, on_word=words.append, patience=patience)
+        hosts = {host.name: host for host in joined.hosts}
+    except UsageError as error:
+        busy = str(error)
+    except HostError as error:
+        if not words:  # else each host has said why
+            busy = str(error)
+    why = dict(each.split(": ", 1) for each in words)
+    return [
+        Seen(
+            member,
+            away.get(member.name),
+            hosts.get(member.name),
+            "" if member.name in hosts else busy or why.get(member.name, "has not joined"),
+        )
+        for member in fleet.members
+    ]
+
+
+def print_status(seen: list[Seen], *, json: bool) -> None:
+    """Print a row for each host."""
+    if json:
+        print(
+            shown_json(json_module.dumps({"hosts": [_document(each) for each in seen]}, indent=2))
+        )
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for title in ("Host", "Address", "State", "KVM", "QEMU", "Room"):
+        table.add_column(title, no_wrap=title in ("Host", "Room"), overflow="fold")
+    for each in seen:
+        cells = (each.member.name, each.member.address, each.state, each.kvm, each.qemu, each.room)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    Console(highlight=False).print(table)
+
+
+def print_problems(seen: list[Seen]) -> ExitCode:
+    """Print what is wrong with each host; gives what the command ends with."""
+    problems = [(each.member.name, list(each.problems())) for each in seen]
+    for name, found in problems:
+        for problem in found:
+            print(printable(f"{name}: {problem}"))
+        if not found:
+            print(printable(f"{name}: ready"))
+    return ExitCode.ERROR if any(found for _, found in problems) else ExitCode.OK
+
+
+def _document(seen: Seen) -> dict[str, Any]:
+    away = seen.away
+    return {
+        "name": seen.member.name,
+        "address": seen.member.address,
+        "tags": list(seen.member.tags),
+        "joined": seen.host is not None,
+        "state": seen.state,
+        "away": None
+        if away is None
+        else {
+            "kind": away.kind.value,
+            "by": away.by,
+            "since": away.since,
+            "until": away.until,
+            "reason": away.reason,
+        },
+        "kvm": seen.kvm,
+        "qemu": seen.qemu,
+        "room": seen.room,
+        "problems": list(seen.problems()),
+    }

@@ -1,0 +1,138 @@
+"""Which hosts of a run are not to be trusted any more, by what came of its attempts. Pure.
+
+A host is quarantined after so many ``error`` in a row, or when so many cases fail there, and there
+alone, that pass elsewhere. The last one that is left never is: it would say nothing of the cases.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+from matrix.model import Verdict
+
+NAMED = 3
+"""Cases that a reason names."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRules:
+    """When a host gets no more cases."""
+
+    errors: int
+    """So many ``error`` in a row."""
+    failures: int
+    """So many cases that fail there, and pass elsewhere."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of attempts on one host."""
+
+    passed: int = 0
+    ended: int = 0
+
+
+class Health:
+    """What the attempts of a run say of its hosts."""
+
+    def __init__(self, rules: QuarantineRules, hosts: Iterable[str]) -> None:
+        self._rules = rules
+        self._trusted = set(hosts)
+        self._errors: dict[str, int] = {}
+        self._cases: dict[Hashable, dict[str, Tally]] = {}
+        self._alone: dict[str, dict[Hashable, str]] = {}
+        """By host, the cases that fail there alone, with their names."""
+
+    def ended(
+        self, case: Hashable, name: str, host: str, verdict: Verdict, reason: str = ""
+    ) -> list[tuple[str, str]]:
+        """An attempt has ended.
+
+        Args:
+            case: the same on each host.
+            name: what the case is called.
+            host: where it ran.
+            verdict: of the attempt.
+            reason: of the verdict.
+
+        Returns:
+            The hosts that are quarantined by that, with the reason.
+        """
+        if verdict is Verdict.ERROR:
+            count = self._errors[host] = self._errors.get(host, 0) + 1
+            if count < self._rules.errors:
+                return []
+            row = "an error" if count == 1 else f"{count} errors in a row, the last one"
+            return self._quarantined({host: f"{row}: {reason}"})
+        self._errors[host] = 0
+        if verdict is Verdict.SKIP:
+            return []
+        tallies = self._cases.setdefault(case, {})
+        tally = tallies.setdefault(host, Tally())
+        tally.passed += verdict.good
+        tally.ended += 1
+        self._compare(case, name, tallies)
+        return self._quarantined(
+            {each: self._told(each) for each, cases in self._alone.items() if self._too_many(cases)}
+        )
+
+    def _compare(self, case: Hashable, name: str, tallies: dict[str, Tally]) -> None:
+        failing = _failing_alone(tallies)
+        for host in tallies:
+            if host == failing:
+                self._alone.setdefault(host, {})[case] = name
+            else:
+                self._alone.get(host, {}).pop(case, None)
+
+    def _too_many(self, cases: dict[Hashable, str]) -> bool:
+        return len(cases) >= self._rules.failures
+
+    def _told(self, host: str) -> str:
+        cases = self._alone[host]
+        there, elsewhere = Tally(), Tally()
+        for case in cases:
+            for each, tally in self._cases[case].items():
+                total = there if each == host else elsewhere
+                total.passed += tally.passed
+                total.ended += tally.ended
+        names = ", ".join([*cases.values()][:NAMED]) + (", …" if len(cases) > NAMED else "")
+        one = len(cases) == 1
+        return (
+            f"{'a case fails' if one else f'{len(cases)} cases fail'} on {host} "
+            f"({there.passed}/{there.ended}), and {'passes' if one else 'pass'} elsewhere "
+            f"({elsewhere.passed}/{elsewhere.ended}): {names}"
+        )
+
+    def _quarantined(self, found: dict[str, str]) -> list[tuple[str, str]]:
+        new = []
+        for host, why in found.items():
+            if host in self._trusted and len(self._trusted) > 1:
+                self._trusted.remove(host)
+                new.append((host, f"quarantined: {why}"))
+        return new
+
+
+def _failing_alone(tallies: dict[str, Tally]) -> str:
+    """The one host where a case never passes, while it always does on others; empty for none."""
+    failing = [host for host, tally in tallies.items() if not tally.passed]
+    always = all(tally.passed in (0, tally.ended) for tally in tallies.values())
+    return failing[0] if len(failing) == 1 < len(tallies) and always else ""
+
+
+def difference(attempts: Iterable[tuple[str, Verdict]]) -> str:
+    """How hosts differ in a case, as ``fails on z1 (0/3), passes elsewhere (5/5)``; else empty.
+
+    ``attempts`` are their hosts and verdicts. An ``error`` says nothing of the case.
+    """
+    tallies: dict[str, Tally] = {}
+    for host, verdict in attempts:
+        if verdict not in (Verdict.ERROR, Verdict.SKIP):
+            tally = tallies.setdefault(host, Tally())
+            tally.passed += verdict.good
+            tally.ended += 1
+    failing = {host: tally for host, tally in tallies.items() if not tally.passed}
+    passing = [tally for tally in tallies.values() if tally.passed]
+    if not failing or not passing or any(each.passed < each.ended for each in passing):
+        return ""
+    bad = " and ".join(f"{host} (0/{tally.ended})" for host, tally in failing.items())
+    total = sum(tally.ended for tally in passing)
+    return f"fails on {bad}, passes elsewhere ({total}/{total})"
