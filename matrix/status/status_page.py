@@ -63,6 +63,7 @@ def page_of(status: Status) -> str:
         style=Markup(_style()),  # noqa: S704 - files of ours
         title=f"KVM in {first}" if first == last else f"KVM from {first} to {last}",
         status=status,
+        has_unit_tests=status.has_unit_tests,
         parts=parts,
         part_bars=_bars(status.releases, "parts", parts),
         organizations=organizations,

@@ -89,7 +89,7 @@ def test_the_wheel_has_what_it_needs_and_no_sources_of_guests(wheel: Path) -> No
         "data/share/qemu-matrix/scenarios/smoke.yaml",
     ):
         assert any(name.endswith(ending) for name in names), f"no {ending}"
-    for folder in ("matrix/guests/images", "matrix/report/assets"):
+    for folder in ("matrix/guests/images", "matrix/report/assets", "matrix/status/assets"):
         here = [path for path in (ROOT / folder).rglob("*") if path.is_file()]
         for path in here:
             if "__pycache__" not in path.parts:
