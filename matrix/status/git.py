@@ -49,8 +49,9 @@ class GitStream:
             yield from (line.rstrip("\n") for line in process.stdout)
             said = process.stderr.read().strip().splitlines()
             if process.wait():
-                why = said[-1].removeprefix("fatal: ") if said else "it failed"
-                raise UsageError(f"{self._what}: {printable(why)}")
+                fatal = (line for line in said if line.startswith("fatal: "))
+                why = next(fatal, said[-1] if said else "it failed")  # hints may follow
+                raise UsageError(f"{self._what}: {printable(why.removeprefix('fatal: '))}")
         finally:
             self.close()
 
