@@ -19,7 +19,7 @@ class Lab:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._workers: list[subprocess.Popen[str]] = []
+        self._workers: dict[str, subprocess.Popen[str]] = {}
         high, low = divmod(os.getpid(), 250)
         address = f"127.{high % 250 + 1}.{low + 1}.2"  # on loopback, and no other test's
         found_fleet(world.root / "lab", {"z1": "127.0.0.1", "z2": "127.0.0.1"}, address)
@@ -34,14 +34,17 @@ class Lab:
     def start(self, *names: str) -> None:
         for name in names:
             words = ("worker", *FLEET, "--name", name, "--qemu", "fake=qemu")
-            self._workers.append(self._world.start(*words))
+            self._workers[name] = self._world.start(*words)
 
     def stop(self) -> list[int]:
-        for worker in self._workers:
+        for worker in self._workers.values():
             worker.terminate()
-        for worker in self._workers:
+        for worker in self._workers.values():
             worker.communicate(timeout=100)
-        return [worker.returncode for worker in self._workers]
+        return [worker.returncode for worker in self._workers.values()]
+
+    def kill(self, name: str) -> None:
+        self._workers[name].kill()
 
     def run_arguments(self, *more: str) -> tuple[str, ...]:
         return ("run", "scenario.yaml", "-o", "out", *FLEET, *more)
@@ -106,3 +109,21 @@ def test_ctrl_c_ends_everything_everywhere(world: World, scripts: Scripts, lab: 
     process.communicate(timeout=100)
     assert process.returncode == 130
     world.wait_for(lambda: not world.fakes())
+
+
+@pytest.mark.slow  # a lease runs out, with its margin
+def test_the_case_of_a_worker_that_is_killed_runs_on_the_other_host(
+    world: World, scripts: Scripts, lab: Lab
+) -> None:
+    lab.lease("6s")
+    world.suite(one=scripts.passing(90.0))
+    lab.start("z1", "z2")
+    process = world.start(*lab.run_arguments())
+    world.wait_for(world.fakes)
+    world.suite(one=scripts.passing())
+    lab.kill("z1")
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, out + err
+    (case,) = world.results()["cases"]
+    assert (case["verdict"], case["host"]) == ("pass", "z2")
+    assert "nothing was heard of it for 8 s" in out + err
