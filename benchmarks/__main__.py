@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("startup", "expand", "sequential", "throughput", "history")
+BENCHMARKS = ("startup", "expand", "sequential", "throughput", "history", "fleet")
 
 
 def main() -> int:
