@@ -1,4 +1,4 @@
-"""Signals that end the program: all as Ctrl-C does."""
+"""What ends the program: signals, all as Ctrl-C does; a host that lacks something."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from matrix.__main__ import ENDING, take_signals
+from matrix.cli.main import lacking
 
 
 @pytest.fixture
@@ -62,3 +63,10 @@ def test_what_was_ignored_stays_so(number: signal.Signals) -> None:
     take_signals()
     os.kill(os.getpid(), number)
     assert signal.getsignal(number) is signal.SIG_IGN
+
+
+def test_no_temporary_folder() -> None:
+    """As :mod:`tempfile` says it, whatever wants one."""
+    error = FileNotFoundError(2, "No usable temporary directory found in ['/tmp', '/']")
+    assert lacking(error).endswith("found in ['/tmp', '/']; TMPDIR names another folder")
+    assert not lacking(FileNotFoundError(2, "No such file or directory", "x"))

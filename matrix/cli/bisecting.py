@@ -97,9 +97,9 @@ def run_bisect(asked: Bisection) -> ExitCode:
     if asked.git is not None:
         asked = _with_ends(asked, asked.git)
     folder = asked.output or RunDirectory.default_path(["bisect"])
+    bisector = _Bisector(asked, folder)
     with host_errors("create", folder):
         folder.mkdir(parents=True)
-    bisector = _Bisector(asked, folder)
     try:
         found = bisector.over_qemus() if asked.git is None else bisector.over_commits(asked.git)
     finally:

@@ -10,8 +10,10 @@ import termios
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
+from matrix.attempt import Ending
 from matrix.cli.showing import case_named, id_named
 from matrix.cli.steps import Steps, say
 from matrix.errors import ExitCode, HostError, MonitorError, NothingSelected, UsageError
@@ -19,14 +21,14 @@ from matrix.hosts.installations import installations
 from matrix.hosts.local.launch import make_launch
 from matrix.hosts.project import load_settings
 from matrix.inventory import Inventory
-from matrix.model import Architecture, Launch, Target
+from matrix.model import Architecture, Case, Launch, Target
 from matrix.plan.decisions import LOCAL, Broken, Decision, Run
 from matrix.plan.planner import plan
 from matrix.results.files import host_errors
 from matrix.results.latest import run_named
 from matrix.results.plan_file import check_plan
 from matrix.results.printable import decoded, printable
-from matrix.results.run_record import load_run
+from matrix.results.run_record import RunRecord, load_run
 from matrix.run.debugger import (
     PROGRAMS,
     debugger_command,
@@ -99,6 +101,7 @@ def _open_memory(asked: Debugging) -> ExitCode:
     record = load_run(run_named(Path(words[0])) or Path(words[0]))
     check_plan(record.run, record.info.plan_sha256)
     case = record.decision(case_named(record, words[1])).case
+    _tell_of_newer(case, record)
     folders = (record.run.inside(each.artifacts) for each in record.attempts(case.id))
     kept = [each / "diagnosis" / MEMORY_FILE for each in folders if each is not None]
     memory = next((each for each in reversed(kept) if each.is_file()), None)
@@ -187,6 +190,7 @@ def _of_run(run: Path, wanted: str, selection: Selection) -> tuple[Decision, Inv
     record = load_run(run)
     check_plan(record.run, record.info.plan_sha256)
     decision = record.decision(case_named(record, wanted))
+    _tell_of_newer(decision.case, record)
     kept = record.info.options.get("qemu")
     qemu = selection.qemu or tuple(map(str, kept if isinstance(kept, list) else ()))
     installed = installations(qemu, load_settings(selection.host))
@@ -196,6 +200,14 @@ def _of_run(run: Path, wanted: str, selection: Selection) -> tuple[Decision, Inv
         fresh=selection.fresh,
         on_step=Steps(),
     )
+
+
+def _tell_of_newer(case: Case, record: RunRecord) -> None:
+    """Say if the image was built after the run."""
+    with contextlib.suppress(OSError, ValueError):  # what is not there is told later
+        built = Path(case.test.image).stat().st_mtime
+        if built > datetime.fromisoformat(record.info.started).timestamp():
+            say(f"{printable(case.test.image)} is newer than the run: a guest with other symbols")
 
 
 def _of_scenario(scenario: Path, wanted: str, selection: Selection) -> tuple[Decision, Inventory]:
@@ -269,9 +281,9 @@ async def attach(
             return await _attached(command)
         elif asked.gdb:
             raise _no_debugger(architecture)
-        else:
-            await session.over()
-        print("QEMU has ended")
+        ended = await session.over()
+        why = f": {ended.reason}" if ended.ending is Ending.KILLED else ""  # also by a crash
+        print(printable(f"QEMU has ended{why}"))
         return ExitCode.OK
     finally:
         await session.close()

@@ -15,7 +15,7 @@ from typing import Any
 from matrix.cli.arguments import Execution
 from matrix.cli.steps import Steps as Saying
 from matrix.cli.style import duration
-from matrix.errors import ExitCode, HostError, NothingSelected, UsageError
+from matrix.errors import ExitCode, NothingSelected, UsageError
 from matrix.explore.explorer import Explorer, Found, replay
 from matrix.explore.finding import Chosen, Finding, read, write
 from matrix.explore.sequences import repaired
@@ -23,6 +23,7 @@ from matrix.explore.shrinking import Rule
 from matrix.explore.step import Steps
 from matrix.explore.subject import Subject, why_not
 from matrix.inventory import Inventory
+from matrix.places import expanded
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, shown
@@ -149,8 +150,8 @@ def _finding(asked: _Asked, decision: Run, found: Found) -> Finding:
         scenario=_scenario_of(selection, case.scenario),
         arch=selection.arch,
         accel=selection.accel,
-        qemu=selection.qemu,
-        build=selection.build,
+        qemu=_anywhere(selection.qemu),
+        build=_anywhere(selection.build),
         set_axis=selection.set_axis,
         host="" if selection.host is None else str(selection.host.absolute()),
     )
@@ -172,6 +173,12 @@ def _scenario_of(selection: Selection, name: str) -> str:
         if len(selection.scenarios) == 1 or path.stem == name:
             return str(path.absolute()) if path.suffix else str(path)
     return name
+
+
+def _anywhere(options: Sequence[str]) -> tuple[str, ...]:
+    """``NAME=DIR`` with an absolute path, so that a finding is repeated from any folder."""
+    pairs = (option.partition("=") for option in options)
+    return tuple(f"{name}={expanded(path).absolute()}" if path else name for name, _, path in pairs)
 
 
 def _selected(chosen: Chosen, given: Selection) -> Selection:
@@ -197,7 +204,10 @@ def _explorable(selection: Selection, case: str = "") -> tuple[list[Run], Invent
     prepared = prepare(replace(selection, include_all=True), Saying())
     decisions = [each for each in prepared.decisions if case in ("", each.case.id)]
     if not decisions:
-        raise UsageError(f"there is no case {case}")
+        scenario = shown(selection.scenarios[0])
+        raise UsageError(
+            f"{scenario} has no case {printable(case)}; matrix list {scenario} shows those it has"
+        )
     running = [each for each in decisions if isinstance(each, Run)]
     kept = [each for each in running if not why_not(each)]
     if kept:
@@ -223,14 +233,8 @@ def _made(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _temporary() -> Iterator[Path]:
-    try:
-        folder = tempfile.mkdtemp(prefix="matrix-explore-")
-    except OSError as error:
-        raise HostError(f"no temporary folder: {error.strerror}") from error
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="matrix-explore-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 def _command(path: Path) -> str:

@@ -29,6 +29,9 @@ EXHAUSTED = (
 )
 """Errors of a host that has nothing left of something, wherever in the program they come up."""
 
+NO_FOLDER = "No usable temporary directory"
+"""What :mod:`tempfile` says where there is none, wherever in the program one is wanted."""
+
 app = typer.Typer(
     name="matrix",
     help="Run a matrix of guests under QEMU, with KVM where it works and TCG where it does not.",
@@ -97,6 +100,8 @@ def lacking(error: BaseException) -> str:
         return "no memory left"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return "no thread can be started"
+    if isinstance(error, FileNotFoundError) and NO_FOLDER in str(error):
+        return f"{error.strerror}; TMPDIR names another folder"
     if isinstance(error, OSError) and error.errno in EXHAUSTED:
         return str(error)
     return ""

@@ -16,15 +16,15 @@ from matrix.cli.steps import Steps
 from matrix.errors import ExitCode, NothingSelected, UsageError
 from matrix.hosts.cache import Cache, cache_directory
 from matrix.hosts.host_facts import read_host
-from matrix.hosts.hostfile import load_host_file
 from matrix.hosts.installations import Installation, installations
+from matrix.hosts.project import load_settings
 from matrix.hosts.survey import take_inventory
 from matrix.hosts.wanted import Wanted
 from matrix.migratable.grid import Question, answer
 from matrix.migratable.prediction import Answer, Prediction
 from matrix.model import Architecture
 from matrix.places import expanded
-from matrix.results.files import write_bytes
+from matrix.results.files import shown, write_bytes
 from matrix.results.printable import display_width, printable, shown_json
 from matrix.run.option_values import architecture_named
 from matrix.run.options import Selection
@@ -56,6 +56,8 @@ def run_migratable(
     options, (source, destination) = _named(sides, selection)
     if not proving and execution != Execution():
         raise UsageError("-o and -j are for the hops that --prove makes")
+    if execution.output is not None and execution.output.exists():
+        raise UsageError(f"{shown(execution.output)} exists; name another folder with -o")
     question = Question(
         source,
         destination,
@@ -65,22 +67,39 @@ def run_migratable(
         loading=not compare_only,
         fresh=selection.fresh,
     )
-    predictions = _answers(question, installations(options, load_host_file(selection.host)))
+    predictions = _answers(question, installations(options, load_settings(selection.host)))
     if not predictions:
         raise NothingSelected("no guest is left by the given options")
     proofs: list[Proof] = []
+    code = ExitCode.OK
     if proving:
-        proofs = prove(predictions, options, selection.host, execution.output, execution.jobs)
-    if html is not None:
+        proofs, code = prove(predictions, options, selection.host, execution.output, execution.jobs)
+    if json:
+        found = [prediction_json(*each) for each in zip_longest(predictions, proofs)]
+        print(shown_json(json_module.dumps(found, indent=2)))
+    else:
+        print("\n".join((*table(predictions, proofs), *summary(predictions, proofs))), flush=True)
+    if html is not None:  # which may fail
         told = page(predictions, proofs, "; ".join(summary(predictions, proofs)))
         write_bytes(html, told.encode("utf-8", "replace"))
-    if json:
-        shown = [prediction_json(*each) for each in zip_longest(predictions, proofs)]
-        print(shown_json(json_module.dumps(shown, indent=2)))
-    else:
-        print("\n".join((*table(predictions, proofs), *summary(predictions, proofs))))
-    wrong = any(starmap(Proof.contradicts, zip(proofs, predictions, strict=False)))
-    return ExitCode.NOT_PASSED if wrong else ExitCode.OK
+    return exit_code(predictions, proofs, code)
+
+
+def exit_code(
+    predictions: Sequence[Prediction], proofs: Sequence[Proof], code: ExitCode
+) -> ExitCode:
+    """What the command ends with; ``code`` is that of the run that has made the hops.
+
+    Hops that were to be made and were not have proved nothing.
+    """
+    if code is ExitCode.INTERRUPTED:
+        return code
+    if any(starmap(Proof.contradicts, zip(proofs, predictions, strict=False))):
+        return ExitCode.NOT_PASSED
+    if code is ExitCode.ERROR:
+        return code
+    proved = not proofs or any(proof.gone is not None for proof in proofs)
+    return ExitCode.OK if proved else ExitCode.NOTHING_SELECTED
 
 
 def _answers(question: Question, installed: Sequence[Installation]) -> tuple[Prediction, ...]:

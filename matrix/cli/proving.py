@@ -10,7 +10,7 @@ from typing import Any
 
 from matrix.cli.run_command import sources
 from matrix.cli.steps import Steps
-from matrix.errors import HostError
+from matrix.errors import ExitCode
 from matrix.hosts.local.executor import LocalHost
 from matrix.migratable.prediction import Answer, Prediction
 from matrix.model import Verdict
@@ -48,8 +48,9 @@ def prove(
     host: Path | None,
     output: Path | None,
     jobs: int | None,
-) -> list[Proof]:
-    """One hop of the embedded guest for each prediction, in their order.
+) -> tuple[list[Proof], ExitCode]:
+    """One hop of the embedded guest for each prediction, in their order; and what the run of them
+    all came to.
 
     Args:
         predictions: what was predicted.
@@ -61,16 +62,13 @@ def prove(
     Raises:
         UsageError, ScenarioError, SuiteError, HostError: as ``matrix run``.
     """
-    try:
-        with tempfile.TemporaryDirectory(prefix="matrix-migratable-") as folder:
-            files = []
-            for number, prediction in enumerate(predictions):
-                files.append(Path(folder, f"{number}.yaml"))
-                files[-1].write_text(json.dumps(scenario(number, prediction), indent=1))
-            selection = Selection(scenarios=tuple(files), qemu=qemu, host=host)
-            return _hops(selection, output or Path(folder, "run"), jobs)
-    except OSError as error:
-        raise HostError(f"no temporary folder: {error.strerror}") from error
+    with tempfile.TemporaryDirectory(prefix="matrix-migratable-") as folder:
+        files = []
+        for number, prediction in enumerate(predictions):
+            files.append(Path(folder, f"{number}.yaml"))
+            files[-1].write_text(json.dumps(scenario(number, prediction), indent=1))
+        selection = Selection(scenarios=tuple(files), qemu=qemu, host=host)
+        return _hops(selection, output or Path(folder, "run"), jobs)
 
 
 def scenario(number: int, prediction: Prediction) -> dict[str, Any]:
@@ -93,7 +91,7 @@ def scenario(number: int, prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _hops(selection: Selection, path: Path, jobs: int | None) -> list[Proof]:
+def _hops(selection: Selection, path: Path, jobs: int | None) -> tuple[list[Proof], ExitCode]:
     prepared = prepare(selection, Steps())
     inventory = prepared.inventory
     info = run_info(
@@ -101,9 +99,9 @@ def _hops(selection: Selection, path: Path, jobs: int | None) -> list[Proof]:
     )
     with Recorder.start(path, info, prepared.decisions) as recorder:
         host = LocalHost(inventory, capacity_of(inventory.host, jobs, None))
-        execute(recorder, [host], NullProgress())
+        code = execute(recorder, [host], NullProgress())
         results = {result.scenario: result for result in recorder.record.results()}
-    return [_proof(results.get(each.name)) for each in prepared.scenarios]
+    return [_proof(results.get(each.name)) for each in prepared.scenarios], code
 
 
 def _proof(result: CaseRecord | None) -> Proof:

@@ -1,13 +1,14 @@
 """``matrix report``: a page for people, or a file for other programs; and every run's own page."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, assert_never
 
 from matrix.cli.arguments import ReportFormat
 from matrix.errors import MatrixError, UsageError
-from matrix.results.files import written_atomically
+from matrix.results.files import shown, written_atomically
 from matrix.results.history.place import Database, chosen_database
 from matrix.results.json_text import json_bytes
 from matrix.results.run_record import RunRecord, load_run
@@ -115,8 +116,13 @@ def run_report(
 
     if output is None and (history or database):
         raise UsageError("--history is for a report in a folder of its own: name it with -o DIR")
+    if database and not history:
+        raise UsageError("--database is for --history N, which says of how many runs")
     if output is None and len(paths) > 1:
         raise UsageError(f"{len(paths)} runs in one report: name a folder for it with -o DIR")
+    twice = [path for path, count in Counter(each.resolve() for each in paths).items() if count > 1]
+    if twice:
+        raise UsageError(f"{shown(twice[0])} is given twice, and its cases would be counted twice")
     records = sorted(map(loaded, paths), key=lambda record: record.info.started)
     if output is None:
         print(write_run_report(records[0]))

@@ -106,7 +106,7 @@ class Explorer:
                 self.signatures[ended.failure.signature] += 1
                 if new:
                     sequence = steps[: ended.done]
-                    self.on_found(await self._shrunk(number, sequence, ended.failure, evidence))
+                    await self._shrink(number, sequence, ended.failure, evidence)
                 for folder in self.folder.glob("life-*"):  # whoever wants logs has copied them
                     shutil.rmtree(folder, ignore_errors=True)
 
@@ -126,31 +126,37 @@ class Explorer:
             shutil.rmtree(folder, ignore_errors=True)
         return ended, folder
 
-    async def _shrunk(
-        self, number: int, sequence: Steps, failure: Failure, evidence: Path
-    ) -> Found:
+    async def _shrink(self, number: int, sequence: Steps, failure: Failure, evidence: Path) -> None:
+        """Shrink what has failed, and tell of it: also where that is interrupted, or the host fails
+        meanwhile, as far as it came."""
         subject, deadline = self.subjects[number], self.clock() + SHRINKING
         tally: dict[Steps, tuple[int, int]] = {}
         latest: dict[Steps, tuple[Failure, Path]] = {sequence: (failure, evidence)}
 
-        async def shows(steps: Steps) -> bool:
+        steps = sequence
+
+        async def shows(candidate: Steps) -> bool:
             async def fails() -> bool:
-                ended, folder = await self._live(subject, steps)
+                ended, folder = await self._live(subject, candidate)
                 same = ended.failure is not None and ended.failure.signature == failure.signature
-                failed, lives = tally.get(steps, (0, 0))
-                tally[steps] = failed + same, lives + 1
+                failed, lives = tally.get(candidate, (0, 0))
+                tally[candidate] = failed + same, lives + 1
                 if ended.failure is not None and same:
-                    latest[steps] = ended.failure, folder
+                    latest[candidate] = ended.failure, folder
                 return same
 
-            return self.clock() < deadline and await self.rule.shows(fails)
+            nonlocal steps
+            shown = self.clock() < deadline and await self.rule.shows(fails)
+            steps = candidate if shown else steps
+            return shown
 
-        steps = sequence
-        if await shows(sequence):
-            steps = await shrunk(sequence, shows, lambda each: repaired(subject.world, each))
-        seen, logs = latest[steps]
-        failed, lives = tally.get(steps, (0, 0))
-        return Found(number, seen, steps, len(sequence), failed, lives, logs)
+        try:
+            if await shows(sequence):
+                await shrunk(sequence, shows, lambda each: repaired(subject.world, each))
+        finally:
+            seen, logs = latest[steps]
+            failed, lives = tally.get(steps, (0, 0))
+            self.on_found(Found(number, seen, steps, len(sequence), failed, lives, logs))
 
 
 async def replay(subject: Explored, steps: Steps, folder: Path, lives: int) -> list[Failure | None]:

@@ -32,6 +32,9 @@ from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 DECISIVE = ("-machine", "-M", "-cpu", "-accel", "-global")
 """Options that decide what the state of the devices is that every guest of an emulator has."""
 
+CRASHED = " ended with signal "
+"""In the words of :mod:`matrix.vm.probe` for a QEMU that died."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -50,12 +53,14 @@ def keep(pair: Pair, prediction: Prediction, host: HostState, cache: Cache) -> N
 
 
 def known_refusal(pair: Pair, host: HostState, cache: Cache) -> str:
-    """Why the destination is known not to take the guest; empty where that is not known."""
+    """Why the destination is known not to take the guest; empty where that is not known, or the
+    destination crashes: a run has to show that."""
     place = _place(pair, host, cache)
     known = None if place is None else cache.read(*place, lambda value: dict(value))
     if known is None or known.get("answer") != Answer.NO:
         return ""
-    return str(known.get("reason", ""))
+    reason = str(known.get("reason", ""))
+    return "" if CRASHED in reason else reason
 
 
 def _place(pair: Pair, host: HostState, cache: Cache) -> tuple[str, str] | None:

@@ -67,7 +67,7 @@ def gantt_of(record: RunRecord) -> Gantt | None:
 
 def _bar(record: RunRecord, lap: Lap, begin: float, seconds: float) -> Bar:
     scale = WIDTH / seconds if seconds else 0.0
-    verdict = record.verdict(lap.case) or Verdict.ERROR
+    verdict = record.attempt_verdict(lap.case, lap.attempt) or Verdict.ERROR
     left = min((lap.begin - begin) * scale, WIDTH - 1)
     attempt = f" attempt {lap.attempt}" if lap.attempt > 1 else ""
     name = printable(lap.case)

@@ -96,6 +96,8 @@ def prepare() -> None:
 
 def is_page(path: Path) -> bool:
     """Whether a file is a page that this program wrote, and may write anew."""
+    if not path.is_file():  # a pipe would be read for ever
+        return False
     try:
         with path.open("rb") as file:
             return f'<meta name="generator" content="{GENERATOR} '.encode() in file.read(4096)

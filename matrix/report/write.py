@@ -31,9 +31,11 @@ def write_run_report(record: RunRecord, history: Database | None = None) -> Path
         history: a database; the page says what is new since the runs in it, where it can be read.
 
     Raises:
+        UsageError: there is a file of that name that is none of ours, which is left alone.
         HostError: it cannot be written, or the journal cannot be read.
     """
     path = record.run.path / RUN_PAGE
+    _check_ours(path)
     gathered = gather([record], path)
     if history is not None:
         with suppress(MatrixError):  # whoever recorded the run there has said what is wrong
@@ -59,10 +61,7 @@ def write_report(
         HostError: it cannot be written, or a journal or the history cannot be read.
     """
     path = folder / FOLDER_PAGE
-    if path.exists() and not is_page(path):
-        raise UsageError(
-            f"{shown(path)} exists and is not a report: name another folder with -o, or remove it"
-        )
+    _check_ours(path)
     with host_errors("create", folder):
         folder.mkdir(parents=True, exist_ok=True)
     gathered = gather(records, path.absolute())
@@ -70,6 +69,13 @@ def write_report(
         _add_past(gathered, records, history, last)
     write_page(gathered, path)
     return path
+
+
+def _check_ours(path: Path) -> None:
+    if path.exists() and not is_page(path):
+        raise UsageError(
+            f"{shown(path)} exists and is not a report: name another folder with -o, or remove it"
+        )
 
 
 def _add_past(

@@ -140,6 +140,11 @@ class RunRecord:
             self._verdicts[case_id] = self._worked_out(case_id)
         return self._verdicts[case_id]
 
+    def attempt_verdict(self, case_id: str, number: int) -> Verdict | None:
+        """What an attempt came to by itself, None while it is not finished."""
+        finished = self._finished.get(case_id, {}).get(number)
+        return None if finished is None else finished.verdict
+
     def _worked_out(self, case_id: str) -> Verdict | None:
         decision = self.decision(case_id)
         if not isinstance(decision, Run):

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from matrix.errors import NothingSelected, UsageError
-from matrix.model import Case
+from matrix.model import Case, Verdict
 from matrix.results.directory import RunDirectory
 from matrix.results.files import shown
 from matrix.results.outcome import counts_as_failure
@@ -123,8 +123,13 @@ def left(cases: Iterable[Case], selection: Selection) -> list[Case]:
 
 
 def _standing(run: Path) -> dict[str, bool | None]:
-    """Whether each case passed last, over the chain that ends in ``run``; None for nothing yet."""
+    """Whether each case passed last, over the chain that ends in ``run``; None for nothing yet.
+
+    A skip is as good as a pass, but does not undo what the case came to before: it may have failed,
+    and want for a build since.
+    """
     known: dict[str, bool | None] = {}
+    skipped: set[str] = set()
     path: Path | None = run
     for _ in range(LONGEST_CHAIN):
         if path is None:
@@ -133,6 +138,9 @@ def _standing(run: Path) -> dict[str, bool | None]:
         for decision in record.decisions:
             if known.get(decision.case.id) is None:
                 verdict = record.verdict(decision.case.id)
+                if verdict is Verdict.SKIP:
+                    skipped.add(decision.case.id)
+                    verdict = None
                 failed = verdict and counts_as_failure(verdict, strict=record.strict)
                 known[decision.case.id] = None if verdict is None else not failed
         before = record.info.options.get(RERUN_OF)
@@ -140,7 +148,7 @@ def _standing(run: Path) -> dict[str, bool | None]:
         if isinstance(before, str):
             older = record.run.path / before
             path = older if (older / "run.json").exists() else None  # else it was removed since
-    return known
+    return known | {case: True for case in skipped if known[case] is None}
 
 
 def _plain(value: object) -> object:

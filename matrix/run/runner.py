@@ -133,7 +133,7 @@ def _handled(stop: Stop, task: "asyncio.Task[None] | None") -> Iterator[None]:
     finally:
         for number in handled:
             loop.remove_signal_handler(number)
-            signal.signal(number, before[number])
+            signal.signal(number, before[number] or signal.SIG_DFL)
 
 
 def _first(group: BaseExceptionGroup[HostError]) -> HostError:

@@ -70,6 +70,9 @@ def test_a_case_of_a_run(debugged: World, monkeypatch: pytest.MonkeyPatch) -> No
         done = debugged.run("debug", run, "it")
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"{CASE} is stopped")
+        assert "newer" not in done.stderr
+    os.utime(debugged.root / "build/x86/guest.flat", (2**32, 2**32))
+    assert "guest.flat is newer than the run" in debugged.run("debug", "out", "it").stderr
     done = debugged.run("debug", "out", "it", "--set", "smp=2")
     assert done.returncode == 2
     assert "beside it only --qemu, --host and --fresh are taken" in done.stderr
@@ -111,6 +114,19 @@ def test_a_guest_that_is_listened_for(debugged: World, number: signal.Signals) -
     assert process.returncode == 130
     assert errors.endswith("matrix: interrupted\n")
     assert not Path(command.partition("target remote ")[2].split("'")[0]).parent.exists()
+
+
+def test_a_qemu_that_is_killed(debugged: World) -> None:
+    """It may as well have crashed: whoever debugs it wants to know."""
+    process = debugged.start("debug", "scenario.yaml", "it", *QEMU, "--listen")
+    with process:
+        assert process.stdout is not None
+        for _ in range(2):
+            process.stdout.readline()
+        for pid in debugged.fakes():
+            os.kill(pid, signal.SIGKILL)
+        said, _ = process.communicate(timeout=100)
+    assert said == "QEMU has ended: QEMU was killed by SIGKILL\n"
 
 
 def test_the_monitor(debugged: World) -> None:
@@ -201,6 +217,27 @@ def test_kept_memory(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
     done = debugged.run("debug", "--core", "out")
     assert done.returncode == 2
     assert "--core takes a run and a case of it" in done.stderr
+
+
+def test_no_gdb_outlives_the_command(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gdb has the terminal, and Ctrl-C is its own; SIGTERM ends both."""
+    assert debugged.matrix_run().returncode == 0
+    memory = debugged.root / f"out/cases/{CASE}/diagnosis/memory.elf"
+    memory.parent.mkdir()
+    memory.write_bytes(b"\x7fELF\2\1")
+    fake_gdb(debugged, monkeypatch)
+    pid = debugged.root / "pid"
+    program = debugged.root / "bin/gdb-multiarch"
+    program.write_text(f'#!/bin/sh\n[ "$2" = -batch ] && exit\necho $$ >{pid}\nexec sleep 1000\n')
+    process = debugged.start("debug", "--core", "out", "it")
+    with process:
+        debugged.wait_for(lambda: pid.exists() and pid.read_text().endswith("\n"))
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert errors.endswith("matrix: interrupted\n")
+    assert not Path(f"/proc/{int(pid.read_text())}").exists()
 
 
 STALLS = """name: stalls

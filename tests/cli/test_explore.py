@@ -109,6 +109,7 @@ def test_what_is_found_is_shrunk_and_repeated(place: Place) -> None:
     assert "  matrix explore --replay out/finding-1.json" in ended.stdout
     assert "1 failures found" in ended.stdout
     finding = json.loads((place.folder / "out/finding-1.json").read_text())
+    assert finding["chosen"]["qemu"] == [f"bad={place.folder}/bad"]  # from any folder
     assert len(finding["steps"]) == 1
     assert (finding["failed"], finding["lives"]) == (2, 2)
     assert (place.folder / "out/finding-1/qemu.log").is_file()

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from matrix.cli.migratable_command import _named, summary, table
+from matrix.cli.migratable_command import _named, exit_code, summary, table
 from matrix.cli.migratable_page import page
 from matrix.cli.proving import Proof, scenario
+from matrix.errors import ExitCode
 from matrix.migratable.prediction import Answer, Guest, Prediction
 from matrix.model import Architecture
 from matrix.run.options import Selection
@@ -61,6 +62,17 @@ def test_table_of_what_was_proved() -> None:
     ]
     assert "                 not proved: no KVM" in lines
     assert lines[-1] == "3 hops made, 1 of them contradict the prediction"
+
+
+def test_hops_that_were_not_made_prove_nothing() -> None:
+    """The answers are shown, but whoever asked for the hops must not take them for proved."""
+    answers, untried = PREDICTIONS[:2], [Proof(None, "it was not tried")] * 2
+    assert exit_code(answers, [], ExitCode.OK) == 0
+    assert exit_code(answers, untried, ExitCode.OK) == 5
+    assert exit_code(answers, untried, ExitCode.ERROR) == 3
+    assert exit_code(answers, PROOFS[:2], ExitCode.INTERRUPTED) == 130
+    assert exit_code(answers, PROOFS[:2], ExitCode.NOT_PASSED) == 1
+    assert exit_code(answers, [PROOFS[0], Proof(None)], ExitCode.NOT_PASSED) == 0
 
 
 def test_the_page_holds_all_answers_and_escapes_what_qemu_says() -> None:

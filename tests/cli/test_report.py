@@ -1,9 +1,12 @@
 """``matrix report``, and the page that every run leaves."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from matrix.cli.report_command import run_report
+from matrix.errors import UsageError
 from tests.cli.conftest import World
 
 PASSING = {"cont": [["stdout", "PASS: all is well\nSUMMARY: 1 tests\n"]]}
@@ -41,6 +44,13 @@ def test_what_is_wrong_is_said(world: World) -> None:
     assert "is not a report" in kept.stderr
 
 
+def test_a_run_is_counted_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is given twice, and its cases would be counted twice"):
+        run_report([tmp_path / "out", tmp_path / "a/../out"], tmp_path)
+    with pytest.raises(UsageError, match="--database is for --history N"):
+        run_report([tmp_path / "out"], tmp_path, database="runs.db")
+
+
 def test_a_page_that_cannot_be_written_spoils_no_run(world: World) -> None:
     world.suite(good=PASSING)
     world.matrix_run()
@@ -48,7 +58,8 @@ def test_a_page_that_cannot_be_written_spoils_no_run(world: World) -> None:
     (world.root / "out/report.html").mkdir()
     done = world.run("run", "--resume", "out")
     assert done.returncode == 0
-    assert "warning: there is no report.html: cannot write" in done.stderr
+    assert "warning: there is no report.html: " in done.stderr
+    assert "report.html exists and is not a report" in done.stderr
 
 
 def test_a_run_for_other_programs(world: World) -> None:

@@ -197,6 +197,25 @@ def test_a_host_that_fails_ends_it(tmp_path: Path) -> None:
         explored(Full(Invariant.HOP, lambda told: False), tmp_path)
 
 
+def test_what_is_found_is_told_where_it_cannot_be_shrunk(tmp_path: Path) -> None:
+    """Ctrl-C and a full disk come when they come: hours were spent to find it."""
+
+    class Filling(Peer):
+        async def live(self, steps: Steps, directory: Path, enough: Callable[[], bool]) -> Ended:
+            if self.provoked == 4:
+                raise HostError("no space left")
+            return await super().live(steps, directory, enough)
+
+    found: list[Found] = []
+    peer = Filling(Invariant.HOP, lambda told: told[-1][1].operation is Operation.STOP)
+    explorer = Explorer([peer], 1, tmp_path, found.append, clock=lambda: float(peer.lives))
+    with pytest.raises(HostError, match="no space left"):
+        asyncio.run(explorer.explore(100))
+    (each,) = found
+    assert (each.failed, each.lives) == (2, 2)  # of the sequence as it was cut last
+    assert each.steps[-1].operation is Operation.STOP
+
+
 def test_one_step_is_done_however_slowly_the_guest_starts(tmp_path: Path) -> None:
     """Else nothing would have been found where nothing was looked for."""
     peer = Peer(Invariant.HOP, lambda _: False)

@@ -82,6 +82,13 @@ def test_what_is_no_no_is_no_refusal_and_ends_one(
     assert known_refusal(PAIR, host, cache) == ""
 
 
+def test_a_crash_is_no_refusal(cache: Cache, host: HostState) -> None:
+    """A skip would hide it."""
+    died = replace(answer(Answer.NO), reason="QEMU ended with signal 6: cpu: no such register")
+    keep(PAIR, died, host, cache)
+    assert known_refusal(PAIR, host, cache) == ""
+
+
 def test_another_qemu_in_the_same_place_is_not_known(cache: Cache, host: HostState) -> None:
     keep(PAIR, answer(Answer.NO), host, cache)
     install(cache, host, NEW, size=2)

@@ -5,6 +5,7 @@ from pathlib import Path
 from matrix.report.gantt import WIDTH, gantt_of
 from matrix.report.gather import gather
 from matrix.report.page import write_page
+from matrix.results.recorder import Recorder
 from tests import make
 from tests.report.conftest import RunMaker
 
@@ -30,6 +31,25 @@ def test_rows_and_bars(recorded: RunMaker, tmp_path: Path) -> None:
     page = path.read_text()
     assert page.count('class="f-fail"><title>smoke.b.x86_64.auto: fail') == 1
     assert "<c>" not in page
+
+
+def test_each_attempt_has_its_own_verdict(tmp_path: Path) -> None:
+    """The case is flaky; neither of them is."""
+    case, other = make.case("a", repeat=2), make.case("b")
+    info, decisions = make.info(), [make.run(case), make.run(other)]
+    with Recorder.start(tmp_path / "run", info, decisions) as recorder:
+        for one, attempt in (
+            (case, make.attempt("fail", "no")),
+            (case, make.attempt(number=2)),
+            (other, make.attempt()),
+        ):
+            recorder.begin(one, attempt.number)
+            recorder.finish(one, attempt)
+    gantt = gantt_of(recorder.record)
+    assert gantt is not None
+    bars = [bar for _, row in gantt.rows for bar in row if bar.case == case.id]
+    assert sorted(bar.verdict for bar in bars) == ["fail", "pass"]
+    assert any(bar.about.startswith(f"{case.id} attempt 2: pass, ") for bar in bars)
 
 
 def test_one_case_has_no_course(recorded: RunMaker) -> None:

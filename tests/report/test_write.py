@@ -1,5 +1,6 @@
 """Where reports go."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,11 @@ def test_a_page_of_others_is_left_alone(record: RunRecord, tmp_path: Path) -> No
     with pytest.raises(UsageError, match="is not a report: name another folder"):
         write_report([record], tmp_path)
     assert (tmp_path / "index.html").read_text() == "mine"
+    theirs = record.run.path / "report.html"
+    theirs.unlink(missing_ok=True)
+    os.mkfifo(theirs)  # in a run of a stranger, where reading it would hang
+    with pytest.raises(UsageError, match="is not a report"):
+        write_run_report(record)
 
 
 def test_a_small_run_has_a_small_page(record: RunRecord) -> None:

@@ -100,7 +100,9 @@ function archPlot(arch, entries, rows, row, [low, high], name) {
   }
   parts.push(svg("line", { x1: left + 8, x2: width - 14, y1: bottom, y2: bottom, class: "axis" }),
     svg("text", { x: (left + width) / 2, y: bottom + 30, "text-anchor": "middle" }, "at most, over the hops of a case"));
-  const worst = extent(entries.flatMap((entry) => (entry.downtime.max === null ? [] : [entry.downtime.max])), [0, 0])[1];
-  return el("figure", { class: "multiple" }, el("figcaption", { class: "mono" }, arch, el("small", {}, ` ${plural(entries.length, "case")}, downtime at most ${seconds(worst)}`)),
-    svg("svg", { viewBox: `0 0 ${width} ${bottom + 36}`, role: "img", "aria-label": `${arch}: ${plural(entries.length, "case")}, downtime at most ${seconds(worst)}` }, parts));
+  const downtimes = entries.flatMap((entry) => (entry.downtime.max === null ? [] : [entry.downtime.max]));
+  const worst = downtimes.length ? `at most ${seconds(extent(downtimes, [0, 0])[1])}` : "not measured";
+  const about = `${plural(new Set(entries.map((entry) => entry.case)).size, "case")}, downtime ${worst}`;
+  return el("figure", { class: "multiple" }, el("figcaption", { class: "mono" }, arch, el("small", {}, ` ${about}`)),
+    svg("svg", { viewBox: `0 0 ${width} ${bottom + 36}`, role: "img", "aria-label": `${arch}: ${about}` }, parts));
 }
