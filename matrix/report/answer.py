@@ -130,7 +130,9 @@ def conclusion(
         code, head = ExitCode.NOT_PASSED, f"{bad:,} of {_cases(counts.ran)} did not pass"
     elif shortfalls and counts.ran:
         code, head = ExitCode.NOT_PASSED, f"Too little ran: {'; '.join(shortfalls)}"
-    elif counts.ran or counts.unfinished:
+    elif counts.unfinished and not counts.ran:
+        code, head = ExitCode.INTERRUPTED, "Nothing ran"
+    elif counts.ran:
         passed = f"{counts.passed:,} of {_cases(counts.ran)} passed"
         code, head = ExitCode.OK, f"Nothing broke: {passed}"
     else:

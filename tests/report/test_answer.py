@@ -42,6 +42,11 @@ from tests.report.conftest import RowsOf
             "2 of 1,002 cases did not pass; 5 were skipped.",
         ),
         (
+            {Verdict.SKIP: 1, None: 3},
+            ExitCode.INTERRUPTED,
+            "Nothing ran; 1 was skipped; 3 cases have no result yet.",
+        ),
+        (
             {Verdict.ERROR: 1, Verdict.PASS: 1},
             ExitCode.ERROR,
             "1 of 2 cases did not pass.",
