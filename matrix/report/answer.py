@@ -87,7 +87,7 @@ class Coverage:
 
     def everything(self) -> Counts:
         """All cases by their verdicts, however they ran."""
-        parts = (self.native, self.emulated, self.unknown, self.not_run)
+        parts = (*(counts for _, _, counts in self.ways()), self.not_run)
         return Counts(sum((each.verdicts for each in parts), Counter()))
 
     @property

@@ -189,7 +189,7 @@ def test_every_case_is_counted_once(outcomes: list[Any]) -> None:
         for cases, found in groups:
             ran = sum(counts.ran for _, _, counts in found.ways())
             passed = sum(counts.passed for _, _, counts in found.ways())
-            assert found.total == len(cases)
+            assert found.total == found.everything().total == len(cases)
             assert ran + found.not_run.skipped + found.not_run.unfinished == len(cases)
             assert passed == sum(row.verdict is Verdict.PASS for row in cases)
             assert found.not_run.skipped == sum(row.verdict is Verdict.SKIP for row in cases)
