@@ -9,12 +9,13 @@ from pathlib import Path
 from matrix.attempt import Attempt
 from matrix.cli.debugging import LOG_BYTES, START_SECONDS, Debugging, attach, planned
 from matrix.errors import ExitCode, HostError, MonitorError, UsageError
+from matrix.explore.empty_disk import empty_image
 from matrix.hosts.local.launch import make_launch
 from matrix.inventory import Inventory
 from matrix.model import Architecture, ExitChannel, Launch
 from matrix.plan.command import stall_limit, time_limit
 from matrix.plan.decisions import Run
-from matrix.results.files import host_errors
+from matrix.results.files import host_errors, write_bytes
 from matrix.results.printable import decoded, printable
 from matrix.run.debugger import PROGRAMS, debugger_command
 from matrix.run.options import Selection
@@ -28,7 +29,6 @@ from matrix.run.recording import (
     launch_in,
     read_recording,
     why_not,
-    write_disk,
     write_recording,
 )
 from matrix.suites.registry import suite_of
@@ -85,7 +85,7 @@ def run_record(asked: Debugging, selection: Selection, folder: Path) -> ExitCode
 async def _recorded(decision: Run, inventory: Inventory, folder: Path) -> Attempt:
     case = decision.case
     launch = await make_launch(decision, inventory, folder)
-    write_disk(folder / DISK_FILE)
+    write_bytes(folder / DISK_FILE, empty_image())
     await _prepare(launch_in(folder, Mode.PREPARE, launch))
     parser = suite_of(case.suite).parser()
 

@@ -11,7 +11,6 @@ which the recording of a new guest knows nothing, and cannot be replayed.
 """
 
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -30,7 +29,6 @@ LARGEST = 1 << 20
 FIRST, SNAPSHOT = "first", "begin"
 SLOWER = 10
 """How many times the time limits hold: counting instructions takes time."""
-CLUSTER = 1 << 16
 
 
 class Mode(StrEnum):
@@ -88,21 +86,6 @@ def launch_in(folder: Path, mode: Mode, launch: Launch) -> Launch:
     if mode is Mode.RECORD:  # a replay loads what the recording has saved
         more += ["-loadvm", FIRST]
     return Launch((*launch.argv, *more), launch.channel, launch.environment)
-
-
-def write_disk(path: Path) -> None:
-    """Write an empty qcow2 image of 1 MiB for snapshots: ``qemu-img`` may not be there.
-
-    QEMU, docs/interop/qcow2.rst: a header, a table of refcounts, one block of them, and a table of
-    clusters, in a cluster each.
-    """
-    header = struct.pack(
-        ">4sIQIIQIIQQIIQQQQII",
-        *(b"QFI\xfb", 3, 0, 0, CLUSTER.bit_length() - 1, 1 << 20, 0),
-        *(1, 3 * CLUSTER, CLUSTER, 1, 0, 0, 0, 0, 0, 4, 104),
-    )
-    clusters = (header, struct.pack(">Q", 2 * CLUSTER), b"\0\1" * 4, b"")
-    write_bytes(path, b"".join(each.ljust(CLUSTER, b"\0") for each in clusters))
 
 
 def write_recording(folder: Path, recording: Recording) -> None:

@@ -1,5 +1,4 @@
 import json
-import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +9,11 @@ from matrix.migrating import Migration
 from matrix.model import Accelerator, ExitChannel, Launch
 from matrix.plan.decisions import Run
 from matrix.run.recording import (
-    CLUSTER,
     Mode,
     Recording,
     launch_in,
     read_recording,
     why_not,
-    write_disk,
     write_recording,
 )
 from tests import make
@@ -50,16 +47,6 @@ def test_the_command_lines() -> None:
 def test_what_cannot_be_recorded(decision: Run, why: str) -> None:
     assert why_not(decision).startswith(why)
     assert bool(why_not(decision)) == bool(why)
-
-
-def test_the_disk_has_its_tables_where_its_header_says(tmp_path: Path) -> None:
-    write_disk(tmp_path / "disk")
-    data = (tmp_path / "disk").read_bytes()
-    magic, version, bits, size = struct.unpack(">4sI12xIQ", data[:32])
-    assert (magic, version, 1 << bits, size) == (b"QFI\xfb", 3, CLUSTER, 1 << 20)
-    (refcounts,) = struct.unpack_from(">Q", data, CLUSTER)
-    assert data[refcounts : refcounts + 10] == b"\0\1" * 4 + b"\0\0"
-    assert len(data) == 4 * CLUSTER
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
