@@ -13,6 +13,7 @@ from matrix.hosts.cache import Cache
 from matrix.hosts.cached_records import stamps_text
 from matrix.hosts.fingerprint import take_stamp
 from matrix.hosts.host_facts import HostState
+from matrix.hosts.local.migrated_case import PROOF
 from matrix.hosts.survey import fingerprint_of
 from matrix.hosts.surveyors import guest_files
 from matrix.inventory import Binary, Inventory
@@ -108,10 +109,13 @@ def first_hop(run: Run, inventory: Inventory) -> Pair | None:
 
     That is one under TCG on this machine, between two QEMUs and not to a drawn one, of which
     nobody expects that it fails, by a strategy that sends what precopy sends, and of a guest whose
-    machine and CPU are those of the idle guest, word for word.
+    machine and CPU are those of the idle guest, word for word, and which works until it is told to
+    end: another one may be over before its hop, and pass.
     """
     case, migration = run.case, run.case.migration
     if migration is None or run.host != LOCAL or run.accelerator is not Accelerator.TCG:
+        return None
+    if PROOF not in case.test.groups:
         return None
     if len(migration.destinations) != 1 or migration.destinations[0] == case.variant.qemu:
         return None

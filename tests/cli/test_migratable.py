@@ -226,7 +226,7 @@ def test_wrong_usage(tmp_path: Path) -> None:
 
 PAIR = """\
 name: pair
-suite: {kind: kvm-unit-tests, build: builtin, tests: [boot]}
+suite: {kind: kvm-unit-tests, build: builtin, tests: [ram-integrity]}
 matrix: {arch: [x86_64], accel: [tcg], machine: [q35], qemu: [more], destination: [system]}
 migration: {mode: once, destination: {machine: newest-common}}
 """
