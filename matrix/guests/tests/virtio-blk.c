@@ -76,6 +76,7 @@ static uintptr_t structures[STRUCTURES];
 static uintptr_t doorbell;
 static uint32_t notify_multiplier;
 static volatile unsigned interrupts;
+static bool takes_interrupts;
 
 /* Where a structure is, whose capability names a base address register and an offset in it. */
 static uintptr_t place(unsigned slot, unsigned capability)
@@ -173,6 +174,7 @@ static void describe(unsigned number, const volatile void *what, uint32_t length
 static bool transfer(uint32_t type, const void *buffer)
 {
 	const uint16_t before = used.index;
+	const unsigned interrupts_before = interrupts;
 
 	request.type = type;
 	request.sector = FIRST;
@@ -189,6 +191,10 @@ static bool transfer(uint32_t type, const void *buffer)
 	if (!wait_until((arch_interrupts_take(), used.index != before), PATIENCE))
 		return false;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* The answer may be seen before its interrupt, which the next one's would be the same as.
+	 */
+	if (takes_interrupts)
+		wait_until((arch_interrupts_take(), interrupts != interrupts_before), PATIENCE);
 	return result == DONE;
 }
 
@@ -203,8 +209,7 @@ static void check_interrupts(const char *reason)
 	if (reason)
 		report_skip("interrupts: %s", reason);
 	else
-		report(wait_until((arch_interrupts_take(), interrupts == 3), PATIENCE),
-		       "it interrupts once for each request");
+		report(interrupts == 3, "it interrupts once for each request");
 	report_info("%u interrupts", interrupts);
 }
 
@@ -216,6 +221,7 @@ static void check(unsigned slot)
 
 	report(negotiate(), "it takes version 1");
 	no_interrupts = arch_pci_interrupt_open(slot, handler);
+	takes_interrupts = !no_interrupts;
 	if (!report(open_queue(), "it has a queue"))
 		return;
 	random_seed(&random, 2);
