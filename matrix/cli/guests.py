@@ -305,7 +305,12 @@ def fleet(
 def migratable(
     selection: Selection,
     execution: Execution,
-    source: Annotated[str, typer.Argument(metavar="A", help="A QEMU: its name, NAME=DIR or DIR.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="A QEMU: its name, NAME=DIR, DIR, or a file of matrix doctor --json."
+        ),
+    ],
     destination: Annotated[str, typer.Argument(metavar="B", help="Another one, or the same.")],
     machine: Annotated[
         list[str] | None,

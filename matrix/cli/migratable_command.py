@@ -5,6 +5,7 @@ import json as json_module
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, starmap, zip_longest
 from pathlib import Path
 from typing import Any, assert_never
@@ -20,6 +21,8 @@ from matrix.hosts.installations import Installation, installations
 from matrix.hosts.project import load_settings
 from matrix.hosts.survey import take_inventory
 from matrix.hosts.wanted import Wanted
+from matrix.inventory import Binary
+from matrix.migratable.doctor_file import is_recorded, recorded
 from matrix.migratable.grid import Question, answer
 from matrix.migratable.prediction import Answer, Prediction
 from matrix.model import Architecture
@@ -54,10 +57,7 @@ def run_migratable(
         HostError: the page cannot be written.
     """
     options, (source, destination) = _named(sides, selection)
-    if not proving and execution != Execution():
-        raise UsageError("-o and -j are for the hops that --prove makes")
-    if execution.output is not None and execution.output.exists():
-        raise UsageError(f"{shown(execution.output)} exists; name another folder with -o")
+    files = _files(sides, execution, proving=proving)
     question = Question(
         source,
         destination,
@@ -67,7 +67,8 @@ def run_migratable(
         loading=not compare_only,
         fresh=selection.fresh,
     )
-    predictions = _answers(question, installations(options, load_settings(selection.host)))
+    settings = load_settings(selection.host)
+    predictions = _answers(question, installations(options, settings), files)
     if not predictions:
         raise NothingSelected("no guest is left by the given options")
     proofs: list[Proof] = []
@@ -83,6 +84,22 @@ def run_migratable(
         told = page(predictions, proofs, "; ".join(summary(predictions, proofs)))
         write_bytes(html, told.encode("utf-8", "replace"))
     return exit_code(predictions, proofs, code)
+
+
+def _files(sides: Sequence[str], execution: Execution, *, proving: bool) -> tuple[Binary, ...]:
+    """The emulators of those sides that are files.
+
+    Raises:
+        UsageError: one is none, or there are options that do not go together.
+    """
+    if not proving and execution != Execution():
+        raise UsageError("-o and -j are for the hops that --prove makes")
+    if execution.output is not None and execution.output.exists():
+        raise UsageError(f"{shown(execution.output)} exists; name another folder with -o")
+    files = [side for side in dict.fromkeys(sides) if is_recorded(side)]
+    if files and proving:
+        raise UsageError(f"--prove makes hops on this host, and {files[0]} is a file of one")
+    return tuple(binary for side in files for binary in recorded(side))
 
 
 def exit_code(
@@ -102,9 +119,14 @@ def exit_code(
     return ExitCode.OK if proved else ExitCode.NOTHING_SELECTED
 
 
-def _answers(question: Question, installed: Sequence[Installation]) -> tuple[Prediction, ...]:
+def _answers(
+    question: Question, installed: Sequence[Installation], files: tuple[Binary, ...]
+) -> tuple[Prediction, ...]:
     names = [installation.name for installation in installed]
-    sides = tuple(dict.fromkeys((question.source, question.destination)))
+    there = {binary.qemu for binary in files}
+    sides = [
+        each for each in dict.fromkeys((question.source, question.destination)) if each not in there
+    ]
     for name in sides:
         if name not in names:
             listed = ", ".join(names)
@@ -120,6 +142,7 @@ def _answers(question: Question, installed: Sequence[Installation]) -> tuple[Pre
         inventory = await take_inventory(
             installed, wanted, fresh=question.fresh, on_step=steps, host=host, cache=cache
         )
+        inventory = replace(inventory, binaries=(*inventory.binaries, *files))
         return await answer(question, inventory, host, cache, steps)
 
     return asyncio.run(ask())
@@ -129,6 +152,9 @@ def _named(sides: tuple[str, str], selection: Selection) -> tuple[tuple[str, ...
     """All ``--qemu`` options, those among the sides too, and the names of the sides."""
     options, names = list(selection.qemu), []
     for side in sides:
+        if is_recorded(side):
+            names.append(side)
+            continue
         option = side
         if "=" not in side and ("/" in side or side in (".", "..")):
             folder = expanded(side).resolve()

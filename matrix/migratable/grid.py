@@ -8,8 +8,9 @@ from matrix.errors import UsageError
 from matrix.hosts.cache import Cache
 from matrix.hosts.host_facts import HostState
 from matrix.inventory import Binary, Inventory
+from matrix.migratable.doctor_file import UNSTARTED
 from matrix.migratable.idle_sides import side_of
-from matrix.migratable.prediction import Answer, Guest, Prediction, predict
+from matrix.migratable.prediction import Answer, Guest, Prediction, predict, unasked
 from matrix.migratable.refusals import Pair, keep
 from matrix.model import Architecture
 from matrix.plan.machines import FAMILIES
@@ -68,6 +69,9 @@ async def answer(
             }
             found = []
             for here, there in asked.directions:
+                if UNSTARTED in (here.path, there.path):
+                    found.append(unasked(guest, here, there))
+                    continue
                 made = await predict(guest, sides[here], sides[there], loading=question.loading)
                 found.append(made)
                 if question.loading and sides[here].idle and sides[there].idle:

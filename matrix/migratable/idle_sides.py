@@ -14,6 +14,7 @@ from matrix.hosts.survey import fingerprint_of
 from matrix.hosts.surveyors import guest_files
 from matrix.inventory import Binary
 from matrix.migratable.device import Device
+from matrix.migratable.doctor_file import UNSTARTED
 from matrix.migratable.idle import Idle, idle_launch, own_words, save
 from matrix.migratable.prediction import Guest, Side
 from matrix.migratable.stream import read_stream
@@ -22,7 +23,7 @@ from matrix.migratable.stream import read_stream
 async def side_of(
     binary: Binary, guest: Guest, host: HostState, cache: Cache, *, fresh: bool = False
 ) -> Side:
-    """The idle guest of a QEMU, from the cache or by starting it.
+    """The idle guest of a QEMU, from the cache or by starting it; none of one on another host.
 
     Args:
         binary: the emulator.
@@ -34,6 +35,8 @@ async def side_of(
     Raises:
         SpawnError, HostError, SuiteError: the host fails us.
     """
+    if binary.path == UNSTARTED:
+        return Side(binary)
     launch = idle_launch(binary, guest.architecture, guest.machine, guest.cpu)
     name = f"idle {binary.path} {guest.architecture.value} {guest.machine} {guest.cpu}"
     known = fingerprint_of(binary, host, cache)

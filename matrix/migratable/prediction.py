@@ -17,6 +17,7 @@ from matrix.migratable.comparison import (
     compare_streams,
     known_faults,
 )
+from matrix.migratable.doctor_file import UNSTARTED
 from matrix.migratable.idle import Idle, idle_launch, load
 from matrix.migratable.stream import Stream
 from matrix.model import Architecture
@@ -125,6 +126,21 @@ async def predict(guest: Guest, source: Side, destination: Side, *, loading: boo
     if unknown and not loading:
         return answered(Answer.PERHAPS, f"if it takes this: {_counted(unknown)}", evidence)
     return answered(Answer.YES, "", evidence)
+
+
+def unasked(guest: Guest, source: Binary, destination: Binary) -> Prediction:
+    """What there is to say where one of the two, or both, are on another host."""
+    sides = source, destination
+    model = guest.cpu.partition(",")[0]
+    found = compare_binaries(source, destination, guest.machine)
+    evidence = tuple(f"{each.weight}: {each.text}" for each in found)
+    names = source.qemu, destination.qemu
+    if lacks := [each.qemu for each in sides if model and model not in each.cpus]:
+        reason = f"QEMU {lacks[0]} has no CPU model {model}"
+        return Prediction(*names, guest, guest.cpu, Answer.NO, reason, evidence)
+    files = " and ".join(dict.fromkeys(each.qemu for each in sides if each.path == UNSTARTED))
+    reason = f"if it takes what the devices save, of which {files} says nothing: no QEMU was asked"
+    return Prediction(*names, guest, guest.cpu, Answer.PERHAPS, reason, evidence)
 
 
 def compare(machine: str, source: Side, destination: Side) -> tuple[Difference, ...]:
