@@ -8,8 +8,8 @@ import struct
 
 CLUSTER_BITS = 16
 CLUSTER = 1 << CLUSTER_BITS
-HEADER, REFCOUNTS, REFCOUNT_BLOCK, L1 = range(4)
-"""The clusters of an empty image."""
+REFCOUNTS, REFCOUNT_BLOCK, L1 = range(1, 4)
+"""The clusters of an empty image, behind that of its header."""
 REFCOUNT_ORDER = 4  # 16 bits each
 SIZE = 1 << 20
 """Bytes of the disk; the state of a machine goes behind its end."""
