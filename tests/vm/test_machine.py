@@ -298,6 +298,8 @@ def test_the_memory_of_a_guest_that_stalls(
     run_fake: RunFake, private: Path, script: dict[str, Any], kept: str
 ) -> None:
     given: dict[str, Any] = {"cont": [["registers", REGISTERS % 1], ["serve", None]], **script}
+    (private / "diagnosis").mkdir()
+    (private / "diagnosis/memory.elf").write_bytes(b"\x7fELF".ljust(64, b"\0"))  # as QEMU would
     outcome = run_fake(limits=Limits(timeout=60, stall=0.6, dump=True), **given)
     assert outcome.ending is Ending.STALL
     assert outcome.doing.endswith(f", {kept}")
