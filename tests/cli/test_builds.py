@@ -134,7 +134,8 @@ def test_builds_are_found_by_every_name_of_their_architecture(
     if how == "environment":
         monkeypatch.setenv("KVM_UNIT_TESTS", str(world.root / "builds"))
     done = world.run("list", "scenario.yaml", "--qemu", "fake=qemu")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert "warning" not in done.stderr  # where a slow machine is told what takes its time
     assert "fake.one.x86_64" in done.stdout
     assert "no build" not in done.stdout
 
