@@ -259,9 +259,7 @@ async def attach(
     Raises:
         HostError: QEMU or gdb cannot be started.
     """
-    socket = place / "gdb.sock"
-    if len(str(socket).encode()) > LONGEST_SOCKET:
-        raise HostError(f"{socket} is too long for a socket's name; set TMPDIR to a shorter folder")
+    socket = _socket_in(place)
     stub = f"unix:{str(socket).replace(',', ',,')},server=on,wait=off"
     failures: list[Exception] = []
     console = _Console()
@@ -290,6 +288,13 @@ async def attach(
         console.flush()
         if failures:
             raise failures[0]
+
+
+def _socket_in(place: Path) -> Path:
+    socket = place / "gdb.sock"
+    if len(str(socket).encode()) > LONGEST_SOCKET:
+        raise HostError(f"{socket} is too long for a socket's name; set TMPDIR to a shorter folder")
+    return socket
 
 
 class _Console:

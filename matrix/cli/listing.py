@@ -29,7 +29,7 @@ def run_list(selection: Selection, *, json: bool, commands: bool) -> None:
         Steps(),
         on_host=say,
         settings=settings,
-        predict=True,
+        predict=not selection.no_predict,
     )
     decisions = prepared.decisions
     known = dict(_commands(prepared)) if commands else {}

@@ -154,30 +154,21 @@ def report(
     database: HistoryDatabase = None,
 ) -> None:
     """Write runs as one HTML page that needs no network, or one run for another program."""
-    from matrix.cli.report_command import run_comment, run_export, run_report
+    from matrix.cli.report_command import run_other, run_report
 
-    kind = ReportFormat.TRACE if trace else of
     if trace and of not in (ReportFormat.HTML, ReportFormat.TRACE):
         raise UsageError(f"--trace and --format {of}: give one of the two")
+    kind = ReportFormat.TRACE if trace else of
     if origin and kind is not ReportFormat.KCIDB:
         raise UsageError("--origin is for --format kcidb")
     if send and (kind is not ReportFormat.OTLP or output):
         raise UsageError("--send is for --format otlp, without -o")
-    if kind is not ReportFormat.HTML:
-        if history or database:
-            raise UsageError(f"--history is for the page, which --format {kind} does not write")
-        if send:
-            if len(runs) > 1:
-                raise UsageError(f"--send: one run at a time, and {len(runs)} are given")
-            from matrix.cli.sending import run_send
-
-            run_send(runs[0], send)
-        elif kind is ReportFormat.MARKDOWN:
-            run_comment(runs, output)
-        else:
-            run_export(runs, output, kind, origin)
-        return
-    run_report(runs, output, history=history, database=database)
+    if kind is ReportFormat.HTML:
+        run_report(runs, output, history=history, database=database)
+    elif history or database:
+        raise UsageError(f"--history is for the page, which --format {kind} does not write")
+    else:
+        run_other(runs, output, kind, origin, send)
 
 
 def status(

@@ -63,7 +63,7 @@ def start_run(
     execution = with_defaults(execution, settings.defaults, only)
     history = history_of_run(execution.database, off=execution.no_history)
     required = required_of(selection)
-    prepared = prepare(selection, Steps(), others, say, settings, predict=True)
+    prepared = prepare(selection, Steps(), others, say, settings, predict=not selection.no_predict)
     names = [scenario.name for scenario in prepared.scenarios]
     path = execution.output or RunDirectory.default_path(names)
     info = run_info(

@@ -84,7 +84,7 @@ def prepare(
         others: hosts beside this machine that cases may run on.
         on_host: told which virtual hosts have no case, and what takes them long, during the run.
         settings: the project's and the host file, if read and applied to ``selection`` already.
-        predict: skip cases whose first hop is known to fail, unless ``selection`` says otherwise.
+        predict: skip cases whose first hop is known to fail.
 
     Raises:
         ScenarioError, SuiteError, UsageError: what the user gave is wrong.
@@ -96,14 +96,8 @@ def prepare(
     called = taking_part(others, selection, on_host)
     scenarios, cases = chosen(selection, settings, () if [*called] == [LOCAL] else (*called,))
     installed = installations(selection.qemu, settings)
-    fleet = None
-    if selection.fleet is None:
-        _check_installed(selection, installed)
-    else:
-        from matrix.run.fleet_run import join  # most runs have none
-
-        fleet = join(selection, scenarios, cases, called, on_host)
-        others = (*others, *fleet.hosts)
+    fleet = _fleet(selection, installed, scenarios, cases, called, on_host)
+    others = [host for host in (*others, *(fleet.hosts if fleet else ())) if host.name in called]
     inventory = look(
         () if fleet else cases,
         installed,
@@ -113,19 +107,33 @@ def prepare(
         no_kvm_here=_named_architectures(selection),
     )
     hosts = inventories(called, inventory, others)
-    others = tuple(host for host in others if host.name in called)
     _check_values(scenarios, cases, hosts.values())
-    decisions = _planned(scenarios, cases, hosts, called)
-    if predict and not selection.no_predict:
-        decisions = predicted(decisions, inventory)
+    planned = _planned(scenarios, cases, hosts, called)
+    decisions = predicted(planned, inventory) if predict else planned
     virtual = _virtual_hosts(selection, scenarios, cases, inventory)
-    kept: tuple[str, ...] = ()
     if virtual is not None:
         decisions = _placed(decisions, virtual, on_host)
-        others = (*others, *virtual.hosts(on_host, decisions))
-        kept = virtual.used_options()
+        others += virtual.hosts(on_host, decisions)
+    kept = virtual.used_options() if virtual is not None else ()
     texts = tuple(scenario.text for scenario in scenarios)
     return Prepared(scenarios, texts, decisions, inventory, tuple(others), kept, fleet)
+
+
+def _fleet(
+    selection: Selection,
+    installed: Sequence[Installation],
+    scenarios: Sequence[Scenario],
+    cases: Sequence[Case],
+    called: Collection[str],
+    on_host: Callable[[str], None],
+) -> "Joined | None":
+    """The fleet's hosts; without one, see that the QEMUs that are asked for are here."""
+    if selection.fleet is None:
+        _check_installed(selection, installed)
+        return None
+    from matrix.run.fleet_run import join  # most runs have none
+
+    return join(selection, scenarios, cases, called, on_host)
 
 
 def _placed(

@@ -83,7 +83,11 @@ def execute(
         drained=drained,
         meanwhile=chain(map(import_module, (*LATER, *later)), load_writer(history)),
     )
-    failure = _run_session(session, recorder)
+    return _end(recorder, _run_session(session, recorder))
+
+
+def _end(recorder: Recorder, failure: HostError | None) -> ExitCode:
+    """Write the reports, also of a session that failed, whose failure is raised then."""
     try:
         code = recorder.end()
     except HostError as error:

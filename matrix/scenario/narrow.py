@@ -9,7 +9,7 @@ from matrix.migrating import Migration, MigrationMode
 from matrix.model import EACH_HOST, Architecture, RunSettings
 from matrix.scenario.axes import AXES, MIGRATION_AXES
 from matrix.scenario.compatibility import why_senseless
-from matrix.scenario.scenario import Exclusion, Scenario
+from matrix.scenario.scenario import Exclusion, Matrix, Scenario
 from matrix.scenario.values import (
     AxisValue,
     check_limit,
@@ -53,20 +53,16 @@ def narrow(
         UsageError: an unknown axis or value, or an architecture that the scenario does not have.
     """
     scenario = _soaked(scenario, hops, duration)
-    overrides = dict(scenario.matrix.overrides) | _overrides(accel, set_)
-    given = overrides.get("host") or dict(scenario.matrix.axes).get("host", ())
-    if hosts and EACH_HOST in given:
-        named = (value for value in given if value != EACH_HOST)
-        overrides["host"] = tuple(dict.fromkeys((*named, *hosts)))
+    overrides = _with_hosts(
+        dict(scenario.matrix.overrides) | _overrides(accel, set_), scenario.matrix, hosts
+    )
     _check_migration(scenario, overrides)
     matrix = replace(scenario.matrix, overrides=tuple(overrides.items()))
     if count_combinations(matrix) > MAX_VARIANTS:
         raise UsageError(f"--set: more than {MAX_VARIANTS} combinations")
-    resolution = resolve(matrix)
     if arch:
-        kept = _kept(scenario.name, arch, resolution)
-        matrix = replace(matrix, architectures=kept)
-        resolution = resolve(matrix)
+        matrix = replace(matrix, architectures=_kept(scenario.name, arch, resolve(matrix)))
+    resolution = resolve(matrix)
     if scenario.migration is not None:
         resolution = _without_senseless(resolution, scenario.migration)
     return replace(
@@ -74,11 +70,7 @@ def narrow(
         matrix=matrix,
         variants=resolution.variants,
         exclusions=resolution.exclusions,
-        settings=replace(
-            _settings(scenario.settings, repeat, until_fail, retries, timeout),
-            assist=scenario.settings.assist and assist,
-            spread=scenario.settings.spread or spread,
-        ),
+        settings=_settings(scenario.settings, repeat, until_fail, retries, timeout, assist, spread),
     )
 
 
@@ -129,7 +121,12 @@ def _settings(
     until_fail: bool,
     retries: int | None,
     timeout: float | None,
+    assist: bool,
+    spread: bool,
 ) -> RunSettings:
+    settings = replace(
+        settings, assist=settings.assist and assist, spread=settings.spread or spread
+    )
     if repeat is not None:
         with _option("--repeat"):
             settings = replace(settings, repeat=parse_repeat(str(repeat)))
@@ -141,6 +138,17 @@ def _settings(
             settings = replace(settings, forced_timeout=check_limit(timeout, f"{timeout:g}s"))
     # One attempt is one that nothing follows; a repeat of 1 that is a default stands for many.
     return replace(settings, until_fail=(settings.until_fail or until_fail) and repeat != 1)
+
+
+def _with_hosts(
+    overrides: dict[str, tuple[AxisValue, ...]], matrix: Matrix, hosts: Sequence[str]
+) -> dict[str, tuple[AxisValue, ...]]:
+    """With the hosts of the run where the axis ``host`` says ``each``."""
+    given = overrides.get("host") or dict(matrix.axes).get("host", ())
+    if not hosts or EACH_HOST not in given:
+        return overrides
+    named = (value for value in given if value != EACH_HOST)
+    return overrides | {"host": tuple(dict.fromkeys((*named, *hosts)))}
 
 
 def _overrides(

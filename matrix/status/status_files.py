@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from matrix.errors import UsageError
@@ -26,8 +26,8 @@ def write_status(status: Status, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     document = json_bytes(status.document(), indent=1) + b"\n"
     write_bytes(folder / "status.json", document)
-    for name, rows in _tables(status):
-        write_bytes(folder / f"{name}.csv", _csv(rows))
+    for name, rows in TABLES.items():
+        write_bytes(folder / f"{name}.csv", _csv(rows(status)))
     path = folder / FOLDER_PAGE
     write_bytes(path, page_of(status).encode("utf-8", "backslashreplace"))
     return path
@@ -46,83 +46,66 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def _tables(status: Status) -> Iterator[tuple[str, Rows]]:
-    releases = status.releases
-    yield (
-        "releases",
-        [
-            ("release", "date", "commits", "merges", "authors", "new selftests", "new unit tests"),
-            *(
-                (
-                    r.name,
-                    r.date,
-                    r.commits,
-                    r.merges,
-                    r.authors,
-                    len(r.selftests),
-                    len(r.unit_tests),
-                )
-                for r in releases
-            ),
-        ],
-    )
-    yield (
-        "parts",
-        [
-            ("release", "part", "commits", "commits that change it"),
-            *(
-                (each.name, part, each.parts.get(part, 0), touched)
-                for each in releases
-                for part, touched in each.touched.items()
-            ),
-        ],
-    )
-    yield (
-        "release-organizations",
-        [
-            ("release", "organization", "commits"),
-            *((each.name, *counted) for each in releases for counted in each.organizations.items()),
-        ],
-    )
-    yield (
-        "organizations",
-        [
-            ("organization", "commits", "authors"),
-            *((each.name, each.commits, each.authors) for each in status.organizations),
-        ],
-    )
-    yield (
-        "authors",
-        [
-            ("author", "organizations", "commits"),
-            *((each.name, "; ".join(each.organizations), each.commits) for each in status.people),
-        ],
-    )
-    yield (
-        "tests",
-        [
-            ("release", "suite", "part", "test"),
-            *(
-                (each.name, suite, *test)
-                for each in releases
-                for suite, tests in (("selftests", each.selftests), ("unit tests", each.unit_tests))
-                for test in tests
-            ),
-        ],
-    )
-    yield (
-        "exercised",
-        [
-            ("architecture", "feature", "how", "run", "passed", "ran"),
-            *(
-                (cell.architecture, cell.feature, cell.way.value, run, counts.passed, counts.ran)
-                for cell, _ in status.exercised.ordered()
-                for run, counts in zip(
-                    status.exercised.runs, status.exercised.trend[cell], strict=True
-                )
-            ),
-        ],
-    )
+def _releases(status: Status) -> Rows:
+    yield ("release", "date", "commits", "merges", "authors", "new selftests", "new unit tests")
+    for each in status.releases:
+        added = len(each.selftests), len(each.unit_tests)
+        yield (each.name, each.date, each.commits, each.merges, each.authors, *added)
+
+
+def _parts(status: Status) -> Rows:
+    yield ("release", "part", "commits", "commits that change it")
+    for each in status.releases:
+        for part, touched in each.touched.items():
+            yield (each.name, part, each.parts.get(part, 0), touched)
+
+
+def _release_organizations(status: Status) -> Rows:
+    yield ("release", "organization", "commits")
+    for each in status.releases:
+        for counted in each.organizations.items():
+            yield (each.name, *counted)
+
+
+def _organizations(status: Status) -> Rows:
+    yield ("organization", "commits", "authors")
+    for each in status.organizations:
+        yield (each.name, each.commits, each.authors)
+
+
+def _authors(status: Status) -> Rows:
+    yield ("author", "organizations", "commits")
+    for each in status.people:
+        yield (each.name, "; ".join(each.organizations), each.commits)
+
+
+def _tests(status: Status) -> Rows:
+    yield ("release", "suite", "part", "test")
+    for each in status.releases:
+        for suite, tests in (("selftests", each.selftests), ("unit tests", each.unit_tests)):
+            for test in tests:
+                yield (each.name, suite, *test)
+
+
+def _exercised(status: Status) -> Rows:
+    yield ("architecture", "feature", "how", "run", "passed", "ran")
+    exercised = status.exercised
+    for cell, _ in exercised.ordered():
+        for run, counts in zip(exercised.runs, exercised.trend[cell], strict=True):
+            way = cell.way.value
+            yield (cell.architecture, cell.feature, way, run, counts.passed, counts.ran)
+
+
+TABLES = {
+    "releases": _releases,
+    "parts": _parts,
+    "release-organizations": _release_organizations,
+    "organizations": _organizations,
+    "authors": _authors,
+    "tests": _tests,
+    "exercised": _exercised,
+}
+"""Of each file what its rows are, the head first."""
 
 
 def _csv(rows: Rows) -> bytes:

@@ -87,6 +87,13 @@ async def run_migrated(
         return None
     evidence = _evidence(decision, launch, result, parser.finish(), inventory, directory)
     attempt = await _decided(evidence, assignment, command)
+    return await _with_report(attempt, reports, starter, decision, directory)
+
+
+async def _with_report(
+    attempt: Attempt, reports: ConsoleReports, starter: Starter, decision: Run, directory: Path
+) -> Attempt:
+    """A failure where the host's kernel has reported a problem meanwhile."""
     if not reports.first:
         return attempt
     where = await starter.fault_place(reports.trace, "", directory)
