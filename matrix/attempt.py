@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from matrix.migrating import MigrationSummary
-from matrix.model import SkipCause, Subtest, SubtestVerdict, Verdict
+from matrix.verdicts import SkipCause, Subtest, SubtestVerdict, Verdict
 
 
 class Ending(StrEnum):

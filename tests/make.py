@@ -19,16 +19,13 @@ from matrix.model import (
     KvmMode,
     MemoryBackend,
     RunSettings,
-    SkipCause,
-    Subtest,
-    SubtestVerdict,
     Target,
     Test,
     Variant,
-    Verdict,
 )
 from matrix.plan.decisions import Run, Skip
 from matrix.results.run_info import QemuFingerprint, RunInfo, ScenarioSource
+from matrix.verdicts import SkipCause, Subtest, SubtestVerdict, Verdict
 
 X86 = Architecture.X86_64
 ARM64 = Architecture.AARCH64

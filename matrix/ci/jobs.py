@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from matrix.errors import UsageError
 from matrix.hosts.packages import DEBIAN
-from matrix.model import Accelerator, Architecture, Case, SkipCause
+from matrix.model import Accelerator, Architecture, Case
+from matrix.verdicts import SkipCause
 
 RUN = "run"
 """The run directory of a job, and its artifact."""

@@ -20,7 +20,6 @@ from pathlib import Path
 from matrix.cli.bisect_ends import ends_of_history
 from matrix.cli.standard_output import standard_output
 from matrix.errors import ExitCode, UsageError
-from matrix.model import Verdict
 from matrix.places import own_command
 from matrix.results.case_record import CaseRecord
 from matrix.results.directory import RunDirectory
@@ -31,6 +30,7 @@ from matrix.results.run_record import load_run
 from matrix.results.segments import Style, line, wrapped
 from matrix.run.bisection import MOST_TRIES, Answer, Found, first_bad, passes_needed
 from matrix.scenario.shipped import scenario_of
+from matrix.verdicts import Verdict
 
 TREE = "{tree}"
 """In options of ``matrix run``: the folder of the commit."""

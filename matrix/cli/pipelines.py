@@ -14,10 +14,10 @@ from matrix.cli.arguments import FAIL_ON_SKIP
 from matrix.cli.requiring import required_of
 from matrix.errors import UsageError
 from matrix.hosts.project import load_settings
-from matrix.model import SkipCause
 from matrix.run.option_values import architecture_named
 from matrix.run.options import Selection, with_defaults
 from matrix.run.prepare import chosen
+from matrix.verdicts import SkipCause
 
 FORBIDDEN_SKIPS = (SkipCause.NO_QEMU.value, SkipCause.NO_BUILD.value)
 """What fails a job unless the user says how much has to run: it installs QEMU and was given builds,

@@ -6,13 +6,14 @@ from pathlib import Path
 from matrix.attempt import Attempt
 from matrix.cli.standard_output import Output
 from matrix.migrating import Hop
-from matrix.model import Case, Target, Verdict
+from matrix.model import Case, Target
 from matrix.plan.attempts import most_attempts
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results.case_record import record_of
 from matrix.results.printable import printable
 from matrix.results.segments import Line, Style, line
 from matrix.run.progress import Running
+from matrix.verdicts import Verdict
 
 _WITH_REASON = (Verdict.SKIP, Verdict.XFAIL, Verdict.XPASS)
 """Verdicts that are good and need a reason all the same."""

@@ -13,7 +13,6 @@ from matrix.cli.steps import Steps
 from matrix.errors import ExitCode
 from matrix.hosts.local.executor import LocalHost
 from matrix.migratable.prediction import Answer, Prediction
-from matrix.model import Verdict
 from matrix.results.case_record import CaseRecord
 from matrix.results.recorder import Recorder
 from matrix.results.run_info import run_info
@@ -22,6 +21,7 @@ from matrix.run.options import Selection
 from matrix.run.prepare import prepare
 from matrix.run.progress import NullProgress
 from matrix.run.runner import execute
+from matrix.verdicts import Verdict
 
 GUEST = "ram-integrity"
 """The embedded guest that is migrated: it checks its memory, registers and clock."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-from matrix.model import Verdict
 from matrix.results.segments import Line, Style
+from matrix.verdicts import Verdict
 
 VERDICT_STYLES: dict[Verdict, str] = {
     Verdict.PASS: "green",

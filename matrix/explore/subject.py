@@ -19,7 +19,7 @@ from matrix.migrating import Migration
 from matrix.migration.endpoint import Emulator
 from matrix.migration.faults.injectors import injector_for
 from matrix.migration.hop_runner import fitted
-from matrix.model import Launch, Verdict
+from matrix.model import Launch
 from matrix.plan.command import stall_limit
 from matrix.plan.decisions import LOCAL, Run
 from matrix.plan.emulators import emulator_architecture
@@ -28,6 +28,7 @@ from matrix.results.files import host_errors
 from matrix.scenario.compatibility import routes, senseless_fault
 from matrix.suites.registry import suite_of
 from matrix.verdict.deciding import Evidence, decide_attempt
+from matrix.verdicts import Verdict
 from matrix.vm.machine import Limits
 
 START_SECONDS = 60.0

@@ -12,13 +12,14 @@ from pathlib import Path
 from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
 from matrix.inventory import Binary, KvmProof, KvmState
-from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, Variant, Verdict
+from matrix.model import Accelerator, Architecture, Build, Case, Launch, Test, Variant
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build
 from matrix.suites.console_protocol import ConsoleParser
 from matrix.suites.judgement import End, Judgement
 from matrix.suites.unit_tests_judge import judge
 from matrix.suites.unittests import read_tests
+from matrix.verdicts import Verdict
 from matrix.vm.machine import Limits, run_guest
 
 GUESTS = ("boot", "smp", "exception")

@@ -20,7 +20,7 @@ from matrix.inventory import Binary, Inventory
 from matrix.migratable.idle import idle_launch
 from matrix.migratable.prediction import Answer, Guest, Prediction
 from matrix.migrating import MigrationMode, Strategy
-from matrix.model import Accelerator, SkipCause
+from matrix.model import Accelerator
 from matrix.plan.command import (
     cpu_of,
     guest_arguments,
@@ -29,6 +29,7 @@ from matrix.plan.command import (
     option_values,
 )
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
+from matrix.verdicts import SkipCause
 
 DECISIVE = ("-machine", "-M", "-cpu", "-accel", "-global")
 """Options that decide what the state of the devices is that every guest of an emulator has."""

@@ -9,7 +9,8 @@ verdict is known to change is not tried again, and one that failed and then pass
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from matrix.model import RunSettings, Verdict
+from matrix.model import RunSettings
+from matrix.verdicts import Verdict
 
 MOST_UNTIL_FAIL = 1000
 """Attempts with ``until_fail`` where ``repeat`` does not say how many."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from matrix.model import Accelerator, Case, Expectation, SkipCause
+from matrix.model import Accelerator, Case, Expectation
+from matrix.verdicts import SkipCause
 
 LOCAL = "local"
 """The name of the host that the run was started on."""

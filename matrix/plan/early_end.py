@@ -7,8 +7,9 @@ is most of a run. It is told apart from one that works after less.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from matrix.model import Case, Expectation, Verdict
+from matrix.model import Case, Expectation
 from matrix.plan.decisions import Decision, Run
+from matrix.verdicts import Verdict
 
 MARGIN = 2.0
 """Times its longest pass that a case gets."""

@@ -7,7 +7,7 @@ alone, that pass elsewhere. The last one that is left never is: it would say not
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
-from matrix.model import Verdict
+from matrix.verdicts import Verdict
 
 NAMED = 3
 """Cases that a reason names."""

@@ -9,17 +9,10 @@ their status on the console. Options are those of kvm-unit-tests' ``scripts/vmm.
 from itertools import pairwise
 
 from matrix.inventory import Inventory
-from matrix.model import (
-    VIRTUAL_HOST_AXES,
-    Accelerator,
-    Architecture,
-    Case,
-    ExitChannel,
-    Launch,
-    SkipCause,
-)
+from matrix.model import VIRTUAL_HOST_AXES, Accelerator, Architecture, Case, ExitChannel, Launch
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
+from matrix.verdicts import SkipCause
 
 HOSTS = {
     Architecture.AARCH64: ("aarch64",),

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 
 from matrix.inventory import Binary, Inventory, KvmState
 from matrix.migrating import NEWEST_COMMON
-from matrix.model import Accelerator, Case, SkipCause
+from matrix.model import Accelerator, Case
 from matrix.plan.command import cpu_of, machine_of
 from matrix.plan.decisions import Skip
 from matrix.plan.emulators import chosen_machine, emulator_architecture, refused
 from matrix.plan.machines import FAMILIES
 from matrix.plan.migration_plan import Planned, plan_migration
 from matrix.plan.properties import machine_flaw
+from matrix.verdicts import SkipCause
 
 _VERSIONED = re.compile(r"(?P<family>.+)-(?P<version>\d+(?:\.\d+)+)")
 """``pc-q35-4.0.1`` too."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from matrix.capabilities import Offer, lacking, lacking_in_files
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
-from matrix.model import EACH_HOST, Accelerator, Build, Case, SkipCause, Target, Test
+from matrix.model import EACH_HOST, Accelerator, Build, Case, Target, Test
 from matrix.plan import efi
 from matrix.plan.applicable import applicable
 from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator
@@ -17,6 +17,7 @@ from matrix.plan.machines import FAMILIES
 from matrix.plan.memory import huge_pages_of, why_no_memory
 from matrix.plan.placing import only, place
 from matrix.plan.program import decide_program
+from matrix.verdicts import SkipCause
 
 NativeTests = Mapping[tuple[Build, int], Mapping[str, Test]]
 """(build, CPUs of a host) → name → the test as it is under KVM there, where that differs: tests

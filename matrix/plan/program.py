@@ -6,18 +6,11 @@ and :mod:`matrix.plan.command` for builds whose target is :attr:`matrix.model.Ta
 
 from matrix.capabilities import Kind, Need, Offer, lacking
 from matrix.inventory import Host, Inventory
-from matrix.model import (
-    VIRTUAL_HOST_AXES,
-    Accelerator,
-    Architecture,
-    Case,
-    ExitChannel,
-    Launch,
-    SkipCause,
-)
+from matrix.model import VIRTUAL_HOST_AXES, Accelerator, Architecture, Case, ExitChannel, Launch
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.memory import MIB
+from matrix.verdicts import SkipCause
 from matrix.versions import version_of
 
 HOSTS = {

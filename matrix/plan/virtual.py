@@ -12,7 +12,6 @@ from matrix.model import (
     Case,
     Expectation,
     MemoryBackend,
-    SkipCause,
     Target,
 )
 from matrix.plan.applicable import applicable
@@ -22,6 +21,7 @@ from matrix.plan.kvmtool import kvmtool_needs, not_for_kvmtool
 from matrix.plan.memory import MIB, backend_of
 from matrix.plan.migration_plan import Planned, plan_migration
 from matrix.plan.program import USUAL_MEMORY, version_notes
+from matrix.verdicts import SkipCause
 
 SETTLED = (SkipCause.SCENARIO, SkipCause.NODEFAULT, SkipCause.NO_BUILD, SkipCause.TEST)
 """Causes of skips that hold on every host."""

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 from matrix.errors import MatrixError
 from matrix.migrating import Hop
-from matrix.model import Verdict
 from matrix.pytest_plugin.looping import LoopThread
 from matrix.pytest_plugin.moving import Way
 from matrix.pytest_plugin.running import PlannedGuest, RunningGuest
 from matrix.pytest_plugin.transcript import Wanted
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.printable import printable
+from matrix.verdicts import Verdict
 
 T = TypeVar("T")
 

@@ -12,7 +12,6 @@ from _pytest._code.code import (
     ReprTraceback,
 )
 
-from matrix.model import Verdict
 from matrix.plan.decisions import Skip
 from matrix.pytest_plugin.collecting import CaseItem
 from matrix.pytest_plugin.keeping import case_text
@@ -23,6 +22,7 @@ from matrix.results.directory import COMMAND_FILE
 from matrix.results.printable import printable, without_commands
 from matrix.results.segments import plain
 from matrix.results.summary_text import outcome_lines
+from matrix.verdicts import Verdict
 
 WIDTH = 100
 """Columns that the lines of a failure keep to, wherever they are read."""

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from matrix.errors import ExitCode
-from matrix.model import VIRTUAL_KVM, Accelerator, Verdict
+from matrix.model import VIRTUAL_KVM, Accelerator
 from matrix.report.areas import AREA_NAMES, AREA_WORDS
 from matrix.report.case_rows import AXES, Row
 from matrix.results.counts import Counts
 from matrix.results.outcome import WORST_FIRST, counts_as_failure
 from matrix.scenario.axes import BARE_AXES, axis_title
+from matrix.verdicts import Verdict
 
 MOST_GROUPS = 20
 """Tests that broke which are named; the table of cases has all."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matrix.model import AXIS_NAMES, VIRTUAL_KVM, Accelerator, Subtest, SubtestVerdict, Verdict
+from matrix.model import AXIS_NAMES, VIRTUAL_KVM, Accelerator
 from matrix.plan.decisions import LOCAL, Decision
 from matrix.report.areas import areas_of
 from matrix.report.excerpts import SHORT, WHOLE, Text, texts_of
@@ -17,6 +17,7 @@ from matrix.results.outcome import WORST_FIRST
 from matrix.results.printable import printable, shortened
 from matrix.results.run_record import RunRecord
 from matrix.verdict.assists import assist_words
+from matrix.verdicts import Subtest, SubtestVerdict, Verdict
 
 VERDICTS = tuple(verdict.value for verdict in WORST_FIRST)
 """In the order in which they are listed; a row has its verdict's number in it."""

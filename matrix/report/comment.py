@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from matrix.model import Verdict
 from matrix.report.answer import (
     Broken,
     Coverage,
@@ -19,6 +18,7 @@ from matrix.results.compare.markdown import LONGEST_TEXT, bounded, code, folded
 from matrix.results.counts import Counts
 from matrix.results.printable import shortened
 from matrix.results.run_record import RunRecord
+from matrix.verdicts import Verdict
 
 MOST_GROUPS = 20
 """Tests, and reasons of skips, that are named."""

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from matrix.model import Verdict
 from matrix.results.printable import printable
 from matrix.results.run_record import RunRecord
 from matrix.results.summary_text import duration
 from matrix.results.timeline import Lap, timeline
+from matrix.verdicts import Verdict
 
 WIDTH = 1000.0
 """Units of a row; a case is at least one wide, so that it is seen."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from matrix.inventory import Host
-from matrix.model import Verdict
 from matrix.plan.decisions import LOCAL, Run
 from matrix.report.areas import AREA_NAMES
 from matrix.report.case_rows import AXES, VERDICTS, Details, Row, Words, fill_row, new_row
@@ -22,6 +21,7 @@ from matrix.results.printable import printable
 from matrix.results.run_info import HostInfo
 from matrix.results.run_record import RunRecord
 from matrix.scenario.axes import BARE_AXES, axis_title
+from matrix.verdicts import Verdict
 
 if TYPE_CHECKING:
     from matrix.report.past_runs import News

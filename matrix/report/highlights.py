@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 
-from matrix.model import Verdict
 from matrix.report.answer import TELLING_AXES, variant_words, varying_axes
 from matrix.report.case_rows import AXES, Row
 from matrix.report.pairing import ALONE
 from matrix.results.outcome import WORST_FIRST
+from matrix.verdicts import Verdict
 
 MOST_DIFFERENCES = 5
 """Of an axis that are named; the page's comparison has all."""

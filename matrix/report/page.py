@@ -19,7 +19,6 @@ from markupsafe import Markup
 
 from matrix import __version__
 from matrix.errors import ExitCode
-from matrix.model import Verdict
 from matrix.report.answer import (
     MOST_GROUPS,
     MOST_REASONS,
@@ -47,6 +46,7 @@ from matrix.results.files import written_atomically
 from matrix.results.outcome import WORST_FIRST
 from matrix.results.summary_text import duration
 from matrix.scenario.axes import axis_title
+from matrix.verdicts import Verdict
 
 GENERATOR = "qemu-matrix"
 """Begin of what the page's ``<meta name="generator">`` says; how we know a page of ours again."""

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from matrix.model import Verdict
 from matrix.report.case_rows import VERDICTS, Row
 from matrix.results.history.connection import Session
 from matrix.results.history.past import CaseHistory, Entry, History, PastRun
 from matrix.results.history.query import read_eventful, read_history
 from matrix.results.history.trend import flakiness, last_break, metric_trends, telling
 from matrix.results.printable import printable, shortened
+from matrix.verdicts import Verdict
 
 MANY_CASES = 500
 """With more, only those are shown that did anything but pass or be skipped."""

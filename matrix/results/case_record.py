@@ -23,12 +23,13 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 from matrix.attempt import Assist, Attempt
 from matrix.inventory import Host
 from matrix.migrating import Limits, MigrationSummary
-from matrix.model import Case, SkipCause, Subtest, SubtestVerdict, Variant, Verdict
+from matrix.model import Case, Variant
 from matrix.plan.decisions import Broken, Decision, Skip
 from matrix.plan.health import difference
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.outcome import WORST_FIRST, merged_verdict
 from matrix.results.run_info import QemuFingerprint
+from matrix.verdicts import SkipCause, Subtest, SubtestVerdict, Verdict
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from matrix.model import Verdict
 from matrix.results.outcome import WORST_FIRST
+from matrix.verdicts import Verdict
 
 RAN = tuple(
     verdict for verdict in reversed(WORST_FIRST) if verdict not in (Verdict.PASS, Verdict.SKIP)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from matrix.model import SkipCause, Verdict
+from matrix.verdicts import SkipCause, Verdict
 
 MOST_IDS = 3
 """Skipped cases that a sentence names."""

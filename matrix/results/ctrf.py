@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from matrix import __version__
-from matrix.model import Verdict
 from matrix.results.case_record import AttemptRecord, CaseRecord
 from matrix.results.directory import CONSOLE_FILE
 from matrix.results.labels import axis_texts, variant_label
@@ -28,6 +27,7 @@ from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import decoded, printable
 from matrix.results.run_record import RunRecord
 from matrix.results.timeline import Lap, timeline
+from matrix.verdicts import Verdict
 
 VERSION = "0.0.0"
 """Of the format: its schema takes any, and its own examples have this one."""

@@ -16,15 +16,7 @@ from itertools import accumulate, product
 from matrix import __version__
 from matrix.errors import UsageError
 from matrix.inventory import Inventory
-from matrix.model import (
-    KNOWABLE,
-    Accelerator,
-    Architecture,
-    Expectation,
-    Target,
-    Variant,
-    Verdict,
-)
+from matrix.model import Accelerator, Architecture, Expectation, Target, Variant
 from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
 from matrix.plan.emulators import emulator_architecture
@@ -33,6 +25,7 @@ from matrix.results.printable import printable
 from matrix.results.run_info import RunInfo
 from matrix.results.run_record import RunRecord
 from matrix.verdict.known_failures import covering, reason_of, without_numbers
+from matrix.verdicts import KNOWABLE, Verdict
 from matrix.versions import series, version_of
 
 MOST_SUBTESTS = 20

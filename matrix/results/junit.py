@@ -27,7 +27,7 @@ from xml.sax.saxutils import quoteattr
 from junitparser.junitparser import Error, Failure, FinalResult, Skipped
 from junitparser.xunit2 import TestCase
 
-from matrix.model import Case, Subtest, Verdict
+from matrix.model import Case
 from matrix.results.case_record import CaseRecord
 from matrix.results.directory import CONSOLE_FILE
 from matrix.results.files import written_atomically
@@ -36,6 +36,7 @@ from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import decoded, printable
 from matrix.results.run_record import RunRecord
 from matrix.verdict.known_failures import KNOWN
+from matrix.verdicts import Subtest, Verdict
 
 CONSOLE_TAIL = 8 * 2**10
 """Bytes of the console that go into ``system-out`` of a case that did not pass."""

@@ -21,13 +21,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from matrix.errors import UsageError
-from matrix.model import Verdict
 from matrix.results.case_record import CaseRecord
 from matrix.results.directory import CONSOLE_FILE
 from matrix.results.labels import axis_texts
 from matrix.results.printable import decoded, printable
 from matrix.results.run_record import RunRecord
 from matrix.results.timeline import Lap, timeline
+from matrix.verdicts import Verdict
 
 ORIGIN = "matrix"
 LONGEST_EXCERPT = 16384

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from matrix.errors import ExitCode
-from matrix.model import Verdict
+from matrix.verdicts import Verdict
 
 WORST_FIRST = (
     Verdict.ERROR,

@@ -13,7 +13,6 @@ from pydantic_core import ValidationError
 
 from matrix.attempt import Attempt
 from matrix.errors import ExitCode, Place, Problem, UsageError
-from matrix.model import SkipCause, Verdict
 from matrix.plan.attempts import Expected, expected_attempts, most_attempts
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results.case_record import CaseRecord, PlannedCase, record_of, unrun
@@ -26,6 +25,7 @@ from matrix.results.outcome import exit_code, merged_verdict
 from matrix.results.plan_file import read_plan
 from matrix.results.printable import printable
 from matrix.results.run_info import RunInfo, read_run_info
+from matrix.verdicts import SkipCause, Verdict
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

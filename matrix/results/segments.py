@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from matrix.model import Verdict
 from matrix.results.printable import printable
+from matrix.verdicts import Verdict
 
 
 class Style(StrEnum):

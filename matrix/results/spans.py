@@ -12,7 +12,6 @@ from typing import Any
 
 from matrix import __version__
 from matrix.migrating import Hop
-from matrix.model import Verdict
 from matrix.results.case_record import AttemptRecord, CaseRecord
 from matrix.results.labels import axis_texts
 from matrix.results.outcome import counts_as_failure
@@ -20,6 +19,7 @@ from matrix.results.printable import printable
 from matrix.results.run_record import RunRecord
 from matrix.results.timeline import Lap, timeline
 from matrix.results.trace import STATE, hop_times, hops_in, phases_of
+from matrix.verdicts import Verdict
 
 MOST_SPANS = 2_000
 """Of a request: some 2 MB; collectors refuse messages that are too large."""

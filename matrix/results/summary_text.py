@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix.migrating import MigrationSummary
-from matrix.model import Subtest, SubtestVerdict, Verdict
 from matrix.plan.decisions import LOCAL
 from matrix.results.case_record import AttemptRecord, CaseRecord
 from matrix.results.counts import Counts
@@ -23,6 +22,7 @@ from matrix.results.run_record import RunRecord
 from matrix.results.segments import BLANK, MOST_REASONS, Groups, Line, Style, line, wrapped
 from matrix.results.tables import Overview
 from matrix.verdict.assists import assist_words
+from matrix.verdicts import Subtest, SubtestVerdict, Verdict
 
 MOST_SUBTESTS = 10
 """How many subtests that did not pass are named per case; its artifacts have all."""

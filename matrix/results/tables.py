@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from matrix.model import Accelerator, Verdict
+from matrix.model import Accelerator
 from matrix.results.case_record import CaseRecord
 from matrix.results.counts import RAN, Counts
 from matrix.results.labels import axis_labels
 from matrix.results.printable import display_width, printable, shortened
 from matrix.results.segments import BLANK, Line, Segment, Style
 from matrix.scenario.axes import BARE_AXES
+from matrix.verdicts import Verdict
 
 MOST_BLOCKS = 3
 """Into how many parts, one below the other, the tests of a table may be folded. With more it

@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
-from matrix.model import Subtest, SubtestVerdict, Verdict
 from matrix.results.case_record import CaseRecord
 from matrix.results.files import written_atomically
 from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import printable
 from matrix.results.run_record import RunRecord
+from matrix.verdicts import Subtest, SubtestVerdict, Verdict
 
 
 def write_tap(record: RunRecord) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 from matrix.migrating import Hop
 from matrix.migration.folding import HOPS_FILE, hop_lines, hop_of
-from matrix.model import Verdict
 from matrix.results.files import open_regular
 from matrix.results.printable import printable
 from matrix.results.run_record import RunRecord
 from matrix.results.timeline import Lap, timeline
+from matrix.verdicts import Verdict
 
 MICRO = 1e6
 MOST_HOPS = 10_000

@@ -9,10 +9,10 @@ from matrix.attempt import Attempt
 from matrix.errors import HostLostError, SuiteError
 from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment, Console, Executor, HopDone
-from matrix.model import Verdict
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
 from matrix.suites.registry import suite_of
+from matrix.verdicts import Verdict
 from matrix.vm.tasks import in_thread
 
 

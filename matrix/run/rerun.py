@@ -13,13 +13,14 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from matrix.errors import NothingSelected, UsageError
-from matrix.model import Case, Verdict
+from matrix.model import Case
 from matrix.results.directory import RunDirectory
 from matrix.results.files import shown
 from matrix.results.outcome import counts_as_failure
 from matrix.results.run_info import read_run_info
 from matrix.results.run_record import load_run
 from matrix.run.options import Selection, with_defaults
+from matrix.verdicts import Verdict
 
 SELECTION, RERUN_OF = "selection", "rerun_of"
 """Keys of the options in ``run.json``: how the run was selected, and the run it is a rerun of."""

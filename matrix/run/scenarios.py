@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FOLDER = "scenarios"
 MAX_BYTES = 64 << 10
 """Longer files are read anew: what comes of them may be as long."""
-SOURCES = ("scenario", "model.py", "migrating.py", "errors.py")
+SOURCES = ("scenario", "model.py", "verdicts.py", "migrating.py", "errors.py")
 """Of this package: where what is kept is made, and what it is made of."""
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from matrix.attempt import Attempt
 from matrix.errors import HostLostError
 from matrix.hosts.interface import Console, HopDone, Host
-from matrix.model import Case, Verdict
+from matrix.model import Case
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.health import Health, QuarantineRules
 from matrix.plan.placing import hosts_of_attempt
@@ -28,6 +28,7 @@ from matrix.results.outcome import counts_as_failure
 from matrix.results.recorder import Recorder
 from matrix.run.dispatch import Dispatcher
 from matrix.run.progress import ConsoleTail, Progress, Running
+from matrix.verdicts import Verdict
 
 MOST_MOVES = 2
 """How often an attempt that trouble of its host ended is made on another one."""

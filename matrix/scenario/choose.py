@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from fnmatch import translate
 
 from matrix.errors import Problem
-from matrix.model import Build, SkipCause, Test
+from matrix.model import Build, Test
 from matrix.scenario.case_id import encode
 from matrix.scenario.scenario import Scenario, SuiteSelection, SuiteTests
 from matrix.scenario.wording import one_of, quoted
+from matrix.verdicts import SkipCause
 
 UNAVAILABLE_TEST = "suite"
 """Name of the test that stands for a suite which has no build for an architecture."""

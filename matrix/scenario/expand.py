@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from matrix.errors import Problem, ScenarioError
 from matrix.migrating import Migration, MigrationMode
-from matrix.model import Architecture, Case, SkipCause, Test, Variant
+from matrix.model import Architecture, Case, Test, Variant
 from matrix.scenario.case_id import case_id, variant_suffix
 from matrix.scenario.choose import Chooser, Chosen, unmatched_filters
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.scenario import Scenario, SuiteTests
 from matrix.scenario.wording import quoted
+from matrix.verdicts import SkipCause
 
 __all__ = ["MAX_CASES", "SuiteTests", "expand"]
 

@@ -15,15 +15,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from matrix.errors import Place, Problem
-from matrix.model import (
-    KNOWABLE,
-    Accelerator,
-    Architecture,
-    BootFirmware,
-    Endian,
-    Expectation,
-    Verdict,
-)
+from matrix.model import Accelerator, Architecture, BootFirmware, Endian, Expectation
 from matrix.scenario import document, validation, values
 from matrix.scenario.document import node_at
 from matrix.scenario.fields import EACH_ONCE, Section, Texts, annotated, one_of_names, one_or_more
@@ -31,6 +23,7 @@ from matrix.scenario.scenario import KnownFailure
 from matrix.scenario.schema import Prose, schema_of
 from matrix.scenario.values import Shape
 from matrix.scenario.wording import Refused, quoted
+from matrix.verdicts import KNOWABLE, Verdict
 from matrix.versions import RANGE_PATTERN, VersionRange, parse_range, version_of
 
 MAX_EXPECTATIONS = 5000

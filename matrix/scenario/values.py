@@ -18,7 +18,6 @@ from matrix.model import (
     HostDevice,
     KvmMode,
     MemoryBackend,
-    SkipCause,
 )
 from matrix.scenario.units import (
     DURATION_PATTERN,
@@ -29,6 +28,7 @@ from matrix.scenario.units import (
     parse_size,
 )
 from matrix.scenario.wording import Refused, one_of, quoted
+from matrix.verdicts import SkipCause
 
 AxisValue = str | int
 """A member of an enumeration, a text, or a count or number of bytes."""

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from matrix.model import Accelerator, Verdict
+from matrix.model import Accelerator
 from matrix.plan.decisions import VIRTUAL
 from matrix.report.areas import AREA_NAMES, areas_of
 from matrix.results.counts import Counts
 from matrix.results.printable import printable
 from matrix.results.run_record import RunRecord
 from matrix.status.kernel_paths import KERNEL_NAMES
+from matrix.verdicts import Verdict
 
 
 class Way(StrEnum):

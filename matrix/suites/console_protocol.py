@@ -10,9 +10,9 @@ import re
 from dataclasses import replace
 
 from matrix.attempt import Transcript
-from matrix.model import SubtestVerdict
 from matrix.suites.measurements import Metric, measurements
 from matrix.suites.output import NAME_LIMIT, OutputParser, printable
+from matrix.verdicts import SubtestVerdict
 
 METRICS_KEPT = 512
 

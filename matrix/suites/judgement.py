@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from signal import Signals
 
 from matrix.attempt import Ending, Outcome, Transcript
-from matrix.model import Accelerator, ExitChannel, SkipCause, SubtestVerdict, Test, Verdict
+from matrix.model import Accelerator, ExitChannel, Test
 from matrix.patterns import late
 from matrix.suites.stderr import complaint, ended_by, host_complaint
+from matrix.verdicts import SkipCause, SubtestVerdict, Verdict
 
 NAMES_SHOWN = 3
 """Failed subtests named in a reason."""

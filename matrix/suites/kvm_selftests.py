@@ -11,7 +11,7 @@ from pathlib import Path
 
 from matrix.attempt import Ending
 from matrix.errors import NoBuildError, Place, Problem, SuiteError
-from matrix.model import Accelerator, Architecture, Build, Endian, SkipCause, Target, Test, Verdict
+from matrix.model import Accelerator, Architecture, Build, Endian, Target, Test
 from matrix.suites.judgement import (
     End,
     Judgement,
@@ -27,6 +27,7 @@ from matrix.suites.selftest_output import ASSERTION, SKIP, SelftestParser
 from matrix.suites.selftest_table import HINTS, SETTINGS, USUAL
 from matrix.suites.suite import Suite, Warn, unheard
 from matrix.suites.suite_files import is_file, read_text
+from matrix.verdicts import SkipCause, Verdict
 
 FOLDERS = ("", "tools/testing/selftests/kvm", "kselftest/kvm", "kvm")
 """Where the programs are below what the user names: a folder of them, a kernel tree, the output of

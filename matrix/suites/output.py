@@ -3,7 +3,7 @@
 import re
 
 from matrix.attempt import Transcript
-from matrix.model import Subtest, SubtestVerdict
+from matrix.verdicts import Subtest, SubtestVerdict
 
 LINE_LIMIT = 4096
 """Bytes of a line that are looked at; kvm-unit-tests prints at most 2000 at once."""

@@ -15,8 +15,8 @@ import re
 from dataclasses import replace
 
 from matrix.attempt import Transcript
-from matrix.model import Subtest, SubtestVerdict
 from matrix.suites.output import OutputParser, printable
+from matrix.verdicts import Subtest, SubtestVerdict
 
 SKIP = "SKIP: "
 """With this a note begins that says why a test skips all of itself."""

@@ -9,7 +9,7 @@ starting QEMU twice. Pure: no I/O, no clock.
 from typing import assert_never
 
 from matrix.attempt import Ending
-from matrix.model import ExitChannel, SkipCause, SubtestVerdict, Verdict
+from matrix.model import ExitChannel
 from matrix.suites.judgement import (
     End,
     Judgement,
@@ -22,6 +22,7 @@ from matrix.suites.judgement import (
     unfinished,
 )
 from matrix.suites.stderr import complaint, error_lines, image_complaint, kvm_complaint
+from matrix.verdicts import SkipCause, SubtestVerdict, Verdict
 
 # Encoded statuses, (code << 1) | 1, as QEMU's exit status or in EXIT: STATUS=n.
 SUCCESS = 1

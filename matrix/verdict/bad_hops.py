@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from matrix.attempt import ChainResult
-from matrix.model import Expectation, Verdict
+from matrix.model import Expectation
 from matrix.suites.judgement import Judgement, sentence
 from matrix.verdict.known_failures import KNOWN, known_hops
+from matrix.verdicts import Verdict
 
 BAD_SHOWN = 2
 """Hops, and limits, that a reason names; all of them are in hops.jsonl and migration.json."""

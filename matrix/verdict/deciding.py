@@ -11,7 +11,7 @@ from pathlib import Path
 
 from matrix.attempt import Attempt, ChainResult, Ending, Outcome, Transcript
 from matrix.inventory import Inventory
-from matrix.model import Launch, SkipCause, Verdict
+from matrix.model import Launch
 from matrix.plan.decisions import Run
 from matrix.suites.judgement import End, Judgement
 from matrix.suites.registry import suite_of
@@ -19,6 +19,7 @@ from matrix.verdict.assists import with_hint
 from matrix.verdict.bad_hops import apply_hops
 from matrix.verdict.known_failures import apply_known_failures
 from matrix.verdict.qemu_bugs import known_qemu_bugs
+from matrix.verdicts import SkipCause, Verdict
 
 
 @dataclass(frozen=True, slots=True)

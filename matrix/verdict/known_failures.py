@@ -7,8 +7,9 @@ from fnmatch import fnmatchcase
 from typing import Protocol
 
 from matrix.attempt import Attempt
-from matrix.model import KNOWABLE, Expectation, Subtest, Verdict
+from matrix.model import Expectation
 from matrix.verdict.assists import HINT
+from matrix.verdicts import KNOWABLE, Subtest, Verdict
 
 KNOWN = "known: "
 """With this the reasons of ``xfail`` and ``xpass`` begin."""

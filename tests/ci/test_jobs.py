@@ -8,9 +8,10 @@ import pytest
 
 from matrix.ci.jobs import Job, Wishes, plan_jobs, run_command, run_script
 from matrix.errors import UsageError
-from matrix.model import Architecture, Case, SkipCause
+from matrix.model import Architecture, Case
 from matrix.plan.shards import Shard, shard_of
 from matrix.scenario.selection import select
+from matrix.verdicts import SkipCause
 from tests import make
 
 AARCH64 = Architecture.AARCH64

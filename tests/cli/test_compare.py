@@ -145,10 +145,11 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs for tests that only read them."""
     from matrix.attempt import Attempt
     from matrix.inventory import Host
-    from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, Verdict
+    from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
     from matrix.plan.decisions import Run
     from matrix.results.recorder import Recorder
     from matrix.results.run_info import RunInfo
+    from matrix.verdicts import Verdict
 
     folder: Path = tmp_path_factory.mktemp("runs")
     variant = Variant(Architecture.X86_64, Accelerator.TCG, "fake")

@@ -16,10 +16,11 @@ from matrix.errors import ExitCode, HostError, HostLostError, UsageError
 from matrix.hosts.contents import Contents
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState
-from matrix.model import Architecture, Verdict
+from matrix.model import Architecture
 from matrix.plan.schedule import Capacity
 from matrix.results.case_record import results_schema
 from matrix.run.options import Selection
+from matrix.verdicts import Verdict
 
 S390X = Architecture.S390X
 SCENARIO = """

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from matrix.attempt import Ending, Transcript
 from matrix.errors import NoBuildError, Place, Problem
-from matrix.model import Architecture, Build, Test, Verdict
+from matrix.model import Architecture, Build, Test
 from matrix.suites.judgement import End, Judgement, killed, unfinished
 from matrix.suites.suite import HostFacts, Suite, Warn, unheard
+from matrix.verdicts import Verdict
 
 
 class Words:

@@ -15,10 +15,11 @@ from matrix.inventory import Binary
 from matrix.migratable.prediction import Answer, Guest, Prediction
 from matrix.migratable.refusals import Pair, first_hop, keep, known_refusal, without_refused
 from matrix.migrating import Fault, Migration, MigrationMode, Strategy
-from matrix.model import Accelerator, Expectation, SkipCause
+from matrix.model import Accelerator, Expectation
 from matrix.plan.decisions import Run, Skip
 from matrix.suites.build import builtin_build
 from matrix.suites.unittests import read_tests
+from matrix.verdicts import SkipCause
 from tests import make
 
 OLD = replace(make.binary(qemu="old"), path="/old/qemu-system-x86_64")

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.model import RunSettings, Verdict
+from matrix.model import RunSettings
 from matrix.plan.attempts import MOST_UNTIL_FAIL, expected_attempts, most_attempts
+from matrix.verdicts import Verdict
 
 P, F, X, S, E = Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.SKIP, Verdict.ERROR
 

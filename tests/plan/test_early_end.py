@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.migrating import Migration
-from matrix.model import Case, Expectation, RunSettings, Verdict
+from matrix.model import Case, Expectation, RunSettings
 from matrix.plan.decisions import Decision
 from matrix.plan.early_end import early_limit, end_early, may_end_early
+from matrix.verdicts import Verdict
 from tests import make
 
 TIMEOUT, STALL, PASS = Verdict.TIMEOUT, Verdict.STALL, Verdict.PASS

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from matrix.inventory import Firmware, FirmwareDevice
-from matrix.model import Accelerator, Architecture, ExitChannel, SkipCause
+from matrix.model import Accelerator, Architecture, ExitChannel
 from matrix.plan.command import (
     QEMU_OVERHEAD,
     EfiBoot,
@@ -18,6 +18,7 @@ from matrix.plan.decisions import Run, Skip
 from matrix.plan.efi import BOOT_SECONDS, FLASH_MEMORY, Partition, partition_of
 from matrix.plan.machines import MIB
 from matrix.plan.planner import decide
+from matrix.verdicts import SkipCause
 from tests import make
 from tests.conftest import Golden
 

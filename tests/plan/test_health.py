@@ -2,8 +2,8 @@
 
 import pytest
 
-from matrix.model import Verdict
 from matrix.plan.health import Health, QuarantineRules, difference
+from matrix.verdicts import Verdict
 
 PASS, FAIL, ERROR, SKIP = Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.SKIP
 RULES = QuarantineRules(errors=3, failures=2)

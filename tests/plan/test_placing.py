@@ -8,10 +8,11 @@ import pytest
 
 from matrix.errors import UsageError
 from matrix.inventory import Inventory, KvmState
-from matrix.model import Accelerator, Architecture, Case, Expectation, SkipCause, Verdict
+from matrix.model import Accelerator, Architecture, Case, Expectation
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.plan.placing import hosts_on
 from matrix.plan.planner import decide, plan
+from matrix.verdicts import SkipCause, Verdict
 from matrix.versions import VersionRange
 from tests import make
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from matrix.inventory import Firmware, FirmwareDevice, Host, Inventory, KvmState, Machine
-from matrix.model import Accelerator, Architecture, SkipCause, Target
+from matrix.model import Accelerator, Architecture, Target
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.planner import decide
+from matrix.verdicts import SkipCause
 from tests import make
 
 X86 = Architecture.X86_64

@@ -9,12 +9,13 @@ from matrix.capabilities import Kind, Need
 from matrix.hosts.wanted import files_wanted_by
 from matrix.inventory import Host, Inventory
 from matrix.migrating import Migration
-from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch, SkipCause, Target
+from matrix.model import Accelerator, Architecture, Case, ExitChannel, Launch, Target
 from matrix.plan.decisions import Run, Skip
 from matrix.plan.machines import MIB
 from matrix.plan.planner import decide
 from matrix.plan.prelaunch import can_prelaunch
 from matrix.plan.program import launch_program
+from matrix.verdicts import SkipCause
 from tests import make
 
 X86 = Architecture.X86_64

@@ -5,10 +5,11 @@ from typing import Any
 
 from matrix.capabilities import Kind, Need
 from matrix.migrating import Fault, Migration, Strategy
-from matrix.model import Accelerator, KvmMode, SkipCause, Target
+from matrix.model import Accelerator, KvmMode, Target
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 from matrix.plan.planner import decide
 from matrix.plan.virtual import VirtualPlace, place
+from matrix.verdicts import SkipCause
 from tests import make
 
 GIB = 1 << 30

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from matrix.errors import ExitCode
-from matrix.model import Verdict
 from matrix.results.run_record import load_run
+from matrix.verdicts import Verdict
 from tests.pytest_plugin.conftest import Project, Scripts
 
 

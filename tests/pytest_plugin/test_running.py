@@ -12,11 +12,12 @@ from matrix.attempt import Ending
 from matrix.errors import MonitorError
 from matrix.inventory import Binary, Host, Inventory
 from matrix.migrating import Strategy, Transport
-from matrix.model import Accelerator, Architecture, Build, Case, RunSettings, Test, Variant, Verdict
+from matrix.model import Accelerator, Architecture, Build, Case, RunSettings, Test, Variant
 from matrix.plan.decisions import Run
 from matrix.pytest_plugin.moving import Way
 from matrix.pytest_plugin.running import PlannedGuest, RunningGuest
 from matrix.scenario.compatibility import Route
+from matrix.verdicts import Verdict
 
 FAKE = Path(__file__).parents[1] / "fake_qemu.py"
 X86, ARM, ARM64 = Architecture.X86_64, Architecture.ARM, Architecture.AARCH64

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from matrix.model import SubtestVerdict
 from matrix.pytest_plugin import transcript
 from matrix.pytest_plugin.transcript import Lines
+from matrix.verdicts import SubtestVerdict
 
 
 def fed(*pieces: bytes) -> Lines:

@@ -25,13 +25,14 @@ from matrix.migrating import (
     Statistic,
     Strategy,
 )
-from matrix.model import Architecture, Verdict
+from matrix.model import Architecture
 from matrix.plan.decisions import Decision
 from matrix.report.case_rows import Row, fill_row, new_row
 from matrix.results.case_record import record_of
 from matrix.results.recorder import Recorder
 from matrix.results.run_info import QemuFingerprint, RunInfo, ScenarioSource
 from matrix.results.run_record import RunRecord, load_run
+from matrix.verdicts import Verdict
 from tests import make
 
 Files = dict[str, str | bytes]

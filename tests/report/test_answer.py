@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from matrix.errors import ExitCode
-from matrix.model import VIRTUAL_KVM, Accelerator, Verdict
+from matrix.model import VIRTUAL_KVM, Accelerator
 from matrix.report.answer import (
     Coverage,
     areas_by_architecture,
@@ -21,6 +21,7 @@ from matrix.report.areas import AREA_NAMES
 from matrix.report.case_rows import AXES, fill_row, new_row
 from matrix.results.case_record import record_of
 from matrix.results.counts import Counts
+from matrix.verdicts import Verdict
 from tests import make
 from tests.report.conftest import RowsOf
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from matrix.migrating import Migration, MigrationSummary
-from matrix.model import Verdict
 from matrix.report import case_rows as cases_module
 from matrix.report.case_rows import qemu_label
 from matrix.report.gather import Gathered, gather
+from matrix.verdicts import Verdict
 from tests import make
 from tests.report.conftest import RunMaker
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from matrix.migrating import MigrationSummary
-from matrix.model import Subtest, SubtestVerdict
 from matrix.report.write import write_run_report
 from matrix.results.run_record import load_run
+from matrix.verdicts import Subtest, SubtestVerdict
 from tests import make
 from tests.report.conftest import Reader, RunMaker
 

@@ -8,10 +8,11 @@ import pytest
 
 from matrix.migrating import Limits
 from matrix.migration.hop_records import Records
-from matrix.model import Architecture, Variant, Verdict
+from matrix.model import Architecture, Variant
 from matrix.report.hop_table import read_hops
 from matrix.report.migrations import Migrations, _median
 from matrix.results.case_record import AttemptRecord, CaseRecord
+from matrix.verdicts import Verdict
 from tests.report.conftest import hops_of
 
 HOPS = 2500

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from matrix.model import Subtest, SubtestVerdict
 from matrix.report.gather import gather
 from matrix.report.modules import join_modules
 from matrix.report.page import ENTRY, is_page, write_page
+from matrix.verdicts import Subtest, SubtestVerdict
 from tests import make
 from tests.report.conftest import RunMaker
 

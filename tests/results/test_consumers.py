@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from junitparser import JUnitXml
 
-from matrix.model import Verdict
 from matrix.results.junit import write_junit
 from matrix.results.recorder import Recorder
 from matrix.results.tap import write_tap
+from matrix.verdicts import Verdict
 from tests import make
 from tests.results.conftest import RunMaker
 

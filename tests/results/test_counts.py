@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matrix.model import Verdict
 from matrix.results.case_record import CaseRecord, record_of
 from matrix.results.compare.changes import CaseComparison, Side, classify
 from matrix.results.compare.tally import Tally
 from matrix.results.counts import Counts
 from matrix.results.segments import plain
 from matrix.results.tables import Overview
+from matrix.verdicts import Verdict
 from tests import make
 
 VERDICTS = st.lists(st.sampled_from([*Verdict, None]), max_size=40)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.model import SkipCause, Verdict
 from matrix.results.coverage import Covered, required, shortfalls
+from matrix.verdicts import SkipCause, Verdict
 
 
 def covered(*causes: SkipCause | None) -> list[Covered]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from matrix.model import Verdict
 from matrix.results.ctrf import STATUSES, ctrf_document
+from matrix.verdicts import Verdict
 from tests import make
 from tests.results.conftest import RunMaker
 

@@ -15,16 +15,7 @@ from matrix import __version__
 from matrix.attempt import Attempt
 from matrix.errors import UsageError
 from matrix.inventory import Binary
-from matrix.model import (
-    Accelerator,
-    Architecture,
-    Endian,
-    Expectation,
-    Subtest,
-    SubtestVerdict,
-    Target,
-    Verdict,
-)
+from matrix.model import Accelerator, Architecture, Endian, Expectation, Target
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.results import expecting
@@ -36,6 +27,7 @@ from matrix.scenario.expectations import read_expectations
 from matrix.scenario.known import KnownFailures
 from matrix.scenario.scenario import KnownFailure
 from matrix.verdict.known_failures import apply_known_failures
+from matrix.verdicts import Subtest, SubtestVerdict, Verdict
 from tests import make
 
 VERSIONS = {"system": (7, 2, 22), "10.0": (10, 0, 3)}

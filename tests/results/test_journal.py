@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from matrix.attempt import Attempt
 from matrix.errors import HostError, Problem, UsageError
-from matrix.model import Verdict
 from matrix.results import journal as journal_module
 from matrix.results.journal import Entry, Journal, JournalReader, replay
+from matrix.verdicts import Verdict
 
 TIME = "2026-11-21T09:30:00.000Z"
 

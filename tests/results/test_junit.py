@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 
-from matrix.model import Verdict
 from matrix.results import junit
 from matrix.results.junit import write_junit
 from matrix.results.recorder import Recorder
+from matrix.verdicts import Verdict
 from tests import make
 from tests.results.conftest import RunMaker
 

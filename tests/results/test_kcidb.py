@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from matrix.errors import UsageError
-from matrix.model import Verdict
 from matrix.results.json_text import json_bytes
 from matrix.results.kcidb import kcidb_document
+from matrix.verdicts import Verdict
 from tests import make
 from tests.results.conftest import RunMaker
 

@@ -3,7 +3,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.errors import ExitCode
-from matrix.model import Verdict
 from matrix.results.case_record import record_of
 from matrix.results.outcome import (
     WORST_FIRST,
@@ -11,6 +10,7 @@ from matrix.results.outcome import (
     exit_code,
     merged_verdict,
 )
+from matrix.verdicts import Verdict
 from tests import make
 
 

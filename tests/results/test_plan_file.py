@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.errors import UsageError
-from matrix.model import Expectation, RunSettings, SkipCause, Verdict
+from matrix.model import Expectation, RunSettings
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.results.directory import RunDirectory
 from matrix.results.plan_file import read_plan, write_plan
+from matrix.verdicts import SkipCause, Verdict
 from matrix.versions import parse_range
 from tests import make
 

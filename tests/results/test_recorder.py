@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from matrix.errors import ExitCode, HostError, UsageError
-from matrix.model import Verdict
 from matrix.plan.decisions import Decision
 from matrix.results.recorder import Recorder
 from matrix.results.run_record import load_run
+from matrix.verdicts import Verdict
 from tests import make
 from tests.results.conftest import RunMaker
 
@@ -234,7 +234,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from matrix.attempt import Attempt
-from matrix.model import Verdict
+from matrix.verdicts import Verdict
 from matrix.results.recorder import Recorder
 
 with Recorder.resume(Path(sys.argv[1])) as recorder:

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matrix.errors import ExitCode, MatrixError, UsageError
-from matrix.model import RunSettings, Verdict
+from matrix.model import RunSettings
 from matrix.results.case_record import record_of
 from matrix.results.recorder import Recorder
 from matrix.results.run_record import load_run
 from matrix.results.segments import plain
 from matrix.results.summary_text import record_summary
+from matrix.verdicts import Verdict
 from tests import make
 from tests.results.conftest import RunMaker
 

@@ -9,9 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from matrix.errors import HostError
-from matrix.model import SubtestVerdict, Verdict
 from matrix.results.case_record import FORMAT, parsed, results_schema
 from matrix.results.summary import write_results
+from matrix.verdicts import SubtestVerdict, Verdict
 from tests import make
 from tests.results.conftest import RunMaker
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.migrating import Strategy, Transport
-from matrix.model import Accelerator, Verdict
+from matrix.model import Accelerator
 from matrix.results.case_record import CaseRecord, record_of, unrun
 from matrix.results.printable import display_width
 from matrix.results.segments import Line, Style, plain, wrapped
@@ -20,6 +20,7 @@ from matrix.results.summary_text import (
     record_summary,
     summary,
 )
+from matrix.verdicts import Verdict
 from tests import make
 from tests.conftest import Golden
 from tests.results.conftest import RunMaker

@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matrix.model import SubtestVerdict, Verdict
 from matrix.results.recorder import Recorder
 from matrix.results.tap import escaped, write_tap
+from matrix.verdicts import SubtestVerdict, Verdict
 from tests import make
 from tests.results.conftest import RunMaker
 

@@ -14,11 +14,12 @@ from matrix.errors import HostError, HostLostError
 from matrix.hosts.contents import Contents
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.inventory import Binary, Host, Inventory
-from matrix.model import Accelerator, Architecture, RunSettings, Verdict
+from matrix.model import Accelerator, Architecture, RunSettings
 from matrix.plan.decisions import LOCAL, Decision, Run
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
 from matrix.results.run_info import run_info
+from matrix.verdicts import Verdict
 from tests import make
 
 X86 = Architecture.X86_64

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from matrix.model import Verdict
 from matrix.plan.decisions import LOCAL
 from matrix.results.recorder import Recorder
 from matrix.run.dispatch import Dispatcher, ignore_event
+from matrix.verdicts import Verdict
 from tests.run.conftest import FakeExecutor, planned
 
 

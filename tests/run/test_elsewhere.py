@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Attempt
-from matrix.model import Verdict
 from matrix.plan.decisions import Run
 from matrix.plan.health import QuarantineRules
 from matrix.plan.schedule import Capacity
@@ -18,6 +17,7 @@ from matrix.results.plan_file import read_plan
 from matrix.results.recorder import Recorder
 from matrix.run.progress import NullProgress, Running
 from matrix.run.session import MOST_MOVES, Session, Stop
+from matrix.verdicts import Verdict
 from tests import make
 from tests.run.conftest import FakeExecutor, FakeHost, planned
 

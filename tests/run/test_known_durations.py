@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Attempt
-from matrix.model import Verdict
 from matrix.results.history.place import Database
 from matrix.results.history.writer import record_run
 from matrix.results.recorder import Recorder
 from matrix.run import known_durations as durations
 from matrix.run.known_durations import known_seconds, load_writer
+from matrix.verdicts import Verdict
 from tests import make
 from tests.run.conftest import planned
 

@@ -12,13 +12,14 @@ from matrix.errors import HostError, UsageError
 from matrix.inventory import Host
 from matrix.migrating import Hop, HopOutcome, Limits, Strategy
 from matrix.migration.hop_records import Records
-from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant, Verdict
+from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
 from matrix.results.run_info import RunInfo
 from matrix.results.run_record import RunRecord
 from matrix.run.metrics import Metrics, parse_address
 from matrix.run.progress import ConsoleTail, Running
+from matrix.verdicts import Verdict
 
 HOP = Hop(
     number=1,

@@ -11,12 +11,13 @@ import pytest
 
 from matrix.attempt import Attempt
 from matrix.errors import HostError
-from matrix.model import Case, Expectation, Verdict
+from matrix.model import Case, Expectation
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
 from matrix.run.progress import NullProgress, Progress, Running
 from matrix.run.session import Session, Stop
+from matrix.verdicts import Verdict
 from tests import make
 from tests.run.conftest import FakeExecutor, FakeHost, planned
 

@@ -18,7 +18,7 @@ from matrix.hosts.wanted import wanted_by
 from matrix.migrating import Hop
 from matrix.migration.folding import HOPS_FILE
 from matrix.migration.hop_records import read_hops
-from matrix.model import Case, Verdict
+from matrix.model import Case
 from matrix.plan.decisions import Run
 from matrix.plan.planner import plan
 from matrix.plan.schedule import Capacity
@@ -30,6 +30,7 @@ from matrix.run.prepare import chosen
 from matrix.run.progress import NullProgress
 from matrix.run.runner import execute
 from matrix.run.session import Session, Stop
+from matrix.verdicts import Verdict
 from tests.run.json_host import JsonHost, texts_in
 
 pytestmark = pytest.mark.qemu

@@ -11,7 +11,7 @@ from typing import Any
 from matrix.attempt import Attempt
 from matrix.hosts.host_settings import HostFile
 from matrix.inventory import Host
-from matrix.model import Accelerator, Architecture, Case, Verdict
+from matrix.model import Accelerator, Architecture, Case
 from matrix.plan.decisions import Run
 from matrix.pytest_plugin.asking import Wish
 from matrix.pytest_plugin.collecting import _properties
@@ -29,6 +29,7 @@ from matrix.results.summary_text import record_summary
 from matrix.run.options import Selection
 from matrix.run.prepare import chosen
 from matrix.scenario.schema import json_schema
+from matrix.verdicts import Verdict
 
 SCENARIO = """\
 name: paint

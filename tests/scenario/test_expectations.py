@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from matrix.errors import Place
-from matrix.model import Accelerator, Architecture, BootFirmware, Endian, Expectation, Verdict
+from matrix.model import Accelerator, Architecture, BootFirmware, Endian, Expectation
 from matrix.scenario.expectations import read_expectations
+from matrix.verdicts import Verdict
 from matrix.versions import parse_range
 from tests.conftest import Golden
 

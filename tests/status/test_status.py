@@ -10,10 +10,11 @@ import pytest
 
 from matrix.cli.status_command import run_status
 from matrix.errors import UsageError
-from matrix.model import Accelerator, Architecture, Verdict
+from matrix.model import Accelerator, Architecture
 from matrix.results.recorder import Recorder
 from matrix.results.run_record import RunRecord, load_run
 from matrix.status.exercised import ALL, Cell, Way, exercised
+from matrix.verdicts import Verdict
 from tests import make
 from tests.status.conftest import Repository
 

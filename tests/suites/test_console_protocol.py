@@ -5,10 +5,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matrix.attempt import Transcript
-from matrix.model import Subtest, SubtestVerdict
 from matrix.suites import console_protocol as console
 from matrix.suites import output
 from matrix.suites.console_protocol import ConsoleParser
+from matrix.verdicts import Subtest, SubtestVerdict
 
 PASS, FAIL, SKIP = SubtestVerdict.PASS, SubtestVerdict.FAIL, SubtestVerdict.SKIP
 

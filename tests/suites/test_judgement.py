@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.attempt import Ending, Outcome, Transcript
-from matrix.model import ExitChannel, Subtest, SubtestVerdict, Test, Verdict
+from matrix.model import ExitChannel, Test
 from matrix.suites.console_protocol import ConsoleParser
 from matrix.suites.judgement import End
 from matrix.suites.unit_tests_judge import judge
+from matrix.verdicts import Subtest, SubtestVerdict, Verdict
 
 DATA = Path(__file__).parent / "data/verdicts"
 CASES = sorted(DATA.glob("*.case"))

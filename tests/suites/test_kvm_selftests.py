@@ -9,20 +9,12 @@ from hypothesis import strategies as st
 
 from matrix.attempt import Ending, Outcome, Transcript
 from matrix.errors import NoBuildError, SuiteError
-from matrix.model import (
-    Architecture,
-    Build,
-    ExitChannel,
-    SkipCause,
-    Subtest,
-    SubtestVerdict,
-    Test,
-    Verdict,
-)
+from matrix.model import Architecture, Build, ExitChannel, Test
 from matrix.suites.judgement import End, Judgement
 from matrix.suites.kvm_selftests import SUITE
 from matrix.suites.selftest_output import SelftestParser
 from matrix.suites.selftest_table import SETTINGS
+from matrix.verdicts import SkipCause, Subtest, SubtestVerdict, Verdict
 
 X86, ARM64 = Architecture.X86_64, Architecture.AARCH64
 

@@ -22,12 +22,13 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Ending, Outcome, Transcript
-from matrix.model import ExitChannel, Test, Verdict
+from matrix.model import ExitChannel, Test
 from matrix.suites.build import read_build
 from matrix.suites.console_protocol import ConsoleParser
 from matrix.suites.judgement import End, Judgement
 from matrix.suites.unit_tests_judge import judge
 from matrix.suites.unittests import read_tests
+from matrix.verdicts import Verdict
 
 DATA = Path(__file__).parent / "data/recorded"
 

@@ -7,9 +7,10 @@ import pytest
 
 from matrix.attempt import ChainResult, Ending, Outcome
 from matrix.migrating import MigrationSummary
-from matrix.model import Expectation, Verdict
+from matrix.model import Expectation
 from matrix.suites.judgement import Judgement
 from matrix.verdict.bad_hops import apply_hops
+from matrix.verdicts import Verdict
 
 PASSED = Judgement(Verdict.PASS, "6 tests")
 

@@ -19,17 +19,14 @@ from matrix.model import (
     ExitChannel,
     Expectation,
     Launch,
-    SkipCause,
-    Subtest,
-    SubtestVerdict,
     Test,
     Variant,
-    Verdict,
 )
 from matrix.plan.decisions import Run
 from matrix.verdict.assists import HINT
 from matrix.verdict.deciding import Evidence, decide_attempt
 from matrix.verdict.elf import read_elf
+from matrix.verdicts import SkipCause, Subtest, SubtestVerdict, Verdict
 
 X86 = Architecture.X86_64
 IMAGES = Path(matrix.guests.__file__).parent / "images/x86_64/x86"

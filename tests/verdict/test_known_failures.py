@@ -8,17 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.attempt import Attempt
-from matrix.model import (
-    KNOWABLE,
-    Architecture,
-    Build,
-    Endian,
-    Expectation,
-    Subtest,
-    SubtestVerdict,
-    Verdict,
-)
+from matrix.model import Architecture, Build, Endian, Expectation
 from matrix.verdict.known_failures import apply_known_failures, covering, reason_of
+from matrix.verdicts import KNOWABLE, Subtest, SubtestVerdict, Verdict
 
 FAILED = SubtestVerdict.FAIL
 BUILD = Build(Architecture.X86_64, "/b", "/b/x86", efi=True, endian=Endian.BIG)

@@ -14,13 +14,14 @@ from matrix.hosts.local.launch import UnstartableError, make_launch
 from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
-from matrix.model import Accelerator, Launch, OnStall, Verdict
+from matrix.model import Accelerator, Launch, OnStall
 from matrix.plan.command import stall_limit, time_limit
 from matrix.plan.decisions import LOCAL, Run
 from matrix.plan.schedule import Capacity
 from matrix.results.directory import COMMAND_FILE, RunDirectory
 from matrix.suites.registry import suite_of
 from matrix.suites.suite import Parser
+from matrix.verdicts import Verdict
 from matrix.vm.machine import Limits, run_guest
 
 Emit = Callable[[Console | HopDone], None]

@@ -22,7 +22,7 @@ from matrix.hosts.virtual.snapshot import unfinished
 from matrix.hosts.virtual.starter import Starter
 from matrix.hosts.virtual.vmm import words_of
 from matrix.inventory import Inventory
-from matrix.model import Accelerator, Case, ExitChannel, Launch, Verdict
+from matrix.model import Accelerator, Case, ExitChannel, Launch
 from matrix.plan.command import stall_limit, time_limit
 from matrix.plan.decisions import Run
 from matrix.plan.memory import backend_of, memory_arguments
@@ -31,6 +31,7 @@ from matrix.results.files import host_errors
 from matrix.suites.registry import suite_of
 from matrix.verdict.deciding import Evidence, decide_attempt
 from matrix.verdict.known_failures import apply_known_failures
+from matrix.verdicts import Verdict
 from matrix.vm.machine import Limits
 from matrix.vm.tasks import in_thread
 

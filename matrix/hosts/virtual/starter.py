@@ -26,11 +26,12 @@ from matrix.hosts.virtual.l1_machines import (
 from matrix.hosts.virtual.pruning import prune, used
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
 from matrix.inventory import Binary
-from matrix.model import Accelerator, Architecture, ExitChannel, HostDevice, KvmMode, Verdict
+from matrix.model import Accelerator, Architecture, ExitChannel, HostDevice, KvmMode
 from matrix.plan.decisions import VIRTUAL
 from matrix.suites.judgement import End
 from matrix.suites.registry import suite_of
 from matrix.verdict.kernel_trace import debug_files, symbolized_trace
+from matrix.verdicts import Verdict
 from matrix.vm.qemu_session import Session
 from matrix.vm.tasks import in_thread
 

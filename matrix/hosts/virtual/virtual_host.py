@@ -21,7 +21,7 @@ from matrix.hosts.virtual.programs import Programs, launch_there
 from matrix.hosts.virtual.starter import SYSTEM, Starter
 from matrix.hosts.virtual.vmm import outcome_of, run_case, runs_in_vmm, words_of
 from matrix.inventory import Inventory
-from matrix.model import VIRTUAL_KVM, Case, ExitChannel, Launch, SkipCause, Target, Verdict
+from matrix.model import VIRTUAL_KVM, Case, ExitChannel, Launch, Target
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.plan.program import launch_program
@@ -30,6 +30,7 @@ from matrix.results.directory import RunDirectory
 from matrix.suites.registry import suite_of
 from matrix.verdict.deciding import Evidence, decide_attempt
 from matrix.verdict.known_failures import apply_known_failures
+from matrix.verdicts import SkipCause, Verdict
 from matrix.vm.console import BoundedLog, Tail
 from matrix.vm.tasks import first_of, in_thread
 

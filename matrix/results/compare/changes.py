@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from matrix.model import SkipCause, SubtestVerdict, Verdict
 from matrix.results.outcome import WORST_FIRST
+from matrix.verdicts import SkipCause, SubtestVerdict, Verdict
 
 
 class ChangeKind(StrEnum):

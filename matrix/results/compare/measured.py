@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from statistics import NormalDist, median
 
 from matrix.migrating import FEWEST, Statistic
-from matrix.model import Verdict
 from matrix.results.case_record import AttemptRecord, CaseRecord, MetricRecord
 from matrix.results.compare.changes import MeasuredChange, Sample
+from matrix.verdicts import Verdict
 
 COMPLETED = (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.XPASS)
 """Verdicts of attempts whose times and metrics mean something."""

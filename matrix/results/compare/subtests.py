@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from matrix.model import Subtest, SubtestVerdict, Verdict
 from matrix.results.case_record import CaseRecord
 from matrix.results.compare.changes import (
     SUBTEST_VERDICTS,
@@ -14,6 +13,7 @@ from matrix.results.compare.changes import (
     is_regression,
 )
 from matrix.results.outcome import WORST_FIRST
+from matrix.verdicts import Subtest, SubtestVerdict, Verdict
 
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|[0-9]+")
 

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
-from matrix.model import Verdict
 from matrix.results.compare.changes import CaseComparison, ChangeKind, Difference
 from matrix.results.compare.matching import Pairing
 from matrix.results.compare.ranking import Ranking
 from matrix.results.compare.words import KIND_WORDS, counted, telling_reason, worth_telling
 from matrix.results.counts import Counts
 from matrix.results.segments import Groups, Line, Segment, Style
+from matrix.verdicts import Verdict
 
 MOST_SHOWN = 20
 """Cases that are kept of each kind that is told in groups."""

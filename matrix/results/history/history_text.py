@@ -6,7 +6,6 @@ Everything that a run, and so a stranger, wrote is printable in every segment.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from matrix.model import Verdict
 from matrix.results.compare.measured import Thresholds
 from matrix.results.compare.ranking import factor_words
 from matrix.results.compare.run_differences import short_revision
@@ -25,6 +24,7 @@ from matrix.results.history.trend import (
 from matrix.results.outcome import WORST_FIRST
 from matrix.results.printable import display_width, printable, shortened
 from matrix.results.segments import BLANK, Line, Style, line, wrapped
+from matrix.verdicts import Verdict
 
 MOST_CASES = 40
 """Cases that are listed; ``--json`` has all."""

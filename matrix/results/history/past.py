@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from matrix.model import Verdict
+from matrix.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json
 
 from matrix.errors import HostError
-from matrix.model import Verdict
 from matrix.results.history.connection import Row, Session, listed
 from matrix.results.history.past import (
     CaseHistory,
@@ -19,6 +18,7 @@ from matrix.results.history.past import (
 )
 from matrix.results.history.records import outcome
 from matrix.results.printable import printable
+from matrix.verdicts import Verdict
 
 FEW = 10
 """Cases of which metrics are read too, and all from further back than is shown: a case may have

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import takewhile
 from statistics import median
 
-from matrix.model import Verdict
 from matrix.results.compare.changes import Difference, MeasuredChange, Sample
 from matrix.results.compare.measured import COMPLETED, Thresholds, changed, sample
 from matrix.results.compare.run_differences import short_revision
 from matrix.results.history.past import CaseHistory, Entry
+from matrix.verdicts import Verdict
 
 TELLING_NOTHING = (Verdict.SKIP, Verdict.ERROR)
 

@@ -24,7 +24,7 @@ from typing import Any
 from matrix.errors import HostError
 from matrix.inventory import Host, KvmProof, KvmState
 from matrix.migrating import Statistic
-from matrix.model import Architecture, Verdict
+from matrix.model import Architecture
 from matrix.results.history.connection import Row, Session
 from matrix.results.history.database_schema import VERSION, create_tables
 from matrix.results.history.records import json_text, stored
@@ -32,6 +32,7 @@ from matrix.results.history.rows import environment_row, info_text, insert_resul
 from matrix.results.outcome import WORST_FIRST
 from matrix.results.printable import printable
 from matrix.results.run_info import QemuFingerprint, RunInfo, ScenarioSource
+from matrix.verdicts import Verdict
 
 _Key = tuple[int, int]
 """The numbers of a case and an attempt."""

@@ -12,7 +12,7 @@ from matrix.errors import HostError, HostLostError
 from matrix.hosts.fleet.fleet_host import FleetExecutor
 from matrix.hosts.fleet.gate import arrival_within
 from matrix.hosts.interface import Assignment, Ended
-from matrix.model import Verdict
+from matrix.verdicts import Verdict
 from tests.hosts.fleet.conftest import FleetLab
 from tests.hosts.workers.test_local_workers import gone
 

@@ -13,11 +13,12 @@ from matrix.hosts.contents import Contents
 from matrix.hosts.interface import Assignment
 from matrix.hosts.local.executor import LocalExecutor
 from matrix.inventory import Host, Inventory
-from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant, Verdict
+from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant
 from matrix.plan.decisions import Run
 from matrix.plan.planner import decide
 from matrix.results.recorder import Recorder
 from matrix.run.dispatch import ignore_event
+from matrix.verdicts import Verdict
 
 ARM64 = Architecture.AARCH64
 RunOn = Callable[[str], tuple[Attempt, Path]]

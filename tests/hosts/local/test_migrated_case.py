@@ -16,12 +16,13 @@ from matrix.inventory import Binary, Host, Inventory
 from matrix.migrating import Hop, Migration, MigrationMode, Strategy
 from matrix.migration.folding import HOPS_FILE
 from matrix.migration.hop_records import read_hops
-from matrix.model import Accelerator, Architecture, Case, Variant, Verdict
+from matrix.model import Accelerator, Architecture, Case, Variant
 from matrix.plan.decisions import Run
 from matrix.results.recorder import Recorder
 from matrix.scenario.compatibility import for_variant
 from matrix.suites.build import builtin_build
 from matrix.suites.unittests import read_tests
+from matrix.verdicts import Verdict
 
 X86 = Architecture.X86_64
 

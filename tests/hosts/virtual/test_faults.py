@@ -10,8 +10,9 @@ from matrix.hosts.virtual.l1_guest import ProgramResult
 from matrix.hosts.virtual.protocol import KernelRecord, ProgramEnded
 from matrix.hosts.virtual.virtual_host import _keep_log, _with_faults
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, words_of
-from matrix.model import Accelerator, Architecture, Verdict
+from matrix.model import Accelerator, Architecture
 from matrix.plan.decisions import Run
+from matrix.verdicts import Verdict
 from matrix.vm.console import Tail
 
 CASE = next(proving_cases(Architecture.AARCH64))

@@ -9,8 +9,9 @@ from matrix.errors import HostError
 from matrix.hosts.virtual.image import Image
 from matrix.hosts.virtual.migrated_host import initrd_with, with_report
 from matrix.hosts.virtual.vmm import proving_cases
-from matrix.model import Accelerator, Architecture, Verdict
+from matrix.model import Accelerator, Architecture
 from matrix.plan.decisions import Run
+from matrix.verdicts import Verdict
 from tests import make
 
 CASE = next(proving_cases(Architecture.AARCH64))

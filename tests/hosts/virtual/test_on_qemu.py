@@ -41,15 +41,14 @@ from matrix.model import (
     HostDevice,
     KvmMode,
     RunSettings,
-    SkipCause,
     Target,
     Test,
     Variant,
-    Verdict,
 )
 from matrix.plan.decisions import Run
 from matrix.suites.build import builtin_build, read_build
 from matrix.suites.unittests import read_tests
+from matrix.verdicts import SkipCause, Verdict
 
 pytestmark = [pytest.mark.qemu, pytest.mark.slow]
 ARCHITECTURE = Architecture.AARCH64

@@ -17,11 +17,12 @@ from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment, Console, HopDone
 from matrix.hosts.workers.local_workers import LocalWorkers, WorkersExecutor
 from matrix.inventory import Host, Inventory
-from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant, Verdict
+from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant
 from matrix.plan.decisions import Run
 from matrix.plan.planner import decide
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
+from matrix.verdicts import Verdict
 
 ARM64 = Architecture.AARCH64
 GUEST = """#!{python} -ISu

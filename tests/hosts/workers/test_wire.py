@@ -11,7 +11,7 @@ from matrix.attempt import Attempt
 from matrix.hosts.interface import Console, Ended
 from matrix.hosts.lines import Line, WireError
 from matrix.hosts.workers.wire import Kind, decode, encode
-from matrix.model import Verdict
+from matrix.verdicts import Verdict
 
 TEXTS = st.text(st.characters(max_codepoint=255))
 BODIES: dict[Kind, st.SearchStrategy[Any]] = {

@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from matrix.errors import MatrixError
-from matrix.model import Verdict
 from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.changes import CaseComparison, ChangeKind
 from matrix.results.compare.comparison_json import write_document
@@ -21,6 +20,7 @@ from matrix.results.compare.tally import Gathered, Tally
 from matrix.results.recorder import Recorder
 from matrix.results.run_record import RunRecord, load_run
 from matrix.results.segments import plain
+from matrix.verdicts import Verdict
 from tests import make
 
 RULES = Thresholds()

@@ -3,7 +3,6 @@ from itertools import product
 
 import pytest
 
-from matrix.model import SkipCause, SubtestVerdict, Verdict
 from matrix.results.compare.changes import (
     SUBTEST_VERDICTS,
     ChangeKind,
@@ -12,6 +11,7 @@ from matrix.results.compare.changes import (
     classify,
     is_regression,
 )
+from matrix.verdicts import SkipCause, SubtestVerdict, Verdict
 
 EVERY: list[Verdict | None] = [None, *Verdict]
 BAD = [verdict for verdict in Verdict if not verdict.good]

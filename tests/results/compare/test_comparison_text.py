@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.model import Verdict
 from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.changes import (
     CaseComparison,
@@ -27,6 +26,7 @@ from matrix.results.compare.tally import Gathered
 from matrix.results.directory import RunDirectory
 from matrix.results.run_record import RunRecord
 from matrix.results.segments import Style, plain
+from matrix.verdicts import Verdict
 from tests import make
 from tests.conftest import Golden
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.model import Verdict
 from matrix.results.case_record import CaseRecord, record_of, unrun
 from matrix.results.compare.changes import ChangeKind, SubtestChange
 from matrix.results.compare.subtests import compare_subtests
+from matrix.verdicts import Verdict
 from tests import make
 
 

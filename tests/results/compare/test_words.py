@@ -1,6 +1,5 @@
 import pytest
 
-from matrix.model import Verdict
 from matrix.results.compare.changes import CaseComparison, ChangeKind, Side, SubtestChange
 from matrix.results.compare.words import (
     KIND_WORDS,
@@ -10,6 +9,7 @@ from matrix.results.compare.words import (
     telling_subtests,
     verdicts,
 )
+from matrix.verdicts import Verdict
 
 
 def case(

@@ -7,7 +7,6 @@ import pytest
 
 from matrix.errors import HostError, UsageError
 from matrix.migrating import MigrationSummary, Statistic
-from matrix.model import SkipCause
 from matrix.results.compare.case_comparison import compare_cases
 from matrix.results.compare.matching import pair_runs
 from matrix.results.compare.measured import Thresholds
@@ -15,6 +14,7 @@ from matrix.results.history.baseline import recorded_run
 from matrix.results.history.database import opened
 from matrix.results.history.place import Database
 from matrix.results.history.writer import record_run
+from matrix.verdicts import SkipCause
 from tests import make
 from tests.results.history.conftest import Nights
 

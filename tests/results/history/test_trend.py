@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.model import Verdict
 from matrix.results.history.past import CaseHistory, Entry, PastAttempt, PastRun
 from matrix.results.history.trend import flakiness, last_break, metric_trends, time_trend
+from matrix.verdicts import Verdict
 
 SIGNS = {".": "pass", "F": "fail", "s": "skip", "E": "error", "x": "xfail", "T": "timeout"}
 
