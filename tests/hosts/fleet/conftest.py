@@ -1,61 +1,31 @@
 """A fleet in one process, with guests that are programs of ours in kvmtool's place."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 import trustme
 
-from matrix.attempt import Attempt
-from matrix.hosts.contents import Contents, with_names
+from matrix.hosts.contents import with_names
 from matrix.hosts.fleet.agent import Agent
 from matrix.hosts.fleet.fleet_host import FleetExecutor, FleetHost, Terms
 from matrix.hosts.fleet.gate import Gate
 from matrix.hosts.fleet.link import Credentials
 from matrix.hosts.fleet.messages import Accept, Look, Looked
 from matrix.hosts.fleet.tenancy import Tenancy
-from matrix.hosts.interface import Assignment, Console, HopDone
-from matrix.inventory import Host, Inventory
-from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant
-from matrix.plan.decisions import Run
-from matrix.plan.planner import decide
+from matrix.hosts.interface import Assignment
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
 from tests.hosts.fleet.relay import Relay
+from tests.hosts.guest_lab import PATIENCE, GuestLab
+from tests.hosts.guest_lab import nothing_left_behind as nothing_left_behind
 from tests.run.conftest import inventory as inventory
 from tests.run.conftest import start as start
 
-ARM64 = Architecture.AARCH64
 ORCHESTRATOR = "orchestrator"
-PATIENCE = 100.0
-"""Seconds; nothing here depends on it."""
-GUEST = """#!{python} -ISu
-import fcntl, os, sys, time
-name = next(os.path.basename(word)[:-5] for word in sys.argv if word.endswith(".flat"))
-lock = open("{folder}/" + name + ".lock", "w")
-try:
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-except OSError:
-    open("{folder}/overlap", "w")
-with open("{folder}/" + name + ".pids", "a") as file:
-    file.write(str(os.getpid()) + chr(10))
-print("begin")
-while not os.path.exists("{folder}/" + name + ".go"):
-    time.sleep(0.01)
-print("PASS: a", "EXIT: STATUS=1", sep=chr(10))
-"""
-"""Passes once it may; two of the same name at a time are told."""
-
-
-@pytest.fixture(autouse=True)
-def _nothing_left_behind() -> Iterator[None]:
-    yield
-    assert [child.cmdline() for child in psutil.Process().children(recursive=True)] == []
 
 
 class Authority:
@@ -82,16 +52,11 @@ async def no_look(_name: str) -> None:
 
 
 @dataclass
-class FleetLab:
+class FleetLab(GuestLab):
     """Hosts of a fleet and cases by name, and what became of their guests."""
 
-    folder: Path
-    start: Callable[..., Recorder]
     lease: float = 1000.0
     """Seconds: none ends unless a test is about that."""
-    said: list[str] = field(default_factory=list)
-    printed: dict[str, str] = field(default_factory=dict)
-    contents: Contents = field(default_factory=Contents)
     relays: dict[str, Relay] = field(default_factory=dict)
     agents: dict[str, Agent] = field(default_factory=dict)
     working: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
@@ -100,25 +65,9 @@ class FleetLab:
     """What a host's agent does before it says what it can run."""
 
     def __post_init__(self) -> None:
-        program = self.folder / "lkvm"
-        program.write_text(GUEST.format(python=sys.executable, folder=self.folder))
-        program.chmod(0o755)
-        host = Host(architecture="aarch64", kernel="6.1.0", cpus=2, memory=2**33)
-        self.inventory = Inventory(host, kvmtool=str(program))
+        super().__post_init__()
         self.authority = Authority(self.folder / "pki")
         self.other_authority = Authority(self.folder / "other")
-
-    def decision(self, name: str) -> Run:
-        image = self.folder / f"{name}.flat"
-        image.write_bytes(b"guest " + name.encode())
-        build = Build(ARM64, "/build", "/build/arm", target=Target.KVMTOOL)
-        test = Test(name, str(image), name)
-        variant = Variant(ARM64, Accelerator.AUTO)
-        case = Case(f"s.{name}", "s", "kvm-unit-tests", test, variant, build)
-        case = replace(case, settings=replace(case.settings, timeout=1000.0, stall=1000.0))
-        decision = decide(case, self.inventory)
-        assert isinstance(decision, Run)
-        return decision
 
     def recorder(self, *names: str) -> Recorder:
         self.recorded = self.start(*map(self.decision, names))
@@ -178,27 +127,6 @@ class FleetLab:
         tenancy = self.agents[name]._tenancy
         assert tenancy is not None
         return tenancy
-
-    async def attempt(self, executor: FleetExecutor, assignment: Assignment) -> Attempt | None:
-        def emit(event: Console | HopDone) -> None:
-            assert isinstance(event, Console)
-            self.printed[assignment.token] = self.printed.get(assignment.token, "") + event.text
-
-        return (await executor.execute(assignment, emit)).attempt
-
-    def go(self, name: str) -> None:
-        (self.folder / f"{name}.go").touch()
-
-    def pids(self, name: str) -> list[int]:
-        path = self.folder / f"{name}.pids"
-        return list(map(int, path.read_text().split())) if path.exists() else []
-
-    async def guest(self, name: str, count: int = 1) -> psutil.Process:
-        """The guest of that name, when it is the ``count``-th."""
-        async with asyncio.timeout(PATIENCE):
-            while len(self.pids(name)) < count:  # noqa: ASYNC110 - another process's doing
-                await asyncio.sleep(0.01)
-        return psutil.Process(self.pids(name)[-1])
 
 
 @pytest.fixture

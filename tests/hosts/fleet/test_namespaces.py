@@ -16,7 +16,8 @@ from matrix.hosts.fleet.founding import found_fleet
 from matrix.hosts.fleet.joining import join_fleet
 from matrix.hosts.fleet.messages import Look
 from matrix.places import own_command
-from tests.hosts.fleet.conftest import PATIENCE, FleetLab
+from tests.hosts.fleet.conftest import FleetLab
+from tests.hosts.guest_lab import PATIENCE
 from tests.hosts.workers.test_local_workers import gone
 
 TTL = 5.0

@@ -3,82 +3,25 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from matrix.attempt import Attempt
 from matrix.errors import HostLostError
-from matrix.hosts.contents import Contents, with_names
-from matrix.hosts.interface import Assignment, Console, HopDone
+from matrix.hosts.contents import with_names
+from matrix.hosts.interface import Assignment
 from matrix.hosts.workers.local_workers import LocalWorkers, WorkersExecutor
-from matrix.inventory import Host, Inventory
-from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant
-from matrix.plan.decisions import Run
-from matrix.plan.planner import decide
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
 from matrix.verdicts import Verdict
-
-ARM64 = Architecture.AARCH64
-GUEST = """#!{python} -ISu
-import fcntl, os, sys, time
-name = next(os.path.basename(word)[:-5] for word in sys.argv if word.endswith(".flat"))
-lock = open("{folder}/" + name + ".lock", "w")
-try:
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-except OSError:
-    open("{folder}/overlap", "w")
-with open("{folder}/" + name + ".pids", "a") as file:
-    file.write(str(os.getpid()) + chr(10))
-print("begin")
-while not os.path.exists("{folder}/" + name + ".go"):
-    time.sleep(0.01)
-print("PASS: a", "EXIT: STATUS=1", sep=chr(10))
-"""
-"""Passes once it may; two of the same name at a time are told."""
+from tests.hosts.guest_lab import GuestLab
+from tests.hosts.guest_lab import nothing_left_behind as nothing_left_behind
 
 
-@pytest.fixture(autouse=True)
-def _nothing_left_behind() -> Iterator[None]:
-    yield
-    assert [child.cmdline() for child in psutil.Process().children(recursive=True)] == []
-
-
-@dataclass
-class Lab:
-    """Cases by name, and what became of their guests."""
-
-    folder: Path
-    start: Callable[..., Recorder]
-    said: list[str] = field(default_factory=list)
-    printed: dict[str, str] = field(default_factory=dict)
-    contents: Contents = field(default_factory=Contents)
-
-    def __post_init__(self) -> None:
-        program = self.folder / "lkvm"
-        program.write_text(GUEST.format(python=sys.executable, folder=self.folder))
-        program.chmod(0o755)
-        host = Host(architecture="aarch64", kernel="6.1.0", cpus=2, memory=2**33)
-        self.inventory = Inventory(host, kvmtool=str(program))
-
-    def decision(self, name: str) -> Run:
-        image = self.folder / f"{name}.flat"
-        image.write_bytes(b"guest")
-        build = Build(ARM64, "/build", "/build/arm", target=Target.KVMTOOL)
-        test = Test(name, str(image), name)
-        case = Case(
-            f"s.{name}", "s", "kvm-unit-tests", test, Variant(ARM64, Accelerator.AUTO), build
-        )
-        case = replace(case, settings=replace(case.settings, timeout=100.0, stall=60.0))
-        decision = decide(case, self.inventory)
-        assert isinstance(decision, Run)
-        return decision
-
+class Lab(GuestLab):
     def host(self, count: int = 2, silence: float = 60.0) -> LocalWorkers:
         return LocalWorkers(
             self.inventory, Capacity(4, 2**33), count, self.said.append, silence=silence
@@ -109,27 +52,6 @@ class Lab:
         asyncio.run(opened())
         assert not (self.folder / "overlap").exists()
         return recorder.run.path
-
-    async def attempt(self, executor: WorkersExecutor, assignment: Assignment) -> Attempt | None:
-        def emit(event: Console | HopDone) -> None:
-            assert isinstance(event, Console)
-            self.printed[assignment.token] = self.printed.get(assignment.token, "") + event.text
-
-        return (await executor.execute(assignment, emit)).attempt
-
-    def go(self, name: str) -> None:
-        (self.folder / f"{name}.go").touch()
-
-    def pids(self, name: str) -> list[int]:
-        path = self.folder / f"{name}.pids"
-        return list(map(int, path.read_text().split())) if path.exists() else []
-
-    async def guest(self, name: str, count: int = 1) -> psutil.Process:
-        """The guest of that name, when it is the ``count``-th."""
-        async with asyncio.timeout(100):
-            while len(self.pids(name)) < count:  # noqa: ASYNC110 - another process's doing
-                await asyncio.sleep(0.01)
-        return psutil.Process(self.pids(name)[-1])
 
 
 @pytest.fixture
