@@ -26,20 +26,12 @@ LATER = (
 STDOUT = Path("-")
 
 
-def run_other(
-    paths: Sequence[Path], output: Path | None, kind: ReportFormat, origin: str, send: str
-) -> None:
-    """Write runs for others than readers of a page: as a comment, as a file, or to ``send``.
+def run_other(paths: Sequence[Path], output: Path | None, kind: ReportFormat, origin: str) -> None:
+    """Write runs for others than readers of a page.
 
-    Raises as :func:`run_export`, :func:`run_comment` and :func:`matrix.cli.sending.run_send`.
+    Raises as :func:`run_comment` and :func:`run_export`.
     """
-    if send:
-        if len(paths) > 1:
-            raise UsageError(f"--send: one run at a time, and {len(paths)} are given")
-        from matrix.cli.sending import run_send
-
-        run_send(paths[0], send)
-    elif kind is ReportFormat.MARKDOWN:
+    if kind is ReportFormat.MARKDOWN:
         run_comment(paths, output)
     else:
         run_export(paths, output, kind, origin)

@@ -155,10 +155,9 @@ def report(
 ) -> None:
     """Write runs as one HTML page that needs no network, or one run for another program."""
     from matrix.cli.report_command import run_other, run_report
+    from matrix.cli.sending import run_send
 
-    if trace and of not in (ReportFormat.HTML, ReportFormat.TRACE):
-        raise UsageError(f"--trace and --format {of}: give one of the two")
-    kind = ReportFormat.TRACE if trace else of
+    kind = _traced(of) if trace else of
     if origin and kind is not ReportFormat.KCIDB:
         raise UsageError("--origin is for --format kcidb")
     if send and (kind is not ReportFormat.OTLP or output):
@@ -167,8 +166,17 @@ def report(
         run_report(runs, output, history=history, database=database)
     elif history or database:
         raise UsageError(f"--history is for the page, which --format {kind} does not write")
+    elif send:
+        run_send(runs, send)
     else:
-        run_other(runs, output, kind, origin, send)
+        run_other(runs, output, kind, origin)
+
+
+def _traced(of: ReportFormat) -> ReportFormat:
+    """The format that ``--trace`` is short for."""
+    if of not in (ReportFormat.HTML, ReportFormat.TRACE):
+        raise UsageError(f"--trace and --format {of}: give one of the two")
+    return ReportFormat.TRACE
 
 
 def status(

@@ -4,6 +4,7 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -20,19 +21,21 @@ SECONDS = 30.0
 """Until a collector has answered a request."""
 
 
-def run_send(run: Path, url: str) -> None:
+def run_send(runs: Sequence[Path], url: str) -> None:
     """Send the spans of a run, and print how many.
 
     Raises:
-        UsageError: no URL of HTTP, or no run directory.
+        UsageError: no URL of HTTP, no run directory, or several.
         HostError: the collector cannot be reached, or does not take them.
     """
+    if len(runs) > 1:
+        raise UsageError(f"--send: one run at a time, and {len(runs)} are given")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise UsageError(f"--send {printable(url)}: give a URL, as in http://localhost:4318")
     place = url if parts.path.endswith(PLACE) else url.rstrip("/") + PLACE
     sent = 0
-    for request in span_requests(loaded(run)):
+    for request in span_requests(loaded(runs[0])):
         _post(place, json_bytes(request, nonfinite="null"))
         sent += len(request["resourceSpans"][0]["scopeSpans"][0]["spans"])
     print(f"{sent:,} spans sent to {printable(place)}")

@@ -65,7 +65,7 @@ def test_a_collector_gets_them(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x,team=kvm")
-    run_send(run, f"{collector.url}/")
+    run_send([run], f"{collector.url}/")
     ((path, headers, body),) = collector.got
     assert path == "/v1/traces"
     assert headers["content-type"] == "application/json"
@@ -78,20 +78,20 @@ def test_a_collector_gets_them(
 def test_what_a_collector_refuses_is_said(run: Path, collector: Collector) -> None:
     collector.answer = {"partialSuccess": {"rejectedSpans": "2", "errorMessage": "too \x07 old"}}
     with pytest.raises(HostError, match=r"rejects 2 spans: too \\x07 old"):
-        run_send(run, f"{collector.url}/v1/traces")
+        run_send([run], f"{collector.url}/v1/traces")
     collector.status = 401
     with pytest.raises(HostError, match="/v1/traces answers 401 Unauthorized"):
-        run_send(run, collector.url)
+        run_send([run], collector.url)
 
 
 def test_without_a_collector(run: Path, collector: Collector) -> None:
     collector.server.shutdown()
     collector.server.server_close()
     with pytest.raises(HostError, match=r"cannot send to http://127.* refused"):
-        run_send(run, collector.url)
+        run_send([run], collector.url)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "localhost:4318", "http://"])
 def test_what_is_no_url_of_a_collector(run: Path, url: str) -> None:
     with pytest.raises(UsageError, match="give a URL, as in http://localhost:4318"):
-        run_send(run, url)
+        run_send([run], url)
