@@ -20,7 +20,7 @@ _ESCAPE_SEQUENCE = re.compile(
 """Escape sequences of ECMA-48 (5.4, 5.6): they only dress text up, so they are dropped whole."""
 
 
-_CI_VARIABLES = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD")
+CI_VARIABLES = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD")
 """What CI systems set; Azure Pipelines has TF_BUILD alone."""
 
 _CI_COMMAND = re.compile(
@@ -40,9 +40,7 @@ _LONGEST_START = 64
 
 def in_ci(environment: Mapping[str, str]) -> bool:
     """Whether a CI system reads what is printed."""
-    return any(
-        environment.get(name, "").lower() not in ("", "0", "false") for name in _CI_VARIABLES
-    )
+    return any(environment.get(name, "").lower() not in ("", "0", "false") for name in CI_VARIABLES)
 
 
 class CommandSpeller:
