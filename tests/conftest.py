@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, settings
 
 from matrix.results.printable import CI_VARIABLES
 
+from .warm import WarmProgram
+
 TOGETHER = (
     (r"packaging/test_distribution\.py", "one wheel is built for all"),
     (r"\[.*\bpostgresql\b", "one server is started for all"),
@@ -72,6 +74,13 @@ class Golden:
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
     return Golden(request.path.parent / "golden")
+
+
+@pytest.fixture(scope="session")
+def warm(_own_state: None) -> Iterator[WarmProgram]:
+    program = WarmProgram()
+    yield program
+    program.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

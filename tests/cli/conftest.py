@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.warm import WarmProgram
+
 FAKE = Path(__file__).parents[1] / "fake_qemu.py"
 
 PROBE = {
@@ -63,6 +65,7 @@ class World:
     """Runs ``matrix`` as a user does, in ``root``."""
 
     root: Path
+    warm: WarmProgram
 
     def suite(self, **scripts: Script) -> None:
         """Make a build with these tests; their guests do as the scripts say."""
@@ -86,7 +89,14 @@ class World:
         )
 
     def run(self, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-        """Run the command to its end."""
+        """Run the command to its end.
+
+        It begins with Python's start where that decides: by ``options`` of the process, or by a
+        variable that Python reads.
+        """
+        environment = self.environment()
+        if not options and not any(name.startswith("PYTHON") for name in environment):
+            return self.warm.run(arguments, self.root, environment)
         process = self.start(*arguments, **options)
         try:
             out, err = process.communicate(timeout=100)
@@ -149,7 +159,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, warm: WarmProgram) -> Iterator[World]:
     for folder in ("build/x86", "qemu", "scripts"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "build/config.mak").write_text("ARCH=x86_64\nTEST_DIR=x86\nTARGET=qemu\n")
@@ -161,7 +171,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         WRAPPER.format(scripts=tmp_path / "scripts", python=sys.executable, fake=FAKE)
     )
     wrapper.chmod(0o755)
-    made = World(tmp_path)
+    made = World(tmp_path, warm)
     yield made
     left = made.fakes()
     for pid in left:

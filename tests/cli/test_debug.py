@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import World, passing
+from tests.warm import WarmProgram
 
 # On a busy host the command says on stderr what takes it long, before all else.
 CASE = "fake.it.x86_64.tcg.qemu=fake"
@@ -248,7 +249,7 @@ run: {timeout: 60s, stall: 3s, on_stall: dump}
 
 
 @pytest.mark.qemu
-def test_a_real_gdb_opens_kept_memory(tmp_path: Path) -> None:
+def test_a_real_gdb_opens_kept_memory(warm: WarmProgram, tmp_path: Path) -> None:
     """Of a big-endian guest, of whose dump QEMU writes the sections in the host's byte order."""
     if shutil.which("qemu-system-s390x") is None:
         pytest.skip("no qemu-system-s390x")
@@ -256,23 +257,11 @@ def test_a_real_gdb_opens_kept_memory(tmp_path: Path) -> None:
         pytest.skip("no gdb-multiarch")
     (tmp_path / "stalls.yaml").write_text(STALLS)
     words = ("run", "stalls.yaml", "-o", "out", "--no-history")
-    assert matrix(tmp_path, *words).returncode == 1
+    assert warm.run(words, tmp_path).returncode == 1
     look = ("-nx", "-batch", "-ex", "bt 3")
-    done = matrix(tmp_path, "debug", "--core", "out", "hang", "--", *look)
+    done = warm.run(("debug", "--core", "out", "hang", "--", *look), tmp_path)
     assert done.returncode == 0, done.stderr
     assert " in test_hang ()\n" in done.stdout, done.stdout + done.stderr
-
-
-def matrix(place: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "matrix", *words],
-        cwd=place,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
 
 
 SECOND = {"x86_64": "rsi", "aarch64": "x1", "ppc64": "r4", "riscv64": "a1", "s390x": "r3"}
@@ -281,7 +270,9 @@ SECOND = {"x86_64": "rsi", "aarch64": "x1", "ppc64": "r4", "riscv64": "a1", "s39
 
 @pytest.mark.qemu
 @pytest.mark.parametrize("architecture", SECOND)
-def test_a_real_gdb_stops_where_a_guest_fails(architecture: str, tmp_path: Path) -> None:
+def test_a_real_gdb_stops_where_a_guest_fails(
+    warm: WarmProgram, architecture: str, tmp_path: Path
+) -> None:
     """Not where it passes: gdb reads registers and memory in the guest's own byte order."""
     if shutil.which(f"qemu-system-{architecture}") is None:
         pytest.skip(f"no qemu-system-{architecture}")
@@ -290,7 +281,7 @@ def test_a_real_gdb_stops_where_a_guest_fails(architecture: str, tmp_path: Path)
     case = f"verdicts.fail.{architecture}.tcg"
     look = ("continue", f"x/s ${SECOND[architecture]}", "bt 2")
     options = [word for each in look for word in ("-ex", each)]
-    done = matrix(tmp_path, "debug", case, "--gdb", "--", "-nx", "-batch", *options)
+    done = warm.run(("debug", case, "--gdb", "--", "-nx", "-batch", *options), tmp_path)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     stopped = done.stdout.partition("Breakpoint 2, ")[2]

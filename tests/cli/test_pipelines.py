@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -12,19 +11,12 @@ from tests.cli.conftest import Scripts, World
 
 RUN = "runs/x86_64-tcg"
 """Of the job of that name at GitLab."""
-MATRIX = """#!/bin/sh
-exec {python} -m matrix "$@"
-"""
 
 
 @pytest.fixture
 def repository(world: World, scripts: Scripts) -> World:
     """A world with ``matrix`` in its PATH and a baseline in which ``bad`` fails."""
     world.suite(good=scripts.passing(), bad=scripts.failing("x"))
-    (world.root / "bin").mkdir()
-    program = world.root / "bin/matrix"
-    program.write_text(MATRIX.format(python=sys.executable))
-    program.chmod(0o755)
     assert world.matrix_run("--no-history").returncode == 1
     (world.root / "baseline").mkdir()
     (world.root / "out/results.json").rename(world.root / "baseline/results.json")
@@ -42,7 +34,7 @@ def job(world: Any, name: str, *more: str) -> int:
     """Run a job as a runner does; gives its exit code."""
     script = pipeline(world, *more)[name]["script"]
     environment = world.environment()
-    environment["PATH"] = f"{world.root}/bin:{environment['PATH']}"
+    environment["PATH"] = f"{world.warm.bin}:{environment['PATH']}"
     command = "set -e\n" + "\n".join(script)
     done = subprocess.run(
         ["bash", "-c", command], cwd=world.root, env=environment, capture_output=True, text=True

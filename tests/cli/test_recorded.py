@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import World, failing
-from tests.cli.test_debug import CASE, QEMU, fake_gdb, matrix
+from tests.cli.test_debug import CASE, QEMU, fake_gdb
+from tests.warm import WarmProgram
 
 
 def test_a_case_is_recorded_and_replayed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +68,9 @@ def test_what_cannot_be(world: World, words: list[str], told: str) -> None:
 
 @pytest.mark.qemu
 @pytest.mark.parametrize("architecture", ["x86_64", "aarch64"])
-def test_a_real_gdb_goes_back_from_where_a_guest_failed(architecture: str, tmp_path: Path) -> None:
+def test_a_real_gdb_goes_back_from_where_a_guest_failed(
+    warm: WarmProgram, architecture: str, tmp_path: Path
+) -> None:
     """To the instruction that called ``report``, and on again to the same place."""
     if shutil.which(f"qemu-system-{architecture}") is None:
         pytest.skip(f"no qemu-system-{architecture}")
@@ -75,7 +78,8 @@ def test_a_real_gdb_goes_back_from_where_a_guest_failed(architecture: str, tmp_p
         pytest.skip("no gdb-multiarch")
 
     folder = tmp_path / "kept"
-    done = matrix(tmp_path, "debug", f"verdicts.fail.{architecture}.tcg", "--record", str(folder))
+    case = f"verdicts.fail.{architecture}.tcg"
+    done = warm.run(("debug", case, "--record", str(folder)), tmp_path)
     assert done.returncode == 1, done.stderr
     assert json.loads((folder / "recording.json").read_text())["verdict"] == "fail"
     # gdb writes a line in pieces, between which the guest's output may come: not into gdb's log.
@@ -83,7 +87,8 @@ def test_a_real_gdb_goes_back_from_where_a_guest_failed(architecture: str, tmp_p
     commands = ("continue", "p/x $pc", "delete", "reverse-stepi", "p/x $pc", "stepi", "p/x $pc")
     logged = (f"set logging file {log}", "set logging enabled on", *commands)
     words = [word for each in logged for word in ("-ex", each)]
-    done = matrix(tmp_path, "debug", "--replay", str(folder), "--", "-nx", "-batch", *words)
+    options = ("--", "-nx", "-batch", *words)
+    done = warm.run(("debug", "--replay", str(folder), *options), tmp_path)
     assert done.returncode == 0, done.stderr
     said = log.read_text()
     there, before, again = re.findall(r"^\$\d = (0x[0-9a-f]+)$", said, re.MULTILINE)

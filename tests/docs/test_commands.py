@@ -19,6 +19,7 @@ import pytest
 from matrix.hosts.cache import cache_directory
 from matrix.model import Architecture
 from matrix.suites.build import builtin_build
+from tests.warm import WarmProgram
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -103,13 +104,13 @@ def place(tmp_path: Path) -> Path:
     return here
 
 
-def environment(home: Path) -> dict[str, str]:
+def environment(home: Path, program: Path) -> dict[str, str]:
     """That of a user who has just installed the command, but for what is known of this host.
 
     To ask every QEMU and prove KVM again for each page takes a minute.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
-    path = f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"
+    path = f"{program}:{Path(sys.executable).parent}:{kept.get('PATH', '')}"
     cache = str(cache_directory(os.environ).parent)
     return {**kept, "HOME": str(home), "PATH": path, "COLUMNS": "100", "MATRIX_CACHE": cache}
 
@@ -117,7 +118,7 @@ def environment(home: Path) -> dict[str, str]:
 @pytest.mark.slow(reason="some pages run the smoke scenario, others soak")
 @pytest.mark.qemu
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_of(page: Path, place: Path) -> None:
+def test_commands_of(page: Path, place: Path, warm: WarmProgram) -> None:
     """Each ends as the page says, and none shows a traceback."""
     for block in blocks(page):
         if named := _FILE.fullmatch(block.comment):
@@ -129,7 +130,7 @@ def test_commands_of(page: Path, place: Path) -> None:
             done = subprocess.run(
                 ["/bin/bash", "-c", command],
                 cwd=place,
-                env=environment(place.parent / "home"),
+                env=environment(place.parent / "home", warm.bin),
                 capture_output=True,
                 text=True,
                 timeout=COMMAND_SECONDS,
