@@ -59,8 +59,13 @@ class Accelerator(StrEnum):
     TCG = "tcg"
 
 
-VIRTUAL_KVM = "kvm (virtual)"
-"""What records call KVM in a virtual host: it never mixes with that of a machine."""
+class AcceleratorLabel(StrEnum):
+    """What a case really runs under, as plans, records, reports and known failures call it: KVM in
+    a virtual host never mixes with that of a machine."""
+
+    KVM = "kvm"
+    VIRTUAL_KVM = "kvm (virtual)"
+    TCG = "tcg"
 
 
 class MemoryBackend(StrEnum):
@@ -297,8 +302,8 @@ class Expectation:
     cases: tuple[str, ...]
     """Patterns (:mod:`fnmatch`) of tests' names; one with a ``.`` may be of a whole case id."""
     arch: tuple[Architecture, ...] = ()
-    accel: tuple[Accelerator, ...] = ()
-    """What the case really runs under: never ``auto``."""
+    accel: tuple[AcceleratorLabel, ...] = ()
+    """What the case really runs under."""
     qemu: tuple[VersionRange, ...] = ()
     host_kernel: tuple[VersionRange, ...] = ()
     cpu_vendor: tuple[str, ...] = ()

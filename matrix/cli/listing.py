@@ -86,7 +86,7 @@ def entry(decision: Decision) -> dict[str, Any]:
         return {
             **common,
             "action": "run",
-            "accelerator": decision.accelerator.value,
+            "accelerator": decision.accelerator_label.value,
             "host": decision.host,
             "reason": decision.why,
             "vcpus": decision.vcpus,
@@ -116,7 +116,7 @@ def lines(decisions: Iterable[Decision]) -> Iterable[str]:
             runs += 1
             doubt = f"; KVM fails its proof: {decision.kvm_doubt}" if decision.kvm_doubt else ""
             on = "" if decision.host == LOCAL else f" on {decision.host}"
-            why = f"{decision.accelerator.value}{on} ({decision.why}{doubt})"
+            why = f"{decision.accelerator_label}{on} ({decision.why}{doubt})"
             if decision.expected:
                 why += f"  known to fail: {'; '.join(each.reason for each in decision.expected)}"
             yield f"run   {decision.case.id}  {printable(why)}"

@@ -86,7 +86,11 @@ def start_run(
     )
     decisions = prepared.decisions
     if not selection.full:
-        waited_for = [each.case.id for each in decisions if may_end_early(each)]
+        waited_for = {
+            each.case.id: each.accelerator_label
+            for each in decisions
+            if isinstance(each, Run) and may_end_early(each)
+        }
         decisions = list(end_early(decisions, longest_passes(history, waited_for)))
     others = _with_jobs(prepared.others, execution) if prepared.fleet else prepared.others
     with Recorder.start(path, info, decisions) as recorder:

@@ -1,13 +1,13 @@
 """Which of a case's known failures apply where it runs. Pure."""
 
 from matrix.inventory import Binary, Host
-from matrix.model import Accelerator, Build, Expectation
+from matrix.model import AcceleratorLabel, Build, Expectation
 from matrix.versions import VersionRange, version_of
 
 
 def applicable(
     expected: tuple[Expectation, ...],
-    accelerator: Accelerator,
+    accelerator: AcceleratorLabel,
     binary: Binary | None,
     host: Host,
     build: Build,
@@ -29,7 +29,7 @@ def applicable(
 
 def _holds(
     expectation: Expectation,
-    accelerator: Accelerator,
+    accelerator: AcceleratorLabel,
     binary: Binary | None,
     host: Host,
     build: Build,

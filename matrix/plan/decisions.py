@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from matrix.model import Accelerator, Case, Expectation
+from matrix.model import Accelerator, AcceleratorLabel, Case, Expectation
 from matrix.verdicts import SkipCause
 
 LOCAL = "local"
@@ -40,6 +40,13 @@ class Run:
     """Seconds after which it is ended because it is known to time out; None: the case's timeout."""
     elsewhere: tuple[tuple[str, str], ...] = ()
     """Other hosts where it would be the same, by name, each with what is ``why`` there."""
+
+    @property
+    def accelerator_label(self) -> AcceleratorLabel:
+        """What it really runs under."""
+        if self.host.startswith(VIRTUAL):
+            return AcceleratorLabel.VIRTUAL_KVM
+        return AcceleratorLabel(self.accelerator)
 
     def on(self, host: str) -> "Run":
         """The same on one of the hosts of ``elsewhere``."""

@@ -9,7 +9,15 @@ their status on the console. Options are those of kvm-unit-tests' ``scripts/vmm.
 from itertools import pairwise
 
 from matrix.inventory import Inventory
-from matrix.model import VIRTUAL_HOST_AXES, Accelerator, Architecture, Case, ExitChannel, Launch
+from matrix.model import (
+    VIRTUAL_HOST_AXES,
+    Accelerator,
+    AcceleratorLabel,
+    Architecture,
+    Case,
+    ExitChannel,
+    Launch,
+)
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.verdicts import SkipCause
@@ -47,7 +55,7 @@ def decide_kvmtool(case: Case, inventory: Inventory) -> Decision:
     if skip := _why_not(case, inventory):
         return skip
     vcpus, memory = kvmtool_needs(case)
-    expected = applicable(case.expected, Accelerator.KVM, None, inventory.host, case.build)
+    expected = applicable(case.expected, AcceleratorLabel.KVM, None, inventory.host, case.build)
     return Run(
         case,
         Accelerator.KVM,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from matrix.capabilities import Offer, lacking, lacking_in_files
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
-from matrix.model import EACH_HOST, Accelerator, Build, Case, Target, Test
+from matrix.model import EACH_HOST, Accelerator, AcceleratorLabel, Build, Case, Target, Test
 from matrix.plan import efi
 from matrix.plan.applicable import applicable
 from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator
@@ -115,7 +115,8 @@ def _decide(case: Case, inventory: Inventory) -> Decision:
         return Skip(case, reason, SkipCause.HOST)
     # Both sides of a migration have all of the memory, but only one has running vCPUs.
     memory = needs.memory * (1 if case.migration is None else 2)
-    expected = applicable(case.expected, accelerator, binary, inventory.host, case.build)
+    label = AcceleratorLabel(accelerator)
+    expected = applicable(case.expected, label, binary, inventory.host, case.build)
     return Run(case, accelerator, why, needs.vcpus, memory, doubt, expected, notes, huge_pages)
 
 

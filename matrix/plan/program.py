@@ -6,7 +6,15 @@ and :mod:`matrix.plan.command` for builds whose target is :attr:`matrix.model.Ta
 
 from matrix.capabilities import Kind, Need, Offer, lacking
 from matrix.inventory import Host, Inventory
-from matrix.model import VIRTUAL_HOST_AXES, Accelerator, Architecture, Case, ExitChannel, Launch
+from matrix.model import (
+    VIRTUAL_HOST_AXES,
+    Accelerator,
+    AcceleratorLabel,
+    Architecture,
+    Case,
+    ExitChannel,
+    Launch,
+)
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.memory import MIB
@@ -43,7 +51,7 @@ def decide_program(case: Case, inventory: Inventory) -> Decision:
         return Skip(case, f"needs KVM: {host.kvm_device}", SkipCause.NO_ACCELERATOR)
     if reason := _too_small(case, host):
         return Skip(case, reason, SkipCause.HOST)
-    expected = applicable(case.expected, Accelerator.KVM, None, host, case.build)
+    expected = applicable(case.expected, AcceleratorLabel.KVM, None, host, case.build)
     return Run(
         case,
         Accelerator.KVM,

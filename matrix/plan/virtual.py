@@ -8,6 +8,7 @@ from matrix.inventory import Binary, Host
 from matrix.model import (
     VIRTUAL_HOST_AXES,
     Accelerator,
+    AcceleratorLabel,
     Architecture,
     Case,
     Expectation,
@@ -199,7 +200,9 @@ def _run(case: Case, host: VirtualPlace, vcpus: int, memory: int) -> Run:
     why = f"a virtual KVM host: {host.description}"
     expected: tuple[Expectation, ...] = ()
     if host.binary is not None and host.host is not None:
-        expected = applicable(case.expected, Accelerator.KVM, host.binary, host.host, case.build)
+        expected = applicable(
+            case.expected, AcceleratorLabel.VIRTUAL_KVM, host.binary, host.host, case.build
+        )
     return Run(
         case,
         Accelerator.KVM,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from matrix.errors import ExitCode
-from matrix.model import VIRTUAL_KVM, Accelerator
+from matrix.model import AcceleratorLabel
 from matrix.report.areas import AREA_NAMES, AREA_WORDS
 from matrix.report.case_rows import AXES, Row
 from matrix.results.counts import Counts
@@ -76,11 +76,11 @@ class Coverage:
         """Count one case."""
         if row.verdict in (None, Verdict.SKIP):
             counts = self.not_run
-        elif row.accelerator == Accelerator.KVM:
+        elif row.accelerator == AcceleratorLabel.KVM:
             counts = self.native
-        elif row.accelerator == VIRTUAL_KVM:
+        elif row.accelerator == AcceleratorLabel.VIRTUAL_KVM:
             counts = self.virtual
-        elif row.accelerator == Accelerator.TCG:
+        elif row.accelerator == AcceleratorLabel.TCG:
             counts = self.emulated
         else:
             counts = self.unknown
@@ -100,9 +100,9 @@ class Coverage:
     def ways(self) -> list[tuple[str, str, Counts]]:
         """How cases ran, in words and as the accelerator axis has it, where any did."""
         found = (
-            ("natively", "kvm", self.native),
-            ("in virtual KVM hosts", VIRTUAL_KVM, self.virtual),
-            ("emulated", "tcg", self.emulated),
+            ("natively", AcceleratorLabel.KVM, self.native),
+            ("in virtual KVM hosts", AcceleratorLabel.VIRTUAL_KVM, self.virtual),
+            ("emulated", AcceleratorLabel.TCG, self.emulated),
             ("not known how", "", self.unknown),
         )
         return [each for each in found if each[2].total]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matrix.model import AXIS_NAMES, VIRTUAL_KVM, Accelerator
+from matrix.model import AXIS_NAMES, AcceleratorLabel
 from matrix.plan.decisions import LOCAL, Decision
 from matrix.report.areas import areas_of
 from matrix.report.excerpts import SHORT, WHOLE, Text, texts_of
@@ -119,7 +119,7 @@ def fill_row(row: Row, result: CaseRecord) -> None:
     row.verdict = result.verdict
     row.reason = shortened(result.reason, LONGEST_REASON)
     row.seconds = result.seconds if math.isfinite(result.seconds) else 0.0
-    known = (*Accelerator, VIRTUAL_KVM)
+    known = tuple(AcceleratorLabel)
     row.accelerator = result.accelerator if result.accelerator in known else ""
     if row.accelerator:
         values = dict(zip(AXES, row.axes, strict=True)) | {"accel": row.accelerator}

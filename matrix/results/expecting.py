@@ -16,7 +16,7 @@ from itertools import accumulate, product
 from matrix import __version__
 from matrix.errors import UsageError
 from matrix.inventory import Inventory
-from matrix.model import Accelerator, Architecture, Expectation, Target, Variant
+from matrix.model import AcceleratorLabel, Architecture, Expectation, Target, Variant
 from matrix.plan.decisions import Run
 from matrix.plan.efi import ARCHITECTURES as EFI_ARCHITECTURES
 from matrix.plan.emulators import emulator_architecture
@@ -24,6 +24,7 @@ from matrix.results.case_record import AttemptRecord
 from matrix.results.printable import printable
 from matrix.results.run_info import RunInfo
 from matrix.results.run_record import RunRecord
+from matrix.scenario.expectations import FORMAT
 from matrix.verdict.known_failures import covering, reason_of, without_numbers
 from matrix.verdicts import KNOWABLE, Verdict
 from matrix.versions import series, version_of
@@ -52,7 +53,7 @@ class Point:
     """Where a case ran: what conditions of known failures are about."""
 
     arch: Architecture
-    accel: Accelerator
+    accel: AcceleratorLabel
     qemu: str
     """A range of versions; empty where it was not QEMU, or is not known."""
     firmware: str = ""
@@ -66,7 +67,7 @@ class Product:
     """Every combination of these values."""
 
     arch: tuple[Architecture, ...]
-    accel: tuple[Accelerator, ...]
+    accel: tuple[AcceleratorLabel, ...]
     qemu: tuple[str, ...]
     """Empty for the one without a range."""
     firmware: tuple[str, ...] = ()
@@ -170,6 +171,7 @@ def expectation_lines(*records: RunRecord) -> Iterator[str]:
         if unfinished := len(record.unfinished()):
             yield f"#   ({unfinished} more cases of it have no result yet)"
     yield "# The reasons are what was seen; better ones say why, and where that is tracked."
+    yield f"format: {FORMAT}"
     yield "expect:" if entries else "expect: []"
     for entry in entries:
         yield from entry
@@ -251,7 +253,7 @@ def _point(decision: Run, info: RunInfo) -> Point:
     endian = build.endian if build.architecture is Architecture.PPC64 else ""
     if build.builtin or build.target is Target.PROGRAM:  # one for each architecture; no guest's
         firmware = endian = ""
-    return Point(case.variant.arch, decision.accelerator, qemu, firmware, endian)
+    return Point(case.variant.arch, decision.accelerator_label, qemu, firmware, endian)
 
 
 def _subtests(attempt: AttemptRecord) -> tuple[str, ...]:

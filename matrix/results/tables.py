@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from matrix.model import Accelerator
+from matrix.model import Accelerator, AcceleratorLabel
 from matrix.results.case_record import CaseRecord
 from matrix.results.counts import RAN, Counts
 from matrix.results.labels import axis_labels
@@ -179,11 +179,15 @@ def _axis_text(row: _Row, name: str, *, only_auto: bool) -> str:
 
 def _axis_value(row: _Row, name: str, *, only_auto: bool) -> str:
     """An axis' value; of the accelerator what was really used, beside what was asked for only
-    where rows of one table asked for different things."""
+    where rows of one table asked for different things. KVM that was asked for may be that of a
+    virtual host."""
     value = row.axes.get(name, "")
-    if name == "accel" and value == Accelerator.AUTO and row.accelerators:
+    if name == "accel" and row.accelerators:
         used = "+".join(sorted(row.accelerators))
-        value = used if only_auto else f"auto:{used}"
+        if value == Accelerator.AUTO:
+            value = used if only_auto else f"auto:{used}"
+        elif AcceleratorLabel.VIRTUAL_KVM in row.accelerators:
+            value = used
     return printable(value)
 
 

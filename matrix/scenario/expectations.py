@@ -1,5 +1,6 @@
 """A file of known failures → its entries as plain data, or everything that is wrong with it.
 
+    format: 2
     expect:
       - cases: [debug, "pmu-*"]
         accel: [tcg]
@@ -12,40 +13,64 @@ problems at once.
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from matrix.errors import Place, Problem
-from matrix.model import Accelerator, Architecture, BootFirmware, Endian, Expectation
+from matrix.model import (
+    Accelerator,
+    AcceleratorLabel,
+    Architecture,
+    BootFirmware,
+    Endian,
+    Expectation,
+)
 from matrix.scenario import document, validation, values
 from matrix.scenario.document import node_at
 from matrix.scenario.fields import EACH_ONCE, Section, Texts, annotated, one_of_names, one_or_more
 from matrix.scenario.scenario import KnownFailure
 from matrix.scenario.schema import Prose, schema_of
 from matrix.scenario.values import Shape
-from matrix.scenario.wording import Refused, quoted
+from matrix.scenario.wording import Refused, one_of, quoted
 from matrix.verdicts import KNOWABLE, Verdict
 from matrix.versions import RANGE_PATTERN, VersionRange, parse_range, version_of
 
 MAX_EXPECTATIONS = 5000
 """The most entries of one file."""
 
-ACCELERATORS = (Accelerator.KVM, Accelerator.TCG)
+FORMAT = 2
+"""What is written. In format 1, that of files that do not say, ``kvm`` is also that of virtual
+hosts."""
+
 VERDICTS = (*KNOWABLE, Verdict.PASS)
 
-_parse_accelerator = values.names_parser(ACCELERATORS, "is not an accelerator")
+_parse_accelerator = values.names_parser(AcceleratorLabel, "is not an accelerator")
+_FORMAT_SHAPE: Shape = {"type": "integer", "enum": list(range(1, FORMAT + 1))}
 _RANGE_SHAPE: Shape = {"type": "string", "pattern": RANGE_PATTERN}
 _REASON_SHAPE: Shape = {**values.PROSE_SHAPE, "pattern": r"\S"}
+_NOT_VIRTUAL: dict[str, Any] = {"not": {"contains": {"const": AcceleratorLabel.VIRTUAL_KVM.value}}}
 _RANGE_ALLOWED = "as in '>=7.2,<10.1' or '==7.2'"
 
 
-def parse_accelerator(text: str) -> Accelerator:
+def parse_format(text: str) -> int:
+    """The version of the format.
+
+    Raises:
+        Refused: another text.
+    """
+    known = [str(each) for each in _FORMAT_SHAPE["enum"]]
+    if text not in known:
+        raise Refused(f"{quoted(text)} is not a version of the format", one_of(text, known))
+    return int(text)
+
+
+def parse_accelerator(text: str) -> AcceleratorLabel:
     """What a case really runs under, which is never ``auto``.
 
     Raises:
         Refused: another text.
     """
     if text == Accelerator.AUTO:
-        names = ", ".join(ACCELERATORS)
+        names = ", ".join(AcceleratorLabel)
         raise Refused("'auto' becomes kvm or tcg", f"name that; allowed: {names}")
     return _parse_accelerator(text)
 
@@ -90,7 +115,7 @@ OneRange = Annotated[VersionRange, *annotated(parse_versions, _RANGE_SHAPE)]
 Ranges = Annotated[list[OneRange], *one_or_more(_RANGE_SHAPE)]
 OneArchitecture = Annotated[Architecture, *annotated(values.parse_arch, values.ARCH_SHAPE)]
 OneAccelerator = Annotated[
-    Accelerator, *annotated(parse_accelerator, values.names_shape(ACCELERATORS))
+    AcceleratorLabel, *annotated(parse_accelerator, values.names_shape(AcceleratorLabel))
 ]
 OneFirmware = Annotated[
     BootFirmware, *one_of_names(tuple(BootFirmware), "is no firmware of a build")
@@ -116,7 +141,9 @@ class ExpectationSection(Section):
         None, description="Guest architectures."
     )
     accel: Annotated[list[OneAccelerator], *EACH_ONCE] | None = Field(
-        None, description="What the case really runs under, also where it was asked for as auto."
+        None,
+        description="What the case really runs under, also where it was asked for as auto. 'kvm "
+        "(virtual)' is the KVM of virtual hosts; in a file without 'format: 2' kvm is both.",
     )
     qemu: Ranges | None = Field(
         None, description="Versions of QEMU, as in '>=7.2,<10.1'; '==7.2' is all of 7.2."
@@ -179,6 +206,17 @@ class ExpectationSection(Section):
 class ExpectationsSection(Section):
     """Known failures: a case that fails as an entry says is no failure."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"not": {"properties": {"format": {"const": FORMAT}}, "required": ["format"]}},
+            "then": {"properties": {"expect": {"items": {"properties": {"accel": _NOT_VIRTUAL}}}}},
+        }
+    )
+    format: Annotated[int, *annotated(parse_format, _FORMAT_SHAPE)] = Field(
+        1,
+        description="2 for what this page says. Files without it are of format 1, in which kvm "
+        "is also that of virtual hosts.",
+    )
     suite_revision: Prose | None = Field(
         None,
         description="Of the suite that the file was made for. In a file that says so, a name that "
@@ -187,6 +225,19 @@ class ExpectationsSection(Section):
     expect: Annotated[list[ExpectationSection], Field(max_length=MAX_EXPECTATIONS)] = Field(
         description="The known failures."
     )
+
+    @model_validator(mode="after")
+    def _knows_the_accelerators(self) -> "ExpectationsSection":
+        if self.format == 1:
+            for index, entry in enumerate(self.expect):
+                if entry.accel and AcceleratorLabel.VIRTUAL_KVM in entry.accel:
+                    place = entry.accel.index(AcceleratorLabel.VIRTUAL_KVM)
+                    raise Refused(
+                        f"{quoted(AcceleratorLabel.VIRTUAL_KVM)} is of format {FORMAT}",
+                        f"write 'format: {FORMAT}' at the top; kvm is then a machine's own alone",
+                        ("expect", index, "accel", place),
+                    )
+        return self
 
 
 def expectations_schema() -> dict[str, Any]:
@@ -216,16 +267,20 @@ def read_expectations(
         nodes = [node_at(entry, ("cases", number)) for number in range(len(section.cases))]
         places = tuple((node or entry).place for node in nodes)
         known.append(
-            KnownFailure(_expectation(section, entry.place), places, whole.suite_revision or "")
+            KnownFailure(
+                _expectation(section, entry.place, whole.format), places, whole.suite_revision or ""
+            )
         )
     return tuple(known), ()
 
 
-def _expectation(section: ExpectationSection, place: Place) -> Expectation:
+def _expectation(section: ExpectationSection, place: Place, version: int) -> Expectation:
     given = {
         name: tuple(value)
         for name, value in section
         if isinstance(value, list)  # what is not given is None, and has its default
     }
+    if version == 1 and AcceleratorLabel.KVM in given.get("accel", ()):
+        given["accel"] = (*given["accel"], AcceleratorLabel.VIRTUAL_KVM)
     where = f"{place.file}:{place.line}".encode(errors="backslashreplace").decode()
     return Expectation(place=where, reason=section.reason, known_limit=section.known_limit, **given)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from matrix.model import Accelerator
+from matrix.model import AcceleratorLabel
 from matrix.plan.decisions import VIRTUAL
 from matrix.report.areas import AREA_NAMES, areas_of
 from matrix.results.counts import Counts
@@ -23,6 +23,11 @@ class Way(StrEnum):
     EMULATED = "emulated"
 
 
+_WAYS: dict[str, Way] = {
+    AcceleratorLabel.KVM: Way.NATIVE,
+    AcceleratorLabel.VIRTUAL_KVM: Way.VIRTUAL,
+    AcceleratorLabel.TCG: Way.EMULATED,
+}
 ALL = "all"
 """The feature that every case is of."""
 FEATURES = (ALL, *AREA_NAMES)
@@ -95,8 +100,6 @@ def _ran(record: RunRecord) -> Iterator[tuple[str, tuple[Cell, ...], Verdict]]:
 
 
 def _way(accelerator: str, host: str) -> Way | None:
-    if accelerator == Accelerator.TCG:
-        return Way.EMULATED
-    if accelerator != Accelerator.KVM:
-        return None
-    return Way.VIRTUAL if host.startswith(VIRTUAL) else Way.NATIVE
+    if accelerator == AcceleratorLabel.KVM and host.startswith(VIRTUAL):  # of earlier versions
+        return Way.VIRTUAL
+    return _WAYS.get(accelerator)

@@ -228,7 +228,7 @@ def test_the_schema_of_such_files(world: World) -> None:
     schema = json.loads(world.run("schema", "--expectations").stdout)
     assert json.loads(world.run("schema", "expectations").stdout) == schema
     assert "cases" in json.loads(world.run("schema", "results").stdout)["properties"]
-    assert list(schema["properties"]) == ["suite_revision", "expect"]
+    assert list(schema["properties"]) == ["format", "suite_revision", "expect"]
 
 
 KNOWN_TO_HANG = """expect:

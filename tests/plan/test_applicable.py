@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from matrix.inventory import KvmState
-from matrix.model import Accelerator, Architecture, BootFirmware, Build, Endian, Expectation
+from matrix.model import AcceleratorLabel, Architecture, BootFirmware, Build, Endian, Expectation
 from matrix.plan.applicable import applicable
 from matrix.plan.decisions import Run
 from matrix.plan.planner import decide
@@ -24,9 +24,9 @@ def known(line: int = 1, **conditions: Any) -> Expectation:
     ("conditions", "holds"),
     [
         ({}, True),
-        ({"accel": (Accelerator.TCG,)}, True),
-        ({"accel": (Accelerator.KVM,)}, False),
-        ({"accel": (Accelerator.KVM, Accelerator.TCG)}, True),
+        ({"accel": (AcceleratorLabel.TCG,)}, True),
+        ({"accel": (AcceleratorLabel.KVM,)}, False),
+        ({"accel": (AcceleratorLabel.KVM, AcceleratorLabel.TCG)}, True),
         ({"qemu": (parse_range("==7.2"),)}, True),
         ({"qemu": (parse_range(">=10"),)}, False),
         ({"qemu": (parse_range(">=10"), parse_range("<8"))}, True),
@@ -39,26 +39,28 @@ def known(line: int = 1, **conditions: Any) -> Expectation:
         ({"firmware": tuple(BootFirmware), "endian": tuple(Endian)}, True),
         ({"endian": (Endian.BIG,)}, True),
         ({"endian": (Endian.LITTLE,)}, False),
-        ({"qemu": (parse_range("==7.2"),), "accel": (Accelerator.KVM,)}, False),
+        ({"qemu": (parse_range("==7.2"),), "accel": (AcceleratorLabel.KVM,)}, False),
     ],
 )
 def test_each(conditions: dict[str, Any], holds: bool) -> None:
     entry = known(**conditions)
     host = replace(make.inventory().host, cpu_vendor="GenuineIntel", kernel="6.1.0-44-amd64")
-    kept = applicable((entry,), Accelerator.TCG, make.binary(make.ARM64), host, BUILD)
+    kept = applicable((entry,), AcceleratorLabel.TCG, make.binary(make.ARM64), host, BUILD)
     assert kept == ((entry,) if holds else ())
 
 
 def test_a_kernel_without_a_version_is_in_no_range() -> None:
     host = replace(make.inventory().host, kernel="custom")
     entry = known(host_kernel=(parse_range(">=0"),))
-    assert applicable((entry,), Accelerator.TCG, make.binary(make.ARM64), host, BUILD) == ()
+    assert applicable((entry,), AcceleratorLabel.TCG, make.binary(make.ARM64), host, BUILD) == ()
 
 
 def test_what_all_holds_is_shared() -> None:
     entries = (known(1), known(2))
     host = make.inventory().host
-    assert applicable(entries, Accelerator.TCG, make.binary(make.ARM64), host, BUILD) is entries
+    assert (
+        applicable(entries, AcceleratorLabel.TCG, make.binary(make.ARM64), host, BUILD) is entries
+    )
 
 
 @pytest.mark.parametrize("accelerator", ["kvm", "tcg"])
@@ -67,7 +69,7 @@ def test_the_plan_decides_by_what_the_case_gets(accelerator: str) -> None:
     state = KvmState.WORKS if accelerator == "kvm" else KvmState.BROKEN
     arch = Architecture.X86_64
     inventory = make.inventory(make.binary(arch), proofs=(make.proof(state),))
-    tcg, kvm = known(1, accel=(Accelerator.TCG,)), known(2, accel=(Accelerator.KVM,))
+    tcg, kvm = known(1, accel=(AcceleratorLabel.TCG,)), known(2, accel=(AcceleratorLabel.KVM,))
     decision = decide(replace(make.case(arch=arch), expected=(tcg, kvm)), inventory)
     assert isinstance(decision, Run)
     assert decision.expected == ((kvm,) if accelerator == "kvm" else (tcg,))

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from matrix.inventory import Host, Inventory
-from matrix.model import Accelerator, Architecture, ExitChannel, Expectation, Target
+from matrix.model import (
+    Accelerator,
+    AcceleratorLabel,
+    Architecture,
+    ExitChannel,
+    Expectation,
+    Target,
+)
 from matrix.plan.decisions import Run, Skip
 from matrix.plan.kvmtool import OVERHEAD, launch_kvmtool
 from matrix.plan.machines import MIB
@@ -99,7 +106,7 @@ class TestSkips:
 
 
 def test_known_failures_of_some_qemu_are_not_its() -> None:
-    any_qemu = Expectation("known.yaml:1", "broken", ("boot",), accel=(Accelerator.KVM,))
+    any_qemu = Expectation("known.yaml:1", "broken", ("boot",), accel=(AcceleratorLabel.KVM,))
     some = replace(any_qemu, qemu=(VersionRange((0, 0, 0, 0)),))
     case = replace(kvmtool_case(), expected=(any_qemu, some))
     decision = decide(case, INVENTORY)

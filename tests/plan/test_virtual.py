@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from matrix.capabilities import Kind, Need
+from matrix.cli.listing import entry, lines
 from matrix.migrating import Fault, Migration, Strategy
-from matrix.model import Accelerator, KvmMode, Target
+from matrix.model import Accelerator, AcceleratorLabel, Expectation, KvmMode, Target
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 from matrix.plan.planner import decide
 from matrix.plan.virtual import VirtualPlace, place
@@ -58,6 +59,24 @@ def test_a_case_of_a_kernel_runs_in_a_virtual_host() -> None:
             "kernel=debian-13 is of a virtual KVM host, and the run has none for aarch64: "
             "name one in 'hosts' or with --virtual-host"
         )
+
+
+def test_what_a_machines_kvm_is_known_to_fail_is_not_known_there() -> None:
+    machine, virtual = (
+        Expectation("known.yaml:1", "a bug", ("*",), accel=(label,))
+        for label in (AcceleratorLabel.KVM, AcceleratorLabel.VIRTUAL_KVM)
+    )
+    case = replace(builtin(accel=Accelerator.KVM), expected=(machine, virtual))
+    there = replace(HOST, binary=make.binary(make.ARM64), host=make.HOST)
+    after = placed(case, host=there)
+    assert isinstance(after, Run)
+    assert after.expected == (virtual,)
+    assert after.accelerator_label is AcceleratorLabel.VIRTUAL_KVM
+    assert next(iter(lines([after]))).endswith(
+        "  kvm (virtual) on virtual-aarch64-debian-13 (a virtual KVM host: Linux of debian-13)"
+        "  known to fail: a bug"
+    )
+    assert entry(after)["accelerator"] == "kvm (virtual)"
 
 
 def test_a_kernel_makes_no_sense_without_kvm() -> None:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from matrix.errors import ExitCode
-from matrix.model import VIRTUAL_KVM, Accelerator
+from matrix.model import Accelerator, AcceleratorLabel
 from matrix.report.answer import (
     Coverage,
     areas_by_architecture,
@@ -134,15 +134,15 @@ def test_skips_by_reason(rows_of: RowsOf) -> None:
 
 def test_natively_and_under_emulation(rows_of: RowsOf) -> None:
     rows = rows_of(
-        ("timer", "x86_64", "pass", "", {"accel": Accelerator.KVM}),
+        ("timer", "x86_64", "pass", "", {"accel": AcceleratorLabel.KVM}),
         ("timer", "x86_64", "fail", "x"),
         ("timer", "arm", "pass", ""),
-        ("timer", "arm", "skip", "no KVM", {"accel": Accelerator.KVM}),
+        ("timer", "arm", "skip", "no KVM", {"accel": AcceleratorLabel.KVM}),
     )
-    (virtual,) = rows_of(("timer", "x86_64", "pass", "", {"accel": Accelerator.KVM}))
-    ran = make.attempt(accelerator=VIRTUAL_KVM)
+    (virtual,) = rows_of(("timer", "x86_64", "pass", "", {"accel": AcceleratorLabel.KVM}))
+    ran = make.attempt(accelerator=AcceleratorLabel.VIRTUAL_KVM)
     fill_row(virtual, record_of(make.case("timer", accel=Accelerator.KVM), [ran]))
-    assert VIRTUAL_KVM in virtual.axes
+    assert AcceleratorLabel.VIRTUAL_KVM in virtual.axes
     rows.append(virtual)
     found = areas_by_architecture(rows)
     (x86,), (arm,) = found["x86_64"], found["arm"]
@@ -162,7 +162,7 @@ def said(coverage: Coverage) -> list[str]:
 
 OUTCOMES = st.tuples(
     st.sampled_from([*Verdict, None]),
-    st.sampled_from(["kvm", VIRTUAL_KVM, "tcg", ""]),
+    st.sampled_from(["kvm", AcceleratorLabel.VIRTUAL_KVM, "tcg", ""]),
     st.sampled_from(["timer", "smp", "apic-timer", "boot"]),
     st.sampled_from(["x86_64", "arm"]),
 )

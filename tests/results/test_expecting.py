@@ -17,7 +17,7 @@ from matrix.errors import UsageError
 from matrix.inventory import Binary
 from matrix.model import Accelerator, Architecture, Endian, Expectation, Target
 from matrix.plan.applicable import applicable
-from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.decisions import VIRTUAL, Decision, Run, Skip
 from matrix.results import expecting
 from matrix.results.case_record import CaseRecord, record_of, unrun
 from matrix.results.expecting import expectation_lines, pattern_of
@@ -89,7 +89,8 @@ def expected_by(known: tuple[KnownFailure, ...], decision: Decision) -> tuple[Ex
     )
     of_case = KnownFailures("smoke", known).of(case.id, case.test.name, case.variant.arch)
     host = SimpleNamespace(cpu_vendor="", kernel="6.1")
-    return applicable(of_case, decision.accelerator, binary, host, case.build)  # type: ignore[arg-type]  # no more is asked for
+    label = decision.accelerator_label
+    return applicable(of_case, label, binary, host, case.build)  # type: ignore[arg-type]  # no more is asked for
 
 
 def attempt(verdict: str, *failing: str, reason: str = "it broke") -> Attempt:
@@ -131,7 +132,9 @@ def test_the_same_run_with_the_file_has_only_known_failures(runs: dict[Any, Any]
         for number, (verdict, names, alone) in enumerate(outcomes, start=1):
             made = attempt(verdict, *names, reason=f"{verdict} after {number} s")
             attempts.append(replace(made, number=number, by_subtests=made.by_subtests and alone))
-        finished.append((make.run(case, accel), attempts))
+        run = make.run(case, accel)
+        virtual = accel == "kvm" and arch is Architecture.ARM
+        finished.append((replace(run, host=VIRTUAL) if virtual else run, attempts))
     known = read(written(*finished))
     for decision, all_of_it in finished:
         expected = expected_by(known, decision)
@@ -255,6 +258,19 @@ def test_what_fails_in_one_kind_of_build_is_not_known_of_another(
     if others is not None:
         other = make.run(replace(case, build=replace(external, **others)))
         assert expected_by(known, other) == ()
+
+
+def test_kvm_of_a_virtual_host_is_not_that_of_a_machine() -> None:
+    native = make.run(make.case("pmu", accel=Accelerator.KVM))
+    virtual = replace(native, host=f"{VIRTUAL}x86_64-debian-13")
+    text = written((virtual, [attempt("fail", "a")]))
+    assert "format: 2\nexpect:\n" in text
+    assert '    accel: ["kvm (virtual)"]\n' in text
+    assert expected_by(read(text), native) == ()
+    assert len(expected_by(read(text), virtual)) == 1
+    text = written((native, [attempt("fail", "a")]))
+    assert expected_by(read(text), virtual) == ()
+    assert len(expected_by(read(text), native)) == 1
 
 
 def test_where_only_some_cases_fail_they_are_named() -> None:

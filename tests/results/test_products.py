@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.model import Accelerator, Architecture
+from matrix.model import AcceleratorLabel, Architecture
 from matrix.results.expecting import Point, Product, products
 
 ARM, X86 = Architecture.ARM, Architecture.X86_64
-KVM, TCG = Accelerator.KVM, Accelerator.TCG
+KVM, TCG = AcceleratorLabel.KVM, AcceleratorLabel.TCG
 
 _points = st.lists(
     st.builds(

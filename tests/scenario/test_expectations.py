@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from matrix.errors import Place
-from matrix.model import Accelerator, Architecture, BootFirmware, Endian, Expectation
+from matrix.model import AcceleratorLabel, Architecture, BootFirmware, Endian, Expectation
 from matrix.scenario.expectations import read_expectations
 from matrix.verdicts import Verdict
 from matrix.versions import parse_range
@@ -47,7 +47,7 @@ def test_every_key() -> None:
         reason="not implemented in TCG",
         cases=("debug", "pmu-*"),
         arch=(Architecture.AARCH64, Architecture.X86_64),
-        accel=(Accelerator.TCG,),
+        accel=(AcceleratorLabel.TCG,),
         qemu=(parse_range(">=7.2,<10.1"),),
         host_kernel=(parse_range("<6.2"), parse_range("==6.12")),
         cpu_vendor=("GenuineIntel",),
@@ -76,6 +76,23 @@ def test_only_what_is_mandatory() -> None:
     (entry,) = read("expect: [{cases: [debug], reason: it fails}]")
     assert entry == Expectation("known.yaml:1", "it fails", ("debug",))
     assert entry.verdicts == (Verdict.FAIL,)
+
+
+@pytest.mark.parametrize(
+    ("version", "written", "meant"),
+    [
+        ("", "kvm", ("kvm", "kvm (virtual)")),
+        ("format: 1", "kvm, tcg", ("kvm", "tcg", "kvm (virtual)")),
+        ("", "tcg", ("tcg",)),
+        ("format: 2", "kvm", ("kvm",)),
+        ("format: 2", "kvm (virtual)", ("kvm (virtual)",)),
+    ],
+)
+def test_kvm_of_virtual_hosts_was_kvm_in_older_files(
+    version: str, written: str, meant: tuple[str, ...]
+) -> None:
+    (entry,) = read(f"{version}\nexpect: [{{cases: [a], accel: [{written}], reason: r}}]")
+    assert entry.accel == meant
 
 
 def test_a_file_may_have_no_entry() -> None:

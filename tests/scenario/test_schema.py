@@ -106,11 +106,13 @@ RIGHT: dict[str, Any] = {
 """Every key of the format."""
 
 RIGHT_EXPECTATIONS: dict[str, Any] = {
+    "format": 2,
+    "suite_revision": "v1",
     "expect": [
         {
             "cases": ["debug", "pmu-*"],
             "arch": ["x86_64", "arm64"],
-            "accel": ["tcg", "kvm"],
+            "accel": ["tcg", "kvm", "kvm (virtual)"],
             "qemu": ">=7.2,<10.1",
             "host_kernel": ["<6.2", "==6.12"],
             "cpu_vendor": ["GenuineIntel"],
@@ -121,7 +123,7 @@ RIGHT_EXPECTATIONS: dict[str, Any] = {
             "reason": "why",
         },
         {"cases": ["x"], "reason": 42},
-    ]
+    ],
 }
 
 # Nothing here that only the validator can refuse: sizes and times out of bounds, 1.5KiB.

@@ -21,7 +21,7 @@ from matrix.hosts.virtual.programs import Programs, launch_there
 from matrix.hosts.virtual.starter import SYSTEM, Starter
 from matrix.hosts.virtual.vmm import outcome_of, run_case, runs_in_vmm, words_of
 from matrix.inventory import Inventory
-from matrix.model import VIRTUAL_KVM, Case, ExitChannel, Launch, Target
+from matrix.model import Case, ExitChannel, Launch, Target
 from matrix.plan.command import time_limit
 from matrix.plan.decisions import Run
 from matrix.plan.program import launch_program
@@ -244,7 +244,7 @@ class VirtualExecutor:
             return None
         command = self._run.write_command(directory, self._again(case), case.id)
         attempt = await self._decided(decision, outcome, parser.finish(), directory, assignment)
-        attempt = replace(attempt, command=self._run.relative(command), accelerator=VIRTUAL_KVM)
+        attempt = replace(attempt, command=self._run.relative(command))
         where = await self._place_of_fault(guest, report, directory)
         return _with_faults(attempt, result, report, decision, where)
 
@@ -263,10 +263,9 @@ class VirtualExecutor:
         """As :meth:`_attempt`, now that a host of this kind has shown that it has KVM."""
         await self._end()
         host = self._host
-        attempt = await run_migrated(
+        return await run_migrated(
             host.starter, host.inventory, self._run, assignment, decision, emit, cancelled
         )
-        return attempt and replace(attempt, accelerator=VIRTUAL_KVM)
 
     def _again(self, case: Case) -> Launch:
         """What runs the guest again by hand: a host of its own is told to."""

@@ -5,9 +5,10 @@ earlier version answers as it is.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from matrix.errors import MatrixError
+from matrix.model import AcceleratorLabel
 from matrix.results.history.connection import listed
 from matrix.results.history.database import connected
 from matrix.results.history.place import Database
@@ -17,8 +18,9 @@ PATIENCE = 0.5
 MOST_NAMES = 500
 """Parameters of a query; older SQLites take 999."""
 _PASSES = (
-    "SELECT case_id, MAX(results.seconds) FROM results "
-    "JOIN cases ON cases.id = results.\"case\" WHERE verdict IN ('pass', 'xpass')"
+    "SELECT case_id, accelerator, MAX(results.seconds) FROM results "
+    'JOIN cases ON cases.id = results."case" '
+    "JOIN environments ON environments.id = environment WHERE verdict IN ('pass', 'xpass')"
 )
 
 
@@ -42,9 +44,11 @@ def known_durations(database: Database | None, scenarios: Collection[str]) -> di
     return {case: seconds for case, seconds in rows if _plausible(seconds)}
 
 
-def longest_passes(database: Database | None, cases: Collection[str]) -> dict[str, float]:
-    """Seconds of the longest pass of each of these cases (ids) in any recorded run; nothing is
-    known of one that never passed.
+def longest_passes(
+    database: Database | None, cases: Mapping[str, AcceleratorLabel]
+) -> dict[str, float]:
+    """Seconds of the longest pass of each of these cases (ids) in any recorded run, under what it
+    runs under now; nothing is known of one that never passed there.
 
     Args:
         database: the history; None for none.
@@ -57,11 +61,15 @@ def longest_passes(database: Database | None, cases: Collection[str]) -> dict[st
         with connected(database, patience=PATIENCE) as session:
             for begin in range(0, len(wanted), MOST_NAMES):
                 names, values = listed(wanted[begin : begin + MOST_NAMES])
-                query = f"{_PASSES} AND case_id IN ({names}) GROUP BY case_id"
+                query = f"{_PASSES} AND case_id IN ({names}) GROUP BY case_id, accelerator"
                 rows += session.read(query, values)
     except MatrixError:
         return {}
-    return {case: seconds for case, seconds in rows if _plausible(seconds)}
+    return {
+        case: seconds
+        for case, accelerator, seconds in rows
+        if accelerator == cases[case] and _plausible(seconds)
+    }
 
 
 def _plausible(seconds: object) -> bool:

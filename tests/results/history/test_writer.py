@@ -12,11 +12,12 @@ import pytest
 from matrix.attempt import Assist
 from matrix.errors import HostError, UsageError
 from matrix.migrating import MigrationSummary, Statistic
+from matrix.model import AcceleratorLabel
 from matrix.results.case_record import parsed
 from matrix.results.history import records
 from matrix.results.history import writer as record_module
 from matrix.results.history.database import opened
-from matrix.results.history.durations import known_durations
+from matrix.results.history.durations import known_durations, longest_passes
 from matrix.results.history.place import Database
 from matrix.results.history.records import recorded_cases
 from matrix.results.history.writer import Recorded, record_run
@@ -123,6 +124,17 @@ def test_a_resumed_run_takes_the_place_of_what_was_known(database: Database, nig
     assert read(database, "SELECT finished, exit_code FROM runs") == [(True, 0)]
     found = {test: len(case["attempts"]) for test, case in cases(database).items()}
     assert found == {"one": 1, "two": 1, "three": 2}
+
+
+def test_a_pass_counts_only_under_the_same_accelerator(database: Database, night: Nights) -> None:
+    for day, seconds, label in ((8, 1.0, "kvm"), (9, 9.0, "kvm (virtual)"), (10, 5.0, "tcg")):
+        record_run(
+            database, night({"one": make.attempt(seconds=seconds, accelerator=label)}, day=day)
+        )
+    case = "smoke.one.x86_64.auto"
+    found = [longest_passes(database, {case: label}) for label in AcceleratorLabel]
+    assert found == [{case: 1.0}, {case: 9.0}, {case: 5.0}]
+    assert longest_passes(database, {"other": AcceleratorLabel.KVM}) == {}
 
 
 def test_an_older_run_does_not_change_what_cases_took(database: Database, night: Nights) -> None:
