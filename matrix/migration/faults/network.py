@@ -1,7 +1,9 @@
 """A network that stalls or drops, through a proxy in the stream's path; postcopy taken up again."""
 
 import asyncio
-from contextlib import suppress
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import ClassVar
 
 from matrix.errors import MonitorError
@@ -17,7 +19,7 @@ from matrix.migration.faults.base import (
 from matrix.migration.faults.proxy import Proxy, open_proxy
 from matrix.migration.identity import identity_of
 from matrix.migration.live_hop import HopEnd, LiveHop
-from matrix.migration.routes import LOCALHOST, TcpRoute, listening_port
+from matrix.migration.routes import LOCALHOST, TcpRoute
 from matrix.migration.samples import ram_of, whole
 from matrix.plan.strategy_settings import ParameterValue
 
@@ -98,7 +100,11 @@ class _Recovered(FaultInjector):
     come back (QEMU's docs/devel/migration/postcopy.rst, "Recovering from postcopy failure").
     """
 
-    parameters: ClassVar[dict[str, ParameterValue]] = {"max-postcopy-bandwidth": POSTCOPY_SLOW}
+    # Slow from the start: else a busy host's hop has converged before it is told to go on so.
+    parameters: ClassVar[dict[str, ParameterValue]] = {
+        "max-bandwidth": SLOW,
+        "max-postcopy-bandwidth": POSTCOPY_SLOW,
+    }
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault)
@@ -146,10 +152,16 @@ class _Recovered(FaultInjector):
         await hop.source.execute("migrate", {"uri": uri, "resume": True})
 
     async def listen_again(self, hop: LiveHop) -> int:
-        """Have the destination listen on a port of the kernel's choice, and return it."""
-        uri = f"tcp:{LOCALHOST}:0"
-        await hop.destination.execute("migrate-recover", {"uri": uri}, oob=True)
-        return listening_port(await hop.destination.information())
+        """Have the destination listen on a free port, and return it.
+
+        It is not asked which: a TCG vCPU that takes an interrupt holds the main thread's lock, and
+        with it may wait for a page of its stack (seen with 7.2). Until it has been recovered, such
+        a destination answers out of band alone.
+        """
+        with _reserved_port() as port:
+            uri = f"tcp:{LOCALHOST}:{port}"
+            await hop.destination.execute("migrate-recover", {"uri": uri}, oob=True)
+        return port
 
     async def examine(self, hop: LiveHop, end: HopEnd) -> None:
         if self.injected and self.rounds < ROUNDS:
@@ -209,6 +221,15 @@ class DropInPostcopy(_NetworkInPostcopy):
     async def interrupt(self, hop: LiveHop, number: int) -> None:
         hop.note(f"the link drops, {number}")
         await self.proxy.drop()
+
+
+@contextmanager
+def _reserved_port() -> Iterator[int]:
+    """A port of the loopback that only those may bind who say so, as QEMU does (SO_REUSEADDR)."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((LOCALHOST, 0))
+        yield holder.getsockname()[1]
 
 
 async def _preempt_channel_served(hop: LiveHop) -> None:

@@ -15,6 +15,7 @@ from tests.migration.conftest import Chains
 IN_POSTCOPY = ["event", "MIGRATION", {"status": "postcopy-active"}]
 CAPABILITIES = ("events", "return-path", "postcopy-ram", "postcopy-preempt")
 REQUESTS = "postcopy-requests"
+PAUSED = ["event", "MIGRATION", {"status": "postcopy-paused"}]
 
 
 def test_the_preempt_channel_has_served_pages_before_it_is_lost(
@@ -53,3 +54,39 @@ def test_the_preempt_channel_has_served_pages_before_it_is_lost(
     requests = [each["ram"][REQUESTS] for each in answers if "ram" in each]
     # Its one vCPU asks for a page again only when it has got the one before.
     assert requests[-1] - requests[0] > 1
+
+
+def test_a_destination_that_is_to_be_recovered_is_asked_nothing(
+    chains: Chains, make_fake: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its main thread may wait for a vCPU that waits for a page."""
+    monkeypatch.setattr(network, "STALL", 0.0)
+    emulator = make_fake(
+        cont=[["stdout", "begin\n"], ["serve", None]],
+        replies={
+            "query-migrate-capabilities": [
+                {"capability": name, "state": False} for name in CAPABILITIES
+            ],
+            "query-migrate": {"status": "postcopy-active", "socket-address": [{"port": "1"}]},
+        },
+        before={
+            "migrate": [["event", "STOP"], IN_POSTCOPY],
+            "migrate-incoming": [IN_POSTCOPY, ["event", "RESUME"], ["state", "running"]],
+            "migrate-pause": [PAUSED],
+            "migrate-recover": [IN_POSTCOPY],
+        },
+        after={"migrate-recover": [["sleep", 3.0], ["exit", 1]]},
+    )
+    migration = Migration(
+        mode=MigrationMode.ONCE,
+        strategies=(Strategy.POSTCOPY,),
+        transports=(Transport.TCP,),
+        faults=(Fault.STALL_IN_POSTCOPY,),
+        pace=0.0,
+    )
+    chains.run(Request(migration, emulator, injectors=injector_for))
+    text = (chains.folder / "qmp.jsonl").read_text()
+    of_source = [each for each in map(json.loads, text.splitlines()) if each["process"] == "qemu-1"]
+    asked = [each["message"] for each in of_source]
+    (resumed,) = [each for each in asked if each.get("arguments", {}).get("resume")]
+    assert resumed["execute"] == "migrate"
