@@ -27,7 +27,7 @@ from matrix.migratable.grid import Question, answer
 from matrix.migratable.prediction import Answer, Prediction
 from matrix.model import Architecture
 from matrix.places import expanded
-from matrix.results.files import shown, write_bytes
+from matrix.results.files import shown, written_as_told
 from matrix.results.printable import display_width, printable, shown_json
 from matrix.run.option_values import architecture_named
 from matrix.run.options import Selection
@@ -82,7 +82,8 @@ def run_migratable(
         print("\n".join((*table(predictions, proofs), *summary(predictions, proofs))), flush=True)
     if html is not None:  # which may fail
         told = page(predictions, proofs, "; ".join(summary(predictions, proofs)))
-        write_bytes(html, told.encode("utf-8", "replace"))
+        with written_as_told(html) as file:
+            file.write(told.encode("utf-8", "replace"))
     return exit_code(predictions, proofs, code)
 
 

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from matrix.cli.arguments import ReportFormat
 from matrix.errors import MatrixError, UsageError
-from matrix.results.files import shown, written_atomically
+from matrix.results.files import shown, written_as_told
 from matrix.results.history.place import Database, chosen_database
 from matrix.results.json_text import json_bytes
 from matrix.results.run_record import RunRecord, load_run
@@ -60,7 +60,7 @@ def run_export(
         sys.stdout.buffer.write(data)
         return
     path = output or record.given / f"{kind}.json"
-    with written_atomically(path) as file:
+    with written_as_told(path) as file:
         file.write(data)
     print(path)
 
@@ -103,7 +103,7 @@ def run_comment(paths: Sequence[Path], output: Path | None) -> None:
     if output in (None, STDOUT):
         sys.stdout.write(text)
         return
-    with written_atomically(output) as file:
+    with written_as_told(output) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
     print(output)
 

@@ -66,6 +66,27 @@ def written_atomically(path: Path, *, durable: bool = False) -> Iterator[BinaryI
             raise
 
 
+@contextmanager
+def written_as_told(path: Path) -> Iterator[BinaryIO]:
+    """As :func:`written_atomically`, for a file that the user names and that need not be one.
+
+    A device or a pipe (``/dev/stdout``, ``>(gzip)``) is written to: taking its name, as root may,
+    would put a file in its place. A symbolic link stays, and what it leads to is written.
+
+    Raises:
+        HostError: it cannot be written.
+    """
+    with host_errors("write", path):
+        target = path.resolve() if path.is_symlink() else path
+        plain = target.is_file() or not target.exists()
+        if not plain:
+            with target.open("wb") as file:
+                yield file
+    if plain:
+        with written_atomically(target) as file:
+            yield file
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a small file atomically.
 

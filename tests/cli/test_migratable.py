@@ -129,11 +129,13 @@ def matrix(*words: str, cache: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.qemu
 def test_real_qemu_and_a_hop_that_proves_it(tmp_path: Path) -> None:
     html = tmp_path / "page.html"
+    html.symlink_to(tmp_path / "elsewhere.html")
     words = ("system", "system", *Q35, "--json", "--prove", f"--html={html}")
     ended = migratable(*words, cache=tmp_path)
     assert ended.returncode == 0, ended.stderr
     [found] = json.loads(ended.stdout)
-    assert '<td class="yes">yes' in html.read_text()
+    assert '<td class="yes">yes' in (tmp_path / "elsewhere.html").read_text()
+    assert html.is_symlink()
     assert found["evidence"][0] == "the destination's QEMU has loaded the source's idle guest"
     del found["evidence"]
     machine = found.pop("machine")

@@ -1,6 +1,7 @@
 """``matrix report``, and the page that every run leaves."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,12 @@ def test_a_run_for_other_programs(world: World) -> None:
         ("our_ci", "PASS"),
         ("our_ci", "FAIL"),
     ]
+    os.mkfifo(world.root / "pipe")
+    with open(os.open(world.root / "pipe", os.O_RDONLY | os.O_NONBLOCK)) as reader:  # noqa: PTH123
+        done = world.run("report", "out", "--format", "ctrf", "-o", "pipe")
+        assert (done.returncode, done.stdout) == (0, "pipe\n")
+        assert json.load(reader)["reportFormat"] == "CTRF"
+    assert (world.root / "pipe").is_fifo()
     several = world.run("report", "out", "out", "--trace")
     assert several.returncode == 2
     assert several.stderr == "matrix: --format trace: a file is of one run, and 2 are given\n"

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from matrix.errors import HostError, UsageError
-from matrix.results.files import read_bounded, read_tail, write_bytes, written_atomically
+from matrix.results.files import (
+    read_bounded,
+    read_tail,
+    write_bytes,
+    written_as_told,
+    written_atomically,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -124,3 +130,25 @@ def ordinary_user() -> Iterator[None]:
 def test_an_unreadable_file_names_the_reason() -> None:
     with pytest.raises(HostError, match="cannot read /proc/1/mem: Permission denied"):
         read_bounded(Path("/proc/1/mem"), 100)
+
+
+def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for name in (pipe, link):
+        with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:  # noqa: PTH123
+            with written_as_told(name) as file:
+                file.write(b"page")
+            assert reader.read() == b"page"
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+
+
+def test_a_link_to_a_file_stays_one(tmp_path: Path) -> None:
+    link, file = tmp_path / "link", tmp_path / "page"
+    link.symlink_to(file)
+    for content in (b"one", b"two"):
+        with written_as_told(link) as out:
+            out.write(content)
+        assert (link.is_symlink(), file.read_bytes()) == (True, content)
