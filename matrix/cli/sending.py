@@ -21,6 +21,17 @@ SECONDS = 30.0
 """Until a collector has answered a request."""
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows none: urllib asks the new place with GET, without the spans, and what answers there,
+    a login page perhaps, has taken nothing (urllib.request of Python 3.11 to 3.14)."""
+
+    def redirect_request(self, *_: object, **__: object) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_Redirects)
+
+
 def run_send(runs: Sequence[Path], url: str) -> None:
     """Send the spans of a run, and print how many.
 
@@ -33,6 +44,8 @@ def run_send(runs: Sequence[Path], url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise UsageError(f"--send {printable(url)}: give a URL, as in http://localhost:4318")
+    if "@" in parts.netloc:  # not shown: it may hold a password
+        raise UsageError(f"--send: credentials go in {HEADERS}, as in authorization=Bearer%20TOKEN")
     place = url if parts.path.endswith(PLACE) else url.rstrip("/") + PLACE
     sent = 0
     for request in span_requests(loaded(runs[0])):
@@ -45,7 +58,7 @@ def _post(place: str, data: bytes) -> None:
     headers = {"Content-Type": "application/json", **_headers()}
     request = urllib.request.Request(place, data, headers)  # noqa: S310 - its scheme is checked
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310 - as above
+        with _OPENER.open(request, timeout=SECONDS) as answer:
             said = json.loads(answer.read() or b"{}")
     except urllib.error.HTTPError as error:
         raise HostError(f"{printable(place)} answers {error.code} {error.reason}") from None

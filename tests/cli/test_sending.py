@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -30,8 +31,14 @@ class Collector:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 outer.got.append((self.path, headers, json.loads(body)))
                 self.send_response(outer.status)
+                if outer.status == HTTPStatus.FOUND:
+                    self.send_header("Location", "/login")
                 self.end_headers()
                 self.wfile.write(json.dumps(outer.answer).encode())
+
+            def do_GET(self) -> None:
+                self.send_response(HTTPStatus.OK)
+                self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -82,6 +89,18 @@ def test_what_a_collector_refuses_is_said(run: Path, collector: Collector) -> No
     collector.status = 401
     with pytest.raises(HostError, match="/v1/traces answers 401 Unauthorized"):
         run_send([run], collector.url)
+
+
+def test_a_login_page_has_taken_no_spans(run: Path, collector: Collector) -> None:
+    collector.status = HTTPStatus.FOUND
+    with pytest.raises(HostError, match="/v1/traces answers 302 Found"):
+        run_send([run], collector.url)
+
+
+def test_a_password_in_the_url_is_neither_used_nor_shown(run: Path) -> None:
+    with pytest.raises(UsageError, match="credentials go in OTEL_EXPORTER_OTLP_HEADERS") as caught:
+        run_send([run], "http://me:secret@localhost:4318")
+    assert "secret" not in str(caught.value)
 
 
 def test_without_a_collector(run: Path, collector: Collector) -> None:
