@@ -14,7 +14,7 @@ from matrix.explore.hands import Hands
 from matrix.explore.hotplug import Part
 from matrix.explore.step import Operation, Step
 from matrix.explore.world import Saved, State, Way, World
-from matrix.migrating import HopOutcome
+from matrix.migrating import Fault, HopOutcome
 from matrix.migration.faults.table import RULES
 
 PAUSES = (20, 100, 300)
@@ -64,7 +64,14 @@ def _hops(world: World, state: State) -> Iterator[Step]:
     if state.running:
         for (source, destination), ways in world.ways.items():
             if source == state.place:
-                yield from (hop_to(destination, way) for way in ways)
+                yield from (hop_to(destination, way) for way in ways if _starts(world, state, way))
+
+
+def _starts(world: World, state: State, way: Way) -> bool:
+    """Whether a destination of that way starts: another machine need not have the bus (``pci.0``)
+    that the device is on."""
+    fixed = Part.DEVICE in state.parts and not world.hotplug.port
+    return not (fixed and way.fault is Fault.MACHINE_MISMATCH)
 
 
 def hop_to(destination: str, way: Way) -> Step:

@@ -112,6 +112,15 @@ def test_a_device_that_is_unplugged(at_reset: bool) -> None:
     assert used == replace(plugged, in_use=not at_reset)
 
 
+def test_another_machine_has_no_place_for_a_device_that_is_plugged() -> None:
+    step = Step(Operation.HOP, "new", Strategy.PRECOPY, Transport.TCP, Fault.MACHINE_MISMATCH)
+    world = replace(WORLD, ways={("old", "new"): (Way(TCP, Fault.MACHINE_MISMATCH),)})
+    assert valid(world, State("old"), step)
+    assert not valid(world, State("old", parts=DEVICE), step)
+    with_port = replace(world, hotplug=replace(world.hotplug, port=True))
+    assert valid(with_port, State("old", parts=DEVICE), step)
+
+
 def test_what_was_saved_may_be_loaded_where_it_can_go() -> None:
     hop = Step(Operation.HOP, "new", Strategy.PRECOPY, Transport.TCP)
     *_, saved = states(WORLD, (Step(Operation.SAVE), hop))
