@@ -1,6 +1,7 @@
 """``matrix fleet``: the hosts of a fleet, from the first certificate on."""
 
 import getpass
+import os
 import socket
 import time
 from collections.abc import Sequence
@@ -89,9 +90,17 @@ def _look(request: FleetRequest, action: FleetAction) -> ExitCode:
         raise UsageError(f"matrix fleet {action} takes one fleet file")
     seen = look_at(Path(*request.words) if request.words else request.fleet or FLEET_FILE)
     if action is FleetAction.DOCTOR:
-        return print_problems(seen)
+        return print_problems(seen, json=request.json)
     print_status(seen, json=request.json)
     return ExitCode.OK
+
+
+def _user() -> str:
+    """Who asks; in a container the user may have a number and no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return str(os.getuid())
 
 
 def _set_away(request: FleetRequest, action: FleetAction) -> None:
@@ -107,6 +116,6 @@ def _set_away(request: FleetRequest, action: FleetAction) -> None:
     now = time.time()
     until = None if request.for_ is None else now + duration_named("--for", request.for_)
     kind = AwayKind.DRAINED if action is FleetAction.DRAIN else AwayKind.RESERVED
-    away = Away(kind, getpass.getuser(), now, until, " ".join(request.reason.split()))
+    away = Away(kind, _user(), now, until, " ".join(request.reason.split()))
     set_away(path, host, away)
     print(printable(f"{host}: {away}"))

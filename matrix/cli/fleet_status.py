@@ -45,12 +45,23 @@ class Seen:
     @property
     def kvm(self) -> str:
         """For which guests KVM is proven, or why it is not."""
+        return self._kvm(reasons=True)
+
+    @property
+    def kvm_in_short(self) -> str:
+        """As :attr:`kvm`, without what a proof that failed has seen."""
+        return self._kvm(reasons=False)
+
+    def _kvm(self, *, reasons: bool) -> str:
         if self.host is None:
             return ""
         proofs = self.host.inventory.proofs
         works = [each.architecture.value for each in proofs if each.state is KvmState.WORKS]
         broken = [each for each in proofs if each.state is KvmState.BROKEN]
-        bad = [f"broken for {each.architecture.value}: {each.reason}" for each in broken]
+        bad = [
+            f"broken for {each.architecture.value}" + (f": {each.reason}" if reasons else "")
+            for each in broken
+        ]
         none = self.host.inventory.host.kvm_device or "none"
         return "; ".join([*([f"proven for {', '.join(works)}"] if works else []), *bad]) or none
 
@@ -60,7 +71,9 @@ class Seen:
         binaries = () if self.host is None else self.host.inventory.binaries
         versions = dict.fromkeys(".".join(map(str, each.version)) for each in binaries)
         count = len(binaries)
-        return f"{', '.join(versions)} ({count} architectures)" if versions else ""
+        return (
+            f"{', '.join(versions)} ({count} architecture{'s' * (count != 1)})" if versions else ""
+        )
 
     @property
     def room(self) -> str:
@@ -131,13 +144,23 @@ def print_status(seen: list[Seen], *, json: bool) -> None:
     for title in ("Host", "Address", "State", "KVM", "QEMU", "Room"):
         table.add_column(title, no_wrap=title in ("Host", "Room"), overflow="fold")
     for each in seen:
-        cells = (each.member.name, each.member.address, each.state, each.kvm, each.qemu, each.room)
+        cells = (
+            each.member.name,
+            each.member.address,
+            each.state,
+            each.kvm_in_short,
+            each.qemu,
+            each.room,
+        )
         table.add_row(*(Text(printable(cell)) for cell in cells))
     Console(highlight=False).print(table)
 
 
-def print_problems(seen: list[Seen]) -> ExitCode:
+def print_problems(seen: list[Seen], *, json: bool) -> ExitCode:
     """Print what is wrong with each host; gives what the command ends with."""
+    if json:
+        print_status(seen, json=True)
+        return ExitCode.ERROR if any(any(each.problems()) for each in seen) else ExitCode.OK
     problems = [(each.member.name, list(each.problems())) for each in seen]
     for name, found in problems:
         for problem in found:

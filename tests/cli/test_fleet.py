@@ -1,6 +1,7 @@
 """``matrix fleet``: what it prints, and what it refuses."""
 
 import json
+import os
 import ssl
 import time
 from pathlib import Path
@@ -114,13 +115,42 @@ def test_the_status_of_each_host(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ready" in lines[1]
 
 
+def test_a_row_of_the_status_has_no_proofs_reasons(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    broken = joined(KvmState.BROKEN, make.binary(Architecture.X86_64))
+    print_status([Seen(MEMBER, None, broken, "")], json=False)
+    assert [" ".join(each.split()) for each in said(capsys)[1:]] == [
+        "z1 z1.lab ready broken for x86_64 7.2.22 (1 architecture) 4 jobs"
+    ]
+
+
+def test_the_doctor_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = [Seen(MEMBER, AWAY, None, "it does not join")]
+    assert print_problems(seen, json=True) is ExitCode.ERROR
+    (host,) = json.loads(capsys.readouterr().out)["hosts"]
+    assert host["problems"] == [str(AWAY), "it does not join"]
+    assert print_problems([], json=True) is ExitCode.OK
+
+
+def test_a_user_without_a_name_drains(
+    fleet: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 5)  # of no entry of passwd
+    assert run_fleet(FleetRequest("drain", ("z1",), fleet=fleet)) is ExitCode.OK
+    assert said(capsys)[0].startswith("z1: drained by 2147483643 since ")
+
+
 def test_the_doctor_names_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     ready = Seen(MEMBER, None, joined(KvmState.WORKS, make.binary(Architecture.X86_64)), "")
-    assert print_problems([ready]) is ExitCode.OK
+    assert print_problems([ready], json=False) is ExitCode.OK
     assert said(capsys) == ["z1: ready"]
     broken = joined(KvmState.BROKEN, make.binary(Architecture.X86_64))
     others = [Seen(MEMBER, AWAY, None, "it does not join"), Seen(MEMBER, None, joined(None), "")]
-    assert print_problems([*others, Seen(MEMBER, None, broken, "")]) is ExitCode.ERROR
+    assert print_problems([*others, Seen(MEMBER, None, broken, "")], json=False) is ExitCode.ERROR
     assert said(capsys) == [
         "z1: drained by ann since 1970-01-01 00:00 UTC",
         "z1: it does not join",
