@@ -20,6 +20,8 @@ from pathlib import Path
 from matrix.cli.bisect_ends import ends_of_history
 from matrix.cli.standard_output import standard_output
 from matrix.errors import ExitCode, UsageError
+from matrix.hosts.host_settings import HostFile
+from matrix.hosts.installations import installations
 from matrix.places import own_command
 from matrix.results.case_record import CaseRecord
 from matrix.results.directory import RunDirectory
@@ -158,6 +160,7 @@ class _Bisector:
         names = list(options)
         if len(names) < 2 or len(names) < len(self._asked.qemu):
             raise UsageError("--qemu NAME=DIR: give two or more, from the good one to the bad one")
+        installations(self._asked.qemu, HostFile())  # before the first run, which may take hours
 
         def options_of(name: str) -> tuple[str, ...]:
             return ("--qemu", options[name], "--set", f"qemu={name}", *self._asked.more)

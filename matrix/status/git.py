@@ -68,5 +68,10 @@ def git_lines(repository: Path, *words: str) -> list[str]:
 
 def commit_named(repository: Path, revision: str) -> str:
     """The id of a commit. Raises UsageError where there is none."""
-    words = ("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
-    return git_lines(repository, *words)[0]
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    git_lines(repository, "rev-parse", "--git-dir")  # it is a repository
+    try:
+        return git_lines(repository, *words)[0]
+    except UsageError:
+        where = f"{shown(repository)} has no commit {printable(revision)!r}"
+        raise UsageError(f"{where}; git -C {shown(repository)} tag lists its releases") from None

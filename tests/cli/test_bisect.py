@@ -107,6 +107,13 @@ def test_options_that_the_run_does_not_know(several: World) -> None:
     [
         ([], "bisect needs --qemu NAME=DIR (several), or --git REPO: one of the two"),
         (["--qemu", "a=b"], "--qemu NAME=DIR: give two or more, from the good one to the bad one"),
+        (
+            ["--qemu", "fake=qemu", "--qemu", "system"],
+            (
+                "--qemu system: not of the form NAME=DIR; write for example --qemu"
+                " 10.0=/opt/qemu-10.0, where the folder or its bin/ holds qemu-system-*"
+            ),
+        ),
         (["--git", "."], "--git REPO needs --build COMMAND, and --good REV with --bad REV"),
         (
             ["--git", ".", "--build", "true"],
