@@ -78,7 +78,7 @@ def test_a_run_for_other_programs(world: World) -> None:
         ("our_ci", "FAIL"),
     ]
     os.mkfifo(world.root / "pipe")
-    with open(os.open(world.root / "pipe", os.O_RDONLY | os.O_NONBLOCK)) as reader:  # noqa: PTH123
+    with open(os.open(world.root / "pipe", os.O_RDONLY | os.O_NONBLOCK)) as reader:  # noqa: PTH123 - no path
         done = world.run("report", "out", "--format", "ctrf", "-o", "pipe")
         assert (done.returncode, done.stdout) == (0, "pipe\n")
         assert json.load(reader)["reportFormat"] == "CTRF"
