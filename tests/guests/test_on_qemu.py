@@ -5,7 +5,6 @@ import json
 import os
 import struct
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
@@ -13,6 +12,7 @@ from typing import TypedDict
 import pytest
 
 from matrix.model import Architecture
+from tests.warm import WarmProgram
 
 pytestmark = pytest.mark.qemu
 
@@ -37,30 +37,16 @@ Runner = Callable[..., tuple[int, dict[str, CaseOfRun]]]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Runner:
+def run(tmp_path: Path, warm: WarmProgram) -> Runner:
     """Runs a scenario of the project; gives the exit code and the cases by test."""
 
     runs = itertools.count()
 
     def matrix_run(scenario: str | Path, *options: str) -> tuple[int, dict[str, CaseOfRun]]:
         folder = tmp_path / f"run-{next(runs)}"
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "matrix",
-                "run",
-                ROOT / "scenarios" / scenario,
-                *options,
-                "-o",
-                folder,
-            ],
-            env={**os.environ, "MATRIX_STATE": str(tmp_path / "state")},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
+        words = ("run", str(ROOT / "scenarios" / scenario), *options, "-o", str(folder))
+        environment = {**os.environ, "MATRIX_STATE": str(tmp_path / "state")}
+        done = warm.run(words, ROOT, environment, seconds=600)
         path = folder / "results.json"
         assert path.exists(), done.stderr
         cases = json.loads(path.read_text())["cases"]
