@@ -45,7 +45,7 @@ from matrix.model import (
     Test,
     Variant,
 )
-from matrix.plan.decisions import Run
+from matrix.plan.decisions import VIRTUAL, Run
 from matrix.suites.build import builtin_build, read_build
 from matrix.suites.unittests import read_tests
 from matrix.verdicts import SkipCause, Verdict
@@ -114,6 +114,11 @@ def test_a_host_from_the_snapshot_runs_guests_and_keeps_limits(
         assert wrong.ended.status == 127
 
     with_host(starter, tmp_path / "warm", use)
+
+
+def decided(case: Case) -> Run:
+    """The plan's decision for a virtual host."""
+    return Run(case, Accelerator.KVM, "", 1, 1 << 28, host=f"{VIRTUAL}here")
 
 
 async def image(guest: VirtualGuest) -> tuple[str]:
@@ -196,7 +201,7 @@ def test_a_host_that_panics_is_a_crash_and_the_next_case_gets_a_fresh_one(
         (test,) = (each for each in read_tests(build, max_smp=1) if each.name == name)
         variant = Variant(ARCHITECTURE, Accelerator.KVM)
         case = Case(f"s.{name}", "s", "kvm-unit-tests", test, variant, build)
-        decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
+        decision, files = with_names(decided(case), contents)
         (tmp_path / name).mkdir(mode=0o700)
         return Assignment(name, decision, 1, name, files)
 
@@ -244,7 +249,7 @@ def test_a_host_is_saved_and_loaded_while_its_guest_runs(starter: Starter, tmp_p
         RunSettings(stall=300.0),
         migration=migration,
     )
-    decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
+    decision, files = with_names(decided(case), contents)
     (tmp_path / "nested").mkdir(mode=0o700)
     events: list[Console | HopDone] = []
 
@@ -302,7 +307,7 @@ def test_programs_run_there_and_are_judged_as_natively(starter: Starter, tmp_pat
         test = Test("own_test", str(program), what, timeout=2.0 if what == "hang" else 60.0)
         variant = Variant(ARCHITECTURE, Accelerator.KVM)
         case = Case(f"s.{number}", "s", "kvm-selftests", test, variant, build)
-        decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
+        decision, files = with_names(decided(case), contents)
         (tmp_path / str(number)).mkdir(mode=0o700)
         return Assignment(str(number), decision, 1, str(number), files)
 
@@ -384,7 +389,7 @@ def test_devices_are_assigned_to_guests(starter: Starter, tmp_path: Path) -> Non
     def assignment(name: str) -> Assignment:
         variant = Variant(ARCHITECTURE, Accelerator.KVM)
         case = Case(f"s.{name}", "s", "kvm-unit-tests", tests[name], variant, build)
-        decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
+        decision, files = with_names(decided(case), contents)
         (tmp_path / name).mkdir(mode=0o700)
         return Assignment(name, decision, 1, name, files)
 
@@ -421,7 +426,7 @@ def test_a_build_for_qemu_runs_under_a_qemu_in_the_host(starter: Starter, tmp_pa
     def assignment(test: Test) -> Assignment:
         variant = Variant(ARCHITECTURE, Accelerator.KVM)
         case = Case(f"s.{test.name}", "s", "kvm-unit-tests", test, variant, build)
-        decision, files = with_names(Run(case, Accelerator.KVM, "", 1, 1 << 28), contents)
+        decision, files = with_names(decided(case), contents)
         (tmp_path / test.name).mkdir(mode=0o700)
         return Assignment(test.name, decision, 1, test.name, files)
 
