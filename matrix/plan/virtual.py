@@ -216,14 +216,20 @@ def _run(case: Case, host: VirtualPlace, vcpus: int, memory: int) -> Run:
 
 def _unsuited(case: Case) -> str:
     """What a virtual host cannot do yet, in words; else empty."""
+    variant = case.variant
+    in_qemu = any(need.kind is Kind.DEVICE for need in case.test.needs)
     if not case.build.builtin:
         return _unsuited_to_qemu(case)
-    for axis, value in (
-        ("machine", case.variant.machine),
-        ("cpu", case.variant.cpu),
-    ):
+    for axis, value in (("machine", variant.machine), ("cpu", variant.cpu)):
         if value:
             return f"{axis} {value}: guests of virtual KVM hosts have one machine and its CPU"
+    if in_qemu:
+        return _unsuited_to_qemu(case)
+    if case.migration is None and variant.backend not in (None, MemoryBackend.RAM):
+        return (
+            f"backend {variant.backend}: embedded guests of virtual KVM hosts have plain memory, "
+            "unless their host is migrated, of which it is then the backend"
+        )
     return ""
 
 

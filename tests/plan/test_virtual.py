@@ -6,7 +6,7 @@ from typing import Any
 from matrix.capabilities import Kind, Need
 from matrix.cli.listing import entry, lines
 from matrix.migrating import Fault, Migration, Strategy
-from matrix.model import Accelerator, AcceleratorLabel, Expectation, KvmMode, Target
+from matrix.model import Accelerator, AcceleratorLabel, Expectation, KvmMode, MemoryBackend, Target
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 from matrix.plan.planner import decide
 from matrix.plan.virtual import VirtualPlace, place
@@ -107,6 +107,21 @@ def test_what_cannot_run_there_is_skipped_with_the_reason() -> None:
     assert "17 vCPUs" in skip(smp=17)
     assert "its memory is 1024 MiB" in skip(memory=GIB)
     assert "machine sbsa-ref" in skip(machine="sbsa-ref")
+
+
+def test_memory_that_a_guest_cannot_have_there_is_told() -> None:
+    there = replace(HOST, binary=make.binary(make.ARM64), host=make.HOST, devices=("edu",))
+    assert isinstance(placed(builtin(accel=Accelerator.KVM, backend=MemoryBackend.RAM)), Run)
+    for backend in (MemoryBackend.MEMFD, MemoryBackend.HUGEPAGES, MemoryBackend.NUMA):
+        assert skip(backend=backend).startswith(f"backend {backend}: embedded guests of virtual ")
+    memfd = {"accel": Accelerator.KVM, "backend": MemoryBackend.MEMFD}
+    assert isinstance(placed(builtin(**memfd, migration=Migration()), there), Run)
+    needy = make.test("edu", needs=(Need(Kind.DEVICE, "edu"),))  # a QEMU runs it
+    assert isinstance(placed(replace(builtin(**memfd), test=needy), there), Run)
+    huge = builtin(accel=Accelerator.KVM, backend=MemoryBackend.HUGEPAGES)
+    none = placed(replace(huge, test=needy), there)
+    assert isinstance(none, Skip)
+    assert none.reason == "virtual KVM hosts have no huge pages"
 
 
 def test_a_case_that_is_migrated_has_its_host_migrated() -> None:
