@@ -74,7 +74,9 @@ DEVICES: Mapping[HostDevice, tuple[str, ...]] = {
 }
 """Those that a host can have for its guests → QEMU's options, of which the last names it."""
 RISCV_IOMMU = "riscv-iommu-pci"
-"""There since QEMU 9.2; Linux has a driver since 6.13."""
+"""Linux has a driver since 6.13."""
+RISCV_IOMMU_SINCE = (9, 2, 0)
+"""Of QEMU."""
 IOMMUS = {
     Architecture.AARCH64: ((), ",iommu=smmuv3", ""),
     # VFIO wants interrupts remapped. Then Linux panics ("timer doesn't work through
@@ -126,9 +128,16 @@ def machine_for(binary: Binary, devices: Sequence[HostDevice] = ()) -> VirtualMa
 def _why_no_iommu(binary: Binary) -> str:
     if binary.architecture not in IOMMUS:
         return f"none is emulated for virtual {binary.architecture.value} hosts"
-    if binary.architecture is Architecture.RISCV64 and RISCV_IOMMU not in binary.devices:
+    if binary.architecture is Architecture.RISCV64 and not _has_riscv_iommu(binary):
         return f"QEMU {binary.version_text} has no {RISCV_IOMMU}"
     return ""
+
+
+def _has_riscv_iommu(binary: Binary) -> bool:
+    """By its version where a QEMU does not say which devices it has."""
+    if binary.devices:
+        return RISCV_IOMMU in binary.devices
+    return binary.version >= RISCV_IOMMU_SINCE
 
 
 def _plain_machine(binary: Binary) -> VirtualMachine | str:

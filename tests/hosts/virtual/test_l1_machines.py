@@ -78,17 +78,35 @@ def test_devices_are_behind_an_iommu() -> None:
     binary = Binary("system", Architecture.X86_64, "/usr/bin/qemu", (7, 2, 0), "7.2")
     argv = host_arguments(binary, x86, files, socket="/s", parameters="a=b")
     assert "rdinit=/init intel_iommu=on no_timer_check a=b" in argv[argv.index("-append") + 1]
-    assert machine(Architecture.RISCV64).no_iommu == "QEMU 11.1 has no riscv-iommu-pci"
-    newer = Binary(
-        *("system", Architecture.RISCV64, "/usr/bin/qemu", (11, 1, 0), "11.1"),
-        devices=("riscv-iommu-pci",),
+    riscv = machine(Architecture.RISCV64)
+    assert riscv.options[-6:-4] == (
+        "-drive",
+        "if=none,id=assigned,driver=null-co,size=1M,snapshot=on",
     )
-    riscv = machine_for(newer, (HostDevice.EDU,))
-    assert isinstance(riscv, VirtualMachine)
-    assert riscv.options[-4:-2] == ("-device", "riscv-iommu-pci")
+    assert "riscv-iommu-pci" in riscv.options
     assert machine(Architecture.PPC64).no_iommu == "none is emulated for virtual ppc64 hosts"
     assert machine(Architecture.PPC64).options == _plain(Architecture.PPC64).options
     assert slot_of("edu", (HostDevice.VIRTIO_BLK, HostDevice.EDU)) == "0000:00:11.0"
+
+
+@pytest.mark.parametrize(
+    ("version", "devices", "has"),
+    [
+        ((11, 1, 0), ("edu",), False),
+        ((11, 1, 0), ("edu", "riscv-iommu-pci"), True),
+        ((9, 2, 0), (), True),  # not known: a module of another build ends it when it is asked
+        ((9, 1, 0), (), False),
+    ],
+)
+def test_a_qemu_may_not_say_which_devices_it_has(
+    version: tuple[int, int, int], devices: tuple[str, ...], has: bool
+) -> None:
+    binary = Binary(
+        *("system", Architecture.RISCV64, "/usr/bin/qemu", version, "x"), devices=devices
+    )
+    found = machine_for(binary, (HostDevice.EDU,))
+    assert isinstance(found, VirtualMachine)
+    assert found.no_iommu == ("" if has else "QEMU x has no riscv-iommu-pci")
 
 
 def _plain(architecture: Architecture) -> VirtualMachine:
