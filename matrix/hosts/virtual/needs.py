@@ -68,12 +68,18 @@ async def _bind(guest: VirtualGuest, slot: str) -> str:
         return f"Linux {release} of the virtual host sees no device at {slot}"
     if await guest.get_file(taken) is not None:
         return ""
+    group, no_iommu = f"{device}/iommu_group/type", "has no driver for its IOMMU"
+    # riscv-iommu-pci lets no device through until it has a driver: a disk that waits for its first
+    # request is never given up.
+    has_driver = await guest.get_file(f"{device}/driver/{slot}/vendor") is not None
+    if has_driver and await guest.get_file(group) is None:
+        return f"Linux {release} of the virtual host {no_iommu}"
     error = await guest.set_file(f"{device}/driver_override", DRIVER)
     await guest.set_file(f"{device}/driver/unbind", slot)  # fails where no driver has it
     error = error or await guest.set_file(f"{PCI}/drivers_probe", slot)
     if await guest.get_file(taken) is not None:
         return ""
     # A device is put into its group when the first driver is offered it, not before.
-    if await guest.get_file(f"{device}/iommu_group/type") is None:
-        return f"Linux {release} of the virtual host has no driver for its IOMMU"
+    if await guest.get_file(group) is None:
+        return f"Linux {release} of the virtual host {no_iommu}"
     return f"Linux {release} of the virtual host does not give it to {DRIVER} (error {error})"

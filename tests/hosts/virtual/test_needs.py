@@ -75,6 +75,17 @@ def test_why_a_device_is_not_bound(guest: Sysfs, reason: str) -> None:
     assert said == f"needs the device edu to assign, but Linux 6.12 of the virtual host {reason}"
 
 
+def test_a_device_that_waits_for_a_missing_iommu_is_let_alone() -> None:
+    """A disk is not given up while it waits for a request that never ends."""
+    guest, driver = Sysfs(iommu=False), f"{DEVICE}/driver/{EDU}/vendor"
+    guest.files[driver] = "0x1af4\n"
+    assert unmet(guest, Need(Kind.DEVICE, "edu")).endswith("has no driver for its IOMMU")
+    assert guest.written == []
+    guest = Sysfs()
+    guest.files |= {driver: "0x1af4\n", f"{DEVICE}/iommu_group/type": "DMA\n"}
+    assert unmet(guest, Need(Kind.DEVICE, "edu")) == ""
+
+
 def test_files_are_looked_at_before_devices() -> None:
     guest = Sysfs()
     said = unmet(guest, Need(Kind.NESTED, "svm"), Need(Kind.DEVICE, "edu"))
