@@ -112,7 +112,7 @@ def prepare(
     decisions = predicted(planned, inventory) if predict else planned
     virtual = _virtual_hosts(selection, scenarios, cases, inventory)
     if virtual is not None:
-        decisions = _placed(decisions, virtual, on_host)
+        decisions = virtual.spread(_placed(decisions, virtual, on_host))
         others += virtual.hosts(on_host, decisions)
     kept = virtual.used_options() if virtual is not None else ()
     texts = tuple(scenario.text for scenario in scenarios)

@@ -1,6 +1,7 @@
 """Which virtual KVM host each case runs in, of those that the command line and scenarios name."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from matrix.hosts.virtual.image import known_release
 from matrix.hosts.virtual.l1_machines import NESTED_AARCH64, machine_for
 from matrix.hosts.virtual.programs import programs_of
 from matrix.hosts.virtual.starter import Settings, Starter
-from matrix.hosts.virtual.virtual_host import MEMORY, Room, VirtualHost
+from matrix.hosts.virtual.virtual_host import MEMORY, Room, VirtualHost, copy_name
 from matrix.inventory import Binary, Inventory
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Case, KvmMode
 from matrix.plan.command import QEMU_OVERHEAD
@@ -27,6 +28,9 @@ from matrix.plan.schedule import Capacity
 from matrix.plan.virtual import VirtualPlace, asks_for_kvm
 from matrix.scenario.scenario import HostKernel, Scenario, VirtualHostEntry
 from matrix.scenario.wording import one_of, quoted
+
+CASES_PER_HOST = 8
+"""Of one kind: with fewer for each, another host of the kind is not worth its start."""
 
 
 @dataclass(slots=True)
@@ -70,6 +74,30 @@ class VirtualHosts:
     ) -> list[VirtualHost]:
         """Those that :meth:`place_of` has named, for what was decided."""
         return _hosts(self._used.values(), self.inventory, on_step, decisions)
+
+    def spread(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """The decisions; where many cases have the same kind of host, they may run on copies of
+        it, which go on from the state that the first has saved."""
+        saved = {
+            name
+            for name, (settings, binary) in self._used.items()
+            if not isinstance(machine := machine_for(binary, settings.devices), str)
+            and machine.snapshots
+        }
+
+        def may_move(decision: Run) -> bool:
+            case = decision.case
+            return decision.host in saved and case.migration is None and not case.settings.alone
+
+        runs = (each for each in decisions if isinstance(each, Run))
+        count = Counter(each.host for each in runs if may_move(each))
+        most = _most_at_a_time(self._used.values(), self.inventory, decisions)
+        return [
+            _on_copies(each, min(most, count[each.host] // CASES_PER_HOST))
+            if isinstance(each, Run) and may_move(each)
+            else each
+            for each in decisions
+        ]
 
     def used_options(self) -> tuple[str, ...]:
         """Those that :meth:`place_of` has named, as ``--virtual-host`` takes them."""
@@ -268,6 +296,11 @@ def virtual_hosts(
     return _hosts(pairs, inventory, on_step, decisions)
 
 
+def _on_copies(decision: Run, hosts: int) -> Run:
+    others = (copy_name(decision.host, number) for number in range(2, hosts + 1))
+    return replace(decision, elsewhere=tuple((name, decision.why) for name in others))
+
+
 def _hosts(
     kinds: Iterable[tuple[Settings, Binary]],
     inventory: Inventory,
@@ -283,9 +316,12 @@ def _hosts(
         Starter(settings, binary, folder(), on_step, building=building)
         for settings, binary in kinds
     ]
+    named = {name for each in decisions if isinstance(each, Run) for name, _ in each.elsewhere}
     return [
-        VirtualHost(each, inventory, capacity, programs_of(decisions, each.name), room)
+        VirtualHost(each, inventory, capacity, programs_of(decisions, each.name), room, copy)
         for each in starters
+        for copy in range(1, most + 1)
+        if copy == 1 or copy_name(each.name, copy) in named
     ]
 
 

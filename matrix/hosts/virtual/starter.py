@@ -122,6 +122,8 @@ class Starter:
     """Boot always, and save nothing."""
     building: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while an image is made, which others may be about to make, too."""
+    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held until a host of this kind is up: the next one goes on from what the first has saved."""
     _image: Image | None = None
 
     @property
@@ -174,12 +176,13 @@ class Starter:
         """
         state = await self._state()
         async with AsyncExitStack() as stack:
-            guest = await self._from_snapshot(state, logs, stack)
-            if guest is None:
-                guest = await stack.enter_async_context(self._boot(logs))
-                await self._check(guest)
-                await self._prove(guest)
-                await self._save(guest, state)
+            async with self.starting:
+                guest = await self._from_snapshot(state, logs, stack)
+                if guest is None:
+                    guest = await stack.enter_async_context(self._boot(logs))
+                    await self._check(guest)
+                    await self._prove(guest)
+                    await self._save(guest, state)
             yield guest
 
     def _arguments(self, image: Image, socket: str, disk: str) -> tuple[str, ...]:

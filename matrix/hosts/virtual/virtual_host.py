@@ -60,9 +60,14 @@ class Room:
             await each.rest()
 
 
+def copy_name(name: str, copy: int) -> str:
+    """Of one of several hosts of a kind, of which the first is ``name``."""
+    return name if copy == 1 else f"{name}~{copy}"
+
+
 @dataclass(frozen=True, slots=True)
 class VirtualHost:
-    """One kind of virtual host, of which one runs at a time."""
+    """A virtual host of one kind; it is started anew when it is needed again."""
 
     starter: Starter
     inventory: Inventory
@@ -72,11 +77,13 @@ class VirtualHost:
     """Those of this machine that are to run there, in their order."""
     room: Room = field(default_factory=Room)
     """Of all virtual hosts of a run."""
+    copy: int = 1
+    """Which one of several of its kind."""
 
     @property
     def name(self) -> str:
         """See :class:`matrix.hosts.interface.Host`."""
-        return self.starter.name
+        return copy_name(self.starter.name, self.copy)
 
     @asynccontextmanager
     async def open(self, run: Path, contents: Contents) -> AsyncIterator["VirtualExecutor"]:

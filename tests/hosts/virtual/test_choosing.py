@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from matrix.errors import ScenarioError, UsageError
 from matrix.hosts.virtual.choosing import VirtualHosts, chosen_hosts
 from matrix.inventory import Binary, Host, Inventory
 from matrix.migrating import Migration
-from matrix.model import Accelerator, Architecture, Build, Case, Test
+from matrix.model import Accelerator, Architecture, Build, Case, RunSettings, Test
 from matrix.plan.decisions import Run
 from matrix.plan.virtual import VirtualPlace
 from matrix.scenario.expand import SuiteTests, expand
@@ -240,3 +241,28 @@ def test_as_many_hosts_run_at_a_time_as_there_is_memory_for() -> None:
 
     assert (most(1), most(7), most(64)) == (1, 3, 8)
     assert (most(7, Migration()), most(64, Migration())) == (1, 8)
+
+
+def test_many_cases_of_one_kind_may_run_on_copies_of_their_host() -> None:
+    one = scenario("{arch: [aarch64]}", "[{virtual: {arch: aarch64}}]")
+    (case,) = cases(one)
+
+    def spread(count: int, cpus: int = 4, **changes: Any) -> tuple[set[str], list[str]]:
+        inventory = replace(INVENTORY, host=replace(INVENTORY.host, cpus=cpus, memory=64 << 30))
+        hosts = chosen_hosts([], [one], inventory)
+        place = hosts.place_of(case)
+        assert place is not None
+        run = Run(replace(case, **changes), Accelerator.KVM, "why", 1, 1 << 28, host=place.name)
+        decisions = hosts.spread([run] * count)
+        others = {each.elsewhere for each in decisions if isinstance(each, Run)}
+        found = hosts.hosts(lambda _: None, decisions)
+        assert len({id(each.starter) for each in found}) == 1
+        return {name for each in others for name, _ in each}, [each.name for each in found]
+
+    name = "virtual-aarch64-debian-13"
+    assert spread(15) == (set(), [name])
+    assert spread(16) == ({f"{name}~2"}, [name, f"{name}~2"])
+    assert spread(30)[1] == [name, f"{name}~2", f"{name}~3"]
+    assert spread(99, cpus=2)[1] == [name, f"{name}~2"]
+    assert spread(99, migration=Migration())[1] == [name]
+    assert spread(99, settings=RunSettings(alone=True))[1] == [name]
