@@ -2,7 +2,8 @@
 
 A block of commands is fenced as ``console`` and its commands begin with ``$ ``. A comment before it
 may say ``<!-- exits N -->`` or ``<!-- not run: REASON -->``; ``<!-- file: NAME -->`` before another
-block has its text written into that file first.
+block has its text written into that file first. Each line of a block after ``<!-- printed -->`` is
+one that the commands before it have printed, in that order; ``…`` in it is any text.
 """
 
 import os
@@ -42,6 +43,7 @@ _HERE = "arch: [x86_64, aarch64, s390x]"
 _FENCE = re.compile(r"( *)```(\w*)")
 _NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
 _EXITS = re.compile(r"<!-- exits (\d+) -->")
+_PRINTED = "<!-- printed -->"
 _FILE = re.compile(r"<!-- file: (\S+) -->")
 
 
@@ -120,12 +122,15 @@ def environment(home: Path, program: Path) -> dict[str, str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_of(page: Path, place: Path, warm: WarmProgram) -> None:
     """Each ends as the page says, and none shows a traceback."""
+    printed = ""
     for block in blocks(page):
+        if block.comment == _PRINTED:
+            assert _prints(block.text, printed), f"{page}:{block.line}: not so:\n{printed}"
         if named := _FILE.fullmatch(block.comment):
             (place / named[1]).write_text(block.text)
         if block.language != "console" or _NOT_RUN.fullmatch(block.comment):
             continue
-        exits = _EXITS.fullmatch(block.comment)
+        exits, printed = _EXITS.fullmatch(block.comment), ""
         for command in block.commands:
             done = subprocess.run(
                 ["/bin/bash", "-c", command],
@@ -140,6 +145,20 @@ def test_commands_of(page: Path, place: Path, warm: WarmProgram) -> None:
             said = f"{where}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
             assert done.returncode == (int(exits[1]) if exits else 0), said
             assert "Traceback" not in done.stderr, said
+            printed += done.stdout
+
+
+def _prints(text: str, printed: str) -> bool:
+    lines = (re.escape(line).replace("…", ".*") for line in text.splitlines())
+    return (
+        re.search("(?m)" + r"(?:.|\n)*?".join(f"^{line}$" for line in lines), printed) is not None
+    )
+
+
+def test_what_a_page_says_is_printed() -> None:
+    printed = "one\ntwo: 2 of 7\nthree\n"
+    assert all(_prints(each, printed) for each in ("one", "one\nthree\n", "two: … of 7\n", "…"))
+    assert not any(_prints(each, printed) for each in ("tw", "three\none", "two: … of 8", "four"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
