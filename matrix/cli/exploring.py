@@ -2,20 +2,31 @@
 
 import asyncio
 import json as json_module
+import os
 import secrets
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from matrix.cli.arguments import Execution
+from matrix.cli.side_by_side import JOB, claimed, in_jobs
 from matrix.cli.steps import Steps as Saying
 from matrix.cli.style import duration
 from matrix.errors import ExitCode, NothingSelected, UsageError
+from matrix.explore.exploration import (
+    NAME,
+    Exploration,
+    keep,
+    kept,
+    seen_of,
+    summary,
+    together,
+)
 from matrix.explore.explorer import Explorer, Found, replay
 from matrix.explore.finding import Chosen, Finding, read, write
 from matrix.explore.sequences import repaired
@@ -38,19 +49,29 @@ SEED_BITS = 32
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the command was told, beside how long."""
+    """What the command was told."""
 
     selection: Selection
     output: Path
     """Where findings go; exists."""
     seed: int
+    """Of the first job; each further one's is greater by one."""
     json: bool
+    seconds: float
+    earlier: Exploration | None
+    """What is gone on with."""
 
 
 def run_explore(
-    selection: Selection, execution: Execution, seconds: float, *, json: bool
+    selection: Selection,
+    execution: Execution,
+    seconds: float,
+    *,
+    json: bool,
+    jobs: int = 1,
+    resume: Path | None = None,
 ) -> ExitCode:
-    """Explore, and print what was found and covered.
+    """Explore, and print what was found and covered, also what was before, with ``resume``.
 
     Raises:
         UsageError, ScenarioError, SuiteError, NothingSelected, HostError: as ``matrix run``.
@@ -58,15 +79,49 @@ def run_explore(
     seed = secrets.randbits(SEED_BITS) if execution.seed is None else execution.seed
     if execution.output is not None and execution.output.exists():
         raise UsageError(f"{shown(execution.output)} exists; findings overwrite nothing")
+    earlier = None
+    if resume is not None:
+        if execution.output is not None:
+            raise UsageError("--resume goes on in the same folder; -o is for a new one")
+        _only_qemus("--resume takes scenario and options from its folder", selection)
+        earlier = kept(resume / NAME)
+        selection = replace(
+            _selected(earlier.chosen, selection), scenarios=tuple(map(Path, earlier.scenarios))
+        )
     decisions, inventory = _explorable(selection)
     scenarios = dict.fromkeys(each.case.scenario for each in decisions)
-    output = execution.output or RunDirectory.default_path(list(scenarios), FINDINGS)
-    asked = _Asked(selection, output, seed, json)
+    output = resume or execution.output or RunDirectory.default_path(list(scenarios), FINDINGS)
+    asked = _Asked(selection, output, seed, json, seconds, earlier)
     if not json:
-        print(f"seed {seed}; --seed {seed} draws the same sequences again", flush=True)
+        seeds = f"seed {seed}" if jobs == 1 else f"seeds {seed} to {seed + jobs - 1}, one a job"
+        print(f"{seeds}; --seed {seed} draws the same sequences again", flush=True)
     with _made(output), _temporary() as folder:
-        explorer = asyncio.run(_explore(asked, decisions, inventory, folder, seconds))
-    return ExitCode.NOT_PASSED if explorer.signatures else ExitCode.OK
+        try:
+            in_jobs(jobs, folder, lambda job: _explore(asked, decisions, inventory, folder, job))
+        finally:  # also of one that was interrupted, or that the host has failed
+            total = _concluded(asked, folder)
+    return ExitCode.NOT_PASSED if total.signatures else ExitCode.OK
+
+
+def _only_qemus(why: str, selection: Selection) -> None:
+    if replace(selection, qemu=(), host=None, fresh=False) != Selection():
+        raise UsageError(f"{why}; beside it only --qemu, --host, --fresh and --json are taken")
+
+
+def _concluded(asked: _Asked, folder: Path) -> Exploration:
+    """What all jobs have seen, with what was before: kept and printed."""
+    found = [kept(path) for path in sorted(folder.glob(f"{JOB}*.json"))]
+    parts = [*filter(None, (asked.earlier,)), *found]
+    if not parts:
+        return Exploration()
+    total = together(parts)
+    keep(total, asked.output / NAME)
+    if asked.json:
+        print(shown_json(json_module.dumps(_report(total, asked), indent=2)))
+    else:
+        print("\n".join(map(printable, summary(total))), flush=True)
+        print(_sums(total), flush=True)
+    return total
 
 
 def run_replay(path: Path, selection: Selection, execution: Execution, *, json: bool) -> ExitCode:
@@ -79,11 +134,7 @@ def run_replay(path: Path, selection: Selection, execution: Execution, *, json: 
     finding = read(path)
     if execution != Execution():
         raise UsageError("--replay takes the seed from its file, and writes nothing")
-    if replace(selection, qemu=(), host=None, fresh=False) != Selection():
-        raise UsageError(
-            "--replay takes case and scenario from its file; beside it only --qemu, --host, --fresh"
-            " and --json are taken"
-        )
+    _only_qemus("--replay takes case and scenario from its file", selection)
     decisions, inventory = _explorable(_selected(finding.chosen, selection), finding.chosen.case)
     with _temporary() as folder:
 
@@ -108,46 +159,81 @@ def run_replay(path: Path, selection: Selection, execution: Execution, *, json: 
 
 
 async def _explore(
-    asked: _Asked,
-    decisions: Sequence[Run],
-    inventory: Inventory,
-    folder: Path,
-    seconds: float,
-) -> Explorer:
+    asked: _Asked, decisions: Sequence[Run], inventory: Inventory, folder: Path, job: int
+) -> None:
+    """Explore as the job of that number, and leave in ``folder`` what was seen."""
+    own = folder / f"{JOB}{job}"
+    with host_errors("create", own):
+        own.mkdir()
     subjects = [
-        await Subject.make(decision, inventory, folder / f"launch-{number}")
+        await Subject.make(decision, inventory, own / f"launch-{number}")
         for number, decision in enumerate(decisions)
     ]
-    findings: list[tuple[Path, Finding]] = []
 
     def found(each: Found) -> None:
-        path = asked.output / f"finding-{len(findings) + 1}.json"
-        finding = _finding(asked, decisions[each.subject], each)
-        findings.append((path, finding))
+        path = _room(asked.output)
+        finding = _finding(asked, decisions[each.subject], each, asked.seed + job)
         if not asked.json:  # before it is written, which may fail
             print("\n".join(_told(finding)), flush=True)
         with host_errors("create", path):
-            shutil.copytree(each.evidence, path.with_suffix(""))
+            shutil.copytree(each.evidence, path.with_suffix(""), dirs_exist_ok=True)
         write(finding, path)
         if not asked.json:
             print(f"  {_command(path)}", flush=True)
 
-    explorer = Explorer(subjects, asked.seed, folder, found)
+    earlier, parent = asked.earlier or Exploration(), os.getppid()
+    explorer = Explorer(
+        subjects,
+        asked.seed + job,
+        own,
+        found,
+        known=earlier.signatures,
+        claim=lambda signature: claimed(folder, signature),
+        stop=lambda: os.getppid() != parent,
+    )
+    explorer.coverage.seen.update(earlier.coverage.seen)
     try:
-        await explorer.explore(seconds)
-    finally:  # also of one that was interrupted, or that the host has failed
-        if asked.json:
-            print(shown_json(json_module.dumps(_report(explorer, findings, asked.seed), indent=2)))
-        else:
-            print("\n".join(_summary(explorer)), flush=True)
-    return explorer
+        await explorer.explore(asked.seconds)
+    finally:
+        explorer.coverage.seen.subtract(earlier.coverage.seen)
+        keep(_part(asked, explorer), folder / f"{JOB}{job}.json")
 
 
-def _finding(asked: _Asked, decision: Run, found: Found) -> Finding:
-    selection, case = asked.selection, decision.case
-    chosen = Chosen(
-        case=case.id,
-        scenario=_scenario_of(selection, case.scenario),
+def _room(folder: Path) -> Path:
+    """The next finding's file; its folder is made, so that no other job takes the number."""
+    for number in count(1):
+        path = folder / f"finding-{number}.json"
+        with host_errors("create", path):
+            try:
+                path.with_suffix("").mkdir()
+            except FileExistsError:
+                continue
+            return path
+    raise AssertionError
+
+
+def _part(asked: _Asked, explorer: Explorer) -> Exploration:
+    worlds = [subject.world for subject in explorer.subjects]
+    names = [
+        str(path.absolute()) if path.suffix else str(path) for path in asked.selection.scenarios
+    ]
+    return Exploration(
+        scenarios=tuple(names),
+        chosen=_chosen(asked.selection),
+        seeds=(explorer.seed,),
+        guests=explorer.lives,
+        steps=explorer.steps,
+        seconds=explorer.seconds,
+        signatures=dict(explorer.signatures),
+        seen=seen_of(explorer.coverage),
+        impossible=tuple(f"{w.architecture}: {why}" for w in worlds for why in w.cannot),
+    )
+
+
+def _chosen(selection: Selection, case: str = "", scenario: str = "") -> Chosen:
+    return Chosen(
+        case=case,
+        scenario=scenario,
         arch=selection.arch,
         accel=selection.accel,
         qemu=_anywhere(selection.qemu),
@@ -155,15 +241,19 @@ def _finding(asked: _Asked, decision: Run, found: Found) -> Finding:
         set_axis=selection.set_axis,
         host="" if selection.host is None else str(selection.host.absolute()),
     )
+
+
+def _finding(asked: _Asked, decision: Run, found: Found, seed: int) -> Finding:
+    selection, case = asked.selection, decision.case
     return Finding(
-        chosen=chosen,
+        chosen=_chosen(selection, case.id, _scenario_of(selection, case.scenario)),
         signature=found.failure.signature,
         reason=found.failure.reason,
         steps=found.steps,
         failed=found.failed,
         lives=found.lives,
         shrunk_from=found.shrunk_from,
-        seed=asked.seed,
+        seed=seed,
     )
 
 
@@ -222,7 +312,7 @@ def _made(folder: Path) -> Iterator[None]:
     """A folder for what is found, made before hours are spent to find it; gone again if empty."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     with host_errors("create", folder):
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
     finally:
@@ -252,38 +342,25 @@ def _told(finding: Finding) -> Iterator[str]:
     yield from _sequence(finding.steps)
 
 
-def _summary(explorer: Explorer) -> Iterator[str]:
-    coverage, rate = explorer.coverage, explorer.steps / max(explorer.seconds, 0.001)
-    by_kind: dict[str, Counter[bool]] = {}
-    for cell in coverage.cells:
-        kind = cell.what.partition(" over ")[0] if " with " not in cell.what else "hop with a fault"
-        row = f"{cell.architecture}  {cell.pair}  {kind}"
-        by_kind.setdefault(row, Counter())[cell in coverage.seen] += 1
-    yield "seen  of"
-    for row, counts in sorted(by_kind.items()):
-        yield printable(f"{counts[True]:4}  {counts.total():<4}  {row}")
-    impossible = (
-        f"{w.architecture}: {why}"
-        for w in (each.world for each in explorer.subjects)
-        for why in w.cannot
-    )
-    yield from (printable(f"not done: {each}") for each in dict.fromkeys(impossible))
-    yield (
-        f"{explorer.lives} guests, {explorer.steps} steps in {duration(explorer.seconds)}"
+def _sums(total: Exploration) -> str:
+    coverage = total.coverage
+    rate = total.steps / max(total.seconds, 0.001)
+    return (
+        f"{total.guests} guests, {total.steps} steps in {duration(total.seconds)}"
         f" ({rate:.1f} a second), {coverage.covered} of {len(coverage.cells)} cells seen,"
-        f" {len(explorer.signatures)} failures found"
+        f" {len(total.signatures)} failures found"
     )
 
 
-def _report(
-    explorer: Explorer, findings: Sequence[tuple[Path, Finding]], seed: int
-) -> dict[str, Any]:
-    coverage = explorer.coverage
+def _report(total: Exploration, asked: _Asked) -> dict[str, Any]:
+    files = asked.output.glob("finding-*.json")
+    findings = [(path, read(path)) for path in sorted(files, key=lambda path: int(path.stem[8:]))]
     return {
-        "seed": seed,
-        "guests": explorer.lives,
-        "steps": explorer.steps,
-        "seconds": round(explorer.seconds, 3),
+        "seed": asked.seed,
+        "seeds": total.seeds,
+        "guests": total.guests,
+        "steps": total.steps,
+        "seconds": round(total.seconds, 3),
         "findings": [
             {
                 "case": finding.chosen.case,
@@ -292,7 +369,7 @@ def _report(
                 "steps": [str(step) for step in finding.steps],
                 "failed": finding.failed,
                 "lives": finding.lives,
-                "seen": explorer.signatures[finding.signature],
+                "seen": total.signatures.get(finding.signature, 0),
                 "file": str(path),
                 "command": _command(path),
             }
@@ -300,12 +377,13 @@ def _report(
         ],
         "coverage": [
             {
-                "arch": cell.architecture,
-                "state": cell.state,
-                "qemu": cell.pair,
-                "operation": cell.what,
-                "seen": coverage.seen[cell],
+                "arch": seen.cell.architecture,
+                "state": seen.cell.state,
+                "qemu": seen.cell.pair,
+                "operation": seen.cell.what,
+                "seen": seen.times,
             }
-            for cell in sorted(coverage.cells)
+            for seen in total.seen
         ],
+        "impossible": total.impossible,
     }

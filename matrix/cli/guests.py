@@ -369,14 +369,27 @@ def explore(
         Path | None,
         typer.Option("--replay", metavar="FILE", help="Repeat the sequence of a finding instead."),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", metavar="DIR", help="Go on with an exploration that is there."),
+    ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option("-j", "--jobs", min=1, help="Explore with this many guests at a time."),
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Put migrated guests through random valid sequences of operations; shrink what fails."""
     from matrix.cli.exploring import run_explore, run_replay
+    from matrix.errors import UsageError
     from matrix.run.option_values import duration_named
 
     selection = replace(selection, scenarios=tuple(scenarios or ()))
+    if replay is not None and (resume is not None or jobs > 1):
+        raise UsageError("--replay repeats one sequence: it takes neither --resume nor --jobs")
     if replay is not None:
         raise typer.Exit(run_replay(replay, selection, execution, json=json))
     seconds = duration_named("--for", for_)
-    raise typer.Exit(run_explore(selection, execution, seconds, json=json))
+    raise typer.Exit(
+        run_explore(selection, execution, seconds, json=json, jobs=jobs, resume=resume)
+    )

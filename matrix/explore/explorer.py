@@ -4,7 +4,7 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -64,6 +64,12 @@ class Explorer:
     on_found: Callable[[Found], None]
     rule: Rule = field(default_factory=Rule)
     length: int = LENGTH
+    known: Collection[str] = ()
+    """Signatures of failures that were written down already."""
+    claim: Callable[[str], bool] = lambda _: True
+    """Whether a new failure, by its signature, is ours to shrink, and nobody else's."""
+    stop: Callable[[], bool] = lambda: False
+    """Whether it is to end before its time."""
     clock: Callable[[], float] = time.monotonic
     coverage: Coverage = field(init=False)
     signatures: Counter[str] = field(default_factory=Counter)
@@ -88,9 +94,9 @@ class Explorer:
         deadline, asked = self.clock() + seconds, count()
 
         def enough() -> bool:
-            return next(asked) > 0 and self.clock() >= deadline
+            return next(asked) > 0 and (self.clock() >= deadline or self.stop())
 
-        while self.clock() < deadline:
+        while self.clock() < deadline and not self.stop():
             number = self.lives % len(self.subjects)
             subject = self.subjects[number]
             generator = random.Random(f"{self.seed}/{self.lives}")  # noqa: S311 - to be repeatable
@@ -102,9 +108,10 @@ class Explorer:
             self.steps += ended.done
             self._cover(subject.world, steps[: ended.done])
             if ended.failure is not None:
-                new = ended.failure.signature not in self.signatures
-                self.signatures[ended.failure.signature] += 1
-                if new:
+                signature = ended.failure.signature
+                new = signature not in self.signatures and signature not in self.known
+                self.signatures[signature] += 1
+                if new and self.claim(signature):
                     sequence = steps[: ended.done]
                     await self._shrink(number, sequence, ended.failure, evidence)
                 for folder in self.folder.glob("life-*"):  # whoever wants logs has copied them

@@ -75,18 +75,24 @@ def place(tmp_path: Path, cache: Path) -> Place:
 
 @pytest.mark.qemu
 def test_nothing_is_found(place: Place) -> None:
-    ended = place.explore("few.yaml", "--for", "1s", "--seed", "1", "--json")
+    """By two jobs, and by one that goes on with what they have seen."""
+    ended = place.explore("few.yaml", "--for", "1s", "--seed", "1", "--json", "-j2", "-o", "out")
     assert ended.returncode == 0, ended.stderr
     report = json.loads(ended.stdout)
-    assert (report["seed"], report["findings"]) == (1, [])
-    assert report["guests"] >= 1
-    assert sum(cell["seen"] for cell in report["coverage"]) == report["steps"] > 0
+    assert (report["seed"], report["seeds"], report["findings"]) == (1, [1, 2], [])
+    assert report["guests"] >= 2
+    assert sum(cell["seen"] for cell in report["coverage"]) == report["steps"] > 1
     assert {cell["operation"] for cell in report["coverage"]} >= {
-        "hop by precopy over unix",
-        "stop",
-        "migrate-continue",
+        *("hop by precopy over unix", "stop", "migrate-continue"),
+        *("reset", "savevm", "loadvm", "plug device", "unplug device", "plug vcpu", "reconnect"),
     }
-    assert sorted(path.name for path in place.folder.glob("*find*")) == []
+    assert [path.name for path in place.folder.glob("out/*")] == ["exploration.json"]
+    again = place.explore("--resume", "out", "--for", "1s", "--seed", "7", "--json")
+    assert again.returncode == 0, again.stderr
+    more = json.loads(again.stdout)
+    assert more["seeds"] == [1, 2, 7]
+    assert more["guests"] > report["guests"]
+    assert sum(cell["seen"] for cell in more["coverage"]) == more["steps"] > report["steps"]
 
 
 @pytest.mark.slow(reason="three explorations, with a dozen guests")
@@ -129,7 +135,7 @@ def test_an_interrupt(place: Place) -> None:
     with place.begin("few.yaml", "--for", "1h") as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("seed ")
-        while not list(folder.glob("matrix-explore-*/life-1/console.log")):
+        while not list(folder.glob("matrix-explore-*/job-0/life-1/console.log")):
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
@@ -137,7 +143,8 @@ def test_an_interrupt(place: Place) -> None:
     assert process.returncode == 130
     assert said.splitlines()[-1].startswith("1 guests, ")
     assert list(folder.iterdir()) == []
-    assert not (place.folder / "findings-of-explore").exists()
+    (kept,) = place.folder.glob("findings-of-explore/*/*")
+    assert kept.name == "exploration.json"
 
 
 def test_wrong_usage(tmp_path: Path) -> None:
@@ -158,6 +165,12 @@ def test_wrong_usage(tmp_path: Path) -> None:
     refused("and writes nothing", tmp_path / "f.json", output=tmp_path / "out")
     ignored(Selection(build=("x86_64=other",)))
     ignored(Selection(set_axis=("smp=2",), qemu=("bad=bad",)))
+    with pytest.raises(UsageError, match="--resume goes on in the same folder"):
+        run_explore(NONE, Execution(output=tmp_path / "o"), 1.0, json=False, resume=tmp_path)
+    with pytest.raises(UsageError, match="--resume takes scenario and options from its folder"):
+        run_explore(Selection((text,)), Execution(), 1.0, json=False, resume=tmp_path)
+    with pytest.raises(UsageError, match=r"exploration\.json: no such file"):
+        run_explore(NONE, Execution(), 1.0, json=False, resume=tmp_path)
     with pytest.raises(UsageError, match="no scenario given"):
         run_explore(NONE, Execution(), 1.0, json=False)
     with pytest.raises(UsageError, match="exists; findings overwrite nothing"):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -223,6 +223,33 @@ def test_one_step_is_done_however_slowly_the_guest_starts(tmp_path: Path) -> Non
     explorer = Explorer([peer], 1, tmp_path, lambda _: None, clock=lambda: next(times, 200.0))
     asyncio.run(explorer.explore(100))
     assert (explorer.lives, explorer.steps) == (1, 1)
+
+
+def test_what_is_known_or_anothers_is_counted_and_not_shrunk(tmp_path: Path) -> None:
+    def explored(known: Collection[str] = (), *, ours: bool = True) -> tuple[Explorer, list[Found]]:
+        peer, found = Peer(Invariant.HOP, cancels_late), list[Found]()
+        explorer = Explorer(
+            *([peer], 1, tmp_path, found.append),
+            clock=lambda: peer.lives,
+            known=known,
+            claim=lambda _: ours,
+        )
+        asyncio.run(explorer.explore(60))
+        return explorer, found
+
+    explorer, found = explored()
+    (signature,) = explorer.signatures
+    assert len(found) == 1
+    for again, none in (explored([signature]), explored(ours=False)):
+        assert again.signatures[signature] > 1
+        assert none == []
+
+
+def test_one_that_is_stopped(tmp_path: Path) -> None:
+    peer = Peer(Invariant.HOP, lambda told: False)
+    explorer = Explorer([peer], 1, tmp_path, print, stop=lambda: peer.lives == 3)
+    asyncio.run(explorer.explore(1e6))
+    assert (peer.lives, explorer.lives) == (3, 3)
 
 
 def test_replay(tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""Explorations side by side, each in a process of its own: what one leaves is no other's."""
+
+import asyncio
+import hashlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from matrix.errors import HostError, MatrixError
+
+JOB = "job-"
+"""In the folder of all, what a job leaves is named so."""
+
+Work = Callable[[int], Coroutine[Any, Any, None]]
+
+
+def in_jobs(jobs: int, folder: Path, work: Work) -> None:
+    """Do ``work`` of each number, as many at a time as there are; a single one in this process.
+
+    Raises:
+        KeyboardInterrupt: we were interrupted; the jobs were, too, and are over.
+        HostError: a job was ended by its host, or died.
+    """
+    if jobs == 1:
+        asyncio.run(work(0))
+        return
+    context = multiprocessing.get_context("fork")  # what was prepared is there, and need not travel
+    processes = [context.Process(target=_job, args=(folder, work, job)) for job in range(jobs)]
+    try:
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+    except BaseException:
+        for process in processes:
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, signal.SIGINT)
+        for process in processes:
+            if process.pid is not None:
+                process.join()
+        raise
+    for path in sorted(folder.glob(f"{JOB}*.error")):
+        raise HostError(path.read_text())
+    for number, process in enumerate(processes):
+        if process.exitcode:
+            raise HostError(f"job {number} ended with status {process.exitcode}")
+
+
+def _job(folder: Path, work: Work, number: int) -> None:
+    # Ctrl-C is for whoever started us, and tells us once: a second one would cut us short.
+    os.setpgrp()
+    try:
+        asyncio.run(work(number))
+    except KeyboardInterrupt:
+        pass
+    except MatrixError as error:
+        (folder / f"{JOB}{number}.error").write_text(str(error))
+
+
+def claimed(folder: Path, signature: str) -> bool:
+    """Whether the first job to ask for that failure does now."""
+    name = hashlib.sha256(signature.encode()).hexdigest()[:32]
+    try:
+        (folder / f"claim-{name}").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
