@@ -5,14 +5,17 @@ import hashlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
 from matrix.errors import HostError, MatrixError
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 JOB = "job-"
 """In the folder of all, what a job leaves is named so."""
+GLANCE = 0.5
+"""Seconds after which a wait is begun anew."""
 
 Work = Callable[[int], Coroutine[Any, Any, None]]
 
@@ -28,12 +31,22 @@ def in_jobs(jobs: int, folder: Path, work: Work) -> None:
         asyncio.run(work(0))
         return
     context = multiprocessing.get_context("fork")  # what was prepared is there, and need not travel
-    processes = [context.Process(target=_job, args=(folder, work, job)) for job in range(jobs)]
+    taken = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    processes = [
+        context.Process(target=_job, args=(folder, work, job, taken)) for job in range(jobs)
+    ]
     try:
+        # An interrupt that comes before a job is ready for it would be lost, or kill it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+        try:
+            for process in processes:
+                process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, taken)
         for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
+            while process.is_alive():
+                # A signal that another thread of ours gets does not end the wait of this one.
+                process.join(GLANCE)
     except BaseException:
         for process in processes:
             if process.pid is not None and process.is_alive():
@@ -49,10 +62,13 @@ def in_jobs(jobs: int, folder: Path, work: Work) -> None:
             raise HostError(f"job {number} ended with status {process.exitcode}")
 
 
-def _job(folder: Path, work: Work, number: int) -> None:
+def _job(folder: Path, work: Work, number: int, taken: Collection[int]) -> None:
     # Ctrl-C is for whoever started us, and tells us once: a second one would cut us short.
     os.setpgrp()
     try:
+        # Ignored in the background of a shell, which is right for whoever started us alone.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, taken)
         asyncio.run(work(number))
     except KeyboardInterrupt:
         pass

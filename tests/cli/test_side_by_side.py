@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -46,7 +48,21 @@ def test_one_that_dies(tmp_path: Path) -> None:
         in_jobs(2, tmp_path, work)
 
 
-def test_an_interrupt_ends_all(tmp_path: Path) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN])
+def interrupt(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A signal that interrupts us, whether SIGINT does or is ignored as in a shell's background."""
+    kept = signal.signal(signal.SIGINT, request.param)
+    ours = signal.signal(signal.SIGTERM, _interrupt)
+    yield signal.SIGTERM
+    signal.signal(signal.SIGTERM, ours)
+    signal.signal(signal.SIGINT, kept)
+
+
+def test_an_interrupt_ends_all(tmp_path: Path, interrupt: int) -> None:
     """The first job interrupts whoever waits for it, once the second one waits, too."""
     waiting, parent = tmp_path / "waiting", os.getpid()
     os.mkfifo(waiting)
@@ -54,7 +70,7 @@ def test_an_interrupt_ends_all(tmp_path: Path) -> None:
     async def work(number: int) -> None:
         if number == 0:
             waiting.read_text()
-            os.kill(parent, signal.SIGINT)
+            os.kill(parent, interrupt)
             return
         waiting.write_text("so")
         try:
