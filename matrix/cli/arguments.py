@@ -172,7 +172,7 @@ OPTIONS: dict[str, Any] = {
     "fresh": typer.Option("--fresh", help="Ask QEMU and KVM again instead of using the cache."),
     "no_predict": typer.Option(
         "--no-predict",
-        help="Also run cases whose first hop fails, as matrix migratable has found.",
+        help="Also make hops that fail, as matrix migratable has found.",
     ),
     "output": typer.Option(
         "-o", "--output", metavar="RUN", help="Run directory; must not exist yet."

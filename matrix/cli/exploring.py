@@ -6,10 +6,10 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,12 @@ from matrix.explore.finding import Chosen, Finding, read, write
 from matrix.explore.sequences import repaired
 from matrix.explore.shrinking import Rule
 from matrix.explore.step import Steps
-from matrix.explore.subject import Subject, why_not
+from matrix.explore.subject import Subject, places, why_not
+from matrix.explore.world import Pair
+from matrix.hosts.cache import Cache, cache_directory
+from matrix.hosts.host_facts import read_host
 from matrix.inventory import Inventory
+from matrix.migratable.refusals import refusals_of
 from matrix.places import expanded
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
@@ -60,6 +64,8 @@ class _Asked:
     seconds: float
     earlier: Exploration | None
     """What is gone on with."""
+    refused: Sequence[Mapping[Pair, str]] = ()
+    """For each case, between which QEMUs its guest does not go."""
 
 
 def run_explore(
@@ -83,15 +89,20 @@ def run_explore(
     if resume is not None:
         if execution.output is not None:
             raise UsageError("--resume goes on in the same folder; -o is for a new one")
-        _only_qemus("--resume takes scenario and options from its folder", selection)
+        others = "--qemu, --host, --fresh, --no-predict, --for, --seed, --jobs and --json"
+        given = replace(selection, no_predict=False)
+        _only_qemus("--resume takes scenario and options from its folder", given, others)
         earlier = kept(resume / NAME)
         selection = replace(
-            _selected(earlier.chosen, selection), scenarios=tuple(map(Path, earlier.scenarios))
+            _selected(earlier.chosen, selection),
+            scenarios=tuple(map(Path, earlier.scenarios)),
+            no_predict=selection.no_predict,
         )
     decisions, inventory = _explorable(selection)
     scenarios = dict.fromkeys(each.case.scenario for each in decisions)
     output = resume or execution.output or RunDirectory.default_path(list(scenarios), FINDINGS)
-    asked = _Asked(selection, output, seed, json, seconds, earlier)
+    refused = () if selection.no_predict else _refused(decisions, inventory)
+    asked = _Asked(selection, output, seed, json, seconds, earlier, refused)
     if not json:
         seeds = f"seed {seed}" if jobs == 1 else f"seeds {seed} to {seed + jobs - 1}, one a job"
         print(f"{seeds}; --seed {seed} draws the same sequences again", flush=True)
@@ -103,9 +114,9 @@ def run_explore(
     return ExitCode.NOT_PASSED if total.signatures else ExitCode.OK
 
 
-def _only_qemus(why: str, selection: Selection) -> None:
+def _only_qemus(why: str, selection: Selection, others: str) -> None:
     if replace(selection, qemu=(), host=None, fresh=False) != Selection():
-        raise UsageError(f"{why}; beside it only --qemu, --host, --fresh and --json are taken")
+        raise UsageError(f"{why}; beside it only {others} are taken")
 
 
 def _concluded(asked: _Asked, folder: Path) -> Exploration:
@@ -134,7 +145,8 @@ def run_replay(path: Path, selection: Selection, execution: Execution, *, json: 
     finding = read(path)
     if execution != Execution():
         raise UsageError("--replay takes the seed from its file, and writes nothing")
-    _only_qemus("--replay takes case and scenario from its file", selection)
+    others = "--qemu, --host, --fresh and --json"
+    _only_qemus("--replay takes case and scenario from its file", selection, others)
     decisions, inventory = _explorable(_selected(finding.chosen, selection), finding.chosen.case)
     with _temporary() as folder:
 
@@ -166,8 +178,8 @@ async def _explore(
     with host_errors("create", own):
         own.mkdir()
     subjects = [
-        await Subject.make(decision, inventory, own / f"launch-{number}")
-        for number, decision in enumerate(decisions)
+        await Subject.make(decision, inventory, own / f"launch-{number}", refused or {})
+        for number, (decision, refused) in enumerate(zip_longest(decisions, asked.refused))
     ]
 
     def found(each: Found) -> None:
@@ -305,6 +317,19 @@ def _explorable(selection: Selection, case: str = "") -> tuple[list[Run], Invent
     reasons = [why_not(each) for each in running]
     reasons += [each.reason for each in decisions if not isinstance(each, Run)]
     raise NothingSelected(f"no case can be explored: {'; '.join(dict.fromkeys(reasons))}")
+
+
+def _refused(decisions: Sequence[Run], inventory: Inventory) -> list[dict[Pair, str]]:
+    """For each case, between which QEMUs its guest does not go, as far as that can be predicted."""
+    host, cache = read_host(), Cache(cache_directory())
+
+    async def all_of_them() -> list[dict[Pair, str]]:
+        return [
+            await refusals_of(decision, places(decision), inventory, host, cache)
+            for decision in decisions
+        ]
+
+    return asyncio.run(all_of_them())
 
 
 @contextmanager

@@ -349,6 +349,7 @@ def migratable(
 
 @taking(
     *("keyword", "arch", "accel", "qemu", "build", "set_axis", "host", "fresh", "output", "seed"),
+    "no_predict",
 )
 def explore(
     selection: Selection,

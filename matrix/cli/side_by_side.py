@@ -5,7 +5,8 @@ import hashlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,7 @@ def in_jobs(jobs: int, folder: Path, work: Work) -> None:
         context.Process(target=_job, args=(folder, work, job, taken)) for job in range(jobs)
     ]
     try:
-        # An interrupt that comes before a job is ready for it would be lost, or kill it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
-        try:
-            for process in processes:
-                process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, taken)
+        _start(processes, taken)
         for process in processes:
             while process.is_alive():
                 # A signal that another thread of ours gets does not end the wait of this one.
@@ -60,6 +55,16 @@ def in_jobs(jobs: int, folder: Path, work: Work) -> None:
     for number, process in enumerate(processes):
         if process.exitcode:
             raise HostError(f"job {number} ended with status {process.exitcode}")
+
+
+def _start(processes: Iterable[ForkProcess], taken: Collection[int]) -> None:
+    # An interrupt that comes before a job is ready for it would be lost, or kill it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        for process in processes:
+            process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, taken)
 
 
 def _job(folder: Path, work: Work, number: int, taken: Collection[int]) -> None:

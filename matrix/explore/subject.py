@@ -10,7 +10,7 @@ from matrix.explore.failure import Failure, Invariant
 from matrix.explore.hotplug import hotplug_of
 from matrix.explore.life import HOP_SECONDS, Ended, Lives
 from matrix.explore.step import Operation, Steps
-from matrix.explore.world import Way, World
+from matrix.explore.world import Pair, Way, World
 from matrix.hosts.local.launch import make_launch
 from matrix.hosts.local.migrated_case import PROOF, emulator_of
 from matrix.hosts.local.starting import Starting
@@ -49,15 +49,30 @@ def why_not(decision: Run) -> str:
     return ""
 
 
-def world_of(decision: Run, inventory: Inventory) -> World:
-    """What the case may be put through: the pools of its migration, as far as the binaries go."""
+NO_REFUSALS: Mapping[Pair, str] = {}
+
+
+def places(decision: Run) -> tuple[str, ...]:
+    """Names of the QEMUs that the case's guest may be at, that of the first one first."""
+    destinations = decision.case.migration.destinations if decision.case.migration else ()
+    return tuple(dict.fromkeys((decision.case.variant.qemu, *destinations)))
+
+
+def world_of(
+    decision: Run, inventory: Inventory, refused: Mapping[Pair, str] = NO_REFUSALS
+) -> World:
+    """What the case may be put through: the pools of its migration, as far as the binaries go.
+
+    ``refused`` are pairs of its QEMUs that it does not go between, and why.
+    """
     migration = decision.case.migration or Migration()
-    first = decision.case.variant.qemu
-    names = tuple(dict.fromkeys((first, *migration.destinations)))
+    names = places(decision)
     emulator = emulator_architecture(decision.case.variant.arch, decision.accelerator, inventory)
     binaries = {name: inventory.binary(name, emulator) for name in names}
     ways, parameters = {}, {}
     for source, destination in product(names, names):
+        if (source, destination) in refused:
+            continue
         sides = [side for name in (source, destination) if (side := binaries[name]) is not None]
         found = [
             route
@@ -74,10 +89,11 @@ def world_of(decision: Run, inventory: Inventory) -> World:
         parameters[source, destination] = frozenset.intersection(*known) if known else frozenset()
     return World(
         decision.case.variant.arch.value,
-        first,
+        names[0],
         ways,
         parameters,
         impossible=impossible(side for side in binaries.values() if side is not None),
+        refused=refused,
     )
 
 
@@ -107,16 +123,23 @@ class Subject:
     lives: Lives
 
     @classmethod
-    async def make(cls, decision: Run, inventory: Inventory, folder: Path) -> "Subject":
-        """Ready to live; ``folder`` is new, and holds what its QEMUs are started with.
+    async def make(
+        cls,
+        decision: Run,
+        inventory: Inventory,
+        folder: Path,
+        refused: Mapping[Pair, str] = NO_REFUSALS,
+    ) -> "Subject":
+        """Ready to live; ``folder`` is new, and holds what its QEMUs are started with, ``refused``
+        is as for :func:`world_of`.
 
         Raises:
             SuiteError, HostError: a command line cannot be worked out.
         """
-        case, world = decision.case, world_of(decision, inventory)
+        case, world = decision.case, world_of(decision, inventory, refused)
         migration = case.migration or Migration()
         emulators: dict[str, Emulator] = {}
-        for name in dict.fromkeys((world.first, *migration.destinations)):
+        for name in places(decision):
             place = folder / name.replace("/", "_")
             with host_errors("create", place):
                 place.mkdir(mode=0o700, parents=True)

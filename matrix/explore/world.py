@@ -63,6 +63,8 @@ class World:
     hotplug: Hotplug = field(default_factory=Hotplug)
     impossible: Mapping[Operation, str] = field(default_factory=dict)
     """Operations that its QEMUs cannot do, and why."""
+    refused: Mapping[Pair, str] = field(default_factory=dict)
+    """Between which QEMUs it does not go, whatever the way, and why."""
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -75,7 +77,11 @@ class World:
         """What is not done to it, and why, in words."""
         operations = [f"{name.value}: {why}" for name, why in self.impossible.items()]
         parts = [f"plug {part.value}: {why}" for part, why in self.hotplug.missing.items()]
-        return (*operations, *parts)
+        hops = [
+            f"hop from QEMU {source} to {destination}, as matrix migratable found: {why}"
+            for (source, destination), why in self.refused.items()
+        ]
+        return (*operations, *parts, *hops)
 
     def goes(self, source: str, destination: str) -> bool:
         """Whether the one takes what the other has written."""

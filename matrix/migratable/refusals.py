@@ -1,12 +1,13 @@
-"""Refusals that ``matrix migratable`` has found, kept in the cache for the plans of runs.
+"""Refusals that ``matrix migratable`` has found, kept in the cache for runs and explorations.
 
-A plan starts no QEMU: it takes a ``no`` that is there already, of the same binaries, machine and
-CPU model, and leaves everything else to the run.
+The plan of a run starts no QEMU: it takes a ``no`` that is there already, of the same binaries,
+machine and CPU model, and leaves everything else to the run. An exploration asks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache as remembered
+from itertools import permutations
 
 from matrix.errors import SuiteError
 from matrix.hosts.cache import Cache
@@ -18,7 +19,8 @@ from matrix.hosts.survey import fingerprint_of
 from matrix.hosts.surveyors import guest_files
 from matrix.inventory import Binary, Inventory
 from matrix.migratable.idle import idle_launch
-from matrix.migratable.prediction import Answer, Guest, Prediction
+from matrix.migratable.idle_sides import side_of
+from matrix.migratable.prediction import Answer, Guest, Prediction, predict
 from matrix.migrating import MigrationMode, Strategy
 from matrix.model import Accelerator
 from matrix.plan.command import (
@@ -65,6 +67,40 @@ def known_refusal(pair: Pair, host: HostState, cache: Cache) -> str:
     return "" if CRASHED in reason else reason
 
 
+async def refusal(pair: Pair, host: HostState, cache: Cache) -> str:
+    """As :func:`known_refusal`, and asks the two QEMUs where there is no answer yet.
+
+    Raises:
+        SpawnError, HostError, SuiteError: as :func:`.prediction.predict`.
+    """
+    place = _place(pair, host, cache)
+    if place is not None and cache.read(*place, lambda value: dict(value)) is None:
+        source, destination = [
+            await side_of(binary, pair.guest, host, cache)
+            for binary in (pair.source, pair.destination)
+        ]
+        made = await predict(pair.guest, source, destination, loading=True)
+        if source.idle and destination.idle:
+            keep(pair, made, host, cache)
+    return known_refusal(pair, host, cache)
+
+
+async def refusals_of(
+    run: Run, names: Sequence[str], inventory: Inventory, host: HostState, cache: Cache
+) -> dict[tuple[str, str], str]:
+    """Between which of those QEMUs the run's guest does not go, and why; asked where not known.
+
+    Raises:
+        SpawnError, HostError, SuiteError: as :func:`.prediction.predict`.
+    """
+    found = {}
+    for source, destination in permutations(names, 2):
+        pair = between(run, source, destination, inventory)
+        if pair is not None and (why := await refusal(pair, host, cache)):
+            found[source, destination] = why
+    return found
+
+
 def _place(pair: Pair, host: HostState, cache: Cache) -> tuple[str, str] | None:
     """Name and key in the cache; None where one of the binaries is not known there."""
     guest, sides = pair.guest, (pair.source, pair.destination)
@@ -108,28 +144,35 @@ def without_refused(
 def first_hop(run: Run, inventory: Inventory) -> Pair | None:
     """The guest's first hop, where it is of a kind that is predicted; else None.
 
-    That is one under TCG on this machine, between two QEMUs and not to a drawn one, of which
-    nobody expects that it fails, by a strategy that sends what precopy sends, and of a guest whose
-    machine and CPU are those of the idle guest, word for word, and which works until it is told to
-    end: another one may be over before its hop, and pass.
+    That is one as in :func:`between`, to a QEMU that is not drawn, of which nobody expects that it
+    fails, by a strategy that sends what precopy sends.
     """
-    case, migration = run.case, run.case.migration
-    if migration is None or run.host != LOCAL or run.accelerator is not Accelerator.TCG:
-        return None
-    if PROOF not in case.test.groups:
-        return None
-    if len(migration.destinations) != 1 or migration.destinations[0] == case.variant.qemu:
+    migration = run.case.migration
+    if migration is None or len(migration.destinations) != 1:
         return None
     if migration.faults or run.expected or migration.mode is MigrationMode.COOPERATIVE:
         return None
     if any(each.through_file or each is Strategy.CPR_TRANSFER for each in migration.strategies):
         return None
-    arch = case.variant.arch
-    source = inventory.binary(case.variant.qemu, arch)
-    destination = inventory.binary(migration.destinations[0], arch)
-    if source is None or destination is None or case.build.efi:
+    return between(run, run.case.variant.qemu, migration.destinations[0], inventory)
+
+
+def between(run: Run, source: str, destination: str, inventory: Inventory) -> Pair | None:
+    """The run's guest and two QEMUs, where a hop between them is of a kind that is predicted.
+
+    That is one under TCG on this machine, of a guest whose machine and CPU are those of the idle
+    guest, word for word, and which works until it is told to end: another one may be over before
+    its hop, and pass.
+    """
+    case = run.case
+    if run.host != LOCAL or run.accelerator is not Accelerator.TCG or case.build.efi:
         return None
-    pair = Pair(source, destination, Guest(arch, machine_of(case), cpu_of(case)))
+    if PROOF not in case.test.groups or source == destination:
+        return None
+    sides = [inventory.binary(name, case.variant.arch) for name in (source, destination)]
+    if sides[0] is None or sides[1] is None:
+        return None
+    pair = Pair(sides[0], sides[1], Guest(case.variant.arch, machine_of(case), cpu_of(case)))
     return pair if _is_that_guest(run, pair) else None
 
 

@@ -34,6 +34,15 @@ class Place:
         self._cache = cache
         (folder / "few.yaml").write_text(SCENARIO + MIGRATION)
 
+    def wrap(self, name: str, case: str) -> None:
+        """A QEMU that is the real one, but for that case of its words."""
+        real = shutil.which("qemu-system-x86_64")
+        wrapper = self.folder / name / "qemu-system-x86_64"
+        wrapper.parent.mkdir()
+        case = case.replace("{real}", str(real))
+        wrapper.write_text(f'#!/bin/sh\ncase "$*" in\n*{case} ;;\n*) exec {real} "$@" ;;\nesac\n')
+        wrapper.chmod(0o755)
+
     def begin(self, *words: str) -> subprocess.Popen[str]:
         cache = str(self._cache)
         return subprocess.Popen(
@@ -75,8 +84,12 @@ def place(tmp_path: Path, cache: Path) -> Place:
 
 @pytest.mark.qemu
 def test_nothing_is_found(place: Place) -> None:
-    """By two jobs, and by one that goes on with what they have seen."""
-    ended = place.explore("few.yaml", "--for", "1s", "--seed", "1", "--json", "-j2", "-o", "out")
+    """By two jobs, and by one that goes on with what they have seen. A QEMU that takes no guest in
+    is not gone to."""
+    place.wrap("other", '-incoming*) exec {real} "$@" -m 128M')
+    other = ("--qemu", "other=other", "--set", "destination=other")
+    words = ("--for", "1s", "--seed", "1", "--json", "-j2", "-o", "out")
+    ended = place.explore("few.yaml", *other, *words)
     assert ended.returncode == 0, ended.stderr
     report = json.loads(ended.stdout)
     assert (report["seed"], report["seeds"], report["findings"]) == (1, [1, 2], [])
@@ -86,6 +99,9 @@ def test_nothing_is_found(place: Place) -> None:
         *("hop by precopy over unix", "stop", "migrate-continue"),
         *("reset", "savevm", "loadvm", "plug device", "unplug device", "plug vcpu", "reconnect"),
     }
+    assert {cell["qemu"] for cell in report["coverage"]} == {"system", "system → system"}
+    (why,) = (each for each in report["impossible"] if "hop" in each)
+    assert why.startswith("x86_64: hop from QEMU system to other, as matrix migratable found: ")
     assert [path.name for path in place.folder.glob("out/*")] == ["exploration.json"]
     again = place.explore("--resume", "out", "--for", "1s", "--seed", "7", "--json")
     assert again.returncode == 0, again.stderr
@@ -99,14 +115,7 @@ def test_nothing_is_found(place: Place) -> None:
 @pytest.mark.qemu
 def test_what_is_found_is_shrunk_and_repeated(place: Place) -> None:
     """With a QEMU that takes no guest in; the seed's first step is a hop."""
-    real = shutil.which("qemu-system-x86_64")
-    wrapper = place.folder / "bad" / "qemu-system-x86_64"
-    wrapper.parent.mkdir()
-    wrapper.write_text(
-        f'#!/bin/sh\ncase "$*" in\n*-incoming*) exec {real} "$@" -device none-such ;;\n'
-        f'*) exec {real} "$@" ;;\nesac\n'
-    )
-    wrapper.chmod(0o755)
+    place.wrap("bad", '-incoming*) exec {real} "$@" -device none-such')
     qemu = ("--qemu", "bad=bad", "--set", "qemu=bad")
     ended = place.explore("few.yaml", *qemu, "--for", "1s", "--seed", "4", "-o", "out")
     assert ended.returncode == 1, ended.stdout + ended.stderr

@@ -9,7 +9,7 @@ import pytest
 from matrix.explore.failure import Failure, Invariant
 from matrix.explore.hotplug import Part
 from matrix.explore.life import Ended
-from matrix.explore.sequences import repaired
+from matrix.explore.sequences import cells, repaired
 from matrix.explore.step import Operation, Step, Steps
 from matrix.explore.subject import Subject, why_not, world_of
 from matrix.explore.world import Way
@@ -62,6 +62,19 @@ def test_ways_are_those_that_both_binaries_can_go() -> None:
     }
     assert world.parameters["new", "new"] == {"max-bandwidth", "direct-io"}
     assert world.parameters["system", "new"] == {"max-bandwidth"}
+
+
+def test_what_is_refused_is_not_done() -> None:
+    """Neither a hop that way, nor the loading of a snapshot."""
+    migration = Migration(transports=(Transport.TCP,), destinations=("new",))
+    inventory = make.inventory(make.binary(), make.binary(qemu="new"))
+    refused = {("system", "new"): "another version"}
+    world = world_of(decided(migration, "migration-proof"), inventory, refused)
+    assert set(world.ways) == {("system", "system"), ("new", "system"), ("new", "new")}
+    assert not world.goes("system", "new")
+    assert {cell.pair for cell in cells(world)} == {"system", "system → system"}
+    why = "hop from QEMU system to new, as matrix migratable found: another version"
+    assert [each for each in world.cannot if each.startswith("hop")] == [why]
 
 
 @pytest.fixture(scope="module")

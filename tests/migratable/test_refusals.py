@@ -1,5 +1,6 @@
 """Refusals that are kept, and the cases that a plan skips for them."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,14 @@ from matrix.hosts.host_facts import HostState
 from matrix.hosts.kvm import KvmDevice
 from matrix.inventory import Binary
 from matrix.migratable.prediction import Answer, Guest, Prediction
-from matrix.migratable.refusals import Pair, first_hop, keep, known_refusal, without_refused
+from matrix.migratable.refusals import (
+    Pair,
+    first_hop,
+    keep,
+    known_refusal,
+    refusals_of,
+    without_refused,
+)
 from matrix.migrating import Fault, Migration, MigrationMode, Strategy
 from matrix.model import Accelerator, Expectation
 from matrix.plan.decisions import Run, Skip
@@ -108,6 +116,17 @@ def test_a_binary_that_the_cache_does_not_know_is_kept_nothing_of(
     empty = Cache(tmp_path / "empty")
     keep(PAIR, answer(Answer.NO), host, empty)
     assert known_refusal(PAIR, host, empty) == ""
+
+
+def test_between_which_of_several_a_guest_does_not_go(cache: Cache, host: HostState) -> None:
+    """Each direction on its own; nothing is asked that is known."""
+    back = replace(PAIR, source=NEW, destination=OLD)
+    keep(PAIR, answer(Answer.NO), host, cache)
+    keep(back, answer(Answer.YES, back), host, cache)
+    run = planned(replace(ONCE, destinations=("old", "new"), faults=(Fault.CANCEL_IN_ACTIVE,)))
+    names = ("old", "new", "not-there")
+    found = asyncio.run(refusals_of(run, names, INVENTORY, host, cache))
+    assert found == {("old", "new"): WHY}
 
 
 def test_a_case_whose_first_hop_fails_is_skipped_with_the_reason(
