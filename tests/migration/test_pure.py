@@ -9,7 +9,7 @@ from matrix.errors import MonitorError
 from matrix.migrating import Fault, Migration, Strategy, Transport
 from matrix.migration.cooperative import Cooperation, Word
 from matrix.migration.hop_runner import fitted
-from matrix.migration.identity import Identity, difference
+from matrix.migration.identity import Identity, difference, feature_text
 from matrix.migration.routes import listening_port
 from matrix.migration.samples import sample
 from matrix.migration.strategies import (
@@ -87,6 +87,18 @@ def test_differences() -> None:
         "CPU features differ: CPUID 1.0.EDX 0x11 and 0x10, CPUID 7.0.EBX 0x1 and 0; "
         "memory in bytes 134217728 on the source, 268435456 on the destination"
     )
+
+
+def test_what_several_vcpus_have_is_no_feature_of_the_model() -> None:
+    """As QEMU 7.2 and 10.0 list those of qemu64 with ``-smp 2``; guests of both have HTT."""
+
+    def told(edx: int, ecx: int) -> str:
+        leaf = {"cpuid-input-eax": 1, "cpuid-register": "EDX", "features": edx}
+        more = {"cpuid-input-eax": 1 << 31 | 1, "cpuid-register": "ECX", "features": ecx}
+        return feature_text([leaf, more])
+
+    assert told(0x78BFBFD, 0x5) == told(0x178BFBFD, 0x7) == "1.0.EDX=0x78bf9fd 80000001.0.ECX=0x5"
+    assert told(0x78BFBFD, 0x5) != told(0x78BFBFC, 0x5)
 
 
 def test_what_a_guest_asks_for() -> None:
