@@ -42,7 +42,7 @@ def in_jobs(jobs: int, folder: Path, work: Work) -> None:
             while process.is_alive():
                 # A signal that another thread of ours gets does not end the wait of this one.
                 process.join(GLANCE)
-    except BaseException:
+    except BaseException:  # above all KeyboardInterrupt: no job is left
         for process in processes:
             if process.pid is not None and process.is_alive():
                 os.kill(process.pid, signal.SIGINT)
