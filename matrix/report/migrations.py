@@ -34,6 +34,7 @@ MOST_SAMPLES = 240
 """Of the time line of a hop."""
 
 MOST_EVENTS = 120
+MOST_DEVICES = 100
 LONGEST_REASON = 300
 MOST_CELLS = 600
 """Of the grid of versions."""
@@ -130,6 +131,7 @@ class Migrations:
                 "hops": made,
                 "bad": attempt.hops.bad if attempt.hops else len(table) - sum(table.good),
                 "broken": len(attempt.hops.broken) if attempt.hops else 0,
+                "devices": bool(attempt.hops and attempt.hops.devices),
                 **{name: asdict(measure) for name, measure in measures.items()},
                 **{name: [printable(each) for each in table.values[name]] for name in MEANS},
                 "chunk": where.chunk,
@@ -299,6 +301,9 @@ def _time_line(row: int, hop: Hop) -> dict[str, object]:
                 "throttle",
             )
         },
+        "devices": [
+            [printable(each.device), each.save, each.load] for each in hop.devices[:MOST_DEVICES]
+        ],
         "events": [
             [round(each.at, 6), printable(each.side), shortened(each.what, 120)]
             for each in hop.events[:MOST_EVENTS]

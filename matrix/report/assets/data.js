@@ -41,6 +41,7 @@
  * @property {Measure} downtime
  * @property {Measure} blackout
  * @property {Measure} total_time
+ * @property {boolean} devices whether its hops tell how long each device's state took
  * @property {string[]} strategy those that its hops had
  * @property {string[]} transport
  * @property {number} chunk

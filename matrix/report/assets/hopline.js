@@ -1,6 +1,7 @@
 // The sampled time line of one hop: its phases, what was left to send, and every event.
 
 import { chart } from "./chart.js";
+import { deviceTimes, summed } from "./devices.js";
 import { bytes, el, facts, plural, rate, seconds, table } from "./dom.js";
 
 /** @import { Band } from "./chart.js" */
@@ -30,6 +31,7 @@ import { bytes, el, facts, plural, rate, seconds, table } from "./dom.js";
  * @property {number | null} throttle
  * @property {[at: number, side: string, what: string][]} events
  * @property {Samples} samples
+ * @property {[device: string, save: number | null, load: number | null][]} devices
  */
 /**
  * @typedef {object} Samples
@@ -61,6 +63,8 @@ export function hopLine(hop) {
       ["clock jump", optional(hop.clock_jump)],
       ["sent", hop.transferred === null ? "" : `${bytes(hop.transferred)} in ${hop.passes ?? "?"} passes`],
       ["throttle", hop.throttle ? `${hop.throttle} %` : ""]]),
+    hop.devices.length ? el("details", { open: true }, el("summary", {}, el("b", {}, "The state of each device")),
+      deviceTimes([{ source: hop.source, destination: hop.destination, times: summed(hop.devices) }])) : null,
     drawn ? chart({ ...shared, label: "Memory", yFormat: bytes, binary: true, height: 230,
       series: [{ name: "remaining", values: samples.remaining, line: true }, { name: "transferred", values: samples.transferred, line: true }],
       describe: (place) => `${seconds(samples.at[place])}: ${samples.status[place]}, ${bytes(samples.remaining[place])} remaining, ${bytes(samples.transferred[place])} sent, pass ${samples.passes[place]}` }) : null,

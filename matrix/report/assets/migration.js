@@ -2,6 +2,7 @@
 
 import { chart } from "./chart.js";
 import { compare, GLYPHS, index, unpack, verdictOf } from "./data.js";
+import { deviceTimes, medianTimes } from "./devices.js";
 import { badge, bytes, caseLink, choice, el, link, plural, quantity, round, seconds, show, table } from "./dom.js";
 import { hopLine } from "./hopline.js";
 import { migrationOverview } from "./migration_overview.js";
@@ -9,6 +10,7 @@ import { migrationOverview } from "./migration_overview.js";
 /**
  * @import { Limit, Spec } from "./chart.js"
  * @import { GridCell, MigrationEntry } from "./data.js"
+ * @import { Told } from "./devices.js"
  * @import { Hop } from "./hopline.js"
  */
 
@@ -52,6 +54,8 @@ import { migrationOverview } from "./migration_overview.js";
  * @property {number} seconds
  * @property {string[]} broken limits that did not hold
  * @property {Statistic[]} statistics
+ * @property {Statistic[]} devices "DEVICE save" and "DEVICE load"
+ * @property {string[]} untraced QEMUs that do not tell of devices
  */
 /**
  * @typedef {{ name: string, unit: string, count: number, p50: number, max: number,
@@ -73,6 +77,9 @@ export async function drawMigration(section, query) {
   const hops = (await unpack(`hops-${entry.chunk}`))[entry.place];
   /** @type {(entry: MigrationEntry) => string} */
   const name = ({ case: i, attempt, hops: count }) => `${index.id[i]}${attempt > 1 ? ` attempt ${attempt}` : ""} (${plural(count, "hop")})`;
+  const other = entries[Number(parameters.get("with") ?? -1)];
+  /** @type {Hops | null} */
+  const beside = other ? (await unpack(`hops-${other.chunk}`))[other.place] : null;
   const detail = el("div", {});
   /** @type {(number: number | undefined) => void} */
   const pick = (number) => {
@@ -88,6 +95,10 @@ export async function drawMigration(section, query) {
       (value) => { location.hash = `#migration?entry=${value}`; })) : null,
     el("p", { class: "reason" }, link(caseLink(entry.case), { class: "mono" }, index.id[entry.case]), " ", badge(verdictOf(entry.case)), " ", hopWords(hops)),
     statistics(hops),
+    deviceSection(hops, beside),
+    hops.summary?.devices.length && entries.some((each) => each !== entry && each.devices) ? el("p", {}, choice("compare with", [["", "nothing"],
+      ...entries.flatMap((each, place) => (each !== entry && each.devices ? [/** @type {[string, string]} */ ([String(place), name(each)])] : []))], String(entries.indexOf(other)),
+    (value) => { location.hash = `#migration?entry=${entries.indexOf(entry)}${value && `&with=${value}`}`; })) : null,
     el("div", { class: hops.number.length > FEW_HOPS ? null : "multiples wide-ones" }, hopCharts(hops, pick)),
     hops.details.length ? el("h2", {}, "Time line of a hop") : null,
     detail);
@@ -123,6 +134,30 @@ function statistics(hops) {
   if (!summary.statistics.length) return broken;
   return el("div", {}, broken, table([["quantity", ""], ["hops", "number"], ["min", "number"], ["median", "number"], ["p90", "number"], ["p99", "number"], ["max", "number"]],
     summary.statistics.map(({ name, unit, count, min, p50, p90, p99, max }) => [name, count.toLocaleString("en"), ...[min, p50, p90, p99, max].map((value) => quantity(value, unit))])));
+}
+
+/**
+ * Which device's state took how long, over all hops; beside those of another case, to compare them.
+ * @param {Hops} hops
+ * @param {Hops | null} beside
+ */
+function deviceSection(hops, beside) {
+  const told = [hops, beside].flatMap((each) => (each?.summary?.devices.length ? [toldOf(each, each.summary.devices)] : []));
+  const untraced = hops.summary?.untraced ?? [];
+  if (!told.length && !untraced.length) return null;
+  return el("div", {}, el("h3", {}, "The state of each device"),
+    told.length ? [el("p", { class: "about" }, "How long it took to save and to load, while the guest stood still: medians over all hops."), deviceTimes(told)] : null,
+    untraced.map((why) => el("p", { class: "reason" }, `Not told by device: ${why}.`)));
+}
+
+/**
+ * @param {Hops} hops
+ * @param {Statistic[]} told
+ * @returns {Told}
+ */
+function toldOf(hops, told) {
+  const [source, destination] = [hops.words.source, hops.words.destination].map((words) => (words.length === 1 ? words[0] : "several QEMUs"));
+  return { source, destination, times: medianTimes(told) };
 }
 
 /**
