@@ -89,6 +89,12 @@ class _Queue:
     passed: int = 0
 
 
+def _turn(queue: _Queue) -> tuple[bool, float]:
+    """Those that were passed too often first, also by longer ones: else an endless flow of these
+    would never let the host drain. Then the longest."""
+    return queue.passed < PATIENCE, -queue.jobs[0].estimate
+
+
 class HostScheduler:
     """Jobs waiting and running on one host; ``used + free == capacity`` holds at every step."""
 
@@ -140,7 +146,7 @@ class HostScheduler:
         idle = 0 < self._vcpus < self._capacity.vcpus
         if not self._queues or not idle or self._quiet:
             return None
-        queue = max(self._queues.values(), key=lambda queue: queue.jobs[0].estimate)
+        queue = min(self._queues.values(), key=_turn)
         fits = self._memory + queue.size.memory <= self._capacity.memory
         return queue.jobs[0] if fits else None
 
@@ -215,7 +221,7 @@ class HostScheduler:
 
     def _next(self) -> Job | None:
         passed: list[_Queue] = []
-        for queue in sorted(self._queues.values(), key=lambda queue: -queue.jobs[0].estimate):
+        for queue in sorted(self._queues.values(), key=_turn):
             if self._fits(queue.size):
                 for other in passed:
                     other.passed += 1
