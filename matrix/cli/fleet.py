@@ -88,7 +88,8 @@ def _look(request: FleetRequest, action: FleetAction) -> ExitCode:
 
     if len(request.words) > 1 or (request.words and request.fleet):
         raise UsageError(f"matrix fleet {action} takes one fleet file")
-    seen = look_at(Path(*request.words) if request.words else request.fleet or FLEET_FILE)
+    path = Path(*request.words) if request.words else request.fleet or FLEET_FILE
+    seen = look_at(path, prove=action is FleetAction.DOCTOR)
     if action is FleetAction.DOCTOR:
         return print_problems(seen, json=request.json)
     print_status(seen, json=request.json)
@@ -111,7 +112,7 @@ def _set_away(request: FleetRequest, action: FleetAction) -> None:
     load_fleet(path).member(host)
     if action is FleetAction.UNDRAIN:
         before = set_away(path, host, None)
-        print(printable(f"{host}: " + (f"was {before}" if before else "was in use already")))
+        print(printable(f"{host}: " + (f"was {before}" if str(before) else "was in use already")))
         return
     now = time.time()
     until = None if request.for_ is None else now + duration_named("--for", request.for_)

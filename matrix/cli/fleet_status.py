@@ -13,8 +13,8 @@ from rich.text import Text
 from matrix.errors import ExitCode, HostError, UsageError
 from matrix.hosts.fleet.fleet_file import Member, load_fleet
 from matrix.hosts.fleet.fleet_host import FleetHost
-from matrix.hosts.fleet.fleet_state import Away, hosts_away
-from matrix.hosts.fleet.joining import JOIN, join_fleet
+from matrix.hosts.fleet.fleet_state import NOTHING, HostState, host_states
+from matrix.hosts.fleet.joining import JOIN, Proving, join_fleet
 from matrix.hosts.fleet.messages import Look
 from matrix.hosts.wanted import Wanted
 from matrix.inventory import KvmState
@@ -31,7 +31,8 @@ class Seen:
     """A host of the fleet file, and the machine that has joined as it."""
 
     member: Member
-    away: Away | None
+    kept: HostState
+    """What outlives runs."""
     host: FleetHost | None
     why: str
     """Why it has not joined; empty where it has."""
@@ -39,7 +40,7 @@ class Seen:
     @property
     def state(self) -> str:
         """In words."""
-        parts = [str(self.away)] if self.away else []
+        parts = [str(self.kept)] if str(self.kept) else []
         return "; ".join([*parts, self.why or ("" if parts else "ready")]).rstrip("; ")
 
     @property
@@ -87,8 +88,8 @@ class Seen:
 
     def problems(self) -> Iterator[str]:
         """What keeps it from running cases, or from running them well."""
-        if self.away is not None:
-            yield str(self.away)
+        if str(self.kept):
+            yield str(self.kept)
         if self.host is None:
             yield self.why
             return
@@ -101,20 +102,24 @@ class Seen:
             yield f"no KVM: {self.kvm}"
 
 
-def look_at(path: Path, patience: float = JOIN) -> list[Seen]:
+def look_at(path: Path, patience: float = JOIN, *, prove: bool = False) -> list[Seen]:
     """Ask every host that joins what it can run, and read what runs are to leave alone.
+
+    With ``prove`` the embedded guests run on each: a host that fails is quarantined, and one that
+    was is trusted again where they pass.
 
     Raises:
         UsageError, FleetFileError: the file or the certificates are wrong.
         HostError: the state cannot be read.
     """
-    fleet, away = load_fleet(path), hosts_away(path)
+    fleet, states = load_fleet(path), host_states(path)
     words: list[str] = []
     look = Look(tuple(Wanted(QEMU, each, ("",)) for each in Architecture), (), fresh=False)
     hosts: dict[str, FleetHost] = {}
     busy = ""
     try:
-        joined = join_fleet(path, look, on_word=words.append, patience=patience)
+        proving = Proving.ALL if prove else Proving.NONE
+        joined = join_fleet(path, look, on_word=words.append, patience=patience, proving=proving)
         hosts = {host.name: host for host in joined.hosts}
     except UsageError as error:
         busy = str(error)
@@ -122,10 +127,11 @@ def look_at(path: Path, patience: float = JOIN) -> list[Seen]:
         if not words:  # else each host has said why
             busy = str(error)
     why = dict(each.split(": ", 1) for each in words)
+    states = host_states(path) if prove else states
     return [
         Seen(
             member,
-            away.get(member.name),
+            states.get(member.name, NOTHING),
             hosts.get(member.name),
             "" if member.name in hosts else busy or why.get(member.name, "has not joined"),
         )
@@ -171,7 +177,7 @@ def print_problems(seen: list[Seen], *, json: bool) -> ExitCode:
 
 
 def _document(seen: Seen) -> dict[str, Any]:
-    away = seen.away
+    away, quarantine = seen.kept.away, seen.kept.quarantine
     return {
         "name": seen.member.name,
         "address": seen.member.address,
@@ -187,6 +193,10 @@ def _document(seen: Seen) -> dict[str, Any]:
             "until": away.until,
             "reason": away.reason,
         },
+        "quarantine": None
+        if quarantine is None
+        else {"since": quarantine.since, "reason": quarantine.reason},
+        "proven": seen.kept.proven,
         "kvm": seen.kvm,
         "qemu": seen.qemu,
         "room": seen.room,

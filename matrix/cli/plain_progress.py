@@ -117,6 +117,10 @@ class PlainProgress:
         """Say so."""
         self._output.say([lost_host(host, why)])
 
+    def host_back(self, host: str) -> None:
+        """Say so."""
+        self._output.say([host_again(host)])
+
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """Name what was running."""
         self._output.say([line(interruption(cases))])
@@ -144,6 +148,12 @@ def lost_host(host: str, why: str) -> Line:
     """The line that tells of a host that gets no more cases."""
     words = printable(f"{host} gets no more cases: {why}")
     return ("host     ", Style.FAIL), (words, Style.PLAIN)
+
+
+def host_again(host: str) -> Line:
+    """The line that tells of a host that gets cases again."""
+    words = printable(f"{host} gets cases again: the embedded guests pass there")
+    return ("host     ", Style.PASS), (words, Style.PLAIN)
 
 
 def failure(running: Running, attempt: Attempt, run: Path, width: int) -> list[Line]:

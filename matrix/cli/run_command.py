@@ -34,6 +34,7 @@ from matrix.results.run_info import ScenarioSource, run_info
 from matrix.results.run_record import RunRecord
 from matrix.results.segments import Line, Style, line
 from matrix.run.capacity import capacity_of, too_few_files
+from matrix.run.host_care import HostRules
 from matrix.run.options import Selection, with_defaults
 from matrix.run.prepare import Prepared, look, prepare
 from matrix.run.progress import CompositeProgress, Progress
@@ -222,8 +223,7 @@ def _carry_out(
                 history=history,
                 seed=execution.seed,
                 most_failures=execution.most_failures,
-                quarantine=fleet.quarantine if fleet else None,
-                drained=fleet.drained if fleet else dict,
+                rules=HostRules(fleet.quarantine, fleet.drained, fleet.notes) if fleet else None,
                 later=report_command.LATER,
             )
     finally:

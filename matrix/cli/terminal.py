@@ -14,6 +14,7 @@ from matrix.cli.plain_progress import (
     HopCounts,
     bad_hop,
     failure,
+    host_again,
     interruption,
     lost_host,
     opening,
@@ -88,6 +89,10 @@ class LiveProgress:
     def host_lost(self, host: str, why: str) -> None:
         """Say so."""
         self._output.say([lost_host(host, why)])
+
+    def host_back(self, host: str) -> None:
+        """Say so."""
+        self._output.say([host_again(host)])
 
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """Name what was running."""

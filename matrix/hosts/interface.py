@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from matrix.attempt import Attempt
 from matrix.hosts.contents import CaseFile, Contents
@@ -99,6 +99,19 @@ class Executor(Protocol):
     def cancel(self, token: str) -> None:
         """End an attempt at once: its :meth:`execute` returns ``Ended(None)`` soon, or what it came
         to where it was over by then. Nothing happens where there is none of that name."""
+        ...
+
+
+@runtime_checkable
+class Provable(Protocol):
+    """An executor whose host can be asked to prove that it is well."""
+
+    async def prove(self) -> str:
+        """Run the embedded guests there; gives what is wrong, nothing where they pass.
+
+        Raises:
+            HostLostError: this host can run no case any more.
+        """
         ...
 
 

@@ -37,7 +37,7 @@ GuestRunner = Callable[..., Awaitable[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One embedded guest under KVM: how its QEMU ended, and what that came to."""
+    """One embedded guest: how its QEMU ended, and what that came to."""
 
     guest: str
     outcome: Outcome
@@ -79,17 +79,35 @@ async def prove_kvm(
         SuiteError: the embedded guests are not there.
         HostError: the host failed before anything could be said about KVM.
     """
+    trials = await try_guests(
+        binary, architecture, Accelerator.KVM, cpu=cpu, runner=runner, timeout=timeout
+    )
+    return _proof(binary.qemu, architecture, cpu, trials)
+
+
+async def try_guests(
+    binary: Binary,
+    architecture: Architecture,
+    accelerator: Accelerator,
+    *,
+    cpu: str = "",
+    runner: GuestRunner = run_guest,
+    timeout: float = TIMEOUT,  # noqa: ASYNC109 - the guests', not this function's
+) -> list[Trial]:
+    """Run the embedded guests of ``architecture``, which ends with the first that does not pass.
+
+    Arguments and errors are those of :func:`prove_kvm`.
+    """
     build = builtin_build(architecture)
     tests = _proving(read_tests(build, max_smp=1))
     if not tests:
         raise HostError(f"there is no embedded guest for {architecture.value} that can prove it")
     trials: list[Trial] = []
     for test in tests:
-        trial = await _try(binary, build, test, cpu, runner, timeout)
-        trials.append(trial)
-        if not trial.passed:
+        trials.append(await _try(binary, build, test, accelerator, cpu, runner, timeout))
+        if not trials[-1].passed:
             break
-    return _proof(binary.qemu, architecture, cpu, trials)
+    return trials
 
 
 def _proving(tests: Sequence[Test]) -> tuple[Test, ...]:
@@ -99,19 +117,27 @@ def _proving(tests: Sequence[Test]) -> tuple[Test, ...]:
 
 
 async def _try(
-    binary: Binary, build: Build, test: Test, cpu: str, runner: GuestRunner, seconds: float
+    binary: Binary,
+    build: Build,
+    test: Test,
+    accelerator: Accelerator,
+    cpu: str,
+    runner: GuestRunner,
+    seconds: float,
 ) -> Trial:
     """Run one guest; once more and for longer if it hangs."""
-    variant = Variant(build.architecture, Accelerator.KVM, qemu=binary.qemu, cpu=cpu or None)
+    variant = Variant(build.architecture, accelerator, qemu=binary.qemu, cpu=cpu or None)
     case = Case("kvm-proof", "kvm-proof", "kvm-unit-tests", test, variant, build)
-    launch = launch_for(case, binary, Accelerator.KVM)
-    trial = await _run(launch, test, runner, seconds)
+    launch = launch_for(case, binary, accelerator)
+    trial = await _run(launch, test, accelerator, runner, seconds)
     if trial.judgement.verdict in (Verdict.TIMEOUT, Verdict.STALL):
-        trial = await _run(launch, test, runner, seconds * PATIENCE)
+        trial = await _run(launch, test, accelerator, runner, seconds * PATIENCE)
     return trial
 
 
-async def _run(launch: Launch, test: Test, runner: GuestRunner, seconds: float) -> Trial:
+async def _run(
+    launch: Launch, test: Test, accelerator: Accelerator, runner: GuestRunner, seconds: float
+) -> Trial:
     parser = ConsoleParser()
     limits = Limits(timeout=seconds, stall=seconds / 2, log_bytes=LOG_BYTES)
     try:
@@ -121,9 +147,9 @@ async def _run(launch: Launch, test: Test, runner: GuestRunner, seconds: float) 
         raise HostError(f"no temporary folder: {error.strerror}") from error
     if outcome.ending is Ending.ERROR:
         raise HostError(outcome.reason)
-    if outcome.kvm_enabled is False:
+    if outcome.kvm_enabled is False and accelerator is Accelerator.KVM:
         raise HostError("QEMU was told to use KVM and does not")
-    end = End(test, launch.channel, outcome, parser.finish(), Accelerator.KVM.value)
+    end = End(test, launch.channel, outcome, parser.finish(), accelerator.value)
     return Trial(test.name, outcome, judge(end))
 
 

@@ -21,6 +21,8 @@ class QuarantineRules:
     """So many ``error`` in a row."""
     failures: int
     """So many cases that fail there, and pass elsewhere."""
+    prove_every: float = 86400.0
+    """Seconds from one proof of a host to the next."""
 
 
 @dataclass(slots=True)
@@ -74,6 +76,18 @@ class Health:
         return self._quarantined(
             {each: self._told(each) for each, cases in self._alone.items() if self._too_many(cases)}
         )
+
+    def distrust(self, host: str, why: str) -> list[tuple[str, str]]:
+        """A host has not proven itself; what comes back is as in :meth:`ended`."""
+        return self._quarantined({host: why})
+
+    def trust(self, host: str) -> None:
+        """A host has been proven: what came of attempts there before no longer counts."""
+        self._trusted.add(host)
+        self._errors[host] = 0
+        self._alone.pop(host, None)
+        for tallies in self._cases.values():
+            tallies.pop(host, None)
 
     def _compare(self, case: Hashable, name: str, tallies: dict[str, Tally]) -> None:
         failing = _failing_alone(tallies)

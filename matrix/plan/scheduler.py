@@ -39,6 +39,7 @@ class Scheduler:
         self._reserved: set[str] = set()
         """Hosts on which nothing starts before the first of those."""
         self._avoided: set[str] = set()
+        self._held: set[str] = set()
         self._kept: set[tuple[int, int]] = set()
         self._shared = 0
         """Places that running gangs have beside their first."""
@@ -106,6 +107,23 @@ class Scheduler:
             kept = job.key in self._kept
             (self._hosts[name] if kept else self).add(job)
 
+    def hold(self, name: str) -> None:
+        """Nothing starts on that host before :meth:`release`."""
+        self._held.add(name)
+
+    def release(self, name: str, *, use: bool) -> None:
+        """What waits there may start again; to ``use`` it is to avoid it no longer, either."""
+        self._held.discard(name)
+        if use:
+            self._avoided.discard(name)
+
+    def waits_for_held(self) -> bool:
+        """Whether something waits for a host that is held."""
+        gangs = (gang for each in self._gangs.values() for gang in each.jobs)
+        return any(self._hosts[name].waiting for name in self._held) or any(
+            not self._held.isdisjoint(gang.hosts) for gang in gangs
+        )
+
     def _left(self, name: str) -> float:
         """Seconds that a host will likely need for what waits there, by its size."""
         capacity = self._capacities[name]
@@ -113,7 +131,7 @@ class Scheduler:
 
     def _is_free(self, name: str) -> bool:
         """Whether jobs may start on a host, be there room or not."""
-        if name in self._reserved:
+        if name in self._reserved or name in self._held:
             return False
         capacity = self._capacities[name]
         if not capacity.group or self._hosts[name].active:
@@ -206,6 +224,7 @@ class Scheduler:
         job = gangs.jobs[0]
         return all(
             self._hosts[name].fits(job)
+            and name not in self._held
             and ((first and name in self._reserved) or self._may_begin(name))
             for name in job.hosts
         )

@@ -16,6 +16,10 @@ from matrix.verdicts import Verdict
 from matrix.vm.tasks import in_thread
 
 
+class _WithheldError(HostLostError):
+    """The host is to run nothing more."""
+
+
 def ignore_event(_event: Console | HopDone) -> None:
     """A callback that does nothing."""
 
@@ -29,6 +33,8 @@ class Dispatcher:
     """By the hosts' names."""
     lost: dict[str, str] = field(default_factory=dict)
     """Hosts that can run nothing any more, with the reason."""
+    withheld: dict[str, str] = field(default_factory=dict)
+    """Hosts that are to run nothing more, with the reason: drained, quarantined."""
     contents: Contents = field(default_factory=Contents)
     _underway: dict[str, Executor] = field(default_factory=dict)
     _released: set[str] = field(default_factory=set)
@@ -70,6 +76,8 @@ class Dispatcher:
             waits = held and token not in self._released
             assignment = Assignment(token, crossing, number, artifacts, files, waits, seed)
             attempt = (await executor.execute(assignment, emit)).attempt
+        except _WithheldError as error:
+            attempt = _error(number, f"host {host} gets no cases: {error}", artifacts)
         except HostLostError as error:
             self.lost.setdefault(host, str(error))
             attempt = _error(number, f"host {host} is lost: {error}", artifacts)
@@ -97,9 +105,16 @@ class Dispatcher:
         for token, executor in list(self._underway.items()):
             executor.cancel(token)
 
+    @property
+    def without(self) -> dict[str, str]:
+        """Hosts that get no cases, with the reason."""
+        return self.withheld | self.lost
+
     def _executor(self, host: str) -> Executor:
         if why := self.lost.get(host):
             raise HostLostError(why)
+        if why := self.withheld.get(host):
+            raise _WithheldError(why)
         try:
             return self.executors[host]
         except KeyError:

@@ -70,6 +70,9 @@ class Progress(Protocol):
     def host_lost(self, host: str, why: str) -> None:
         """A host gets no more cases of the run."""
 
+    def host_back(self, host: str) -> None:
+        """A host that was quarantined has been proven, and gets cases again."""
+
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """The user ended the run while these were running."""
 
@@ -96,6 +99,9 @@ class NullProgress:
         """Nothing."""
 
     def host_lost(self, host: str, why: str) -> None:
+        """Nothing."""
+
+    def host_back(self, host: str) -> None:
         """Nothing."""
 
     def interrupted(self, cases: tuple[Case, ...]) -> None:
@@ -142,6 +148,11 @@ class CompositeProgress:
         """Tell all."""
         for watcher in self._watchers:
             watcher.host_lost(host, why)
+
+    def host_back(self, host: str) -> None:
+        """Tell all."""
+        for watcher in self._watchers:
+            watcher.host_back(host)
 
     def interrupted(self, cases: tuple[Case, ...]) -> None:
         """Tell all."""

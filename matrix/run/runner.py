@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import chain
@@ -12,9 +12,9 @@ from itertools import chain
 from matrix.errors import ExitCode, HostError
 from matrix.hosts.interface import Host
 from matrix.plan.decisions import Decision
-from matrix.plan.health import QuarantineRules
 from matrix.results.history.place import Database
 from matrix.results.recorder import Recorder
+from matrix.run.host_care import HostRules
 from matrix.run.known_durations import known_seconds, load_writer
 from matrix.run.progress import Progress
 from matrix.run.session import Session, Stop
@@ -44,8 +44,7 @@ def execute(
     history: Database | None = None,
     seed: int | None = None,
     most_failures: int | None = None,
-    quarantine: QuarantineRules | None = None,
-    drained: Callable[[], Mapping[str, str]] = dict,
+    rules: HostRules | None = None,
     later: tuple[str, ...] = (),
 ) -> ExitCode:
     """Run what is left of a recorder's plan, and write its reports.
@@ -58,8 +57,7 @@ def execute(
             written here.
         seed: of the hops of guests that are migrated, None for one that depends on the case.
         most_failures: cases that did not pass, after which no other is started; None for no limit.
-        quarantine: when a host gets no more cases; None: never.
-        drained: gives the hosts that are to get no more cases, with the reason.
+        rules: when hosts get no more cases; None: when they are lost.
         later: modules that the caller needs when the run is over: see :data:`LATER`.
 
     Returns:
@@ -79,8 +77,7 @@ def execute(
         known_seconds(cases, history),
         seed=seed,
         most_failures=most_failures,
-        quarantine=quarantine,
-        drained=drained,
+        rules=rules,
         meanwhile=chain(map(import_module, (*LATER, *later)), load_writer(history)),
     )
     return _end(recorder, _run_session(session, recorder))

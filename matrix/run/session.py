@@ -19,7 +19,6 @@ from matrix.errors import HostLostError
 from matrix.hosts.interface import Console, HopDone, Host
 from matrix.model import Case
 from matrix.plan.decisions import Decision, Run
-from matrix.plan.health import Health, QuarantineRules
 from matrix.plan.placing import hosts_of_attempt
 from matrix.plan.prelaunch import can_prelaunch
 from matrix.plan.schedule import Capacity, Forecast, Job
@@ -27,6 +26,7 @@ from matrix.plan.scheduler import Scheduler
 from matrix.results.outcome import counts_as_failure
 from matrix.results.recorder import Recorder
 from matrix.run.dispatch import Dispatcher
+from matrix.run.host_care import HostCare, HostRules
 from matrix.run.progress import ConsoleTail, Progress, Running
 from matrix.verdicts import Verdict
 
@@ -83,14 +83,12 @@ class Session:
         *,
         seed: int | None = None,
         most_failures: int | None = None,
-        quarantine: QuarantineRules | None = None,
-        drained: Callable[[], Mapping[str, str]] = dict,
+        rules: HostRules | None = None,
         meanwhile: Iterable[object] = (),
     ) -> None:
         """``seed`` is that of hops, None for one that depends on case and attempt. After
-        ``most_failures`` cases that did not pass no other is started; those that run end. By the
-        rules of ``quarantine`` (None: never) hosts get no more cases, nor those that ``drained``
-        gives. Steps of
+        ``most_failures`` cases that did not pass no other is started; those that run end. By
+        ``rules`` (None: never) hosts get no more cases. Steps of
         ``meanwhile`` are taken whenever a guest has been started and is not ready yet; they must be
         short, and need not all be taken."""
         self._meanwhile = iter(meanwhile)
@@ -101,18 +99,17 @@ class Session:
         self._durations = durations
         self._seed = seed
         self._most_failures = most_failures
-        self._drained = drained
-        self._health = Health(quarantine, self._hosts) if quarantine is not None else None
+        self._rules = rules
         self._failures = 0
         self._running: dict[tuple[int, int], Running] = {}
         self._prepared: dict[str, _Prepared] = {}
         """By host, the attempt that waits for its turn with its QEMU started."""
-        self._ended: asyncio.Queue[tuple[Job, Attempt | None]] = asyncio.Queue()
+        self._ended: asyncio.Queue[tuple[Job, Attempt | None] | None] = asyncio.Queue()
+        """None: something else has happened after which something may start."""
         self._interrupted: list[Case] = []
         self._decisions: list[Decision] = []
         self._scheduler = Scheduler([], {})
-        self._avoided: set[str] = set()
-        """Hosts that the scheduler avoids."""
+        self._care: HostCare | None = None
         self._tried: dict[tuple[int, int], list[str]] = {}
         """Where attempts were ended by trouble of their hosts."""
         self._asked: set[tuple[int, int]] = set()
@@ -129,7 +126,7 @@ class Session:
         Raises HostError (in an ExceptionGroup of one) where the run cannot go on.
         """
         self._decisions = list(map(self._here, decisions))
-        stop.on_request = self._dispatcher.cancel_all
+        stop.on_request = self._cancel_all
         jobs = [job for index in range(len(decisions)) for job in self._startable(index)]
         needed = dict.fromkeys(name for job in jobs for name in self._places(job))
         self._scheduler = Scheduler(jobs, {name: self._capacity(name) for name in needed})
@@ -138,7 +135,16 @@ class Session:
         async with AsyncExitStack() as stack:
             for name in needed:
                 await self._open(name, stack)
-            self._avoid_lost()
+            care = self._care = HostCare(
+                self._rules,
+                needed,
+                self._dispatcher,
+                self._progress,
+                self._scheduler,
+                self._wake,
+            )
+            care.begin()
+            stack.push_async_callback(care.end)
             async with asyncio.TaskGroup() as tasks:
                 await self._carry_out(tasks, stop)
                 for prepared in self._prepared.values():
@@ -183,8 +189,10 @@ class Session:
         """Start and end attempts until there are none, or those are over that ran at a stop."""
         scheduler = self._scheduler
         try:
-            while self._start(tasks, stop) or scheduler.running:
+            while self._start(tasks, stop) or scheduler.running or self._waits(stop):
                 ended = await self._ended.get()
+                if ended is None:
+                    continue
                 scheduler.finished(ended[0])
                 self._judge_host(*ended)
                 if self._most_failures is not None:  # whether others start depends on it
@@ -197,12 +205,28 @@ class Session:
                     self._end(*ended)
         except asyncio.CancelledError:
             while not self._ended.empty():
-                self._end(*self._ended.get_nowait())
+                if (ended := self._ended.get_nowait()) is not None:
+                    self._end(*ended)
             raise
+
+    def _wake(self) -> None:
+        self._ended.put_nowait(None)
+
+    def _cancel_all(self) -> None:
+        self._dispatcher.cancel_all()
+        self._wake()
+
+    def _over(self, stop: Stop) -> bool:
+        """Whether nothing more is started."""
+        return stop.requested or self._recorder.record.gave_up
+
+    def _waits(self, stop: Stop) -> bool:
+        """Whether there are cases whose host is being proven."""
+        return not self._over(stop) and self._scheduler.waits_for_held()
 
     def _start(self, tasks: asyncio.TaskGroup, stop: Stop) -> bool:
         """Start what there is room for, unless we are to stop; whether there was anything."""
-        if stop.requested or self._recorder.record.gave_up:
+        if self._over(stop):
             return False
         jobs = self._scheduler.start()
         for job in jobs:
@@ -339,29 +363,16 @@ class Session:
 
     def _judge_host(self, job: Job, attempt: Attempt | None) -> None:
         """Give no more cases to lost and drained hosts, and to those that it quarantines."""
-        lost = self._dispatcher.lost
-        for name, why in self._drained().items():
-            if name in self._hosts:
-                lost.setdefault(name, why)
-        if self._health is not None and attempt is not None and job.host not in lost:
-            case = self._run(job).case
-            anywhere = case.scenario, case.test.name, replace(case.variant, host=None)
-            verdict, reason = attempt.verdict, attempt.reason
-            lost.update(self._health.ended(anywhere, case.id, job.host, verdict, reason))
-        self._avoid_lost()
-
-    def _avoid_lost(self) -> None:
-        """What may run elsewhere does not wait for hosts that get no more cases."""
-        for name in self._dispatcher.lost.keys() - self._avoided:
-            self._avoided.add(name)
-            self._scheduler.avoid(name)
-            self._progress.host_lost(name, self._dispatcher.lost[name])
+        assert self._care is not None  # noqa: S101 - hosts are open
+        case = self._run(job).case
+        anywhere = case.scenario, case.test.name, replace(case.variant, host=None)
+        self._care.judge(anywhere, case.id, job.host, attempt)
 
     def _try_elsewhere(self, job: Job) -> bool:
         """Have an attempt that trouble of its host ended made again on another one, if any."""
         tried = self._tried.setdefault(job.key, [])
         tried.append(job.host)
-        untried = self._hosts.keys() - self._dispatcher.lost.keys() - set(tried)
+        untried = self._hosts.keys() - self._dispatcher.without.keys() - set(tried)
         left = [name for name in self._places(job) if name in untried]
         if not left or len(tried) > MOST_MOVES:
             return False

@@ -13,7 +13,16 @@ from matrix.cli.fleet_status import Seen, look_at, print_problems, print_status
 from matrix.errors import ExitCode, UsageError
 from matrix.hosts.fleet.fleet_file import Member, Ports
 from matrix.hosts.fleet.fleet_host import FleetHost, Terms
-from matrix.hosts.fleet.fleet_state import Away, AwayKind, hosts_away
+from matrix.hosts.fleet.fleet_state import (
+    NOTHING,
+    Away,
+    AwayKind,
+    HostState,
+    Quarantine,
+    host_states,
+    hosts_away,
+    note_quarantine,
+)
 from matrix.hosts.fleet.founding import found_fleet
 from matrix.hosts.fleet.gate import Gate
 from matrix.hosts.fleet.messages import Accept, Look
@@ -80,6 +89,9 @@ def test_a_host_is_drained_reserved_and_used_again(
     assert do("undrain", "z1") == drained.replace("z1: ", "z1: was ")
     assert do("undrain", "z1") == "z1: was in use already"
     assert [*hosts_away(fleet)] == ["a1"]
+    note_quarantine(fleet, "z1", "because")
+    assert do("undrain", "z1").endswith(" UTC: because")
+    assert "z1" not in host_states(fleet)
     with pytest.raises(UsageError, match="no host is named 'b1'; there are z1, a1"):
         do("drain", "b1")
     with pytest.raises(UsageError, match="--for: '2' has no unit"):
@@ -87,7 +99,8 @@ def test_a_host_is_drained_reserved_and_used_again(
 
 
 MEMBER = Member("z1", "z1.lab", None, ("lpar",), 4, Ports(1024, 1025), "z1.lab", "z1")
-AWAY = Away(AwayKind.DRAINED, "ann", 0.0)
+AWAY = HostState(Away(AwayKind.DRAINED, "ann", 0.0))
+BAD = HostState(quarantine=Quarantine(0.0, "3 errors in a row"), proven=1.0)
 
 
 def joined(proof: KvmState | None, *binaries: Binary) -> FleetHost:
@@ -102,13 +115,19 @@ def joined(proof: KvmState | None, *binaries: Binary) -> FleetHost:
 
 def test_the_status_of_each_host(capsys: pytest.CaptureFixture[str]) -> None:
     ready = joined(KvmState.WORKS, make.binary(Architecture.X86_64))
-    seen = [Seen(MEMBER, None, ready, ""), Seen(MEMBER, AWAY, None, "it does not join")]
+    seen = [Seen(MEMBER, NOTHING, ready, ""), Seen(MEMBER, AWAY, None, "it does not join")]
     print_status(seen, json=True)
     first, second = json.loads(capsys.readouterr().out)["hosts"]
     assert (first["state"], first["kvm"], first["room"]) == ("ready", "proven for x86_64", "4 jobs")
     assert (first["joined"], first["problems"]) == (True, [])
     assert second["state"] == "drained by ann since 1970-01-01 00:00 UTC; it does not join"
     assert second["away"]["kind"] == "drained"
+    assert (second["quarantine"], second["proven"]) == (None, None)
+    print_status([Seen(MEMBER, BAD, ready, "")], json=True)
+    (third,) = json.loads(capsys.readouterr().out)["hosts"]
+    assert third["state"] == "quarantined since 1970-01-01 00:00 UTC: 3 errors in a row"
+    assert third["quarantine"] == {"since": 0.0, "reason": "3 errors in a row"}
+    assert third["proven"] == 1.0
     print_status(seen, json=False)
     lines = said(capsys)
     assert lines[0].split() == ["Host", "Address", "State", "KVM", "QEMU", "Room"]
@@ -120,7 +139,7 @@ def test_a_row_of_the_status_has_no_proofs_reasons(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     broken = joined(KvmState.BROKEN, make.binary(Architecture.X86_64))
-    print_status([Seen(MEMBER, None, broken, "")], json=False)
+    print_status([Seen(MEMBER, NOTHING, broken, "")], json=False)
     assert [" ".join(each.split()) for each in said(capsys)[1:]] == [
         "z1 z1.lab ready broken for x86_64 7.2.22 (1 architecture) 4 jobs"
     ]
@@ -145,12 +164,14 @@ def test_a_user_without_a_name_drains(
 
 
 def test_the_doctor_names_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    ready = Seen(MEMBER, None, joined(KvmState.WORKS, make.binary(Architecture.X86_64)), "")
+    ready = Seen(MEMBER, NOTHING, joined(KvmState.WORKS, make.binary(Architecture.X86_64)), "")
     assert print_problems([ready], json=False) is ExitCode.OK
     assert said(capsys) == ["z1: ready"]
     broken = joined(KvmState.BROKEN, make.binary(Architecture.X86_64))
-    others = [Seen(MEMBER, AWAY, None, "it does not join"), Seen(MEMBER, None, joined(None), "")]
-    assert print_problems([*others, Seen(MEMBER, None, broken, "")], json=False) is ExitCode.ERROR
+    others = [Seen(MEMBER, AWAY, None, "it does not join"), Seen(MEMBER, NOTHING, joined(None), "")]
+    assert (
+        print_problems([*others, Seen(MEMBER, NOTHING, broken, "")], json=False) is ExitCode.ERROR
+    )
     assert said(capsys) == [
         "z1: drained by ann since 1970-01-01 00:00 UTC",
         "z1: it does not join",

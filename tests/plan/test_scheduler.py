@@ -126,6 +126,20 @@ def test_what_may_run_elsewhere_does_not_start_on_a_host_that_is_avoided() -> No
     assert keys(scheduler.start()) == [(3, "a")]
 
 
+def test_nothing_starts_on_a_host_that_is_held() -> None:
+    jobs = [replace(job(0), host="a"), replace(job(1), host="b"), anywhere(2, "b", "a", 2)]
+    scheduler = Scheduler(jobs, dict.fromkeys("ab", ROOM))
+    scheduler.add(gang(3, "ab", 0.5))
+    scheduler.hold("a")
+    assert keys(scheduler.start()) == [(2, "b")]
+    assert scheduler.upcoming() == []
+    assert scheduler.waits_for_held()
+    scheduler.avoid("a")
+    scheduler.release("a", use=True)
+    assert not scheduler.waits_for_held()
+    assert keys(scheduler.start()) == [(0, "a")]
+
+
 def gang(index: int, hosts: str, estimate: float = 1.0, vcpus: int = 1) -> Job:
     return replace(job(index, vcpus, estimate=estimate), host=hosts[0], gang=tuple(hosts[1:]))
 

@@ -1,13 +1,15 @@
 """Cases that may run on several hosts: retries, lost hosts and trouble of one go to another."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from matrix.attempt import Attempt
+from matrix.errors import HostLostError
+from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.plan.decisions import Run
 from matrix.plan.health import QuarantineRules
 from matrix.plan.schedule import Capacity
@@ -15,6 +17,7 @@ from matrix.results.case_record import record_of
 from matrix.results.directory import RunDirectory
 from matrix.results.plan_file import read_plan
 from matrix.results.recorder import Recorder
+from matrix.run.host_care import HostRules
 from matrix.run.progress import NullProgress, Running
 from matrix.run.session import MOST_MOVES, Session, Stop
 from matrix.verdicts import Verdict
@@ -31,12 +34,67 @@ class Moves(NullProgress):
 
     seen: list[tuple[str, str]] = field(default_factory=list)
     lost: list[tuple[str, str]] = field(default_factory=list)
+    back: list[str] = field(default_factory=list)
 
     def moved(self, running: Running, attempt: Attempt) -> None:
         self.seen.append((running.decision.case.test.name, attempt.host))
 
     def host_lost(self, host: str, why: str) -> None:
         self.lost.append((host, why))
+
+    def host_back(self, host: str) -> None:
+        self.back.append(host)
+
+
+@dataclass
+class Kept:
+    """What is to outlive a run, and how long ago hosts were proven before."""
+
+    age: dict[str, float] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+
+    def quarantined(self, host: str, why: str) -> None:
+        self.said.append(f"{host}: {why}")
+
+    def proven(self, host: str) -> None:
+        self.said.append(f"{host} is well")
+
+    def ages(self) -> dict[str, float]:
+        return self.age
+
+
+@dataclass
+class Provable(FakeExecutor):
+    """One whose host finds ``wrong`` when it has to prove itself, for the first time and so on."""
+
+    wrong: list[str] = field(default_factory=list)
+    may_prove: asyncio.Event = field(default_factory=asyncio.Event)
+    proofs: int = 0
+
+    async def prove(self) -> str:
+        self.proofs += 1
+        await self.may_prove.wait()
+        if (wrong := self.wrong.pop(0) if self.wrong else "") == "it is off":
+            raise HostLostError(wrong)
+        return wrong
+
+
+TWO_ERRORS = QuarantineRules(errors=2, failures=9)
+
+
+def care_for(
+    recorder: Recorder,
+    hosts: Iterable[FakeHost],
+    moves: Moves,
+    *,
+    kept: Kept | None = None,
+    drained: Callable[[], dict[str, str]] = dict,
+    quarantine: QuarantineRules = TWO_ERRORS,
+    stop: Stop | None = None,
+) -> None:
+    rules = HostRules(quarantine, drained, kept or Kept())
+    session = Session(recorder, [*hosts], moves, {}, rules=rules)
+    asyncio.run(session.run(list(recorder.record.decisions), stop or Stop()))
 
 
 def anywhere(decision: Run, *hosts: str) -> Run:
@@ -174,12 +232,126 @@ def test_a_host_with_errors_in_a_row_gets_no_more_cases(start: Start) -> None:
     a, b = ends(Verdict.ERROR), FakeExecutor(seconds=lambda _name: 0.01)
     moves = Moves()
     hosts = FakeHost(a, ONE, "a"), FakeHost(b, ONE, "b")
-    rules = QuarantineRules(errors=2, failures=9)
-    session = Session(recorder, hosts, moves, {}, quarantine=rules)
-    asyncio.run(session.run(list(recorder.record.decisions), Stop()))
+    care_for(recorder, hosts, moves)
     assert {host for _, host, _ in places(recorder)} == {"b"}
     assert len(a.order) == 2
     assert moves.lost == [("a", "quarantined: 2 errors in a row, the last one: ")]
+
+
+def erring(*names: str) -> Callable[[str, int], Verdict]:
+    return lambda name, _attempt: Verdict.ERROR if name in names else Verdict.PASS
+
+
+def found(recorder: Recorder) -> dict[str, tuple[Verdict, str]]:
+    return {
+        decision.case.test.name: (attempt.verdict, attempt.reason)
+        for decision in recorder.record.decisions
+        for attempt in recorder.record.attempts(decision.case.id)
+    }
+
+
+@dataclass
+class ProvenAfter(Moves):
+    """One that lets a host prove itself when all that may run elsewhere has ended."""
+
+    host: Provable | None = None
+    count: int = 0
+
+    def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:
+        del running, attempt, left
+        self.count -= 1
+        if not self.count and self.host is not None:
+            self.host.may_prove.set()
+
+
+def test_what_only_a_quarantined_host_can_run_waits_for_its_proof(start: Start) -> None:
+    recorder = start(
+        *(anywhere(planned(name, timeout=90.0), "a") for name in "wx"),
+        *(anywhere(planned(name), "a") for name in "yz"),
+        anywhere(planned("v"), "b"),
+    )
+    a, kept = Provable(erring("w", "x"), wrong=[""]), Kept()
+    moves = ProvenAfter(host=a, count=3)
+    care_for(
+        recorder, [FakeHost(a, ONE, "a"), FakeHost(FakeExecutor(), ONE, "b")], moves, kept=kept
+    )
+    assert [found(recorder)[name][0] for name in "wxyz"] == [Verdict.ERROR] * 2 + [Verdict.PASS] * 2
+    assert a.proofs == 1
+    assert ([host for host, _ in moves.lost], moves.back) == (["a"], ["a"])
+    assert kept.said == ["a: 2 errors in a row, the last one: ", "a is well"]
+
+
+@pytest.mark.parametrize("wrong", ["the boot guest fails", "it is off"])
+def test_it_is_an_error_where_the_proof_fails(start: Start, wrong: str) -> None:
+    recorder = start(
+        *(anywhere(planned(name), "a") for name in "wxyz"), anywhere(planned("v"), "b")
+    )
+    a, moves = Provable(erring(*"wxyz"), wrong=[wrong]), Moves()
+    a.may_prove.set()
+    care_for(recorder, [FakeHost(a, ONE, "a"), FakeHost(FakeExecutor(), ONE, "b")], moves)
+    assert len(a.order) == 2
+    reasons = {reason for verdict, reason in found(recorder).values() if verdict is Verdict.ERROR}
+    assert reasons == {
+        "",
+        "host a gets no cases: quarantined: 2 errors in a row, the last one: ; its proof failed: "
+        + wrong,
+    }
+    assert moves.back == []
+
+
+def test_a_host_is_trusted_again_at_once_only_the_first_time(start: Start) -> None:
+    recorder = start(
+        *(anywhere(planned(f"t{i}"), "a") for i in range(6)), anywhere(planned("v"), "b")
+    )
+    a, moves = Provable(lambda *_: Verdict.ERROR, wrong=[""]), Moves()
+    a.may_prove.set()
+    care_for(recorder, [FakeHost(a, ONE, "a"), FakeHost(FakeExecutor(), ONE, "b")], moves)
+    assert (len(a.order), a.proofs, moves.back) == (4, 1, ["a"])
+    assert [host for host, _ in moves.lost] == ["a", "a"]
+
+
+def test_a_run_that_is_ended_does_not_wait_for_proofs(start: Start) -> None:
+    recorder = start(
+        *(anywhere(planned(name), "a") for name in "wxyz"), anywhere(planned("v"), "b")
+    )
+    a, stop = Provable(erring(*"wxyz"), wrong=[""]), Stop()
+
+    @dataclass
+    class Ending(Moves):
+        def host_lost(self, host: str, why: str) -> None:
+            super().host_lost(host, why)
+            asyncio.get_running_loop().call_soon(stop.request)
+
+    hosts = [FakeHost(a, ONE, "a"), FakeHost(FakeExecutor(), ONE, "b")]
+    care_for(recorder, hosts, Ending(), stop=stop)
+    assert len(recorder.record.unfinished()) >= 2
+
+
+def test_hosts_are_proven_again_and_again(start: Start) -> None:
+    recorder = start(*(anywhere(planned(name), name[0]) for name in ("a", "b", "a2")))
+    a = Provable(wrong=["the smp guest fails", ""])
+    a.may_prove.set()
+    again = asyncio.Event()
+
+    @dataclass
+    class Holding(Moves):
+        def host_back(self, host: str) -> None:
+            super().host_back(host)
+            again.set()
+
+    class Waiting(FakeExecutor):
+        async def execute(
+            self, assignment: Assignment, emit: Callable[[Console | HopDone], None]
+        ) -> Ended:
+            await again.wait()
+            return await super().execute(assignment, emit)
+
+    moves, kept = Holding(), Kept({"a": 100.0})
+    every = replace(TWO_ERRORS, prove_every=0.0)
+    hosts = [FakeHost(a, ONE, "a"), FakeHost(Waiting(), ONE, "b")]
+    care_for(recorder, hosts, moves, kept=kept, quarantine=every)
+    assert moves.lost[0] == ("a", "quarantined: its proof failed: the smp guest fails")
+    assert moves.back == ["a"]
 
 
 def test_a_drained_host_ends_what_runs_there_and_gets_no_more(start: Start) -> None:
@@ -187,8 +359,7 @@ def test_a_drained_host_ends_what_runs_there_and_gets_no_more(start: Start) -> N
     a, b = FakeExecutor(), FakeExecutor()
     moves = Moves()
     hosts = FakeHost(a, ONE, "a"), FakeHost(b, ONE, "b")
-    session = Session(recorder, hosts, moves, {}, drained=lambda: {"a": "drained", "c": "drained"})
-    asyncio.run(session.run(list(recorder.record.decisions), Stop()))
+    care_for(recorder, hosts, moves, drained=lambda: {"a": "drained", "c": "drained"})
     assert [verdict for *_, verdict in places(recorder)] == [Verdict.PASS] * 4
     assert len(a.order) == 1
     assert moves.lost == [("a", "drained")]

@@ -137,22 +137,22 @@ class Agent:
         """Say what this host can run."""
         while (line := await link.hear()) is not None:
             if isinstance(line.body, Look):
-                await self._look(link, line.body)
+                await self._look(link, line.number, line.body)
 
-    async def _look(self, link: Link, asked: Look) -> Looked | None:
+    async def _look(self, link: Link, number: int, asked: Look) -> Looked | None:
         """Look what this host can run, and say so, or why that cannot be said."""
         try:
             looked = await self.look(asked)
         except (HostError, OSError) as error:
             link.say(FleetKind.REFUSED, 0, f"it cannot say what it can run: {error}")
             return None
-        link.say(FleetKind.INVENTORY, 0, looked)
+        link.say(FleetKind.INVENTORY, number, looked)
         return looked
 
-    async def _begin(self, tenancy: Tenancy, link: Link, asked: Look) -> None:
+    async def _begin(self, tenancy: Tenancy, link: Link, number: int, asked: Look) -> None:
         """Be ready for attempts. That may take long, and leases are renewed meanwhile."""
-        looked = await self._look(link, asked)
-        if looked is not None:
+        looked = await self._look(link, number, asked)
+        if looked is not None and not looked.wrong:
             run = RunDirectory(tenancy.artifacts)
             tenancy.begin(LocalExecutor(looked.inventory, run, tenancy.contents))
 
@@ -199,7 +199,7 @@ class Agent:
         if line.kind is FleetKind.RENEW:
             tenancy.renew(body)
         elif isinstance(body, Look):
-            tenancy.do(self._begin(tenancy, link, body))
+            tenancy.do(self._begin(tenancy, link, number, body))
         elif isinstance(body, Assignment):
             tenancy.execute(number, body)
         elif isinstance(body, Chunk):

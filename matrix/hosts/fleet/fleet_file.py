@@ -58,6 +58,8 @@ MAX_JOBS = 10_000
 MIN_TTL = 2.0
 """Seconds: below that a host is lost whenever it is busy."""
 MAX_TTL = 600.0
+MIN_OFTEN, MAX_OFTEN = 60.0, 30 * 86400.0
+"""Seconds: a proof takes some, and a month is as good as never."""
 
 _NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9_-]+)*\.?")
 _ADDRESS_SHAPE: Shape = {
@@ -213,6 +215,14 @@ def _parse_ttl(text: str) -> float:
     return seconds
 
 
+def _parse_often(text: str) -> float:
+    seconds = parse_duration(text)
+    if not MIN_OFTEN <= seconds <= MAX_OFTEN:
+        allowed = f"{format_duration(MIN_OFTEN)} to {format_duration(MAX_OFTEN)}"
+        raise Refused(f"{quoted(text)} is out of range", f"allowed: {allowed}")
+    return seconds
+
+
 def _parse_margin(text: str) -> float:
     seconds = parse_duration(text)
     if seconds > MAX_TTL:
@@ -229,6 +239,7 @@ Tag = Annotated[str, *annotated(values.parse_qemu, values.QEMU_SHAPE)]
 Jobs = Annotated[int, *annotated(values.integer_parser("a number of jobs", MAX_JOBS), _JOBS_SHAPE)]
 Count = Annotated[int, *annotated(values.integer_parser("a number of cases", 1000), _COUNT_SHAPE)]
 Ttl = Annotated[float, *annotated(_parse_ttl, values.DURATION_SHAPE)]
+Often = Annotated[float, *annotated(_parse_often, values.DURATION_SHAPE)]
 Margin = Annotated[float, *annotated(_parse_margin, values.DURATION_SHAPE)]
 
 
@@ -260,6 +271,11 @@ class QuarantineSection(Section):
     errors: Count = Field(3, description="So many 'error' in a row. Default: 3.")
     failures: Count = Field(
         3, description="So many cases that fail there and pass elsewhere. Default: 3."
+    )
+    prove_every: Often = Field(
+        86400.0,
+        description="After so long the embedded guests run on the host again, and it is quarantined"
+        " where one fails. Default: 24h.",
     )
 
 
@@ -349,7 +365,9 @@ def read_fleet(data: bytes, path: Path) -> Fleet:
         section.scheduler.port,
         tuple(_member(name, host) for name, host in section.hosts.items()),
         Lease(section.lease.ttl, section.lease.margin),
-        QuarantineRules(section.quarantine.errors, section.quarantine.failures),
+        QuarantineRules(
+            section.quarantine.errors, section.quarantine.failures, section.quarantine.prove_every
+        ),
         (path.parent / (section.certificates or "certificates")).absolute(),
     )
 

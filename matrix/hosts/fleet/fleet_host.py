@@ -19,7 +19,17 @@ from matrix.hosts.fleet.gate import FAREWELL, Gate, arrival_within
 from matrix.hosts.fleet.hand_over import take
 from matrix.hosts.fleet.lease import Fence, Grant
 from matrix.hosts.fleet.link import Link
-from matrix.hosts.fleet.messages import BEAT, CHUNK, Accept, Chunk, FleetKind, Join, Look, Part
+from matrix.hosts.fleet.messages import (
+    BEAT,
+    CHUNK,
+    Accept,
+    Chunk,
+    FleetKind,
+    Join,
+    Look,
+    Looked,
+    Part,
+)
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.lines import Line
 from matrix.hosts.local.executor import not_started
@@ -112,6 +122,8 @@ class FleetExecutor:
     """Names of the files of assignments, by their digests: no others are given away."""
     _sending: "set[asyncio.Task[None]]" = field(default_factory=set)
     _keeping: "asyncio.Task[None] | None" = None
+    _proofs: "dict[int, asyncio.Future[str]]" = field(default_factory=dict)
+    """Those that are waited for, by their numbers."""
 
     async def start(self) -> None:
         """Wait for the host.
@@ -163,6 +175,20 @@ class FleetExecutor:
             self._say(FleetKind.CANCEL, given.number)
             asyncio.get_running_loop().call_later(FAREWELL, _end, given, Ended(None))
 
+    async def prove(self) -> str:
+        """See :class:`matrix.hosts.interface.Provable`."""
+        if self.lost:
+            raise HostLostError(self.lost)
+        number = self._fence.issue("proof")
+        proof: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._proofs[number] = proof
+        self._ask_for_proof(number)
+        try:
+            await asyncio.wait((proof,))
+        finally:
+            del self._proofs[number]
+        return proof.result()
+
     async def close(self) -> None:
         """Have the host end everything, if it can be told."""
         if self._keeping is not None:
@@ -185,6 +211,9 @@ class FleetExecutor:
     def _say(self, kind: FleetKind, number: int = 0, body: object = None) -> None:
         if self._link is not None:
             self._link.say(kind, number, body)
+
+    def _ask_for_proof(self, number: int) -> None:
+        self._say(FleetKind.LOOK, number, replace(self._host.look, fresh=False, prove=True))
 
     def _send(self, given: _Given) -> None:
         """Have the host run it, or say what it came to."""
@@ -217,6 +246,8 @@ class FleetExecutor:
         if not same or not self._ready.is_set():
             # It has looked before the run was planned.
             link.say(FleetKind.LOOK, 0, replace(self._host.look, fresh=False))
+        for number in self._proofs:
+            self._ask_for_proof(number)
         for given in list(self._given.values()):
             if same:
                 self._send(given)
@@ -248,6 +279,9 @@ class FleetExecutor:
         self._ready.set()
         for given in self._given.values():
             _fail(given, HostLostError(self.lost))
+        for proof in self._proofs.values():
+            if not proof.done():
+                proof.set_exception(HostLostError(self.lost))
 
     async def _wait_for_news(
         self, joining: "asyncio.Task[tuple[Link, Join]]", listening: "asyncio.Task[None]"
@@ -296,7 +330,7 @@ class FleetExecutor:
             case FleetKind.BYE | FleetKind.REFUSED:  # nothing of it runs
                 self._give_up(line.body)
             case FleetKind.INVENTORY:
-                self._ready.set()
+                self._looked(line.number, line.body)
             case FleetKind.WANT:
                 sending = asyncio.create_task(self._send_file(link, line.body))
                 self._sending.add(sending)
@@ -305,6 +339,13 @@ class FleetExecutor:
                 given = self._numbered(line.number)
                 if given is not None:
                     self._hear_of(given, line)
+
+    def _looked(self, number: int, looked: Looked) -> None:
+        """The host has said what it can run, and perhaps what is wrong with it."""
+        if not number:
+            self._ready.set()
+        elif (proof := self._proofs.get(number)) is not None and not proof.done():
+            proof.set_result(looked.wrong)
 
     def _hear_of(self, given: _Given, line: Line[FleetKind]) -> None:
         match line.kind:

@@ -1,4 +1,7 @@
-"""Hosts of a fleet that runs leave alone: drained, or reserved for runs that name them.
+"""What outlives runs of a fleet: hosts that are drained, reserved or quarantined, and proofs.
+
+Runs leave drained hosts alone, and reserved ones that they do not name. A run that quarantines a
+host says so here, and the next one uses it only after it was proven again.
 
 Kept beside the fleet file, as ``fleet.state.json`` beside ``fleet.yaml``, for all who use that.
 """
@@ -7,12 +10,12 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from matrix.errors import HostError
 from matrix.results.files import host_errors, read_bounded, written_atomically
@@ -48,7 +51,38 @@ class Away:
         return f"{self.kind.value} by {self.by} since {_shown(self.since)}{until}{reason}"
 
 
-_STATES = TypeAdapter(dict[str, Away])
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """That a host is not trusted until it has been proven again. Times are seconds since 1970."""
+
+    since: float
+    reason: str
+
+    def __str__(self) -> str:
+        return f"quarantined since {_shown(self.since)}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """What is kept of a host."""
+
+    away: Away | None = None
+    quarantine: Quarantine | None = None
+    proven: float | None = None
+    """When the embedded guests last ran there, in seconds since 1970."""
+
+    def __str__(self) -> str:
+        return "; ".join(str(each) for each in (self.away, self.quarantine) if each is not None)
+
+    def is_due(self, every: float, now: float) -> bool:
+        """Whether the host has to be proven, which is done each ``every`` seconds."""
+        return bool(self.quarantine) or not 0 <= now - (self.proven or 0.0) < every
+
+
+NOTHING = HostState()
+_STATES: TypeAdapter[dict[str, HostState]] = TypeAdapter(
+    dict[str, HostState], config=ConfigDict(extra="forbid")
+)
 
 
 def state_path(fleet: Path) -> Path:
@@ -56,8 +90,8 @@ def state_path(fleet: Path) -> Path:
     return fleet.with_suffix(".state.json")
 
 
-def hosts_away(fleet: Path, now: Callable[[], float] = time.time) -> dict[str, Away]:
-    """The hosts that are left alone now, by name.
+def host_states(fleet: Path, now: Callable[[], float] = time.time) -> dict[str, HostState]:
+    """What is kept of hosts and is not over, by name.
 
     Raises:
         HostError: the state cannot be read.
@@ -70,16 +104,69 @@ def hosts_away(fleet: Path, now: Callable[[], float] = time.time) -> dict[str, A
     except ValidationError:
         raise HostError(f"{path}: not the state of a fleet; remove it") from None
     moment = now()
-    return {name: each for name, each in states.items() if (each.until or moment + 1) > moment}
+    return {
+        name: replace(each, away=None)
+        if each.away is not None and (each.away.until or moment + 1) <= moment
+        else each
+        for name, each in states.items()
+    }
+
+
+def hosts_away(fleet: Path, now: Callable[[], float] = time.time) -> dict[str, Away]:
+    """The hosts that are left alone now, by name.
+
+    Raises:
+        HostError: the state cannot be read.
+    """
+    states = host_states(fleet, now)
+    return {name: each.away for name, each in states.items() if each.away is not None}
 
 
 def set_away(
     fleet: Path, host: str, away: Away | None, now: Callable[[], float] = time.time
-) -> Away | None:
-    """Have runs leave a host alone, or with None use it again.
+) -> HostState:
+    """Have runs leave a host alone, or with None use it again, be it quarantined or not.
 
     Returns:
         What was there before.
+
+    Raises:
+        HostError: the state cannot be written.
+    """
+
+    def changed(before: HostState) -> HostState:
+        return replace(before, away=away, quarantine=before.quarantine if away else None)
+
+    return _change(fleet, host, changed, now)
+
+
+def note_quarantine(fleet: Path, host: str, reason: str) -> None:
+    """A host is not trusted until it has been proven again.
+
+    Raises:
+        HostError: the state cannot be written.
+    """
+    new = Quarantine(time.time(), reason)
+    _change(fleet, host, lambda before: replace(before, quarantine=before.quarantine or new))
+
+
+def note_proof(fleet: Path, host: str) -> HostState:
+    """A host has been proven, and is trusted again; gives what was there before.
+
+    Raises:
+        HostError: the state cannot be written.
+    """
+    proven = time.time()
+    return _change(fleet, host, lambda before: replace(before, quarantine=None, proven=proven))
+
+
+def _change(
+    fleet: Path,
+    host: str,
+    change: Callable[[HostState], HostState],
+    now: Callable[[], float] = time.time,
+) -> HostState:
+    """Keep something else of a host; gives what was there before.
 
     Raises:
         HostError: the state cannot be written.
@@ -89,10 +176,10 @@ def set_away(
         lock = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two who change it each keeps what the other did
-        states = hosts_away(fleet, now)
-        before = states.pop(host, None)
-        if away is not None:
-            states[host] = away
+        states = host_states(fleet, now)
+        before = states.pop(host, NOTHING)
+        if (after := change(before)) != NOTHING:
+            states[host] = after
         with written_atomically(path, durable=True) as file:
             file.write(_STATES.dump_json(states, indent=2) + b"\n")
     finally:

@@ -6,8 +6,8 @@
     join                   →                  who we are, and our time
                            ←  accept          which run this is about; or ``refused``, in words
                                               which renews from that time
-                           ←  look
-    inventory              →                  what the host can run, and how much at a time
+                           ←  look N          0 at the begin, another number to be proven again
+    inventory N            →                  what the host can run, and how much at a time
     beat                   →                  every :data:`BEAT` seconds, with the agent's time
                            ←  renew           the time that the beat has named
                            ←  execute N       again, with another number, where the link was down
@@ -102,6 +102,8 @@ class Look:
     wanted: tuple[Wanted, ...]
     files: tuple[str, ...] = ()
     fresh: bool = False
+    prove: bool = False
+    """Run the embedded guests, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class Looked:
 
     inventory: Inventory
     capacity: Capacity
+    wrong: str = ""
+    """Why the host is not proven, where that was asked."""
 
 
 def _from_base64(value: object) -> bytes:

@@ -63,6 +63,10 @@ class FleetLab(GuestLab):
     gates: list[Gate] = field(default_factory=list)
     looking: Callable[[str], Awaitable[None]] = no_look
     """What a host's agent does before it says what it can run."""
+    wrong: dict[str, str] = field(default_factory=dict)
+    """What is wrong with hosts that have to prove themselves."""
+    proofs: list[str] = field(default_factory=list)
+    """The hosts that had to, in turn."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,9 +88,12 @@ class FleetLab(GuestLab):
         return Gate("127.0.0.1", 0, context, {name: name for name in names})
 
     def agent(self, name: str, port: int, authority: Authority | None = None) -> Agent:
-        async def look(_look: Look) -> Looked:
+        async def look(asked: Look) -> Looked:
             await self.looking(name)
-            return Looked(self.inventory, Capacity(4, 2**33))
+            if asked.prove:
+                self.proofs.append(name)
+            wrong = self.wrong.get(name, "") if asked.prove else ""
+            return Looked(self.inventory, Capacity(4, 2**33), wrong)
 
         context = (authority or self.authority).credentials(name).context(server=False)
         folder = self.folder / f"host-{name}"

@@ -28,7 +28,7 @@ WHOLE = """
 scheduler: {address: 10.0.0.1, port: 9000}
 certificates: keys
 lease: {ttl: 6s, margin: 500ms}
-quarantine: {errors: 2, failures: 5}
+quarantine: {errors: 2, failures: 5, prove_every: 8h}
 hosts:
   z1:
     address: z1.lab
@@ -44,7 +44,7 @@ FAULTY = {
     "everything": """
         scheduler: {address: 0.0.0.0, port: 70000}
         lease: {ttl: 1s, margin: 3}
-        quarantine: {errors: 0, failure: 3}
+        quarantine: {errors: 0, failure: 3, prove_every: 1s}
         hosts:
           orchestrator: {address: 10.0.0.1}
           z 1: {address: "10.0.0.1:8786"}
@@ -79,7 +79,7 @@ def test_every_key() -> None:
             Member("a1", "fd00::2", None, ("board",), None, Ports(49152, 49215), "fd00::2", "a1"),
         ),
         lease=Lease(6.0, 0.5),
-        quarantine=QuarantineRules(2, 5),
+        quarantine=QuarantineRules(2, 5, 8 * 3600.0),
         certificates=Path("lab/keys").absolute(),
     )
 
@@ -87,7 +87,7 @@ def test_every_key() -> None:
 def test_what_is_left_out_has_a_default() -> None:
     fleet = read("scheduler: {address: s.lab}\nhosts: {z1: {address: z1.lab}}\n")
     assert (fleet.scheduler_port, fleet.lease) == (8786, Lease(10.0, 2.0))
-    assert fleet.quarantine == QuarantineRules(3, 3)
+    assert fleet.quarantine == QuarantineRules(3, 3, 86400.0)
     assert fleet.certificates == Path("lab/certificates").absolute()
 
 

@@ -392,3 +392,50 @@ def test_a_host_that_cannot_say_what_it_can_run_is_lost(lab: FleetLab) -> None:
                 pass
 
     asyncio.run(work())
+
+
+def test_a_host_proves_itself_when_it_is_asked(lab: FleetLab) -> None:
+    lab.recorder("a")
+
+    async def work() -> None:
+        async with lab.fleet("z1") as hosts:
+            running = asyncio.create_task(lab.attempt(hosts["z1"], lab.assignment("a")))
+            await lab.guest("a")
+            assert await hosts["z1"].prove() == ""
+            lab.wrong["z1"] = "the boot guest fails"
+            assert await hosts["z1"].prove() == "the boot guest fails"
+            lab.go("a")
+            await passed(running)
+
+    asyncio.run(work())
+    assert lab.proofs == ["z1", "z1"]
+
+
+def test_a_proof_goes_on_over_a_new_link_or_ends_with_the_host(lab: FleetLab) -> None:
+    lab.recorder("a")
+
+    async def work() -> None:
+        async with lab.fleet("z1") as hosts:
+            begun, goes_on = asyncio.Event(), asyncio.Event()
+
+            async def looks(_name: str) -> None:
+                begun.set()
+                await goes_on.wait()
+
+            lab.looking = looks
+            proof = asyncio.create_task(hosts["z1"].prove())
+            await begun.wait()
+            lab.relays["z1"].reset()
+            goes_on.set()
+            assert await proof == ""
+            goes_on.clear()
+            begun.clear()
+            proof = asyncio.create_task(hosts["z1"].prove())
+            await begun.wait()
+            await lab.stop("z1")
+            with pytest.raises(HostLostError, match="its worker was stopped"):
+                await proof
+            with pytest.raises(HostLostError, match="its worker was stopped"):
+                await hosts["z1"].prove()
+
+    asyncio.run(work())
