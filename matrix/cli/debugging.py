@@ -8,10 +8,11 @@ import sys
 import tempfile
 import termios
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from matrix.attempt import Ending
 from matrix.cli.showing import case_named, id_named
@@ -69,8 +70,13 @@ class Debugging:
     """Open the memory that was kept of the guest, and start no QEMU."""
 
 
-def run_debug(asked: Debugging, selection: Selection) -> ExitCode:
+Hopping = Callable[[Debugging, Run, Inventory, Path], Coroutine[Any, Any, ExitCode]]
+
+
+def run_debug(asked: Debugging, selection: Selection, hopping: Hopping) -> ExitCode:
     """Start the guest of a case, stopped, and give the terminal to gdb; QEMU ends with it.
+
+    ``hopping`` does that for a guest that is migrated.
 
     Raises:
         UsageError: no such case, or several, or one that no debugger can be attached to.
@@ -85,9 +91,12 @@ def run_debug(asked: Debugging, selection: Selection) -> ExitCode:
             " monitor a command"
         )
     decision, inventory = planned(asked, selection)
-    if decision.case.migration is not None:
-        say("its migration is left out: a debugger stays with one QEMU")
+    migrates = decision.case.migration is not None
+    if migrates and asked.monitor:
+        say("its migration is left out: this monitor is that of one QEMU")
     with tempfile.TemporaryDirectory(prefix="matrix-debug-") as place:
+        if migrates and not asked.monitor:
+            return asyncio.run(hopping(asked, decision, inventory, Path(place)))
         launch = asyncio.run(make_launch(decision, inventory, Path(place)))
         return asyncio.run(_debug(asked, decision, launch, Path(place)))
 
@@ -116,15 +125,16 @@ def _open_memory(asked: Debugging) -> ExitCode:
         say("QEMU wrote its registers in the other byte order; they are in registers.txt beside it")
     found = find_debugger(case.variant.arch)
     command = memory_command(found or PROGRAMS[0], memory, case.build, case.test.image)
-    command += _options(asked.words)
+    command += gdb_options(asked.words)
     print(f"{printable(case.id)} stalled; the debugger is")
     print(f"  {shlex.join(command)}", flush=True)
     if not found:
-        raise _no_debugger(case.variant.arch)
-    return asyncio.run(_attached(command))
+        raise no_debugger(case.variant.arch)
+    return asyncio.run(attached(command))
 
 
-def _no_debugger(architecture: Architecture) -> HostError:
+def no_debugger(architecture: Architecture) -> HostError:
+    """That no gdb is there for it."""
     return HostError(f"no gdb here knows {architecture}: install gdb-multiarch (Debian) or gdb")
 
 
@@ -172,10 +182,11 @@ def planned(asked: Debugging, selection: Selection) -> tuple[Run, Inventory]:
 
 def _names(words: Sequence[str]) -> list[str]:
     """What comes before gdb's options."""
-    return list(words[: len(words) - len(_options(words))])
+    return list(words[: len(words) - len(gdb_options(words))])
 
 
-def _options(words: Sequence[str]) -> list[str]:
+def gdb_options(words: Sequence[str]) -> list[str]:
+    """Those of gdb among the words that were given."""
     first = next((index for index, word in enumerate(words) if word.startswith("-")), len(words))
     return list(words[first:])
 
@@ -259,10 +270,10 @@ async def attach(
     Raises:
         HostError: QEMU or gdb cannot be started.
     """
-    socket = _socket_in(place)
+    socket = socket_in(place)
     stub = f"unix:{str(socket).replace(',', ',,')},server=on,wait=off"
     failures: list[Exception] = []
-    console = _Console()
+    console = Console()
     session = Session(place, console.write, lambda _: Logs(place, LOG_BYTES), failures.append)
     found = "" if asked.listen else await asyncio.to_thread(find_debugger, architecture)
     try:
@@ -270,15 +281,15 @@ async def attach(
         failed = await session.connect(START_SECONDS)
         if failed is not None:
             raise HostError(f"QEMU could not be started: {failed.reason}")
-        command = command_of(found or PROGRAMS[0], socket) + _options(asked.words)
+        command = command_of(found or PROGRAMS[0], socket) + gdb_options(asked.words)
         print(f"{printable(case_id)} is stopped before its first instruction; the debugger is")
         print(f"  {shlex.join(command)}", flush=True)
         if asked.monitor:
             await _monitor(session)
         elif found:
-            return await _attached(command)
+            return await attached(command)
         elif asked.gdb:
-            raise _no_debugger(architecture)
+            raise no_debugger(architecture)
         ended = await session.over()
         why = f": {ended.reason}" if ended.ending is Ending.KILLED else ""  # also by a crash
         print(printable(f"QEMU has ended{why}"))
@@ -290,14 +301,19 @@ async def attach(
             raise failures[0]
 
 
-def _socket_in(place: Path) -> Path:
+def socket_in(place: Path) -> Path:
+    """The path of gdb's socket in that folder.
+
+    Raises:
+        HostError: it is too long.
+    """
     socket = place / "gdb.sock"
     if len(str(socket).encode()) > LONGEST_SOCKET:
         raise HostError(f"{socket} is too long for a socket's name; set TMPDIR to a shorter folder")
     return socket
 
 
-class _Console:
+class Console:
     """The guest's output, safe for a terminal, and not mixed with gdb's within a line."""
 
     def __init__(self) -> None:
@@ -323,8 +339,12 @@ class _Console:
         sys.stdout.flush()
 
 
-async def _attached(command: Sequence[str]) -> ExitCode:
-    """gdb, to which the terminal belongs until it ends, its Ctrl-C too."""
+async def attached(command: Sequence[str]) -> ExitCode:
+    """gdb, to which the terminal belongs until it ends, its Ctrl-C too.
+
+    Raises:
+        HostError: it ends with a status.
+    """
     with _terminal(), _interrupts_not():
         # In our own session and process group, unlike what matrix.vm.process starts: else it could
         # not read from the terminal.

@@ -237,13 +237,14 @@ def debug(
 ) -> None:
     """Start the guest of a case, stopped before its first instruction, and attach gdb to it."""
     from matrix.cli.debugging import Debugging, run_debug
+    from matrix.cli.debugging_hops import debug_hops
 
     asked = Debugging(tuple(words or ()), gdb=gdb, listen=listen, monitor=qemu_monitor, core=core)
     if record is not None or replay is not None:
         from matrix.cli.recorded import run_recorded
 
         raise typer.Exit(run_recorded(asked, selection, record, replay))
-    raise typer.Exit(run_debug(asked, selection))
+    raise typer.Exit(run_debug(asked, selection, debug_hops))
 
 
 @taking("qemu", "host", "fresh")

@@ -125,7 +125,7 @@ class _Chain:
             await runner.prepared()
             runner.begun = time.monotonic()
             try:
-                await processes.boot(first)
+                await self._boot(runner)
             except NotStartedError as error:
                 return error.conclusion
             await self._hops(runner)
@@ -139,6 +139,14 @@ class _Chain:
             return Conclusion(Ending.KILLED, runner.lost[0])
         self._soak_over(runner)
         return await runner.current.session.over()
+
+    async def _boot(self, runner: HopRunner) -> None:
+        """Let the guest run, or have its debugger do so. Raises as :meth:`Processes.boot`."""
+        if self._request.debugger is None:
+            await self._processes.boot(runner.current)
+            return
+        await self._request.debugger.boot(runner.current, lambda: runner.over)
+        self._guest.runs()
 
     def _without_destination(self, runner: HopRunner, error: NotStartedError) -> Conclusion:
         refused = error.conclusion.ending is Ending.REFUSED and error.as_asked

@@ -13,6 +13,7 @@ from matrix.migration.clock import HostClock
 from matrix.migration.cpr_hop import descriptors, with_channel
 from matrix.migration.draws import HopDraw
 from matrix.migration.endpoint import Emulator, Endpoint
+from matrix.migration.gdb_relay import GdbRelay
 from matrix.migration.hop_maker import HOP_SECONDS, HopMaker, PlannedHop
 from matrix.migration.hop_records import Earlier, Records
 from matrix.migration.live_hop import HopEnd, Injector
@@ -67,6 +68,8 @@ class Request:
     """The host's; None: the real one."""
     proves: bool = False
     """The guest is one that proves its memory: nothing is done to it before it has begun to."""
+    debugger: GdbRelay | None = None
+    """By which gdb reaches the guest, and lets it run in the first place."""
 
     @property
     def emulators(self) -> dict[str, Emulator]:
@@ -155,12 +158,17 @@ class HopRunner(HopMaker):
         del self._preparing[0]
         prepared = preparing.result()
         await self._rest()
+        debugger = self.request.debugger
+        if debugger is not None:
+            await debugger.leave(self.current, lambda: self.over)
         if self.over:
             return False
         self.guest.hops += 1
         while len(self._preparing) < self._kept_ready and more(len(self._preparing)):
             self.prepare(during_hop_to=prepared.destination.emulator.name)
         await self.make(prepared)
+        if debugger is not None and not self.over:
+            await debugger.follow(self.current)
         return not self.over
 
     @property

@@ -11,6 +11,8 @@ from matrix.verdict.symbols import GuestSymbols, guest_symbols
 PROGRAMS = ("gdb-multiarch", "gdb")
 """Debian's gdb knows its host's architecture alone, Fedora's all."""
 PROBE_SECONDS = 20.0
+FOLLOW = "follow"
+"""gdb's command that attaches it to a guest that was migrated, where it is then."""
 
 ARCHITECTURES = {
     Architecture.X86_64: "i386:x86-64",
@@ -76,7 +78,13 @@ def find_debugger(architecture: Architecture) -> str:
 
 
 def debugger_command(
-    program: str, socket: Path, build: Build, image: str, accelerator: Accelerator
+    program: str,
+    socket: Path,
+    build: Build,
+    image: str,
+    accelerator: Accelerator,
+    *,
+    follows: bool = False,
 ) -> list[str]:
     """The command line that attaches gdb to a guest that has not run yet.
 
@@ -86,8 +94,11 @@ def debugger_command(
         build: the guest's.
         image: path of what is started; its ELF file is looked for beside it.
         accelerator: what runs the guest.
+        follows: it is migrated, and gdb has a command for that (:data:`FOLLOW`).
     """
     commands, symbols = _guest(build, image)
+    if follows:
+        commands.append(f"alias {FOLLOW} = target remote {socket}")
     commands.append(f"target remote {socket}")
     places = [] if symbols is None else _breakpoints(symbols, build.architecture)
     if accelerator is Accelerator.KVM:

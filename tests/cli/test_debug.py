@@ -188,15 +188,55 @@ def test_a_guest_of_kvmtool(debugged: World) -> None:
     )
 
 
-def test_a_migration_is_left_out(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_case_that_is_migrated(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gdb knows how to follow its guest; the monitor is that of one QEMU."""
     scenario = debugged.root / "scenario.yaml"
     scenario.write_text(scenario.read_text() + "migration: {strategy: precopy}\n")
     fake_gdb(debugged, monkeypatch)
-    done = debugged.run("debug", "scenario.yaml", "it", *QEMU)
+    done = debugged.run("debug", "scenario.yaml", "it", *QEMU, "--", "-batch")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.endswith(
-        "matrix: its migration is left out: a debugger stays with one QEMU\n"
-    )
+    told = (debugged.root / "told").read_text().splitlines()
+    attach = next(each for each in told if each.startswith("target remote "))
+    assert f"alias follow = {attach}" in told
+    assert told[-1] == "-batch"
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("matrix: gdb cannot be attached to the guest: ")  # by a fake QEMU
+    assert lines[1] == f"{CASE} is stopped before its first instruction; the debugger is"
+    assert lines[3].startswith("matrix: it is migrated while it runs: gdb is detached before a hop")
+    assert not Path(attach.removeprefix("target remote ")).parent.exists()
+    done = debugged.run("debug", "scenario.yaml", "it", *QEMU, "--qemu-monitor")
+    assert done.returncode == 0, done.stderr
+    assert "its migration is left out: this monitor is that of one QEMU\n" in done.stderr
+
+
+MIGRATED = """name: migrated
+suite: {kind: kvm-unit-tests, build: builtin, tests: [ram-integrity]}
+matrix: {arch: [x86_64], accel: [tcg]}
+migration: {strategy: precopy, transport: unix, mode: continuous, hops: 1}
+"""
+
+
+@pytest.mark.qemu
+def test_a_real_gdb_follows_a_guest(warm: WarmProgram, tmp_path: Path) -> None:
+    """It is detached from the source, and finds the guest on the destination."""
+    if shutil.which("qemu-system-x86_64") is None:
+        pytest.skip("no qemu-system-x86_64")
+    if shutil.which("gdb-multiarch") is None:
+        pytest.skip("no gdb-multiarch")
+    (tmp_path / "migrated.yaml").write_text(MIGRATED)
+    # gdb writes a line in pieces, between which the guest's output may come: not into gdb's log.
+    log = tmp_path / "gdb.log"
+    commands = ("continue", "follow", "info symbol $pc", "info breakpoints")
+    logged = (f"set logging file {log}", "set logging enabled on", *commands)
+    words = [word for each in logged for word in ("-ex", each)]
+    options = ("--gdb", "--", "-nx", "-batch", *words)
+    done = warm.run(("debug", "migrated.yaml", "ram-integrity", *options), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "matrix: gdb is detached from this QEMU, as the guest leaves it\n" in done.stdout
+    assert "matrix: hop 1, precopy over unix: completed\n" in done.stdout
+    said = log.read_text()
+    assert " in section .text" in said, said
+    assert "<guest_unhandled>" in said
 
 
 def test_kept_memory(debugged: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,8 @@ class Guest:
         """By address: two may listen at once."""
         self.dies: tuple[str, ...] = ()
         """Ends of addresses of listeners that end as soon as they listen."""
+        self.human: Callable[[Peer, str], str] = lambda _peer, _words: ""
+        """What the human monitor answers."""
 
     def beat(self) -> bytes:
         self.beats += 1
@@ -95,7 +97,7 @@ class Peer(asyncio.Protocol):
     def __init__(self, program: Program, guest: Guest, console: int) -> None:
         self._program, self._guest, self._console = program, guest, console
         self._text = ""
-        self._running = False
+        self.running = False
         self._status = "none"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -119,12 +121,12 @@ class Peer(asyncio.Protocol):
         after: Callable[[], None] | None = None
         match name:
             case "cont":
-                self._resume()
-                after = self._begin
+                self.resume()
+                after = self.begin
             case "migrate-incoming":
                 uri = message["arguments"]["uri"]
                 self._guest.listening[uri] = self
-                after = self._die if uri.endswith(self._guest.dies) else None
+                after = self.die if uri.endswith(self._guest.dies) else None
             case "migrate":
                 uri = message["arguments"]["uri"]
                 after = functools.partial(self._migrate, uri)
@@ -133,13 +135,17 @@ class Peer(asyncio.Protocol):
             case _:
                 pass
         number = {"id": message["id"]} if "id" in message else {}
-        self._send({"return": self._answer(str(name)), **number})
+        if name == "human-monitor-command":
+            said: object = self._guest.human(self, message["arguments"]["command-line"])
+        else:
+            said = self._answer(str(name))
+        self._send({"return": said, **number})
         if after is not None:
             after()
 
     def _answer(self, name: str) -> object:
         if name == "query-status":
-            return {"status": "running" if self._running else "paused", "running": self._running}
+            return {"status": "running" if self.running else "paused", "running": self.running}
         if name == "query-migrate":
             ram = {"transferred": 10**6 + self._guest.hops % 97, "remaining": 0, "page-size": 4096}
             counts = {"dirty-sync-count": 2 + self._guest.hops % 3, "mbps": 800.0}
@@ -147,7 +153,7 @@ class Peer(asyncio.Protocol):
             return {"status": self._status, **times, "ram": {**ram, **counts}}
         return ANSWERS.get(name, {})
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         os.write(self._console, b"INTEGRITY: START vcpus=1 page=4096\n" + self._guest.beat())
 
     def _migrate(self, uri: str) -> None:
@@ -161,13 +167,12 @@ class Peer(asyncio.Protocol):
             side.migration("setup")
             side.migration("active")
         self._event("MIGRATION_PASS", {"pass": 1})
-        self._running = False
-        self._event("STOP")
+        self.stop()
         self.migration("completed")
         destination.take_over()
 
     def take_over(self) -> None:
-        self._resume()
+        self.resume()
         os.write(self._console, self._guest.beat())
         self.migration("completed")
 
@@ -175,11 +180,15 @@ class Peer(asyncio.Protocol):
         self._status = status
         self._event("MIGRATION", {"status": status})
 
-    def _resume(self) -> None:
-        self._running = True
+    def resume(self) -> None:
+        self.running = True
         self._event("RESUME")
 
-    def _die(self) -> None:
+    def stop(self) -> None:
+        self.running = False
+        self._event("STOP")
+
+    def die(self) -> None:
         self._program.end(1)
 
     def _quit(self) -> None:

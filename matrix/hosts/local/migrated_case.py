@@ -12,6 +12,7 @@ from matrix.migrating import Fault, Hop, seed_of
 from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.folding import HOPS_FILE
+from matrix.migration.gdb_relay import GdbRelay
 from matrix.migration.hop_records import write_summary
 from matrix.migration.hop_runner import Request
 from matrix.migration.live_hop import Injector
@@ -36,6 +37,7 @@ async def migrate_case(
     on_console: Callable[[bytes], None],
     on_hop: Callable[[Hop], None] | None,
     interrupt: asyncio.Event,
+    debugger: GdbRelay | None = None,
 ) -> ChainResult:
     """Run a case whose guest is migrated, its first QEMU by ``launch``.
 
@@ -63,6 +65,7 @@ async def migrate_case(
         on_hop=on_hop,
         earlier=_earlier(directory),
         proves=PROOF in case.test.groups,
+        debugger=debugger,
     )
     result = await run_chain(request, directory, limits, on_console=on_console, interrupt=interrupt)
     if result.outcome.ending is not Ending.INTERRUPTED:
