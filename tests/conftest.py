@@ -10,14 +10,15 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from matrix.results.printable import CI_VARIABLES
 
-from .warm import WarmProgram
+if TYPE_CHECKING:
+    from tests.warm import WarmProgram
 
 TOGETHER = (
     (r"packaging/test_distribution\.py", "one wheel is built for all"),
@@ -77,7 +78,9 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
 
 @pytest.fixture(scope="session")
-def warm(_own_state: None) -> Iterator[WarmProgram]:
+def warm(_own_state: None) -> Iterator["WarmProgram"]:
+    from tests.warm import WarmProgram  # here: this file is tried without its folder, too
+
     program = WarmProgram()
     yield program
     program.close()

@@ -6,6 +6,7 @@ and end. How the program starts is tested by those who start it cold.
 """
 
 import array
+import atexit
 import gc
 import json
 import os
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -45,6 +47,7 @@ class WarmProgram:
     """The process that has ``matrix`` loaded, until :meth:`close`."""
 
     def __init__(self) -> None:
+        self._python = _read_by_python(os.environ)
         self._folder = Path(tempfile.mkdtemp(prefix="warm-", dir="/tmp"))
         self._address = str(self._folder / "socket")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -64,6 +67,11 @@ class WarmProgram:
         command = self.bin / "matrix"
         command.write_text(COMMAND.format(python=sys.executable, address=self._address))
         command.chmod(0o755)
+
+    def suits(self, folder: Path, environment: Mapping[str, str]) -> bool:
+        """Whether ``python -m matrix`` would start there as it did here."""
+        own = (folder / "matrix/__main__.py").exists()
+        return _read_by_python(environment) == self._python and not own
 
     def run(
         self,
@@ -107,6 +115,10 @@ class WarmProgram:
         assert self._process.stdin is not None
         self._process.stdin.close()
         shutil.rmtree(self._folder)
+
+
+def _read_by_python(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
 
 
 def _serve(listener: socket.socket) -> None:
@@ -156,7 +168,19 @@ def _load() -> None:
     for module in pkgutil.walk_packages(matrix.__path__, "matrix."):
         if not module.name.startswith("matrix.pytest_plugin") and "__main__" not in module.name:
             __import__(module.name)
+    import typer.rich_utils  # noqa: F401 - what --help loads
+
     gc.freeze()
+
+
+def _leave(code: "str | int | None") -> None:
+    """End as Python does, but for taking everything that was loaded apart: that is half of it."""
+    threading._shutdown()  # type: ignore[attr-defined] # no other waits for them
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(int(code or 0))
 
 
 if __name__ == "__main__":
@@ -168,4 +192,7 @@ if __name__ == "__main__":
 
     from matrix.__main__ import main
 
-    main()
+    try:
+        main()
+    except SystemExit as ended:
+        _leave(ended.code)

@@ -95,7 +95,7 @@ class World:
         variable that Python reads.
         """
         environment = self.environment()
-        if not options and not any(name.startswith("PYTHON") for name in environment):
+        if not options and self.warm.suits(self.root, environment):
             return self.warm.run(arguments, self.root, environment)
         process = self.start(*arguments, **options)
         try:
