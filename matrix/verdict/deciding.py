@@ -63,7 +63,7 @@ async def decide_attempt(
         verdict=judgement.verdict,
         reason=judgement.reason,
         seconds=outcome.seconds,
-        accelerator=decision.accelerator_label,
+        accelerator=decision.accelerator_label.value,
         accelerator_reason=decision.why,
         subtests=transcript.subtests,
         subtest_counts=transcript.counts,
@@ -88,7 +88,7 @@ def _judge_guest(evidence: Evidence) -> Judgement:
         launch.channel,
         evidence.outcome,
         evidence.transcript,
-        accelerator=decision.accelerator_label,
+        accelerator=decision.accelerator_label.value,
         kvm_doubt=decision.kvm_doubt,
         program=launch.program,
     )
