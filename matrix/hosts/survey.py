@@ -150,7 +150,7 @@ class _Survey:
 
     async def find_binaries(self, wanted: Collection[Wanted]) -> None:
         """Fill in every emulator that is wanted, from the cache or by asking it."""
-        unknown: list[tuple[str, Architecture, Path]] = []
+        unknown: dict[tuple[Architecture, Path], list[str]] = {}
         for qemu, architecture in dict.fromkeys(self._emulators(wanted)):
             path = self._find(qemu, architecture)
             if path is None:
@@ -159,16 +159,29 @@ class _Survey:
             if known is not None:
                 self._binaries[qemu, architecture] = known
             else:
-                unknown.append((qemu, architecture, path))
+                unknown.setdefault((architecture, path), []).append(qemu)
         if unknown:
             async with asyncio.TaskGroup() as group:
-                for emulator in unknown:
-                    group.create_task(self._probe(*emulator))
+                for (architecture, path), (qemu, *_) in unknown.items():
+                    group.create_task(self._probe(qemu, architecture, path))
             self._raise_trouble()
+            for (architecture, _), qemus in unknown.items():
+                self._copy_binary(architecture, *qemus)
+
+    def _copy_binary(self, architecture: Architecture, asked: str, *others: str) -> None:
+        """What is known of a binary for the other installations that have the same one."""
+        known = self._binaries.get((asked, architecture))
+        for qemu in others:
+            if known is not None:
+                binary = replace(known.binary, qemu=qemu)
+                self._binaries[qemu, architecture] = replace(known, binary=binary)
+            else:
+                self._broken[qemu, architecture] = self._broken[asked, architecture]
 
     async def find_proofs(self, wanted: Collection[Wanted]) -> None:
         """Fill in every proof that is wanted: as obvious, cached, or by running guests."""
         tried_as: dict[ProofKey, ProofKey] = {}
+        first: dict[str, str] = {}
         found: dict[ProofKey, KvmProof | None] = {}
         for qemu, architecture, cpu in dict.fromkeys(_proof_keys(wanted)):
             key = (qemu, architecture, cpu)
@@ -178,7 +191,8 @@ class _Survey:
                 continue
             known = self._known(qemu, architecture)
             tried = (
-                qemu,
+                # Installations may have the same binary.
+                first.setdefault(known.binary.path, qemu),
                 architecture,
                 "" if _is_default(known.binary, architecture, cpu) else cpu,
             )
@@ -193,7 +207,7 @@ class _Survey:
         for key, tried in tried_as.items():
             proof = found[tried]
             if proof is not None:
-                self._proofs[key] = replace(proof, cpu=key[2])
+                self._proofs[key] = replace(proof, qemu=key[0], cpu=key[2])
 
     async def find_firmware_proofs(
         self, wanted: Collection[Wanted], firmware: Sequence[Firmware]

@@ -240,6 +240,22 @@ def test_the_default_model_by_its_name_is_proven_once(take: Take, fakes: Fakes) 
         assert proof.cpu == cpu
 
 
+@pytest.mark.parametrize("failure", [None, HostError("it does not start")])
+def test_the_same_binary_of_two_installations_is_asked_and_proven_once(
+    take: Take, fakes: Fakes, directory: Path, failure: HostError | None
+) -> None:
+    fakes.failure = failure
+    both = [Installation("mine", directory), Installation("yours", directory)]
+    inventory = take(PLAIN, replace(PLAIN, qemu="yours"), installations=both)
+    assert fakes.probed == ["mine x86_64"]
+    if failure is not None:
+        assert [name for name, _, _ in inventory.broken] == ["mine", "yours"]
+        return
+    assert fakes.proven == [(X86, X86, "")]
+    assert [binary.qemu for binary in inventory.binaries] == ["mine", "yours"]
+    assert [proof.qemu for proof in inventory.proofs] == ["mine", "yours"]
+
+
 def test_a_model_that_the_binary_does_not_know_is_not_tried(take: Take, fakes: Fakes) -> None:
     (proof,) = take(Wanted("mine", X86, ("power10,vsx=off",))).proofs
     assert proof.state is KvmState.UNAVAILABLE
