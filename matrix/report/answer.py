@@ -146,7 +146,8 @@ def conclusion(
     if counts.skipped:
         head += f"; {counts.skipped:,} {'was' if counts.skipped == 1 else 'were'} skipped"
     if counts.unfinished:
-        code, head = ExitCode.INTERRUPTED, f"{head}; {_cases(counts.unfinished)} have no result yet"
+        head += f"; {_cases(counts.unfinished)} have no result yet"
+        code = ExitCode.INTERRUPTED if code is ExitCode.OK else code  # -x ends with a failure
     return code, f"{head}."
 
 

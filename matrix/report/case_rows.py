@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matrix.model import AXIS_NAMES, AcceleratorLabel
+from matrix.model import AXIS_NAMES, Accelerator, AcceleratorLabel
 from matrix.plan.decisions import LOCAL, Decision
 from matrix.report.areas import areas_of
 from matrix.report.excerpts import SHORT, WHOLE, Text, texts_of
@@ -124,6 +124,24 @@ def fill_row(row: Row, result: CaseRecord) -> None:
     if row.accelerator:
         values = dict(zip(AXES, row.axes, strict=True)) | {"accel": row.accelerator}
         row.axes = tuple(values.values())
+
+
+def settle_skips(rows: Iterable[Row]) -> None:
+    """Give cases that never came to an accelerator, as they were skipped, that of the cases of the
+    same variant that ran, where it is one: they are of one row of the matrix."""
+    place, test = AXES.index("accel"), AXES.index("test")
+    waiting: dict[tuple[str, ...], list[Row]] = {}
+    found: dict[tuple[str, ...], set[str]] = {}
+    for row in rows:
+        variant = tuple(text for at, text in enumerate(row.axes) if at not in (place, test))
+        if row.accelerator:
+            found.setdefault(variant, set()).add(row.accelerator)
+        elif row.axes[place] == Accelerator.AUTO:
+            waiting.setdefault(variant, []).append(row)
+    for variant, skipped in waiting.items():
+        if len(ran := found.get(variant, ())) == 1:
+            for row in skipped:
+                row.axes = (*row.axes[:place], *ran, *row.axes[place + 1 :])
 
 
 class Details:

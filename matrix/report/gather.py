@@ -12,7 +12,16 @@ from urllib.parse import quote
 from matrix.inventory import Host
 from matrix.plan.decisions import LOCAL, Run
 from matrix.report.areas import AREA_NAMES
-from matrix.report.case_rows import AXES, VERDICTS, Details, Row, Words, fill_row, new_row
+from matrix.report.case_rows import (
+    AXES,
+    VERDICTS,
+    Details,
+    Row,
+    Words,
+    fill_row,
+    new_row,
+    settle_skips,
+)
 from matrix.report.gantt import Gantt, gantt_of
 from matrix.report.migrations import Migrations
 from matrix.results.case_record import CaseRecord
@@ -167,6 +176,7 @@ def gather(records: Sequence[RunRecord], page: Path) -> Gathered:
             folder = record.run.inside(attempt.artifacts) if migrated else None
             if folder is not None:
                 gathered.migrations.add(position, result, attempt, folder)
+    settle_skips(gathered.rows)
     gathered.details.packer.close()
     gathered.migrations.packer.close()
     return gathered

@@ -167,9 +167,9 @@ def case_lines(result: CaseRecord, run: Path, width: int) -> Iterator[Line]:
 
 def duration(seconds: float) -> str:
     """``0.31 s``, ``12.3 s``, ``2 min 5 s``, ``3 h 20 min``."""
-    if seconds < 10:
+    if round(seconds, 2) < 10:
         return f"{seconds:.2f} s"
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

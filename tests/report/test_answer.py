@@ -53,13 +53,18 @@ from tests.report.conftest import RowsOf
             "1 of 2 cases did not pass.",
         ),
         (
-            {Verdict.FAIL: 1, Verdict.PASS: 1, None: 3},
-            ExitCode.INTERRUPTED,
+            {Verdict.FAIL: 1, Verdict.PASS: 1, None: 3},  # as by -x
+            ExitCode.NOT_PASSED,
             "1 of 2 cases did not pass; 3 cases have no result yet.",
+        ),
+        (
+            {Verdict.PASS: 1, None: 3},
+            ExitCode.INTERRUPTED,
+            "Nothing broke: 1 of 1 case passed; 3 cases have no result yet.",
         ),
     ],
 )
-def test_the_conclusion_agrees_with_the_exit_code(counts: Any, code: Any, sentence: Any) -> None:
+def test_the_conclusion_has_every_case_in_it(counts: Any, code: Any, sentence: Any) -> None:
     assert conclusion(Counts(Counter(counts)), strict=False) == (code, sentence)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from matrix.migrating import Migration, MigrationSummary
 from matrix.report import case_rows as cases_module
-from matrix.report.case_rows import qemu_label
+from matrix.report.case_rows import AXES, qemu_label
 from matrix.report.gather import Gathered, gather
 from matrix.verdicts import Verdict
 from tests import make
@@ -66,6 +66,20 @@ def test_rows_columns_and_details(recorded: RunMaker, tmp_path: Path) -> None:
     assert attempt["metrics"] == [["latency: max", 7.5, "us"]]
     assert attempt["artifacts"] == "cases/smoke.bad.arm.auto.smp=4"
     assert gathered.details.metrics == [[1, 1, "latency: max", 7.5, "us"]]
+
+
+def test_what_was_skipped_is_of_the_row_of_what_ran(recorded: RunMaker, tmp_path: Path) -> None:
+    """It never came to an accelerator; another variant than those that ran stays ``auto``."""
+    record = recorded(
+        [
+            (make.run(make.case("ran")), make.attempt(), {}),
+            (make.skip(make.case("absent"), "no"), None, {}),
+            (make.skip(make.case("absent", "arm"), "no"), None, {}),
+        ]
+    )
+    rows = gather([record], tmp_path / "run/report.html").rows
+    assert [row.axes[AXES.index("accel")] for row in rows] == ["tcg", "tcg", "auto"]
+    assert [row.accelerator for row in rows] == ["tcg", "", ""]
 
 
 def test_the_facts_of_a_run(recorded: RunMaker, tmp_path: Path) -> None:

@@ -87,10 +87,16 @@ def test_a_cell_of_several_cases_has_every_one_of_them(calm: Reader, recorded: R
     for number, verdict in enumerate(verdicts):
         test = f"timer-{number}" if number < 11 else f"smp-{number}"
         run = make.run(make.case(test))
-        cases.append((run, make.attempt(verdict, "no KVM"), {}))
+        cases.append((run, make.attempt(verdict, "no KVM", seconds=119.7), {}))
     page = calm.open(write_run_report(recorded(cases)), "#matrix")
     cells = page.locator("#matrix tbody td").all_inner_texts()
     assert sorted(cells) == ["x 3/4 7 skip", "✗ 0/35"]
+    bar = page.locator("#matrix td a", has_text="3/4").locator("rect")
+    shares = [(each.get_attribute("class"), each.get_attribute("width")) for each in bar.all()]
+    assert [name for name, _ in shares] == ["f-xfail", "f-skip", "f-pass"]
+    assert sum(float(width or 0) for _, width in shares) == pytest.approx(100)
+    assert bar.first.bounding_box()["height"] > 4
+    assert "2 min 0 s" in calm.go("#cases").locator("#cases").inner_text()
     page = calm.go("#kvm")
     overview = page.locator("table.overview").inner_text()
     assert "emulated 3/4\n7 skipped" in overview

@@ -152,9 +152,10 @@ export function seconds(value) {
   if (size < 1e-6) return `${round(value * 1e9)} ns`;
   if (size < 1e-3) return `${round(value * 1e6)} µs`;
   if (size < 1) return `${round(value * 1e3)} ms`;
-  if (size < 60) return `${round(value)} s`;
-  if (size < 3600) return `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
-  return `${Math.floor(value / 3600)} h ${Math.round((value % 3600) / 60)} min`;
+  const [whole, minutes, sign] = [Math.round(size), Math.round(size / 60), value < 0 ? "-" : ""];
+  if (whole < 60) return `${round(value)} s`;
+  if (whole < 3600) return `${sign}${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${sign}${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /** @param {number | null | undefined} value in bytes per second */

@@ -1,7 +1,7 @@
 // The heat map: variants down, tests across, the worst verdict in every cell.
 
 import { axisName, BAD, GLYPHS, index, rowAxes, axisValue, varyingAxes, verdictOf } from "./data.js";
-import { caseLink, el, link, plural, show } from "./dom.js";
+import { caseLink, el, link, plural, show, svg } from "./dom.js";
 import { exactChips, Filter } from "./filter.js";
 
 /** @typedef {{ axes: string[], keys: string[], folded: string[] }} Rows keys: the row of each case */
@@ -128,7 +128,7 @@ function matrixWords(cases, rows, columns) {
   const folded = rows.folded.length ? ` Folded: ${rows.folded.map(axisName).join(", ")}; a row's name unfolds them.` : "";
   const across = { test: "", area: " Tests are folded into areas; an area's name unfolds it.",
     tests: " Tests are folded into stretches; a stretch's name unfolds it." }[columns.kind];
-  return `${plural(cases.length, "case")}. Every cell leads to its cases; of several it has what passed of what ran, and what was skipped.${across}${folded}`;
+  return `${plural(cases.length, "case")}. Every cell leads to its cases; of several it has what passed of what ran, what was skipped, and a bar of all verdicts.${across}${folded}`;
 }
 
 /**
@@ -201,7 +201,24 @@ function heatCell(cases, filter, wordy, where) {
   const title = `${where}: ${one ? worst : words}`;
   const part = !one && BAD.has(worst) && (counts.get(worst) ?? 0) * 2 < cases.length;
   return el("td", {}, link(one ? caseLink(cases[0]) : `#cases?${filter.query()}`,
-    { class: `v-${worst}${part ? " part" : ""}`, title, "aria-label": title }, text));
+    { class: `v-${worst}${part ? " part" : ""}`, title, "aria-label": title }, text, one ? null : cellBar(counts, cases.length)));
+}
+
+/**
+ * The verdicts of several cases as parts of a bar, the worst first; none is too small to see.
+ * @param {Map<string, number>} counts
+ * @param {number} total
+ */
+function cellBar(counts, total) {
+  const parts = [...index.verdicts, "unfinished"].filter((verdict) => counts.has(verdict))
+    .map((verdict) => /** @type {[string, number]} */ ([verdict, Math.max(counts.get(verdict) ?? 0, total / 20)]));
+  const width = 100 / parts.reduce((sum, [, size]) => sum + size, 0);
+  let x = 0;
+  return svg("svg", { class: "bar", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+    parts.map(([verdict, size]) => {
+      x += size * width;
+      return svg("rect", { class: `f-${verdict}`, x: x - size * width, width: size * width, height: 10 });
+    }));
 }
 
 /**
