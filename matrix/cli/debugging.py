@@ -40,6 +40,7 @@ from matrix.run.debugger import (
 from matrix.run.native_tests import native_tests
 from matrix.run.options import Selection, with_defaults
 from matrix.run.prepare import chosen, look
+from matrix.run.rerun import as_started
 from matrix.scenario.shipped import scenario_of
 from matrix.vm.diagnosis import MEMORY_FILE
 from matrix.vm.logs import Logs
@@ -203,7 +204,10 @@ def _of_run(run: Path, wanted: str, selection: Selection) -> tuple[Decision, Inv
     decision = record.decision(case_named(record, wanted))
     _tell_of_newer(decision.case, record)
     kept = record.info.options.get("qemu")
-    qemu = selection.qemu or tuple(map(str, kept if isinstance(kept, list) else ()))
+    qemu = selection.qemu or tuple(
+        as_started(str(each), record.info.options)
+        for each in (kept if isinstance(kept, list) else ())
+    )
     installed = installations(qemu, load_settings(selection.host))
     return decision, look(
         [decision.case] if isinstance(decision, Run) else [],

@@ -24,6 +24,8 @@ from matrix.verdicts import Verdict
 
 SELECTION, RERUN_OF = "selection", "rerun_of"
 """Keys of the options in ``run.json``: how the run was selected, and the run it is a rerun of."""
+FOLDER = "folder"
+"""Key of those options: where the run was started, which its relative paths are of."""
 VIRTUAL_HOSTS = "virtual_hosts"
 """Key of those options: the virtual hosts of the run, as ``--virtual-host`` takes them."""
 FLEET = "fleet"
@@ -31,6 +33,8 @@ FLEET = "fleet"
 OWN = ("failed", "last_failed", "require", "fail_on_skip")
 """Fields of a selection that say what is run again, and how much of a whole run has to run."""
 PATHS = ("scenarios", "expect", "durations", "fleet", "host")
+NAMED_PATHS = ("qemu", "build", "virtual_host")
+"""Fields whose values are ``NAME=PATH,…``."""
 LONGEST_CHAIN = 1000
 """Runs; a chain is no cycle, unless someone writes one by hand."""
 
@@ -42,7 +46,7 @@ def kept_options(selection: Selection, run: Path) -> dict[str, object]:
         value = getattr(selection, field.name)
         if field.name not in OWN and value != field.default:
             kept[field.name] = _plain(value)
-    options: dict[str, object] = {SELECTION: kept}
+    options: dict[str, object] = {SELECTION: kept, FOLDER: str(Path.cwd())}
     if (origin := selection.failed or selection.last_failed) is not None:
         options[RERUN_OF] = os.path.relpath(origin, run)
     return options
@@ -67,9 +71,9 @@ def replayed(
     origin = selection.failed or selection.last_failed
     if origin is None or selection.scenarios:
         return with_defaults(selection, defaults, only)
-    kept = load_run(origin).info.options.get(SELECTION)
+    options = load_run(origin).info.options
     try:
-        before = _selection(kept)
+        before = _selection(options.get(SELECTION), options)
     except (TypeError, ValueError):
         raise UsageError(
             f"{shown(origin)} does not say which scenarios it ran; name them"
@@ -158,8 +162,26 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def _selection(kept: object) -> Selection:
-    """A selection out of ``run.json``.
+def as_started(text: str, options: Mapping[str, Any]) -> str:
+    """What a run was given, ``PATH`` or ``NAME=PATH,…``, with its relative paths from here.
+
+    Args:
+        text: as it was given.
+        options: the run's, as in ``run.json``. Where they do not say where it was started, or
+            nothing of that name is there, a path stays as it is.
+    """
+    folder = options.get(FOLDER)
+    if not isinstance(folder, str) or Path(folder) == Path.cwd():
+        return text
+    pieces = [each.rpartition("=") for each in text.split(",")]
+    return ",".join(
+        f"{name}{sign}{there if place and (there := Path(folder) / place).exists() else place}"
+        for name, sign, place in pieces
+    )
+
+
+def _selection(kept: object, options: Mapping[str, Any]) -> Selection:
+    """A selection out of the options of ``run.json``.
 
     Raises:
         TypeError, ValueError: it is none.
@@ -179,7 +201,10 @@ def _selection(kept: object) -> Selection:
             raise TypeError(field.name)
         make = Path if field.name in PATHS else str
         if isinstance(value, list):
-            values[field.name] = tuple(make(each) for each in value)
+            texts = [str(each) for each in value]
+            if field.name in (*PATHS, *NAMED_PATHS):
+                texts = [as_started(each, options) for each in texts]
+            values[field.name] = tuple(map(make, texts))
         else:
-            values[field.name] = Path(value) if field.name in PATHS else value
+            values[field.name] = Path(as_started(value, options)) if make is Path else value
     return Selection(**values)
