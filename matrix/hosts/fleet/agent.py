@@ -125,10 +125,11 @@ class Agent:
                 raise RefusedError(line.body)
             if not isinstance(line.body, Accept):
                 raise WireError(f"{line.kind.value} was not expected")
-            self._say("joined")
             if line.body.run:
+                self._say("runs cases for an orchestrator")
                 await self._serve(link, line.body, joined)
             else:
+                self._say("is asked what it can run")
                 await self._show(link)
         finally:
             link.close()
@@ -168,10 +169,12 @@ class Agent:
                 if line.kind is FleetKind.BYE:
                     self._tenancy = None
                     await tenancy.close()
+                    self._say("the run is over for it")
                     link.say(FleetKind.BYE, 0, "")
                     await link.finish(FAREWELL)
                     return
                 self._do(tenancy, link, line)
+            self._say("has lost its orchestrator; what runs is ended if it stays away")
         except asyncio.CancelledError:
             await put_off_cancellation(self._leave(tenancy, link))
             raise

@@ -106,6 +106,7 @@ def test_a_held_guest_runs_when_it_is_released(lab: FleetLab) -> None:
             await passed(running)
 
     asyncio.run(work())
+    assert lab.said[:2] == ["z1: runs cases for an orchestrator", "z1: the run is over for it"]
 
 
 def test_a_cancelled_attempt_comes_to_nothing(lab: FleetLab) -> None:
