@@ -4,16 +4,18 @@ In the decision of a case that goes to a host a :attr:`CaseFile.name` stands for
 assignment has the digest behind it: the host has such a file already, or gets it by its digest.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from matrix.errors import HostError
 from matrix.model import Build
 from matrix.plan.decisions import Run
+from matrix.vm.tasks import in_thread
 
 PREFIX = "file:"
 
@@ -32,6 +34,9 @@ class CaseFile:
 
 
 _Stamp = tuple[int, int, int, int]
+"""Device, inode, bytes, time of the last change in ns."""
+LARGE = 16 << 20
+"""Bytes that are read in some 20 ms."""
 
 
 @dataclass(slots=True)
@@ -41,20 +46,33 @@ class Contents:
     _files: dict[str, tuple[_Stamp, CaseFile]] = field(default_factory=dict)
     _paths: dict[str, Path] = field(default_factory=dict)
 
+    async def read_large(self, decision: Run) -> None:
+        """Read the large files of a case in a thread, before :func:`with_names` names them: the
+        leases of a fleet's hosts end while an event loop reads gigabytes."""
+        test, build = decision.case.test, decision.case.build
+        for path in (test.image, build.firmware, *(path for _, path in build.files)):
+            with contextlib.suppress(OSError, ValueError):  # who names it finds out
+                stamp = _stamp(path)
+                if stamp[2] >= LARGE and self._known(path, stamp) is None:
+                    digest = await in_thread(partial(_digest, path))
+                    if self._known(path, stamp) is None:
+                        self._keep(path, stamp, digest)
+
     def name(self, path: str) -> CaseFile:
         """The file at a path of this machine.
 
         Raises:
             OSError: it cannot be read.
         """
-        status = os.stat(path)  # noqa: PTH116 - once for each attempt
-        stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        stamp = _stamp(path)
+        return self._known(path, stamp) or self._keep(path, stamp, _digest(path))
+
+    def _known(self, path: str, stamp: _Stamp) -> CaseFile | None:
         known = self._files.get(path)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        with open(path, "rb") as file:  # noqa: PTH123 - as above
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        named = CaseFile(f"{PREFIX}{len(self._paths)}/{Path(path).name}", digest, status.st_size)
+        return known[1] if known is not None and known[0] == stamp else None
+
+    def _keep(self, path: str, stamp: _Stamp, digest: str) -> CaseFile:
+        named = CaseFile(f"{PREFIX}{len(self._paths)}/{Path(path).name}", digest, stamp[2])
         self._files[path] = (stamp, named)
         self._paths[named.name] = Path(path)
         return named
@@ -73,6 +91,16 @@ class Contents:
             return self._paths[name]
         except KeyError:
             raise HostError(f"{name} is not a file of this run") from None
+
+
+def _stamp(path: str) -> _Stamp:
+    status = os.stat(path)  # noqa: PTH116 - once for each attempt
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:  # noqa: PTH123 - once for each attempt
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def with_names(decision: Run, contents: Contents) -> tuple[Run, tuple[CaseFile, ...]]:

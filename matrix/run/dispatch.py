@@ -69,6 +69,7 @@ class Dispatcher:
         try:
             executor = self._executor(host)
             decision = await _refreshed(decision)
+            await self.contents.read_large(decision)
             if self._ended:
                 return None
             crossing, files = with_names(decision, self.contents)

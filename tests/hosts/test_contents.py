@@ -1,11 +1,14 @@
 """The files of a case are named by content where it goes to a host, and found again there."""
 
+import asyncio
 import hashlib
+import threading
 from pathlib import Path
 
 import pytest
 
 from matrix.errors import HostError
+from matrix.hosts import contents as contents_module
 from matrix.hosts.contents import Contents, with_names, with_paths
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
 from matrix.plan.decisions import Run
@@ -78,3 +81,26 @@ def test_what_cannot_be_read_keeps_its_path(build: Path) -> None:
 def test_a_name_of_another_run_is_unknown() -> None:
     with pytest.raises(HostError, match=r"file:7/a\.flat is not a file of this run"):
         Contents().path("file:7/a.flat")
+
+
+def test_large_files_are_read_in_a_thread_and_once(
+    build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matrix.hosts.contents.LARGE", 6)
+    contents = Contents()
+    threads: list[str] = []
+    digest = contents_module._digest
+
+    def watched(path: str) -> str:
+        threads.append(f"{Path(path).name} {threading.current_thread() is threading.main_thread()}")
+        return digest(path)
+
+    monkeypatch.setattr("matrix.hosts.contents._digest", watched)
+    for _ in range(2):
+        asyncio.run(contents.read_large(decision(build, "/none")))
+        assert threads == ["rom False"]
+    _, files = with_names(decision(build), contents)
+    assert threads == ["rom False", "a.flat True"]
+    assert {each.sha256 for each in files} == {
+        hashlib.sha256(content).hexdigest() for content in (b"image", b"firmware")
+    }

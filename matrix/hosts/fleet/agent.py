@@ -16,9 +16,9 @@ from matrix import __version__
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.fleet.deadline import now
 from matrix.hosts.fleet.file_cache import MOST, FileCache
-from matrix.hosts.fleet.lease import Lease
+from matrix.hosts.fleet.lease import Lease, beat_of
 from matrix.hosts.fleet.link import Link, dial
-from matrix.hosts.fleet.messages import BEAT, Accept, Chunk, FleetKind, Join, Look, Looked
+from matrix.hosts.fleet.messages import Accept, Chunk, FleetKind, Join, Look, Looked
 from matrix.hosts.fleet.tenancy import Tenancy
 from matrix.hosts.interface import Assignment
 from matrix.hosts.lines import Line, WireError
@@ -162,7 +162,7 @@ class Agent:
         tenancy = await self._tenancy_of(accept)
         tenancy.renew(joined)
         tenancy.attach(link)
-        beats = asyncio.create_task(self._beat(link))
+        beats = asyncio.create_task(self._beat(link, accept.lease))
         ends = asyncio.create_task(self._hang_up(link, tenancy.lease))
         try:
             while (line := await link.hear()) is not None:
@@ -214,10 +214,10 @@ class Agent:
         elif line.kind is FleetKind.TAKEN:
             tenancy.taken(number)
 
-    async def _beat(self, link: Link) -> None:
+    async def _beat(self, link: Link, lease: float) -> None:
         while True:
             link.say(FleetKind.BEAT, 0, self.clock())
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(beat_of(lease))
 
     async def _hang_up(self, link: Link, lease: Lease) -> None:
         """End a link over which nothing comes for half a lease: a new one may still be in time."""

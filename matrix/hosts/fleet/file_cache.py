@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -99,6 +99,8 @@ class Incoming:
     """Bytes that are to come."""
     file: BinaryIO
     path: Path
+    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    """Of what has come: to read a large file again would keep the event loop from its beats."""
 
     def write(self, data: bytes) -> None:
         """The next piece.
@@ -110,6 +112,7 @@ class Incoming:
         self.left -= len(data)
         if self.left < 0:
             raise WireError(f"{self.sha256} has more bytes than were announced")
+        self._digest.update(data)
         self.file.write(data)
 
     def finish(self) -> None:
@@ -121,8 +124,7 @@ class Incoming:
         """
         try:
             self.file.close()
-            with self.path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = self._digest.hexdigest()
             if found != self.sha256:
                 raise WireError(f"a file came as {found}, but {self.sha256} was wanted")
             self.path.rename(self.cache.folder / self.sha256)

@@ -17,10 +17,9 @@ from matrix.errors import HostError, HostLostError
 from matrix.hosts.contents import Contents
 from matrix.hosts.fleet.gate import FAREWELL, Gate, arrival_within
 from matrix.hosts.fleet.hand_over import take
-from matrix.hosts.fleet.lease import Fence, Grant
+from matrix.hosts.fleet.lease import BEAT, Fence, Grant
 from matrix.hosts.fleet.link import Link
 from matrix.hosts.fleet.messages import (
-    BEAT,
     CHUNK,
     Accept,
     Chunk,

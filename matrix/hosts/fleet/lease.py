@@ -20,6 +20,18 @@ agent that does not within a third of this (:mod:`matrix.hosts.fleet.deadline`).
 by 1 %, a hundred times what is common, take another 0.1 s of a lease of 10 s."""
 
 
+BEAT = 1.0
+"""Seconds, at most, from one sign of life of an agent to the next."""
+BEATS = 8
+"""So many of them, at least, are in a lease. A link is given up after half a lease without a
+renewal (:mod:`matrix.hosts.fleet.agent`), and three of four may be late or lost until then."""
+
+
+def beat_of(lease: float) -> float:
+    """Seconds from one sign of life to the next, for a lease of so many seconds."""
+    return min(BEAT, lease / BEATS)
+
+
 @dataclass(slots=True)
 class Lease:
     """An agent's right to run attempts. Times are of its own clock."""

@@ -8,7 +8,7 @@
                                               which renews from that time
                            ←  look N          0 at the begin, another number to be proven again
     inventory N            →                  what the host can run, and how much at a time
-    beat                   →                  every :data:`BEAT` seconds, with the agent's time
+    beat                   →                  again and again, with the agent's time
                            ←  renew           the time that the beat has named
                            ←  execute N       again, with another number, where the link was down
     want                   →                  a file that the agent does not have
@@ -37,8 +37,6 @@ from matrix.hosts.wanted import Wanted
 from matrix.inventory import Inventory
 from matrix.plan.schedule import Capacity
 
-BEAT = 1.0
-"""Seconds from one sign of life of an agent to the next."""
 CHUNK = 192 << 10
 """Bytes of a file in a line; a beat waits for no more than one of them."""
 

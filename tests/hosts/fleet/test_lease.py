@@ -5,10 +5,12 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matrix.hosts.fleet.lease import MARGIN, Fence, Grant, Lease
+from matrix.hosts.fleet.fleet_file import MAX_TTL, MIN_TTL
+from matrix.hosts.fleet.lease import MARGIN, Fence, Grant, Lease, beat_of
 
 TTL = 6.0
 KILL = MARGIN / 3
@@ -144,3 +146,9 @@ def test_never_two_at_once_none_twice_none_lost(
     while world.now < late:
         world.step()
     assert world.recorded == 1
+
+
+@pytest.mark.parametrize("lease", [MIN_TTL, 5.0, 10.0, MAX_TTL])
+def test_three_beats_may_be_late_before_a_link_is_given_up(lease: float) -> None:
+    assert 4 * beat_of(lease) <= lease / 2
+    assert beat_of(lease) <= 1.0
