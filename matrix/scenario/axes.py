@@ -35,6 +35,8 @@ class Axis:
     """Whether a value may also be written as a mapping of its words."""
     migration: bool = False
     """Whether only a scenario with ``migration:`` may have it."""
+    alone: bool = False
+    """Whether one value is written without a list, too."""
 
 
 _TABLE = {
@@ -126,6 +128,7 @@ _TABLE = {
             "itself may have, stands for every host of the run.",
             values.QEMU_SHAPE,
             values.parse_host,
+            alone=True,
         ),
         Axis(
             "strategy",

@@ -130,8 +130,8 @@ class RunSection(Section):
     )
 
 
-def _list_of(value: Any) -> Any:
-    return Annotated[list[value], *EACH_ONCE]
+def _list_of(value: Any, axis: Axis) -> Any:
+    return Annotated[list[value], *(one_or_more(axis.shape) if axis.alone else EACH_ONCE)]
 
 
 def _axis_value(axis: Axis) -> Any:
@@ -163,7 +163,7 @@ def _axis_fields(*, lists: bool) -> dict[str, Any]:
             continue
         required = axis.name == "arch"
         fields[axis.name] = (
-            _list_of(value),
+            _list_of(value, axis),
             Field(... if required else None, description=axis.description),
         )
     return fields

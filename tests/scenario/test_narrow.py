@@ -151,6 +151,8 @@ def test_each_host_stands_for_every_host_of_the_run(load_matrix: Load) -> None:
     assert [each.host for each in named.variants] == ["b"]
     given = narrow(scenario, hosts=["a", "b"], set_=["host=each"])
     assert [each.host for each in given.variants] == ["a", "b"]
+    scenario = load_matrix("{arch: [arm], host: each}")
+    assert [each.host for each in narrow(scenario, hosts=["a", "b"]).variants] == ["a", "b"]
 
 
 def test_attempts_are_spread_if_the_scenario_or_the_user_says_so(load_matrix: Load) -> None:
