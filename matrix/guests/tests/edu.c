@@ -125,6 +125,26 @@ static void check_interrupts(unsigned slot)
 	report_info("%u interrupts, causes 0x%x", taken, (unsigned)causes);
 }
 
+static void check_messages(unsigned slot)
+{
+	uint32_t address;
+	uint16_t data;
+	const char *reason = arch_pci_message_open(&address, &data, handler);
+
+	if (!reason && !pci_send_messages(slot, address, data))
+		reason = "the device sends none";
+	if (reason) {
+		report_skip("messages: %s", reason);
+		return;
+	}
+	taken = causes = 0;
+	set(INTERRUPT_RAISE, CAUSE_OURS);
+	report(interrupted(CAUSE_OURS), "it sends a message when it is told to");
+	move(DEVICE_BUFFER, address_of(back), DMA_TO_MEMORY | DMA_INTERRUPT);
+	report(interrupted(CAUSE_DMA), "it sends a message when it has written memory");
+	report(taken == 2, "it sent two messages");
+}
+
 int test_edu(int argc, char **argv)
 {
 	const char *reason = arch_pci_open();
@@ -144,5 +164,6 @@ int test_edu(int argc, char **argv)
 	check_registers();
 	check_memory();
 	check_interrupts(slot);
+	check_messages(slot);
 	return report_summary();
 }

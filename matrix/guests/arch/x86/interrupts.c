@@ -117,6 +117,8 @@ void interrupt_taken(struct frame *frame)
 	} else if (frame->vector > VECTOR_PIC && frame->vector < VECTOR_PIC + PIC_LINES &&
 		   pci_interrupt_taken((unsigned)frame->vector - VECTOR_PIC)) {
 		return;
+	} else if (frame->vector == VECTOR_MESSAGE) {
+		pci_message_taken();
 	} else if (frame->vector == VECTOR_SPURIOUS) {
 		return; /* takes no end of interrupt */
 #ifdef __x86_64__

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* PCI by configuration mechanism 1; firmware has given devices their addresses and PIC lines. */
+#include <arch.h>
 #include <pci.h>
 #include <x86.h>
 
@@ -9,9 +10,11 @@
 #define NOTHING	     0xffffffffu
 #define LINE_MASK    0xffu
 #define BASE_MASK    0xfffffff0u
+#define MESSAGE_BASE 0xfee00000u
 
 static unsigned open_line;
 static void (*open_handler)(void);
+static void (*message_handler)(void);
 
 uint32_t arch_pci_read(unsigned slot, unsigned offset)
 {
@@ -95,6 +98,24 @@ bool pci_interrupt_taken(unsigned line)
 	open_handler();
 	pic_end(line);
 	return true;
+}
+
+const char *arch_pci_message_open(uint32_t *address, uint16_t *data, void (*handler)(void))
+{
+	if (arch_timer_problem())
+		return arch_timer_problem();
+	message_handler = handler;
+	/* Fixed delivery to one CPU, on an edge: Intel SDM volume 3, 11.11. */
+	*address = MESSAGE_BASE | (uint32_t)apic_id() << 12;
+	*data = VECTOR_MESSAGE;
+	return 0;
+}
+
+void pci_message_taken(void)
+{
+	if (message_handler)
+		message_handler();
+	apic_end_of_interrupt();
 }
 
 void arch_interrupts_take(void)

@@ -34,6 +34,7 @@
 #define VECTOR_PAGE_FAULT 14
 #define VECTOR_PIC	  0x20 /* 16 of them */
 #define VECTOR_TIMER	  0x40
+#define VECTOR_MESSAGE	  0x41
 #define VECTOR_SPURIOUS	  0x4f
 #define VECTORS		  0x50
 #define VECTOR_STUB_BYTES 16
@@ -124,8 +125,9 @@ void pic_init(void);
 void pic_open(unsigned line);
 void pic_end(unsigned line);
 
-/* pci.c: whether a line was a PCI device's, which is then dealt with. */
+/* pci.c: whether a line was a PCI device's, which is then dealt with; a message is always. */
 bool pci_interrupt_taken(unsigned line);
+void pci_message_taken(void);
 
 /* interrupts.c */
 void interrupts_load(void);
