@@ -161,12 +161,15 @@ def guest_arguments(case: Case) -> list[str]:
     """The options that a test and its variant bring; the later of two wins."""
     test = case.test
     arguments = _command_line(case)
-    return [
+    own = (
         *("-smp", ",".join(filter(None, (str(test.smp), test.topology)))),
         *(("-append", arguments) if arguments else ()),
         *test.qemu_params,
         # Under UEFI kvm-unit-tests runs its x86 guests on one vCPU, whatever a test asks for.
         *(("-smp", "1") if _is_x86_efi(case.build) else ()),
+    )
+    return [
+        *(own if case.variant.smp is None else without_option(own, "-smp")),
         *_overrides(case.variant),
         *memory_arguments(backend_of(case), needs_of(case).guest_memory),
     ]
@@ -186,6 +189,23 @@ def option_values(arguments: tuple[str, ...], name: str) -> tuple[str, ...]:
     """The value of every ``name VALUE`` among ``arguments`` (QEMU takes one dash or two)."""
     spellings = (name, f"-{name}")
     return tuple(value for option, value in itertools.pairwise(arguments) if option in spellings)
+
+
+def without_option(arguments: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """Without every ``name VALUE``.
+
+    Of two ``-smp`` the later one does not win: QEMU merges them (``machine_merge_property`` in
+    softmmu/vl.c, 7.2 to 11.1), and sockets and threads of the earlier one stay, which need not fit
+    the later number of vCPUs.
+    """
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word in (name, f"-{name}"):
+            next(words, None)
+        else:
+            kept.append(word)
+    return tuple(kept)
 
 
 def _overrides(variant: Variant) -> list[str]:

@@ -94,7 +94,9 @@ def test_a_machine_with_acpi_stays_so() -> None:
 def test_x86_guests_have_one_vcpu_unless_the_matrix_says_otherwise() -> None:
     assert needs_of(efi_case(X86)).vcpus == 1
     argv = launch(efi_case(X86, smp=4)).argv
-    assert [argv[i + 1] for i, word in enumerate(argv) if word == "-smp"] == ["2", "1", "4"]
+    assert [argv[i + 1] for i, word in enumerate(argv) if word == "-smp"] == ["4"]
+    argv = launch(efi_case(X86)).argv
+    assert [argv[i + 1] for i, word in enumerate(argv) if word == "-smp"] == ["2", "1"]
     assert needs_of(efi_case(X86, smp=4)).vcpus == 4
 
 

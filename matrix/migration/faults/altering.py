@@ -1,7 +1,8 @@
 """Command lines of destinations that do not match their source, changed on purpose. Pure.
 
-QEMU takes the last of two options of one name, and merges the properties of two ``-machine``: so
-what differs is appended, and only a device that has to be missing is taken out. Which device that
+QEMU takes the last of two options of one name, or merges their properties: so what differs is
+appended. Only a device that has to be missing is taken out, and ``-smp``, whose topology is that
+of the former number of vCPUs. Which device that
 is depends on the machine: the stream must hold its state, and a device that the destination has
 beside the source's is not missed by anyone.
 """
@@ -11,7 +12,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from matrix.model import Launch
-from matrix.plan.command import last_option
+from matrix.plan.command import last_option, without_option
 
 OTHER_UUID = "6f1a6c1e-8f3f-4a51-9a3c-5d2f0f6b7c01"
 """Random; a source without ``-uuid`` has all zeros."""
@@ -32,12 +33,13 @@ def more_memory(launch: Launch) -> Launch:
 
 
 def other_vcpus(launch: Launch) -> Launch:
-    """With one vCPU less; of one alone, with one more."""
+    """With one vCPU less; of one alone, with one more. Of its topology only ``maxcpus`` is kept."""
     value = last_option(launch.argv, "-smp") or "1"
     count, *rest = value.removeprefix("cpus=").split(",")
     other = int(count) - 1 or 2
     kept = [item for item in rest if item.startswith("maxcpus=")]
-    return _with(launch, "-smp", ",".join((str(other), *kept)))
+    bare = replace(launch, argv=without_option(launch.argv, "-smp"))
+    return _with(bare, "-smp", ",".join((str(other), *kept)))
 
 
 def other_uuid(launch: Launch) -> Launch:
