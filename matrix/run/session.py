@@ -27,6 +27,7 @@ from matrix.results.outcome import counts_as_failure
 from matrix.results.recorder import Recorder
 from matrix.run.dispatch import Dispatcher
 from matrix.run.host_care import HostCare, HostRules
+from matrix.run.open_hosts import OpenHosts
 from matrix.run.progress import ConsoleTail, Progress, Running
 from matrix.verdicts import Verdict
 
@@ -132,9 +133,9 @@ class Session:
         self._scheduler = Scheduler(jobs, {name: self._capacity(name) for name in needed})
         self._since = time.monotonic()
         self._progress.planned(decisions, self._total)
-        async with AsyncExitStack() as stack:
+        async with OpenHosts() as open_hosts, AsyncExitStack() as stack:
             for name in needed:
-                await self._open(name, stack)
+                await self._open(name, open_hosts)
             care = self._care = HostCare(
                 self._rules,
                 needed,
@@ -173,7 +174,7 @@ class Session:
         host = self._hosts.get(name)
         return Capacity(1, 1) if host is None else host.capacity
 
-    async def _open(self, name: str, stack: AsyncExitStack) -> None:
+    async def _open(self, name: str, open_hosts: OpenHosts) -> None:
         """Have a host ready; one that cannot be is as one that was lost."""
         host, dispatcher = self._hosts.get(name), self._dispatcher
         if host is None:
@@ -181,7 +182,7 @@ class Session:
             return
         opening = host.open(self._recorder.run.path, dispatcher.contents)
         try:
-            dispatcher.executors[name] = await stack.enter_async_context(opening)
+            dispatcher.executors[name] = await open_hosts.open(opening)
         except HostLostError as error:
             dispatcher.lost[name] = str(error)
 

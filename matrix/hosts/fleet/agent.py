@@ -10,6 +10,7 @@ import shutil
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from matrix import __version__
@@ -135,10 +136,19 @@ class Agent:
             link.close()
 
     async def _show(self, link: Link) -> None:
-        """Say what this host can run."""
-        while (line := await link.hear()) is not None:
-            if isinstance(line.body, Look):
-                await self._look(link, line.number, line.body)
+        """Say what this host can run, as long as somebody is there to hear it."""
+        looking: asyncio.Task[Looked | None] | None = None
+        try:
+            while (line := await link.hear()) is not None:
+                if isinstance(line.body, Look) and looking is None:
+                    looking = asyncio.create_task(self._look(link, line.number, line.body))
+                    looking.add_done_callback(partial(_hang_up, link))
+        finally:
+            if looking is not None:
+                looking.cancel()
+                await put_off_cancellation(asyncio.wait((looking,)))
+        if looking is not None and not looking.cancelled():
+            looking.result()
 
     async def _look(self, link: Link, number: int, asked: Look) -> Looked | None:
         """Look what this host can run, and say so, or why that cannot be said."""
@@ -232,3 +242,9 @@ class Agent:
         await tenancy.close()
         link.say(FleetKind.BYE, 0, "its worker was stopped")
         await link.finish(FAREWELL)
+
+
+def _hang_up(link: Link, looked: "asyncio.Task[Looked | None]") -> None:
+    """Nobody is to wait for what a bug of ours keeps from being said."""
+    if not looked.cancelled() and looked.exception() is not None:
+        link.close()

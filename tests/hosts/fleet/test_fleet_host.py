@@ -11,6 +11,7 @@ from matrix.attempt import Attempt
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.fleet.fleet_host import FleetExecutor
 from matrix.hosts.fleet.gate import arrival_within
+from matrix.hosts.fleet.messages import Accept, FleetKind, Look
 from matrix.hosts.interface import Assignment, Ended
 from matrix.verdicts import Verdict
 from tests.hosts.fleet.conftest import FleetLab
@@ -438,5 +439,51 @@ def test_a_proof_goes_on_over_a_new_link_or_ends_with_the_host(lab: FleetLab) ->
                 await proof
             with pytest.raises(HostLostError, match="its worker was stopped"):
                 await hosts["z1"].prove()
+
+    asyncio.run(work())
+
+
+def test_a_host_stops_looking_when_nobody_waits_for_it_any_more(lab: FleetLab) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def looking(_name: str) -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def work() -> None:
+        lab.looking = looking
+        gate = lab.gate("z1")
+        async with gate.opened(), asyncio.timeout(100):
+            working = asyncio.create_task(lab.agent("z1", gate.port).work())
+            link, _ = await gate.arrival("z1")
+            link.say(FleetKind.ACCEPT, 0, Accept("", "one", 1000.0))
+            link.say(FleetKind.LOOK, 0, Look(()))
+            await begun.wait()
+            link.close()
+            await ended.wait()
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    asyncio.run(work())
+
+
+def test_a_bug_in_looking_keeps_nobody_waiting(lab: FleetLab) -> None:
+    async def looking(_name: str) -> None:
+        raise ZeroDivisionError
+
+    async def work() -> None:
+        lab.looking = looking
+        gate = lab.gate("z1")
+        async with gate.opened(), asyncio.timeout(100):
+            working = asyncio.create_task(lab.agent("z1", gate.port).work())
+            link, _ = await gate.arrival("z1")
+            link.say(FleetKind.ACCEPT, 0, Accept("", "one", 1000.0))
+            link.say(FleetKind.LOOK, 0, Look(()))
+            assert await link.hear() is None
+            with pytest.raises(ZeroDivisionError):
+                await working
 
     asyncio.run(work())
