@@ -85,6 +85,19 @@ class Metrics(NullProgress):
             ("verdict",),
             registry=self._registry,
         )
+        self._host_attempts = Counter(
+            "matrix_host_attempts",
+            "Attempts at cases that have ended, by the host that they ran on.",
+            ("host", "verdict"),
+            registry=self._registry,
+        )
+        self._host_used = Gauge(
+            "matrix_host_used",
+            "1 for hosts that have run cases, 0 once they are lost, drained or quarantined.",
+            ("host",),
+            registry=self._registry,
+        )
+        self._lost: set[str] = set()
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(
@@ -149,7 +162,7 @@ class Metrics(NullProgress):
         for decision in record.decisions:
             case_id = decision.case.id
             for attempt in record.attempts(case_id):
-                self._attempts.labels(attempt.verdict.value).inc()
+                self._count(attempt)
             folder = record.run.case_folder(case_id)
             for each in folder.parent.glob(f"{glob.escape(folder.name)}*"):
                 if _INTERRUPTED.fullmatch(each.name[len(folder.name) :]):
@@ -176,7 +189,23 @@ class Metrics(NullProgress):
 
     def finished(self, running: Running, attempt: Attempt, left: float | None) -> None:  # noqa: ARG002 - as a watcher is told
         """Count one attempt."""
+        self._count(attempt)
+
+    def host_lost(self, host: str, why: str) -> None:  # noqa: ARG002 - as a watcher is told
+        """The host is not used any more."""
+        self._lost.add(host)
+        self._host_used.labels(host).set(0)
+
+    def host_back(self, host: str) -> None:
+        """The host is used again."""
+        self._lost.discard(host)
+        self._host_used.labels(host).set(1)
+
+    def _count(self, attempt: Attempt) -> None:
         self._attempts.labels(attempt.verdict.value).inc()
+        self._host_attempts.labels(attempt.host, attempt.verdict.value).inc()
+        if attempt.host not in self._lost:
+            self._host_used.labels(attempt.host).set(1)
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -101,6 +101,25 @@ def test_hops_and_attempts_are_served() -> None:
     assert not any(name.startswith("matrix_hops_bad_total") for name in found)
 
 
+def test_hosts_of_a_fleet_are_counted_apart() -> None:
+    test, variant = Test("t", "/image"), Variant(Architecture.X86_64)
+    case = Case("soak.x", "soak", "s", test, variant, Build(Architecture.X86_64, "/", "/"))
+    running = Running(Run(case, Accelerator.TCG, "", 1, 1), 1, 0.0, ConsoleTail())
+    attempt = Attempt(1, Verdict.PASS, "", 1.0, host="z1")
+    with Metrics(":0") as metrics:
+        metrics.finished(running, attempt, None)
+        metrics.finished(running, replace(attempt, host="a1", verdict=Verdict.FAIL), None)
+        metrics.host_lost("z1", "because")
+        metrics.finished(running, attempt, None)  # what ran there went on
+        found = scrape(metrics)
+        metrics.host_back("z1")
+        back = scrape(metrics)
+    assert found['matrix_host_attempts_total{host="z1",verdict="pass"}'] == 2
+    assert found['matrix_host_attempts_total{host="a1",verdict="fail"}'] == 1
+    assert [found[f'matrix_host_used{{host="{name}"}}'] for name in ("z1", "a1")] == [0, 1]
+    assert back['matrix_host_used{host="z1"}'] == 1
+
+
 def test_a_bad_hop_is_counted_by_its_kind() -> None:
     bad = Hop(
         number=3,
