@@ -28,7 +28,7 @@ from matrix.hosts.survey import ignore_step
 from matrix.results.directory import RunDirectory
 from matrix.vm.tasks import put_off_cancellation
 
-AGAIN = 0.5
+AGAIN = 0.2
 """Seconds after which an orchestrator is dialled again that is not there."""
 REFUSED_AGAIN = 10.0
 """Seconds after which one is dialled again that has refused us."""

@@ -36,7 +36,7 @@ from matrix.plan.health import QuarantineRules
 from matrix.plan.schedule import Capacity
 
 JOIN = 5.0
-"""Seconds that a host has to join: a worker that runs dials twice a second."""
+"""Seconds that a host has to join: a worker that runs dials five times a second."""
 
 
 class Proving(Enum):
