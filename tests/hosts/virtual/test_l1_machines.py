@@ -109,6 +109,15 @@ def test_a_qemu_may_not_say_which_devices_it_has(
     assert found.no_iommu == ("" if has else "QEMU x has no riscv-iommu-pci")
 
 
+@pytest.mark.parametrize(("version", "cpu"), [((10, 0, 2), "max"), ((11, 1, 3), "max,sstc=off")])
+def test_a_saved_riscv64_host_has_no_timer_that_is_lost(
+    version: tuple[int, int, int], cpu: str
+) -> None:
+    found = machine_for(Binary("system", Architecture.RISCV64, "/usr/bin/qemu", version, "x"))
+    assert isinstance(found, VirtualMachine)
+    assert found.options[found.options.index("-cpu") + 1] == cpu
+
+
 def _plain(architecture: Architecture) -> VirtualMachine:
     found = machine_for(Binary("system", architecture, "/usr/bin/qemu", (11, 1, 0), "11.1"))
     assert isinstance(found, VirtualMachine)
