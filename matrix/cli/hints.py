@@ -45,6 +45,9 @@ ELSEWHERE = {
 """Option of pytest, nextest, kunit.py, avocado, tuxrun, ctest or virtme-ng → what it is here."""
 
 
+GDBS = "-- before gdb's options"
+
+
 class HintingCommand(TyperCommand):
     """A command that knows :data:`ELSEWHERE`, and that an axis is set by ``--set``."""
 
@@ -55,7 +58,10 @@ class HintingCommand(TyperCommand):
         except Exception as error:  # whatever it is, it is raised again
             # By name: the class is click's, which typer has as its own since 0.26.
             if type(error).__name__ == "NoSuchOption":
-                hint = _hint(str(getattr(error, "option_name", "")), self._options())
+                unknown = str(getattr(error, "option_name", ""))
+                hint = _hint(unknown, self._options())
+                if self.name == "debug" and not unknown.startswith("--"):
+                    hint = GDBS
                 if hint:
                     error.possibilities = [hint]  # type: ignore[attr-defined]  # the class is typer's own
             raise

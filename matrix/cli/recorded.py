@@ -10,7 +10,7 @@ from matrix.attempt import Attempt
 from matrix.cli.debugging import LOG_BYTES, START_SECONDS, Debugging, attach, planned
 from matrix.errors import ExitCode, HostError, MonitorError, UsageError
 from matrix.explore.empty_disk import empty_image
-from matrix.hosts.local.launch import make_launch
+from matrix.hosts.local.launch import binary_of, make_launch
 from matrix.inventory import Inventory
 from matrix.model import Architecture, ExitChannel, Launch
 from matrix.plan.command import stall_limit, time_limit
@@ -71,7 +71,7 @@ def run_record(asked: Debugging, selection: Selection, folder: Path) -> ExitCode
     """
     decision, inventory = planned(asked, selection)
     name = printable(decision.case.id)
-    if why := why_not(decision):
+    if why := why_not(decision, binary_of(decision, inventory).version):
         raise UsageError(f"{name} cannot be recorded: {why}")
     with host_errors("create", folder):
         folder.mkdir(parents=True)

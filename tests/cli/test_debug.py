@@ -170,6 +170,7 @@ def test_a_qemu_that_ends_before_it_is_listened_for(debugged: World) -> None:
         (["scenario.yaml", "it", "--gdb", "--listen"], 2, "--gdb, --listen and --qemu-monitor:"),
         (["scenario.yaml", "it"], 5, f"{CASE} does not run here: "),
         (["no-such-run", "it"], 2, "no-such-run: no such scenario"),
+        (["scenario.yaml", "it", "-batch"], 2, "-- before gdb's options"),
     ],
 )
 def test_wrong_usage(debugged: World, words: list[str], code: int, message: str) -> None:

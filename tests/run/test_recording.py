@@ -45,8 +45,17 @@ def test_the_command_lines() -> None:
     ],
 )
 def test_what_cannot_be_recorded(decision: Run, why: str) -> None:
-    assert why_not(decision).startswith(why)
-    assert bool(why_not(decision)) == bool(why)
+    told = why_not(decision, (7, 2, 0))
+    assert told.startswith(why)
+    assert bool(told) == bool(why)
+
+
+def test_what_an_old_qemu_does_not_replay() -> None:
+    for name, old in (("s390x", True), ("x86_64", False)):
+        decision = make.run(make.case("it", name))
+        told = why_not(decision, (7, 2, 22))
+        assert told.startswith(f"a QEMU older than 10.0 does not replay {name} guests") is old
+        assert why_not(decision, (10, 0, 0)) == ""
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
