@@ -80,13 +80,13 @@ def hop_to(destination: str, way: Way) -> Step:
     return Step(Operation.HOP, destination, route.strategy, route.transport, way.fault)
 
 
-def _hopped(_: World, state: State, step: Step) -> State:
+def _hopped(world: World, state: State, step: Step) -> State:
     outcomes = (HopOutcome.COMPLETED,) if step.fault is None else RULES[step.fault].outcomes
     if HopOutcome.LOST in outcomes:
         return replace(state, lost=True)
     if HopOutcome.COMPLETED in outcomes:
-        return replace(state, place=step.destination)
-    return state
+        return replace(state, place=step.destination, unloadable=False)
+    return replace(state, unloadable=state.place in world.remembering)
 
 
 async def _work(hands: Hands, step: Step) -> None:
@@ -125,6 +125,8 @@ def _saved(state: State) -> Saved:
 
 def _load(world: World, state: State) -> Iterator[Step]:
     saved = state.saved
+    if state.unloadable:
+        return
     # With other devices QEMU refuses it, and has reset the guest by then.
     if saved is None or _saved(replace(state, place=saved.place)) != saved:
         return

@@ -34,6 +34,10 @@ from matrix.vm.machine import Limits
 START_SECONDS = 60.0
 JOBS_SINCE = (6, 0)
 """QEMU with snapshots as jobs."""
+REMEMBERING_SINCE = (10, 0)
+"""QEMU that takes the error of an outgoing migration for one of the snapshot that it loads: at its
+end ``qemu_loadvm_thread_pool_wait`` in migration/savevm.c asks ``migrate_has_error``. It says
+``Error -22 while loading VM state`` (10.0.2), ``Error while loading vmstate`` (11.1.3)."""
 NO_REBOOT = ("-no-reboot", "--no-reboot")
 
 
@@ -93,6 +97,11 @@ def world_of(
         ways,
         parameters,
         impossible=impossible(side for side in binaries.values() if side is not None),
+        remembering=frozenset(
+            name
+            for name, side in binaries.items()
+            if side is not None and side.version >= REMEMBERING_SINCE
+        ),
         refused=refused,
     )
 

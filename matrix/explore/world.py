@@ -47,6 +47,8 @@ class State:
     in_use: bool = False
     """The device was there at a reset: without the guest it does not go any more."""
     saved: Saved | None = None
+    unloadable: bool = False
+    """Its QEMU loads no snapshot any more (:attr:`World.remembering`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,9 @@ class World:
     hotplug: Hotplug = field(default_factory=Hotplug)
     impossible: Mapping[Operation, str] = field(default_factory=dict)
     """Operations that its QEMUs cannot do, and why."""
+    remembering: frozenset[str] = frozenset()
+    """Those of its QEMUs that load no snapshot once a hop from them has failed, or was
+    cancelled."""
     refused: Mapping[Pair, str] = field(default_factory=dict)
     """Between which QEMUs it does not go, whatever the way, and why."""
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from matrix.explore.cells import Coverage
 from matrix.explore.hotplug import Hotplug, Part
-from matrix.explore.operations import after, possible
+from matrix.explore.operations import after, hop_to, possible
 from matrix.explore.sequences import VALUES, cells, draw, repaired, states, valid
 from matrix.explore.step import Operation, Step
 from matrix.explore.world import Saved, State, Way, World
@@ -127,6 +127,18 @@ def test_what_was_saved_may_be_loaded_where_it_can_go() -> None:
     assert saved == State("new", saved=Saved("old"))
     assert valid(WORLD, saved, Step(Operation.LOAD))
     assert not valid(replace(WORLD, ways={}), saved, Step(Operation.LOAD))
+
+
+def test_what_was_saved_is_not_loaded_after_a_hop_that_failed() -> None:
+    """By a QEMU that remembers it; the next one does not know of it."""
+    world = replace(WORLD, remembering=frozenset({"old"}))
+    load = Step(Operation.LOAD)
+    saved = after(world, State("old"), Step(Operation.SAVE))
+    failed = after(world, saved, hop_to("new", Way(TCP, Fault.CANCEL_IN_ACTIVE)))
+    assert valid(world, saved, load)
+    assert not valid(world, failed, load)
+    assert valid(world, after(world, failed, hop_to("new", Way(TCP))), load)
+    assert valid(WORLD, after(WORLD, saved, hop_to("new", Way(TCP, Fault.CANCEL_IN_ACTIVE))), load)
 
 
 def test_what_the_world_cannot_do_is_not_offered() -> None:

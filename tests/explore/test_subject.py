@@ -48,6 +48,7 @@ def test_ways_are_those_that_both_binaries_can_go() -> None:
     old = make.binary(migration_capabilities=("xbzrle",), migration_parameters=("max-bandwidth",))
     new = make.binary(
         qemu="new",
+        version=(10, 0, 2),
         migration_capabilities=("mapped-ram",),
         migration_parameters=("max-bandwidth", "direct-io"),
     )
@@ -62,6 +63,7 @@ def test_ways_are_those_that_both_binaries_can_go() -> None:
     }
     assert world.parameters["new", "new"] == {"max-bandwidth", "direct-io"}
     assert world.parameters["system", "new"] == {"max-bandwidth"}
+    assert world.remembering == {"new"}
 
 
 def test_what_is_refused_is_not_done() -> None:
