@@ -87,12 +87,9 @@ def start_run(
     )
     decisions = prepared.decisions
     if not selection.full:
-        waited_for = {
-            each.case.id: each.accelerator_label
-            for each in decisions
-            if isinstance(each, Run) and may_end_early(each)
-        }
-        decisions = list(end_early(decisions, longest_passes(history, waited_for)))
+        waited_for = [each for each in decisions if isinstance(each, Run) and may_end_early(each)]
+        labels = {each.case.id: each.accelerator_label for each in waited_for}
+        decisions = list(end_early(decisions, longest_passes(history, labels)))
     others = _with_jobs(prepared.others, execution) if prepared.fleet else prepared.others
     with Recorder.start(path, info, decisions) as recorder:
         inventory = prepared.inventory

@@ -141,11 +141,7 @@ def join_fleet(
     if only is not None:
         fleet = replace(fleet, members=tuple(each for each in fleet.members if each.name in only))
     gate = Gate(fleet.scheduler_address, fleet.scheduler_port, context, names)
-    margin = max(fleet.lease.margin, MARGIN)
-    if run:
-        patience = max(patience, fleet.lease.ttl + margin)
-    accept = Accept(run or secrets.token_hex(8), secrets.token_hex(8), fleet.lease.ttl)
-    terms = Terms(accept, margin, patience)
+    terms = _terms(fleet, run, patience)
     found = asyncio.run(_look_at(fleet, gate, terms, _looks(fleet, look, proving)))
     notes = HostNotes(path, on_word)
     hosts = []
@@ -163,7 +159,15 @@ def join_fleet(
             hosts.append(FleetHost(name, inventory, capacity, gate, terms, look, on_word, tags))
     if not hosts:
         raise HostError(f"no host of {path} has joined; matrix worker has to run on each")
-    return Joined(accept.run, tuple(hosts), fleet.quarantine, Drained(path), notes)
+    return Joined(terms.accept.run, tuple(hosts), fleet.quarantine, Drained(path), notes)
+
+
+def _terms(fleet: Fleet, run: str, patience: float) -> Terms:
+    margin = max(fleet.lease.margin, MARGIN)
+    if run:
+        patience = max(patience, fleet.lease.ttl + margin)
+    accept = Accept(run or secrets.token_hex(8), secrets.token_hex(8), fleet.lease.ttl)
+    return Terms(accept, margin, patience)
 
 
 def _capacity(member: Member, capacity: Capacity) -> Capacity:
