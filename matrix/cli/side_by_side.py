@@ -5,9 +5,12 @@ import hashlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from matrix.errors import HostError, MatrixError
@@ -32,23 +35,18 @@ def in_jobs(jobs: int, folder: Path, work: Work) -> None:
         asyncio.run(work(0))
         return
     context = multiprocessing.get_context("fork")  # what was prepared is there, and need not travel
-    taken = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    processes = [
-        context.Process(target=_job, args=(folder, work, job, taken)) for job in range(jobs)
-    ]
+    processes: list[ForkProcess] = []
     try:
-        _start(processes, taken)
+        with interrupts_put_off() as before:
+            for job in range(jobs):
+                processes.append(context.Process(target=_job, args=(folder, work, job, before)))
+                processes[-1].start()
         for process in processes:
             while process.is_alive():
                 # A signal that another thread of ours gets does not end the wait of this one.
                 process.join(GLANCE)
     except BaseException:  # above all KeyboardInterrupt: no job is left
-        for process in processes:
-            if process.pid is not None and process.is_alive():
-                os.kill(process.pid, signal.SIGINT)
-        for process in processes:
-            if process.pid is not None:
-                process.join()
+        _end(processes)
         raise
     for path in sorted(folder.glob(f"{JOB}*.error")):
         raise HostError(path.read_text())
@@ -57,28 +55,70 @@ def in_jobs(jobs: int, folder: Path, work: Work) -> None:
             raise HostError(f"job {number} ended with status {process.exitcode}")
 
 
-def _start(processes: Iterable[ForkProcess], taken: Collection[int]) -> None:
-    # An interrupt that comes before a job is ready for it would be lost, or kill it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+def _end(processes: Iterable[ForkProcess]) -> None:
+    """Interrupt those that were started, and wait for them."""
+    started = [process for process in processes if process.pid is not None]
+    for process in started:
+        if process.pid is not None and process.is_alive():
+            with suppress(ProcessLookupError):  # its end was seen as we were interrupted
+                os.kill(process.pid, signal.SIGINT)
+    for process in started:
+        process.join()
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What became of signals before they were put off."""
+
+    handlers: dict[signal.Signals, Any]
+    blocked: Collection[int]
+
+
+@contextmanager
+def interrupts_put_off() -> Iterator[Before]:
+    """Interrupts that come meanwhile come at its end: one between a job's start and our knowing of
+    it would leave that job behind.
+
+    They are blocked, which jobs inherit: in one that is not ready they would be lost, or kill it.
+    That holds for this thread alone, and what another one is sent is handled in this one, too: so
+    they are remembered besides.
+    """
+    came: list[int] = []
+
+    def remember(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    handlers = {number: signal.getsignal(number) for number in INTERRUPTS}
+    before = Before(handlers, signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS))
+    taken = [number for number, handler in handlers.items() if callable(handler)]
+    for each in taken:
+        signal.signal(each, remember)
     try:
-        for process in processes:
-            process.start()
+        yield before
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, taken)
+        for each in taken:
+            signal.signal(each, handlers[each])
+        signal.pthread_sigmask(signal.SIG_SETMASK, before.blocked)
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)
 
 
-def _job(folder: Path, work: Work, number: int, taken: Collection[int]) -> None:
+def _job(folder: Path, work: Work, number: int, before: Before) -> None:
     # Ctrl-C is for whoever started us, and tells us once: a second one would cut us short.
     os.setpgrp()
     try:
         # Ignored in the background of a shell, which is right for whoever started us alone.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, taken)
-        asyncio.run(work(number))
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, before.handlers[each])
+        signal.pthread_sigmask(signal.SIG_SETMASK, before.blocked)
+        try:
+            asyncio.run(work(number))
+        except MatrixError as error:
+            (folder / f"{JOB}{number}.error").write_text(str(error))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is over: nothing is left to be cut short
     except KeyboardInterrupt:
         pass
-    except MatrixError as error:
-        (folder / f"{JOB}{number}.error").write_text(str(error))
 
 
 def claimed(folder: Path, signature: str) -> bool:
