@@ -96,9 +96,9 @@ def interrupts_put_off() -> Iterator[Before]:
     try:
         yield before
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before.blocked)
         for each in taken:
             signal.signal(each, handlers[each])
-        signal.pthread_sigmask(signal.SIG_SETMASK, before.blocked)
         for number in dict.fromkeys(came):
             signal.raise_signal(number)
 

@@ -291,7 +291,7 @@ def test_every_job_starts_once_and_nothing_deadlocks(choose: random.Random) -> N
 
 
 MOST_PASSED = 200
-"""More than twice the most that was seen in 100,000 random flows of at most nine kinds of jobs."""
+"""More than twice the most that was seen in 4,000 random flows of at most nine kinds of jobs."""
 
 
 def count_of_starts(choose: random.Random) -> int:
