@@ -52,17 +52,15 @@ class Metrics(NullProgress):
         """
         self.host, self.port = parse_address(address)
         self._registry = CollectorRegistry()
-        self._hops = Counter(
+        self._hops = self._counter(
             "matrix_hops",
             "Live migrations that have ended.",
-            ("case", "strategy", "transport", "outcome"),
-            registry=self._registry,
+            *("case", "strategy", "transport", "outcome"),
         )
-        self._bad = Counter(
+        self._bad = self._counter(
             "matrix_hops_bad",
             "Live migrations that did not end as they had to.",
-            ("case", "strategy", "fault", "outcome"),
-            registry=self._registry,
+            *("case", "strategy", "fault", "outcome"),
         )
         self._downtime = self._histogram("downtime", "Downtime as QEMU's source says.")
         self._blackout = self._histogram("blackout", "Largest gap that the guest saw.")
@@ -79,17 +77,13 @@ class Metrics(NullProgress):
             "matrix_last_hop_timestamp_seconds",
             "When the last hop ended; alert on its age.",
         )
-        self._attempts = Counter(
-            "matrix_attempts",
-            "Attempts at cases that have ended.",
-            ("verdict",),
-            registry=self._registry,
+        self._attempts = self._counter(
+            "matrix_attempts", "Attempts at cases that have ended.", "verdict"
         )
-        self._host_attempts = Counter(
+        self._host_attempts = self._counter(
             "matrix_host_attempts",
             "Attempts at cases that have ended, by the host that they ran on.",
-            ("host", "verdict"),
-            registry=self._registry,
+            *("host", "verdict"),
         )
         self._host_used = Gauge(
             "matrix_host_used",
@@ -98,6 +92,9 @@ class Metrics(NullProgress):
             registry=self._registry,
         )
         self._lost: set[str] = set()
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(
