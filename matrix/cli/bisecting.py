@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from matrix.cli.bisect_ends import ends_of_history
+from matrix.cli.interrupts import interrupts_put_off
 from matrix.cli.standard_output import standard_output
 from matrix.errors import ExitCode, UsageError
 from matrix.hosts.host_settings import HostFile
@@ -325,22 +326,29 @@ def _call(words: Sequence[str], log: Path, folder: Path | None = None) -> int:
     with log.open("ab") as file:
         file.write(f"$ {shlex.join(words)}\n".encode())
         file.flush()
-        with subprocess.Popen(
-            words,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as process:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                for number in (signal.SIGTERM, signal.SIGKILL):
-                    with suppress(ProcessLookupError):  # none is left of its group
-                        os.killpg(process.pid, number)
-                    process.wait()
-                raise
+        process: subprocess.Popen[bytes] | None = None
+        try:
+            with interrupts_put_off():
+                process = subprocess.Popen(
+                    words,
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            return process.wait()
+        except KeyboardInterrupt:
+            if process is not None:
+                _end(process)
+            raise
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):  # none is left of its group
+            os.killpg(process.pid, number)
+        process.wait()
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -10,12 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+from matrix.cli.interrupts import INTERRUPTS, interrupts_put_off
 from matrix.errors import HostError, MatrixError
 
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 JOB = "job-"
 """In the folder of all, what a job leaves is named so."""
 GLANCE = 0.5
@@ -37,7 +36,7 @@ def in_jobs(jobs: int, folder: Path, work: Work) -> None:
     context = multiprocessing.get_context("fork")  # what was prepared is there, and need not travel
     processes: list[ForkProcess] = []
     try:
-        with interrupts_put_off() as before:
+        with _starting() as before:
             for job in range(jobs):
                 processes.append(context.Process(target=_job, args=(folder, work, job, before)))
                 processes[-1].start()
@@ -68,39 +67,22 @@ def _end(processes: Iterable[ForkProcess]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What became of signals before they were put off."""
+    """What became of signals before jobs were started."""
 
     handlers: dict[signal.Signals, Any]
     blocked: Collection[int]
 
 
 @contextmanager
-def interrupts_put_off() -> Iterator[Before]:
-    """Interrupts that come meanwhile come at its end: one between a job's start and our knowing of
-    it would leave that job behind.
-
-    They are blocked, which jobs inherit: in one that is not ready they would be lost, or kill it.
-    That holds for this thread alone, and what another one is sent is handled in this one, too: so
-    they are remembered besides.
-    """
-    came: list[int] = []
-
-    def remember(number: int, _: FrameType | None) -> None:
-        came.append(number)
-
+def _starting() -> Iterator[Before]:
+    """Jobs inherit blocked interrupts: in one that is not ready they would be lost, or kill it."""
     handlers = {number: signal.getsignal(number) for number in INTERRUPTS}
-    before = Before(handlers, signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS))
-    taken = [number for number, handler in handlers.items() if callable(handler)]
-    for each in taken:
-        signal.signal(each, remember)
-    try:
-        yield before
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before.blocked)
-        for each in taken:
-            signal.signal(each, handlers[each])
-        for number in dict.fromkeys(came):
-            signal.raise_signal(number)
+    with interrupts_put_off():
+        before = Before(handlers, signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS))
+        try:
+            yield before
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before.blocked)
 
 
 def _job(folder: Path, work: Work, number: int, before: Before) -> None:

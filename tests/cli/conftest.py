@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -189,3 +190,17 @@ class Scripts:
 @pytest.fixture(scope="session")
 def scripts() -> Scripts:
     return Scripts()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN])
+def interrupt(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A signal that interrupts us, whether SIGINT does or is ignored as in a shell's background."""
+    kept = signal.signal(signal.SIGINT, request.param)
+    ours = signal.signal(signal.SIGTERM, _interrupt)
+    yield signal.SIGTERM
+    signal.signal(signal.SIGTERM, ours)
+    signal.signal(signal.SIGINT, kept)

@@ -2,16 +2,11 @@
 
 import asyncio
 import os
-import signal
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
-from matrix.cli.side_by_side import claimed, in_jobs, interrupts_put_off
+from matrix.cli.side_by_side import claimed, in_jobs
 from matrix.errors import HostError
 
 
@@ -50,20 +45,6 @@ def test_one_that_dies(tmp_path: Path) -> None:
         in_jobs(2, tmp_path, work)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN])
-def interrupt(request: pytest.FixtureRequest) -> Iterator[int]:
-    """A signal that interrupts us, whether SIGINT does or is ignored as in a shell's background."""
-    kept = signal.signal(signal.SIGINT, request.param)
-    ours = signal.signal(signal.SIGTERM, _interrupt)
-    yield signal.SIGTERM
-    signal.signal(signal.SIGTERM, ours)
-    signal.signal(signal.SIGINT, kept)
-
-
 def test_an_interrupt_ends_all(tmp_path: Path, interrupt: int) -> None:
     """The first job interrupts whoever waits for it, once the second one waits, too."""
     waiting, parent = tmp_path / "waiting", os.getpid()
@@ -83,30 +64,6 @@ def test_an_interrupt_ends_all(tmp_path: Path, interrupt: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         in_jobs(2, tmp_path, work)
     assert len(list(tmp_path.glob("1 in *"))) == 1
-
-
-def test_an_interrupt_waits_until_jobs_are_known(interrupt: int) -> None:
-    """Also one that another thread gets: its handler runs in ours."""
-    over = threading.Event()
-    other = threading.Thread(target=over.wait)
-    other.start()
-    known = []
-
-    def starting() -> None:
-        with interrupts_put_off():
-            assert other.ident is not None
-            signal.pthread_kill(other.ident, interrupt)
-            for _ in range(100):
-                time.sleep(0.001)
-            known.append("all")
-
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            starting()
-    finally:
-        over.set()
-        other.join()
-    assert known
 
 
 def test_a_failure_is_one_jobs(tmp_path: Path) -> None:
