@@ -120,6 +120,7 @@ OPTIONS: dict[str, Any] = {
     "durations": typer.Option(
         "--durations",
         metavar="FILE",
+        callback=run_named,
         help="Balance --shard by a run's times; use the same for all parts.",
     ),
     "require": typer.Option(

@@ -46,6 +46,7 @@ class Comparison:
     slower: float = DEFAULTS.factor
     metric: float = DEFAULTS.metric * 100
     """Per cent."""
+    all_metrics: bool = False
     json: bool = False
     markdown: bool = False
     fail_on_regression: bool = False
@@ -68,7 +69,10 @@ def run_compare(comparison: Comparison) -> ExitCode:
         tally = write_document(write_json, pairings, thresholds)
         sys.stdout.flush()
     else:
-        everything = [Gathered.of(each, compare_cases(each, thresholds)) for each in pairings]
+        everything = [
+            Gathered.of(each, compare_cases(each, thresholds), all_metrics=comparison.all_metrics)
+            for each in pairings
+        ]
         if comparison.markdown:
             write_text(markdown(everything, thresholds))
             sys.stdout.flush()

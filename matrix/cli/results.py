@@ -52,8 +52,10 @@ _Sides = Annotated[
     list[Path],
     typer.Argument(
         metavar="RUN_A [RUN_B]",
-        help="Run directories (one with --by), results.json files, or of the history"
-        " history:RUN and history:latest[:SCENARIO].",
+        callback=runs_named,
+        autocompletion=completing.runs,
+        help="Run directories (one with --by) or latest[:SCENARIO], results.json files, or"
+        " of the history history:RUN and history:latest[:SCENARIO].",
     ),
 ]
 _By = Annotated[
@@ -75,6 +77,9 @@ _Metric = Annotated[
         "--metric", metavar="PERCENT", help="Report metrics that changed by more than this."
     ),
 ]
+_AllMetrics = Annotated[
+    bool, typer.Option("--all-metrics", help="List metrics without repeats, too.")
+]
 _Markdown = Annotated[bool, typer.Option("--markdown", help="Print a comment for a merge request.")]
 _FailOnRegression = Annotated[
     bool, typer.Option("--fail-on-regression", help="Exit 1 on new failures and lost coverage.")
@@ -94,6 +99,7 @@ def compare(
     base: _Base = "",
     slower: _Slower = 1.5,
     metric: _Metric = 20.0,
+    all_metrics: _AllMetrics = False,
     json: Json = False,
     markdown: _Markdown = False,
     fail_on_regression: _FailOnRegression = False,
@@ -110,6 +116,7 @@ def compare(
         base=base,
         slower=slower,
         metric=metric,
+        all_metrics=all_metrics,
         json=json,
         markdown=markdown,
         fail_on_regression=fail_on_regression,

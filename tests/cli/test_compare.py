@@ -37,6 +37,7 @@ def test_two_runs(two_runs: World) -> None:
     assert "pass → fail     fake.breaks.x86_64.tcg.qemu=fake" in done.stdout
     assert "first/cases/fake.breaks.x86_64.tcg.qemu=fake" in done.stdout
     assert "second/cases/fake.breaks.x86_64.tcg.qemu=fake" in done.stdout
+    assert two_runs.run("compare", "first", "latest:fake").stdout == done.stdout
 
 
 def test_every_form_and_exit_code(two_runs: World) -> None:

@@ -179,6 +179,11 @@ class MeasuredChange:
         return after / before if before else math.inf
 
     @property
+    def repeated(self) -> bool:
+        """Whether its noise is known: from several attempts, or from the hops of one."""
+        return any(side.count > 1 or side.spread > 0 for side in (self.before, self.after))
+
+    @property
     def size(self) -> float:
         """How far it went, the same whichever side is A: the difference by the smaller value."""
         before, after = self.before.median, self.after.median

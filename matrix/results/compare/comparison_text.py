@@ -39,7 +39,7 @@ def comparison_lines(
         if len(everything) > 1:
             yield from headline(gathered.tally, width)
         yield from _sections(gathered, width)
-    if any(any(each.measured.values()) for each in everything):
+    if any(each.unrepeated or any(each.measured.values()) for each in everything):
         yield BLANK
         yield from wrapped(f"Told of: {thresholds.rule()}.", width, "", Style.FAINT)
     yield from _unfinished(everything)
@@ -122,6 +122,10 @@ def _sections(gathered: Gathered, width: int) -> Iterator[Line]:
             yield from _cases_lines(gathered, None, width)
     for title, ranking in gathered.measured.items():
         yield from ranking.lines(title, width)
+    if gathered.unrepeated:
+        yield BLANK
+        told = gathered.unrepeated_words()
+        yield from wrapped(f"{told}: see --all-metrics, or run with --repeat.", width, "")
     if gathered.only_names:
         yield BLANK
         cases = counted(gathered.only_names, "case")

@@ -51,7 +51,7 @@ def markdown(everything: Sequence[Gathered], thresholds: Thresholds) -> str:
     blocks = [f"### {_answer(total_of(each.tally for each in everything))}\n"]
     for gathered in everything:
         blocks += _blocks(gathered, alone=len(everything) == 1)
-    if any(any(each.measured.values()) for each in everything):
+    if any(each.unrepeated or any(each.measured.values()) for each in everything):
         blocks.append(f"\nTold of: {thresholds.rule()}.\n")
     return bounded(blocks)
 
@@ -123,6 +123,8 @@ def _sections(gathered: Gathered) -> Iterator[str]:
             for case_id, change in ranking.largest()
         ]
         yield folded(title, ranking.count, rows)
+    if gathered.unrepeated:
+        yield f"\n{gathered.unrepeated_words()}.\n"
 
 
 def _items(gathered: Gathered, kind: ChangeKind | None) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from matrix.results.compare.changes import CaseComparison, MeasuredChange, Sample
 from matrix.results.printable import display_width, printable, shortened
+from matrix.results.quantities import human
 from matrix.results.segments import BLANK, Line, Style, line
 
 MOST_ROWS = 20
@@ -71,15 +72,15 @@ class Ranking:
 def measured_words(change: MeasuredChange) -> str:
     """``2.1 s → 4.5 s  ×2.1  (medians of 5 and 5, spread 0.1)``; of one attempt of several hops
     ``(spread 0.1)``."""
-    unit = f" {printable(change.unit)}" if change.unit else ""
-    words = f"{_number(change.before.median)}{unit} → {_number(change.after.median)}{unit}"
+    unit = printable(change.unit)
+    words = f"{human(change.before.median, unit)} → {human(change.after.median, unit)}"
     words += f"  {factor_words(change)}"
     counts = (change.before.count, change.after.count)
     spread = max(change.before, change.after, key=_spread).spread
     if max(counts) > 1:
-        words += f"  (medians of {counts[0]} and {counts[1]}, spread {_number(spread)}{unit})"
+        words += f"  (medians of {counts[0]} and {counts[1]}, spread {human(spread, unit)})"
     elif spread > 0:
-        words += f"  (spread {_number(spread)}{unit})"
+        words += f"  (spread {human(spread, unit)})"
     return words
 
 
@@ -95,7 +96,3 @@ def factor_words(change: MeasuredChange) -> str:
 
 def _spread(sample: Sample) -> float:
     return sample.spread
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}"

@@ -15,6 +15,8 @@ from matrix.results.counts import Counts
 from matrix.results.segments import Groups, Line, Segment, Style
 from matrix.verdicts import Verdict
 
+METRICS = "Metrics"
+
 MOST_SHOWN = 20
 """Cases that are kept of each kind that is told in groups."""
 
@@ -113,13 +115,19 @@ class Gathered:
     only_names: int = 0
     """Cases of which nothing changed but which subtests there are."""
     measured: dict[str, Ranking] = field(
-        default_factory=lambda: {title: Ranking() for title in ("Slower", "Faster", "Metrics")}
+        default_factory=lambda: {title: Ranking() for title in ("Slower", "Faster", METRICS)}
     )
+    all_metrics: bool = False
+    """Also rank metrics without repeats, instead of counting them."""
+    unrepeated: int = 0
+    """Changed metrics without repeats that are only counted."""
 
     @classmethod
-    def of(cls, pairing: Pairing, cases: Iterable[CaseComparison]) -> "Gathered":
+    def of(
+        cls, pairing: Pairing, cases: Iterable[CaseComparison], *, all_metrics: bool = False
+    ) -> "Gathered":
         """Go through what :func:`~.case_comparison.compare_cases` gives of a pairing once."""
-        gathered = cls(pairing)
+        gathered = cls(pairing, all_metrics=all_metrics)
         for case in cases:
             gathered._add(case)
         return gathered
@@ -142,7 +150,15 @@ class Gathered:
         if case.seconds is not None:
             self.measured["Slower" if case.seconds.factor > 1 else "Faster"].add(case.seconds, case)
         for metric in case.metrics:
-            self.measured["Metrics"].add(metric, case)
+            if metric.repeated or self.all_metrics:
+                self.measured[METRICS].add(metric, case)
+            else:
+                self.unrepeated += 1
+
+    def unrepeated_words(self) -> str:
+        """How many metrics are only counted, and why."""
+        changed = counted(self.unrepeated, "metric")
+        return f"{changed} without repeats changed; their noise is unknown"
 
 
 def total_of(tallies: Iterable[Tally]) -> Tally:

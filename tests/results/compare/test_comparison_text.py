@@ -97,6 +97,32 @@ def test_many_changes_are_bounded(pairing: Callable[[Any, Any], Pairing]) -> Non
     assert "… and 40 more reasons" in text
 
 
+@pytest.mark.parametrize(("attempts", "listed"), [(1, 0), (3, 1)])
+def test_metrics_without_repeats_are_only_counted(
+    pairing: Callable[[Any, Any], Pairing], attempts: int, listed: int
+) -> None:
+    """The noise of what was measured once is unknown."""
+    run = make.run(make.case("timer", repeat=attempts))
+    sides = [
+        [
+            (
+                run,
+                [
+                    make.attempt(metrics=(("late", value, "s"),), number=n + 1)
+                    for n in range(attempts)
+                ],
+            )
+        ]
+        for value in (0.3, 0.012)
+    ]
+    compared = pairing(*sides)
+    text = shown([compared])
+    assert text.count("300 ms → 12 ms") == listed
+    assert text.count("1 metric without repeats changed; their noise is unknown") == 1 - listed
+    every = Gathered.of(compared, compare_cases(compared, RULES), all_metrics=True)
+    assert "300 ms → 12 ms  -96 %" in plain(comparison_lines([every], RULES, 80))
+
+
 def test_styles_name_what_they_colour(told: Pairing) -> None:
     gathered = Gathered.of(told, compare_cases(told, RULES))
     segments = [each for line in comparison_lines([gathered], RULES, 80) for each in line]

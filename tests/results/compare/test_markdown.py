@@ -71,7 +71,7 @@ def test_nothing_changed(told: Pairing) -> None:
 
 def test_every_fold_is_closed(told: Pairing) -> None:
     text = comment(told)
-    assert text.count("<details>") == text.count("</details>") == 11
+    assert text.count("<details>") == text.count("</details>") == 10
 
 
 HOSTILE = [

@@ -54,8 +54,8 @@ def test_ids_that_do_not_fit_go_below() -> None:
         (change(100, 65, "m"), "100 s → 65 s  -35 %"),
         (change(1, 15, "m"), "1 s → 15 s  ×15"),
         (change(0, 15, "m"), "0 s → 15 s  "),
-        (change(2, 4, "", 3, 0.5), "2 s → 4 s  ×2  (medians of 3 and 3, spread 0.5 s)"),
-        (change(2, 3, "m", 1, 0.3), "2 s → 3 s  +50 %  (spread 0.3 s)"),
+        (change(2, 4, "", 3, 0.5), "2 s → 4 s  ×2  (medians of 3 and 3, spread 500 ms)"),
+        (change(0.3, 0.012, "m", 1, 0.003), "300 ms → 12 ms  -96 %  (spread 3 ms)"),
     ],
 )
 def test_words(measured: MeasuredChange, words: str) -> None:
