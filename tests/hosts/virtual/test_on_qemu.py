@@ -7,7 +7,6 @@ hosts of these tests go on from its snapshot.
 import asyncio
 import os
 import shutil
-import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -49,11 +48,13 @@ from matrix.plan.decisions import VIRTUAL, Run
 from matrix.suites.build import builtin_build, read_build
 from matrix.suites.unittests import read_tests
 from matrix.verdicts import SkipCause, Verdict
+from tests.hosts.virtual.conftest import Compile
 
 pytestmark = [pytest.mark.qemu, pytest.mark.slow]
 ARCHITECTURE = Architecture.AARCH64
 IMAGE = Path(next(proving_cases(ARCHITECTURE)).test.image).read_bytes()
 QEMU = shutil.which("qemu-system-aarch64")
+OWN_TEST = Path(__file__).with_name("own_test.c")
 
 
 @pytest.fixture(scope="module")
@@ -282,20 +283,12 @@ def test_a_snapshot_that_does_not_start_is_thrown_away(starter: Starter, tmp_pat
     assert any("does not start, so it boots" in each for each in said)
 
 
-def compiled(folder: Path, *options: str) -> Path:
-    compiler = shutil.which("aarch64-linux-gnu-gcc")
-    if compiler is None:
-        pytest.skip("no aarch64-linux-gnu-gcc")
-    folder.mkdir()
-    source = Path(__file__).with_name("own_test.c")
-    subprocess.run([compiler, *options, "-o", folder / "own_test", source], check=True)
-    return folder / "own_test"
-
-
-def test_programs_run_there_and_are_judged_as_natively(starter: Starter, tmp_path: Path) -> None:
+def test_programs_run_there_and_are_judged_as_natively(
+    starter: Starter, tmp_path: Path, compile_program: Compile
+) -> None:
     """One with its libraries, too, and one that ends the host, which another then replaces."""
-    static = compiled(tmp_path / "static", "-static")
-    dynamic = compiled(tmp_path / "dynamic")
+    static = compile_program(OWN_TEST, tmp_path / "static/own_test", "-static")
+    dynamic = compile_program(OWN_TEST, tmp_path / "dynamic/own_test")
     facts = Inventory(Host("x86_64", "6.1", 2, 1 << 32))
     host = VirtualHost(starter, facts, programs=(str(static), str(dynamic)))
     contents = Contents()
@@ -335,9 +328,12 @@ def test_programs_run_there_and_are_judged_as_natively(starter: Starter, tmp_pat
 
 
 def test_the_shell_runs_programs_of_this_machine(
-    starter: Starter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    starter: Starter,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    compile_program: Compile,
 ) -> None:
-    program = compiled(tmp_path / "static", "-static")
+    program = compile_program(OWN_TEST, tmp_path / "static/own_test", "-static")
     programs = Programs()
 
     async def use(guest: VirtualGuest) -> None:

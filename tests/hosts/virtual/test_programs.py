@@ -1,7 +1,5 @@
 """Which programs share a disk, and what they bring."""
 
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from matrix.hosts.virtual.libraries import MissingLibraryError, libraries_of
 from matrix.hosts.virtual.programs import Programs, launch_there, programs_of
 from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant
 from matrix.plan.decisions import Decision, Run, Skip
+from tests.hosts.virtual.conftest import Compile
 
 BUILD = Build(Architecture.AARCH64, "/b", "/b", target=Target.PROGRAM)
 
@@ -56,28 +55,30 @@ def test_a_batch_is_what_fits_from_a_program_on(
     assert list(gather(str(ahead[0])).stamps) == [str(ahead[0]), str(ahead[2])]
 
 
-def compiled(folder: Path, *options: str) -> Path:
-    compiler = shutil.which("aarch64-linux-gnu-gcc")
-    if compiler is None:
-        pytest.skip("no aarch64-linux-gnu-gcc")
-    source = folder / "program.c"
-    source.write_text("int main(void) { return 0; }\n")
-    subprocess.run([compiler, *options, "-o", folder / "program", source], check=True)
-    return folder / "program"
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "program.c"
+    path.write_text("int main(void) { return 0; }\n")
+    return path
 
 
-def test_a_program_brings_its_loader_and_libraries(tmp_path: Path) -> None:
-    found = libraries_of(compiled(tmp_path, "-Wl,--no-as-needed", "-lm"))
+def test_a_program_brings_its_loader_and_libraries(
+    tmp_path: Path, source: Path, compile_program: Compile
+) -> None:
+    program = compile_program(source, tmp_path / "program", "-Wl,--no-as-needed", "-lm")
+    found = libraries_of(program)
     assert set(found) == {"/lib/ld-linux-aarch64.so.1", "/lib/libc.so.6", "/lib/libm.so.6"}
     assert all(path.is_file() for path in found.values())
-    assert libraries_of(compiled(tmp_path, "-static")) == {}
-    assert libraries_of(tmp_path / "program.c") == {}
+    assert libraries_of(compile_program(source, program, "-static")) == {}
+    assert libraries_of(source) == {}
 
 
-def test_a_library_that_is_nowhere_is_named(tmp_path: Path) -> None:
-    library = tmp_path / "libown.so"
-    compiled(tmp_path, "-shared", "-fPIC").rename(library)
-    program = compiled(tmp_path, "-Wl,--no-as-needed", "-L", str(tmp_path), "-lown")
+def test_a_library_that_is_nowhere_is_named(
+    tmp_path: Path, source: Path, compile_program: Compile
+) -> None:
+    library = compile_program(source, tmp_path / "libown.so", "-shared", "-fPIC")
+    options = ("-Wl,--no-as-needed", "-L", str(tmp_path), "-lown")
+    program = compile_program(source, tmp_path / "program", *options)
     assert libraries_of(program)["/lib/libown.so"] == library
     library.unlink()
     with pytest.raises(MissingLibraryError, match=r"program needs the library libown\.so, which"):
