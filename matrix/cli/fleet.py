@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from matrix.errors import ExitCode, UsageError
+from matrix.errors import ExitCode, HostError, UsageError
 from matrix.hosts.fleet.fleet_file import load_fleet, parse_address
 from matrix.hosts.fleet.fleet_state import Away, AwayKind, set_away
 from matrix.results.printable import printable
@@ -57,6 +57,7 @@ def run_fleet(request: FleetRequest) -> ExitCode:
     except ValueError:
         message = f"matrix fleet: {quoted(request.action)} is not known"
         raise UsageError(f"{message}; {one_of(request.action, map(str, FleetAction))}") from None
+    _check_options(request, action)
     match action:
         case FleetAction.INIT:
             _init(request)
@@ -65,6 +66,28 @@ def run_fleet(request: FleetRequest) -> ExitCode:
         case FleetAction.DRAIN | FleetAction.RESERVE | FleetAction.UNDRAIN:
             _set_away(request, action)
     return ExitCode.OK
+
+
+def _check_options(request: FleetRequest, action: FleetAction) -> None:
+    """See that nothing was given that the action would ignore.
+
+    Raises:
+        UsageError: an option of other actions was.
+    """
+    look = (FleetAction.STATUS, FleetAction.DOCTOR)
+    away = (FleetAction.DRAIN, FleetAction.RESERVE)
+    options: tuple[tuple[str, object, tuple[FleetAction, ...]], ...] = (
+        ("--host", request.hosts, (FleetAction.INIT,)),
+        ("--scheduler", request.scheduler, (FleetAction.INIT,)),
+        ("--fleet", request.fleet, (*look, *away, FleetAction.UNDRAIN)),
+        ("--for", request.for_, away),
+        ("--reason", request.reason, away),
+        ("--json", request.json, look),
+    )
+    for option, given, actions in options:
+        if given and action not in actions:
+            takers = " and ".join(actions) if len(actions) < 3 else "the others"
+            raise UsageError(f"matrix fleet {action} takes no {option}; that is of {takers}")
 
 
 def _init(request: FleetRequest) -> None:
@@ -89,11 +112,15 @@ def _look(request: FleetRequest, action: FleetAction) -> ExitCode:
     if len(request.words) > 1 or (request.words and request.fleet):
         raise UsageError(f"matrix fleet {action} takes one fleet file")
     path = Path(*request.words) if request.words else request.fleet or FLEET_FILE
-    seen = look_at(path, prove=action is FleetAction.DOCTOR)
+    view = look_at(path, prove=action is FleetAction.DOCTOR)
     if action is FleetAction.DOCTOR:
-        return print_problems(seen, json=request.json)
-    print_status(seen, json=request.json)
-    return ExitCode.OK
+        code = print_problems(view.hosts, json=request.json)
+    else:
+        code = ExitCode.OK
+        print_status(view.hosts, json=request.json)
+    if view.not_asked:
+        raise HostError(f"no host could be asked: {view.not_asked}")
+    return code
 
 
 def _user() -> str:

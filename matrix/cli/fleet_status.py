@@ -1,7 +1,7 @@
 """``matrix fleet status`` and ``doctor``: every host of a fleet, and what is wrong with it."""
 
 import json as json_module
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,44 +102,56 @@ class Seen:
             yield f"no KVM: {self.kvm}"
 
 
-def look_at(path: Path, patience: float = JOIN, *, prove: bool = False) -> list[Seen]:
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is seen of a fleet."""
+
+    hosts: tuple[Seen, ...]
+    not_asked: str = ""
+    """Why no host could be asked anything; empty where they were."""
+
+
+def look_at(path: Path, patience: float = JOIN, *, prove: bool = False) -> View:
     """Ask every host that joins what it can run, and read what runs are to leave alone.
 
     With ``prove`` the embedded guests run on each: a host that fails is quarantined, and one that
-    was is trusted again where they pass.
+    was is trusted again where they pass. Where no host can be asked, as while a run has the
+    scheduler's port, there is still what is kept of each.
 
     Raises:
-        UsageError, FleetFileError: the file or the certificates are wrong.
+        UsageError, FleetFileError: the file is wrong.
         HostError: the state cannot be read.
     """
     fleet, states = load_fleet(path), host_states(path)
     words: list[str] = []
     look = Look(tuple(Wanted(QEMU, each, ("",)) for each in Architecture), (), fresh=False)
     hosts: dict[str, FleetHost] = {}
-    busy = ""
+    not_asked = ""
     try:
         proving = Proving.ALL if prove else Proving.NONE
         joined = join_fleet(path, look, on_word=words.append, patience=patience, proving=proving)
         hosts = {host.name: host for host in joined.hosts}
     except UsageError as error:
-        busy = str(error)
+        not_asked = str(error)
     except HostError as error:
         if not words:  # else each host has said why
-            busy = str(error)
+            not_asked = str(error)
     why = dict(each.split(": ", 1) for each in words)
     states = host_states(path) if prove else states
-    return [
+    absent = "not asked" if not_asked else "has not joined"
+    seen = (
         Seen(
             member,
             states.get(member.name, NOTHING),
             hosts.get(member.name),
-            "" if member.name in hosts else busy or why.get(member.name, "has not joined"),
+            "" if member.name in hosts else why.get(member.name, absent),
         )
         for member in fleet.members
-    ]
+    )
+    return View(tuple(seen), not_asked)
 
 
-def print_status(seen: list[Seen], *, json: bool) -> None:
+def print_status(seen: Sequence[Seen], *, json: bool) -> None:
     """Print a row for each host."""
     if json:
         print(
@@ -162,7 +174,7 @@ def print_status(seen: list[Seen], *, json: bool) -> None:
     Console(highlight=False).print(table)
 
 
-def print_problems(seen: list[Seen], *, json: bool) -> ExitCode:
+def print_problems(seen: Sequence[Seen], *, json: bool) -> ExitCode:
     """Print what is wrong with each host; gives what the command ends with."""
     if json:
         print_status(seen, json=True)

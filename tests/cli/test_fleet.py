@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import socket
 import ssl
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from matrix.cli.fleet import FleetRequest, run_fleet
 from matrix.cli.fleet_status import Seen, look_at, print_problems, print_status
-from matrix.errors import ExitCode, UsageError
+from matrix.errors import ExitCode, HostError, UsageError
 from matrix.hosts.fleet.fleet_file import Member, Ports
 from matrix.hosts.fleet.fleet_host import FleetHost, Terms
 from matrix.hosts.fleet.fleet_state import (
@@ -46,6 +48,21 @@ from tests import make
         (FleetRequest("doctor", ("none.yaml",)), r"none.yaml: cannot be read: No such file"),
         (FleetRequest("drain"), "takes one host, as in: matrix fleet drain z1"),
         (FleetRequest("drain", ("z1",), fleet=Path("none.yaml")), "none.yaml: cannot be read"),
+        (
+            FleetRequest("undrain", ("z1",), for_="2h"),
+            "matrix fleet undrain takes no --for; that is of drain and reserve",
+        ),
+        (
+            FleetRequest("status", reason="because"),
+            "status takes no --reason; that is of drain and",
+        ),
+        (
+            FleetRequest("drain", ("z1",), ("z2=10.0.0.2",)),
+            "drain takes no --host; that is of init",
+        ),
+        (FleetRequest("doctor", scheduler="s.lab"), "takes no --scheduler; that is of init"),
+        (FleetRequest("undrain", ("z1",), json=True), "no --json; that is of status and doctor"),
+        (FleetRequest("init", ("lab",), fleet=Path("f")), "no --fleet; that is of the others"),
     ],
 )
 def test_wrong_usage(request_: FleetRequest, said: str) -> None:
@@ -182,6 +199,26 @@ def test_the_doctor_names_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_hosts_that_do_not_join_are_looked_for(fleet: Path) -> None:
-    seen = look_at(fleet, patience=0.0)
-    assert [each.member.name for each in seen] == ["z1", "a1"]
-    assert all(each.host is None and each.why for each in seen)
+    view = look_at(fleet, patience=0.0)
+    assert [each.member.name for each in view.hosts] == ["z1", "a1"]
+    assert all(each.host is None and each.why for each in view.hosts)
+    assert not view.not_asked
+
+
+@pytest.mark.parametrize("action", ["status", "doctor"])
+def test_while_a_run_has_the_port_no_host_can_be_asked(
+    fleet: Path, action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_fleet(FleetRequest("drain", ("a1",), fleet=fleet))
+    capsys.readouterr()
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        fleet.write_text(
+            re.sub(r"(?m)^(scheduler: .*port: )\d+", rf"\g<1>{port}", fleet.read_text())
+        )
+        with pytest.raises(HostError, match=r"no host could be asked: .* that no other run uses$"):
+            run_fleet(FleetRequest(action, (str(fleet),), json=True))
+    first, second = json.loads(capsys.readouterr().out)["hosts"]
+    assert first["state"] == "not asked"
+    assert second["state"].startswith("drained by ")
+    assert second["state"].endswith(" UTC; not asked")
