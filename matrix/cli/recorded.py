@@ -1,6 +1,7 @@
 """``matrix debug --record DIR`` and ``--replay DIR``: a guest's life, kept and repeated exactly."""
 
 import asyncio
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -76,7 +77,11 @@ def run_record(asked: Debugging, selection: Selection, folder: Path) -> ExitCode
     with host_errors("create", folder):
         folder.mkdir(parents=True)
         folder.chmod(0o700)
-    attempt = asyncio.run(_recorded(decision, inventory, folder))
+    try:
+        attempt = asyncio.run(_recorded(decision, inventory, folder))
+    except BaseException:  # also Ctrl-C: what is not whole cannot be replayed
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     print(f"{name}: {attempt.verdict.value}" + (f", {attempt.reason}" if attempt.reason else ""))
     print(f"Recorded in {folder}; matrix debug --replay {folder} repeats it")
     return ExitCode.OK if attempt.verdict.good else ExitCode.NOT_PASSED

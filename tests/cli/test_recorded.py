@@ -24,6 +24,7 @@ def test_a_case_is_recorded_and_replayed(world: World, monkeypatch: pytest.Monke
     again = world.run("debug", "scenario.yaml", "it", *QEMU, "--record", "kept")
     assert again.returncode == 3
     assert "cannot create kept" in again.stderr
+    assert (world.root / "kept/recording.json").exists()
     fake_gdb(world, monkeypatch)
     broken = world.run("debug", "--replay", "kept")  # the fake QEMU has recorded nothing
     assert broken.returncode == 3
@@ -43,6 +44,7 @@ def test_a_qemu_that_cannot_save_the_guest(world: World) -> None:
     done = world.run("debug", "scenario.yaml", "it", *QEMU, "--record", "kept")
     assert done.returncode == 3
     assert done.stderr.endswith("matrix: QEMU cannot save the guest: Error: no \\x1b\n")
+    assert not (world.root / "kept").exists()
 
 
 @pytest.mark.parametrize(
