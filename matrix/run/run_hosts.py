@@ -23,10 +23,13 @@ def taking_part(
     names. ``on_word`` is told which hosts of the fleet are drained or reserved.
 
     Raises:
-        UsageError: two hosts have the same name, or no host is called so.
+        UsageError: two hosts have the same name, no host is called so, or attempts are to take
+            turns on this machine alone.
         FleetFileError: the fleet file is wrong.
         HostError: all hosts of the fleet are drained or reserved.
     """
+    if selection.spread and selection.fleet is None and not others:
+        raise UsageError("--spread takes turns on the hosts of a fleet: give --fleet FILE, too")
     called: dict[str, tuple[str, ...]] = {LOCAL: (LOCAL,)}
     if selection.fleet is not None:
         called = _of_fleet(selection.fleet, selection.on, on_word)

@@ -37,6 +37,12 @@ def test_this_machine_takes_part_where_there_is_no_fleet() -> None:
     assert [*taking_part([host("b")], Selection(on=("b",)))] == ["b"]
 
 
+def test_attempts_take_turns_on_several_hosts_only() -> None:
+    with pytest.raises(UsageError, match="--spread takes turns on the hosts of a fleet: give --fl"):
+        taking_part([], Selection(spread=True))
+    assert [*taking_part([host("b")], Selection(spread=True))] == ["local", "b"]
+
+
 def test_the_hosts_of_a_fleet_take_its_place(fleet: Path) -> None:
     assert taking_part([], Selection(fleet=fleet)) == {
         "p1": ("p1", "lab", "power", "ppc64"),
