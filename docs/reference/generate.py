@@ -110,7 +110,9 @@ def _commands_page() -> str:
 
 def _command(name: str, command: Any) -> Iterator[str]:
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    options = [param for param in command.params if param.param_type_name == "option"]
+    options = [
+        param for param in command.params if param.param_type_name == "option" and not param.hidden
+    ]
     words = " ".join(
         param.metavar if param.required else f"[{param.metavar}]" for param in arguments
     )

@@ -132,7 +132,7 @@ def soak(selection: Selection, execution: Execution) -> None:
 @taking("qemu", "host")
 def worker(
     selection: Selection,
-    descriptors: Annotated[list[int] | None, typer.Argument(hidden=True)] = None,
+    descriptors: Annotated[tuple[int, int] | None, typer.Option(hidden=True)] = None,
     fleet: Annotated[
         Path | None, typer.Option("--fleet", metavar="FILE", help="The fleet that this host is of.")
     ] = None,
@@ -144,11 +144,11 @@ def worker(
     """Run cases on this host of a fleet for whoever orchestrates, until Ctrl-C."""
     from matrix.errors import HostLostError, UsageError
 
-    if fleet is not None and name and not descriptors:
+    if fleet is not None and name and descriptors is None:
         from matrix.cli.fleet_worker import run_worker
 
         return run_worker(fleet, name, selection, systemd=systemd)
-    if not descriptors or len(descriptors) != 2:
+    if descriptors is None:
         raise UsageError("matrix worker takes --fleet FILE and --name NAME")
     from matrix.hosts.workers.worker import serve
 

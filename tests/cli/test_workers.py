@@ -72,9 +72,10 @@ def test_nothing_outlives_the_orchestrator(
 
 
 def test_a_local_worker_is_no_command_for_users(world: World) -> None:
-    done = world.run("worker", "7", "8")
+    done = world.run("worker", "--descriptors", "7", "8")
     assert done.returncode == 2
     assert "matrix worker is started by matrix run --workers N: " in done.stderr
+    assert "descriptors" not in world.run("worker", "--help").stdout
 
 
 def test_workers_import_nothing_of_the_current_folder(world: World, scripts: Scripts) -> None:

@@ -81,7 +81,7 @@ class WorkerProcess:
             unless_started.callback(os.close, alive)
             try:
                 numbers = theirs.fileno(), held
-                argv = (*own_command(), "worker", *map(str, numbers))
+                argv = (*own_command(), "worker", "--descriptors", *map(str, numbers))
                 process = await spawn(argv, stderr=errors.fileno(), pass_fds=numbers)
             finally:
                 os.close(held)
