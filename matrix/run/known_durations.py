@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matrix.errors import UsageError
-from matrix.model import Case
+from matrix.plan.decisions import Decision, Run
 from matrix.results.files import read_bounded, shown
 from matrix.results.history.durations import known_durations
 from matrix.results.history.place import Database
@@ -21,14 +21,17 @@ HOW = "name a run directory, its results.json, or a JSON object of case ids and 
 _WRITER = "matrix.results.history.writer"
 
 
-def known_seconds(cases: Iterable[Case], database: Database | None) -> dict[str, float]:
-    """Seconds that an attempt of each case took in the latest recorded run that had it, by id.
+def known_seconds(decisions: Iterable[Decision], database: Database | None) -> dict[str, float]:
+    """Seconds that an attempt of each case that is to run took in the latest recorded run that had
+    it under the same accelerator, by id.
 
     Args:
-        cases: of which scenarios' cases it is asked.
+        decisions: the plan.
         database: the history; None where there is none, and nothing is known.
     """
-    return known_durations(database, {case.scenario for case in cases})
+    runs = [each for each in decisions if isinstance(each, Run)]
+    labels = {each.case.id: each.accelerator_label for each in runs}
+    return known_durations(database, {each.case.scenario for each in runs}, labels)
 
 
 def load_writer(database: Database | None) -> Iterator[object]:

@@ -69,12 +69,11 @@ def execute(
     """
     gc.freeze()  # what is loaded stays; only what the run makes is worth looking through
     gc.enable()
-    cases = [decision.case for decision in recorder.record.decisions]
     session = Session(
         recorder,
         hosts,
         progress,
-        known_seconds(cases, history),
+        known_seconds(recorder.record.decisions, history),
         seed=seed,
         most_failures=most_failures,
         rules=rules,

@@ -2,17 +2,17 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from matrix.attempt import Attempt
+from matrix.model import Accelerator
 from matrix.results.history.place import Database
 from matrix.results.history.writer import record_run
 from matrix.results.recorder import Recorder
 from matrix.run import known_durations as durations
 from matrix.run.known_durations import known_seconds, load_writer
-from matrix.verdicts import Verdict
 from tests import make
 from tests.run.conftest import planned
 
@@ -23,14 +23,17 @@ def test_what_was_recorded_is_known(tmp_path: Path, start: Callable[..., Recorde
     recorder = start(run, make.skip(make.case("skipped"), "no reason but this"))
     for number, seconds in ((1, 2.0), (2, 4.0)):
         recorder.begin(run.case, number)
-        recorder.finish(run.case, Attempt(number, Verdict.PASS, "", seconds))
+        recorder.finish(run.case, make.attempt(number=number, seconds=seconds))
     record_run(database, recorder.record)
-    assert known_seconds([run.case], database) == {"scenario.slow": 3.0}
+    skip = make.skip(make.case("skipped"), "no reason but this")
+    assert known_seconds([run, skip], database) == {"scenario.slow": 3.0}
+    elsewhere = replace(run, accelerator=Accelerator.KVM)
+    assert known_seconds([elsewhere], database) == {}
 
 
 def test_without_a_history_nothing_is_known(tmp_path: Path) -> None:
-    assert known_seconds([make.case("one")], None) == {}
-    assert known_seconds([make.case("one")], Database(tmp_path / "none.sqlite")) == {}
+    assert known_seconds([planned("one")], None) == {}
+    assert known_seconds([planned("one")], Database(tmp_path / "none.sqlite")) == {}
     assert not (tmp_path / "none.sqlite").exists()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from matrix.errors import HostError, UsageError
+from matrix.model import AcceleratorLabel
 from matrix.results.history import server
 from matrix.results.history.database import opened
 from matrix.results.history.durations import known_durations
@@ -16,6 +17,8 @@ from matrix.results.history.place import Database, database_named
 from matrix.results.history.writer import record_run
 from tests import make
 from tests.results.history.conftest import Nights
+
+LABELS = {"smoke.one.x86_64.auto": AcceleratorLabel.TCG}
 
 
 def record(database: Database, night: Any, **more: Any) -> None:
@@ -33,7 +36,7 @@ def test_a_file_that_is_no_database(sqlite: Database, night: Nights, content: by
     with pytest.raises(HostError, match=r"history\.sqlite: it is damaged, or no .*--import RUN…"):
         record(sqlite, night)
     assert sqlite.path.read_bytes() == content
-    assert known_durations(sqlite, ["smoke"]) == {}
+    assert known_durations(sqlite, ["smoke"], LABELS) == {}
 
 
 def test_a_damaged_database(sqlite: Database, night: Nights) -> None:
@@ -44,7 +47,7 @@ def test_a_damaged_database(sqlite: Database, night: Nights) -> None:
     sqlite.path.write_bytes(data)
     with pytest.raises(HostError, match="it is damaged"):
         record(sqlite, night)
-    assert known_durations(sqlite, ["smoke"]) == {}
+    assert known_durations(sqlite, ["smoke"], LABELS) == {}
 
 
 def test_an_empty_file_is_a_new_database(sqlite: Database, night: Nights) -> None:
@@ -78,7 +81,7 @@ def test_a_locked_database_does_not_hold_a_run_up(
     locked: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("matrix.results.history.durations.PATIENCE", 0.05)
-    assert known_durations(locked, ["smoke"]) == {}
+    assert known_durations(locked, ["smoke"], LABELS) == {}
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path, night: Nights) -> None:
@@ -95,7 +98,7 @@ def test_a_database_that_cannot_be_written(sqlite: Database, night: Nights) -> N
     sqlite.path.chmod(0o400)
     with pytest.raises(HostError, match=r"it cannot be written there .*--database"):
         record_run(sqlite, night({"two": make.attempt()}, day=2))
-    assert known_durations(sqlite, ["smoke"])
+    assert known_durations(sqlite, ["smoke"], LABELS)
 
 
 def test_a_folder_in_its_place(tmp_path: Path, night: Nights) -> None:
@@ -130,7 +133,7 @@ def test_no_server(tmp_path: Path, night: Nights) -> None:
         record(nobody, night)
     assert "connection" in str(raised.value)
     assert "secret" not in str(raised.value)
-    assert known_durations(nobody, ["smoke"]) == {}
+    assert known_durations(nobody, ["smoke"], LABELS) == {}
 
 
 @pytest.mark.parametrize("server", ["postgresql"])  # by that name one worker starts it for all

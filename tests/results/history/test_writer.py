@@ -14,7 +14,7 @@ from matrix.errors import HostError, UsageError
 from matrix.migrating import MigrationSummary, Statistic
 from matrix.model import AcceleratorLabel
 from matrix.results.case_record import parsed
-from matrix.results.history import records
+from matrix.results.history import durations, records
 from matrix.results.history import writer as record_module
 from matrix.results.history.database import opened
 from matrix.results.history.durations import known_durations, longest_passes
@@ -26,6 +26,8 @@ from matrix.results.run_record import load_run
 from matrix.results.summary import write_results
 from tests import make
 from tests.results.history.conftest import Nights
+
+ONE, TWO = "smoke.one.x86_64.auto", "smoke.two.x86_64.auto"
 
 
 def read(database: Database, query: str) -> list[tuple[Any, ...]]:
@@ -72,9 +74,9 @@ def test_everything_is_written(database: Database, night: Nights) -> None:
     assert [(each["name"], each["text"]) for each in info["scenarios"]] == [("smoke", "")]
     assert [each["state"] for each in info["proofs"]] == ["unavailable"]
 
-    durations = read(database, "SELECT test, seconds, axes FROM cases ORDER BY test")
-    assert [each[:2] for each in durations] == [("bad", 1.5), ("left", None)]
-    assert json.loads(durations[0][2]) == {"arch": "x86_64", "accel": "auto", "qemu": "system"}
+    took = read(database, "SELECT test, seconds, axes FROM cases ORDER BY test")
+    assert [each[:2] for each in took] == [("bad", 1.5), ("left", None)]
+    assert json.loads(took[0][2]) == {"arch": "x86_64", "accel": "auto", "qemu": "system"}
     facts = "verdict, attempts, accelerator, qemu_version, kernel, cpu_model, suite_revision"
     joined = "results JOIN environments ON environments.id = environment"
     assert read(database, f"SELECT {facts} FROM {joined} ORDER BY verdict") == [
@@ -143,11 +145,35 @@ def test_an_older_run_does_not_change_what_cases_took(database: Database, night:
     newest = night({"one": "skipped", "two": make.attempt(seconds=4.0)}, day=10)
     for each in (new, old, newest):
         record_run(database, each)
-    assert known_durations(database, ["smoke"]) == {
-        "smoke.one.x86_64.auto": 5.0,
-        "smoke.two.x86_64.auto": 4.0,
-    }
-    assert known_durations(database, ["other"]) == {}
+    labels = dict.fromkeys((ONE, TWO, "smoke.other"), AcceleratorLabel.TCG)
+    assert known_durations(database, ["smoke"], labels) == {ONE: 5.0, TWO: 4.0}
+    assert known_durations(database, ["smoke"], {}) == {}
+
+
+def test_what_cases_took_is_known_by_accelerator(
+    database: Database, night: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the latest run that had a case under what it runs under now, be others later or not."""
+
+    def took(seconds: float, label: str) -> Any:
+        return make.attempt(seconds=seconds, accelerator=label)
+
+    record_run(database, night({"one": [took(9.0, "tcg"), took(7.0, "tcg")], "two": "no"}, day=1))
+    record_run(database, night({"one": took(1.0, "kvm"), "two": took(2.0, "kvm")}, day=2))
+    record_run(database, night({"one": took(4.0, "kvm (virtual)"), "two": "no"}, day=3))
+
+    def known(one: AcceleratorLabel, two: AcceleratorLabel) -> dict[str, float]:
+        return known_durations(database, ["smoke"], {ONE: one, TWO: two})
+
+    tcg, kvm, virtual = AcceleratorLabel.TCG, AcceleratorLabel.KVM, AcceleratorLabel.VIRTUAL_KVM
+    assert known(tcg, tcg) == {ONE: 8.0}
+    assert known(kvm, kvm) == {ONE: 1.0, TWO: 2.0}
+    assert known(virtual, virtual) == {ONE: 4.0}
+    assert known(tcg, kvm) == {ONE: 8.0, TWO: 2.0}
+    monkeypatch.setattr(durations, "MOST_NAMES", 1)
+    assert known(tcg, tcg) == {ONE: 8.0}
+    monkeypatch.setattr(durations, "MOST_RUNS", 2)
+    assert known(tcg, kvm) == {TWO: 2.0}
 
 
 def test_what_guests_print_can_be_stored(database: Database, night: Nights) -> None:
