@@ -18,7 +18,7 @@ from matrix.versions import VersionRange
 class Architecture(StrEnum):
     """Guest architectures, named as QEMU names its targets (``qemu-system-NAME``).
 
-    ``ppc64`` runs little-endian guests on pseries, ``mips64el`` runs on malta.
+    ``ppc64`` runs on pseries, in either byte order; ``mips64el`` runs on malta.
     """
 
     X86_64 = "x86_64"
@@ -222,6 +222,8 @@ class Variant:
     smp: int | None = None
     memory: int | None = None
     backend: MemoryBackend | None = None
+    endian: Endian | None = None
+    """Byte order of the guest; None: that of the build, and of the embedded ppc64 guests little."""
     kernel: str | None = None
     """Name of the kernel of the virtual KVM host that the case runs in."""
     mode: KvmMode | None = None

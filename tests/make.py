@@ -16,6 +16,7 @@ from matrix.model import (
     Architecture,
     Build,
     Case,
+    Endian,
     KvmMode,
     MemoryBackend,
     RunSettings,
@@ -42,6 +43,7 @@ class Axes(TypedDict, total=False):
     smp: int | None
     memory: int | None
     backend: MemoryBackend | None
+    endian: Endian | None
     kernel: str | None
     mode: KvmMode | None
     kernel_parameters: str | None
@@ -78,6 +80,7 @@ class BuildFields(TypedDict, total=False):
     target: Target
     firmware: str
     default_cpu: str
+    endian: Endian
     efi: bool
     efi_direct: bool
     revision: str

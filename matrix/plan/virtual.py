@@ -11,6 +11,7 @@ from matrix.model import (
     AcceleratorLabel,
     Architecture,
     Case,
+    Endian,
     Expectation,
     MemoryBackend,
     Target,
@@ -223,6 +224,8 @@ def _unsuited(case: Case) -> str:
     for axis, value in (("machine", variant.machine), ("cpu", variant.cpu)):
         if value:
             return f"{axis} {value}: guests of virtual KVM hosts have one machine and its CPU"
+    if variant.arch is Architecture.PPC64 and case.build.endian is Endian.BIG:
+        return "endian big: embedded guests of virtual KVM hosts are little-endian"
     if in_qemu:
         return _unsuited_to_qemu(case)
     if case.migration is None and variant.backend not in (None, MemoryBackend.RAM):

@@ -12,9 +12,10 @@ from matrix.inventory import Inventory
 from matrix.model import Architecture
 from matrix.plan.decisions import Decision
 from matrix.results.files import host_errors
+from matrix.run.builds import BUILTIN
 from matrix.run.option_values import architecture_named
 from matrix.run.options import Selection
-from matrix.run.prepare import BUILTIN, prepare
+from matrix.run.prepare import prepare
 
 NAME = "vm"
 """Of the scenario that stands for a guest of a test."""

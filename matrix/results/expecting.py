@@ -251,7 +251,9 @@ def _point(decision: Run, info: RunInfo) -> Point:
     build = case.build
     firmware = build.boot_firmware if build.architecture in EFI_ARCHITECTURES else ""
     endian = build.endian if build.architecture is Architecture.PPC64 else ""
-    if build.builtin or build.target is Target.PROGRAM:  # one for each architecture; no guest's
+    if build.builtin:  # one for each architecture and byte order
+        firmware = ""
+    if build.target is Target.PROGRAM:  # no guest's
         firmware = endian = ""
     return Point(case.variant.arch, decision.accelerator_label, qemu, firmware, endian)
 

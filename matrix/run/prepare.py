@@ -4,13 +4,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix.errors import NoBuildError, NothingSelected, Problem, ScenarioError, UsageError
-from matrix.hosts.cache import cache_directory
+from matrix.errors import NothingSelected, Problem, ScenarioError, UsageError
 from matrix.hosts.host_settings import HostFile
 from matrix.hosts.installations import Installation, installations
 from matrix.hosts.interface import Host
@@ -19,34 +19,29 @@ from matrix.hosts.survey import ignore_step, take_inventory
 from matrix.hosts.wanted import files_wanted_by, wanted_by
 from matrix.inventory import Inventory
 from matrix.model import (
-    ARCHITECTURE_ALIASES,
     VIRTUAL_HOST_AXES,
     Architecture,
-    Build,
     Case,
 )
 from matrix.plan.decisions import LOCAL, Decision
 from matrix.plan.planner import plan
 from matrix.run import scenarios as scenario_files
-from matrix.run.native_tests import TCG_MAX_SMP, native_tests
+from matrix.run.builds import Builds
+from matrix.run.native_tests import native_tests
 from matrix.run.option_values import build_options, duration_named
 from matrix.run.options import Selection, with_defaults
 from matrix.run.predicting import predicted
 from matrix.run.rerun import left
 from matrix.run.run_hosts import inventories, taking_part
-from matrix.scenario.expand import SuiteTests, expand
+from matrix.scenario.expand import expand
 from matrix.scenario.scenario import Scenario
 from matrix.scenario.wording import one_of, quoted
-from matrix.suites.registry import KINDS, Kind, suite_of
 
 if TYPE_CHECKING:
     from matrix.hosts.fleet.joining import Joined
     from matrix.hosts.virtual.choosing import VirtualHosts
 
 log = logging.getLogger(__name__)
-
-BUILTIN = "builtin"
-"""The value of ``suite.build`` that means the embedded guests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +209,15 @@ def chosen(
         raise UsageError("no scenario given; try: matrix run smoke")
     scenarios = tuple(_scenario(path, selection, hosts) for path in selection.scenarios)
     _check_names(scenarios)
-    builds = _Builds(build_options(selection.build), dict(host_file.builds))
+    builds = Builds(build_options(selection.build), dict(host_file.builds))
     cases = [
         case
         for scenario in scenarios
         for case in expand(
-            scenario, builds.suite(scenario), include_nodefault=selection.include_all
+            scenario,
+            builds.suite(scenario),
+            in_byte_order=partial(builds.in_byte_order, scenario),
+            include_nodefault=selection.include_all,
         )
     ]
     if selection.fail_on_skip and cases:
@@ -369,80 +367,3 @@ def _check_names(scenarios: Sequence[Scenario]) -> None:
                 " rename one, or run them one after the other"
             )
         seen[scenario.name] = scenario
-
-
-class _Builds:
-    """Finds and reads the builds of scenarios' suites; what they warn of is said once.
-
-    ``--build`` wins; ``builtin`` or a path is what the scenario says; where it says nothing, the
-    build is the host's: its host file's, else that of the suite's variable (``$KVM_UNIT_TESTS``).
-    """
-
-    def __init__(
-        self, given: Mapping[Architecture, Path], host_builds: Mapping[Architecture, Path]
-    ) -> None:
-        self._given = given
-        self._host_builds = host_builds
-        self._warned: set[Problem] = set()
-
-    def suite(self, scenario: Scenario) -> Callable[[Architecture], SuiteTests]:
-        """How the scenario's suite is read for one architecture."""
-        kind, suite = KINDS[scenario.suite.kind], suite_of(scenario.suite.kind)
-        max_smp = scenario.suite.max_smp or TCG_MAX_SMP
-        cache = cache_directory().parent
-
-        def read(architecture: Architecture) -> SuiteTests:
-            path: Path | None = None
-            if scenario.suite.build != BUILTIN or architecture in self._given:
-                path = self._directory(scenario, architecture)
-                if path is None:
-                    why = f"no build for {architecture.value}; {_how_to_name(kind)}"
-                    return SuiteTests(Build(architecture, "", ""), unavailable=why)
-                shown = scenario.suite.written if "${" in scenario.suite.written else str(path)
-                where = Build(architecture, shown, shown)
-                if not path.exists():
-                    return SuiteTests(where, unavailable=f"no build at {shown}")
-            try:
-                build = suite.build(path, architecture, cache=cache)
-            except NoBuildError as error:
-                return SuiteTests(where, unavailable=error.problems[0].message)
-            build = replace(build, max_smp=max_smp)
-            return SuiteTests(build, suite.tests(build, self._warn))
-
-        return read
-
-    def _directory(self, scenario: Scenario, architecture: Architecture) -> Path | None:
-        if architecture in self._given:
-            return self._given[architecture]
-        kind = KINDS[scenario.suite.kind]
-        if scenario.suite.build:
-            pattern = scenario.suite.build
-        elif kind.host_builds and architecture in self._host_builds:
-            return self._host_builds[architecture]
-        elif base := os.environ.get(kind.variable):
-            pattern = f"{base}/{{arch}}"
-        else:
-            return None
-        return _first_there(Path(pattern.replace("{arch}", name)) for name in names(architecture))
-
-    def _warn(self, warning: Problem) -> None:
-        if warning not in self._warned:
-            self._warned.add(warning)
-            log.warning("warning: %s", warning)
-
-
-def _how_to_name(kind: Kind) -> str:
-    host_file = ", the host file's builds" if kind.host_builds else ""
-    return f"name one with --build ARCH=DIR, suite.build{host_file}, or {kind.variable}"
-
-
-def names(architecture: Architecture) -> tuple[str, ...]:
-    """What folders of an architecture's builds are called: its name, then its aliases."""
-    aliases = (alias for alias, each in ARCHITECTURE_ALIASES.items() if each is architecture)
-    return (architecture.value, *aliases)
-
-
-def _first_there(paths: Iterable[Path]) -> Path:
-    """The first path that exists, else the first."""
-    every = list(paths)
-    return next((path for path in every if path.exists()), every[0])

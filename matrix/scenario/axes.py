@@ -93,6 +93,14 @@ _TABLE = {
             values.parse_backend,
         ),
         Axis(
+            "endian",
+            "Byte order of the guest. The embedded guests of ppc64 have both, little if none is "
+            "given; those of any other architecture, and a build of kvm-unit-tests, have one.",
+            values.ENDIAN_SHAPE,
+            values.parse_endian,
+            title="byte order",
+        ),
+        Axis(
             "kernel",
             "Kernel of the virtual KVM host that the case runs in: one of 'hosts' or of "
             "--virtual-host, by its name.",

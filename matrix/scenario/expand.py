@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from matrix.errors import Problem, ScenarioError
 from matrix.migrating import Migration, MigrationMode
-from matrix.model import Architecture, Case, Test, Variant
+from matrix.model import Architecture, Case, Endian, Test, Variant
 from matrix.scenario.case_id import case_id, variant_suffix
 from matrix.scenario.choose import Chooser, Chosen, unmatched_filters
 from matrix.scenario.known import KnownFailures
@@ -26,18 +26,28 @@ ALONE = Migration(mode=MigrationMode.COOPERATIVE)
 """How they are migrated where the scenario does not say how."""
 
 
+_Guests = tuple[Architecture, Endian | None]
+"""Which build a variant's guests are of."""
+
+
+def _as_it_is(suite: SuiteTests, _: Endian) -> SuiteTests:
+    return suite
+
+
 def expand(
     scenario: Scenario,
     suite: Callable[[Architecture], SuiteTests],
     *,
+    in_byte_order: Callable[[SuiteTests, Endian], SuiteTests] = _as_it_is,
     include_nodefault: bool = False,
 ) -> list[Case]:
     """The cases of ``scenario``: every chosen test in every variant, in order.
 
-    ``suite`` is asked once for each architecture. Cases that the scenario itself skips are in the
-    list with their reason as ``excluded``: of variants excluded with a reason, of tests in group
-    nodefault that were neither chosen by name or group nor by ``include_nodefault``, and one for
-    each variant whose architecture the suite has no build for.
+    ``suite`` is asked once for each architecture, and ``in_byte_order`` once for each byte order
+    that a variant names and that suite does not have. Cases that the scenario itself skips are in
+    the list with their reason as ``excluded``: of variants excluded with a reason, of tests in
+    group nodefault that were neither chosen by name or group nor by ``include_nodefault``, and one
+    for each variant whose architecture or byte order the suite has no build for.
 
     Raises:
         ScenarioError: a pattern or group matches no test of any architecture, be it of the suite's
@@ -46,7 +56,8 @@ def expand(
     architectures = dict.fromkeys(variant.arch for variant, _ in _variants(scenario))
     suites = {arch: suite(arch) for arch in architectures}
     chooser = Chooser(scenario.suite, include_nodefault)
-    chosen = {arch: chooser.choose(tests) for arch, tests in suites.items()}
+    guests = _guests(scenario, suites, in_byte_order)
+    chosen = {key: chooser.choose(tests) for key, tests in guests.items()}
     known = KnownFailures(scenario.name, scenario.known)
     written = scenario.matrix.written_architectures()
     for arch in written:
@@ -55,15 +66,31 @@ def expand(
             suites[arch] = suite(arch)
             chooser.choose(suites[arch])
     problems = known.unmatched(suites, dict.fromkeys((*written, *suites)))
-    if any(tests.unavailable for tests in suites.values()):
+    if any(tests.unavailable for tests in (*suites.values(), *guests.values())):
         # Its tests are unknown, so nobody can tell a typo; but it is not kept secret either.
         doubt = chooser.doubt()
-        chosen = {arch: one.with_doubt(doubt) for arch, one in chosen.items()}
+        chosen = {key: one.with_doubt(doubt) for key, one in chosen.items()}
     else:
         problems += unmatched_filters(scenario, chooser, suites.values())
     if problems:
         raise ScenarioError(problems)
     return _cases(scenario, chosen, known)
+
+
+def _guests(
+    scenario: Scenario,
+    suites: Mapping[Architecture, SuiteTests],
+    in_byte_order: Callable[[SuiteTests, Endian], SuiteTests],
+) -> dict[_Guests, SuiteTests]:
+    """Those of every variant."""
+    guests: dict[_Guests, SuiteTests] = {}
+    for variant, _ in _variants(scenario):
+        key, usual = (variant.arch, variant.endian), suites[variant.arch]
+        if key in guests:
+            continue
+        other = variant.endian not in (None, usual.build.endian) and not usual.unavailable
+        guests[key] = in_byte_order(usual, variant.endian) if other and variant.endian else usual
+    return guests
 
 
 def _variants(scenario: Scenario) -> Iterator[tuple[Variant, str]]:
@@ -75,15 +102,18 @@ def _variants(scenario: Scenario) -> Iterator[tuple[Variant, str]]:
 
 
 def _cases(
-    scenario: Scenario, chosen: Mapping[Architecture, Chosen], known: KnownFailures
+    scenario: Scenario, chosen: Mapping[_Guests, Chosen], known: KnownFailures
 ) -> list[Case]:
-    count = sum(len(chosen[variant.arch].tests) for variant, _ in _variants(scenario))
+    count = sum(
+        len(chosen[variant.arch, variant.endian].tests) for variant, _ in _variants(scenario)
+    )
     if count > MAX_CASES:
         message = f"this comes to {count} cases"
         raise ScenarioError([Problem(scenario.source, message, f"at most {MAX_CASES}")])
     cases: list[Case] = []
     for variant, reason in _variants(scenario):
-        cases.extend(_cases_of(scenario, variant, reason, chosen[variant.arch], known))
+        guests = chosen[variant.arch, variant.endian]
+        cases.extend(_cases_of(scenario, variant, reason, guests, known))
     ids = {case.id for case in cases}
     if len(ids) < len(cases):
         raise ScenarioError([_duplicate(scenario, cases)])

@@ -15,6 +15,7 @@ from matrix.model import (
     ARCHITECTURE_ALIASES,
     Accelerator,
     Architecture,
+    Endian,
     HostDevice,
     KvmMode,
     MemoryBackend,
@@ -102,6 +103,7 @@ SKIP_PATTERN_SHAPE: Shape = {
 }
 PER_MINUTE_SHAPE: Shape = {"type": ["number"], "exclusiveMinimum": 0, "maximum": 60_000}
 BACKEND_SHAPE = names_shape(MemoryBackend)
+ENDIAN_SHAPE = names_shape(Endian)
 MODE_SHAPE = names_shape(KvmMode)
 DEVICE_SHAPE = names_shape(HostDevice)
 MODULE_PARAMETERS_SHAPE: Shape = {
@@ -246,6 +248,7 @@ def names_parser(names: Iterable[_Name], refusal: str) -> Callable[[str], _Name]
 
 parse_accel = names_parser(Accelerator, "is not an accelerator")
 parse_backend = names_parser(MemoryBackend, "is not a memory backend")
+parse_endian = names_parser(Endian, "is no byte order")
 parse_strategy = names_parser(Strategy, "is not a migration strategy")
 parse_device = names_parser(HostDevice, "is not a device of virtual hosts")
 parse_mode = names_parser(KvmMode, "is not a mode of KVM on aarch64")

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import matrix.guests
-from matrix.errors import Place, Problem, SuiteError
+from matrix.errors import NoBuildError, Place, Problem, SuiteError
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, Build, Endian, Target
 from matrix.places import expanded
 from matrix.suites.config import CONFIG_NAME, Config, parse_config
@@ -26,6 +26,9 @@ TEST_DIRECTORIES: dict[Architecture, str] = {
     Architecture.MIPS64EL: "mips",
 }
 """Folder of an architecture's tests, where config.mak has no TEST_DIR."""
+
+OTHER_ORDERS = {(Architecture.PPC64, Endian.BIG): "ppc64-big"}
+"""Folders of embedded guests in another byte order than the architecture's usual one."""
 
 TARGETS = (Target.QEMU, Target.KVMTOOL)
 """Values of TARGET: what runs the guests."""
@@ -51,19 +54,35 @@ def read_build(directory: Path, architecture: Architecture | None = None) -> Bui
     return _build(_absolute(directory), architecture)
 
 
-def builtin_build(architecture: Architecture) -> Build:
+def builtin_build(architecture: Architecture, endian: Endian | None = None) -> Build:
     """The embedded guests of one architecture, which come with the package.
 
+    Args:
+        architecture: theirs.
+        endian: their byte order; None for the one that its Linux distributions have.
+
     Raises:
+        NoBuildError: there are none in that byte order.
         SuiteError: the package was installed without them.
     """
-    directory = Path(matrix.guests.__file__).parent / "images" / architecture.value
+    folder = _folder(architecture, endian)
+    directory = Path(matrix.guests.__file__).parent / "images" / folder
     if not is_directory(directory):
         message = f"the embedded guests for {architecture} are missing"
         raise SuiteError([Problem(Place(str(directory)), message, "`make guests` builds them")])
     if is_file(directory / CONFIG_NAME):
         return _build(directory, architecture, builtin=True)
     return Build(architecture, str(directory), str(directory), builtin=True)
+
+
+def _folder(architecture: Architecture, endian: Endian | None) -> str:
+    usual = _usual_order(architecture)
+    if endian in (None, usual):
+        return architecture.value
+    if (architecture, endian) in OTHER_ORDERS:
+        return OTHER_ORDERS[architecture, endian]
+    message = f"the embedded guests for {architecture} are {usual}-endian only"
+    raise NoBuildError([Problem(Place(architecture.value), message)])
 
 
 def read_config(directory: Path) -> Config:
@@ -198,8 +217,11 @@ def default_cpu(config: Config, architecture: Architecture) -> str:
 
 def _endian(config: Config, architecture: Architecture) -> Endian:
     """ENDIAN is only set where there is a choice, which is ppc64."""
-    big = config.get("ENDIAN") == "big" or architecture is Architecture.S390X
-    return Endian.BIG if big else Endian.LITTLE
+    return Endian.BIG if config.get("ENDIAN") == "big" else _usual_order(architecture)
+
+
+def _usual_order(architecture: Architecture) -> Endian:
+    return Endian.BIG if architecture is Architecture.S390X else Endian.LITTLE
 
 
 def _joined(directory: Path, name: str) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matrix.model import Architecture, Build, Test
+from matrix.model import Architecture, Build, Endian, Test
 from matrix.suites.build import builtin_build, read_build
 from matrix.suites.console_protocol import ConsoleParser
 from matrix.suites.suite import HostFacts, Suite, Warn, unheard
@@ -26,6 +26,12 @@ class KvmUnitTests(Suite):
         if is_standalone(directory):
             return read_standalone(directory, architecture, cache / "standalone")
         return read_build(directory, architecture)
+
+    def in_byte_order(self, build: Build, endian: Endian) -> Build:
+        """The embedded guests of that byte order; a build of kvm-unit-tests has but one."""
+        if build.builtin:
+            return builtin_build(build.architecture, endian)
+        return super().in_byte_order(build, endian)
 
     def tests(self, build: Build, on_warning: Warn = unheard) -> tuple[Test, ...]:
         """Those of ``unittests.cfg``, or the standalone ones."""

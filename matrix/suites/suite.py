@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from matrix.errors import Problem
-from matrix.model import Architecture, Build, Test
+from matrix.errors import NoBuildError, Place, Problem
+from matrix.model import Architecture, Build, Endian, Test
 
 if TYPE_CHECKING:  # what most who ask for tests or a parser do not need
     from matrix.attempt import Transcript
@@ -71,6 +71,16 @@ class Suite(Protocol):
             SuiteError: it is unreadable, malformed, or of another kind.
         """
         ...
+
+    def in_byte_order(self, build: Build, endian: Endian) -> Build:  # noqa: ARG002 - as below
+        """The guests of ``build`` in another byte order than it has.
+
+        Raises:
+            NoBuildError: there are none, which skips their cases.
+            SuiteError: they are unreadable or malformed.
+        """
+        message = f"the guests of this build are {build.endian}-endian"
+        raise NoBuildError([Problem(Place(build.directory), message)])
 
     def tests(self, build: Build, on_warning: Warn = unheard) -> tuple[Test, ...]:
         """All tests of a build, in order; those that it cannot run have a reason why.

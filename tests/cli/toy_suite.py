@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matrix.attempt import Ending, Transcript
 from matrix.errors import NoBuildError, Place, Problem
-from matrix.model import Architecture, Build, Test
+from matrix.model import Architecture, Build, Endian, Test
 from matrix.suites.judgement import End, Judgement, killed, unfinished
 from matrix.suites.suite import HostFacts, Suite, Warn, unheard
 from matrix.verdicts import Verdict
@@ -38,6 +38,10 @@ class Toys:
             problem = Problem(Place(str(directory)), f"no toys for {architecture.value}")
             raise NoBuildError([problem])
         return Build(architecture, str(directory), str(directory))
+
+    def in_byte_order(self, build: Build, endian: Endian) -> Build:
+        problem = Problem(Place(build.directory), f"no {endian}-endian toys")
+        raise NoBuildError([problem])
 
     def tests(self, build: Build, on_warning: Warn = unheard) -> tuple[Test, ...]:
         images = sorted(Path(build.images).glob("*.toy"))

@@ -14,6 +14,7 @@ SUITE_FOLDERS = {
     "i386": "x86",
     "mips64el": "mips",
     "ppc64": "powerpc",
+    "ppc64-big": "powerpc",
     "riscv64": "riscv",
     "s390x": "s390x",
     "x86_64": "x86",
@@ -54,8 +55,10 @@ def test_all_architectures_are_there() -> None:
 @EVERY_ARCHITECTURE
 def test_config_is_that_of_a_build(architecture: str) -> None:
     values = config(architecture)
-    assert values["ARCH_NAME"] == architecture
-    assert values["ARCH"] == {"aarch64": "arm64"}.get(architecture, architecture)
+    name = {"ppc64-big": "ppc64"}.get(architecture, architecture)
+    assert values["ARCH_NAME"] == name
+    assert values["ARCH"] == {"aarch64": "arm64"}.get(name, name)
+    assert values["ENDIAN"] == {"ppc64": "little", "ppc64-big": "big"}.get(architecture, "")
     assert values["TEST_DIR"] == SUITE_FOLDERS[architecture]
     assert values["TARGET"] == "qemu"
     if values["FIRMWARE"]:

@@ -69,6 +69,13 @@ def test_smoke_under_tcg(run: Runner, architecture: Architecture) -> None:
     assert any("latency" in name for name in latency)
 
 
+def test_big_endian_guests(run: Runner) -> None:
+    """Code that is not the little-endian guests' too: console, interrupts, and start of vCPUs."""
+    code, cases = run("smoke.yaml", "-k", "endian=big and not (memory or smp4 or timer-smp)")
+    assert verdicts(cases) == dict.fromkeys(PASSING - {"memory", "smp4", "timer-smp"}, "pass")
+    assert code == 0
+
+
 @pytest.mark.parametrize(
     "architecture", [Architecture.AARCH64, Architecture.X86_64, Architecture.RISCV64]
 )

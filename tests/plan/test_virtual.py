@@ -6,7 +6,16 @@ from typing import Any
 from matrix.capabilities import Kind, Need
 from matrix.cli.listing import entry, lines
 from matrix.migrating import Fault, Migration, Strategy
-from matrix.model import Accelerator, AcceleratorLabel, Expectation, KvmMode, MemoryBackend, Target
+from matrix.model import (
+    Accelerator,
+    AcceleratorLabel,
+    Architecture,
+    Endian,
+    Expectation,
+    KvmMode,
+    MemoryBackend,
+    Target,
+)
 from matrix.plan.decisions import LOCAL, Decision, Run, Skip
 from matrix.plan.planner import decide
 from matrix.plan.virtual import VirtualPlace, place
@@ -107,6 +116,15 @@ def test_what_cannot_run_there_is_skipped_with_the_reason() -> None:
     assert "17 vCPUs" in skip(smp=17)
     assert "its memory is 1024 MiB" in skip(memory=GIB)
     assert "machine sbsa-ref" in skip(machine="sbsa-ref")
+
+
+def test_big_endian_guests_of_ppc64_are_not_for_our_vmm() -> None:
+    case = builtin(accel=Accelerator.KVM, endian=Endian.BIG)
+    variant = replace(case.variant, arch=Architecture.PPC64)
+    build = replace(case.build, architecture=Architecture.PPC64, endian=Endian.BIG)
+    none = placed(replace(case, variant=variant, build=build))
+    assert isinstance(none, Skip)
+    assert none.reason.startswith("endian big: embedded guests of virtual KVM hosts are little-")
 
 
 def test_memory_that_a_guest_cannot_have_there_is_told() -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from matrix.errors import ScenarioError
-from matrix.model import Architecture, Build, Case, Test
+from matrix.model import Architecture, Build, Case, Endian, Test
 from matrix.scenario import expand as expand_module
 from matrix.scenario.expand import SuiteTests, expand
 from matrix.scenario.narrow import narrow
@@ -194,3 +194,25 @@ def test_adding_the_default_qemu_renames_no_case(load: Load, suite: Suite) -> No
     before = {case.id for case in expand(scenario_of(load), suite)}
     matrix = "{arch: [arm, i386], qemu: [system, '10.0']}"
     assert before < {case.id for case in expand(scenario_of(load, matrix=matrix), suite)}
+
+
+def test_each_byte_order_has_its_build(load: Load, suite: Suite) -> None:
+    asked: list[tuple[Architecture, Endian]] = []
+
+    def other(tests: SuiteTests, endian: Endian) -> SuiteTests:
+        asked.append((tests.build.architecture, endian))
+        if tests.build.architecture is Architecture.ARM:
+            return SuiteTests(tests.build, unavailable="little-endian only")
+        build = replace(tests.build, directory="/build/big", endian=endian)
+        return SuiteTests(build, tests.tests[:1])
+
+    matrix = "{arch: [ppc64, arm], endian: [little, big], smp: [1, 2]}"
+    cases = expand(scenario_of(load, matrix=matrix), suite, in_byte_order=other)
+    big = [case for case in cases if case.variant.endian is Endian.BIG]
+    assert asked == [(Architecture.PPC64, Endian.BIG), (Architecture.ARM, Endian.BIG)]
+    assert [(case.id, case.build.directory, case.excluded) for case in big][1:3] == [
+        ("s.boot.ppc64.auto.smp=2.endian=big", "/build/big", ""),
+        ("s.suite.arm.auto.smp=1.endian=big", "/build/arm", "little-endian only"),
+    ]
+    little = {case.build.directory for case in cases if case not in big}
+    assert little == {"/build/ppc64", "/build/arm"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matrix.errors import Place, ScenarioError
-from matrix.model import Accelerator, Architecture, RunSettings, Variant
+from matrix.model import Accelerator, Architecture, Endian, RunSettings, Variant
 from matrix.scenario.scenario import Exclusion, Scenario, SuiteSelection
 from tests.scenario.conftest import load_file
 
@@ -211,4 +211,5 @@ def test_smoke_is_tcg_everywhere_and_kvm_on_x86_64() -> None:
     assert set(scenario.variants) == {
         *(Variant(arch, Accelerator.TCG) for arch in Architecture),
         Variant(Architecture.X86_64, Accelerator.KVM),
+        Variant(Architecture.PPC64, Accelerator.AUTO, endian=Endian.BIG),
     }

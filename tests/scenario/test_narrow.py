@@ -1,20 +1,22 @@
 """What the command line makes of a scenario."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from matrix.errors import UsageError
-from matrix.model import Accelerator, Architecture, RunSettings, Variant
+from matrix.model import Accelerator, Architecture, Endian, RunSettings, Variant
 from matrix.scenario.narrow import narrow
 from matrix.scenario.scenario import Scenario
 from tests.scenario.conftest import load_file
 
 Load = Callable[..., Scenario]
 ARM, I386, X86 = Architecture.ARM, Architecture.I386, Architecture.X86_64
-KVM, TCG = Accelerator.KVM, Accelerator.TCG
+AUTO, KVM, TCG = Accelerator.AUTO, Accelerator.KVM, Accelerator.TCG
+BIG = Variant(Architecture.PPC64, TCG, endian=Endian.BIG)
 SMOKE = Path(__file__).parents[2] / "scenarios/smoke.yaml"
 
 
@@ -44,10 +46,16 @@ def test_excluded_architectures_are_kept_too(load_matrix: Load) -> None:
 @pytest.mark.parametrize(
     ("accel", "expected"),
     [
-        (["tcg"], [Variant(arch, TCG) for arch in Architecture]),
-        (["kvm"], [Variant(arch, KVM) for arch in Architecture]),
-        (["auto"], [Variant(arch) for arch in Architecture]),
-        (["kvm", "tcg", "kvm"], [Variant(arch, a) for arch in Architecture for a in (KVM, TCG)]),
+        (["tcg"], [*(Variant(arch, TCG) for arch in Architecture), BIG]),
+        (["kvm"], [*(Variant(arch, KVM) for arch in Architecture), replace(BIG, accel=KVM)]),
+        (["auto"], [*(Variant(arch) for arch in Architecture), replace(BIG, accel=AUTO)]),
+        (
+            ["kvm", "tcg", "kvm"],
+            [
+                *(Variant(arch, a) for arch in Architecture for a in (KVM, TCG)),
+                *(replace(BIG, accel=a) for a in (KVM, TCG)),
+            ],
+        ),
     ],
 )
 def test_accel_replaces_the_axis_of_smoke(accel: list[str], expected: list[Variant]) -> None:
@@ -110,8 +118,8 @@ def test_settings(load_matrix: Load) -> None:
             {"set_": ["spm=4"]},
             (
                 "--set spm=4: 'spm' is not an axis; did you mean 'smp'? "
-                "allowed: arch, accel, qemu, machine, cpu, smp, memory, backend, kernel, mode, "
-                "kernel_parameters, module_parameters, host, strategy, transport, fault, "
+                "allowed: arch, accel, qemu, machine, cpu, smp, memory, backend, endian, kernel, "
+                "mode, kernel_parameters, module_parameters, host, strategy, transport, fault, "
                 "destination"
             ),
         ),

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import matrix.guests
-from matrix.errors import SuiteError
-from matrix.model import Architecture, Build
+from matrix.errors import NoBuildError, SuiteError
+from matrix.model import Architecture, Build, Endian
 from matrix.suites.build import (
     CONFIGURE_NAMES,
     TEST_DIRECTORIES,
@@ -237,3 +237,27 @@ def test_embedded_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     configured(directory, "ARCH=arm64\nTEST_DIR=.\nDEFAULT_QEMU_CPU=max\n")
     build = builtin_build(Architecture.AARCH64)
     assert (build.builtin, build.images, build.default_cpu) == (True, str(directory), "max")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "endian", "folder"),
+    [
+        (Architecture.PPC64, None, "ppc64"),
+        (Architecture.PPC64, Endian.LITTLE, "ppc64"),
+        (Architecture.PPC64, Endian.BIG, "ppc64-big"),
+        (Architecture.S390X, Endian.BIG, "s390x"),
+        (Architecture.ARM, Endian.LITTLE, "arm"),
+    ],
+)
+def test_embedded_guests_in_each_byte_order(
+    architecture: Architecture, endian: Endian | None, folder: str
+) -> None:
+    build = builtin_build(architecture, endian)
+    assert Path(build.directory).name == folder
+    assert build.architecture is architecture
+    assert endian in (None, build.endian)
+
+
+def test_a_byte_order_that_no_embedded_guest_has() -> None:
+    with pytest.raises(NoBuildError, match="embedded guests for s390x are big-endian only"):
+        builtin_build(Architecture.S390X, Endian.LITTLE)

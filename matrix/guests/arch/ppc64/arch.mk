@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Little-endian code, as Linux distributions run it on pseries; QEMU's target is one for both orders.
+# arch/ppc64-big/ has the other order: it includes this file.
 CROSS := powerpc64le-linux-gnu-
 PACKAGE := gcc-powerpc64le-linux-gnu
 ARCH_SOURCES := arch/ppc64/start.S $(sort $(wildcard arch/ppc64/*.c)) \
@@ -17,11 +18,11 @@ INTEGRITY_MEMORY := 256
 BOOT_ROM := $(OUT)/$(ARCH)/$(FIRMWARE)
 image: $(BOOT_ROM)
 
-$(BUILD)/ppc64/boot_rom.o: arch/ppc64/boot_rom.S Makefile arch/ppc64/arch.mk
+$(BUILD)/$(ARCH)/boot_rom.o: arch/ppc64/boot_rom.S Makefile arch/ppc64/arch.mk
 	@mkdir -p $(@D)
 	$(CC) -mbig -c -o $@ $<
 
-$(BOOT_ROM): $(BUILD)/ppc64/boot_rom.o
+$(BOOT_ROM): $(BUILD)/$(ARCH)/boot_rom.o
 	@mkdir -p $(@D)
 	$(OBJCOPY) -O binary -j .text $< $@
 	@chmod 644 $@

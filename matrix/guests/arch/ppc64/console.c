@@ -28,8 +28,8 @@ void arch_console_write(const char *text, size_t length)
 			uint64_t again[4] = { call[0], call[1] };
 
 			memcpy(&again[2], text, now);
-			again[2] = __builtin_bswap64(again[2]);
-			again[3] = __builtin_bswap64(again[3]);
+			again[2] = big_endian64(again[2]);
+			again[3] = big_endian64(again[3]);
 			status = hypervisor_call(H_PUT_TERM_CHAR, again);
 		} while (status == H_BUSY);
 		text += now;
@@ -50,8 +50,8 @@ int arch_console_read(void)
 			return -1;
 		at = 0;
 		end = (unsigned)call[0];
-		call[1] = __builtin_bswap64(call[1]);
-		call[2] = __builtin_bswap64(call[2]);
+		call[1] = big_endian64(call[1]);
+		call[2] = big_endian64(call[2]);
 		memcpy(input, &call[1], sizeof(input));
 	}
 	return input[at++];

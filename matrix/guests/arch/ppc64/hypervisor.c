@@ -33,13 +33,13 @@ int32_t rtas_call(const char *service, unsigned arguments, const uint32_t *argum
 
 	if (!fdt_cell(&rtas, service, 0, &token))
 		return -1;
-	block[0] = __builtin_bswap32(token);
-	block[1] = __builtin_bswap32(arguments);
-	block[2] = __builtin_bswap32(1);
+	block[0] = big_endian32(token);
+	block[1] = big_endian32(arguments);
+	block[2] = big_endian32(1);
 	for (unsigned i = 0; i < arguments; i++)
-		block[3 + i] = __builtin_bswap32(argument[i]);
+		block[3 + i] = big_endian32(argument[i]);
 	hypervisor_call(H_RTAS, (uint64_t[4]){ (uintptr_t)block });
-	return (int32_t)__builtin_bswap32(block[3 + arguments]);
+	return (int32_t)big_endian32(block[3 + arguments]);
 }
 
 void rtas_open(void)

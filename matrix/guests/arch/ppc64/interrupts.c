@@ -6,7 +6,7 @@
 #include "frame.h"
 #include "pseries.h"
 
-#define H_SET_MODE_RESOURCE_LITTLE_ENDIAN 4
+#define H_SET_MODE_RESOURCE_LITTLE_ENDIAN 4 /* interrupts are taken in that byte order */
 
 #define VECTOR_FIRST	   0x100
 #define VECTOR_PROGRAM	   0x700
@@ -81,7 +81,8 @@ void install_vectors(void)
 				 : "r"(code)
 				 : "memory");
 	}
-	hypervisor_call(H_SET_MODE, (uint64_t[4]){ 1, H_SET_MODE_RESOURCE_LITTLE_ENDIAN });
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		hypervisor_call(H_SET_MODE, (uint64_t[4]){ 1, H_SET_MODE_RESOURCE_LITTLE_ENDIAN });
 }
 
 unsigned arch_fault(const char **what)

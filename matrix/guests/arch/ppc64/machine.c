@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ppc64: a pseries partition, little-endian, MMU off. The hypervisor's calls (LoPAR, chapter 14)
- * for the console and to sleep, RTAS (chapter 7) for CPUs, power-off and panic, the decrementer as
- * timer; everything else comes from the device tree.
+ * ppc64: a pseries partition in either byte order, MMU off. The hypervisor's calls (LoPAR, chapter
+ * 14) for the console and to sleep, RTAS (chapter 7) for CPUs, power-off and panic, the decrementer
+ * as timer; everything else comes from the device tree.
  */
 #include <arch.h>
 #include <fdt-machine.h>

@@ -21,6 +21,17 @@
 
 #define VECTORS_END 0x4000 /* memory that interrupts use */
 
+/* Between the CPU's byte order and the big-endian one of RTAS and of the bytes of the console. */
+static inline uint32_t big_endian32(uint32_t value)
+{
+	return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? value : __builtin_bswap32(value);
+}
+
+static inline uint64_t big_endian64(uint64_t value)
+{
+	return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? value : __builtin_bswap64(value);
+}
+
 /* What the interrupt handler tells the CPU it interrupted. */
 struct cpu {
 	uint64_t timer_clock; /* first thing in the handler; 0: no interrupt yet */

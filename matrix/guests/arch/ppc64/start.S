@@ -2,16 +2,19 @@
 /*
  * Entry of the boot CPU and of the others, and the interrupt vectors.
  *
- * CPUs start in big-endian mode, whether at reset or by RTAS start-cpu, with the MMU off.
+ * CPUs start in big-endian mode, whether at reset or by RTAS start-cpu, with the MMU off. Both byte
+ * orders are built from this file.
  */
 #include "frame.h"
 
 #define BOOT_STACK_SIZE 8192
 #define BELOW_STACK 288 /* that a function may use below its stack pointer (ELFv2 ABI, 2.2.3) */
 
-/* Go on at the label after the macro in little-endian mode; r11 and r12 are lost. The bytes are
- * big-endian instructions, which a little-endian assembler cannot be made to write. */
-.macro become_little_endian
+/* Go on at the label after the macro in the byte order that this was compiled for; r11 and r12 are
+ * lost. The bytes are big-endian instructions, which a little-endian assembler cannot be made to
+ * write. */
+.macro enter_byte_order
+#ifdef __LITTLE_ENDIAN__
         .byte   0x42, 0x9f, 0x00, 0x05 /* bcl    20, 31, .+4 */
         .byte   0x7d, 0x68, 0x02, 0xa6 /* mflr   r11 */
         .byte   0x39, 0x6b, 0x00, 0x1c /* addi   r11, r11, 28 */
@@ -20,6 +23,7 @@
         .byte   0x61, 0x8c, 0x00, 0x01 /* ori    r12, r12, LE */
         .byte   0x7d, 0x9b, 0x03, 0xa6 /* mtsrr1 r12 */
         .byte   0x4c, 0x00, 0x00, 0x24 /* rfid */
+#endif
 .endm
 
 .macro load_address register, symbol
@@ -30,7 +34,7 @@
         .section .text.start, "ax"
         .globl  _start
 _start: /* r3: device tree */
-        become_little_endian
+        enter_byte_order
         load_address %r2, .TOC.
         load_address %r4, __bss_start
         load_address %r5, __bss_end
@@ -49,7 +53,7 @@ _start: /* r3: device tree */
 
         .globl  start_secondary_cpu
 start_secondary_cpu: /* r3: number of this CPU */
-        become_little_endian
+        enter_byte_order
         load_address %r2, .TOC.
         mtsprg  0, %r3
         load_address %r4, secondary_stacks
