@@ -68,6 +68,7 @@ class CaseItem(pytest.Item):
         Raises:
             MatrixError: this host cannot go on.
         """
+        self.result = None  # of the time before, where a plugin runs items again
         if isinstance(self.decision, Run):
             self.attempts = session_of(self.config).run(self.decision)
             self.result = record_of(self.decision.case, self.attempts)
@@ -94,7 +95,10 @@ def add_evidence(item: pytest.Item, result: CaseRecord) -> None:
     The sections are of the attempt that tells, and are called stdout and stderr so that
     --show-capture and junit_logging know them.
     """
-    item.user_properties.extend(_properties(result))
+    ours = _properties(result)
+    names = {name for name, _ in ours}
+    # Who runs items again (pytest-rerunfailures 16.7) leaves the properties of the time before.
+    item.user_properties[:] = [each for each in item.user_properties if each[0] not in names] + ours
     if not result.artifacts:
         return
     folder = run_path(item.config) / result.artifacts

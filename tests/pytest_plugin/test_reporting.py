@@ -150,6 +150,31 @@ def test_junit_has_message_reason_and_console(project: Project, scripts: type[Sc
     assert "PASS: all is well" in str(good.findtext("system-out"))
 
 
+def test_a_case_that_is_run_again_has_the_properties_of_the_last_time(
+    project: Project, scripts: type[Scripts]
+) -> None:
+    """As pytest-rerunfailures does it: with the same item."""
+    project.suite(twice=scripts.passing())
+    project.scenario()
+    project.pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item):
+            item.user_properties.append(("theirs", "kept"))
+            runtestprotocol(item, nextitem=item)
+            reports = runtestprotocol(item, nextitem=None)
+            names = [name for name, _ in reports[-1].user_properties]
+            (item.config.rootpath / "names").write_text(" ".join(names))
+            return True
+        """
+    )
+    project.run("scenario.yaml")
+    names = (project.root / "names").read_text().split()
+    ours = ["verdict", "reason", "arch", "accel", "qemu", "accelerator", "artifacts"]
+    assert names == ["theirs", *ours]
+
+
 def test_what_a_guest_prints_is_no_command_of_a_ci_system(
     project: Project, scripts: type[Scripts], monkeypatch: pytest.MonkeyPatch
 ) -> None:
