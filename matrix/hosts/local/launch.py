@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matrix.errors import HostError, SpawnError
 from matrix.inventory import Binary, Firmware, Inventory
-from matrix.model import Launch, Target
+from matrix.model import Case, Launch, Target
 from matrix.plan.command import (
     EfiBoot,
     device_tree_command,
@@ -27,8 +27,12 @@ from matrix.suites.suite import HostFacts
 
 ENVIRONMENT_FILE = "environment"
 """Name, in the attempt's folder, of the initrd that tells a guest of its host."""
+IMAGE_FOLDER = "image"
+"""Name, in the attempt's folder, of the folder with a link to an image whose path has blanks."""
 PARTITION_FOLDER = "efi"
 """Name, in the attempt's folder, of what a guest sees as its EFI system partition."""
+_BLANKS = " \t"
+"""What ends a word to QEMU's Multiboot loader, or to kvm-unit-tests' guests."""
 DEVICE_TREE_SECONDS = 30.0
 """For a QEMU that writes its device tree and ends: 0.1 is usual."""
 
@@ -62,12 +66,36 @@ async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> L
     initrd = ""
     if efi_boot is None or is_direct(case.build):
         initrd = _environment(decision, inventory, directory, binary)
-        if " " in initrd and is_module(case.build):
-            raise UnstartableError(
-                "QEMU cannot open the initrd of an x86 guest in a path with a blank, "
-                f"as {initrd!r} is; put the run elsewhere (-o)"
-            )
+        if is_module(case.build):
+            _check_blanks(initrd, "QEMU cannot open the initrd of an x86 guest in")
+            case = _with_image_as_one_word(case, directory)
     return launch_for(case, binary, decision.accelerator, initrd=initrd, efi_boot=efi_boot)
+
+
+def _check_blanks(path: str, what: str) -> None:
+    if any(blank in path for blank in _BLANKS):
+        raise UnstartableError(
+            f"{what} a path with a blank, as {path!r} is; put the run elsewhere (-o)"
+        )
+
+
+def _with_image_as_one_word(case: Case, directory: Path) -> Case:
+    """The case, with a link to its image where the image's path has blanks.
+
+    QEMU puts that path before a Multiboot guest's arguments, unquoted (``load_multiboot`` in its
+    hw/i386/multiboot.c): kvm-unit-tests' guests take the first word for their name, and the rest of
+    the path for arguments of their test.
+    """
+    image = case.test.image
+    if case.build.builtin or not any(blank in image for blank in _BLANKS):
+        return case  # the embedded guests find the end of their image's path
+    _check_blanks(str(directory), "QEMU cannot tell an x86 guest its arguments in")
+    link = directory / IMAGE_FOLDER / "".join("_" if x in _BLANKS else x for x in Path(image).name)
+    with host_errors("write", link):
+        link.parent.mkdir(exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(image)
+    return replace(case, test=replace(case.test, image=str(link)))
 
 
 def _too_large(decision: Run, limit: int | None) -> str:

@@ -90,6 +90,19 @@ def test_x86_cannot_have_its_environment_in_a_path_with_a_blank(tmp_path: Path) 
     assert f"{world.directory}/environment" in world.launch(ARM64).argv
 
 
+def test_x86_does_not_get_the_rest_of_its_image_s_path_for_arguments(world: World) -> None:
+    """QEMU gives a Multiboot guest PATH ARGUMENTS, and kvm-unit-tests' split them at blanks."""
+    folder = world.root
+    world.root = folder / "my builds"
+    kernel = folder / "case/image/timer.flat"
+    for _ in range(2):  # of a case that is started again
+        launch = world.launch(X86, "a b")
+        assert launch.argv[launch.argv.index("-kernel") + 1] == str(kernel)
+        assert kernel.readlink() == world.root / "timer.flat"
+    for other in (world.launch(X86, builtin=True), world.launch(ARM64)):
+        assert str(world.root / "timer.flat") in other.argv
+
+
 def test_efi_on_x86(world: World) -> None:
     launch = world.launch(X86, efi=True)
     assert world.files() == {"efi/EFI/BOOT/BOOTX64.EFI"}
