@@ -126,6 +126,12 @@ def with_paths(decision: Run, path_of: Callable[[str], Path]) -> Run:
     return _mapped(decision, lambda name: str(path_of(name)) if name.startswith(PREFIX) else name)
 
 
+def with_contents(decision: Run, digest_of: Callable[[str], str]) -> Run:
+    """``decision`` with ``DIGEST/BASENAME`` for each path of a file in it, to be compared with that
+    of another run. Raises what ``digest_of`` does of a path."""
+    return _mapped(decision, lambda path: f"{digest_of(path)}/{Path(path).name}")
+
+
 def _mapped(decision: Run, change: Callable[[str], str]) -> Run:
     """``decision`` with each path of a file in it changed; it has none of a folder any more."""
     case = decision.case

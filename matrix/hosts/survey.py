@@ -107,6 +107,18 @@ def fingerprint_of(binary: Binary, host: HostState, cache: Cache) -> str | None:
     return None if known is None else stamps_text(known.stamps)
 
 
+def files_of(path: str, host_key: str, cache: Cache) -> tuple[str, ...] | None:
+    """The files that a binary is made of, itself first; None where its inventory was not kept.
+
+    ``host_key`` as :class:`HostState` has it.
+    """
+    return cache.read(
+        _binary_name(Path(path)),
+        host_key,
+        lambda value: tuple(str(stamp[0]) for stamp in value["stamps"]),
+    )
+
+
 class _Survey:
     """One taking of the inventory: what is known so far, and how to learn the rest."""
 

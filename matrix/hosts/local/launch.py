@@ -182,7 +182,13 @@ def _environment(
     decision: Run, inventory: Inventory, directory: Path, binary: Binary | None
 ) -> str:
     """The path of the initrd that tells a guest of its host and of ``binary``; empty where its
-    build wants none.
+    build wants none. Raises as :func:`initrd_text`."""
+    text = initrd_text(decision, inventory, binary)
+    return _written(directory / ENVIRONMENT_FILE, text) if text else ""
+
+
+def initrd_text(decision: Run, inventory: Inventory, binary: Binary | None) -> str:
+    """What a guest is told of its host and of ``binary``; empty where its build wants nothing.
 
     Raises:
         SuiteError: the build's file of host kernels' faults is unreadable or malformed.
@@ -190,5 +196,4 @@ def _environment(
     facts = HostFacts(decision.accelerator.value, inventory.host.kernel)
     if binary is not None:
         facts = replace(facts, qemu_version=binary.version, qemu_version_text=binary.version_text)
-    text = suite_of(decision.case.suite).initrd(decision.case.build, facts)
-    return _written(directory / ENVIRONMENT_FILE, text) if text else ""
+    return suite_of(decision.case.suite).initrd(decision.case.build, facts)
