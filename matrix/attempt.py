@@ -104,6 +104,21 @@ class ChainResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Reused:
+    """Where a result comes from that was not worked out anew."""
+
+    run: str
+    """The run that really ran the case: its directory, relative to that of the run that has this,
+    or absolute where no relative path leads there."""
+    started: str
+    """When that run was started: UTC, ISO 8601."""
+    seconds: float
+    """What the case took there."""
+    artifacts: str = ""
+    """The case's folder, relative to that run's directory; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One execution of a case (cases repeated N times have N)."""
 
@@ -136,6 +151,13 @@ class Attempt:
     """Of a skip."""
     host: str = ""
     """The name of the host that it ran on; empty in runs of versions that knew of one only."""
+    inputs: tuple[tuple[str, str], ...] = ()
+    """What it follows from: name and digest of each input (:mod:`matrix.plan.inputs`); empty where
+    not all of it is known."""
+    reused: Reused | None = None
+    """It was not made here: everything else is as that run has it, but for its time and folder."""
+    not_reused: str = ""
+    """Why it was made although results were to be reused, in words."""
 
     @property
     def failures(self) -> int:

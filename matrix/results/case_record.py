@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from matrix.attempt import Assist, Attempt
+from matrix.attempt import Assist, Attempt, Reused
 from matrix.inventory import Host
 from matrix.migrating import Limits, MigrationSummary
 from matrix.model import Case, Variant
 from matrix.plan.decisions import Broken, Decision, Skip
 from matrix.plan.health import difference
+from matrix.plan.inputs import digest_of
 from matrix.results.directory import COMMAND_FILE
 from matrix.results.outcome import WORST_FIRST, merged_verdict
 from matrix.results.run_info import QemuFingerprint
@@ -132,6 +133,15 @@ class CaseRecord(Execution):
     suite_revision: str = ""
     limits: Limits | None = None
     """Of the hops that were asked for; None where the guest is not migrated by us."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Digests of what the result follows from, by name (:class:`matrix.plan.inputs.Input`); empty
+    where not all of it is known, or the case was run more than once."""
+    input_digest: str = ""
+    """SHA-256 of them: the same in runs where nothing of it differs."""
+    reused: Reused | None = None
+    """The result is that of an earlier run with the same inputs: the case was not run again."""
+    not_reused: str = ""
+    """Why it was run, where results were to be reused."""
     attempts: tuple[AttemptRecord, ...] = ()
     """In order; none of a case that the plan does not run."""
 
@@ -235,6 +245,7 @@ def record_of(case: Case, attempts: Iterable[Attempt]) -> CaseRecord:
     verdict = merged_verdict(each.verdict for each in ordered)
     agreed = all(each.verdict is verdict for each in ordered)
     made = tuple(map(_attempt, ordered))
+    inputs = () if ordered[1:] else first.inputs
     telling = min(made, key=lambda each: WORST_FIRST.index(each.verdict))
     told = _planned(case) | {name: getattr(telling, name) for name in _TELLING}
     return CaseRecord(
@@ -243,6 +254,10 @@ def record_of(case: Case, attempts: Iterable[Attempt]) -> CaseRecord:
         reason=first.reason if agreed else _outcomes(ordered),
         seconds=round(sum(each.seconds for each in ordered), 6),
         skip_cause=first.skip_cause if verdict is Verdict.SKIP else None,
+        inputs=dict(inputs),
+        input_digest=digest_of(inputs),
+        reused=first.reused,
+        not_reused=first.not_reused,
         attempts=made,
     )
 

@@ -23,6 +23,8 @@ class Counts:
 
     verdicts: Counter[Verdict | None] = field(default_factory=Counter)
     """None: without a result."""
+    reused: int = 0
+    """Those that passed in an earlier run, and were not run again."""
 
     @classmethod
     def of(cls, verdicts: Iterable[Verdict | None]) -> "Counts":
@@ -73,7 +75,8 @@ class Counts:
         """``9 of 12 passed``, ``2 xfail``, ``1 fail``, ``21 skipped``, ``4 unfinished``, each with
         the verdict that it is of; nothing of no case."""
         if self.ran:
-            yield Verdict.PASS, f"{self.passed:,} of {self.ran:,} passed"
+            reused = f", {self.reused:,} of them reused" if self.reused else ""
+            yield Verdict.PASS, f"{self.passed:,} of {self.ran:,} passed{reused}"
             yield from ((verdict, f"{count:,} {verdict.value}") for verdict, count in self.others())
         elif self.total:
             yield None, "none ran"

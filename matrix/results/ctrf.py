@@ -17,6 +17,7 @@ every other verdict          ``failed``, flaky ones too: what passed later is no
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from matrix import __version__
@@ -25,6 +26,7 @@ from matrix.results.directory import CONSOLE_FILE
 from matrix.results.labels import axis_texts, variant_label
 from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import decoded, printable
+from matrix.results.reused_words import reused_words
 from matrix.results.run_record import RunRecord
 from matrix.results.timeline import Lap, timeline
 from matrix.verdicts import Verdict
@@ -93,7 +95,7 @@ def _test(record: RunRecord, result: CaseRecord, laps: list[Lap]) -> dict[str, A
         "suite": [printable(result.scenario), printable(variant_label(result.axes))],
         "labels": {name: printable(value) for name, value in axis_texts(result.axes).items()},
         "tags": [printable(group) for group in result.groups],
-        "extra": dict(_extra(result)),
+        "extra": dict(_extra(result, record.run.given)),
     }
     if laps:
         test["start"] = _milliseconds(laps[0].begin)
@@ -114,11 +116,13 @@ def _test(record: RunRecord, result: CaseRecord, laps: list[Lap]) -> dict[str, A
     return test
 
 
-def _extra(result: CaseRecord) -> Iterator[tuple[str, Any]]:
+def _extra(result: CaseRecord, run: Path) -> Iterator[tuple[str, Any]]:
     if result.accelerator:
         yield "accelerator", result.accelerator
     if result.command:
         yield "command", printable(result.command)
+    if result.reused is not None:
+        yield "reused", printable(reused_words(result.reused, run))
     if result.skip_cause:
         yield "skipCause", result.skip_cause.value
     if result.not_passed:

@@ -34,6 +34,7 @@ from matrix.results.files import written_atomically
 from matrix.results.labels import axis_labels, variant_label
 from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import decoded, printable
+from matrix.results.reused_words import reused_words
 from matrix.results.run_record import RunRecord
 from matrix.verdict.known_failures import KNOWN
 from matrix.verdicts import Subtest, Verdict
@@ -157,7 +158,9 @@ def _test_case(
     message = _message(result)
     if written > ROOM_FOR_TEXT:
         message = message[:LONGEST_MESSAGE]
-    output = [f"{printable(key)} = {printable(value)}" for key, value in _facts(result)]
+    output = [
+        f"{printable(key)} = {printable(value)}" for key, value in _facts(result, record.run.given)
+    ]
     kind = _element_name(result.verdict, strict=record.strict)
     if kind is not None:
         element = _ELEMENTS[kind](message, result.verdict.value)
@@ -199,11 +202,13 @@ def _message(result: CaseRecord) -> str:
     return reason
 
 
-def _facts(result: CaseRecord) -> Iterator[tuple[str, str]]:
+def _facts(result: CaseRecord, run: Path) -> Iterator[tuple[str, str]]:
     yield "id", result.id
     if not result.attempts:
         return
     yield "accelerator", f"{result.accelerator} ({result.accelerator_reason})"
+    if result.reused is not None:
+        yield "reused", reused_words(result.reused, run)
     if result.artifacts:
         yield "artifacts", result.artifacts
     for metric in result.metrics:

@@ -25,6 +25,7 @@ from matrix.results.case_record import CaseRecord
 from matrix.results.directory import CONSOLE_FILE
 from matrix.results.labels import axis_texts
 from matrix.results.printable import decoded, printable
+from matrix.results.reused_words import reused_words
 from matrix.results.run_record import RunRecord
 from matrix.results.timeline import Lap, timeline
 from matrix.verdicts import Verdict
@@ -108,6 +109,8 @@ def _test(record: RunRecord, result: CaseRecord, lap: Lap | None) -> dict[str, A
     if result.reason:
         known = result.verdict is Verdict.XFAIL
         misc["known_failure" if known else "reason"] = printable(result.reason)
+    if result.reused is not None:
+        misc["reused"] = printable(reused_words(result.reused, record.run.given))
     if result.attempts:
         host = printable(result.host or "local")
         test["environment"] = {

@@ -49,6 +49,7 @@ class Finished(NamedTuple):
     seconds: float
     span: Span
     skip_cause: SkipCause | None
+    reused: bool
 
 
 class RunRecord:
@@ -163,6 +164,10 @@ class RunRecord:
             return next(iter(finished.values())).skip_cause
         decision = self.decision(case_id)
         return decision.cause if isinstance(decision, Skip) else None
+
+    def is_reused(self, case_id: str) -> bool:
+        """Whether a case's result is that of an earlier run."""
+        return any(each.reused for each in self._finished.get(case_id, {}).values())
 
     def counts(self) -> dict[Verdict, int]:
         """How many finished cases came to each verdict; every verdict is a key."""
@@ -318,7 +323,7 @@ class RunRecord:
         self._merged.pop(case_id, None)
         self._verdicts.pop(case_id, None)
         finished[attempt.number] = Finished(
-            attempt.verdict, attempt.seconds, span, attempt.skip_cause
+            attempt.verdict, attempt.seconds, span, attempt.skip_cause, attempt.reused is not None
         )
         self._running.discard((case_id, attempt.number))
 

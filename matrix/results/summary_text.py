@@ -18,6 +18,7 @@ from matrix.results.hops import hop_lines, running_summaries, summary_lines
 from matrix.results.labels import variant_label
 from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import printable
+from matrix.results.reused_words import reused_words
 from matrix.results.run_record import RunRecord
 from matrix.results.segments import BLANK, MOST_REASONS, Groups, Line, Style, line, wrapped
 from matrix.results.tables import Overview
@@ -158,7 +159,7 @@ def case_lines(result: CaseRecord, run: Path, width: int) -> Iterator[Line]:
     )
     yield from wrapped(result.reason, width, "  ")
     yield BLANK
-    for what, value in _facts(result):
+    for what, value in _facts(result, run):
         yield ((f"  {what:<10}", Style.FAINT), (printable(value), Style.PLAIN))
     for attempt in result.attempts:
         yield BLANK
@@ -196,6 +197,7 @@ class _Gathered:
         verdict = result.verdict
         self.overviews.setdefault(result.scenario, Overview()).add(result)
         self.counts.verdicts[verdict] += 1
+        self.counts.reused += result.reused is not None
         if result.hops is not None:
             self.migrated.append((result.id, result.hops))
         if result.accelerator:
@@ -273,13 +275,19 @@ def _cases(count: int) -> str:
     return f"{count:,} case{'' if count == 1 else 's'}"
 
 
-def _facts(result: CaseRecord) -> Iterator[tuple[str, str]]:
+def _facts(result: CaseRecord, run: Path) -> Iterator[tuple[str, str]]:
     yield "scenario", result.scenario
     yield "test", f"{result.test} of {result.suite}"
     yield "variant", variant_label(result.axes)
     yield "image", result.image
     if result.arguments:
         yield "arguments", result.arguments
+    if result.reused is not None:
+        yield "reused", reused_words(result.reused, run)
+    if result.not_reused:
+        yield "run", f"not reused: {result.not_reused}"
+    if result.input_digest:
+        yield "inputs", result.input_digest
 
 
 def _attempt_lines(attempt: AttemptRecord, of: int, run: Path, width: int) -> Iterator[Line]:

@@ -11,6 +11,8 @@ fail whatever calls itself 14. Nested streams are unknown lines to readers of 13
 ``xpass``     ``ok … # TODO reason``, ``not ok`` with ``strict``
 all others    ``not ok`` with a YAML diagnostic
 ============  ===========================================
+
+Before a case that was not run again, a comment says where its result comes from.
 """
 
 import json
@@ -23,6 +25,7 @@ from matrix.results.case_record import CaseRecord
 from matrix.results.files import written_atomically
 from matrix.results.outcome import counts_as_failure
 from matrix.results.printable import printable
+from matrix.results.reused_words import reused_words
 from matrix.results.run_record import RunRecord
 from matrix.verdicts import Subtest, SubtestVerdict, Verdict
 
@@ -38,7 +41,7 @@ def write_tap(record: RunRecord) -> None:
             f"TAP version {record.tap_version}\n1..{sum(record.counts().values())}\n".encode()
         )
         for number, result in enumerate(record.results(), start=1):
-            lines = _case_lines(number, result, record.run.path, strict=record.strict)
+            lines = _case_lines(number, result, record.run.given, strict=record.strict)
             file.writelines(f"{line}\n".encode() for line in lines)
 
 
@@ -57,6 +60,8 @@ def _case_lines(number: int, result: CaseRecord, run: Path, *, strict: bool) -> 
     if result.subtests:
         yield f"# Subtest: {name}"
         yield from (f"    {line}" for line in _subtest_lines(result))
+    if result.reused is not None:
+        yield f"# reused: {escaped(reused_words(result.reused, run))}"
     status = _status(result.verdict, strict=strict)
     yield f"{status} {number} - {name}{_directive(result, strict=strict)}"
     if counts_as_failure(result.verdict, strict=strict):

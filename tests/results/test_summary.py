@@ -91,6 +91,10 @@ def test_a_case_has_what_the_contract_says(recorded: RunMaker) -> None:
         "hops": None,
         "command": "cases/y/command.sh",
         "artifacts": "cases/y",
+        "inputs": {},
+        "input_digest": "",
+        "reused": None,
+        "not_reused": "",
         "attempts": [
             {
                 "number": 1,

@@ -42,7 +42,8 @@ def record_run(
 
     Args:
         database: the history; made where it does not exist.
-        record: of the run, finished or not: what has no result is left out.
+        record: of the run, finished or not: what has no result is left out, and what was reused,
+            which says nothing new and is there of the run that ran it.
         patience: seconds to wait for others that write.
 
     Returns:
@@ -63,7 +64,8 @@ def record_run(
             session.write("DELETE FROM runs WHERE id = :id", [{"id": number}])
         session.write(insertion("runs", row), [row])
         ((number,),) = session.read("SELECT id FROM runs WHERE key = :key", key)
-        rows = (_rows(record.info, case, number, str(row["started"])) for case in record.results())
+        fresh = (case for case in record.results() if case.reused is None)
+        rows = (_rows(record.info, case, number, str(row["started"])) for case in fresh)
         while batch := list(islice(rows, BATCH)):
             cases = [case for case, *_ in batch]
             session.write(insertion("cases", cases[0]) + _CASE_IS_KNOWN, cases)
