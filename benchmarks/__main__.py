@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("startup", "expand", "sequential", "throughput", "history", "fleet")
+BENCHMARKS = ("startup", "expand", "sequential", "throughput", "history", "fleet", "reuse")
 
 
 def main() -> int:
