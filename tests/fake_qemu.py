@@ -68,6 +68,8 @@ NEW_LINE = b"\r\n"
 
 
 def main() -> None:
+    if sys.argv[-2:] == ["-L", "help"]:  # its data folders: it has none
+        sys.exit(0)
     script, descriptor = arguments(sys.argv[1:])
     Fake(script, descriptor).run()
 

@@ -15,7 +15,7 @@ from matrix.results.latest import run_named
 from matrix.run.options import Selection
 
 FAIL_ON_SKIP = "--fail-on-skip"
-FAILED, LAST_FAILED = "--failed", "--last-failed"
+FAILED, LAST_FAILED, REUSE = "--failed", "--last-failed", "--reuse"
 
 
 class ReportFormat(StrEnum):
@@ -147,6 +147,13 @@ OPTIONS: dict[str, Any] = {
         callback=run_named,
         autocompletion=completing.runs,
         help="As --failed, plus cases that did not get to run, or are new since then.",
+    ),
+    "reuse": typer.Option(
+        REUSE,
+        metavar="[RUN]",
+        autocompletion=completing.runs,
+        help="Do not rerun cases that passed in RUN (or the latest run) and of which neither image,"
+        " QEMU nor anything else has changed since; they are counted apart.",
     ),
     "hops": typer.Option("--hops", min=1, help="How many hops each guest makes."),
     "duration": typer.Option(

@@ -64,7 +64,7 @@ def scenarios(json: Json = False) -> None:
     ),
     *("repeat", "until_fail", "retries", "timeout", "full", "no_assist", "expect"),
     "include_all",
-    *("shard", "durations", "failed", "last_failed", "require", "fail_on_skip", "strict"),
+    *("shard", "durations", "failed", "last_failed", "reuse", "require", "fail_on_skip", "strict"),
     *("virtual_host", "fleet", "on", "spread", "host", "fresh", "no_predict"),
     *("fail_fast", "max_failures", "verbose", "quiet"),
     *("database", "no_history", "metrics", "tap"),

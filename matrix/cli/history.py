@@ -42,7 +42,9 @@ def history_of_run(option: str | None, *, off: bool) -> Database | None:
 
 def save_to_history(record: RunRecord, database: Database | None) -> None:
     """Record a run that has ended. What goes wrong is a warning: the run itself is unharmed."""
-    if database is None or not any(record.counts().values()):
+    results = sum(record.counts().values())
+    reused = sum(record.is_reused(each.case.id) for each in record.decisions)
+    if database is None or results == reused:  # nothing new
         return
     from matrix.results.history.writer import record_run  # loaded while guests run
 

@@ -17,7 +17,7 @@ import typer
 
 from matrix import __version__
 from matrix.cli import guests, results
-from matrix.cli.arguments import FAIL_ON_SKIP, FAILED, LAST_FAILED
+from matrix.cli.arguments import FAIL_ON_SKIP, FAILED, LAST_FAILED, REUSE
 from matrix.cli.hints import HintingCommand
 from matrix.cli.streams import take_streams
 from matrix.errors import ExitCode, MatrixError, UsageError
@@ -107,7 +107,7 @@ def lacking(error: BaseException) -> str:
     return ""
 
 
-RERUNS = (FAILED, LAST_FAILED, "--lf")
+RERUNS = (FAILED, LAST_FAILED, "--lf", REUSE)
 RUNNING = ("run", "soak")
 """Commands whose product is on disk, and not on standard output."""
 

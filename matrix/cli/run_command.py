@@ -13,6 +13,7 @@ from matrix.cli.arguments import Execution
 from matrix.cli.history import history_of_run, save_to_history
 from matrix.cli.plain_progress import PlainProgress
 from matrix.cli.requiring import required_of
+from matrix.cli.reusing import reuse_lines, take_over
 from matrix.cli.standard_output import Output, is_live, standard_output
 from matrix.cli.steps import Steps, say
 from matrix.errors import ExitCode, UsageError
@@ -34,12 +35,15 @@ from matrix.results.run_info import ScenarioSource, run_info
 from matrix.results.run_record import RunRecord
 from matrix.results.segments import Line, Style, line
 from matrix.run.capacity import capacity_of, too_few_files
+from matrix.run.case_inputs import CaseInputs
 from matrix.run.host_care import HostRules
 from matrix.run.options import Selection, with_defaults
 from matrix.run.prepare import Prepared, look, prepare
 from matrix.run.progress import CompositeProgress, Progress
 from matrix.run.rerun import FLEET, VIRTUAL_HOSTS, kept_options, replayed, was_strict
+from matrix.run.reuse import Reuse, check_reuse, choose
 from matrix.run.runner import execute
+from matrix.run.session import NOTHING
 
 if TYPE_CHECKING:
     from matrix.hosts.fleet.joining import Joined
@@ -57,6 +61,7 @@ def start_run(
     ``others`` are hosts beside this machine that cases may run on. ``only`` names the options that
     a project file may say; None for all.
     """
+    check_reuse(selection)
     settings = load_settings(selection.host)
     selection = replayed(selection, settings.defaults, only)
     if execution.strict is None:
@@ -82,6 +87,7 @@ def start_run(
             **required,
             **({VIRTUAL_HOSTS: prepared.virtual_hosts} if prepared.virtual_hosts else {}),
             **_kept_fleet(selection, prepared.fleet),
+            **({} if selection.reuse is None else {"reuse": selection.reuse}),
             **kept_options(selection, path),
         },
     )
@@ -91,9 +97,31 @@ def start_run(
         labels = {each.case.id: each.accelerator_label for each in waited_for}
         decisions = list(end_early(decisions, longest_passes(history, labels)))
     others = _with_jobs(prepared.others, execution) if prepared.fleet else prepared.others
+    inputs = CaseInputs(prepared.inventory)
+    inputs.learn(decisions)
+    reuse = _reused(selection, execution, decisions, inputs, path)
     with Recorder.start(path, info, decisions) as recorder:
+        take_over(recorder, reuse, decisions)
         inventory = prepared.inventory
-        return _carry_out(recorder, inventory, others, execution, history, prepared.fleet)
+        return _carry_out(
+            recorder, inventory, others, execution, history, prepared.fleet, inputs, reuse.reasons
+        )
+
+
+def _reused(
+    selection: Selection,
+    execution: Execution,
+    decisions: Sequence[Decision],
+    inputs: CaseInputs,
+    run: Path,
+) -> Reuse:
+    """What is taken over from earlier runs, which is said."""
+    if selection.reuse is None:
+        return Reuse()
+    reuse = choose(selection.reuse, decisions, inputs, run)
+    output = standard_output()
+    output.say(reuse_lines(reuse, output.width, verbose=execution.verbose))
+    return reuse
 
 
 def resume_run(
@@ -145,7 +173,9 @@ def resume_run(
         fleet = _joined_again(recorder)
         if fleet is not None:
             others = _with_jobs((*others, *fleet.hosts), execution)
-        return _carry_out(recorder, inventory, others, execution, history, fleet)
+        inputs = CaseInputs(inventory)
+        inputs.learn(recorder.record.decision(case.id) for case in left)
+        return _carry_out(recorder, inventory, others, execution, history, fleet, inputs)
 
 
 def _with_jobs(hosts: Sequence[Host], execution: Execution) -> Sequence[Host]:
@@ -201,6 +231,8 @@ def _carry_out(
     execution: Execution,
     history: Database | None,
     fleet: "Joined | None",
+    inputs: CaseInputs,
+    not_reused: Mapping[str, str] = NOTHING,
 ) -> ExitCode:
     output = standard_output()
     ours = [each for each in recorder.record.decisions if _is_local(each)]
@@ -221,9 +253,12 @@ def _carry_out(
                 seed=execution.seed,
                 most_failures=execution.most_failures,
                 rules=HostRules(fleet.quarantine, fleet.drained, fleet.notes) if fleet else None,
+                inputs=inputs,
+                not_reused=not_reused,
                 later=report_command.LATER,
             )
     finally:
+        inputs.save()
         from matrix.results.summary_text import record_summary  # loaded while guests run
 
         try:

@@ -1,6 +1,6 @@
 """Gives an attempt to the host that it was planned for, and takes what comes back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment, Console, Executor, HopDone
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
+from matrix.run.case_inputs import CaseInputs
 from matrix.suites.registry import suite_of
 from matrix.verdicts import Verdict
 from matrix.vm.tasks import in_thread
@@ -35,6 +36,10 @@ class Dispatcher:
     """Hosts that can run nothing any more, with the reason."""
     withheld: dict[str, str] = field(default_factory=dict)
     """Hosts that are to run nothing more, with the reason: drained, quarantined."""
+    inputs: CaseInputs | None = None
+    """Finds out what cases follow from; None: nobody wants to know."""
+    not_reused: Mapping[str, str] = field(default_factory=dict)
+    """Why cases are run although results were to be reused, by their ids."""
     contents: Contents = field(default_factory=Contents)
     _underway: dict[str, Executor] = field(default_factory=dict)
     _released: set[str] = field(default_factory=set)
@@ -66,10 +71,12 @@ class Dispatcher:
         """
         token, host = token_of(decision, number), decision.host
         artifacts = self.run.relative(folder)
+        noted = None
         try:
             executor = self._executor(host)
             decision = await _refreshed(decision)
             await self.contents.read_large(decision)
+            noted = None if self.inputs is None else self.inputs.of(decision)
             if self._ended:
                 return None
             crossing, files = with_names(decision, self.contents)
@@ -90,7 +97,11 @@ class Dispatcher:
         if attempt is None:
             return None
         command = f"{self.run.path}/{attempt.command}" if attempt.command else ""
-        return replace(attempt, host=host, command=command)
+        attempt = replace(attempt, host=host, command=command)
+        if noted is not None and noted.hold():
+            attempt = replace(attempt, inputs=noted.inputs)
+        why = self.not_reused.get(decision.case.id, "")
+        return replace(attempt, not_reused=why) if why else attempt
 
     def release(self, decision: Run, number: int) -> None:
         """Let the guest of a held attempt run, be it on its host or yet to get there."""

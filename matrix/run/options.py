@@ -59,6 +59,9 @@ class Selection:
     """A run whose failed cases are run again."""
     last_failed: Path | None = None
     """A run of which all is run again that has not passed yet."""
+    reuse: str | None = None
+    """Where results of cases are taken from of which nothing has changed: ``latest``,
+    ``latest:SCENARIO`` or a run directory; None for nowhere."""
 
 
 def with_defaults(

@@ -6,7 +6,7 @@ until nothing is left, and does not take those that an earlier rerun left out fo
 """
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from matrix.results.directory import RunDirectory
 from matrix.results.files import shown
 from matrix.results.outcome import counts_as_failure
 from matrix.results.run_info import read_run_info
-from matrix.results.run_record import load_run
+from matrix.results.run_record import RunRecord, load_run
 from matrix.run.options import Selection, with_defaults
 from matrix.verdicts import Verdict
 
@@ -30,8 +30,9 @@ VIRTUAL_HOSTS = "virtual_hosts"
 """Key of those options: the virtual hosts of the run, as ``--virtual-host`` takes them."""
 FLEET = "fleet"
 """Key of those options: the fleet file of the run, and how the hosts know the run."""
-OWN = ("failed", "last_failed", "require", "fail_on_skip")
-"""Fields of a selection that say what is run again, and how much of a whole run has to run."""
+OWN = ("failed", "last_failed", "require", "fail_on_skip", "reuse")
+"""Fields of a selection that say what is run again or not, and how much of a whole run has to
+run."""
 PATHS = ("scenarios", "expect", "durations", "fleet", "host")
 NAMED_PATHS = ("qemu", "build", "virtual_host")
 """Fields whose values are ``NAME=PATH,…``."""
@@ -135,11 +136,7 @@ def _standing(run: Path) -> dict[str, bool | None]:
     """
     known: dict[str, bool | None] = {}
     skipped: set[str] = set()
-    path: Path | None = run
-    for _ in range(LONGEST_CHAIN):
-        if path is None:
-            break
-        record = load_run(path)
+    for record in chain_of(run):
         for decision in record.decisions:
             if known.get(decision.case.id) is None:
                 verdict = record.verdict(decision.case.id)
@@ -148,12 +145,26 @@ def _standing(run: Path) -> dict[str, bool | None]:
                     verdict = None
                 failed = verdict and counts_as_failure(verdict, strict=record.strict)
                 known[decision.case.id] = None if verdict is None else not failed
-        before = record.info.options.get(RERUN_OF)
-        path = None
-        if isinstance(before, str):
-            older = record.run.path / before
-            path = older if (older / "run.json").exists() else None  # else it was removed since
     return known | {case: True for case in skipped if known[case] is None}
+
+
+def chain_of(run: Path) -> Iterator[RunRecord]:
+    """A run, then the one that it is a rerun of, and so on, as far as they are there.
+
+    Raises:
+        UsageError: one is broken.
+        HostError: one cannot be read.
+    """
+    path = run
+    for _ in range(LONGEST_CHAIN):
+        record = load_run(path)
+        yield record
+        before = record.info.options.get(RERUN_OF)
+        if not isinstance(before, str):
+            return
+        path = record.run.path / before
+        if not (path / "run.json").exists():  # it was removed since
+            return
 
 
 def _plain(value: object) -> object:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import chain
@@ -14,10 +14,11 @@ from matrix.hosts.interface import Host
 from matrix.plan.decisions import Decision
 from matrix.results.history.place import Database
 from matrix.results.recorder import Recorder
+from matrix.run.case_inputs import CaseInputs
 from matrix.run.host_care import HostRules
 from matrix.run.known_durations import known_seconds, load_writer
 from matrix.run.progress import Progress
-from matrix.run.session import Session, Stop
+from matrix.run.session import NOTHING, Session, Stop
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a run, unless it was ignored when the program started: Ctrl-C, a CI system's or service
@@ -45,6 +46,8 @@ def execute(
     seed: int | None = None,
     most_failures: int | None = None,
     rules: HostRules | None = None,
+    inputs: CaseInputs | None = None,
+    not_reused: Mapping[str, str] = NOTHING,
     later: tuple[str, ...] = (),
 ) -> ExitCode:
     """Run what is left of a recorder's plan, and write its reports.
@@ -58,6 +61,8 @@ def execute(
         seed: of the hops of guests that are migrated, None for one that depends on the case.
         most_failures: cases that did not pass, after which no other is started; None for no limit.
         rules: when hosts get no more cases; None: when they are lost.
+        inputs: says what cases follow from, so that later runs can reuse their results.
+        not_reused: why cases are run, of those that were to be reused.
         later: modules that the caller needs when the run is over: see :data:`LATER`.
 
     Returns:
@@ -77,6 +82,8 @@ def execute(
         seed=seed,
         most_failures=most_failures,
         rules=rules,
+        inputs=inputs,
+        not_reused=not_reused,
         meanwhile=chain(map(import_module, (*LATER, *later)), load_writer(history)),
     )
     return _end(recorder, _run_session(session, recorder))

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from matrix.attempt import Attempt
 from matrix.errors import HostLostError
@@ -25,12 +26,14 @@ from matrix.plan.schedule import Capacity, Forecast, Job
 from matrix.plan.scheduler import Scheduler
 from matrix.results.outcome import counts_as_failure
 from matrix.results.recorder import Recorder
+from matrix.run.case_inputs import CaseInputs
 from matrix.run.dispatch import Dispatcher
 from matrix.run.host_care import HostCare, HostRules
 from matrix.run.open_hosts import OpenHosts
 from matrix.run.progress import ConsoleTail, Progress, Running
 from matrix.verdicts import Verdict
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 MOST_MOVES = 2
 """How often an attempt that trouble of its host ended is made on another one."""
 HANGING = {Verdict.STALL, Verdict.TIMEOUT}
@@ -85,17 +88,20 @@ class Session:
         seed: int | None = None,
         most_failures: int | None = None,
         rules: HostRules | None = None,
+        inputs: CaseInputs | None = None,
+        not_reused: Mapping[str, str] = NOTHING,
         meanwhile: Iterable[object] = (),
     ) -> None:
         """``seed`` is that of hops, None for one that depends on case and attempt. After
         ``most_failures`` cases that did not pass no other is started; those that run end. By
-        ``rules`` (None: never) hosts get no more cases. Steps of
+        ``rules`` (None: never) hosts get no more cases. ``inputs`` says what cases follow from,
+        ``not_reused`` why they are run (:class:`matrix.run.reuse.Reuse`). Steps of
         ``meanwhile`` are taken whenever a guest has been started and is not ready yet; they must be
         short, and need not all be taken."""
         self._meanwhile = iter(meanwhile)
         self._recorder = recorder
         self._hosts = {host.name: host for host in hosts}
-        self._dispatcher = Dispatcher(recorder.run)
+        self._dispatcher = Dispatcher(recorder.run, inputs=inputs, not_reused=not_reused)
         self._progress = progress
         self._durations = durations
         self._seed = seed
@@ -132,7 +138,10 @@ class Session:
         needed = dict.fromkeys(name for job in jobs for name in self._places(job))
         self._scheduler = Scheduler(jobs, {name: self._capacity(name) for name in needed})
         self._since = time.monotonic()
-        self._progress.planned(decisions, self._total)
+        is_reused = self._recorder.record.is_reused
+        self._progress.planned(
+            [each for each in decisions if not is_reused(each.case.id)], self._total
+        )
         async with OpenHosts() as open_hosts, AsyncExitStack() as stack:
             for name in needed:
                 await self._open(name, open_hosts)

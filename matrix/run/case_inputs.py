@@ -1,0 +1,143 @@
+"""Finds out what the cases of a run follow from, before they run and once more when they ended."""
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from matrix.errors import MatrixError
+from matrix.hosts.cache import Cache, cache_directory
+from matrix.hosts.contents import with_contents
+from matrix.hosts.digests import Digests, Stamp, unchanged
+from matrix.hosts.host_facts import HostState, read_host
+from matrix.hosts.judging import judging_version
+from matrix.hosts.local.launch import binary_of, initrd_text
+from matrix.hosts.qemu_content import QemuContent, QemuContents
+from matrix.inventory import Binary, Firmware, Inventory
+from matrix.model import Accelerator
+from matrix.plan.command import EfiBoot, launch_for
+from matrix.plan.decisions import Decision, Run
+from matrix.plan.inputs import Inputs, Surroundings, inputs_of, paths_in, value_of, why_unknown
+from matrix.plan.planner import firmware_for
+
+STEERING = ("LD_", "QEMU_", "GLIBC_", "MALLOC_", "G_")
+"""What the names of variables begin with that QEMU, the loader, libc and GLib read."""
+EFI_FOLDER, INITRD_FILE = "efi", "initrd"
+"""Stand for paths in the attempt's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """The inputs of a case as they were, and the files that they are of."""
+
+    inputs: Inputs
+    files: tuple[tuple[str, Stamp], ...]
+
+    def hold(self) -> bool:
+        """Whether all of the files are still what they were."""
+        return unchanged(self.files)
+
+
+class CaseInputs:
+    """What the cases of a run follow from. Files are read once, and not where a former run has."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        *,
+        host: HostState | None = None,
+        cache: Cache | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        """``inventory`` is this machine's; ``host`` and ``cache`` are too, where None."""
+        self._inventory = inventory
+        self._host = host or read_host()
+        self._digests = Digests(cache or Cache(cache_directory()))
+        self._qemus = QemuContents(cache or Cache(cache_directory()), self._host.key, self._digests)
+        self._environment = value_of(
+            sorted(each for each in environment.items() if each[0].startswith(STEERING))
+        )
+        self._program = judging_version(self._digests)
+
+    def learn(self, decisions: Iterable[Decision]) -> None:
+        """Look at the emulators and the files of these cases, before guests wait for it."""
+        wanted: dict[str, Binary] = {}
+        files: dict[str, None] = {}
+        for decision in decisions:
+            if isinstance(decision, Run) and not why_unknown(decision):
+                with suppress(MatrixError):  # who starts the case says what is wrong
+                    binary = binary_of(decision, self._inventory)
+                    wanted.setdefault(binary.path, binary)
+                files.update(dict.fromkeys(_files(decision)))
+        asyncio.run(self._qemus.learn(wanted.values()))
+        for path in files:
+            with suppress(OSError, ValueError):  # as above
+                self._digests.of(path)
+
+    def save(self) -> None:
+        """Keep the digests of what was read for the next run."""
+        self._digests.save()
+
+    def of(self, decision: Run) -> Noted | None:
+        """The inputs of a case as they are now; None where not all are known."""
+        if why_unknown(decision) or not self._program:
+            return None
+        try:
+            return self._noted(decision)
+        except (OSError, ValueError, MatrixError):  # who starts it says what is wrong
+            return None
+
+    def _noted(self, decision: Run) -> Noted | None:
+        binary = binary_of(decision, self._inventory)
+        qemu = self._qemus.of(binary)
+        if qemu is None:
+            return None
+        case = decision.case
+        by_content = with_contents(decision, self._digests.of)
+        named = with_contents(decision, lambda _: "")
+        firmware = firmware_for(case, binary, self._inventory)
+        boot = None
+        others = list(filter(os.path.isfile, paths_in(case.test.qemu_params)))
+        if isinstance(firmware, Firmware):
+            others += filter(None, (firmware.executable, firmware.variables))
+            boot = EfiBoot(replace(firmware, executable="code", variables=""), EFI_FOLDER)
+        initrd = initrd_text(decision, self._inventory, binary)
+        launch = launch_for(
+            named.case,
+            replace(binary, path=""),
+            decision.accelerator,
+            initrd=INITRD_FILE if initrd else "",
+            efi_boot=boot,
+        )
+        around = replace(
+            self._around(qemu, decision.accelerator),
+            initrd=initrd,
+            others=value_of([self._digests.of(path) for path in others]),
+        )
+        stamps = self._digests.stamps((*_files(decision), *others))
+        return Noted(inputs_of(by_content, launch, around), (*stamps, *qemu.files))
+
+    def _around(self, qemu: QemuContent, accelerator: Accelerator) -> Surroundings:
+        host = self._kvm if accelerator is Accelerator.KVM else self._host.host.architecture
+        return Surroundings(
+            qemu=qemu.qemu,
+            libraries=qemu.libraries,
+            firmware=qemu.firmware,
+            environment=self._environment,
+            host=value_of(host),
+            program=self._program,
+        )
+
+    @cached_property
+    def _kvm(self) -> tuple[str, ...]:
+        """What KVM of this machine depends on, as far as it shows."""
+        system = os.uname()
+        return (system.machine, system.release, system.version, self._host.device.state)
+
+
+def _files(decision: Run) -> list[str]:
+    """The files that a case names."""
+    test, build = decision.case.test, decision.case.build
+    return [*filter(None, (test.image, build.firmware)), *(path for _, path in build.files)]
