@@ -28,6 +28,7 @@ class Architecture(StrEnum):
     PPC64 = "ppc64"
     S390X = "s390x"
     RISCV64 = "riscv64"
+    RISCV32 = "riscv32"
     MIPS64EL = "mips64el"
 
 

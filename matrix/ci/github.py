@@ -22,6 +22,7 @@ LABELS = {
     Architecture.PPC64: "ppc64le",
     Architecture.S390X: "s390x",
     Architecture.RISCV64: "riscv64",
+    Architecture.RISCV32: "riscv32",
     Architecture.MIPS64EL: "mips64el",
 }
 """Labels of self-hosted runners: GitHub's where it gives some, else ``uname -m``."""

@@ -32,6 +32,7 @@ GUESTS: dict[str, tuple[Architecture, ...]] = {
     "ppc64le": (Architecture.PPC64,),
     "s390x": (Architecture.S390X,),
     "riscv64": (Architecture.RISCV64,),
+    "riscv32": (Architecture.RISCV32,),
     "mips64": (Architecture.MIPS64EL,),
 }
 """Guest architectures that KVM of a kernel of that ``uname -m`` can run."""

@@ -13,10 +13,11 @@ DEBIAN = {
     Architecture.PPC64: "qemu-system-ppc",
     Architecture.S390X: "qemu-system-s390x",
     Architecture.RISCV64: "qemu-system-riscv",
+    Architecture.RISCV32: "qemu-system-riscv",
     Architecture.MIPS64EL: "qemu-system-mips",
 }
 
-DEBIAN_MISC = frozenset({Architecture.S390X, Architecture.RISCV64})
+DEBIAN_MISC = frozenset({Architecture.S390X, Architecture.RISCV64, Architecture.RISCV32})
 """In ``qemu-system-misc`` up to Debian 12, in packages of their own from 13 on; releases derived
 from Debian split them at times of their own."""
 
@@ -28,6 +29,7 @@ FEDORA = {
     Architecture.PPC64: "qemu-system-ppc",
     Architecture.S390X: "qemu-system-s390x",
     Architecture.RISCV64: "qemu-system-riscv",
+    Architecture.RISCV32: "qemu-system-riscv",
     Architecture.MIPS64EL: "qemu-system-mips",
 }
 

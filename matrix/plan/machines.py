@@ -209,6 +209,7 @@ FAMILIES: dict[Architecture, MachineFamily] = {
     Architecture.PPC64: MachineFamily("pseries", ExitChannel.CONSOLE, 512 * MIB, _power),
     Architecture.S390X: MachineFamily("s390-ccw-virtio", ExitChannel.CONSOLE, 128 * MIB, _s390_ccw),
     Architecture.RISCV64: MachineFamily("virt", ExitChannel.CONSOLE, 128 * MIB, _riscv_virt),
+    Architecture.RISCV32: MachineFamily("virt", ExitChannel.CONSOLE, 128 * MIB, _riscv_virt),
     Architecture.MIPS64EL: MachineFamily("malta", ExitChannel.CONSOLE, 128 * MIB, _malta),
 }
 """Adding an architecture is adding a row here, a guest under ``matrix/guests/arch``, and a name in

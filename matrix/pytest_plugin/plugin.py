@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
     from matrix.pytest_plugin.fixtures import Machines, Migrate
 
-ARCHITECTURES = ("x86_64", "i386", "aarch64", "arm", "ppc64", "s390x", "riscv64", "mips64el")
+ARCHITECTURES = (
+    "x86_64",
+    "i386",
+    "aarch64",
+    "arm",
+    "ppc64",
+    "s390x",
+    "riscv64",
+    "riscv32",
+    "mips64el",
+)
 ACCELERATORS = ("auto", "kvm", "tcg")
 STRATEGIES = (
     "precopy",

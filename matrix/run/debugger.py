@@ -22,6 +22,7 @@ ARCHITECTURES = {
     Architecture.PPC64: "powerpc:common64",
     Architecture.S390X: "s390:64-bit",
     Architecture.RISCV64: "riscv:rv64",
+    Architecture.RISCV32: "riscv:rv32",
     Architecture.MIPS64EL: "mips:isa64r2",
 }
 """What gdb calls them. It learns them from QEMU's gdbstub, but for MIPS's."""
@@ -34,6 +35,7 @@ FALSE = {
     Architecture.PPC64: "($r3 & 0xff) == 0",
     Architecture.S390X: "($r2 & 0xff) == 0",
     Architecture.RISCV64: "($a0 & 0xff) == 0",
+    Architecture.RISCV32: "($a0 & 0xff) == 0",
     Architecture.MIPS64EL: "($a0 & 0xff) == 0",
 }
 """The first argument of a function is false, at its first instruction."""

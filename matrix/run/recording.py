@@ -34,6 +34,7 @@ SLOWER = 10
 REPLAYED_SINCE = {
     Architecture.PPC64: (10, 0),
     Architecture.RISCV64: (10, 0),
+    Architecture.RISCV32: (10, 0),
     Architecture.S390X: (10, 0),
 }
 """The QEMUs in which replays of other guests than those of x86 and Arm were seen to come to the

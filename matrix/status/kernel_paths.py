@@ -19,6 +19,7 @@ KERNEL_NAMES = {
     Architecture.PPC64: "powerpc",
     Architecture.S390X: "s390",
     Architecture.RISCV64: "riscv",
+    Architecture.RISCV32: "riscv",
     Architecture.MIPS64EL: "mips",
 }
 SELFTEST_FOLDER = "tools/testing/selftests/kvm"

@@ -23,6 +23,7 @@ TEST_DIRECTORIES: dict[Architecture, str] = {
     Architecture.PPC64: "powerpc",
     Architecture.S390X: "s390x",
     Architecture.RISCV64: "riscv",
+    Architecture.RISCV32: "riscv",
     Architecture.MIPS64EL: "mips",
 }
 """Folder of an architecture's tests, where config.mak has no TEST_DIR."""
@@ -35,7 +36,8 @@ TARGETS = (Target.QEMU, Target.KVMTOOL)
 
 TESTS_NAME = "unittests.cfg"
 
-_RUN_ON_PROCESSOR = (Architecture.ARM, Architecture.AARCH64, Architecture.RISCV64)
+_RISCV = (Architecture.RISCV64, Architecture.RISCV32)
+_RUN_ON_PROCESSOR = (Architecture.ARM, Architecture.AARCH64, *_RISCV)
 
 _OBJECT_NAME = re.compile(r"[0-9a-f]{7,64}")
 _SYMBOLIC_REFERENCE = re.compile(r"ref: (refs/[^\0\s]+)")
@@ -210,7 +212,7 @@ def default_cpu(config: Config, architecture: Architecture) -> str:
     if "DEFAULT_QEMU_CPU" in config.values:
         return ""
     processor = config.get("PROCESSOR")
-    if architecture is Architecture.RISCV64 and processor == config.get("ARCH"):
+    if architecture in _RISCV and processor == config.get("ARCH"):
         return "max"
     return processor if architecture in _RUN_ON_PROCESSOR else ""
 

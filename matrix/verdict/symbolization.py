@@ -31,6 +31,7 @@ TOOLCHAINS: dict[Architecture, tuple[str, ...]] = {
     Architecture.PPC64: ("powerpc64le-linux-gnu-", "powerpc64-linux-gnu-"),
     Architecture.S390X: ("s390x-linux-gnu-",),
     Architecture.RISCV64: ("riscv64-linux-gnu-",),
+    Architecture.RISCV32: ("riscv64-linux-gnu-",),
     Architecture.MIPS64EL: ("mips64el-linux-gnuabi64-", "mips64-linux-gnu-"),
 }
 """Prefixes of the programs of cross toolchains, as Debian and Fedora name them."""

@@ -15,12 +15,13 @@ from matrix.verdict.elf import ElfFile, read_elf
 LOADED_AT = {
     Architecture.AARCH64: 0x4008_0000,
     Architecture.RISCV64: 0x8020_0000,
+    Architecture.RISCV32: 0x8040_0000,
     Architecture.PPC64: 0x40_0000,
 }
 """Where QEMU's machines load position-independent images: start of memory and text offset (virt,
 hw/arm/boot.c), behind the SBI firmware (virt, hw/riscv/boot.c), KERNEL_LOAD_ADDR (pseries)."""
 
-PRINTED_AS_OFFSETS = (Architecture.AARCH64, Architecture.RISCV64)
+PRINTED_AS_OFFSETS = (Architecture.AARCH64, Architecture.RISCV64, Architecture.RISCV32)
 """Guests of these are built with CONFIG_RELOC, as all EFI applications are: their addresses are
 printed less that of their code's start (kvm-unit-tests' lib/stack.c)."""
 

@@ -65,7 +65,7 @@ def test_runs_and_their_cases(
 def test_a_shell_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"_MATRIX_COMPLETE": "complete_bash", "COMP_WORDS": "matrix run --arch riscv"}
     done = CliRunner().invoke(app, [], env={**asked, "COMP_CWORD": "3"}, prog_name="matrix")
-    assert done.output.split() == ["riscv64", "riscv"]
+    assert done.output.split() == ["riscv64", "riscv32", "riscv"]
 
 
 @pytest.mark.parametrize(

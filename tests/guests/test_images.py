@@ -15,6 +15,7 @@ SUITE_FOLDERS = {
     "mips64el": "mips",
     "ppc64": "powerpc",
     "ppc64-big": "powerpc",
+    "riscv32": "riscv",
     "riscv64": "riscv",
     "s390x": "s390x",
     "x86_64": "x86",

@@ -165,6 +165,7 @@ def test_real_emulators(architecture: Architecture) -> None:
         Architecture.PPC64: ("pseries", "power9"),
         Architecture.S390X: ("s390-ccw-virtio", "qemu"),
         Architecture.RISCV64: ("virt", "rv64"),
+        Architecture.RISCV32: ("virt", "rv32"),
         Architecture.MIPS64EL: ("malta", "I6400"),
     }[architecture]
     found = binary.machine(machine)

@@ -208,6 +208,7 @@ USABLE = KvmDevice(problem="", state="")
         ("ppc64le", {Architecture.PPC64}),
         ("s390x", {Architecture.S390X}),
         ("riscv64", {Architecture.RISCV64}),
+        ("riscv32", {Architecture.RISCV32}),
         ("mips64", {Architecture.MIPS64EL}),
         ("sparc64", set()),
     ],

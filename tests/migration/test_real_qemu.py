@@ -114,6 +114,7 @@ BY_POLLING = {
     Architecture.MIPS64EL,
     Architecture.PPC64,
     Architecture.RISCV64,
+    Architecture.RISCV32,
     Architecture.S390X,
 }
 """Their timers' interrupts do not always come any more after a migration of QEMU 7.2 under TCG: on

@@ -22,6 +22,7 @@ DEFAULT_CPU = {
     Architecture.AARCH64: "max",
     Architecture.ARM: "cortex-a15",
     Architecture.RISCV64: "max",
+    Architecture.RISCV32: "max",
     Architecture.MIPS64EL: "I6400",
 }
 

@@ -23,6 +23,8 @@ from matrix.model import Architecture, Build, Test
 from matrix.suites.build import CONFIGURE_NAMES, TEST_DIRECTORIES, read_build
 from matrix.suites.unittests import read_tests
 
+RISCV = (Architecture.RISCV64, Architecture.RISCV32)
+
 
 @dataclass(frozen=True)
 class Release:
@@ -38,7 +40,7 @@ class Release:
     def config(self, architecture: Architecture, *, efi: bool = False) -> str:
         name = CONFIGURE_NAMES[architecture]
         processor = {"arm": "cortex-a15", "arm64": "cortex-a57"}.get(name, name)
-        default = {"arm": "cortex-a15", "arm64": "max", "riscv64": "max"}.get(name, "")
+        default = "cortex-a15" if name == "arm" else "max" if name in ("arm64", *RISCV) else ""
         lines = ["SRCDIR=.", f"ARCH={name}", f"PROCESSOR={processor}"]
         if self.cpus:
             lines = ["# a comment", *lines, "TARGET_CPU=", f"DEFAULT_QEMU_CPU={default}"]
@@ -79,7 +81,7 @@ ARCHITECTURES = [each for each in Architecture if each is not Architecture.MIPS6
 def cases() -> Iterator[tuple[Release, Architecture]]:
     for release in RELEASES:
         for architecture in ARCHITECTURES:
-            if architecture is not Architecture.RISCV64 or release.cpus:
+            if architecture not in RISCV or release.cpus:
                 yield release, architecture
 
 
@@ -102,7 +104,7 @@ def test_builds(release: Release, architecture: Architecture, tmp_path: Path) ->
     known = {
         Architecture.ARM: "cortex-a15",
         Architecture.AARCH64: arm64,
-        Architecture.RISCV64: "max",
+        **dict.fromkeys(RISCV, "max"),
     }
     assert (build.default_cpu, build.target_cpu) == (known.get(architecture, ""), "")
     assert (build.target, build.efi, build.own) == (

@@ -27,6 +27,7 @@ _WHY_NONE = {
     # A package of 80 MB tells, so it is not asked each time.
     Architecture.MIPS64EL: "Debian's kernels for mips64el have no KVM: CONFIG_KVM is not set in "
     "their packages (looked up in November 2026)",
+    Architecture.RISCV32: "Debian has no kernels for riscv32",
     Architecture.ARM: "32-bit Arm has no KVM since Linux 5.7",
     Architecture.I386: "virtual hosts of i386 are not supported; x86_64 runs its guests",
 }

@@ -96,6 +96,7 @@ OTHER_MACHINES: dict[str, tuple[str, ...]] = {
     "ppc64": ("pseries-7.1", "pseries-7.0"),
     "s390x": ("s390-ccw-virtio-7.1", "s390-ccw-virtio-7.0"),
     "riscv64": ("spike", "virt"),
+    "riscv32": ("spike", "virt"),
 }
 """Machine types that QEMU 7.2 to 11.1 have, of which one is not the case's. Their names are in the
 stream."""
@@ -141,6 +142,7 @@ MISSING_DEVICES: dict[str, Callable[[Launch], Launch]] = {
     "ppc64": _no_first_serial,
     "s390x": _no_console,
     "riscv64": _other_plic,
+    "riscv32": _other_plic,
     "mips64el": _no_first_serial,
 }
 

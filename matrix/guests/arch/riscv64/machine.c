@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* riscv64, QEMU's "virt" machine under OpenSBI: start, harts, traps and end. */
+/* RISC-V, QEMU's "virt" machine under OpenSBI: start, harts, traps and end. */
 #include <fdt-machine.h>
 #include <fdt.h>
 #include <guest.h>
+#include <memory-map.h>
 
 #include "layout.h"
 #include "riscv.h"
@@ -10,7 +11,10 @@
 
 _Static_assert(CPU_STACK_SIZE == STACK_SIZE, "start.S and arch.h disagree");
 uint8_t cpu_stacks[MAX_CPUS][STACK_SIZE] __attribute__((aligned(16)));
-uint64_t boot_hart, hart_ids[MAX_CPUS];
+unsigned long boot_hart, hart_ids[MAX_CPUS];
+
+/* Where the memory, and in it what -bios names, begins. */
+#define FIRMWARE 0x80000000ull
 
 static void (*entries[MAX_CPUS])(unsigned cpu);
 static long start_errors[MAX_CPUS];
@@ -24,12 +28,12 @@ static unsigned faults_taken;
 #define SOFTWARE_INTERRUPT (1ul << 1)
 
 /* scause (Privileged specification, 4.1.8). */
-#define CAUSE_INTERRUPT		(1ull << 63)
+#define CAUSE_INTERRUPT		(1ul << (__riscv_xlen - 1))
 #define CAUSE_TIMER		(CAUSE_INTERRUPT | 5)
 #define CAUSE_LOAD_ACCESS_FAULT 5 /* where the MMU has stayed off */
 #define CAUSE_LOAD_PAGE_FAULT	13
 
-uint64_t trap_handler(uint64_t cause, uint64_t address, uint64_t value);
+unsigned long trap_handler(unsigned long cause, unsigned long address, unsigned long value);
 
 /* All harts are started at once and sleep until they have an entry: in OpenSBI 1.1, which comes
  * with QEMU 7.2, a hart that was never started spins, since the interrupt that released it at boot
@@ -51,6 +55,8 @@ void arch_init(uintptr_t boot_information)
 	mmu_map_tree(boot_information);
 	machine_open(boot_information, boot_hart, (uintptr_t)image_start, (uintptr_t)image_end);
 	mmu_open();
+	if (__riscv_xlen == 32) /* our firmware does not tell in the tree where it is */
+		memory_map_remove(FIRMWARE, (uintptr_t)image_start);
 	console_open();
 	timer_open();
 	start_harts();
@@ -143,7 +149,7 @@ unsigned arch_fault(const char **what)
 	return faults_taken;
 }
 
-static const char *cause_name(uint64_t cause)
+static const char *cause_name(unsigned long cause)
 {
 	static const char *const names[] = {
 		"misaligned instruction",
@@ -170,7 +176,7 @@ static const char *cause_name(uint64_t cause)
 }
 
 /* The address of the next instruction. */
-uint64_t trap_handler(uint64_t cause, uint64_t address, uint64_t value)
+unsigned long trap_handler(unsigned long cause, unsigned long address, unsigned long value)
 {
 	if (cause == CAUSE_TIMER) {
 		timer_interrupt(arch_clock());

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* The identity map: Sv39 with entries of 1 GiB, its lower half (Privileged specification, 4.4). */
+/* The identity map of largest pages: the lower half of Sv39, or Sv32 (Privileged specification, 4.4
+ * and 4.3). */
 #include <fdt-machine.h>
 #include <memory-map.h>
 
 #include "layout.h"
 #include "riscv.h"
 
-#define GIB	   (1ull << GIB_SHIFT)
-#define LOWER_HALF (TABLE_ENTRIES / 2)
+#define LARGE_PAGE (1ull << LARGE_PAGE_SHIFT)
+#define ENTRIES	   (__riscv_xlen == 64 ? TABLE_ENTRIES / 2 : TABLE_ENTRIES)
 
-static bool map(uint64_t start, uint64_t size, uint64_t kind)
+static bool map(uint64_t start, uint64_t size, unsigned long kind)
 {
-	uint64_t last = (start + size - 1) >> GIB_SHIFT;
+	uint64_t last = (start + size - 1) >> LARGE_PAGE_SHIFT;
 
-	if (size == 0 || last >= LOWER_HALF)
+	if (size == 0 || last >= ENTRIES)
 		return false;
-	for (uint64_t i = start >> GIB_SHIFT; i <= last; i++)
+	for (uint64_t i = start >> LARGE_PAGE_SHIFT; i <= last; i++)
 		if (page_table[i] == 0)
-			page_table[i] = i << GIB_PAGES_SHIFT | kind;
+			page_table[i] = (unsigned long)(i << PAGES_SHIFT) | kind;
 	__asm__ volatile("sfence.vma" ::: "memory");
 	return true;
 }
@@ -35,13 +36,13 @@ void mmu_open(void)
 	uint64_t start, size;
 
 	for (unsigned i = 0; machine_memory(i, &start, &size); i++) {
-		if (start >= LOWER_HALF * GIB)
+		if (start >= ENTRIES * LARGE_PAGE)
 			continue;
-		if (size > LOWER_HALF * GIB - start)
-			size = LOWER_HALF * GIB - start;
+		if (size > ENTRIES * LARGE_PAGE - start)
+			size = ENTRIES * LARGE_PAGE - start;
 		map(start, size, PAGE_MEMORY);
 	}
-	memory_map_remove(LOWER_HALF * GIB, UINT64_MAX);
+	memory_map_remove(ENTRIES * LARGE_PAGE, UINT64_MAX);
 }
 
 void arch_flush_tlb(void)

@@ -8,11 +8,16 @@
 #define STATUS_FLOATING (1ul << 13) /* sstatus.FS: initial */
 #define STATUS_MASK	(3ul << 13)
 #define WORDS		32
+#if __riscv_xlen == 64
+#define BASE "rv64"
+#else
+#define BASE "rv32"
+#endif
 
-/* In "rv64imafdc_…" a letter for each extension, up to the first longer name. */
+/* In "rv64imafdc_…" or "rv32…" a letter for each extension, up to the first longer name. */
 static bool has_extension(char letter)
 {
-	static const char base[] = "rv64";
+	static const char base[] = BASE;
 	struct fdt_node node = { 0 };
 	const char *at;
 
@@ -29,7 +34,7 @@ static bool has_extension(char letter)
 
 const char *arch_registers_open(enum register_file file)
 {
-	uint64_t status;
+	unsigned long status;
 
 	if (file == VECTOR)
 		return has_extension('v') ? "this guest does not use the V extension"

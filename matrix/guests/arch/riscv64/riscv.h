@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the parts of riscv64 offer each other. */
+/* What the parts of RISC-V offer each other. */
 #ifndef RISCV_H
 #define RISCV_H
 
@@ -9,21 +9,20 @@
  * table; a load whose fault is expected. */
 extern const char image_start[], image_end[];
 void secondary_start(void);
-extern uint64_t page_table[];
+extern unsigned long page_table[];
 void fault_probe(uintptr_t address);
 
 /* machine.c: the vCPUs' stacks, the id of the first hart and of all by vCPU, what start.S calls on
  * the other ones. */
 extern uint8_t cpu_stacks[MAX_CPUS][STACK_SIZE];
-extern uint64_t boot_hart, hart_ids[MAX_CPUS];
+extern unsigned long boot_hart, hart_ids[MAX_CPUS];
 _Noreturn void secondary_main(unsigned cpu);
 
 /* console.c */
 void console_open(void);
 
-/* mmu.c: an identity map in Sv39. Nothing is mapped at this address unless memory is. First the
- * device tree alone, which may be anywhere in memory; then all the memory that it describes. */
-#define UNMAPPED_ADDRESS 0x3ffffff000
+/* mmu.c: an identity map. First the device tree alone, which may be anywhere in memory; then all
+ * the memory that it describes. */
 void mmu_map_tree(uintptr_t device_tree);
 void mmu_open(void);
 

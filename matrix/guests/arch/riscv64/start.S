@@ -1,31 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * riscv64: start of every hart in S-mode with its id in a0, and the trap vector. What firmware
+ * RISC-V: start of every hart in S-mode with its id in a0, and the trap vector. What firmware
  * leaves in registers: RISC-V SBI specification, hart state management; the first hart gets the
  * device tree in a1, the others what they were started with, here their vCPU number.
  */
 #include "layout.h"
 
+/* A register's worth: from and to memory, and as data. */
+#if __riscv_xlen == 64
+#define LOAD	      ld
+#define STORE	      sd
+#define REGISTER_WORD .dword
+#else
+#define LOAD	      lw
+#define STORE	      sw
+#define REGISTER_WORD .word
+#endif
+
+#define FIRST_MEMORY 4 /* large pages, of Sv32: the firmware and the image */
+
     .section .start, "ax"
     .globl image_start
 image_start:
     la      t0, image_start
-    ld      t1, linked_at
+    LOAD    t1, linked_at
     beq     t0, t1, in_place
     la      t2, bss_start
 /* Without firmware, as under KVM, QEMU loads the image where the memory begins. */
 move:
-    ld      t3, (t0)
-    sd      t3, (t1)
-    addi    t0, t0, 8
-    addi    t1, t1, 8
+    LOAD    t3, (t0)
+    STORE   t3, (t1)
+    addi    t0, t0, REGISTER_SIZE
+    addi    t1, t1, REGISTER_SIZE
     bltu    t0, t2, move
     fence.i
-    ld      t1, linked_at
+    LOAD    t1, linked_at
     jr      t1
     .balign 8
 linked_at:
-    .dword  image_start
+    REGISTER_WORD image_start
 in_place:
     la      t0, booted
     li      t1, 1
@@ -37,11 +50,11 @@ in_place:
     la      t0, bss_start
     la      t1, image_end
 clear:
-    sd      zero, (t0)
-    addi    t0, t0, 8
+    STORE   zero, (t0)
+    addi    t0, t0, REGISTER_SIZE
     bltu    t0, t1, clear
     la      t0, boot_hart
-    sd      s0, (t0)
+    STORE   s0, (t0)
     li      tp, 0
     la      sp, cpu_stacks
     li      t0, CPU_STACK_SIZE
@@ -56,8 +69,8 @@ misdirected:
     li      a1, 0
 next_id:
     addi    a1, a1, 1
-    addi    t0, t0, 8
-    ld      t1, (t0)
+    addi    t0, t0, REGISTER_SIZE
+    LOAD    t1, (t0)
     bne     t1, a0, next_id
 
     .globl secondary_start
@@ -82,7 +95,7 @@ cpu_setup:
     csrw    stvec, t0
     la      t0, page_table
     srli    t0, t0, 12
-    li      t1, SATP_SV39 << 60
+    li      t1, SATP_MODE
     or      t0, t0, t1
     csrw    satp, t0
     sfence.vma
@@ -102,43 +115,43 @@ fault_probe:
     .balign 4
 trap:
     addi    sp, sp, -FRAME_SIZE
-    sd      ra, 0(sp)
-    sd      t0, 8(sp)
-    sd      t1, 16(sp)
-    sd      t2, 24(sp)
-    sd      a0, 32(sp)
-    sd      a1, 40(sp)
-    sd      a2, 48(sp)
-    sd      a3, 56(sp)
-    sd      a4, 64(sp)
-    sd      a5, 72(sp)
-    sd      a6, 80(sp)
-    sd      a7, 88(sp)
-    sd      t3, 96(sp)
-    sd      t4, 104(sp)
-    sd      t5, 112(sp)
-    sd      t6, 120(sp)
+    STORE   ra, 0 * REGISTER_SIZE(sp)
+    STORE   t0, 1 * REGISTER_SIZE(sp)
+    STORE   t1, 2 * REGISTER_SIZE(sp)
+    STORE   t2, 3 * REGISTER_SIZE(sp)
+    STORE   a0, 4 * REGISTER_SIZE(sp)
+    STORE   a1, 5 * REGISTER_SIZE(sp)
+    STORE   a2, 6 * REGISTER_SIZE(sp)
+    STORE   a3, 7 * REGISTER_SIZE(sp)
+    STORE   a4, 8 * REGISTER_SIZE(sp)
+    STORE   a5, 9 * REGISTER_SIZE(sp)
+    STORE   a6, 10 * REGISTER_SIZE(sp)
+    STORE   a7, 11 * REGISTER_SIZE(sp)
+    STORE   t3, 12 * REGISTER_SIZE(sp)
+    STORE   t4, 13 * REGISTER_SIZE(sp)
+    STORE   t5, 14 * REGISTER_SIZE(sp)
+    STORE   t6, 15 * REGISTER_SIZE(sp)
     csrr    a0, scause
     csrr    a1, sepc
     csrr    a2, stval
     call    trap_handler            /* returns where to go on */
     csrw    sepc, a0
-    ld      ra, 0(sp)
-    ld      t0, 8(sp)
-    ld      t1, 16(sp)
-    ld      t2, 24(sp)
-    ld      a0, 32(sp)
-    ld      a1, 40(sp)
-    ld      a2, 48(sp)
-    ld      a3, 56(sp)
-    ld      a4, 64(sp)
-    ld      a5, 72(sp)
-    ld      a6, 80(sp)
-    ld      a7, 88(sp)
-    ld      t3, 96(sp)
-    ld      t4, 104(sp)
-    ld      t5, 112(sp)
-    ld      t6, 120(sp)
+    LOAD    ra, 0 * REGISTER_SIZE(sp)
+    LOAD    t0, 1 * REGISTER_SIZE(sp)
+    LOAD    t1, 2 * REGISTER_SIZE(sp)
+    LOAD    t2, 3 * REGISTER_SIZE(sp)
+    LOAD    a0, 4 * REGISTER_SIZE(sp)
+    LOAD    a1, 5 * REGISTER_SIZE(sp)
+    LOAD    a2, 6 * REGISTER_SIZE(sp)
+    LOAD    a3, 7 * REGISTER_SIZE(sp)
+    LOAD    a4, 8 * REGISTER_SIZE(sp)
+    LOAD    a5, 9 * REGISTER_SIZE(sp)
+    LOAD    a6, 10 * REGISTER_SIZE(sp)
+    LOAD    a7, 11 * REGISTER_SIZE(sp)
+    LOAD    t3, 12 * REGISTER_SIZE(sp)
+    LOAD    t4, 13 * REGISTER_SIZE(sp)
+    LOAD    t5, 14 * REGISTER_SIZE(sp)
+    LOAD    t6, 15 * REGISTER_SIZE(sp)
     addi    sp, sp, FRAME_SIZE
     sret
 
@@ -153,7 +166,24 @@ booted:
     .balign 4096
     .globl page_table
 page_table:
+#if __riscv_xlen == 64
     .quad   PAGE_DEVICE
-    .quad   PAGE_DEVICE | 1 << GIB_PAGES_SHIFT
-    .quad   PAGE_MEMORY | 2 << GIB_PAGES_SHIFT
+    .quad   PAGE_DEVICE | 1 << PAGES_SHIFT
+    .quad   PAGE_MEMORY | 2 << PAGES_SHIFT
     .fill   TABLE_ENTRIES - 3, 8, 0
+#else
+    .set    page, 0
+    .rept   TABLE_ENTRIES / 2
+    .if page == UNMAPPED_ADDRESS >> LARGE_PAGE_SHIFT
+    .long   0
+    .else
+    .long   PAGE_DEVICE | page << PAGES_SHIFT
+    .endif
+    .set    page, page + 1
+    .endr
+    .rept   FIRST_MEMORY
+    .long   PAGE_MEMORY | page << PAGES_SHIFT
+    .set    page, page + 1
+    .endr
+    .fill   TABLE_ENTRIES / 2 - FIRST_MEMORY, 4, 0
+#endif

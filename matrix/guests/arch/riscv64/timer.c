@@ -19,7 +19,8 @@ static volatile uint64_t woken[MAX_CPUS];
 
 static void set_deadline(uint64_t deadline)
 {
-	sbi_call(SBI_TIME, SBI_TIME_SET_TIMER, deadline, 0, 0);
+	sbi_call(SBI_TIME, SBI_TIME_SET_TIMER, (unsigned long)deadline,
+		 __riscv_xlen == 32 ? (unsigned long)(deadline >> 32) : 0, 0);
 }
 
 void timer_open(void)
@@ -73,10 +74,20 @@ uint64_t arch_timer_sleep(uint64_t deadline)
 
 uint64_t arch_clock(void)
 {
+#if __riscv_xlen == 64
 	uint64_t time;
 
 	__asm__ volatile("fence rw, rw\n\trdtime %0" : "=r"(time)::"memory");
 	return time;
+#else
+	uint32_t high, low, again;
+
+	do
+		__asm__ volatile("fence rw, rw\n\trdtimeh %0\n\trdtime %1\n\trdtimeh %2"
+				 : "=&r"(high), "=&r"(low), "=r"(again)::"memory");
+	while (high != again);
+	return (uint64_t)high << 32 | low;
+#endif
 }
 
 uint64_t arch_clock_frequency(void)

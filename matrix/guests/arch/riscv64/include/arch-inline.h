@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* riscv64: spinning, and device registers, ordered before and after what stands around them. */
+/* RISC-V: spinning, and device registers, ordered before and after what stands around them. */
 #ifndef ARCH_INLINE_H
 #define ARCH_INLINE_H
 
@@ -9,11 +9,20 @@ static inline void cpu_relax(void)
 	__asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010" ::: "memory");
 }
 
+#if __riscv_xlen == 64
+#define LOAD_32 "lwu"
+#else
+#define LOAD_32 "lw"
+#endif
+
 static inline uint32_t mmio_read32(uintptr_t address)
 {
 	uint32_t value;
 
-	__asm__ volatile("lwu %0, 0(%1)\n\tfence i, rw" : "=r"(value) : "r"(address) : "memory");
+	__asm__ volatile(LOAD_32 " %0, 0(%1)\n\tfence i, rw"
+			 : "=r"(value)
+			 : "r"(address)
+			 : "memory");
 	return value;
 }
 
