@@ -1,6 +1,7 @@
 """The course of a run: a row for each job of each host, with its cases one after another."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from matrix.results.printable import printable
 from matrix.results.run_record import RunRecord
@@ -27,6 +28,8 @@ class Bar:
     verdict: str
     about: str
     """In words: id, verdict, time."""
+    critical: bool
+    """Whether the run waited for it: it is of the critical path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,8 @@ class Gantt:
     """(host and job, its cases in order)."""
     seconds: float
     """From the begin of the first case to the end of the last."""
-    last: str
-    """What ended last, in words: it and the cases before it on its job are what the run waited
-    for."""
+    path: str
+    """The critical path in words: how many cases, the longest, and what ended last."""
 
 
 def gantt_of(record: RunRecord) -> Gantt | None:
@@ -54,15 +56,29 @@ def gantt_of(record: RunRecord) -> Gantt | None:
     if len(laps) < 2:
         return None
     begin, end = min(lap.begin for lap in laps), max(lap.end for lap in laps)
+    path = critical_path(laps)
     rows: dict[tuple[str, int], list[Bar]] = {}
     for lap in laps:
-        rows.setdefault((lap.host, lap.job), []).append(_bar(record, lap, begin, end - begin))
+        bar = _bar(record, lap, begin, end - begin)
+        rows.setdefault((lap.host, lap.job), []).append(replace(bar, critical=lap in path))
     several = len({host for host, _ in rows}) > 1
     named = [
         (printable(f"{host} {job}" if several else f"job {job}"), tuple(rows[host, job]))
         for host, job in sorted(rows)
     ]
-    return Gantt(tuple(named[:MOST_ROWS]), end - begin, _last(laps))
+    return Gantt(tuple(named[:MOST_ROWS]), end - begin, _path_words(path))
+
+
+def critical_path(laps: Sequence[Lap]) -> list[Lap]:
+    """What ended last, and each time what ended last before that began, the first one first: had
+    one of them been faster, something that it made room for could have begun earlier."""
+    ordered = sorted(laps, key=lambda lap: lap.end)
+    path = [ordered.pop()]
+    while ordered:
+        lap = ordered.pop()
+        if lap.end <= path[-1].begin:
+            path.append(lap)
+    return path[::-1]
 
 
 def _bar(record: RunRecord, lap: Lap, begin: float, seconds: float) -> Bar:
@@ -77,15 +93,15 @@ def _bar(record: RunRecord, lap: Lap, begin: float, seconds: float) -> Bar:
         case=name,
         verdict=verdict.value,
         about=f"{name}{attempt}: {verdict.value}, {duration(lap.end - lap.begin)}",
+        critical=False,
     )
 
 
-def _last(laps: list[Lap]) -> str:
-    last = max(laps, key=lambda lap: lap.end)
-    before = [lap for lap in laps if (lap.host, lap.job) == (last.host, last.job)]
-    longest = max(before, key=lambda lap: lap.end - lap.begin)
-    words = f"{printable(last.case)} ended last, after {duration(last.end - last.begin)}"
+def _path_words(path: Sequence[Lap]) -> str:
+    last, longest = path[-1], max(path, key=lambda lap: lap.end - lap.begin)
+    took = duration(longest.end - longest.begin)
+    cases = f"{len(path):,} case{'' if len(path) == 1 else 's'}"
+    words = f"{cases} one after another, the longest {printable(longest.case)}, {took}"
     if longest is not last:
-        took = duration(longest.end - longest.begin)
-        words += f"; the longest on its job was {printable(longest.case)}, {took}"
+        words += f"; {printable(last.case)} ended last"
     return words

@@ -97,6 +97,17 @@ def test_what_failed_comes_first_in_the_matrix(reader: Reader, report: Path) -> 
     assert reader.problems == []
 
 
+def test_the_matrix_has_times(reader: Reader, report: Path) -> None:
+    """How long each test took on each variant; the address says so."""
+    page = reader.open(report, "#matrix?arch=arm")
+    page.locator("#matrix select").select_option("time")
+    expect(page.locator(".heat tbody td").first).to_have_text("2 s")
+    assert page.locator(".heat tbody td").all_inner_texts() == ["2 s", "1 s", "3 s"]
+    assert page.locator(".heat td a.t4").inner_text() == "3 s"
+    assert page.evaluate("location.hash") == "#matrix?arch=arm&show=time"
+    assert reader.problems == []
+
+
 def test_paper_has_the_summary_and_the_matrix(reader: Reader, report: Path) -> None:
     page = reader.open(report, "#cases")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")

@@ -35,6 +35,7 @@ import { el, svg } from "./dom.js";
 
 const SHAPES = ["circle", "triangle", "square", "diamond"];
 const DOTTED = 60; // up to so many points of a line are drawn as points too
+const FEW = 6; // so few points need no wide plot
 const MARGIN = { left: 68, right: 16, top: 18, bottom: 34 };
 
 /** @param {Spec} given */
@@ -62,7 +63,7 @@ export function chart(given) {
     if (cursor >= 0) point(cursor);
   };
   const figure = el("figure", {
-    class: "chart", tabindex: spec.x.length ? "0" : null, role: "group", "aria-label": spec.label,
+    class: spec.x.length > FEW ? "chart" : "chart few", tabindex: spec.x.length ? "0" : null, role: "group", "aria-label": spec.label,
     onkeydown: (event) => {
       /** @type {Record<string, number>} */
       const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -spec.x.length, End: spec.x.length };

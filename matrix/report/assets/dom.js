@@ -172,6 +172,9 @@ export function bytes(value) {
   return `${round(value)} B`;
 }
 
+/** @type {[unit: string, size: number][]} */
+const HERTZ = [["GHz", 1e9], ["MHz", 1e6], ["kHz", 1e3]];
+
 /** @type {Record<string, number>} */
 const SECONDS = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1 };
 
@@ -184,8 +187,17 @@ export function quantity(value, unit) {
   if (unit === "B") return bytes(value);
   if (unit === "B/s") return `${bytes(value)}/s`;
   if (unit in SECONDS) return seconds(value * SECONDS[unit]);
+  if (unit === "Hz") return hertz(value);
   const text = Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : round(value);
   return unit ? `${text} ${unit}` : `${text}`;
+}
+
+/** @param {number} value */
+function hertz(value) {
+  for (const [unit, size] of HERTZ) {
+    if (Math.abs(value) >= size) return `${round(value / size)} ${unit}`;
+  }
+  return `${round(value)} Hz`;
 }
 
 /** @param {number} value */

@@ -7,7 +7,7 @@ import { link } from "./dom.js";
 /** @typedef {(i: number) => boolean} Matches whether a case is meant */
 
 const FIELDS = ["area", "reason"]; // beside the axes
-const OTHERS = new Set(["q", "v", "tests", "sort"]);
+const OTHERS = new Set(["q", "v", "tests", "sort", "show"]);
 
 /**
  * The axis or other field that somebody means, by its name or by what the report calls it.
@@ -32,6 +32,7 @@ export class Filter {
       if (values.length) this.exact.set(axis, values);
     }
     this.sort = parameters.get("sort") ?? ""; // a column's name, with "-" before it from the greatest
+    this.show = parameters.get("show") ?? ""; // "time": the matrix has times instead of verdicts
     /** @type {string[]} */
     this.unknown = [...parameters.keys()].filter((name) => name && !OTHERS.has(name) && !index.axes.includes(name) && !FIELDS.includes(name));
     this.tests = parameters.get("tests") ?? ""; // FIRST-LAST: a stretch of the tests' numbers
@@ -46,14 +47,15 @@ export class Filter {
     }
     if (this.tests) parameters.set("tests", this.tests);
     if (this.sort) parameters.set("sort", this.sort);
+    if (this.show) parameters.set("show", this.show);
     return parameters.toString();
   }
 
-  /** @param {Record<string, string | null>} changes an axis to its value, or null for any; "tests" too */
+  /** @param {Record<string, string | null>} changes an axis to its value, or null for any; "tests" and "show" too */
   with(changes) {
     const filter = new Filter(this.query());
     for (const [axis, value] of Object.entries(changes)) {
-      if (axis === "tests") filter.tests = value ?? "";
+      if (axis === "tests" || axis === "show") filter[axis] = value ?? "";
       else if (value === null) filter.exact.delete(axis);
       else filter.exact.set(axis, [value]);
     }

@@ -1,7 +1,7 @@
 // The heat map: variants down, tests across, the worst verdict in every cell.
 
 import { axisName, BAD, GLYPHS, index, rowAxes, axisValue, varyingAxes, verdictOf } from "./data.js";
-import { caseLink, el, link, plural, show, svg } from "./dom.js";
+import { caseLink, choice, el, link, plural, seconds, show, svg } from "./dom.js";
 import { exactChips, Filter } from "./filter.js";
 
 /** @typedef {{ axes: string[], keys: string[], folded: string[] }} Rows keys: the row of each case */
@@ -15,6 +15,7 @@ import { exactChips, Filter } from "./filter.js";
 
 const MOST_ROWS = 80;
 const MOST_COLUMNS = 40;
+const SHADES = 4; // of a cell's time
 const WORDY_COLUMNS = 12; // up to so many columns a cell has its verdict as a word
 
 /**
@@ -30,11 +31,14 @@ export function drawMatrix(section, query) {
   show(section,
     el("h2", {}, "Matrix"),
     el("div", { class: "chips" }, exactChips(filter, "matrix"),
-      filter.query() ? link("#matrix", { class: "chip" }, "show everything") : null),
+      filter.with({ show: "" }).query() ? link("#matrix", { class: "chip" }, "show everything") : null),
     el("p", { class: "reason" }, filter.problems()),
-    cases.length ? el("p", { class: "about" }, matrixWords(cases, rows, columns)) : el("p", {}, "No case matches."),
+    el("p", {}, choice("cells show", [["", "verdicts"], ["time", "times"]], filter.show, (value) => {
+      location.hash = `#matrix?${filter.with({ show: value }).query()}`;
+    })),
+    cases.length ? el("p", { class: "about" }, matrixWords(cases, rows, columns, filter)) : el("p", {}, "No case matches."),
     el("div", { class: "scroll map" }, heatMap(grid, rows, columns, filter)),
-    legend(cases));
+    filter.show === "time" ? el("p", { class: "legend" }, "Of several cases the sum of their times. The darker, the longer.") : legend(cases));
 }
 
 /**
@@ -123,12 +127,15 @@ function matrixCells(cases, rows, columns) {
  * @param {number[]} cases
  * @param {Rows} rows
  * @param {Columns} columns
+ * @param {Filter} filter
  */
-function matrixWords(cases, rows, columns) {
+function matrixWords(cases, rows, columns, filter) {
   const folded = rows.folded.length ? ` Folded: ${rows.folded.map(axisName).join(", ")}; a row's name unfolds them.` : "";
   const across = { test: "", area: " Tests are folded into areas; an area's name unfolds it.",
     tests: " Tests are folded into stretches; a stretch's name unfolds it." }[columns.kind];
-  return `${plural(cases.length, "case")}. Every cell leads to its cases; of several it has what passed of what ran, what was skipped, and a bar of all verdicts.${across}${folded}`;
+  const cells = filter.show === "time" ? "Every cell leads to its cases."
+    : "Every cell leads to its cases; of several it has what passed of what ran, what was skipped, and a bar of all verdicts.";
+  return `${plural(cases.length, "case")}. ${cells}${across}${folded}`;
 }
 
 /**
@@ -146,6 +153,8 @@ function heatMap(grid, rows, columns, filter) {
   /** @type {string[]} */
   let before = [];
   const ordered = orderedRows(grid, rows);
+  const times = filter.show === "time";
+  const longest = Math.max(...ordered.flatMap(({ cells }) => [...cells.values()].map(timeOfCell)));
   const body = ordered.map(({ first, cells }) => {
     const values = rows.axes.map((axis) => axisValue(first, axis));
     const change = Object.fromEntries(rows.axes.map((axis, place) => [axis, values[place]]));
@@ -156,8 +165,11 @@ function heatMap(grid, rows, columns, filter) {
         link(`#matrix?${narrowed.query()}`, { class: "plain" }, value || "–"));
     });
     before = values;
-    return el("tr", {}, heads, columns.heads.map(([name, more], place) =>
-      heatCell(cells.get(place), narrowed.with(more), wordy, `${values.filter(Boolean).join(" ")}, ${name}`)));
+    return el("tr", {}, heads, columns.heads.map(([name, more], place) => {
+      const where = `${values.filter(Boolean).join(" ")}, ${name}`;
+      return times ? timeCell(cells.get(place), narrowed.with(more), longest, where)
+        : heatCell(cells.get(place), narrowed.with(more), wordy, where);
+    }));
   });
   const map = el("table", { class: `heat ${wordy ? "wordy" : "dense"}`, onkeydown: (event) => moveInTable(event, map) },
     el("thead", {}, head), el("tbody", {}, body));
@@ -202,6 +214,28 @@ function heatCell(cases, filter, wordy, where) {
   const part = !one && BAD.has(worst) && (counts.get(worst) ?? 0) * 2 < cases.length;
   return el("td", {}, link(one ? caseLink(cases[0]) : `#cases?${filter.query()}`,
     { class: `v-${worst}${part ? " part" : ""}`, title, "aria-label": title }, text, one ? null : cellBar(counts, cases.length)));
+}
+
+/**
+ * How long the cases of a cell took together.
+ * @param {number[] | undefined} cases
+ * @param {Filter} filter
+ * @param {number} longest of all cells, in seconds
+ * @param {string} where
+ */
+function timeCell(cases, filter, longest, where) {
+  if (!cases) return el("td", { class: "empty" });
+  const time = timeOfCell(cases);
+  const text = time ? seconds(time) : "–";
+  const shade = time ? Math.ceil((time / longest) * SHADES) : 0;
+  const title = `${where}: ${text}`;
+  return el("td", {}, link(cases.length === 1 ? caseLink(cases[0]) : `#cases?${filter.query()}`,
+    { class: `time t${shade}`, title, "aria-label": title }, text));
+}
+
+/** @param {number[]} cases */
+function timeOfCell(cases) {
+  return cases.reduce((sum, i) => sum + index.seconds[i], 0);
 }
 
 /**

@@ -200,8 +200,9 @@ function metricParts(metrics, wanted) {
  * @param {string} name
  */
 function trend(groups, unit, name) {
-  if (index.words.run.length < 2) return null;
   const runs = index.words.run;
+  const measured = new Set([...groups.values()].flat().map(([i]) => index.columns.run[i]));
+  if (measured.size < 2) return null;
   const series = [...groups].slice(0, 6).map(([label, found]) => {
     const values = new Array(runs.length).fill(null);
     for (const [i, value] of found) values[index.columns.run[i]] = value;
