@@ -38,22 +38,37 @@ class HopCounts:
         """The case has ended."""
         self._counts.pop(case_id, None)
 
+    def brief(self, case_id: str) -> str:
+        """``412 hops, 1 bad``; empty where there are none."""
+        if case_id not in self._counts:
+            return ""
+        count, bad, _ = self._counts[case_id]
+        words = f"{count} hop{'' if count == 1 else 's'}"
+        return words + (f", {bad} bad" if bad else "")
+
     def of(self, case_id: str) -> str:
         """``412 hops, 1 bad, last precopy over unix in 0.12 s``; empty where there are none."""
         if case_id not in self._counts:
             return ""
-        count, bad, hop = self._counts[case_id]
-        words = f"{count} hop{'' if count == 1 else 's'}"
-        words += f", {bad} bad" if bad else ""
-        return f"{words}, last {hop.strategy.value} over {hop.transport} in {hop.seconds:.2f} s"
+        _, _, hop = self._counts[case_id]
+        how = f"{hop.strategy.value} over {hop.transport}"
+        return f"{self.brief(case_id)}, last {how} in {hop.seconds:.2f} s"
 
 
 class PlainProgress:
     """One line per attempt, and a failure with its subtests as it happens."""
 
     def __init__(
-        self, output: Output, run: Path, *, verbose: bool = False, quiet: bool = False
+        self,
+        output: Output,
+        run: Path,
+        told: set[str],
+        *,
+        verbose: bool = False,
+        quiet: bool = False,
     ) -> None:
+        """``told`` takes the ids of the cases whose failures are printed in full."""
+        self._told_in_full = told
         self._verbose = verbose
         self._quiet = quiet
         self._output = output
@@ -104,6 +119,8 @@ class PlainProgress:
                 (f"  {attempt.accelerator}  {attempt.seconds:.1f} s{words}", Style.PLAIN),
             )
         ]
+        if not attempt.verdict.good:
+            self._told_in_full.add(case.id)
         if self._verbose or not attempt.verdict.good:
             lines += failure(running, attempt, self._run, self._output.width)[1:]
         self._output.say(lines)

@@ -240,10 +240,11 @@ def _carry_out(
     if few is not None:
         print(f"matrix: {few}", file=sys.stderr)
     capacity = capacity_of(inventory.host, execution.jobs, few)
+    told: set[str] = set()
     try:
         with (
             _served(execution.metrics, recorder) as served,
-            _progress(output, recorder.run.given, execution) as shown,
+            _progress(output, recorder.run.given, execution, told) as shown,
         ):
             return execute(
                 recorder,
@@ -262,7 +263,7 @@ def _carry_out(
         from matrix.results.summary_text import record_summary  # loaded while guests run
 
         try:
-            output.say(record_summary(recorder.record, output.width))
+            output.say(record_summary(recorder.record, output.width, told))
             output.say(next_commands(recorder.record))
         finally:
             save_to_history(recorder.record, history)
@@ -289,17 +290,18 @@ def _uses_qemu_here(decision: Decision) -> bool:
 
 
 def next_commands(record: RunRecord) -> Iterator[Line]:
-    """What whoever sees a run that did not pass will want to type; nothing after one that did."""
+    """What whoever sees the end of a run will want to type: of one that did not pass all three."""
     bad = [
         (WORST_FIRST.index(verdict), decision.case.id)
         for decision in record.decisions
         if (verdict := record.verdict(decision.case.id))
         and counts_as_failure(verdict, strict=record.strict)
     ]
+    run = shlex.quote(printable(str(record.run.given)))
     if bad:
-        run = shlex.quote(printable(str(record.run.given)))
         yield line(f"  matrix show {run} {printable(min(bad)[1])}", Style.FAINT)
         yield line(f"  matrix run --failed {run}", Style.FAINT)
+    yield line(f"  matrix report {run}  # or open report.html there", Style.FAINT)
 
 
 @contextmanager
@@ -316,17 +318,20 @@ def _served(address: str, recorder: Recorder) -> Iterator[Progress | None]:
 
 
 @contextmanager
-def _progress(output: Output, run: Path, execution: Execution) -> Iterator[Progress]:
-    """Live on a terminal, plain lines elsewhere, or where those were asked for."""
+def _progress(
+    output: Output, run: Path, execution: Execution, told: set[str]
+) -> Iterator[Progress]:
+    """Live on a terminal, plain lines elsewhere, or where those were asked for. ``told`` takes the
+    ids of the cases whose failures are printed in full."""
     if is_live() and not (execution.verbose or execution.quiet):
         from matrix.cli.style import ColourOutput
         from matrix.cli.terminal import LiveProgress
 
         if isinstance(output, ColourOutput):
-            with LiveProgress(output, run) as live:
+            with LiveProgress(output, run, told) as live:
                 yield live
             return
-    yield PlainProgress(output, run, verbose=execution.verbose, quiet=execution.quiet)
+    yield PlainProgress(output, run, told, verbose=execution.verbose, quiet=execution.quiet)
 
 
 def sources(prepared: Prepared) -> tuple[ScenarioSource, ...]:

@@ -39,8 +39,8 @@ def styled(line: Line) -> Text:
 class ColourOutput:
     """Standard output with colours (see :class:`matrix.cli.standard_output.Output`)."""
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False)
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
 
     @property
     def width(self) -> int:

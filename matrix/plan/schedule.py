@@ -267,12 +267,21 @@ class HostScheduler:
         self._huge_pages += size.huge_pages
 
 
+DOUBLED = 2.0
+"""Seconds in which a forecast may become twice or half as long, besides that time passes."""
+
+LEAST = 1.0
+"""Seconds from which a forecast can grow again that was nearly over."""
+
+
 class Forecast:
     """How long a run will likely still take, from what its cases took before and take now.
 
     Adds up what is left: known durations as they were, unknown ones as the mean of the others.
 
     The sum is divided by the parallelism seen so far (seconds of cases per second of the run).
+    Where much is unknown, one case that takes long can make the mean many times as large: what is
+    told approaches what is found, by a factor of two in :data:`DOUBLED` seconds at most.
     """
 
     def __init__(self, known: list[float | None]) -> None:
@@ -281,6 +290,8 @@ class Forecast:
         self._unknown_left = sum(1 for seconds in known if seconds is None)
         self._spent = 0.0
         self._count = 0
+        self._told: tuple[float, float] | None = None
+        """When seconds were told last, and how many."""
 
     def expect(self, known: float | None, count: int) -> None:
         """There are ``count`` more attempts with that known duration, or fewer where negative."""
@@ -304,4 +315,11 @@ class Forecast:
             return None
         parallelism = max(self._spent / elapsed, 0.1)
         mean = self._spent / self._count
-        return max(0.0, self._known_left + self._unknown_left * mean) / parallelism
+        left = max(0.0, self._known_left + self._unknown_left * mean) / parallelism
+        if self._told is not None:
+            then, told = self._told
+            expected = max(told - (elapsed - then), LEAST)
+            most = 2 ** ((elapsed - then) / DOUBLED)
+            left = min(max(left, expected / most), expected * most)
+        self._told = (elapsed, left)
+        return left

@@ -5,7 +5,7 @@ Pure functions; :mod:`matrix.cli` adds the colours. What guests and strangers wr
 """
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,10 +53,13 @@ class Closing:
     """What its QEMUs differ in, where it has several."""
     hops: tuple[tuple[str, MigrationSummary], ...] = ()
     """Id and hops so far of each case that is being migrated."""
+    told: Collection[str] = ()
+    """Ids of cases whose failure stands above in full, printed as it happened."""
 
 
-def record_summary(record: RunRecord, width: int) -> Iterator[Line]:
-    """:func:`summary` of a run as it stands on disk. Raises as ``RunRecord.results``."""
+def record_summary(record: RunRecord, width: int, told: Collection[str] = ()) -> Iterator[Line]:
+    """:func:`summary` of a run as it stands on disk; ``told`` as in :class:`Closing`. Raises as
+    ``RunRecord.results``."""
     closing = Closing(
         path=record.given,
         elapsed=record.elapsed,
@@ -66,6 +69,7 @@ def record_summary(record: RunRecord, width: int) -> Iterator[Line]:
         shortfalls=record.shortfalls(),
         differences=_differences(record, width),
         hops=tuple(running_summaries(record)),
+        told=told,
     )
     return summary(record.results(), closing, width)
 
@@ -80,7 +84,8 @@ def _differences(record: RunRecord, width: int) -> tuple[Line, ...]:
 
 
 def summary(results: Iterable[CaseRecord], closing: Closing, width: int) -> Iterator[Line]:
-    """The summary of a run: table, accelerators, skips, flaky cases, those that did not pass.
+    """The summary of a run: accelerators, skips, flaky cases, those that did not pass, and last
+    the table, where whoever looks at a terminal sees it.
 
     Args:
         results: of the finished cases; gone through once.
@@ -90,7 +95,6 @@ def summary(results: Iterable[CaseRecord], closing: Closing, width: int) -> Iter
     gathered = _Gathered()
     for result in results:
         gathered.add(result, closing, width)
-    yield from _tables(gathered, width)
     yield from _accelerators(gathered, width)
     yield from _group_lines("Skipped", Style.SKIP, gathered.skips, width)
     yield from _group_lines("Failed as expected", Style.XFAIL, gathered.known, width)
@@ -109,6 +113,7 @@ def summary(results: Iterable[CaseRecord], closing: Closing, width: int) -> Iter
     yield from closing.differences
     yield from hop_lines((*gathered.migrated, *closing.hops), width)
     yield from _unfinished(closing, width)
+    yield from _tables(gathered, width)
     yield BLANK
     yield _count_line(gathered.counts, closing)
     skips = gathered.counts.skipped
@@ -128,11 +133,7 @@ def outcome_lines(result: CaseRecord, run: Path, width: int) -> Iterator[Line]:
         run: the run directory, as the user named it.
         width: columns to keep to.
     """
-    yield (
-        (f"  {result.verdict.value:<8}", Style.of(result.verdict)),
-        (printable(result.id), Style.PLAIN),
-        (f"  {duration(result.seconds)}", Style.FAINT),
-    )
+    yield _name_line(result)
     yield from wrapped(result.reason, width, " " * 10)
     failing = [each for each in result.subtests if each.verdict.failed]
     yield from _subtest_lines(failing[:MOST_SUBTESTS], width)
@@ -147,6 +148,14 @@ def outcome_lines(result: CaseRecord, run: Path, width: int) -> Iterator[Line]:
             (" " * 10, Style.PLAIN),
             (_inside(run, result.artifacts), Style.PATH),
         )
+
+
+def _name_line(result: CaseRecord) -> Line:
+    return (
+        (f"  {result.verdict.value:<8}", Style.of(result.verdict)),
+        (printable(result.id), Style.PLAIN),
+        (f"  {duration(result.seconds)}", Style.FAINT),
+    )
 
 
 def case_lines(result: CaseRecord, run: Path, width: int) -> Iterator[Line]:
@@ -206,7 +215,10 @@ class _Gathered:
         if verdict is Verdict.FLAKY:
             self.flaky += outcome_lines(result, closing.path, width)
         elif counts_as_failure(verdict, strict=closing.strict):
-            self.bad += outcome_lines(result, closing.path, width)
+            if result.id in closing.told:
+                self.bad.append(_name_line(result))
+            else:
+                self.bad += outcome_lines(result, closing.path, width)
             self.failures += 1
         elif verdict is Verdict.SKIP:
             self.skips.add(result.reason, result.id)
@@ -217,9 +229,8 @@ class _Gathered:
 
 
 def _tables(gathered: _Gathered, width: int) -> Iterator[Line]:
-    for index, (scenario, overview) in enumerate(gathered.overviews.items()):
-        if index:
-            yield BLANK
+    for scenario, overview in gathered.overviews.items():
+        yield BLANK
         if len(gathered.overviews) > 1:
             yield line(scenario, Style.HEADING)
         yield from overview.lines(width)

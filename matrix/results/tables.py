@@ -65,6 +65,7 @@ class Overview:
 
     def lines(self, width: int) -> Iterator[Line]:
         """The table in at most ``width`` columns, or counts per variant where it is too wide."""
+        self._put_failures_first()
         head, labels = self._labels(width // 2, width * 2 // 3)
         label_width = max(map(display_width, (head, *labels)))
         blocks = self._blocks(width - label_width)
@@ -75,6 +76,15 @@ class Overview:
             if index:
                 yield BLANK
             yield from self._block_lines(head, labels, label_width, block)
+
+    def _put_failures_first(self) -> None:
+        """Variants and tests that did not pass come before the others, which keep their order."""
+        rows = sorted(self._rows.items(), key=lambda each: not _failed(each[1].counts))
+        self._rows = dict(rows)
+        failed = {
+            test for row in self._rows.values() for test, cell in row.cells.items() if _failed(cell)
+        }
+        self._tests = dict(sorted(self._tests.items(), key=lambda each: each[0] not in failed))
 
     def _labels(self, most: int, most_headed: int) -> tuple[str, list[str]]:
         """The rows' labels, one column per axis, aligned, and what stands above them.
@@ -169,6 +179,10 @@ class Overview:
                 style = Style.of(verdict) if count else Style.FAINT
                 segments += [(GAP, Style.PLAIN), (f"{count or '-':>7}", style)]
             yield tuple(segments)
+
+
+def _failed(counts: Counts) -> bool:
+    return counts.good < counts.ran
 
 
 def _axis_text(row: _Row, name: str, *, only_auto: bool) -> str:

@@ -125,9 +125,14 @@ def test_a_failed_run_says_what_to_type_next(world: World) -> None:
     world.suite(a=failing("it"), b=passing())
     lines = world.matrix_run().stdout.splitlines()
     case = next(each["id"] for each in world.results()["cases"] if each["test"] == "a")
-    assert lines[-2:] == [f"  matrix show out {case}", "  matrix run --failed out"]
-    for line in lines[-2:]:
-        assert world.run(*line.split()[1:]).returncode in (0, 1)
+    assert lines[-3:] == [
+        f"  matrix show out {case}",
+        "  matrix run --failed out",
+        "  matrix report out  # or open report.html there",
+    ]
+    for line in lines[-3:]:
+        assert world.run(*line.partition("#")[0].split()[1:]).returncode in (0, 1)
+    assert sum("of 1 subtest failed" in line for line in lines) == 1
 
 
 def test_cases_that_a_rerun_left_out_are_not_counted(world: World) -> None:
@@ -145,7 +150,7 @@ def test_a_strict_run_is_rerun_strictly(world: World) -> None:
     (world.root / "known.yaml").write_text("expect: [{cases: [a], reason: known}]\n")
     done = world.matrix_run("--expect", "known.yaml", "--strict")
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1] == "  matrix run --failed out"
+    assert done.stdout.splitlines()[-2] == "  matrix run --failed out"
     assert again(world, "second", "--failed").returncode == 1
     assert ran(world, "second") == {"a"}
     assert again(world, "third", "--failed", "second", "--no-strict").returncode == 0

@@ -74,6 +74,11 @@ def wide() -> list[CaseRecord]:
 CLOSING = Closing(RUN, elapsed=83.4)
 
 
+def table(text: str) -> list[str]:
+    """The lines of a summary's table, which stands before the count."""
+    return text.split("\n\n")[-2].splitlines()
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_all_passed(golden: Golden, width: int) -> None:
     results = smoke(("boot", "smp", "memory", "timer", "exception", "panic"))
@@ -144,6 +149,31 @@ def test_a_record_is_summed_up(recorded: RunMaker) -> None:
     assert f"Not finished: 1 case; matrix run --resume {recorder.run.path}" in text
 
 
+def test_a_failure_that_was_told_is_only_named() -> None:
+    """Every failure stands once in full on a terminal or in a log."""
+    results = [
+        record_of(make.case(name), [make.attempt("fail", "it broke", artifacts=f"cases/{name}")])
+        for name in ("one", "two")
+    ]
+    text = plain(summary(results, replace(CLOSING, told={results[0].id}), 80))
+    assert text.count("it broke") == 1
+    assert "  fail    smoke.one.x86_64.auto  0.50 s\n  fail    smoke.two" in text
+
+
+def test_variants_and_tests_that_failed_come_first() -> None:
+    outcomes = {("boot", "x86_64"): "pass", ("boot", "s390x"): "pass", ("smp", "x86_64"): "skip"}
+    results = [
+        record_of(make.case(test, arch), [make.attempt(outcomes.get((test, arch), "crash"))])
+        for arch in ("x86_64", "s390x")
+        for test in ("boot", "smp")
+    ]
+    assert table(plain(summary(results, CLOSING, 80))) == [
+        "            smp    boot",
+        "s390x  tcg  crash  pass",
+        "x86_64 tcg  skip   pass",
+    ]
+
+
 def test_an_unexpected_pass_is_bad_only_where_it_counts() -> None:
     results = [record_of(make.case(), [make.attempt("xpass", "bug 1")])]
     assert "Not passed" not in plain(summary(results, CLOSING, 80))
@@ -163,7 +193,7 @@ def test_accelerators_beside_what_was_asked_for() -> None:
         record_of(make.case(accel=Accelerator(accel)), [make.attempt(accelerator=used)])
         for accel, used in (("auto", "kvm"), ("tcg", "tcg"))
     ]
-    lines = plain(summary(results, CLOSING, 80)).splitlines()
+    lines = table(plain(summary(results, CLOSING, 80)))
     assert lines[1:3] == ["x86_64 auto:kvm  pass", "x86_64 tcg       pass"]
 
 
@@ -172,7 +202,7 @@ def test_cases_in_one_cell_are_all_shown_the_worst_first() -> None:
         record_of(make.case(case_id=verdict), [make.attempt(verdict)])
         for verdict in ("pass", "crash", "skip")
     ]
-    assert plain(summary(results, CLOSING, 80)).splitlines()[1] == "x86_64 tcg  crash 1/2, 1 skip"
+    assert table(plain(summary(results, CLOSING, 80)))[1] == "x86_64 tcg  crash 1/2, 1 skip"
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -191,7 +221,7 @@ def test_variants_of_many_axes_are_told_apart(width: int) -> None:
                 destination=destination,
             )
             results.append(record_of(case, [make.attempt(reason="whole", accelerator="kvm")]))
-    lines = plain(summary(results, CLOSING, width)).splitlines()
+    lines = table(plain(summary(results, CLOSING, width)))
     if width == 60:  # cut, but no line is wider
         assert lines[0].startswith("arch   accel qemu   strategy   desti")
         assert max(map(len, lines)) <= width
