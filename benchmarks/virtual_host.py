@@ -34,6 +34,7 @@ from matrix.hosts.virtual.vmm import proving_cases, run_case
 from matrix.inventory import Binary, Host, Inventory
 from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, Variant
 from matrix.plan.decisions import Run
+from matrix.vm.process import Process
 from matrix.vm.tool import run_tool
 
 RELEASE = "debian-13"
@@ -60,8 +61,8 @@ COMPILERS = {
 def qemu_seconds(guest: VirtualGuest) -> float:
     """CPU time of its QEMU so far (proc(5), ``/proc/PID/stat``)."""
     process = guest.session.process
-    if process is None:
-        raise RuntimeError("there is no QEMU")
+    if not isinstance(process, Process):
+        raise TypeError("there is no QEMU of this machine")
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

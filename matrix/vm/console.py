@@ -179,6 +179,7 @@ class OutputReader:
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
+        self._held = False
         os.set_blocking(descriptor, False)
         self._watch()
 
@@ -193,6 +194,18 @@ class OutputReader:
                 break
             limit -= count
 
+    def hold(self) -> None:
+        """Read nothing before :meth:`go_on` but what is drained: the writer waits on its pipe."""
+        self._held = True
+        if self._descriptor >= 0:
+            self._loop.remove_reader(self._descriptor)
+
+    def go_on(self) -> None:
+        """Read again."""
+        self._held = False
+        if self._descriptor >= 0 and self._pause is None:
+            self._watch()
+
     def close(self) -> None:
         """Stop reading and close the pipe; idempotent."""
         if self._pause is not None:
@@ -204,7 +217,8 @@ class OutputReader:
 
     def _watch(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._descriptor, self._readable)
+        if not self._held:
+            self._loop.add_reader(self._descriptor, self._readable)
 
     def _readable(self) -> None:
         if 0 < self._read() < TRICKLE and self._descriptor >= 0:

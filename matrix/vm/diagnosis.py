@@ -38,10 +38,10 @@ async def diagnose(session: Session) -> str:
     if session.process is None:
         return ""
     deadline = session.loop.time() + DEADLINE
-    before = cputime.threads(session.process.pid)
+    before = session.process.threads()
     answers = await _ask(session, deadline)
     await asyncio.sleep(LOOK_AGAIN_AFTER)
-    after = cputime.threads(session.process.pid)
+    after = session.process.threads()
     dump = answers.get("registers")
     files = {
         "registers.txt": dump if isinstance(dump, str) else "",

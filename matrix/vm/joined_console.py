@@ -4,6 +4,9 @@ A guest prints on the source until that has stopped, and on the destination from
 whatever comes from a destination comes after everything that its source has printed, and all of
 that lies in the source's pipe by then: it is drained before the first byte of the destination is
 passed on. Nothing is lost and nothing comes twice.
+
+A source on another host is heard over a network. What its destination prints is kept until the
+source has said that it stopped, after which nothing comes of it.
 """
 
 from collections.abc import Callable
@@ -21,6 +24,8 @@ class Voice:
         self._joined = joined
         self.drain: Callable[[], None] = _nothing
         """Takes in what its pipe holds, without waiting; set once there is one."""
+        self.has_ended: Callable[[], bool] = _always
+        """Whether nothing more comes of it, once it is drained."""
 
     def take(self, data: bytes) -> None:
         """What the process has printed."""
@@ -38,6 +43,8 @@ class JoinedConsole:
         self._next: Voice | None = None
         self._held: bytearray | None = None
         self._held_limit = 0
+        self._early = bytearray()
+        """What the next one has said while the current one may still be heard."""
         self.stray = bytearray()
         """What was said by processes that did not have the word: there should be none."""
         self.strays = 0
@@ -64,10 +71,20 @@ class JoinedConsole:
         self._current, self._next = self._next, None
         self._held = None
         self.on_hand_over()
+        early, self._early = bytes(self._early), bytearray()
+        if early:
+            self.take(self._current, early)
+
+    def heard_out(self) -> None:
+        """A process has stopped its guest, or ended: perhaps another one waits for the word."""
+        if self._early and self._current is not None and self._current.has_ended():
+            self.hand_over()
 
     def keep(self, voice: Voice) -> None:
         """The hop has failed: the source, ``voice``, keeps the word, or has it back."""
         self._current, self._next = voice, None
+        early, self._early = self._early, bytearray()
+        self._note_stray(bytes(early))
 
     def hold(self, limit: int) -> None:
         """From here on keep what the source says to ourselves: it may turn out not to have been.
@@ -92,15 +109,25 @@ class JoinedConsole:
     def take(self, voice: Voice, data: bytes) -> None:
         """What the process of ``voice`` has printed."""
         if voice is self._next:
+            if self._current is not None and not self._current.has_ended():
+                self._early += data
+                return
             self.hand_over()
         if voice is not self._current:
-            self.strays += len(data)
-            self.stray += data[: STRAY_BYTES - len(self.stray)]
+            self._note_stray(data)
         elif self._held is not None:
             self._held += data[: self._held_limit + 1 - len(self._held)]
         else:
             self._sink(data)
 
+    def _note_stray(self, data: bytes) -> None:
+        self.strays += len(data)
+        self.stray += data[: STRAY_BYTES - len(self.stray)]
+
 
 def _nothing() -> None:
     pass
+
+
+def _always() -> bool:
+    return True

@@ -22,6 +22,7 @@ from matrix.model import Launch
 from matrix.patterns import late
 from matrix.vm.joined_console import JoinedConsole, Voice
 from matrix.vm.logs import Logs
+from matrix.vm.place import HERE, Place
 from matrix.vm.qemu_session import Conclusion, Session
 from matrix.vm.tasks import Board, first_of, put_off_cancellation
 
@@ -280,9 +281,11 @@ class Guest:
 
     # -- its processes
 
-    async def start(self, launch: Launch, *, incoming: bool = False) -> Session:
-        """Start a QEMU, stopped. The first one has the guest; one that is ``incoming`` waits for
-        it.
+    async def start(
+        self, launch: Launch, *, incoming: bool = False, place: Place = HERE
+    ) -> Session:
+        """Start a QEMU at ``place``, stopped. The first one has the guest; one that is ``incoming``
+        waits for it.
 
         Raises:
             OSError: the logs cannot be created, or no descriptors are left.
@@ -293,8 +296,14 @@ class Guest:
         self._started += 1
         voice = self.console.voice()
         name = f"qemu-{self._started}" if self.migrates else ""
-        session = Session(self.directory, voice.take, self._open_logs, self.fail, name=name)
+        session = Session(
+            self.directory, voice.take, self._open_logs, self.fail, name=name, place=place
+        )
         voice.drain = session.drain
+        if place.host:
+            # What it printed last is on its way still when a guest that has left it prints.
+            voice.has_ended = lambda: session.silent
+            session.on_silent = self.console.heard_out
         self._voices[session] = voice
         if not incoming:
             self.console.begin(voice)

@@ -34,6 +34,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from matrix.errors import HostError, SpawnError
+from matrix.vm import cputime
+from matrix.vm.cputime import Thread
 from matrix.vm.tasks import put_off_cancellation
 
 PR_SET_PDEATHSIG = 1
@@ -128,6 +130,14 @@ class Process:
         self.kill_group(signal.SIGKILL)
         if not await put_off_cancellation(self.ended_within(UNKILLABLE)):
             raise HostError(f"process {self.pid} ({self.argv[0]}) survives SIGKILL")
+
+    def cpu_seconds(self) -> float | None:
+        """Seconds of CPU that it has used; None once it is gone."""
+        return cputime.process_seconds(self.pid)
+
+    def threads(self) -> tuple[Thread, ...]:
+        """Its threads, by number; empty once it is gone."""
+        return cputime.threads(self.pid)
 
     def _reap(self) -> None:
         """The process has ended: take its group along while the number is still its own."""

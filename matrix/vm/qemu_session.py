@@ -2,10 +2,7 @@
 
 import asyncio
 import contextlib
-import os
 import signal
-import socket
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,11 +14,10 @@ from matrix.attempt import Assist, Ending
 from matrix.errors import MonitorError
 from matrix.model import ExitChannel, Launch
 from matrix.suites.stderr import complaint, host_complaint
-from matrix.vm.cgroups import oom_kills
-from matrix.vm.console import OutputReader, Tail
+from matrix.vm.console import Tail
 from matrix.vm.logs import Logs
 from matrix.vm.monitor import Ahead, EventCallback, Monitor
-from matrix.vm.process import Process, spawn
+from matrix.vm.place import HERE, Place, QemuProcess, Started, Streams
 from matrix.vm.tasks import put_off_cancellation
 from matrix.vm.trace_lines import TraceLines
 
@@ -53,11 +49,12 @@ class Session:
         failed: told of what the host, or ``on_console``, raised where there was no caller to raise
             it to.
         name: tells the processes of a guest that is migrated apart.
+        place: where QEMU is started.
     """
 
     on_event: EventCallback | None = None
     """Gets every event, with the host's time, after it was taken in here."""
-    process: Process | None = None
+    process: QemuProcess | None = None
     monitor: Monitor | None = None
     started = False
     """The guest has run: ``cont`` was accepted, QEMU said RESUME, or the guest has printed."""
@@ -67,6 +64,11 @@ class Session:
     shutdown_reason = ""
     run_state = "running"
     """What ``query-status`` said last, where it was asked."""
+    silent = False
+    """QEMU has said STOP since it said RESUME last, or has ended: all that the guest printed there
+    until then was taken in."""
+    on_silent: Callable[[], None] | None = None
+    """Called when it is."""
     traces: TraceLines | None = None
     """Takes trace events out of the stderr, where QEMU was told to write some."""
 
@@ -78,9 +80,11 @@ class Session:
         failed: Callable[[Exception], None],
         *,
         name: str = "",
+        place: Place = HERE,
     ) -> None:
         self.directory = directory
         self.name = name
+        self.place = place
         self.console = Tail()
         self.errors = Tail()
         self._launch: Launch | None = None
@@ -100,15 +104,12 @@ class Session:
         self.begun = time.monotonic()
         self._over: float | None = None
         self._waited = 0.0
-        self._oom_kills = oom_kills()
+        self._oom_kills = place.oom_kills()
         self._on_console = on_console
         self._open_logs = open_logs
         self._logs: Logs | None = None
         self._failed = failed
-        self._readers: list[OutputReader] = []
-        self._peer: socket.socket | None = None
-        self._input = -1
-        """Our end of a pipe that is the program's input, where it has one."""
+        self._streams: Started | None = None
 
     @property
     def seconds(self) -> float:
@@ -127,37 +128,17 @@ class Session:
             SpawnError: QEMU cannot be started.
         """
         self._launch = launch
-        with contextlib.ExitStack() as theirs:
-            stdout = self._pipe(theirs, self._console_output)
-            program = launch.channel is ExitChannel.STATUS
-            stderr = stdout if program else self._pipe(theirs, self._error_output)
-            options: tuple[str, ...] = ()
-            passed: tuple[int, ...] = ()
-            stdin = subprocess.DEVNULL
-            if typing or not launch.monitor:
-                stdin = self._keyboard(theirs)
-            if launch.monitor:
-                self._peer, monitor = socket.socketpair()
-                theirs.callback(monitor.close)
-                passed = (monitor.fileno(),)
-                options = monitor_arguments(*passed, stopped=not incoming)
-                options += ("-incoming", "defer") if incoming else ()
-            else:
-                self._released = True
-                self.started = program
-            try:
-                self.process = await spawn(
-                    (*launch.argv, *options),
-                    stdin=stdin,
-                    stdout=stdout,
-                    stderr=stderr,
-                    pass_fds=passed,
-                    environment=launch.environment,
-                )
-            finally:
-                # Creating three files takes a millisecond, in which QEMU can start already; what
-                # it says is only read when this coroutine waits.
-                self._logs = self._open_logs(launch.monitor)
+        if not launch.monitor:
+            self._released = True
+            self.started = launch.channel is ExitChannel.STATUS
+        streams = Streams(self._console_output, self._error_output, self.fail, typing, incoming)
+        try:
+            self._streams = await self.place.start(launch, streams)
+            self.process = self._streams.process
+        finally:
+            # Creating three files takes a millisecond, in which QEMU can start already; what
+            # it says is only read when this coroutine waits.
+            self._logs = self._open_logs(launch.monitor)
         self.process.on_exit(self._exited)
 
     async def connect(self, seconds: float, *, release: bool = False) -> Conclusion | None:
@@ -166,11 +147,11 @@ class Session:
 
         Whatever goes wrong is given the time to turn out as QEMU's exit, which says more.
         """
-        if self._launch is None or (self._launch.monitor and self._peer is None):
+        peer = None if self._streams is None else self._streams.take_peer()
+        if self._launch is None or (self._launch.monitor and peer is None):
             raise RuntimeError("connect comes once, after start")
-        if self._peer is None:
+        if peer is None:
             return None
-        peer, self._peer = self._peer, None
         self._connected = self.loop.create_future()
         kvm = any("kvm" in word for word in self._launch.argv)  # a refusal is no reason to fail
         ahead = [Ahead("query-kvm", answered=self._kvm_told)] if kvm else []
@@ -227,18 +208,16 @@ class Session:
     def type(self, data: bytes) -> None:
         """Type on the guest's console, where the session was started with ``typing``.
 
-        What a guest is told is short: what its pipe does not take at once is lost, as is all that
-        is typed to a program that has ended, or has no input.
+        What a guest is told is short: what it does not take at once may be lost, as is all that is
+        typed to a program that has ended, or has no input.
         """
-        if self._input < 0:
-            return
-        with contextlib.suppress(BrokenPipeError, BlockingIOError):  # ended, or it does not read
-            os.write(self._input, data)
+        if self._streams is not None:
+            self._streams.type(data)
 
     def drain(self) -> None:
         """Take in, without waiting, all that the guest has printed until now."""
-        for reader in self._readers:
-            reader.drain()
+        if self._streams is not None:
+            self._streams.drain()
 
     async def over(self) -> Conclusion:
         """Wait for the end of QEMU, and for its last words."""
@@ -282,14 +261,9 @@ class Session:
             if self._hearing is not None:
                 await put_off_cancellation(self._hearing)
         finally:
-            for reader in self._readers:
-                reader.drain()
-                reader.close()
-            if self._peer is not None:
-                self._peer.close()
-            if self._input >= 0:
-                os.close(self._input)
-                self._input = -1
+            if self._streams is not None:
+                self._streams.drain()
+                self._streams.close()
             if self.monitor is not None:
                 self.monitor.close()
 
@@ -297,20 +271,6 @@ class Session:
         """Conclude because of ``error``, which is not QEMU's."""
         self._failed(error)
         self._conclude(Conclusion(Ending.ERROR, str(error)))
-
-    def _pipe(self, theirs: contextlib.ExitStack, sink: Callable[[bytes], None]) -> int:
-        """A pipe whose output goes to ``sink``; returns QEMU's end of it."""
-        reader, qemus = OutputReader.of_pipe(sink, self.fail)
-        theirs.callback(os.close, qemus)
-        self._readers.append(reader)
-        return qemus
-
-    def _keyboard(self, theirs: contextlib.ExitStack) -> int:
-        """An input that never ends: at its end kvmtool would spin. Returns QEMU's end of it."""
-        qemus, self._input = os.pipe()
-        theirs.callback(os.close, qemus)
-        os.set_blocking(self._input, False)
-        return qemus
 
     def _console_output(self, data: bytes) -> None:
         self.last_output = self.loop.time()
@@ -336,8 +296,10 @@ class Session:
         match name:
             case "RESUME":
                 self.started = self._released = True
+                self.silent = False
             case "STOP":
                 self.halted.set()
+                self._fall_silent()
             case "GUEST_PANICKED":
                 self.panic_action = str(data.get("action", ""))
             case "SHUTDOWN" if not self._stopping:
@@ -346,6 +308,11 @@ class Session:
                 pass
         if self.on_event is not None:
             self.on_event(name, data, at)
+
+    def _fall_silent(self) -> None:
+        self.silent = True
+        if self.on_silent is not None:
+            self.on_silent()
 
     def _record(self, direction: str, message: bytes) -> None:
         try:
@@ -356,8 +323,8 @@ class Session:
 
     def _exited(self) -> None:
         self._over = time.monotonic()
-        for reader in self._readers:
-            reader.drain()
+        self.drain()
+        self._fall_silent()
         if self.traces is not None:
             self._note_errors(self.traces.rest())
         if self._connected is None:
@@ -405,21 +372,11 @@ class Session:
     def _out_of_memory(self) -> bool:
         """Whether the kernel has killed processes of ours since the start, and we not this one."""
         killed = self.process is not None and self.process.ended_by_us
-        return not killed and oom_kills() > self._oom_kills
+        return not killed and self.place.oom_kills() > self._oom_kills
 
     def _conclude(self, conclusion: Conclusion) -> None:
         if not self.ended.done():
             self.ended.set_result(conclusion)
-
-
-def monitor_arguments(descriptor: int, *, stopped: bool = True) -> tuple[str, ...]:
-    """The options that every QEMU of ours gets: a QMP monitor on ``descriptor``, and ``-S``.
-
-    Not ``stopped`` is one that takes a guest in: with ``-S`` it would leave that paused.
-    """
-    chardev = f"socket,id=matrix-monitor,fd={descriptor}"
-    arguments = ("-chardev", chardev, "-mon", "chardev=matrix-monitor,mode=control")
-    return (*arguments, "-S") if stopped else arguments
 
 
 def signal_name(number: int) -> str:

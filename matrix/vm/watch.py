@@ -11,7 +11,7 @@ import asyncio
 from matrix.attempt import Ending
 from matrix.errors import MonitorError
 from matrix.suites.stderr import complaint
-from matrix.vm import cputime, registers
+from matrix.vm import registers
 from matrix.vm.qemu_session import Conclusion, Session
 from matrix.vm.tlb import TlbFlusher
 
@@ -277,7 +277,7 @@ class Watch:
 
     def _judge_idleness(self, now: float) -> Conclusion | None:
         process = self._session.process
-        used = cputime.process_seconds(process.pid) if process is not None else None
+        used = process.cpu_seconds() if process is not None else None
         if used is None or not self._idle.look(now, used):
             return None
         return Conclusion(Ending.STALL, f"no output and no CPU time used for {self._stall:g} s")

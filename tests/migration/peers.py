@@ -70,6 +70,9 @@ class Program:
         await asyncio.wait((self._exit,), timeout=seconds)
         return self._exit.done()
 
+    def cpu_seconds(self) -> float | None:
+        return time.process_time()
+
     def kill_group(self, _number: Signals) -> None:
         self.end(-9)
 

@@ -128,3 +128,46 @@ def test_nothing_is_lost_and_nothing_comes_twice(
     current.read()
     assert bytes(heard) == said
     assert console.strays == 0
+
+
+class FarSpeaker(Speaker):
+    """A process on another host: what it has printed is on its way."""
+
+    def __init__(self, joined: JoinedConsole) -> None:
+        super().__init__(joined)
+        self.stopped = False
+        self.voice.has_ended = lambda: self.stopped
+
+    def read(self) -> None:
+        """All that has come was taken in."""
+
+
+def test_a_source_on_another_host_is_heard_out_first() -> None:
+    console, heard = joined()
+    source, destination = FarSpeaker(console), FarSpeaker(console)
+    console.begin(source.voice)
+    source.voice.take(b"one ")
+    console.expect(destination.voice)
+    destination.voice.take(b"three ")
+    console.heard_out()
+    destination.voice.take(b"four ")
+    assert heard == b"one "
+    source.voice.take(b"two ")
+    source.stopped = True
+    console.heard_out()
+    destination.voice.take(b"five")
+    assert heard == b"one two three four five"
+    assert console.strays == 0
+
+
+def test_what_a_destination_printed_whose_hop_failed_is_told_apart() -> None:
+    console, heard = joined()
+    source, destination = FarSpeaker(console), FarSpeaker(console)
+    console.begin(source.voice)
+    console.expect(destination.voice)
+    destination.voice.take(b"both")
+    console.keep(source.voice)
+    source.stopped = True
+    console.heard_out()
+    source.voice.take(b"one")
+    assert (bytes(heard), bytes(console.stray), console.strays) == (b"one", b"both", 4)

@@ -1,7 +1,6 @@
 """Things that change while a hop is under way, and that it must survive."""
 
 import asyncio
-import os
 import signal
 from typing import ClassVar
 
@@ -96,7 +95,7 @@ class StopDestination(_Changing):
         if process is None or process.status is not None:
             return
         self.deed(hop, "SIGSTOP to the destination")
-        os.kill(process.pid, signal.SIGSTOP)
+        process.kill_group(signal.SIGSTOP)
         try:
             await self.set(hop, max_bandwidth=FAST)
             await asyncio.sleep(STOPPED)
@@ -106,8 +105,7 @@ class StopDestination(_Changing):
                 )
         finally:
             hop.note("SIGCONT to the destination")
-            if process.status is None:
-                os.kill(process.pid, signal.SIGCONT)
+            process.kill_group(signal.SIGCONT)
         # A crowded host may be too slow for the shortest: the guest writes as fast as is sent.
         await self.set(hop, downtime_limit=PATIENT_DOWNTIME)
 

@@ -48,6 +48,7 @@ from matrix.plan.decisions import VIRTUAL, Run
 from matrix.suites.build import builtin_build, read_build
 from matrix.suites.unittests import read_tests
 from matrix.verdicts import SkipCause, Verdict
+from matrix.vm.process import Process
 from tests.hosts.virtual.conftest import Compile
 
 pytestmark = [pytest.mark.qemu, pytest.mark.slow]
@@ -77,7 +78,7 @@ def with_host(starter: Starter, logs: Path, use: Callable[[VirtualGuest], Awaita
         async with starter.start(logs) as guest:
             process = guest.session.process
             await use(guest)
-        assert process is not None
+        assert isinstance(process, Process)
         with pytest.raises(ProcessLookupError):
             os.kill(process.pid, 0)
 
