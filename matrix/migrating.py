@@ -13,6 +13,10 @@ NEWEST_COMMON = "newest-common"
 """In place of a machine: the newest versioned type of its family that all QEMUs have."""
 
 
+OTHER_HOST = "other"
+"""In place of a host: any but the one that the guest is on."""
+
+
 class MigrationMode(StrEnum):
     """Who decides when a guest is migrated."""
 
@@ -65,6 +69,12 @@ class Transport(StrEnum):
     def network(self) -> bool:
         """Whether it is a TCP connection, which a proxy can stall or drop."""
         return self in (Transport.TCP, Transport.TLS_PSK, Transport.TLS_X509)
+
+    @property
+    def between_hosts(self) -> bool:
+        """Whether it reaches another host. Of a fleet's hosts each has its own key, and no two have
+        one in common."""
+        return self in (Transport.TCP, Transport.TLS_X509)
 
 
 class Fault(StrEnum):
@@ -136,6 +146,9 @@ class Migration:
     faults: tuple[Fault, ...] = ()
     destinations: tuple[str, ...] = ()
     """Names of QEMU installations; empty: the variant's own."""
+    host: str = ""
+    """Where each hop goes: :data:`OTHER_HOST`, or a host by its name, tag or architecture; empty:
+    it stays on the host."""
     machine: str = ""
     """``newest-common``, or empty for the machine that the case has anyway."""
     parameters: tuple[tuple[str, int | bool | str], ...] = ()
@@ -221,7 +234,7 @@ class Hop:
     transport: str
     """A :class:`Transport`, or ``file``."""
     source: str
-    """``NAME VERSION`` of the QEMU installation."""
+    """``NAME VERSION`` of the QEMU installation; with `` on HOST`` between hosts."""
     destination: str
     outcome: HopOutcome
     good: bool
@@ -238,6 +251,8 @@ class Hop:
     """These three as QEMU's source says."""
     stop_to_resume: float | None = None
     """STOP of the source to RESUME of the destination on the host's clock."""
+    clock_bound: float | None = None
+    """By how much ``stop_to_resume`` may be off, where the clocks of two hosts told it."""
     blackout: float | None = None
     """Largest gap that the guest saw on its own clock."""
     silence: float | None = None

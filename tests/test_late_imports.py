@@ -53,6 +53,7 @@ LATE = {
     "results/run_info.py": PYDANTIC,
     "results/run_record.py": PYDANTIC,
     "results/summary_text.py": f"{RARE}: runs of several QEMUs, run 19 ms",
+    "run/dispatch.py": f"{RARE}: cases on several hosts",
     "run/predicting.py": f"{RARE}: cases migrated to another QEMU",
     "run/prepare.py": f"{RARE}: fleets, virtual hosts 160 ms, --expect 84 ms, --shard 6 ms",
     "run/run_hosts.py": f"{RARE}: fleets, YAML and pydantic: list 70 ms",

@@ -25,6 +25,7 @@ from matrix.places import own_command
 from matrix.results.files import host_errors
 from matrix.run.capacity import capacity_of
 from matrix.run.options import Selection
+from matrix.vm.location import Landing
 from matrix.vm.process import keep_open
 
 UNIT = """\
@@ -106,7 +107,29 @@ def _agent(fleet: Fleet, name: str, folder: Path, selection: Selection) -> Agent
 
     context = credentials_of(fleet, name).context(server=False)
     address, port = fleet.scheduler_address, fleet.scheduler_port
-    return Agent(name, address, port, ORCHESTRATOR, context, folder, look, say, Deadline().set)
+    return Agent(
+        name,
+        address,
+        port,
+        ORCHESTRATOR,
+        context,
+        folder,
+        look,
+        say,
+        Deadline().set,
+        _landing(fleet, name),
+    )
+
+
+def _landing(fleet: Fleet, name: str) -> Landing:
+    member = fleet.member(name)
+    return Landing(
+        member.migration_address,
+        member.ports.first,
+        member.ports.last,
+        str(fleet.credentials(name)),
+        member.certificate_name,
+    )
 
 
 async def _work(agent: Agent) -> None:

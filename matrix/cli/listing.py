@@ -115,7 +115,7 @@ def lines(decisions: Iterable[Decision]) -> Iterable[str]:
         if isinstance(decision, Run):
             runs += 1
             doubt = f"; KVM fails its proof: {decision.kvm_doubt}" if decision.kvm_doubt else ""
-            on = "" if decision.host == LOCAL else f" on {decision.host}"
+            on = "" if decision.host == LOCAL else f" on {' and '.join(decision.hosts)}"
             why = f"{decision.accelerator_label}{on} ({decision.why}{doubt})"
             if decision.expected:
                 why += f"  known to fail: {'; '.join(each.reason for each in decision.expected)}"

@@ -74,7 +74,10 @@ class _Chain:
         self._on_console = on_console
         self._guest = Guest(directory, limits, self._console, migrates=True)
         self._processes = Processes(
-            self._guest, request.clock, explain_downtime=request.migration.explain_downtime
+            self._guest,
+            request.clock,
+            explain_downtime=request.migration.explain_downtime,
+            places=request.places,
         )
         self._proof = Proof(self._guest.board.changed)
         self._cooperation = Cooperation(self._guest.board.changed)
@@ -150,7 +153,7 @@ class _Chain:
 
     def _without_destination(self, runner: HopRunner, error: NotStartedError) -> Conclusion:
         refused = error.conclusion.ending is Ending.REFUSED and error.as_asked
-        if refused and error.emulator.name not in self._processes.known_abilities:
+        if refused and error.emulator.key not in self._processes.known_abilities:
             # As of a source that refuses: it has never come up with this command line.
             self._refusal = error
             return error.conclusion

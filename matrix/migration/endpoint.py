@@ -5,12 +5,14 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from matrix.errors import MonitorError
 from matrix.migration.clock import HostClock
 from matrix.migration.identity import Identity
 from matrix.model import Launch
+from matrix.vm.location import ClockReading
 from matrix.vm.monitor import COMMAND_TIMEOUT, Monitor
 from matrix.vm.qemu_session import Session
 from matrix.vm.tasks import Board
@@ -42,11 +44,19 @@ class Emulator:
     launch: Launch
     modes: tuple[str, ...] | None = None
     """Values that its migration parameter ``mode`` takes; None where nobody has asked."""
+    host: str = ""
+    """Where it is started; empty for this machine."""
+
+    @property
+    def key(self) -> str:
+        """Tells it from the other QEMUs of a case."""
+        return f"{self.name}@{self.host}" if self.host else self.name
 
     @property
     def label(self) -> str:
-        """``NAME VERSION``, as records of hops have it."""
-        return f"{self.name} {self.version}".strip()
+        """``NAME VERSION[ on HOST]``, as records of hops have it."""
+        where = f" on {self.host}" if self.host else ""
+        return f"{self.name} {self.version}".strip() + where
 
 
 class Endpoint:
@@ -64,6 +74,9 @@ class Endpoint:
         self.session = session
         self.board = board
         self.clock = clock
+        self.place = session.place
+        self.reading = ClockReading()
+        """How its host's clock differs from ``clock``, by what was known when its role began."""
         self.status = ""
         self.passes = 0
         """Number of the last MIGRATION_PASS."""
@@ -122,7 +135,13 @@ class Endpoint:
         """Forget the last hop; ``listener`` gets the events of the next one."""
         self.status, self.passes, self.in_postcopy = "", 0, False
         self.stopped = self.resumed = None
+        self.reading = self.place.clock() or ClockReading(bound=inf)
         self.listen(listener)
+
+    def clock_since_role(self) -> ClockReading:
+        """How its host's clock has differed from ``clock`` since it took its role."""
+        now = self.place.clock()
+        return ClockReading(bound=inf) if now is None else self.reading.hull(now)
 
     def traced(self) -> tuple[str, ...]:
         """The trace events that it has written since this was asked last."""
@@ -276,7 +295,7 @@ class Endpoint:
             await asyncio.wait((self.session.ended,))
 
     def _event(self, name: str, data: Mapping[str, Any], at: float) -> None:
-        at = self.clock.even(at)
+        at = self.clock.even(at - self.reading.ahead)
         match name:
             case "MIGRATION":
                 self.status = str(data.get("status", ""))

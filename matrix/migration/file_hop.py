@@ -137,7 +137,7 @@ async def _address(hop: LiveHop, side: Endpoint, *, writing: bool) -> str:
     file = hop.file
     assert file is not None  # noqa: S101 - that is what makes it a hop of this kind
     # Whoever can map RAM into a file knows files: these came one release before that.
-    if "mapped-ram" in hop.abilities[side.emulator.name].capabilities:
+    if "mapped-ram" in hop.abilities[side.emulator.key].capabilities:
         return f"file:{file}"
     flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC if writing else os.O_RDONLY
     try:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from matrix.errors import MonitorError
-from matrix.migrating import Hop, HopOutcome, Strategy
+from matrix.migrating import Hop, HopOutcome, Strategy, Transport
 from matrix.migration.ahead import Ahead
 from matrix.migration.cpr_hop import run_cpr_hop
 from matrix.migration.endpoint import Endpoint
@@ -15,11 +15,11 @@ from matrix.migration.identity import difference, identity_of
 from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import ASK, Proof
-from matrix.migration.routes import route_for
+from matrix.migration.routes import Route, route_between, route_for
 from matrix.migration.samples import Sampler
 from matrix.migration.strategies import why_not
 from matrix.plan.strategy_settings import ParameterValue
-from matrix.scenario.compatibility import Route
+from matrix.scenario.compatibility import Route as PlannedRoute
 from matrix.vm.tasks import put_off_cancellation
 
 HOP_SECONDS = 60.0
@@ -33,7 +33,7 @@ class PlannedHop:
     """A hop that is to be made."""
 
     number: int
-    route: Route
+    route: PlannedRoute
     destination: Endpoint
     injector: Injector = field(default_factory=Injector)
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
@@ -214,18 +214,24 @@ async def _carried_over(
         if live.transport is None:
             live.file = processes.guest.directory / f"hop-{live.number}.state"
             return await run_file_hop(live, injector, sampler, processes.guest.console)
-        live.route = live.route or route_for(
-            live.transport, processes.folder, live.number, processes.credentials
-        )
+        live.route = live.route or _route(live, live.transport, processes)
         return await run_hop(live, injector, sampler)
     except MonitorError as error:
         return HopEnd(HopOutcome.FAILED, str(error))
 
 
+def _route(live: LiveHop, transport: Transport, processes: Processes) -> Route:
+    """Raises as :func:`route_for` and :func:`route_between`."""
+    source, destination = live.source.place, live.destination.place
+    if source.host != destination.host:
+        return route_between(transport, source, destination)
+    return route_for(transport, processes.folder, live.number, processes.credentials)
+
+
 async def _refused(live: LiveHop) -> str:
     """Why the two processes cannot be migrated between, in words; empty where they can."""
     for side in (live.source, live.destination):
-        if why := why_not(live.strategy, live.abilities[side.emulator.name]):
+        if why := why_not(live.strategy, live.abilities[side.emulator.key]):
             return f"QEMU {side.label} cannot: {why}"
     ours = await identity_of(live.source)
     live.machine = ours.machine

@@ -71,6 +71,7 @@ def hop_record(
         setup_time=_milliseconds(end.information, "setup-time"),
         downtime=_downtime(end, sampler.postcopy_downtime, in_postcopy=hop.source.in_postcopy),
         stop_to_resume=_rounded(end.stop_to_resume),
+        clock_bound=_rounded(end.clock_bound) if end.clock_bound else None,
         blackout=_rounded(evidence.blackout) if evidence else None,
         silence=_rounded(evidence.silence) if evidence else None,
         clock_jump=_rounded(evidence.clock_jump) if evidence else None,
@@ -260,7 +261,8 @@ def _downtime(end: HopEnd, said: float | None, *, in_postcopy: bool) -> float | 
         return None if value > end.seconds + ROUNDING else value
     if said is not None:
         return round(said, 6)
-    longest = end.seconds if end.stop_to_resume is None else end.stop_to_resume
+    measured_gap = end.stop_to_resume
+    longest = end.seconds if measured_gap is None else measured_gap + end.clock_bound
     return 0.0 if value > longest + ROUNDING else value
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from matrix.migration.routes import UnixRoute
 from matrix.migration.strategies import capability_settings, parameter_settings
 from matrix.model import Launch
 from matrix.scenario.compatibility import Route, parameters_for
+from matrix.vm.location import HERE, Place
 
 STRIDE = 3
 """Hops after which a chain without faults is taken to go on: from then on two destinations are
@@ -66,6 +67,8 @@ class Request:
     """Told of each hop when it is recorded."""
     clock: HostClock | None = None
     """The host's; None: the real one."""
+    places: Sequence[Place] = (HERE,)
+    """Where QEMUs are started: those of the emulators."""
     proves: bool = False
     """The guest is one that proves its memory: nothing is done to it before it has begun to."""
     debugger: GdbRelay | None = None
@@ -73,8 +76,16 @@ class Request:
 
     @property
     def emulators(self) -> dict[str, Emulator]:
-        """All installations by name, the source's first."""
-        return {each.name: each for each in (self.source, *self.destinations)}
+        """All QEMUs by their keys, the source's first."""
+        return {each.key: each for each in (self.source, *self.destinations)}
+
+    def places_to_go(self, current: str) -> tuple[str, ...]:
+        """Keys of those that a guest on ``current`` may go to: on another host, between hosts."""
+        host = self.emulators[current].host
+        every = self.emulators.items()
+        if not self.migration.host:
+            return tuple(key for key, _ in every)
+        return tuple(key for key, each in every if each.host != host)
 
     def fitted(self) -> "Request":
         """The same with command lines as its hops need them."""
@@ -127,11 +138,11 @@ class HopRunner(HopMaker):
         ``during_hop_to`` names the installation where the guest will be, when a hop is under way.
         """
         number = self.next_number + len(self._preparing)
-        source = during_hop_to or self.current.emulator.name
+        source = during_hop_to or self.current.emulator.key
         if self._preparing:
             source = self._preparing[-1][0]
         draw = HopDraw(self.request.migration, self.request.seed, number)
-        name = draw.destination(tuple(self.request.emulators), source)
+        name = draw.destination(self.request.places_to_go(source), source)
         preparing = self._prepare(number, draw, source, name, listens=self._in_stride)
         self._preparing.append((name, asyncio.create_task(preparing)))
 
@@ -165,7 +176,7 @@ class HopRunner(HopMaker):
             return False
         self.guest.hops += 1
         while len(self._preparing) < self._kept_ready and more(len(self._preparing)):
-            self.prepare(during_hop_to=prepared.destination.emulator.name)
+            self.prepare(during_hop_to=prepared.destination.emulator.key)
         await self.make(prepared)
         if debugger is not None and not self.over:
             await debugger.follow(self.current)
@@ -179,8 +190,9 @@ class HopRunner(HopMaker):
     @property
     def _kept_ready(self) -> int:
         """How many destinations are started ahead."""
-        if not self._in_stride or Strategy.CPR_TRANSFER in self.request.migration.strategies:
-            return 1
+        migration = self.request.migration
+        if not self._in_stride or migration.host or Strategy.CPR_TRANSFER in migration.strategies:
+            return 1  # of another host's memory nothing is known here
         # One that was never started is asked first what it can: the hop from it is drawn by that.
         known = self.request.emulators.keys() <= self.processes.known_abilities.keys()
         return 2 if known and self._has_room else 1
@@ -237,7 +249,8 @@ class HopRunner(HopMaker):
             if route.strategy is Strategy.CPR_TRANSFER:
                 self.guest.retire(destination.session)
                 destination = await started(processes, emulator, number, route, injector)
-        make_credentials(processes, route)
+        if not request.migration.host:
+            make_credentials(processes, route)
         parameters = parameters_for(request.migration, route.strategy)
         seconds = max(request.hop_seconds, 2 * (request.migration.limits.total_time or 0.0))
         planned = PlannedHop(number, route, destination, injector, dict(parameters), seconds)
@@ -248,7 +261,7 @@ class HopRunner(HopMaker):
 
     async def _listening(self, planned: PlannedHop) -> Ahead:
         destination, strategy = planned.destination, planned.route.strategy
-        able = self.processes.known_abilities[destination.emulator.name]
+        able = self.processes.known_abilities[destination.emulator.key]
         return await listen_ahead(
             destination,
             UnixRoute.of_hop(self.processes.folder, planned.number),

@@ -155,7 +155,15 @@ class LiveHop:
 class HopEnd:
     """How a hop ended, before the guest has proved anything."""
 
-    __slots__ = ("guest_ended", "information", "outcome", "reason", "seconds", "stop_to_resume")
+    __slots__ = (
+        "clock_bound",
+        "guest_ended",
+        "information",
+        "outcome",
+        "reason",
+        "seconds",
+        "stop_to_resume",
+    )
 
     def __init__(self, outcome: HopOutcome, reason: str = "", *, guest_ended: bool = False) -> None:
         self.outcome = outcome
@@ -165,6 +173,8 @@ class HopEnd:
         """The guest came to its end by itself meanwhile."""
         self.seconds = 0.0
         self.stop_to_resume: float | None = None
+        self.clock_bound = 0.0
+        """By how much that may be off, in seconds, where two hosts' clocks told it."""
         self.information: dict[str, Any] = {}
         """The last answer of the source to ``query-migrate`` that had numbers in it."""
 

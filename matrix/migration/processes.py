@@ -1,7 +1,7 @@
 """The QEMU processes of a guest that is migrated, as hops need them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from matrix.migration.folder import PrivateFolder
 from matrix.migration.identity import identity_of
 from matrix.migration.strategies import Abilities, abilities
 from matrix.model import Launch
+from matrix.vm.location import HERE, Place
 from matrix.vm.machine import Guest
 from matrix.vm.qemu_session import LAST_WORDS, Conclusion
 from matrix.vm.tasks import put_off_cancellation
@@ -38,14 +39,21 @@ class Processes:
     """Starts the processes of a guest as endpoints of hops; the guest owns them."""
 
     def __init__(
-        self, guest: Guest, clock: HostClock | None = None, *, explain_downtime: bool = False
+        self,
+        guest: Guest,
+        clock: HostClock | None = None,
+        *,
+        explain_downtime: bool = False,
+        places: Sequence[Place] = (HERE,),
     ) -> None:
+        """``places`` are those where QEMUs are started; each emulator names one."""
         self.guest = guest
+        self._places = {place.host: place for place in places}
         self.board = guest.board
         self.clock = clock or HostClock()
         self._explain_downtime = explain_downtime
         self.known_abilities: dict[str, Abilities] = {}
-        """Of each installation that was started, what it knows of migration."""
+        """Of each emulator that was started, by its key, what it knows of migration."""
 
     @cached_property
     def folder(self) -> Path:
@@ -81,7 +89,8 @@ class Processes:
             OSError, SpawnError: it could not be started.
         """
         launch = emulator.launch if adapt is None else adapt(emulator.launch)
-        session = await self.guest.start(launch, incoming=incoming)
+        place = self._places[emulator.host]
+        session = await self.guest.start(launch, incoming=incoming, place=place)
         endpoint = Endpoint(emulator, session, self.board, self.clock)
         try:
             if connect:
@@ -128,8 +137,8 @@ class Processes:
             raise NotStartedError(emulator, conclusion) from error
 
     async def _learn_abilities(self, endpoint: Endpoint) -> None:
-        if (name := endpoint.emulator.name) not in self.known_abilities:
-            self.known_abilities[name] = await _ask_abilities(endpoint)
+        if (key := endpoint.emulator.key) not in self.known_abilities:
+            self.known_abilities[key] = await _ask_abilities(endpoint)
 
     async def boot(self, endpoint: Endpoint) -> None:
         """Let the guest of the first one run.

@@ -16,6 +16,7 @@ from matrix.errors import HostError, MonitorError
 from matrix.migrating import Transport
 from matrix.migration.credentials import CredentialsFolder, Secrets
 from matrix.migration.endpoint import Endpoint
+from matrix.vm.location import Landing, Place
 
 LOCALHOST = "127.0.0.1"
 TLS_OUTGOING = "matrix-tls-out"
@@ -76,6 +77,26 @@ def route_for(
             assert_never(transport)
 
 
+def route_between(transport: Transport, source: Place, destination: Place) -> Route:
+    """A new route from one host to another.
+
+    Raises:
+        MonitorError: there is none by that transport, or from this machine.
+    """
+    here, there = source.landing, destination.landing
+    if here is None or there is None or not transport.between_hosts:
+        raise MonitorError("migrate", f"transport {transport.value!r} is one host's only")
+    if transport is Transport.TCP:
+        return TcpRoute(landing=there)
+    common: dict[str, object] = {"qom-type": "tls-creds-x509"}
+    secrets = Secrets(
+        {**common, "dir": there.credentials, "endpoint": "server"},
+        {**common, "dir": here.credentials, "endpoint": "client"},
+        there.certificate_name,
+    )
+    return TcpRoute(secrets, there)
+
+
 async def migrate_incoming(destination: Endpoint, uri: str) -> None:
     """Have ``destination`` listen. It does so once in its life.
 
@@ -106,9 +127,11 @@ class UnixRoute(Route):
 
 
 class TcpRoute(Route):
-    """TCP on the loopback, on a port that the kernel chooses; with ``secrets``, TLS over it."""
+    """TCP on the loopback, on a port that the kernel chooses, or to another host, on a port of its
+    range; with ``secrets``, TLS over it."""
 
-    def __init__(self, secrets: Secrets | None = None) -> None:
+    def __init__(self, secrets: Secrets | None = None, landing: Landing | None = None) -> None:
+        self._landing = landing
         self.secrets = secrets
         """May be replaced by others, for one side or both, before :meth:`listen`."""
         self.outgoing = ""
@@ -118,9 +141,15 @@ class TcpRoute(Route):
         if self.secrets is not None:
             await _add_object(destination, TLS_INCOMING, self.secrets.server)
             await destination.execute("migrate-set-parameters", {"tls-creds": TLS_INCOMING})
-        await migrate_incoming(destination, f"tcp:{LOCALHOST}:0")
+        address, ports = LOCALHOST, "0"
+        if (landing := self._landing) is not None:
+            address = landing.address
+            # QEMU takes the first that is free (inet_listen_saddr in util/qemu-sockets.c).
+            ports = f"{landing.first_port},to={landing.last_port}"
+        host = f"[{address}]" if ":" in address else address
+        await migrate_incoming(destination, f"tcp:{host}:{ports}")
         self.port = listening_port(await destination.information())
-        self.outgoing = f"tcp:{LOCALHOST}:{self.port}"
+        self.outgoing = f"tcp:{host}:{self.port}"
 
     async def arrange(self, source: Endpoint) -> None:
         if self.secrets is None:

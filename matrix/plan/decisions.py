@@ -40,6 +40,15 @@ class Run:
     """Seconds after which it is ended because it is known to time out; None: the case's timeout."""
     elsewhere: tuple[tuple[str, str], ...] = ()
     """Other hosts where it would be the same, by name, each with what is ``why`` there."""
+    gang: tuple[str, ...] = ()
+    """The other hosts that its guest is migrated to."""
+    other_gangs: tuple[tuple[str, ...], ...] = ()
+    """Hosts between which it would be the same, by name, the source first."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All that it runs on."""
+        return (self.host, *self.gang)
 
     @property
     def accelerator_label(self) -> AcceleratorLabel:
@@ -47,6 +56,10 @@ class Run:
         if self.host.startswith(VIRTUAL):
             return AcceleratorLabel.VIRTUAL_KVM
         return AcceleratorLabel(self.accelerator)
+
+    def between(self, hosts: tuple[str, ...]) -> "Run":
+        """The same between hosts of ``other_gangs``."""
+        return replace(self, host=hosts[0], gang=hosts[1:])
 
     def on(self, host: str) -> "Run":
         """The same on one of the hosts of ``elsewhere``."""

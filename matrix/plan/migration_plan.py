@@ -65,7 +65,7 @@ def lacking_on_host(strategy: Strategy, host: Host) -> str:
 def plan_migration(
     case: Case,
     accelerator: Accelerator,
-    host: Host,
+    hosts: Sequence[Host],
     source: Binary,
     destinations: Sequence[Binary],
     notes: Sequence[str] = (),
@@ -75,7 +75,7 @@ def plan_migration(
     Args:
         case: one that is to be migrated; its machine is settled (:mod:`.migration_sides`).
         accelerator: ``kvm`` or ``tcg``.
-        host: the kernel's part.
+        hosts: the kernel's part, of each host that it is on.
         source: the binary that starts the guest.
         destinations: those it is migrated to; the source's own where empty.
         notes: what was lost before.
@@ -92,7 +92,7 @@ def plan_migration(
     def why_not(strategy: Strategy, side: Binary) -> str:
         return (
             _memory_in_the_way(strategy, case.variant.backend)
-            or lacking_on_host(strategy, host)
+            or next(filter(None, (lacking_on_host(strategy, host) for host in hosts)), "")
             or lacking(strategy, None, side, accelerator)
         )
 

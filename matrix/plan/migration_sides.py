@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from matrix.inventory import Binary, Inventory, KvmState
+from matrix.inventory import Binary, Host, Inventory, KvmState
 from matrix.migrating import NEWEST_COMMON
 from matrix.model import Accelerator, Case
 from matrix.plan.command import cpu_of, machine_of
@@ -66,6 +66,29 @@ def settle_migration(
     reasons = [skip.reason for skip in lost]
     if lost and not destinations:
         return Skip(case, "; ".join(reasons), lost[0].cause)
+    return settle_sides(case, binary, destinations, accelerator, (inventory.host,), reasons)
+
+
+def settle_sides(
+    case: Case,
+    binary: Binary,
+    destinations: Sequence[Binary],
+    accelerator: Accelerator,
+    hosts: Sequence[Host],
+    reasons: Sequence[str],
+) -> Planned | Skip:
+    """What the migration of ``case`` comes to from ``binary`` to ``destinations``, which are there.
+
+    Args:
+        case: one that is to be migrated.
+        binary: the source.
+        destinations: the binary's own installation where empty.
+        accelerator: ``kvm`` or ``tcg``.
+        hosts: of the binaries.
+        reasons: what was lost before.
+    """
+    assert case.migration is not None  # noqa: S101 - the caller's condition
+    migration = case.migration
     common = _common_machine(case, tuple(dict.fromkeys((binary, *destinations))))
     if common.problem:
         return Skip(case, common.problem, SkipCause.UNSUPPORTED)
@@ -75,7 +98,7 @@ def settle_migration(
         if flaw := machine_flaw(common.machine, side):
             return Skip(case, flaw.described_for(side), SkipCause.UNSUPPORTED)
     notes = [*reasons, *filter(None, (common.note,))]
-    planned = plan_migration(settled, accelerator, inventory.host, binary, destinations, notes)
+    planned = plan_migration(settled, accelerator, hosts, binary, destinations, notes)
     if isinstance(planned, str):
         return Skip(case, planned, SkipCause.UNSUPPORTED)
     return planned

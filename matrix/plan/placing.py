@@ -54,10 +54,11 @@ def place(
         if not runs:
             placed[index] = only(cases[index])
             continue
-        run = min(runs, key=lambda run: work[run.host])
-        same = tuple((each.host, each.why) for each in runs if each is not run and _same(each, run))
-        placed[index] = replace(run, elsewhere=same) if same else run
-        work[run.host] += time_limit(run.case) * run.vcpus / cpus[run.host]
+        run = min(runs, key=lambda run: max(work[name] for name in run.hosts))
+        same = [each for each in runs if each is not run and _same(each, run)]
+        placed[index] = _with_others(run, same) if same else run
+        for name in run.hosts:
+            work[name] += time_limit(run.case) * run.vcpus / cpus[name]
     return (placed[index] for index in range(len(cases)))
 
 
@@ -98,7 +99,7 @@ def _preferred(decisions: Mapping[str, Decision]) -> Mapping[str, Decision]:
     runs = {name: each for name, each in decisions.items() if isinstance(each, Run)}
     best = min(map(_preference, runs.values()), default=0)
     best_runs = {
-        name: each if name == LOCAL else replace(each, host=name)
+        name: each if name == LOCAL or each.gang else replace(each, host=name)
         for name, each in runs.items()
         if _preference(each) == best
     }
@@ -118,4 +119,13 @@ def _length(decisions: Mapping[str, Decision]) -> float:
 
 
 def _same(one: Run, other: Run) -> bool:
-    return replace(one, host=other.host, why=other.why) == other
+    """Whether it is the same on other hosts, of which each takes as many."""
+    if len(one.gang) != len(other.gang):
+        return False
+    return replace(one, host=other.host, gang=other.gang, why=other.why) == other
+
+
+def _with_others(run: Run, same: list[Run]) -> Run:
+    if run.gang:
+        return replace(run, other_gangs=tuple(each.hosts for each in same))
+    return replace(run, elsewhere=tuple((each.host, each.why) for each in same))

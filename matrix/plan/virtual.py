@@ -157,7 +157,7 @@ def _host_migration(case: Case, host: VirtualPlace) -> Planned | str:
         other = case.migration.machine or f"QEMU {', '.join(others)}"
         return f"a virtual KVM host is migrated as it is, to its own QEMU alone: not to {other}"
     whole = replace(case, variant=replace(case.variant, smp=host.cpus))  # it is the host that goes
-    return plan_migration(whole, Accelerator.TCG, host.host, host.binary, ())
+    return plan_migration(whole, Accelerator.TCG, (host.host,), host.binary, ())
 
 
 def _placed_program(case: Case, host: VirtualPlace) -> Decision:

@@ -292,6 +292,7 @@ def _time_line(row: int, hop: Hop) -> dict[str, object]:
                 "setup_time",
                 "downtime",
                 "stop_to_resume",
+                "clock_bound",
                 "blackout",
                 "silence",
                 "clock_jump",

@@ -9,6 +9,7 @@ from matrix.attempt import Attempt
 from matrix.errors import HostLostError, SuiteError
 from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment, Console, Executor, HopDone
+from matrix.inventory import Inventory
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
 from matrix.run.case_inputs import CaseInputs
@@ -41,6 +42,8 @@ class Dispatcher:
     not_reused: Mapping[str, str] = field(default_factory=dict)
     """Why cases are run although results were to be reused, by their ids."""
     contents: Contents = field(default_factory=Contents)
+    inventories: dict[str, Inventory] = field(default_factory=dict)
+    """By the hosts' names."""
     _underway: dict[str, Executor] = field(default_factory=dict)
     _released: set[str] = field(default_factory=set)
     """Whose turn came before they had got to their host."""
@@ -73,7 +76,7 @@ class Dispatcher:
         artifacts = self.run.relative(folder)
         noted = None
         try:
-            executor = self._executor(host)
+            executor = self._executor_for(decision)
             decision = await _refreshed(decision)
             await self.contents.read_large(decision)
             noted = None if self.inputs is None else self.inputs.of(decision)
@@ -84,11 +87,13 @@ class Dispatcher:
             waits = held and token not in self._released
             assignment = Assignment(token, crossing, number, artifacts, files, waits, seed)
             attempt = (await executor.execute(assignment, emit)).attempt
+            self._note_lost_of(decision)
         except _WithheldError as error:
-            attempt = _error(number, f"host {host} gets no cases: {error}", artifacts)
+            withheld = next(filter(self.withheld.__contains__, decision.hosts), host)
+            attempt = _error(number, f"host {withheld} gets no cases: {error}", artifacts)
         except HostLostError as error:
-            self.lost.setdefault(host, str(error))
-            attempt = _error(number, f"host {host} is lost: {error}", artifacts)
+            host_lost = self._note_lost(decision, str(error))
+            attempt = _error(number, f"host {host_lost} is lost: {error}", artifacts)
         except SuiteError as error:
             attempt = _error(number, str(error), artifacts)
         finally:
@@ -121,6 +126,42 @@ class Dispatcher:
     def without(self) -> dict[str, str]:
         """Hosts that get no cases, with the reason."""
         return self.withheld | self.lost
+
+    def _executor_for(self, decision: Run) -> Executor:
+        """Who runs a case: its host, or we on several.
+
+        Raises:
+            HostLostError: one of them is to run nothing more.
+        """
+        executors = {name: self._executor(name) for name in decision.hosts}
+        if not decision.gang:
+            return executors[decision.host]
+        from matrix.hosts.spanning import Lender, SpanningExecutor  # few cases need several
+
+        lenders = {}
+        for name, executor in executors.items():
+            lender: object = executor
+            if not isinstance(lender, Lender):
+                raise _WithheldError(f"{name} starts no QEMUs that are driven from elsewhere")
+            lenders[name] = lender
+        return SpanningExecutor(lenders, self.inventories[decision.host], self.run, self.contents)
+
+    def _note_lost_of(self, decision: Run) -> None:
+        """A host that was lost while a guest was between several ends the attempt, not the
+        waiting for it."""
+        for name in decision.gang and decision.hosts:
+            if why := getattr(self.executors.get(name), "lost", ""):
+                self.lost.setdefault(name, why)
+
+    def _note_lost(self, decision: Run, why: str) -> str:
+        """One of an attempt's hosts is lost; gives its name."""
+        name = decision.host
+        if decision.gang:
+            said = {each: getattr(self.executors.get(each), "lost", "") for each in decision.hosts}
+            lost = (each for each in decision.hosts if each in self.lost or said[each])
+            name = next(lost, name)
+        self.lost.setdefault(name, why)
+        return name
 
     def _executor(self, host: str) -> Executor:
         if why := self.lost.get(host):

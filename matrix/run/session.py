@@ -8,7 +8,7 @@ its guest kept stopped: it has not begun by that, and is none that was interrupt
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -135,7 +135,7 @@ class Session:
         self._decisions = list(map(self._here, decisions))
         stop.on_request = self._cancel_all
         jobs = [job for index in range(len(decisions)) for job in self._startable(index)]
-        needed = dict.fromkeys(name for job in jobs for name in self._places(job))
+        needed = dict.fromkeys(name for job in jobs for name in (*self._places(job), *job.gang))
         self._scheduler = Scheduler(jobs, {name: self._capacity(name) for name in needed})
         self._since = time.monotonic()
         is_reused = self._recorder.record.is_reused
@@ -166,17 +166,22 @@ class Session:
 
     def _here(self, decision: Decision) -> Decision:
         """The decision without the other hosts that this run does not have."""
-        if not isinstance(decision, Run) or not decision.elsewhere:
+        if not isinstance(decision, Run) or not (decision.elsewhere or decision.other_gangs):
             return decision
         return replace(
-            decision, elsewhere=tuple(each for each in decision.elsewhere if each[0] in self._hosts)
+            decision,
+            elsewhere=tuple(each for each in decision.elsewhere if each[0] in self._hosts),
+            other_gangs=tuple(
+                each for each in decision.other_gangs if self._hosts.keys() >= set(each)
+            ),
         )
 
     def _places(self, job: Job) -> tuple[str, ...]:
         """The hosts that may run it: the one that it was planned for first."""
         decision = self._decisions[job.key[0]]
         assert isinstance(decision, Run)  # noqa: S101 - only these became jobs
-        return (decision.host, *(name for name, _ in decision.elsewhere))
+        others = (name for hosts in decision.other_gangs for name in hosts)
+        return (*decision.hosts, *(name for name, _ in decision.elsewhere), *others)
 
     def _capacity(self, name: str) -> Capacity:
         """Of a host; one that is not there gets its cases one by one, to say so of each."""
@@ -189,6 +194,7 @@ class Session:
         if host is None:
             dispatcher.lost[name] = "the run has no host of this name"
             return
+        dispatcher.inventories[name] = host.inventory
         opening = host.open(self._recorder.run.path, dispatcher.contents)
         try:
             dispatcher.executors[name] = await open_hosts.open(opening)
@@ -266,7 +272,7 @@ class Session:
     def _run(self, job: Job) -> Run:
         decision = self._decisions[job.key[0]]
         assert isinstance(decision, Run)  # noqa: S101 - only these became jobs
-        return decision.on(job.host)
+        return decision.between(job.hosts) if job.gang else decision.on(job.host)
 
     def _startable(self, index: int) -> list[Job]:
         """The attempts of a case that can be started and were not yet, and are counted here.
@@ -310,6 +316,7 @@ class Session:
             decision.huge_pages,
             host,
             elsewhere,
+            decision.gang,
         )
 
     def _count_failure(self, case: Case) -> None:
@@ -375,16 +382,34 @@ class Session:
         """Give no more cases to lost and drained hosts, and to those that it quarantines."""
         assert self._care is not None  # noqa: S101 - hosts are open
         case = self._run(job).case
+        if job.gang:
+            attempt = None  # which of its hosts is to blame is not known
         anywhere = case.scenario, case.test.name, replace(case.variant, host=None)
         self._care.judge(anywhere, case.id, job.host, attempt)
 
     def _try_elsewhere(self, job: Job) -> bool:
         """Have an attempt that trouble of its host ended made again on another one, if any."""
         tried = self._tried.setdefault(job.key, [])
-        tried.append(job.host)
+        tried.append(" ".join(job.hosts))
+        if job.gang:
+            return len(tried) <= MOST_MOVES and self._try_between_others(job, tried)
         untried = self._hosts.keys() - self._dispatcher.without.keys() - set(tried)
         left = [name for name in self._places(job) if name in untried]
         if not left or len(tried) > MOST_MOVES:
             return False
         self._scheduler.add(replace(job, host=left[0], elsewhere=tuple(left[1:])))
+        return True
+
+    def _try_between_others(self, job: Job, tried: Collection[str]) -> bool:
+        """The same for one that takes several hosts, of which one is in trouble."""
+        decision = self._decisions[job.key[0]]
+        assert isinstance(decision, Run)  # noqa: S101 - only these became jobs
+        without = self._dispatcher.without.keys()
+        # Which host it was is known only where that is lost: those that share least come first.
+        gangs = [hosts for hosts in decision.other_gangs if without.isdisjoint(hosts)]
+        gangs = [hosts for hosts in gangs if " ".join(hosts) not in tried]
+        if not gangs:
+            return False
+        host, *gang = min(gangs, key=lambda hosts: len({*hosts} & {*job.hosts}))
+        self._scheduler.add(replace(job, host=host, gang=tuple(gang)))
         return True

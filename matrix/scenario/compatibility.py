@@ -78,6 +78,36 @@ _FAULTS: dict[Fault, _Setting] = {
 }
 
 
+_PROXIED = frozenset(
+    {
+        Fault.NO_LISTENER,
+        Fault.CANCEL_IN_SETUP,
+        Fault.KILL_DESTINATION_IN_SETUP,
+        Fault.TLS_WRONG_CERTIFICATE,
+        Fault.TLS_WRONG_HOST,
+        Fault.TLS_NO_CLIENT_CERTIFICATE,
+        Fault.TLS_WRONG_PSK,
+        Fault.STALL_IN_PRECOPY,
+        Fault.DROP_IN_PRECOPY,
+        Fault.STALL_IN_POSTCOPY,
+        Fault.DROP_IN_POSTCOPY,
+        Fault.PAUSE_IN_POSTCOPY,
+    }
+)
+"""Faults of which we are a part: we stand between the two QEMUs, or make their keys."""
+
+
+def stays_on_one_host(value: Strategy | Transport | Fault) -> bool:
+    """Whether it needs both QEMUs on the same host."""
+    match value:
+        case Strategy():
+            return value not in LIVE
+        case Transport():
+            return not value.between_hosts
+        case Fault():
+            return value in _PROXIED
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One way for a hop to take; no transport where the state goes through a file."""

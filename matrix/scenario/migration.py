@@ -64,12 +64,14 @@ def migration_of(section: MigrationSection) -> Migration:
         mode = MigrationMode.ONCE if endless else MigrationMode.CONTINUOUS
     destination = section.destination or DestinationSection.model_construct()
     given = section.parameters
+    transports = (Transport.TLS_X509,) if destination.host else default.transports
     return Migration(
         mode=mode,
         strategies=tuple(section.strategy or default.strategies),
-        transports=tuple(section.transport or default.transports),
+        transports=tuple(section.transport or transports),
         faults=tuple(section.faults or ()),
         destinations=tuple(destination.qemu or ()),
+        host=destination.host or "",
         machine=destination.machine or "",
         parameters=tuple(
             (name, getattr(given, name)) for name in PARAMETERS if name in given.model_fields_set

@@ -4,7 +4,14 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, create_model, model_validator
 
-from matrix.migrating import NEWEST_COMMON, Fault, MigrationMode, Strategy, Transport
+from matrix.migrating import (
+    NEWEST_COMMON,
+    OTHER_HOST,
+    Fault,
+    MigrationMode,
+    Strategy,
+    Transport,
+)
 from matrix.scenario import values
 from matrix.scenario.fields import Boolean, Section, Text, annotated, one_of_names, one_or_more
 from matrix.scenario.parameters import PARAMETERS, Parameter
@@ -19,6 +26,7 @@ Hops = Annotated[int, *annotated(values.parse_hops, values.HOPS_SHAPE)]
 OneStrategy = Annotated[Strategy, *annotated(values.parse_strategy, values.STRATEGY_SHAPE)]
 OneTransport = Annotated[Transport, *annotated(values.parse_transport, values.TRANSPORT_SHAPE)]
 OneFault = Annotated[Fault, *annotated(values.parse_fault, values.FAULT_SHAPE)]
+OneHost = Annotated[str, *annotated(values.parse_host, values.QEMU_SHAPE)]
 OneQemu = Annotated[str, *annotated(values.parse_qemu, values.QEMU_SHAPE)]
 Strategies = Annotated[list[OneStrategy], *one_or_more(values.STRATEGY_SHAPE)]
 Transports = Annotated[list[OneTransport], *one_or_more(values.TRANSPORT_SHAPE)]
@@ -54,7 +62,15 @@ ParametersSection = create_model(
 
 
 class DestinationSection(_SaysSomething):
-    """Where to: other QEMU installations, and the machine type that both sides have."""
+    """Where to: another host of a fleet, other QEMU installations, and the machine type that both
+    sides have."""
+
+    host: OneHost | None = Field(
+        None,
+        description=f"'{OTHER_HOST}': each hop goes to another host of the fleet than the guest is "
+        "on; or that host's name, tag or architecture: from there the guest goes back. Default: it "
+        "stays on its host.",
+    )
 
     qemu: Installations | None = Field(
         None,
@@ -117,7 +133,9 @@ class MigrationSection(Section):
         None, description="How the guest's state is carried over. Default: precopy."
     )
     transport: Transports | None = Field(
-        None, description="What the migration stream goes through. Default: unix."
+        None,
+        description="What the migration stream goes through. Default: unix, between hosts "
+        f"{Transport.TLS_X509.value}.",
     )
     parameters: ParametersSection | None = Field(None, description=ParametersSection.__doc__)
     hops: Hops | None = Field(

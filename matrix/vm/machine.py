@@ -21,8 +21,8 @@ from matrix.errors import HostError
 from matrix.model import Launch
 from matrix.patterns import late
 from matrix.vm.joined_console import JoinedConsole, Voice
+from matrix.vm.location import HERE, Place
 from matrix.vm.logs import Logs
-from matrix.vm.place import HERE, Place
 from matrix.vm.qemu_session import Conclusion, Session
 from matrix.vm.tasks import Board, first_of, put_off_cancellation
 

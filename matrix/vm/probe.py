@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from matrix.errors import MonitorError
 from matrix.suites.stderr import complaint
 from matrix.vm.console import OutputReader, Tail
+from matrix.vm.location import monitor_arguments
 from matrix.vm.monitor import EventCallback, Monitor, ignore_event
-from matrix.vm.place import monitor_arguments
 from matrix.vm.process import Process, spawn
 from matrix.vm.qemu_session import EXIT_GRACE
 

@@ -15,9 +15,9 @@ from matrix.errors import MonitorError
 from matrix.model import ExitChannel, Launch
 from matrix.suites.stderr import complaint, host_complaint
 from matrix.vm.console import Tail
+from matrix.vm.location import HERE, Place, QemuProcess, Started, Streams
 from matrix.vm.logs import Logs
 from matrix.vm.monitor import Ahead, EventCallback, Monitor
-from matrix.vm.place import HERE, Place, QemuProcess, Started, Streams
 from matrix.vm.tasks import put_off_cancellation
 from matrix.vm.trace_lines import TraceLines
 

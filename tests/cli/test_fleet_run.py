@@ -21,8 +21,9 @@ class Lab:
         self._world = world
         self._workers: dict[str, subprocess.Popen[str]] = {}
         high, low = divmod(os.getpid(), 250)
-        address = f"127.{high % 250 + 1}.{low + 1}.2"  # on loopback, and no other test's
-        found_fleet(world.root / "lab", {"z1": "127.0.0.1", "z2": "127.0.0.1"}, address)
+        network = f"127.{high % 250 + 1}.{low + 1}"  # on loopback, and no other test's
+        hosts = {"z1": f"{network}.11", "z2": f"{network}.12"}
+        found_fleet(world.root / "lab", hosts, f"{network}.2")
         path = world.root / "lab/fleet.yaml"
         self._file = path.read_text()
         self.lease("10min")
@@ -31,9 +32,9 @@ class Lab:
         path = self._world.root / "lab/fleet.yaml"
         path.write_text(f"{self._file}lease: {{ttl: {ttl}, margin: 2s}}\n")
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, qemus: tuple[str, ...] = ("--qemu", "fake=qemu")) -> None:
         for name in names:
-            words = ("worker", *FLEET, "--name", name, "--qemu", "fake=qemu")
+            words = ("worker", *FLEET, "--name", name, *qemus)
             self._workers[name] = self._world.start(*words)
 
     def stop(self) -> list[int]:

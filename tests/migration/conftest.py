@@ -26,7 +26,7 @@ from matrix.model import Accelerator, Architecture, Build, Case, ExitChannel, La
 from matrix.plan.command import launch_for
 from matrix.suites.build import builtin_build
 from matrix.suites.unittests import read_tests
-from matrix.vm import place
+from matrix.vm import location
 from matrix.vm.machine import Limits
 from tests.migration.peers import Guest, Peer, Program
 
@@ -225,5 +225,5 @@ def peers(monkeypatch: pytest.MonkeyPatch) -> Guest:
         program.peer = peer
         return program
 
-    monkeypatch.setattr(place, "spawn", spawn)
+    monkeypatch.setattr(location, "spawn", spawn)
     return guest

@@ -93,6 +93,20 @@ class FakeExecutor:
 
 
 @dataclass
+class FakeLender(FakeExecutor):
+    """Lends nothing, and says why."""
+
+    trouble: HostError | None = None
+    lost: str = ""  # type: ignore[assignment]  # as a fleet's host has it
+
+    @asynccontextmanager
+    async def lend(self, _assignment: Assignment, _qemus: tuple[str, ...]) -> AsyncIterator[None]:
+        if self.trouble is not None:
+            raise self.trouble
+        yield
+
+
+@dataclass
 class FakeHost:
     """A host whose cases run nothing."""
 

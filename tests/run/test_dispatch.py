@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from matrix.plan.decisions import LOCAL
+from matrix.errors import HostError, HostLostError
+from matrix.hosts.interface import Executor
+from matrix.plan.decisions import LOCAL, Run
 from matrix.results.recorder import Recorder
 from matrix.run.dispatch import Dispatcher, ignore_event
 from matrix.verdicts import Verdict
-from tests.run.conftest import FakeExecutor, planned
+from tests.run.conftest import INVENTORY, FakeExecutor, FakeLender, planned
 
 
 @pytest.mark.parametrize("steps", range(4))
@@ -35,3 +38,51 @@ def test_a_turn_that_comes_at_any_moment_is_not_lost(
         return None if ended is None else ended.verdict
 
     assert asyncio.run(scenario()) is Verdict.PASS
+
+
+def far() -> Run:
+    """A case whose guest goes from z1 to z2."""
+    run = planned("far")
+    return replace(run, case=replace(run.case, suite="kvm-unit-tests"), host="z1", gang=("z2",))
+
+
+@pytest.mark.parametrize(
+    ("executor", "reason", "lost"),
+    [
+        (FakeExecutor(), "host z1 gets no cases: z2 starts no QEMUs that are driven from", {}),
+        (FakeLender(trouble=HostError("z2: no disk")), "z2: no disk", {}),
+        (
+            FakeLender(trouble=HostLostError("it is gone"), lost="it is gone"),
+            "host z2 is lost: it is gone",
+            {"z2": "it is gone"},
+        ),
+    ],
+)
+def test_trouble_of_one_of_two_hosts_is_told_with_its_name(
+    start: Callable[..., Recorder], executor: FakeExecutor, reason: str, lost: dict[str, str]
+) -> None:
+    decision = far()
+    recorder = start(decision)
+    folder = recorder.prepare(decision.case, 1)
+
+    async def scenario() -> None:
+        executors: dict[str, Executor] = {"z2": executor, "z1": FakeLender()}
+        dispatcher = Dispatcher(recorder.run, executors, inventories={"z1": INVENTORY})
+        attempt = await dispatcher.execute(decision, 1, Path(folder), ignore_event)
+        assert attempt is not None
+        assert (attempt.verdict, attempt.reason[: len(reason)]) == (Verdict.ERROR, reason)
+        assert dispatcher.lost == lost
+
+    asyncio.run(scenario())
+
+
+def test_a_case_of_two_hosts_is_not_begun_where_one_is_lost(
+    start: Callable[..., Recorder],
+) -> None:
+    decision = far()
+    recorder = start(decision)
+    folder = recorder.prepare(decision.case, 1)
+    dispatcher = Dispatcher(recorder.run, {"z1": FakeLender()}, {"z2": "it is gone"})
+    attempt = asyncio.run(dispatcher.execute(decision, 1, Path(folder), ignore_event))
+    assert attempt is not None
+    assert attempt.reason == "host z2 is lost: it is gone"

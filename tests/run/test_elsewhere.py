@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Attempt
-from matrix.errors import HostLostError
+from matrix.errors import HostError, HostLostError
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.plan.decisions import Run
 from matrix.plan.health import QuarantineRules
@@ -22,7 +22,7 @@ from matrix.run.progress import NullProgress, Running
 from matrix.run.session import MOST_MOVES, Session, Stop
 from matrix.verdicts import Verdict
 from tests import make
-from tests.run.conftest import FakeExecutor, FakeHost, planned
+from tests.run.conftest import FakeExecutor, FakeHost, FakeLender, planned
 
 ONE = Capacity(vcpus=1, memory=2**30)
 Start = Callable[..., Recorder]
@@ -373,3 +373,30 @@ def test_the_reason_says_how_hosts_differ() -> None:
     ]
     reason = record_of(planned("t", retries=2).case, attempts).reason
     assert reason.endswith("fails on a (0/1), passes elsewhere (2/2)")
+
+
+def test_trouble_of_a_host_takes_a_guest_between_two_others(start: Start) -> None:
+    """One that is lost is not used again; which of two others is in trouble nobody knows."""
+    decision = planned("far")
+    case = replace(decision.case, suite="kvm-unit-tests")
+    decision = replace(
+        decision,
+        case=case,
+        host="a",
+        gang=("b",),
+        other_gangs=(("b", "a"), ("a", "c"), ("c", "a"), ("c", "b")),
+    )
+    recorder = start(decision)
+    moves = Moves()
+    executors = {
+        "a": FakeLender(),
+        "b": FakeLender(trouble=HostLostError("it is gone"), lost="it is gone"),
+        "c": FakeLender(trouble=HostError("host c: no disk")),
+    }
+    hosts = [FakeHost(each, ONE, name) for name, each in executors.items()]
+    carry_out(recorder, *hosts, progress=moves)
+    (attempt,) = recorder.record.attempts(case.id)
+    assert (attempt.verdict, attempt.reason) == (Verdict.ERROR, "host c: no disk")
+    assert moves.seen == [("far", "a"), ("far", "a")]
+    assert attempt.host == "c"
+    assert moves.lost == [("b", "it is gone")]

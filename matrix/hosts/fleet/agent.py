@@ -26,6 +26,7 @@ from matrix.hosts.lines import Line, WireError
 from matrix.hosts.local.executor import LocalExecutor
 from matrix.hosts.survey import ignore_step
 from matrix.results.directory import RunDirectory
+from matrix.vm.location import Landing
 from matrix.vm.tasks import put_off_cancellation
 
 AGAIN = 0.2
@@ -62,6 +63,8 @@ class Agent:
     """Told in words who is joined, and why nobody is."""
     deadline: Callable[[float | None], None] = no_deadline
     """See :meth:`matrix.hosts.fleet.deadline.Deadline.set`."""
+    landing: Landing | None = None
+    """Where guests of other hosts arrive; None: nowhere."""
     clock: Callable[[], float] = now
     cache_most: int = MOST
     """Bytes of the files of cases that are kept."""
@@ -204,7 +207,9 @@ class Agent:
         if tenancy is not None:
             self._tenancy = None
             await tenancy.close()
-        self._tenancy = Tenancy(accept, self._run_folder, self._cache, self.clock, self.deadline)
+        self._tenancy = Tenancy(
+            accept, self._run_folder, self._cache, self.clock, self.deadline, self.landing
+        )
         return self._tenancy
 
     def _do(self, tenancy: Tenancy, link: Link, line: Line[FleetKind]) -> None:
@@ -223,6 +228,8 @@ class Agent:
             tenancy.cancel(number)
         elif line.kind is FleetKind.TAKEN:
             tenancy.taken(number)
+        else:
+            tenancy.lendings.do(link, line)
 
     async def _beat(self, link: Link, lease: float) -> None:
         while True:

@@ -19,12 +19,14 @@ from matrix.hosts.fleet.gate import FAREWELL, Gate, arrival_within
 from matrix.hosts.fleet.hand_over import take
 from matrix.hosts.fleet.lease import BEAT, Fence, Grant
 from matrix.hosts.fleet.link import Link
+from matrix.hosts.fleet.loan import Loan
 from matrix.hosts.fleet.messages import (
     CHUNK,
     Accept,
     Chunk,
     FleetKind,
     Join,
+    Lend,
     Look,
     Looked,
     Part,
@@ -121,6 +123,7 @@ class FleetExecutor:
     """Names of the files of assignments, by their digests: no others are given away."""
     _sending: "set[asyncio.Task[None]]" = field(default_factory=set)
     _keeping: "asyncio.Task[None] | None" = None
+    _loans: dict[int, Loan] = field(default_factory=dict)
     _proofs: "dict[int, asyncio.Future[str]]" = field(default_factory=dict)
     """Those that are waited for, by their numbers."""
 
@@ -173,6 +176,30 @@ class FleetExecutor:
         if (given := self._given.get(token)) is not None:
             self._say(FleetKind.CANCEL, given.number)
             asyncio.get_running_loop().call_later(FAREWELL, _end, given, Ended(None))
+
+    @asynccontextmanager
+    async def lend(self, assignment: Assignment, qemus: tuple[str, ...]) -> AsyncIterator[Loan]:
+        """See :class:`matrix.hosts.spanning.Lender`."""
+        if self.lost:
+            raise HostLostError(self.lost)
+        number = self._fence.issue(f"loan {assignment.token}")
+        terms = self._host.terms
+        loan = Loan(
+            self._host.name,
+            number,
+            lambda kind, body: self._say(kind, number, body),
+            terms.accept.lease + terms.margin,
+        )
+        self._loans[number] = loan
+        self._files.update((file.sha256, file.name) for file in assignment.files)
+        self._say(FleetKind.LEND, number, Lend(assignment, qemus))
+        try:
+            await loan.lent()
+            yield loan
+        finally:
+            self._say(FleetKind.RETURN, number)
+            await put_off_cancellation(loan.over())
+            del self._loans[number]
 
     async def prove(self) -> str:
         """See :class:`matrix.hosts.interface.Provable`."""
@@ -247,6 +274,9 @@ class FleetExecutor:
             link.say(FleetKind.LOOK, 0, replace(self._host.look, fresh=False))
         for number in self._proofs:
             self._ask_for_proof(number)
+        for number, loan in self._loans.items():
+            loan.lose(self._link_lost())
+            link.say(FleetKind.RETURN, number)
         for given in list(self._given.values()):
             if same:
                 self._send(given)
@@ -278,6 +308,9 @@ class FleetExecutor:
         self._ready.set()
         for given in self._given.values():
             _fail(given, HostLostError(self.lost))
+        for loan in self._loans.values():
+            loan.lose(HostLostError(f"host {self._host.name} is lost: {self.lost}"))
+            loan.end()
         for proof in self._proofs.values():
             if not proof.done():
                 proof.set_exception(HostLostError(self.lost))
@@ -306,6 +339,12 @@ class FleetExecutor:
     def _say_down(self) -> None:
         if not self.lost:
             self._host.on_word(f"{self._host.name}: {self._broken or 'the link is down'}")
+            for loan in self._loans.values():
+                loan.lose(self._link_lost())
+
+    def _link_lost(self) -> HostError:
+        why = self._broken or "the link is down, over which its QEMUs were driven"
+        return HostError(f"host {self._host.name}: {why}")
 
     def _give_up(self, why: str) -> None:
         self.lost = self.lost or why
@@ -334,6 +373,8 @@ class FleetExecutor:
                 sending = asyncio.create_task(self._send_file(link, line.body))
                 self._sending.add(sending)
                 sending.add_done_callback(self._sending.discard)
+            case _ if (loan := self._loans.get(line.number)) is not None:
+                loan.hear(line.kind, line.body)
             case _:
                 given = self._numbered(line.number)
                 if given is not None:

@@ -96,6 +96,20 @@ class Link:
         async with self._turn:
             await self.writer.drain()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that were said and have not gone yet."""
+        return self.writer.transport.get_write_buffer_size()
+
+    async def room(self) -> None:
+        """Wait until most of what was said has gone.
+
+        Raises:
+            ConnectionError: the connection is gone.
+        """
+        async with self._turn:
+            await self.writer.drain()
+
     async def hear(self) -> Line[FleetKind] | None:
         """The next line; None when the other end is gone.
 

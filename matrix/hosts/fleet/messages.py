@@ -18,12 +18,21 @@
     part N                 →                  the attempt's folder, before …
     ended N                →                  or ``lost``, or ``lapsed``
                            ←  taken N         all of it is on the orchestrator's disk
+                           ←  lend N          QEMUs that the orchestrator drives itself
+    lent N                 →                  with which command lines
+                           ←  start, feed, signal N
+    output, used, exited N →
+                           ←  echo N          compares the clocks
+    echo N                 →                  the agent's Unix time
+                           ←  return N        all of them are to end; so they do where the link
+    returned N             →                  is lost
     bye                    →  or  ←           everything is ended at once
 
 The number is that of an execution, as :class:`matrix.hosts.fleet.lease.Fence` gives it; 0 stands
 for none. Both ends are the same version of this program.
 """
 
+import signal
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,7 +44,10 @@ from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.lines import Lines
 from matrix.hosts.wanted import Wanted
 from matrix.inventory import Inventory
+from matrix.migration.endpoint import Emulator
+from matrix.model import Launch
 from matrix.plan.schedule import Capacity
+from matrix.vm.location import Landing
 
 CHUNK = 192 << 10
 """Bytes of a file in a line; a beat waits for no more than one of them."""
@@ -65,6 +77,17 @@ class FleetKind(StrEnum):
     LAPSED = "lapsed"
     """The agent has ended it, because its lease was over."""
     TAKEN = "taken"
+    LEND = "lend"
+    LENT = "lent"
+    START = "start"
+    FEED = "feed"
+    SIGNAL = "signal"
+    OUTPUT = "output"
+    USED = "used"
+    EXITED = "exited"
+    ECHO = "echo"
+    RETURN = "return"
+    RETURNED = "returned"
     BYE = "bye"
 
 
@@ -147,6 +170,82 @@ class Part:
     executable: bool = False
 
 
+class Stream(StrEnum):
+    """Of a QEMU's process."""
+
+    CONSOLE = "console"
+    ERRORS = "errors"
+    MONITOR = "monitor"
+
+
+@dataclass(frozen=True, slots=True)
+class Lend:
+    """An attempt whose QEMUs the orchestrator drives."""
+
+    assignment: Assignment
+    qemus: tuple[str, ...]
+    """Names of the installations that it may start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What may be started."""
+
+    emulators: tuple[Emulator, ...]
+    landing: Landing
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a QEMU."""
+
+    process: int
+    """The orchestrator's number of it, in its loan."""
+    launch: Launch
+    typing: bool
+    incoming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a QEMU has said, or is told."""
+
+    process: int
+    stream: Stream
+    data: Bytes
+    """None at all: nothing more comes of the monitor."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendSignal:
+    """A signal for a QEMU and all that it has started."""
+
+    process: int
+    number: signal.Signals
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What QEMUs have used so far."""
+
+    cpu_seconds: tuple[tuple[int, float], ...]
+    """Of each process, by its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A QEMU has ended, and has said all before."""
+
+    process: int
+    status: int | None
+    """As of :class:`matrix.vm.process.Process`; None: it could not be started."""
+    ended_by_us: bool = False
+    oom_kills: int = 0
+    """Processes that the kernel has killed there since it was started."""
+    why: str = ""
+    """Why it could not be started."""
+
+
 LINES = Lines(
     FleetKind,
     {
@@ -166,6 +265,15 @@ LINES = Lines(
         FleetKind.ENDED: Ended,
         FleetKind.LOST: str,
         FleetKind.LAPSED: str,
+        FleetKind.LEND: Lend,
+        FleetKind.LENT: Lent,
+        FleetKind.START: Start,
+        FleetKind.FEED: Data,
+        FleetKind.SIGNAL: SendSignal,
+        FleetKind.OUTPUT: Data,
+        FleetKind.USED: Used,
+        FleetKind.EXITED: Exited,
+        FleetKind.ECHO: float,
         FleetKind.BYE: str,
     },
 )

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Protocol, runtime_checkable
 
 from matrix.errors import HostError
 from matrix.hosts.console_batch import UNREAD_MOST, ConsoleBatch
@@ -18,11 +19,14 @@ from matrix.hosts.contents import CaseFile, Contents
 from matrix.hosts.fleet.file_cache import FileCache, Incoming
 from matrix.hosts.fleet.hand_over import parts_of
 from matrix.hosts.fleet.lease import MARGIN, Lease
+from matrix.hosts.fleet.lending import Lendings
 from matrix.hosts.fleet.link import Link
 from matrix.hosts.fleet.messages import Accept, Chunk, FleetKind
 from matrix.hosts.interface import Assignment, Console, Ended, Executor, HopDone
 from matrix.hosts.lines import WireError
 from matrix.hosts.local.executor import not_started
+from matrix.migration.endpoint import Emulator
+from matrix.vm.location import Landing
 
 LAPSED = "its lease was over: nothing was heard of the orchestrator"
 
@@ -63,6 +67,19 @@ class HostedAttempt:
         link = self._link()
         if link is not None and link.writer.transport.get_write_buffer_size() < UNREAD_MOST:
             link.say(FleetKind.CONSOLE, self.number, console)
+
+
+@runtime_checkable
+class Outfitter(Protocol):
+    """An executor that knows how cases are started here, without doing so."""
+
+    async def outfit(self, assignment: Assignment, qemus: tuple[str, ...]) -> tuple[Emulator, ...]:
+        """How that case is started by each of these installations; its files are in its folder.
+
+        Raises:
+            HostError, SuiteError: it cannot be.
+        """
+        ...
 
 
 class FileLostError(HostError):
@@ -159,8 +176,11 @@ class Tenancy:
         cache: FileCache,
         clock: Callable[[], float],
         deadline: Callable[[float | None], None],
+        landing: Landing | None = None,
     ) -> None:
-        """``deadline`` is told when this process has to be killed if it does not end its QEMUs."""
+        """``deadline`` is told when this process has to be killed if it does not end its QEMUs;
+        ``landing`` is where guests of other hosts arrive."""
+        self.lendings = Lendings(self._outfit, landing, self._arm)
         self.run = accept.run
         self.orchestrator = accept.orchestrator
         self.folder = folder
@@ -199,6 +219,7 @@ class Tenancy:
         """Go on over a new link."""
         if self.link is not None:
             self.link.close()
+            self.do(self.lendings.end())
         self.link = link
         self._files.ask_again(lambda sha256: link.say(FleetKind.WANT, 0, sha256))
 
@@ -206,6 +227,7 @@ class Tenancy:
         """That link is gone."""
         if self.link is link:
             self.link = None
+            self.do(self.lendings.end())  # nobody can drive them any more
 
     def renew(self, named: float) -> None:
         """The orchestrator has heard the beat that named that time."""
@@ -256,6 +278,7 @@ class Tenancy:
 
     async def end_running(self, lapsed: str = "") -> None:
         """End what runs; ``lapsed`` is why, where the orchestrator is to hear of it."""
+        await self.lendings.end(lapsed, self.link)
         ending = [each for each in self._attempts.values() if each.result is None]
         for each in ending:
             if each.task is not None:
@@ -286,7 +309,9 @@ class Tenancy:
 
     def _arm(self) -> None:
         """Have the kernel end this process when it does not do so itself."""
-        runs = any(each.task and not each.task.done() for each in self._attempts.values())
+        runs = self.lendings.run or any(
+            each.task and not each.task.done() for each in self._attempts.values()
+        )
         self._deadline(self.lease.until + MARGIN / 3 if runs else None)
 
     async def _end_in_time(self) -> None:
@@ -312,8 +337,29 @@ class Tenancy:
             attempt.over(FleetKind.LOST, f"internal error: {error!r}; its worker's log has more")
         self._deliver(attempt)
 
+    async def _outfit(self, assignment: Assignment, qemus: tuple[str, ...]) -> tuple[Emulator, ...]:
+        """How the QEMUs of an attempt are started that is driven from elsewhere. Raises as
+        :data:`matrix.hosts.fleet.lending.Outfit`."""
+        shutil.rmtree(self._folder(assignment), ignore_errors=True)
+        await self._fetch(assignment)
+        executor: object = self.executor
+        assert isinstance(executor, Outfitter)  # noqa: S101 - this machine's is
+        return await executor.outfit(assignment, qemus)
+
     async def _execute(self, attempt: HostedAttempt) -> Ended:
-        assignment = attempt.assignment
+        await self._fetch(attempt.assignment)
+        assert self.executor is not None  # noqa: S101 - it has begun
+        if attempt.cancelled:
+            return Ended(None)
+        held = not attempt.released
+        return await self.executor.execute(replace(attempt.assignment, held=held), attempt.emit)
+
+    async def _fetch(self, assignment: Assignment) -> None:
+        """Have all that an attempt needs; then this host can run it.
+
+        Raises:
+            HostError, OSError: it cannot be had.
+        """
         if self.lease.over(self._clock()):
             raise HostError(LAPSED)
         folder = self._folder(assignment)
@@ -321,11 +367,6 @@ class Tenancy:
         for file in assignment.files:
             self.contents.place(file.name, await self._files.path(file, self._want))
         await self._begun.wait()
-        assert self.executor is not None  # noqa: S101 - it has begun
-        if attempt.cancelled:
-            return Ended(None)
-        held = not attempt.released
-        return await self.executor.execute(replace(assignment, held=held), attempt.emit)
 
     def _want(self, sha256: str) -> None:
         if self.link is not None:  # else it is asked for when there is one

@@ -1,10 +1,11 @@
 """This machine as a host, and how it runs an attempt of a case."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matrix.attempt import Attempt, ChainResult, Ending, Outcome
 from matrix.errors import SuiteError
@@ -24,6 +25,9 @@ from matrix.suites.suite import Parser
 from matrix.verdicts import Verdict
 from matrix.vm.machine import Limits, run_guest
 
+if TYPE_CHECKING:
+    from matrix.migration.endpoint import Emulator
+
 Emit = Callable[[Console | HopDone], None]
 
 
@@ -42,7 +46,7 @@ class LocalHost:
 
 
 @dataclass(slots=True)
-class _Underway:
+class Underway:
     """An attempt while it runs."""
 
     emit: Emit
@@ -52,10 +56,12 @@ class _Underway:
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def printed(self, data: bytes) -> None:
+        """Its guest has printed."""
         self.parser.feed(data)
         self.emit(Console(data.decode("latin-1")))
 
     def hopped(self, hop: Hop) -> None:
+        """Its guest was migrated, or should have been."""
         self.emit(HopDone(hop))
 
     async def released(self) -> None:
@@ -76,7 +82,7 @@ class LocalExecutor:
         self._run = run
         self._contents = contents
         self._starting = Starting(inventory)
-        self._underway: dict[str, _Underway] = {}
+        self._underway: dict[str, Underway] = {}
 
     def release(self, token: str) -> None:
         """See :class:`matrix.hosts.interface.Executor`."""
@@ -93,7 +99,7 @@ class LocalExecutor:
         """See :class:`matrix.hosts.interface.Executor`."""
         parser = suite_of(assignment.decision.case.suite).parser()
         turn = asyncio.Event() if assignment.held else None
-        underway = _Underway(emit, parser, turn)
+        underway = Underway(emit, parser, turn)
         self._underway[assignment.token] = underway
         try:
             return Ended(await self._attempt(assignment, underway))
@@ -102,7 +108,16 @@ class LocalExecutor:
         finally:
             del self._underway[assignment.token]
 
-    async def _attempt(self, assignment: Assignment, underway: _Underway) -> Attempt | None:
+    async def outfit(
+        self, assignment: Assignment, qemus: tuple[str, ...]
+    ) -> "tuple[Emulator, ...]":
+        """See :class:`matrix.hosts.fleet.tenancy.Outfitter`."""
+        from matrix.hosts.local.migrated_case import outfit  # as below
+
+        decision = with_paths(assignment.decision, self._contents.path)
+        return await outfit(decision, qemus, self._inventory, self._run.path / assignment.folder)
+
+    async def _attempt(self, assignment: Assignment, underway: Underway) -> Attempt | None:
         """What the attempt came to; None where it was cancelled.
 
         Raises:
@@ -111,12 +126,31 @@ class LocalExecutor:
         directory = self._run.path / assignment.folder
         decision = with_paths(assignment.decision, self._contents.path)
         launch = await make_launch(decision, self._inventory, directory)
+        guest = self._run_guest(assignment, decision, launch, directory, underway)
+        return await self._judged(assignment, decision, launch, guest, underway)
+
+    async def _judged(
+        self,
+        assignment: Assignment,
+        decision: Run,
+        launch: Launch,
+        guest: Awaitable[tuple[Outcome, ChainResult | None]],
+        underway: Underway,
+    ) -> Attempt | None:
+        """Run a guest, and decide what that came to.
+
+        Args:
+            assignment: the attempt.
+            decision: with paths of this machine.
+            launch: the guest's first command line, for ``command.sh``.
+            guest: runs it; raises as :meth:`_attempt`.
+            underway: the same attempt.
+        """
+        directory = self._run.path / assignment.folder
         # A file takes a moment to create: it is, as soon as this coroutine waits for its QEMU.
         writing = asyncio.create_task(self._write_command(directory, launch, decision.case.id))
         try:
-            outcome, migrated = await self._run_guest(
-                assignment, decision, launch, directory, underway
-            )
+            outcome, migrated = await guest
         finally:
             command = await writing
         if outcome.assists:
@@ -134,12 +168,16 @@ class LocalExecutor:
                 hops=migrated,
                 inventory=self._inventory,
                 directory=directory,
-                starts_nothing=self._starting.why_never,
+                starts_nothing=self._why_never,
             ),
             number=assignment.attempt,
             command=f"{assignment.folder}/{COMMAND_FILE}",
             artifacts=assignment.folder,
         )
+
+    async def _why_never(self, decision: Run) -> str:
+        """Why an emulator of the case starts no guest at all; empty where that is not so."""
+        return await self._starting.why_never(decision)
 
     async def _write_command(self, directory: Path, launch: Launch, case_id: str) -> Path:
         return self._run.write_command(directory, launch, case_id)
@@ -150,19 +188,14 @@ class LocalExecutor:
         decision: Run,
         launch: Launch,
         directory: Path,
-        underway: _Underway,
+        underway: Underway,
     ) -> tuple[Outcome, ChainResult | None]:
         """How its QEMU ended and, of a guest that is migrated, what its hops came to.
 
         Raises:
             SuiteError, UnstartableError: a destination cannot be started any more.
         """
-        case = decision.case
-        limits = Limits(
-            timeout=time_limit(case, decision.limit),
-            stall=stall_limit(case),
-            dump=case.settings.on_stall is OnStall.DUMP,
-        )
+        case, limits = decision.case, limits_of(decision)
         if case.migration is None:
             # A guest that measures time is left alone by us, too.
             helped = case.settings.assist and not case.settings.alone
@@ -192,6 +225,16 @@ class LocalExecutor:
             interrupt=underway.cancelled,
         )
         return result.outcome, result
+
+
+def limits_of(decision: Run) -> Limits:
+    """What the guest of a case may take."""
+    case = decision.case
+    return Limits(
+        timeout=time_limit(case, decision.limit),
+        stall=stall_limit(case),
+        dump=case.settings.on_stall is OnStall.DUMP,
+    )
 
 
 def not_started(assignment: Assignment, why: str) -> Attempt:

@@ -1,7 +1,7 @@
 """A case whose guest is migrated: from its decision to a chain of hops."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from matrix.migration.gdb_relay import GdbRelay
 from matrix.migration.hop_records import write_summary
 from matrix.migration.hop_runner import Request
 from matrix.migration.live_hop import Injector
-from matrix.model import Launch
+from matrix.model import Case, Launch
 from matrix.plan.decisions import Run
 from matrix.results.files import host_errors
 from matrix.vm.machine import Limits
@@ -49,29 +49,59 @@ async def migrate_case(
     """
     case = decision.case
     assert case.migration is not None  # noqa: S101 - or it is no case of this kind
-    migration = case.migration
     source = emulator_of(decision, launch, inventory)
     own = case.variant.qemu
-    others = [name for name in migration.destinations if name != own]
+    others = [name for name in case.migration.destinations if name != own]
     destinations = [await _destination(decision, name, inventory, directory) for name in others]
-    if own in migration.destinations:
+    if own in case.migration.destinations:
         destinations.append(source)
-    request = Request(
-        migration=migration,
+    request = request_for(case, source, destinations, attempt=attempt, seed=seed)
+    request = replace(request, on_hop=on_hop, earlier=earlier_hops(directory), debugger=debugger)
+    return await carry_out(request, directory, limits, on_console=on_console, interrupt=interrupt)
+
+
+def request_for(
+    case: Case,
+    source: Emulator,
+    destinations: Sequence[Emulator],
+    *,
+    attempt: int,
+    seed: int | None,
+) -> Request:
+    """What is asked of the chain of a case that starts under ``source``."""
+    assert case.migration is not None  # noqa: S101 - or it is no case of this kind
+    return Request(
+        migration=case.migration,
         source=source,
         destinations=tuple(destinations),
         seed=seed_of(case.id, attempt) if seed is None else seed,
         injectors=_injector,
-        on_hop=on_hop,
-        earlier=_earlier(directory),
         proves=PROOF in case.test.groups,
-        debugger=debugger,
     )
+
+
+async def carry_out(
+    request: Request,
+    directory: Path,
+    limits: Limits,
+    *,
+    on_console: Callable[[bytes], None],
+    interrupt: asyncio.Event,
+) -> ChainResult:
+    """Run the chain, and write what it came to. Raises as :func:`run_chain`."""
     result = await run_chain(request, directory, limits, on_console=on_console, interrupt=interrupt)
     if result.outcome.ending is not Ending.INTERRUPTED:
         with host_errors("write", directory):
-            write_summary(directory, migration, result.summary)
+            write_summary(directory, request.migration, result.summary)
     return result
+
+
+async def outfit(
+    decision: Run, names: Sequence[str], inventory: Inventory, directory: Path
+) -> tuple[Emulator, ...]:
+    """How the case is started here by each of the installations of these names. Raises as
+    :func:`migrate_case`."""
+    return tuple([await _destination(decision, name, inventory, directory) for name in names])
 
 
 def emulator_of(decision: Run, launch: Launch, inventory: Inventory) -> Emulator:
@@ -105,7 +135,7 @@ def _injector(fault: Fault) -> Injector:
     return injector_for(fault)
 
 
-def _earlier(directory: Path) -> Path | None:
+def earlier_hops(directory: Path) -> Path | None:
     """hops.jsonl of this attempt's last execution that was killed; it has those before in it."""
     folders = directory.parent.glob(f"{directory.name}.interrupted-*")
     ordered = sorted(folders, key=lambda folder: int(folder.name.rpartition("-")[2]))

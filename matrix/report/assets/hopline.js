@@ -23,6 +23,7 @@ import { bytes, el, facts, plural, rate, seconds, table } from "./dom.js";
  * @property {number | null} total_time
  * @property {number | null} downtime
  * @property {number | null} stop_to_resume
+ * @property {number | null} clock_bound
  * @property {number | null} blackout
  * @property {number | null} silence
  * @property {number | null} clock_jump
@@ -58,7 +59,7 @@ export function hopLine(hop) {
     el("h3", {}, `Hop ${hop.number.toLocaleString("en")} `, el("span", { class: `badge ${hop.good ? "v-pass" : "v-fail"}` }, hop.good ? "as it must" : "not as it must"), ` ${hop.outcome}`),
     hop.reason ? el("p", { class: "reason" }, hop.reason) : null,
     facts([["from", hop.source], ["to", hop.destination], ["machine", hop.machine], ["strategy", `${hop.strategy} over ${hop.transport}`],
-      ["fault", hop.fault], ["downtime", optional(hop.downtime)], ["STOP → RESUME", optional(hop.stop_to_resume)],
+      ["fault", hop.fault], ["downtime", optional(hop.downtime)], ["STOP → RESUME", optional(hop.stop_to_resume) + (hop.clock_bound === null ? "" : ` ± ${seconds(hop.clock_bound)}`)],
       ["guest's blackout", optional(hop.blackout)], ["silence on the console", optional(hop.silence)], ["total time", optional(hop.total_time)],
       ["clock jump", optional(hop.clock_jump)],
       ["sent", hop.transferred === null ? "" : `${bytes(hop.transferred)} in ${hop.passes ?? "?"} passes`],

@@ -19,6 +19,7 @@ from matrix.hosts.fleet.tenancy import Tenancy
 from matrix.hosts.interface import Assignment
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
+from matrix.vm.location import Landing
 from tests.hosts.fleet.relay import Relay
 from tests.hosts.guest_lab import PATIENCE, GuestLab
 from tests.hosts.guest_lab import nothing_left_behind as nothing_left_behind
@@ -65,6 +66,8 @@ class FleetLab(GuestLab):
     """What a host's agent does before it says what it can run."""
     wrong: dict[str, str] = field(default_factory=dict)
     """What is wrong with hosts that have to prove themselves."""
+    landing: Landing | None = None
+    """Where guests of other hosts arrive, on each of them."""
     proofs: list[str] = field(default_factory=list)
     """The hosts that had to, in turn."""
 
@@ -97,7 +100,17 @@ class FleetLab(GuestLab):
 
         context = (authority or self.authority).credentials(name).context(server=False)
         folder = self.folder / f"host-{name}"
-        return Agent(name, "127.0.0.1", port, ORCHESTRATOR, context, folder, look, self.said.append)
+        return Agent(
+            name,
+            "127.0.0.1",
+            port,
+            ORCHESTRATOR,
+            context,
+            folder,
+            look,
+            self.said.append,
+            landing=self.landing,
+        )
 
     def host(self, name: str, gate: Gate, orchestrator: str = "one") -> FleetHost:
         terms = Terms(Accept("run", orchestrator, self.lease), 1.5, PATIENCE)

@@ -188,7 +188,7 @@ class LocalPlace:
         started = LocalStarted()
         try:
             await started.start(launch, streams)
-        except BaseException:
+        except BaseException:  # a cancellation too: nothing stays open
             started.close()
             raise
         return started

@@ -1,0 +1,372 @@
+"""QEMUs of another host, driven from here through the host's agent: the other end of
+:mod:`matrix.hosts.fleet.lending`.
+
+A loan is a :class:`matrix.vm.location.Place`. It is lost with its link, at once. What it started is
+gone when the agent says so, or when the host's lease is over: until then nobody who waits for the
+end of one of its QEMUs is told that it has come.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from matrix.errors import HostError, HostLostError
+from matrix.hosts.fleet.messages import (
+    Data,
+    Exited,
+    FleetKind,
+    Lent,
+    SendSignal,
+    Start,
+    Stream,
+    Used,
+)
+from matrix.migration.endpoint import Emulator
+from matrix.model import Launch
+from matrix.vm.cputime import Thread
+from matrix.vm.location import ClockReading, Landing, Streams
+from matrix.vm.process import ENDING, UNKILLABLE
+from matrix.vm.tasks import put_off_cancellation
+
+ECHO_EVERY = 0.05
+"""Seconds from one comparison of the clocks to the next."""
+WINDOW = 1.0
+"""Seconds that a comparison is worth something for: of twenty one has met no traffic."""
+DRIFT = 2e-4
+"""Seconds per second that two hosts' clocks may go apart: each 100 ppm, twice what quartz does."""
+SLOWER = 1.0
+"""Seconds that the network may add to what a process is given."""
+FAREWELL = 1.0
+"""Seconds that a host that cannot be reached is waited for when the user ends the run."""
+CHUNK = 1 << 16
+KILLED = -signal.SIGKILL
+
+Say = Callable[[FleetKind, object], None]
+
+
+class ClockComparison:
+    """How far another host's clock is ahead of ours, by echoes; the one that took least counts."""
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._sent: float | None = None
+        self._echoes: deque[tuple[float, float, float]] = deque()
+        """When each came, the other's clock less our monotonic one, and half of its time."""
+
+    def send(self) -> bool:
+        """Whether one is to be sent now: the one before has come back."""
+        if self._sent is not None:
+            return False
+        self._sent = self._monotonic()
+        return True
+
+    def take(self, theirs: float) -> None:
+        """One has come back, with the other's clock."""
+        if self._sent is None:
+            return
+        now, half = self._monotonic(), (self._monotonic() - self._sent) / 2
+        self._echoes.append((now, theirs - now + half, half))
+        self._sent = None
+        while now - self._echoes[0][0] > WINDOW and len(self._echoes) > 1:
+            self._echoes.popleft()
+
+    def reading(self) -> ClockReading | None:
+        """What is known now; None before any has come back."""
+        now, wall = self._monotonic(), self._wall()
+        found = (
+            ClockReading(offset - (wall - now), half + DRIFT * (now - came))
+            for came, offset, half in self._echoes
+        )
+        return min(found, key=lambda reading: reading.bound, default=None)
+
+
+class RemoteProcess:
+    """A QEMU's process on another host: a :class:`matrix.vm.location.QemuProcess`."""
+
+    def __init__(self, number: int, say: Say, what: str, patience: float) -> None:
+        """``what`` names it; ``patience``: seconds until nothing of a lost host can be running."""
+        self.ended_by_us = False
+        self.used: float | None = None
+        """Seconds of CPU, as was told last."""
+        self._number = number
+        self._say = say
+        self._what = what
+        self._patience = patience
+        self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @property
+    def status(self) -> int | None:
+        """See :class:`matrix.vm.location.QemuProcess`."""
+        return self._exit.result() if self._exit.done() else None
+
+    def on_exit(self, callback: Callable[[], None]) -> None:
+        """See :class:`matrix.vm.location.QemuProcess`."""
+        self._exit.add_done_callback(lambda _: callback())
+
+    async def ended_within(self, seconds: float) -> bool:
+        """See :class:`matrix.vm.location.QemuProcess`."""
+        if not self._exit.done():
+            await asyncio.wait((self._exit,), timeout=seconds)
+        return self._exit.done()
+
+    def kill_group(self, number: signal.Signals) -> None:
+        """See :class:`matrix.vm.location.QemuProcess`."""
+        if not self._exit.done():
+            self.ended_by_us |= number in ENDING
+            self._say(FleetKind.SIGNAL, SendSignal(self._number, number))
+
+    async def stop(self, grace: float) -> None:
+        """See :class:`matrix.vm.location.QemuProcess`."""
+        self.kill_group(signal.SIGTERM)
+        if not await self.ended_within(grace + SLOWER):
+            await self.destroy()
+
+    async def destroy(self) -> None:
+        """See :class:`matrix.vm.location.QemuProcess`."""
+        self.kill_group(signal.SIGKILL)
+        if not await put_off_cancellation(self.ended_within(UNKILLABLE + self._patience)):
+            raise HostError(f"{self._what} survives SIGKILL")
+
+    def cpu_seconds(self) -> float | None:
+        """See :class:`matrix.vm.location.QemuProcess`."""
+        return self.used
+
+    def threads(self) -> tuple[Thread, ...]:
+        """See :class:`matrix.vm.location.QemuProcess`."""
+        return ()
+
+    def exited(self, status: int, *, ended_by_us: bool) -> None:
+        """It has ended."""
+        self.ended_by_us = ended_by_us
+        if not self._exit.done():
+            self._exit.set_result(status)
+
+
+class RemoteStarted:
+    """A QEMU of another host with its streams: a :class:`matrix.vm.location.Started`."""
+
+    def __init__(self, number: int, process: RemoteProcess, streams: Streams, say: Say) -> None:
+        self.process = process
+        self.streams = streams
+        self._number = number
+        self._say = say
+        self._loop = asyncio.get_running_loop()
+        self._peer: socket.socket | None
+        self._relay: socket.socket | None
+        self._peer, self._relay = socket.socketpair()
+        self._unsent = bytearray()
+        self._over = False
+        """Nothing more comes of the monitor."""
+        self._relay.setblocking(False)
+        self._loop.add_reader(self._relay, self._forward)
+
+    def take_peer(self) -> socket.socket | None:
+        """See :class:`matrix.vm.location.Started`."""
+        peer, self._peer = self._peer, None
+        return peer
+
+    def type(self, data: bytes) -> None:
+        """See :class:`matrix.vm.location.Started`."""
+        self._say(FleetKind.FEED, Data(self._number, Stream.CONSOLE, data))
+
+    def drain(self) -> None:
+        """See :class:`matrix.vm.location.Started`: what has come was passed on."""
+
+    def close(self) -> None:
+        """See :class:`matrix.vm.location.Started`."""
+        self._hang_up()
+        if self._peer is not None:
+            self._peer.close()
+            self._peer = None
+
+    def take(self, data: Data) -> None:
+        """It has said something."""
+        match data.stream:
+            case Stream.CONSOLE:
+                self._pass_on(self.streams.output, data.data)
+            case Stream.ERRORS:
+                self._pass_on(self.streams.errors, data.data)
+            case Stream.MONITOR:
+                self._unsent += data.data
+                self._over |= not data.data
+                self._send()
+
+    def exited(self, told: Exited) -> None:
+        """It has ended, or was never started."""
+        self._over = True
+        self._send()
+        if told.status is None:
+            self.streams.failed(HostError(told.why))
+        status = KILLED if told.status is None else told.status
+        self.process.exited(status, ended_by_us=told.ended_by_us)
+
+    def lose(self, error: HostError) -> None:
+        """Nothing can be said to it any more; whether it runs is not known."""
+        self._hang_up()
+        self.streams.failed(error)
+
+    def _pass_on(self, sink: Callable[[bytes], None], data: bytes) -> None:
+        try:
+            sink(data)
+        except Exception as error:  # noqa: BLE001 - as OutputReader does
+            self.streams.failed(error)
+
+    def _forward(self) -> None:
+        """Its monitor is told something."""
+        if self._relay is None:
+            return
+        data = b""
+        with contextlib.suppress(OSError):
+            data = self._relay.recv(CHUNK)
+        if data:
+            self._say(FleetKind.FEED, Data(self._number, Stream.MONITOR, data))
+        else:
+            self._hang_up()
+
+    def _send(self) -> None:
+        if self._relay is None:
+            return
+        self._loop.remove_writer(self._relay)
+        with contextlib.suppress(BlockingIOError):
+            try:
+                while self._unsent:
+                    del self._unsent[: self._relay.send(self._unsent)]
+            except BlockingIOError:
+                raise
+            except OSError:  # nobody listens
+                self._unsent.clear()
+        if self._unsent:
+            self._loop.add_writer(self._relay, self._send)
+        elif self._over:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._relay is not None:
+            self._loop.remove_reader(self._relay)
+            self._loop.remove_writer(self._relay)
+            self._relay.close()
+            self._relay = None
+
+
+class Loan:
+    """The QEMUs of one attempt on one host: a :class:`matrix.vm.location.Place`."""
+
+    def __init__(self, host: str, number: int, say: Say, patience: float) -> None:
+        self.host = host
+        self.number = number
+        self.landing: Landing | None = None
+        self.emulators: tuple[Emulator, ...] = ()
+        self.lost: HostError | None = None
+        self._say_it = say
+        self._patience = patience
+        self._comparison = ClockComparison()
+        self._started: dict[int, RemoteStarted] = {}
+        self._oom_kills = 0
+        loop = asyncio.get_running_loop()
+        self._lent: asyncio.Future[None] = loop.create_future()
+        self._over: asyncio.Future[None] = loop.create_future()
+        self._echoing = asyncio.create_task(self._echo())
+
+    async def lent(self) -> None:
+        """Wait until it can be used.
+
+        Raises:
+            HostError: the host cannot start what is wanted.
+        """
+        await asyncio.wait((self._lent,))
+        self._lent.result()
+
+    async def over(self) -> None:
+        """Wait until nothing of it runs."""
+        await asyncio.wait((self._over,))
+
+    async def start(self, launch: Launch, streams: Streams) -> RemoteStarted:
+        """See :class:`matrix.vm.location.Place`."""
+        if self.lost is not None:
+            raise HostLostError(str(self.lost))
+        number = len(self._started) + 1
+        what = f"a QEMU of {self.host}"
+        process = RemoteProcess(number, self._say, what, self._patience)
+        started = self._started[number] = RemoteStarted(number, process, streams, self._say)
+        self._say(FleetKind.START, Start(number, launch, streams.typing, streams.incoming))
+        return started
+
+    def oom_kills(self) -> int:
+        """See :class:`matrix.vm.location.Place`."""
+        return self._oom_kills
+
+    def clock(self) -> ClockReading | None:
+        """See :class:`matrix.vm.location.Place`."""
+        return self._comparison.reading()
+
+    def hear(self, kind: FleetKind, body: object) -> None:
+        """What the agent says of it."""
+        if isinstance(body, Lent):
+            self.landing = body.landing
+            self.emulators = tuple(replace(each, host=self.host) for each in body.emulators)
+            _set(self._lent)
+        elif isinstance(body, Data) and (started := self._started.get(body.process)):
+            started.take(body)
+        elif isinstance(body, Used):
+            for number, seconds in body.cpu_seconds:
+                if started := self._started.get(number):
+                    started.process.used = seconds
+        elif isinstance(body, Exited) and (started := self._started.get(body.process)):
+            self._oom_kills += body.oom_kills
+            started.exited(body)
+        elif isinstance(body, float):
+            self._comparison.take(body)
+        elif kind in (FleetKind.LOST, FleetKind.LAPSED):
+            self.lose(HostError(f"host {self.host}: {body}"))
+        elif kind is FleetKind.RETURNED:
+            self.end()
+
+    def lose(self, error: HostError) -> None:
+        """It cannot be used any more, and what it has started may still run."""
+        if self.lost is not None or self._over.done():
+            return
+        self.lost = error
+        self._echoing.cancel()
+        if not self._lent.done():
+            self._lent.set_exception(error)
+            self._lent.exception()  # seen
+        for started in self._started.values():
+            if started.process.status is None:
+                started.lose(error)
+
+    def end(self) -> None:
+        """Nothing of it runs any more."""
+        self._echoing.cancel()
+        _set(self._over)
+        for started in self._started.values():
+            started.process.exited(KILLED, ended_by_us=True)
+
+    def forgo(self) -> None:
+        """See :class:`matrix.hosts.spanning.Loan`."""
+        if self.lost is not None:
+            asyncio.get_running_loop().call_later(FAREWELL, self.end)
+
+    def _say(self, kind: FleetKind, body: object) -> None:
+        if self.lost is None and not self._over.done():
+            self._say_it(kind, body)
+
+    async def _echo(self) -> None:
+        while True:
+            if self._comparison.send():
+                self._say(FleetKind.ECHO, 0.0)
+            await asyncio.sleep(ECHO_EVERY)
+
+
+def _set(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

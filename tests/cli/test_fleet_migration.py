@@ -1,0 +1,77 @@
+"""Guests that migrate from host to host, with real QEMUs: two workers of this machine."""
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from matrix.migrating import Hop, HopOutcome
+from matrix.migration.folding import HOPS_FILE
+from matrix.migration.hop_records import read_hops
+from tests.cli.conftest import World
+from tests.cli.test_fleet_run import Lab
+
+pytestmark = pytest.mark.qemu
+
+SCENARIO = """
+name: far
+suite: {kind: kvm-unit-tests, build: builtin, tests: [ram-integrity]}
+matrix:
+  arch: [x86_64]
+  accel: [tcg]
+  strategy: [precopy]
+  transport: [tcp+tls-x509, unix]
+  include:
+    - {arch: aarch64, accel: tcg, strategy: postcopy, transport: tcp}
+migration: {mode: continuous, hops: 3, pace: 20ms, destination: {host: other}}
+"""
+LONGEST_BOUND = 0.5
+"""Seconds; a busy machine answers late."""
+
+
+@pytest.fixture
+def lab(world: World) -> Iterator[Lab]:
+    found = Lab(world)
+    yield found
+    found.stop()
+
+
+def hops_of(world: World, case_id: str) -> list[Hop]:
+    return list(read_hops(world.root / "out/cases" / case_id / HOPS_FILE))
+
+
+def test_guests_go_from_host_to_host_and_back(world: World, lab: Lab) -> None:
+    for program in ("qemu-system-x86_64", "qemu-system-aarch64"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    Path(world.root / "scenario.yaml").write_text(SCENARIO)
+    lab.start("z1", "z2", qemus=())
+    done = world.run(*lab.run_arguments())
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {case["id"]: case for case in world.results()["cases"]}
+    skipped = found.pop("far.ram-integrity.x86_64.tcg.strategy=precopy.transport=unix")
+    assert (skipped["verdict"], skipped["reason"]) == (
+        "skip",
+        "transport 'unix' is within one host only",
+    )
+    assert [case["verdict"] for case in found.values()] == ["pass", "pass"]
+    for case_id in found:
+        hops = hops_of(world, case_id)
+        assert [hop.outcome for hop in hops] == [HopOutcome.COMPLETED] * 3
+        hosts = [hop.source.rpartition(" on ")[2] for hop in hops]
+        hosts += [hops[-1].destination.rpartition(" on ")[2]]
+        assert hosts in (["z1", "z2", "z1", "z2"], ["z2", "z1", "z2", "z1"])
+        for before, after in itertools.pairwise(hops):
+            assert before.destination == after.source
+        for hop in hops:
+            assert hop.clock_bound is not None
+            assert hop.stop_to_resume is not None
+            assert 0 < hop.clock_bound < LONGEST_BOUND
+            assert hop.stop_to_resume > -hop.clock_bound
+        assert any(hop.blackout is not None for hop in hops)
+        console = (world.root / "out/cases" / case_id / "console.log").read_text()
+        beats = [line.split()[2] for line in console.splitlines() if " BEAT " in line]
+        assert beats == [f"n={number}" for number in range(1, len(beats) + 1)]
+    assert lab.stop() == [0, 0]

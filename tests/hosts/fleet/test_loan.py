@@ -1,0 +1,338 @@
+"""QEMUs of a host that are driven from elsewhere; programs of ours are in their place."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import psutil
+import pytest
+
+from matrix.errors import HostError
+from matrix.hosts.console_batch import UNREAD_MOST
+from matrix.hosts.fleet.fleet_host import FleetExecutor
+from matrix.hosts.fleet.lending import Lending
+from matrix.hosts.fleet.loan import ClockComparison, Loan
+from matrix.hosts.fleet.messages import Data, FleetKind, Lend, Start
+from matrix.hosts.interface import Assignment
+from matrix.hosts.local.launch import UnstartableError
+from matrix.migration.endpoint import Emulator
+from matrix.model import ExitChannel, Launch
+from matrix.vm.location import ClockReading, Landing, Started, Streams
+from tests.hosts.fleet.conftest import FleetLab
+from tests.hosts.guest_lab import PATIENCE
+from tests.hosts.workers.test_local_workers import gone
+
+LANDING = Landing("127.0.0.1", 49152, 49155, "/keys", "z1")
+TALKER = """
+import os, socket, sys
+word = next(word for word in sys.argv if "fd=" in word)
+monitor = socket.socket(fileno=int(word.rpartition("=")[2]))
+print("pid", os.getpid(), flush=True)
+for line in monitor.makefile("rb"):
+    if line == b"quit\\n":
+        sys.stderr.write("last words")
+        sys.exit(3)
+    os.write(1, b"printed " + line)
+    monitor.sendall(b"said " + line)
+"""
+"""Prints what its monitor is told, then says so there."""
+ECHOER = "import sys; print('typed', sys.stdin.readline(), end='', flush=True); sys.stdin.read()"
+
+
+def program(script: str) -> Launch:
+    return Launch((sys.executable, "-ISuc", script), ExitChannel.CONSOLE)
+
+
+@dataclass
+class Heard:
+    """What a program has said, and what failed."""
+
+    order: list[str] = field(default_factory=list)
+    text: dict[str, bytes] = field(default_factory=dict)
+    failures: list[Exception] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def streams(self, *, typing: bool = False) -> Streams:
+        return Streams(
+            lambda data: self.take("console", data),
+            lambda data: self.take("errors", data),
+            self.failures.append,
+            typing,
+        )
+
+    def take(self, stream: str, data: bytes) -> None:
+        self.order.append(stream)
+        self.text[stream] = self.text.get(stream, b"") + data
+        self.news.set()
+
+    async def until(self, stream: str, text: bytes) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while text not in self.text.get(stream, b""):
+                self.news.clear()
+                await self.news.wait()
+
+    @property
+    def guest(self) -> psutil.Process:
+        return psutil.Process(int(self.text["console"].split()[1]))
+
+
+@dataclass
+class Borrower:
+    """Who drives programs of the host ``z1``."""
+
+    lab: FleetLab
+    executor: FleetExecutor
+    loan: Loan
+
+    async def talker(self, heard: Heard) -> tuple[Started, socket.socket]:
+        started = await self.loan.start(program(TALKER), heard.streams())
+        peer = started.take_peer()
+        assert peer is not None
+        await heard.until("console", b"\n")
+        return started, peer
+
+
+async def outfit(_assignment: Assignment, _qemus: tuple[str, ...]) -> tuple[Emulator, ...]:
+    return (Emulator("system", "1.2.3", program("")),)
+
+
+@asynccontextmanager
+async def borrowing(lab: FleetLab) -> AsyncIterator[Borrower]:
+    lab.landing = LANDING
+    async with lab.fleet("z1") as hosts:
+        lab.tenancy("z1").lendings.outfit = outfit
+        async with hosts["z1"].lend(lab.assignment("a"), ("system",)) as loan:
+            yield Borrower(lab, hosts["z1"], loan)
+
+
+@pytest.fixture(autouse=True)
+def recorded(lab: FleetLab) -> None:
+    lab.recorder("a")
+
+
+def test_all_that_a_qemu_says_comes_in_its_order_and_its_end_comes_last(lab: FleetLab) -> None:
+    async def work() -> None:
+        async with borrowing(lab) as borrower:
+            heard = Heard()
+            started, peer = await borrower.talker(heard)
+            peer.setblocking(False)
+            loop = asyncio.get_running_loop()
+            for number in range(20):
+                await loop.sock_sendall(peer, b"%d\n" % number)
+                said = await asyncio.wait_for(loop.sock_recv(peer, 100), PATIENCE)
+                # What its guest printed before is here, without a moment to wait.
+                assert (said, heard.text["console"].splitlines()[-1]) == (
+                    b"said %d\n" % number,
+                    b"printed %d" % number,
+                )
+            await loop.sock_sendall(peer, b"quit\n")
+            assert await started.process.ended_within(PATIENCE)
+            assert (started.process.status, started.process.ended_by_us) == (3, False)
+            assert heard.text["errors"] == b"last words"
+            assert await loop.sock_recv(peer, 100) == b""
+            peer.close()
+            started.close()
+
+    asyncio.run(work())
+
+
+def test_what_is_typed_arrives_and_a_signal_ends_it(lab: FleetLab) -> None:
+    async def work() -> None:
+        async with borrowing(lab) as borrower:
+            heard = Heard()
+            started = await borrower.loan.start(program(ECHOER), heard.streams(typing=True))
+            started.type(b"hello\n")
+            await heard.until("console", b"typed hello\n")
+            started.process.kill_group(signal.SIGKILL)
+            assert await started.process.ended_within(PATIENCE)
+            assert (started.process.status, started.process.ended_by_us) == (-9, True)
+            started.close()
+
+    asyncio.run(work())
+
+
+def test_nothing_but_the_qemus_of_the_attempt_is_started(lab: FleetLab) -> None:
+    async def work() -> None:
+        async with borrowing(lab) as borrower:
+            heard = Heard()
+            started = await borrower.loan.start(
+                Launch(("/bin/true",), ExitChannel.CONSOLE), heard.streams()
+            )
+            assert await started.process.ended_within(PATIENCE)
+            assert [str(each) for each in heard.failures] == [
+                "/bin/true is no QEMU of this attempt"
+            ]
+            started.close()
+
+    asyncio.run(work())
+
+
+def test_what_runs_is_ended_with_the_loan(lab: FleetLab) -> None:
+    async def work() -> None:
+        heard = Heard()
+        async with borrowing(lab) as borrower:
+            started, peer = await borrower.talker(heard)
+            peer.close()
+            guest = heard.guest
+        assert gone(guest)
+        assert started.process.status == -9
+        started.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_link_that_is_lost_takes_its_qemus_along(lab: FleetLab, *, comes_back: bool) -> None:
+    """Whoever waits for their end waits until the host has said so, or its lease is over."""
+    lab.lease = 1000.0 if comes_back else 1.0
+
+    async def work() -> None:
+        heard = Heard()
+        async with borrowing(lab) as borrower:
+            started, peer = await borrower.talker(heard)
+            guest = heard.guest
+            if comes_back:
+                lab.relays["z1"].reset()
+            else:
+                lab.relays["z1"].cut()
+            await asyncio.wait_for(started.process.destroy(), PATIENCE)
+            assert gone(guest)
+            (failure,) = heard.failures
+            assert str(failure).startswith("host z1"), failure
+            peer.close()
+            started.close()
+            lab.relays["z1"].heal()
+        assert borrower.loan.lost is failure
+
+    asyncio.run(work())
+
+
+def test_a_case_that_a_host_cannot_start_says_why(lab: FleetLab) -> None:
+    async def refuse(_assignment: Assignment, _qemus: tuple[str, ...]) -> tuple[Emulator, ...]:
+        raise UnstartableError("its firmware is gone")
+
+    async def work() -> None:
+        lab.landing = LANDING
+        async with lab.fleet("z1") as hosts:
+            lab.tenancy("z1").lendings.outfit = refuse
+            with pytest.raises(HostError, match="host z1: its firmware is gone"):
+                async with hosts["z1"].lend(lab.assignment("a"), ("system",)):
+                    pass
+
+    asyncio.run(work())
+
+
+def test_a_host_that_takes_no_guests_in_says_so(lab: FleetLab) -> None:
+    async def work() -> None:
+        async with lab.fleet("z1") as hosts:
+            with pytest.raises(HostError, match="host z1: no guest of another host is taken in"):
+                async with hosts["z1"].lend(lab.assignment("a"), ("system",)):
+                    pass
+
+    asyncio.run(work())
+
+
+class Clocks:
+    """Ours, and one that is ahead of it."""
+
+    def __init__(self, ahead: float) -> None:
+        self.now, self.ahead = 5000.0, ahead
+
+    def wall(self) -> float:
+        return 1e9 + self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def echo(self, comparison: ClockComparison, there: float, back: float) -> None:
+        assert comparison.send()
+        self.now += there
+        theirs = self.wall() + self.ahead
+        self.now += back
+        comparison.take(theirs)
+
+
+def test_clocks_are_compared_by_the_echo_that_took_least() -> None:
+    clocks = Clocks(3600.0)
+    comparison = ClockComparison(clocks.wall, clocks.monotonic)
+    assert comparison.reading() is None
+    clocks.echo(comparison, 0.020, 0.0)
+    clocks.echo(comparison, 0.001, 0.0005)
+    clocks.echo(comparison, 0.0, 0.030)
+    reading = comparison.reading()
+    assert reading is not None
+    assert reading.ahead == pytest.approx(3600.00025, abs=1e-6)
+    assert 0.00075 < reading.bound < 0.0008  # half of its time, and a little drift
+    assert abs(reading.ahead - clocks.ahead) <= reading.bound
+
+
+def test_an_echo_is_worth_nothing_after_a_while() -> None:
+    clocks = Clocks(0.0)
+    comparison = ClockComparison(clocks.wall, clocks.monotonic)
+    clocks.echo(comparison, 0.0, 0.0)
+    clocks.now += 2.0
+    clocks.echo(comparison, 0.1, 0.1)
+    reading = comparison.reading()
+    assert reading is not None
+    assert reading.bound == pytest.approx(0.1)
+
+
+def test_one_echo_is_under_way_at_a_time() -> None:
+    comparison = ClockComparison()
+    assert comparison.send()
+    assert not comparison.send()
+
+
+def test_the_hull_of_two_readings_has_the_drift_between_them_in_it() -> None:
+    hull = ClockReading(1.0, 0.1).hull(ClockReading(1.5, 0.2))
+    assert [hull.ahead, hull.bound] == pytest.approx([1.3, 0.4])
+
+
+class FullLink:
+    """A link over which nothing goes until it has room."""
+
+    def __init__(self) -> None:
+        self.printed = 0
+        self.exited = asyncio.Event()
+        self.has_room = asyncio.Event()
+        self.waited = asyncio.Event()
+
+    def say(self, kind: FleetKind, _number: int, body: object) -> None:
+        if isinstance(body, Data):
+            self.printed += len(body.data)
+        if kind is FleetKind.EXITED:
+            self.exited.set()
+
+    @property
+    def unsent(self) -> int:
+        return 0 if self.has_room.is_set() else self.printed
+
+    async def room(self) -> None:
+        self.waited.set()
+        await self.has_room.wait()
+
+
+def test_a_flood_waits_for_the_link_and_nothing_of_it_is_lost(lab: FleetLab) -> None:
+    size = 3 * UNREAD_MOST
+    flood = program(f"import sys; sys.stdout.write('x' * {size})")
+
+    async def work() -> None:
+        link = FullLink()
+        lending = Lending(1, link, lambda: None)  # type: ignore[arg-type]  # all of it that is used
+        lending.begin(Lend(lab.assignment("a"), ("system",)), outfit, LANDING)
+        await asyncio.sleep(0)
+        lending.order(Start(1, replace(flood, monitor=False), typing=False, incoming=False))
+        await asyncio.wait_for(link.waited.wait(), PATIENCE)
+        for _ in range(1000):  # turns of the loop, in which it would read all of it
+            await asyncio.sleep(0)
+        assert UNREAD_MOST < link.printed < 1.5 * UNREAD_MOST
+        link.has_room.set()
+        await asyncio.wait_for(link.exited.wait(), PATIENCE)
+        assert link.printed == size
+        await lending.close()
+
+    asyncio.run(work())
