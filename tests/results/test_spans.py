@@ -1,7 +1,11 @@
 """The spans of a run: each in its parent, by ids that do not change, in OTLP's JSON."""
 
 import json
+from base64 import b64encode
 from typing import Any
+
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from matrix.migrating import Hop, HopEvent, HopOutcome, Strategy
 from matrix.results.json_text import json_bytes
@@ -12,8 +16,30 @@ from tests import make
 from tests.results.conftest import RunMaker
 
 
+def in_protobufs_json(document: Any) -> Any:
+    """OTLP's JSON with its ids as protobuf has bytes, which is the one difference of the two."""
+    if isinstance(document, list):
+        return [in_protobufs_json(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        name: b64encode(bytes.fromhex(value)).decode()
+        if name in ("traceId", "spanId", "parentSpanId")
+        else in_protobufs_json(value)
+        for name, value in document.items()
+    }
+
+
+def published(document: dict[str, Any]) -> ExportTraceServiceRequest:
+    """What the published format reads of it. Raises ParseError: it has no such field or value."""
+    request = ExportTraceServiceRequest()
+    ParseDict(in_protobufs_json(document), request)
+    return request
+
+
 def spans(recorder: Recorder) -> list[dict[str, Any]]:
     document = json.loads(json_bytes(spans_document(recorder.record)))
+    published(document)
     (resource,) = document["resourceSpans"]
     (scope,) = resource["scopeSpans"]
     found: list[dict[str, Any]] = scope["spans"]
@@ -77,6 +103,19 @@ def test_run_case_attempt_hop_phase(recorded: RunMaker) -> None:
     assert "status" not in found[1]
     assert attributes(found[1])["matrix.axis.arch"] == "x86_64"
     assert all(each in spans(recorder) for each in found)
+    (read,) = published(spans_document(recorder.record)).resource_spans[0].scope_spans
+    assert read.scope.name == "qemu-matrix"
+    (root,) = (each for each in read.spans if not each.parent_span_id)
+    assert (len(root.trace_id), len(root.span_id), root.kind) == (16, 8, root.SPAN_KIND_INTERNAL)
+    assert 0 < root.start_time_unix_nano <= root.end_time_unix_nano
+    (broken,) = (each for each in read.spans if each.name == "hop 1")
+    assert (broken.status.code, broken.status.message) == (
+        broken.status.STATUS_CODE_ERROR,
+        "it broke",
+    )
+    values = {each.key: each.value for each in broken.attributes}
+    assert values["matrix.strategy"].string_value == "precopy"
+    assert [each.name for each in broken.events] == ["source: STOP"]
 
 
 def test_many_are_several_requests(recorded: RunMaker) -> None:
