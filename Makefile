@@ -40,7 +40,7 @@ guests: compilers ## build the embedded guests' images anew
 	$(MAKE) --no-print-directory -C matrix/guests
 
 docs: $(READY) ## build the manual into build/site
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 benchmarks: $(READY) qemu ## measure speed and memory; takes some minutes
 	$(BIN)/python -m benchmarks

@@ -11,13 +11,17 @@ class Verdict(StrEnum):
     """What a case came to."""
 
     PASS = "pass"  # noqa: S105 - a verdict, no password
+    """The guest reported success."""
     FAIL = "fail"
+    """The guest reported a failure, or ended without reporting success."""
     SKIP = "skip"
+    """It did not run, or skipped itself; its reason says why."""
     XFAIL = "xfail"
     """Known failure that failed as expected."""
     XPASS = "xpass"
     """Known failure that passed."""
     TIMEOUT = "timeout"
+    """The guest was still busy when its time ran out."""
     STALL = "stall"
     """The guest is dead: no output, and asleep or in a dead loop."""
     CRASH = "crash"
@@ -76,8 +80,11 @@ class SubtestVerdict(StrEnum):
     """The prefixes that a guest puts before a subtest's name, as kvm-unit-tests' report library."""
 
     PASS = "pass"  # noqa: S105 - a verdict, no password
+    """The guest reported success."""
     FAIL = "fail"
+    """The guest reported a failure, or ended without reporting success."""
     SKIP = "skip"
+    """It did not run, or skipped itself; its reason says why."""
     XFAIL = "xfail"
     """``XFAIL:``, the guest expected the failure."""
     XPASS = "xpass"

@@ -1,8 +1,8 @@
 """The pages of the manual that are made from the code: a hook of mkdocs.
 
 The scenario format comes from its JSON Schema, the command line from the program itself, the
-metrics from what is registered. What docstrings say is rendered by mkdocstrings from pages that
-name a module. The trust model is SECURITY.md, which hosts of repositories look for at the top.
+metrics from what is registered. A line ``::: NAME`` of a page is replaced by the table of that enum
+or record. The trust model is SECURITY.md, which hosts of repositories look for at the top.
 """
 
 import textwrap
@@ -14,6 +14,7 @@ import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+from docs.reference.tables import with_tables
 from matrix.cli.main import app
 from matrix.hosts.fleet.fleet_file import fleet_schema
 from matrix.run.metrics import Metrics
@@ -37,6 +38,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     trust = Path(config.config_file_path).with_name("SECURITY.md").read_text(encoding="utf-8")
     files.append(File.generated(config, "explanation/trust.md", content=trust))
     return files
+
+
+def on_page_markdown(text: str, **_: object) -> str:
+    """Put the tables in that a page names."""
+    return with_tables(text)
 
 
 def _schema_page(title: str, schema: Schema) -> str:

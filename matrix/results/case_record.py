@@ -205,12 +205,14 @@ class RunData(TypedDict):
     """
 
     started: str
+    """UTC, ISO 8601."""
     tool_version: str
     hostname: str
     host: Host
     binaries: Sequence[QemuFingerprint]
     hosts: Mapping[str, HostData]
     arguments: Sequence[str]
+    """Of the command."""
 
 
 class ResultsDocument(TypedDict):
@@ -220,9 +222,12 @@ class ResultsDocument(TypedDict):
     run: RunData
     cases: Sequence[CaseRecord]
     counts: Mapping[Verdict, int]
+    """How many cases came to each verdict."""
     exit_code: int
     shortfalls: Sequence[str]
+    """What had to run and did not, in words."""
     unfinished: Sequence[str]
+    """Ids of cases that did not get to their end."""
 
 
 def results_schema() -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""The manual builds, strictly: no broken link, and every reference page made from the code."""
+"""The manual builds, strictly: no broken link, and every reference page made from the code. It can
+be read, and searched, from disk."""
 
 import os
 import re
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.report.conftest import Reader
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,3 +44,29 @@ def test_reference_pages_come_from_the_code(site: Path) -> None:
     assert "accelerator_reason" in words(reference / "results.html")
     assert "pytest's number for the same" in words(reference / "exit-codes.html")
     assert "Reporting a vulnerability" in words(site / "explanation" / "trust.html")
+
+
+@pytest.mark.slow(reason="mkdocs builds the manual")
+def test_it_is_searched_from_disk(site: Path, reader: Reader) -> None:
+    page = reader.page
+    page.goto((site / "how-to/soak.html").as_uri())
+    page.locator(".md-search__input").click()
+    page.keyboard.type("quarantined")
+    found = page.locator(".md-search-result__link").first
+    found.wait_for()
+    assert "/how-to/lab.html" in str(found.evaluate("link => link.href"))
+    assert reader.problems == []
+    assert all(each.startswith(("file:", "about:", "data:")) for each in reader.requests)
+
+
+@pytest.mark.slow(reason="mkdocs builds the manual")
+def test_references_are_tables(site: Path) -> None:
+    """Of values and keys, and none of Python's constructs."""
+    for name in ("results", "vocabulary", "migration", "exit-codes"):
+        page = (site / f"reference/{name}.html").read_text()
+        assert "<table>" in page
+        assert not re.search(r":::|:(class|data|mod):|class-attribute|dataclass", page)
+    vocabulary = (site / "reference/vocabulary.html").read_text()
+    assert (
+        "<td><code>xfail</code></td>\n<td>Known failure that failed as expected.</td>" in vocabulary
+    )
