@@ -30,6 +30,7 @@ class Architecture(StrEnum):
     RISCV64 = "riscv64"
     RISCV32 = "riscv32"
     MIPS64EL = "mips64el"
+    LOONGARCH64 = "loongarch64"
 
 
 ARCHITECTURE_ALIASES: dict[str, Architecture] = {
@@ -43,6 +44,7 @@ ARCHITECTURE_ALIASES: dict[str, Architecture] = {
     "ppc64el": Architecture.PPC64,
     "riscv": Architecture.RISCV64,
     "mips64": Architecture.MIPS64EL,
+    "loong64": Architecture.LOONGARCH64,
 }
 """Other names that users type (Debian's, the kernel's, ``uname -m``)."""
 

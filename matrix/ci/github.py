@@ -24,6 +24,7 @@ LABELS = {
     Architecture.RISCV64: "riscv64",
     Architecture.RISCV32: "riscv32",
     Architecture.MIPS64EL: "mips64el",
+    Architecture.LOONGARCH64: "loongarch64",
 }
 """Labels of self-hosted runners: GitHub's where it gives some, else ``uname -m``."""
 

@@ -49,6 +49,10 @@ class BuildError(Exception):
     """The sources could not be built; the message is what make and the compiler said."""
 
 
+class NotBuiltHere(Exception):
+    """A compiler is missing that not every distribution has; the message says which."""
+
+
 def architectures(sources: Path = SOURCES) -> tuple[str, ...]:
     """The architectures that the sources have, sorted."""
     return tuple(sorted(path.parent.name for path in sources.glob("arch/*/arch.mk")))
@@ -69,6 +73,7 @@ def build(sources: Path, folder: Path, architecture: str) -> Path:
 
     Raises:
         BuildError: make, the compiler or the sources are not good for it.
+        NotBuiltHere: its compiler is missing, and may be.
     """
     if not folder.exists():
         left_out = shutil.ignore_patterns("images", "build", "__pycache__", "*.py")
@@ -81,11 +86,13 @@ def build(sources: Path, folder: Path, architecture: str) -> Path:
     }
     command = ["make", "-C", str(folder), f"-j{os.cpu_count() or 1}", f"ARCH={architecture}"]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     except FileNotFoundError as error:
         raise BuildError("make is missing: apt-get install make") from error
     except subprocess.CalledProcessError as error:
         raise BuildError(error.stderr.strip()) from error
+    if not (folder / "images" / architecture).is_dir():
+        raise NotBuiltHere(done.stdout.partition(f"{architecture}: ")[2].splitlines()[0])
     return folder / "images"
 
 
@@ -123,6 +130,8 @@ def check(architecture: str, work: Path, sources: Path = SOURCES, images: Path =
         if present == recorded:
             return _compare_with_committed(architecture, images, first)
         second = build(sources, work / "elsewhere" / "the-same-guests", architecture)
+    except NotBuiltHere as skipped:
+        return Finding(architecture, Status.SAME, f"{skipped}; its images were not compared")
     except BuildError as error:
         return Finding(architecture, Status.NOT_BUILT, f"cannot be built:\n{error}")
     return _compare_builds(

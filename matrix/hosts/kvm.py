@@ -34,6 +34,7 @@ GUESTS: dict[str, tuple[Architecture, ...]] = {
     "riscv64": (Architecture.RISCV64,),
     "riscv32": (Architecture.RISCV32,),
     "mips64": (Architecture.MIPS64EL,),
+    "loongarch64": (Architecture.LOONGARCH64,),
 }
 """Guest architectures that KVM of a kernel of that ``uname -m`` can run."""
 

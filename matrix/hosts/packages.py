@@ -15,6 +15,7 @@ DEBIAN = {
     Architecture.RISCV64: "qemu-system-riscv",
     Architecture.RISCV32: "qemu-system-riscv",
     Architecture.MIPS64EL: "qemu-system-mips",
+    Architecture.LOONGARCH64: "qemu-system-misc",
 }
 
 DEBIAN_MISC = frozenset({Architecture.S390X, Architecture.RISCV64, Architecture.RISCV32})
@@ -31,6 +32,7 @@ FEDORA = {
     Architecture.RISCV64: "qemu-system-riscv",
     Architecture.RISCV32: "qemu-system-riscv",
     Architecture.MIPS64EL: "qemu-system-mips",
+    Architecture.LOONGARCH64: "qemu-system-loongarch64",
 }
 
 

@@ -211,6 +211,8 @@ FAMILIES: dict[Architecture, MachineFamily] = {
     Architecture.RISCV64: MachineFamily("virt", ExitChannel.CONSOLE, 128 * MIB, _riscv_virt),
     Architecture.RISCV32: MachineFamily("virt", ExitChannel.CONSOLE, 128 * MIB, _riscv_virt),
     Architecture.MIPS64EL: MachineFamily("malta", ExitChannel.CONSOLE, 128 * MIB, _malta),
+    # The command line of its virt is RISC-V's.
+    Architecture.LOONGARCH64: MachineFamily("virt", ExitChannel.CONSOLE, 1024 * MIB, _riscv_virt),
 }
 """Adding an architecture is adding a row here, a guest under ``matrix/guests/arch``, and a name in
 :class:`matrix.model.Architecture`."""

@@ -28,6 +28,7 @@ HOSTS = {
     Architecture.S390X: ("s390x",),
     Architecture.PPC64: ("ppc64le", "ppc64"),
     Architecture.MIPS64EL: ("mips64",),
+    Architecture.LOONGARCH64: ("loongarch64",),
 }
 """``uname -m`` of the hosts that run an architecture's programs."""
 

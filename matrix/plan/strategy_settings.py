@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from matrix.inventory import Binary
 from matrix.migrating import Strategy
+from matrix.model import Architecture
 
 ParameterValue = int | bool | str
 
@@ -52,10 +53,17 @@ RECIPES: dict[Strategy, Recipe] = {
 }
 
 
+MIGRATED_SINCE = {Architecture.LOONGARCH64: (8, 0, 0)}
+"""QEMUs before these die when they are told to migrate a guest, or might: so does Debian's 7.2.22,
+and 10.0 migrates it; those between have not been tried."""
+
+
 def lacking(strategy: Strategy, binary: Binary) -> str:
     """What the binary lacks for the strategy, in words with its version; empty for nothing."""
     recipe = RECIPES[strategy]
     name = f"QEMU {'.'.join(map(str, binary.version))}"
+    if binary.version < MIGRATED_SINCE.get(binary.architecture, (0, 0, 0)):
+        return f"{name} dies of SIGFPE when a {binary.architecture} guest begins to migrate"
     known = binary.migration_capabilities
     for capability in recipe.capabilities:
         if known and capability not in known:

@@ -29,6 +29,7 @@ ARCHITECTURES = (
     "riscv64",
     "riscv32",
     "mips64el",
+    "loongarch64",
 )
 ACCELERATORS = ("auto", "kvm", "tcg")
 STRATEGIES = (

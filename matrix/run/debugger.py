@@ -24,6 +24,7 @@ ARCHITECTURES = {
     Architecture.RISCV64: "riscv:rv64",
     Architecture.RISCV32: "riscv:rv32",
     Architecture.MIPS64EL: "mips:isa64r2",
+    Architecture.LOONGARCH64: "Loongarch64",
 }
 """What gdb calls them. It learns them from QEMU's gdbstub, but for MIPS's."""
 
@@ -37,6 +38,7 @@ FALSE = {
     Architecture.RISCV64: "($a0 & 0xff) == 0",
     Architecture.RISCV32: "($a0 & 0xff) == 0",
     Architecture.MIPS64EL: "($a0 & 0xff) == 0",
+    Architecture.LOONGARCH64: "($a0 & 0xff) == 0",
 }
 """The first argument of a function is false, at its first instruction."""
 

@@ -21,6 +21,7 @@ KERNEL_NAMES = {
     Architecture.RISCV64: "riscv",
     Architecture.RISCV32: "riscv",
     Architecture.MIPS64EL: "mips",
+    Architecture.LOONGARCH64: "loongarch",
 }
 SELFTEST_FOLDER = "tools/testing/selftests/kvm"
 _FOLDERS = {"x86_64": "x86", "aarch64": "arm64", "s390x": "s390"}

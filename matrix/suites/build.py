@@ -25,6 +25,7 @@ TEST_DIRECTORIES: dict[Architecture, str] = {
     Architecture.RISCV64: "riscv",
     Architecture.RISCV32: "riscv",
     Architecture.MIPS64EL: "mips",
+    Architecture.LOONGARCH64: "loongarch64",
 }
 """Folder of an architecture's tests, where config.mak has no TEST_DIR."""
 

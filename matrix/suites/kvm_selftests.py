@@ -40,6 +40,7 @@ ARCHITECTURE_FOLDERS: dict[Architecture, tuple[str, ...]] = {
     Architecture.S390X: ("s390", "s390x"),
     Architecture.PPC64: ("powerpc",),
     Architecture.MIPS64EL: ("mips",),
+    Architecture.LOONGARCH64: ("loongarch",),
 }
 """Linux 6.14 renamed some of them."""
 
@@ -50,6 +51,7 @@ _MACHINES = {
     22: Architecture.S390X,
     21: Architecture.PPC64,
     8: Architecture.MIPS64EL,
+    258: Architecture.LOONGARCH64,
 }
 """``e_machine`` (elf(5)) of 64-bit programs; there are selftests of no others."""
 

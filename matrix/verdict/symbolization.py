@@ -33,6 +33,7 @@ TOOLCHAINS: dict[Architecture, tuple[str, ...]] = {
     Architecture.RISCV64: ("riscv64-linux-gnu-",),
     Architecture.RISCV32: ("riscv64-linux-gnu-",),
     Architecture.MIPS64EL: ("mips64el-linux-gnuabi64-", "mips64-linux-gnu-"),
+    Architecture.LOONGARCH64: ("loongarch64-linux-gnu-",),
 }
 """Prefixes of the programs of cross toolchains, as Debian and Fedora name them."""
 

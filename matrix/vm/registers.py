@@ -1,4 +1,4 @@
-"""Reads the text of the human monitor's ``info registers -a`` for all eight architectures.
+"""Reads the text of the human monitor's ``info registers -a`` for all architectures.
 
 The text has one part per vCPU that starts with the line ``CPU#N``; what follows is printed by
 ``cpu_dump_state`` of each target (QEMU's ``target/*/cpu.c``, ``target/*/*helper.c``).
@@ -14,7 +14,7 @@ _HEADER = late(r"^CPU#(\d+)\s*$", re.MULTILINE)
 _PROGRAM_COUNTER = late(
     r"""
       ^[ER]IP=(?P<x86>[0-9a-f]+)
-    | ^\ ?PC=(?P<aarch64>[0-9a-f]+)
+    | ^\ ?PC=(?P<aarch64>[0-9a-f]+) # and loongarch64
     | \bR15=(?P<arm>[0-9a-f]{8})\b
     | ^NIP\ (?P<ppc>[0-9a-f]+)
     | ^PSW=mask\ (?P<mask>[0-9a-f]+)\ addr\ (?P<s390x>[0-9a-f]+)

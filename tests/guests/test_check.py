@@ -136,6 +136,19 @@ def test_a_missing_compiler_is_named_with_its_package(
     assert "no-such-gcc is missing: apt-get install gcc-s390x-linux-gnu" in finding.message
 
 
+@needs_make
+def test_a_compiler_that_not_every_distribution_has_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROSS_loongarch64", "no-such-")
+    finding = check.check("loongarch64", tmp_path)
+    assert finding.status == Status.SAME
+    assert str(finding) == (
+        "loongarch64: not built: the compiler no-such-gcc is missing: apt-get install "
+        "gcc-loongarch64-linux-gnu (Debian has it from 13 on); its images were not compared"
+    )
+
+
 def test_missing_make_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     finding = check.check("x86_64", tmp_path / "work")

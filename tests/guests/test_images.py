@@ -12,6 +12,7 @@ SUITE_FOLDERS = {
     "aarch64": "arm",
     "arm": "arm",
     "i386": "x86",
+    "loongarch64": "loongarch64",
     "mips64el": "mips",
     "ppc64": "powerpc",
     "ppc64-big": "powerpc",

@@ -61,8 +61,11 @@ def verdicts(cases: dict[str, CaseOfRun]) -> dict[str, str]:
 
 @pytest.mark.parametrize("architecture", list(Architecture))
 def test_smoke_under_tcg(run: Runner, architecture: Architecture) -> None:
-    code, cases = run("smoke.yaml", "--arch", architecture.value, "-k", "tcg")
-    assert verdicts(cases) == dict.fromkeys(PASSING, "pass")
+    # Its machine has a GiB of memory at least, which takes more time than all else.
+    left_out = {"memory"} if architecture is Architecture.LOONGARCH64 else set()
+    wanted = " and not ".join(("tcg", *left_out))
+    code, cases = run("smoke.yaml", "--arch", architecture.value, "-k", wanted)
+    assert verdicts(cases) == dict.fromkeys(PASSING - left_out, "pass")
     assert code == 0
     assert {case["accelerator"] for case in cases.values()} == {"tcg"}
     latency = {metric["name"]: metric for metric in cases["timer"]["metrics"]}
@@ -116,8 +119,8 @@ def test_smoke_under_kvm(run: Runner) -> None:
 
 @pytest.mark.parametrize(
     "architecture",
-    # Its sources are riscv64's, and this takes its time.
-    [each for each in Architecture if each is not Architecture.RISCV32],
+    # What of it is an architecture's own is little, and this takes its time.
+    [each for each in Architecture if each not in (Architecture.RISCV32, Architecture.LOONGARCH64)],
 )
 def test_guests_that_end_badly(run: Runner, architecture: Architecture, tmp_path: Path) -> None:
     text = (ROOT / "scenarios/verdicts.yaml").read_text()

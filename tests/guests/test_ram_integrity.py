@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -25,10 +25,12 @@ from tests.migration.corrupt import corrupt
 pytestmark = pytest.mark.qemu
 
 EVERY_ARCHITECTURE = pytest.mark.parametrize("architecture", list(Architecture))
-OF_ITS_OWN = pytest.mark.parametrize(
-    "architecture", [each for each in Architecture if each is not Architecture.RISCV32]
+NEWER = (Architecture.RISCV32, Architecture.LOONGARCH64)
+IN_FULL = pytest.mark.parametrize(
+    "architecture", [each for each in Architecture if each not in NEWER]
 )
-"""Those with sources of their own: riscv32's are riscv64's, so that once in full is enough."""
+"""One test of each architecture is enough where only what all have in common is tested: riscv32's
+sources are riscv64's, and the suite has its limits."""
 SUBTESTS = (
     "working set: every page is as it was written last",
     "static pages: none has changed",
@@ -181,8 +183,10 @@ def play(guest: AbstractAsyncContextManager[Guest], scene: Scene) -> Guest:
     return asyncio.run(run())
 
 
-def expected_passes(architecture: Architecture) -> set[str]:
-    return set(SUBTESTS[:-1] if architecture in NO_VECTORS else SUBTESTS)
+def expected_passes(architecture: Architecture, lines: Iterable[str] = ()) -> set[str]:
+    # QEMU 7.2 has no vector registers on loongarch64, later ones have.
+    lacking = architecture in NO_VECTORS or any("the CPU has no LSX" in line for line in lines)
+    return set(SUBTESTS[:-1] if lacking else SUBTESTS)
 
 
 def page_of(address: int, started: dict[str, int]) -> int:
@@ -204,7 +208,7 @@ def test_untouched_memory_is_proven_whole(tmp_path: Path, architecture: Architec
 
     guest = play(running(tmp_path, architecture, smp=2), scene)
     assert guest.failures == []
-    assert set(guest.passes) == expected_passes(architecture)
+    assert set(guest.passes) == expected_passes(architecture, guest.lines)
     beats = guest.matching(BEAT)
     assert [beat["n"] for beat in beats] == list(range(1, len(beats) + 1))
     for earlier, later in pairwise(beats):
@@ -225,7 +229,7 @@ def test_untouched_memory_is_proven_whole(tmp_path: Path, architecture: Architec
     assert next(line for line in between if "INTEGRITY" not in line).startswith("PASS: ")
 
 
-@OF_ITS_OWN
+@IN_FULL
 def test_a_byte_that_changes_is_found_at_once(tmp_path: Path, architecture: Architecture) -> None:
     async def scene(guest: Guest) -> None:
         started = await guest.start()
@@ -286,7 +290,7 @@ def test_many_corruptions_are_counted_but_not_all_shown(tmp_path: Path) -> None:
     assert set(guest.failures[10:]) == set(SUBTESTS[:3])
 
 
-@OF_ITS_OWN
+@IN_FULL
 def test_it_may_be_told_to_stop_right_away(tmp_path: Path, architecture: Architecture) -> None:
     async def scene(guest: Guest) -> None:
         await guest.start()
@@ -313,7 +317,7 @@ def test_it_stops_by_itself_after_as_many_seconds_as_it_is_given(tmp_path: Path)
     assert guest.matching(END)[0]["passes"] >= 1
 
 
-@OF_ITS_OWN
+@IN_FULL
 def test_it_beats_when_it_is_asked_to(tmp_path: Path, architecture: Architecture) -> None:
     """More beats than there were tenths of a second on its clock."""
 

@@ -55,7 +55,7 @@ it
 6:9: qemu: list: no folder; write NAME: DIR
 7:11: there is no user for ~no-such-user/x; write the path
 9:3: 'arm46' is not an architecture; did you mean 'arm64'? allowed: x86_64, i386, aarch64, arm, \
-ppc64, s390x, riscv64, riscv32, mips64el
+ppc64, s390x, riscv64, riscv32, mips64el, loongarch64
 10:9: builds: ppc64: no folder; write ARCH: DIR
 11:3: there is no folder {folder}/absent; give that of a build, with its config.mak
 """

@@ -210,6 +210,7 @@ USABLE = KvmDevice(problem="", state="")
         ("riscv64", {Architecture.RISCV64}),
         ("riscv32", {Architecture.RISCV32}),
         ("mips64", {Architecture.MIPS64EL}),
+        ("loongarch64", {Architecture.LOONGARCH64}),
         ("sparc64", set()),
     ],
 )

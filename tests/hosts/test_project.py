@@ -82,7 +82,7 @@ def test_mistakes_in_a_table_have_their_lines(tree: Path) -> None:
         "[tool.matrix.qemu]\nmine = \"build\"\n'old' = '/opt/old'\n"
         "[tool.matrix.builds]\narm46 = 'x'\n"
     )
-    known = "x86_64, i386, aarch64, arm, ppc64, s390x, riscv64, riscv32, mips64el"
+    known = "x86_64, i386, aarch64, arm, ppc64, s390x, riscv64, riscv32, mips64el, loongarch64"
     assert problems() == [
         "pyproject.toml:2: jobs: '0' is not a number of jobs; allowed: 1 to 10000",
         (

@@ -121,7 +121,11 @@ BY_POLLING = {
 s390x one guest in a thousand sleeps on."""
 
 
-@pytest.mark.parametrize("architecture", list(Architecture))
+@pytest.mark.parametrize(
+    "architecture",
+    # QEMU 7.2 dies of any migration of this one (matrix/plan/strategy_settings.py).
+    [each for each in Architecture if each is not Architecture.LOONGARCH64],
+)
 def test_the_console_is_as_without_migration(
     chains: Chains, real: RealQemu, architecture: Architecture, tmp_path: Path
 ) -> None:

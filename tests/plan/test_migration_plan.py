@@ -205,6 +205,15 @@ class TestHost:
                 assert "needs shared memory" in decision.reason
 
 
+def test_a_qemu_that_dies_of_any_migration_is_not_told_to(old: Binary) -> None:
+    loongarch = replace(old, architecture=Architecture.LOONGARCH64)
+    assert lacking(Strategy.PRECOPY, Transport.TCP, loongarch, TCG) == (
+        "QEMU 7.2.22 dies of SIGFPE when a loongarch64 guest begins to migrate"
+    )
+    newer = replace(loongarch, version=(10, 0, 13))
+    assert lacking(Strategy.PRECOPY, Transport.TCP, newer, TCG) == ""
+
+
 def test_lacking_says_what_makes_no_sense_too(old: Binary) -> None:
     assert "several connections" in lacking(Strategy.MULTIFD, Transport.FD, old, TCG)
     assert lacking(Strategy.MULTIFD, Transport.TCP, old, TCG) == ""

@@ -238,7 +238,8 @@ class TestFiles:
             "lists/known.yaml:2:3: expect: key 'reason' is missing; needed: cases, reason",
             (
                 "lists/s.yaml:3:17: arch: 'amr' is not an architecture; did you mean 'arm'? "
-                "allowed: x86_64, i386, aarch64, arm, ppc64, s390x, riscv64, riscv32, mips64el"
+                "allowed: x86_64, i386, aarch64, arm, ppc64, s390x, riscv64, riscv32, mips64el, "
+                "loongarch64"
             ),
         ]
 

@@ -107,7 +107,7 @@ def test_settings(load_matrix: Load) -> None:
             {"arch": ["arm", "amr"]},
             (
                 "--arch: 'amr' is not an architecture; did you mean 'arm'? allowed: x86_64, i386, "
-                "aarch64, arm, ppc64, s390x, riscv64, riscv32, mips64el"
+                "aarch64, arm, ppc64, s390x, riscv64, riscv32, mips64el, loongarch64"
             ),
         ),
         (

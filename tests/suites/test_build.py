@@ -17,7 +17,7 @@ from matrix.suites.build import (
     unittests_file,
 )
 
-KNOWN = "x86_64, i386, arm64, arm, ppc64, s390x, riscv64, riscv32, mips64el"
+KNOWN = "x86_64, i386, arm64, arm, ppc64, s390x, riscv64, riscv32, mips64el, loongarch64"
 
 
 def configured(tmp_path: Path, text: str) -> Path:

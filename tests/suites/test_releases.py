@@ -75,7 +75,8 @@ RELEASES = (
     Release("v2025-07-31"),
     Release("v2026-04-17"),
 )
-ARCHITECTURES = [each for each in Architecture if each is not Architecture.MIPS64EL]
+NOT_THERE = (Architecture.MIPS64EL, Architecture.LOONGARCH64)
+ARCHITECTURES = [each for each in Architecture if each not in NOT_THERE]
 
 
 def cases() -> Iterator[tuple[Release, Architecture]]:

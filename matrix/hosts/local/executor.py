@@ -15,7 +15,7 @@ from matrix.hosts.local.launch import UnstartableError, make_launch
 from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
 from matrix.migrating import Hop
-from matrix.model import Accelerator, Launch, OnStall
+from matrix.model import Accelerator, Architecture, Launch, OnStall
 from matrix.plan.command import stall_limit, time_limit
 from matrix.plan.decisions import LOCAL, Run
 from matrix.plan.schedule import Capacity
@@ -199,6 +199,8 @@ class LocalExecutor:
         if case.migration is None:
             # A guest that measures time is left alone by us, too.
             helped = case.settings.assist and not case.settings.alone
+            # QEMU 7.2 is helped by a migration that is cancelled, of which it dies with these.
+            helped = helped and case.variant.arch is not Architecture.LOONGARCH64
             translated = decision.accelerator is Accelerator.TCG and helped
             outcome = await run_guest(
                 launch,

@@ -49,6 +49,7 @@ MACHINES = {
     21: Architecture.PPC64,
     22: Architecture.S390X,
     8: Architecture.MIPS64EL,
+    258: Architecture.LOONGARCH64,
     3: Architecture.I386,
     40: Architecture.ARM,
 }

@@ -28,6 +28,7 @@ _WHY_NONE = {
     Architecture.MIPS64EL: "Debian's kernels for mips64el have no KVM: CONFIG_KVM is not set in "
     "their packages (looked up in November 2026)",
     Architecture.RISCV32: "Debian has no kernels for riscv32",
+    Architecture.LOONGARCH64: "QEMU's TCG has no virtualization of LoongArch (LVZ)",
     Architecture.ARM: "32-bit Arm has no KVM since Linux 5.7",
     Architecture.I386: "virtual hosts of i386 are not supported; x86_64 runs its guests",
 }

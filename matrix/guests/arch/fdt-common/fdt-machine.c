@@ -98,6 +98,17 @@ void machine_open(uintptr_t device_tree, uint64_t boot_cpu_id, uintptr_t image, 
 	memory_map_remove(image, image_end);
 }
 
+void machine_add_memory(uint64_t start, uint64_t size)
+{
+	memory_map_add(start, start + size);
+	memory_size += size;
+}
+
+void machine_set_command_line(const char *text)
+{
+	arguments = text;
+}
+
 uint64_t machine_cpu_id(unsigned cpu)
 {
 	return cpu_ids[cpu];

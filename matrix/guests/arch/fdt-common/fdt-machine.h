@@ -15,6 +15,10 @@
 void machine_open(uintptr_t device_tree, uint64_t boot_cpu_id, uintptr_t image,
 		  uintptr_t image_end);
 
+/* What a tree does not tell where other means do: memory, and the command line. */
+void machine_add_memory(uint64_t start, uint64_t size);
+void machine_set_command_line(const char *text);
+
 /* What firmware and interrupt controllers call this CPU: its "reg" in the tree. */
 uint64_t machine_cpu_id(unsigned cpu);
 
