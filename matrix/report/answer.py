@@ -85,11 +85,13 @@ class Coverage:
         else:
             counts = self.unknown
         counts.verdicts[row.verdict] += 1
+        counts.reused += row.reused
 
     def everything(self) -> Counts:
         """All cases by their verdicts, however they ran."""
         parts = (*(counts for _, _, counts in self.ways()), self.not_run)
-        return Counts(sum((each.verdicts for each in parts), Counter()))
+        verdicts: Counter[Verdict | None] = sum((each.verdicts for each in parts), Counter())
+        return Counts(verdicts, sum(each.reused for each in parts))
 
     @property
     def total(self) -> int:
@@ -118,6 +120,11 @@ class AreaCounts:
     tests: set[str] = field(default_factory=set)
 
 
+def counts_of(rows: Iterable[Row]) -> Counts:
+    """How many cases came to what."""
+    return coverage_of(rows).everything()
+
+
 def conclusion(
     counts: Counts, *, strict: bool, shortfalls: Sequence[str] = ()
 ) -> tuple[ExitCode, str]:
@@ -135,6 +142,7 @@ def conclusion(
         code, head = ExitCode.INTERRUPTED, "Nothing ran"
     elif counts.ran:
         passed = f"{counts.passed:,} of {_cases(counts.ran)} passed"
+        passed += f", {counts.reused:,} of them reused" if counts.reused else ""
         code, head = ExitCode.OK, f"Nothing broke: {passed}"
     else:
         nothing = f"Nothing ran: all {_cases(counts.total)} were skipped."

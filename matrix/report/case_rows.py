@@ -75,6 +75,8 @@ class Row:
     """None: it was not run to its end."""
     reason: str = ""
     seconds: float = 0.0
+    reused: bool = False
+    """The result is that of an earlier run."""
     where: Where | None = None
 
 
@@ -117,6 +119,7 @@ def qemu_label(name: str, version: str) -> str:
 def fill_row(row: Row, result: CaseRecord) -> None:
     """Write into a row what its case came to."""
     row.verdict = result.verdict
+    row.reused = result.reused is not None
     row.reason = shortened(result.reason, LONGEST_REASON)
     row.seconds = result.seconds if math.isfinite(result.seconds) else 0.0
     known = tuple(AcceleratorLabel)
@@ -225,12 +228,21 @@ def _document(
     return {
         "reason": printable(result.reason)[:LONGEST_WORDS],
         **_about(result),
+        "reused": printable(_origin(result)),
         "attempts": [
             _attempt(each, texts.get(each.number, ()), linked=folders.get(each.number) is not None)
             for each in shown
         ],
         "left_out": len(attempts) - len(shown),
     }
+
+
+def _origin(case: CaseRecord) -> str:
+    """Where a reused result comes from: the case's folder there, relative to the run's, if such a
+    path leads there; empty for a result of the run itself."""
+    if case.reused is None:
+        return ""
+    return f"{case.reused.run}/{case.reused.artifacts}".rstrip("/")
 
 
 def _about(case: CaseRecord) -> dict[str, object]:

@@ -9,13 +9,13 @@ from matrix.report.answer import (
     areas_by_architecture,
     broken,
     conclusion,
+    counts_of,
     coverage_of,
     reasons,
 )
 from matrix.report.case_rows import AXES, Row
 from matrix.report.gather import gather
 from matrix.results.compare.markdown import LONGEST_TEXT, bounded, code, folded
-from matrix.results.counts import Counts
 from matrix.results.printable import shortened
 from matrix.results.run_record import RunRecord
 from matrix.verdicts import Verdict
@@ -34,7 +34,7 @@ def comment(records: Sequence[RunRecord]) -> str:
     gathered = gather(records, Path("comment"))
     strict = any(run.strict for run in gathered.runs)
     short = [each for run in gathered.runs for each in run.shortfalls]
-    counts = Counts.of(row.verdict for row in gathered.rows)
+    counts = counts_of(gathered.rows)
     _, sentence = conclusion(counts, strict=strict, shortfalls=short)
     groups = broken(gathered.rows, strict=strict)
     return bounded(

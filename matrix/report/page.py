@@ -28,6 +28,7 @@ from matrix.report.answer import (
     areas_by_architecture,
     broken,
     conclusion,
+    counts_of,
     coverage_of,
     reasons,
     variant_words,
@@ -109,7 +110,7 @@ def _content(gathered: Gathered) -> dict[str, object]:
     counts = gathered.counts()
     strict = any(run.strict for run in gathered.runs)
     short = [each for run in gathered.runs for each in run.shortfalls]
-    verdicts = Counts.of(row.verdict for row in gathered.rows)
+    verdicts = counts_of(gathered.rows)
     code, sentence = conclusion(verdicts, strict=strict, shortfalls=short)
     word, mood = _WORDS[code]
     architectures = list(_architectures(gathered))

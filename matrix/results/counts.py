@@ -87,11 +87,13 @@ class Counts:
 
     def document(self) -> dict[str, int]:
         """The numbers for other programs."""
+        reused = {"reused": self.reused} if self.reused else {}
         return {
             "passed": self.passed,
             "ran": self.ran,
             "skipped": self.skipped,
             "unfinished": self.unfinished,
+            **reused,
         }
 
     def words(self) -> str:

@@ -159,7 +159,8 @@ class Metrics(NullProgress):
         for decision in record.decisions:
             case_id = decision.case.id
             for attempt in record.attempts(case_id):
-                self._count(attempt)
+                if attempt.reused is None:  # else it was made in another run
+                    self._count(attempt)
             folder = record.run.case_folder(case_id)
             for each in folder.parent.glob(f"{glob.escape(folder.name)}*"):
                 if _INTERRUPTED.fullmatch(each.name[len(folder.name) :]):

@@ -90,7 +90,7 @@ def exercised(records: Sequence[RunRecord]) -> Exercised:
 def _ran(record: RunRecord) -> Iterator[tuple[str, tuple[Cell, ...], Verdict]]:
     for result in record.results():
         way = _way(result.accelerator, result.host)
-        if result.verdict is Verdict.SKIP or way is None:
+        if result.verdict is Verdict.SKIP or result.reused is not None or way is None:
             continue
         case = record.decision(result.id).case
         architecture = KERNEL_NAMES[case.variant.arch]

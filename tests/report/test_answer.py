@@ -1,12 +1,14 @@
 """The answer: what broke, on which variants."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from matrix.attempt import Reused
 from matrix.errors import ExitCode
 from matrix.model import Accelerator, AcceleratorLabel
 from matrix.report.answer import (
@@ -14,6 +16,7 @@ from matrix.report.answer import (
     areas_by_architecture,
     broken,
     conclusion,
+    counts_of,
     coverage_of,
     reasons,
 )
@@ -66,6 +69,17 @@ from tests.report.conftest import RowsOf
 )
 def test_the_conclusion_has_every_case_in_it(counts: Any, code: Any, sentence: Any) -> None:
     assert conclusion(Counts(Counter(counts)), strict=False) == (code, sentence)
+
+
+def test_what_was_reused_is_said_apart(rows_of: RowsOf) -> None:
+    origin = Reused("../one", "2026-11-21T09:30:00.000Z", 0.5)
+    rows = rows_of(*((name, "x86_64", "pass", "") for name in ("a", "b", "c")))
+    fill_row(rows[0], record_of(make.case("a"), [replace(make.attempt(), reused=origin)]))
+    counts = counts_of(rows)
+    assert (counts.passed, counts.reused) == (3, 1)
+    assert conclusion(counts, strict=False)[1].startswith(
+        "Nothing broke: 3 of 3 cases passed, 1 of them reused"
+    )
 
 
 def test_an_unexpected_pass_counts_where_it_is_strict() -> None:

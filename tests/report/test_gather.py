@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from matrix.attempt import Reused
 from matrix.migrating import Migration, MigrationSummary
 from matrix.report import case_rows as cases_module
 from matrix.report.case_rows import AXES, qemu_label
@@ -202,3 +203,11 @@ def test_what_was_skipped_of_a_strangers_run_has_no_path(
     record = recorded([(run, make.attempt(accelerator="<b>", seconds=1e300), {})])
     gathered = gather([record], tmp_path / "run/report.html")
     assert gathered.rows[0].accelerator == ""
+
+
+def test_a_reused_result_leads_to_where_it_comes_from(recorded: RunMaker, tmp_path: Path) -> None:
+    origin = Reused("../one", "2026-11-21T09:30:00.000Z", 0.5, "cases/a")
+    reused = replace(make.attempt(), reused=origin)
+    record = recorded([(make.run(make.case("a")), reused, {}), (make.run(), make.attempt(), {})])
+    gathered = gather([record], tmp_path / "run/report.html")
+    assert [details(gathered, number)["reused"] for number in (0, 1)] == ["../one/cases/a", ""]

@@ -68,6 +68,13 @@ def test_in_words(verdicts: str, words: str, cell: str) -> None:
     assert (counts.words(), counts.cell()) == (words, cell)
 
 
+def test_what_was_reused_is_counted_apart() -> None:
+    counts = Counts(Counter({Verdict.PASS: 72, Verdict.FAIL: 1}), reused=70)
+    assert counts.words() == "72 of 73 passed, 70 of them reused, 1 fail"
+    assert counts.document()["reused"] == 70
+    assert "reused" not in Counts(Counter({Verdict.PASS: 1})).document()
+
+
 def result(verdict: Verdict, test: str, smp: int) -> CaseRecord:
     return record_of(make.case(test, smp=smp), [make.attempt(verdict)])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.attempt import Attempt
+from matrix.attempt import Attempt, Reused
 from matrix.errors import HostError, UsageError
 from matrix.inventory import Host
 from matrix.migrating import Hop, HopOutcome, Limits, Strategy
@@ -15,11 +15,13 @@ from matrix.migration.hop_records import Records
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
+from matrix.results.recorder import Recorder
 from matrix.results.run_info import RunInfo
 from matrix.results.run_record import RunRecord
 from matrix.run.metrics import Metrics, parse_address
 from matrix.run.progress import ConsoleTail, Running
 from matrix.verdicts import Verdict
+from tests import make
 
 HOP = Hop(
     number=1,
@@ -99,6 +101,17 @@ def test_hops_and_attempts_are_served() -> None:
     assert found['matrix_guest_dirty_bytes_per_second{case="soak.x"}'] == 1 << 20
     assert found['matrix_attempts_total{verdict="pass"}'] == 1
     assert not any(name.startswith("matrix_hops_bad_total") for name in found)
+
+
+def test_attempts_that_were_made_in_another_run_are_not_counted(tmp_path: Path) -> None:
+    decisions = [make.run(make.case(name)) for name in ("a", "b")]
+    reused = replace(make.attempt(), reused=Reused("../one", "", 0.5))
+    with Recorder.start(tmp_path / "run", make.info(), decisions) as recorder:
+        recorder.finish(decisions[0].case, make.attempt())
+        recorder.finish(decisions[1].case, reused)
+    with Metrics(":0") as metrics:
+        metrics.resume(recorder.record)
+        assert scrape(metrics)['matrix_attempts_total{verdict="pass"}'] == 1
 
 
 def test_hosts_of_a_fleet_are_counted_apart() -> None:

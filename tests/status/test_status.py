@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from matrix.attempt import Reused
 from matrix.cli.status_command import run_status
 from matrix.errors import UsageError
 from matrix.model import Accelerator, AcceleratorLabel, Architecture
@@ -78,6 +79,14 @@ def test_what_was_exercised(runs: list[RunRecord]) -> None:
     }
     trend = found.trend[Cell("x86", "PMU", Way.NATIVE)]
     assert [(each.passed, each.ran) for each in trend] == [(1, 1), (1, 2)]
+
+
+def test_what_was_reused_was_exercised_in_another_run(tmp_path: Path) -> None:
+    decision = make.run(make.case("pmu"))
+    reused = replace(make.attempt(), reused=Reused("../first", "", 0.5))
+    with Recorder.start(tmp_path / "run", make.info(), [decision]) as recorder:
+        recorder.finish(decision.case, reused)
+    assert exercised([recorder.record]).latest == {}
 
 
 def test_the_folder(

@@ -33,9 +33,19 @@ export async function drawCase(section, key) {
     facts(axes.map((axis) => [axisName(axis), link(`#cases?${new Filter().with({ [axis]: axisValue(i, axis) }).query()}`, { class: "plain" }, axisValue(i, axis))]),
       ["areas", areasOf(i).join(", ")],
       ["time", index.seconds[i] ? seconds(index.seconds[i]) : ""],
+      ["reused from", details?.reused ? originLink(i, details.reused) : ""],
       ["image", details?.image], ["arguments", details?.arguments], ["groups", details?.groups.join(", ")]),
     hopsLink(i),
     ...(details ? caseDetails(i, details) : [el("p", {}, "The page had no room for what this case left; its files are in the run's folder.")]));
+}
+
+/**
+ * @param {number} i
+ * @param {string} path relative to the run's folder
+ */
+function originLink(i, path) {
+  const base = index.links[index.of_run[i]];
+  return base && !path.startsWith("/") ? link(`${base}/${path.split("/").map(encodeURIComponent).join("/")}`, {}, path) : path;
 }
 
 /** @param {number} i */

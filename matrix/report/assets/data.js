@@ -68,6 +68,7 @@
  * @property {string} image
  * @property {string} arguments
  * @property {string[]} groups
+ * @property {string} reused the case's folder in the run whose result this is, relative to its run's; else empty
  * @property {AttemptDetails[]} attempts
  * @property {number} left_out how many attempts more there were
  */

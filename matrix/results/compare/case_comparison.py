@@ -55,6 +55,8 @@ def _comparison(
     case = case_a if case_b is None or (case_a and case_b.without_build) else case_b
     assert case is not None, "a pair has at least one side"  # noqa: S101 - Pairing's invariant
     both = (a, b) if a and b else None
+    # A result that was reused took no time in its run, and nothing was measured.
+    fresh = both if both and all(each.reused is None for each in both) else None
     return CaseComparison(
         scenario=case.scenario,
         test=case.test,
@@ -64,8 +66,8 @@ def _comparison(
         kind=kind,
         regression=is_regression(kind, before, after),
         subtests=compare_subtests(*both) if both else (),
-        seconds=compare_seconds(*both, thresholds) if both else None,
-        metrics=compare_metrics(*both, thresholds) if both else (),
+        seconds=compare_seconds(*fresh, thresholds) if fresh else None,
+        metrics=compare_metrics(*fresh, thresholds) if fresh else (),
         differences=case_differences(*both) if both else (),
     )
 
@@ -85,6 +87,7 @@ def _side(run: ComparedRun, case: PlannedCase | None, record: CaseRecord | None)
         suite_revision=case.suite_revision,
         artifacts=_own_folder(record.artifacts) if record else "",
         skip_cause=record.skip_cause if record else None,
+        reused=record is not None and record.reused is not None,
     )
 
 

@@ -123,6 +123,8 @@ class Side:
     artifacts: str
     """Folder of the attempt that speaks for it, relative to the run; empty where there is none."""
     skip_cause: SkipCause | None = None
+    reused: bool = False
+    """The result is that of an earlier run: nothing was measured in this one."""
     """Of a skip; None where that is not known."""
 
 

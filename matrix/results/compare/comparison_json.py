@@ -19,7 +19,8 @@ exit 1. One comparison, or with ``--by`` one per further value of the axis, has
 ``counts``
     ``cases`` of both sides together, ``changed``, ``regressions``, and how many there are of each
     kind of change; ``subtests`` has that for subtests. ``a`` and ``b`` are ``{"passed", "ran",
-    "skipped", "unfinished"}`` of either side's cases, the last three of which are all of them.
+    "skipped", "unfinished"}`` of either side's cases, the last three of which are all of them; also
+    "reused", where some were.
 
 A case has
 
@@ -27,9 +28,9 @@ A case has
     its id in B (in A, where B lacks it), and what it is.
 ``a``, ``b``
     ``{"id", "verdict", "reason", "attempts", "accelerator", "qemu_version", "suite_revision",
-    "artifacts", "skip_cause"}``, or null where the side's plan lacks it. ``verdict`` is null
-    without a result; ``artifacts`` is a folder relative to the run, or empty; ``skip_cause`` is as
-    in ``results.json``.
+    "artifacts", "skip_cause", "reused"}``, or null where the side's plan lacks it. ``verdict`` is
+    null without a result; ``artifacts`` is a folder relative to the run, or empty; ``skip_cause``
+    is as in ``results.json``; where ``reused`` the result is that of an earlier run.
 ``change``
     null where the verdict is as before, else ``new-failure`` (what is bad and was not),
     ``new-flaky``, ``changed-failure`` (bad in another way), ``fix``, ``lost-coverage`` (ran, and

@@ -43,6 +43,9 @@ class Tally:
     """The verdicts of A's cases."""
     after: Counter[Verdict | None] = field(default_factory=Counter)
     """The verdicts of B's cases."""
+    reused_before: int = 0
+    """A's cases whose results are those of earlier runs."""
+    reused_after: int = 0
     slower: int = 0
     faster: int = 0
     metrics: int = 0
@@ -66,6 +69,8 @@ class Tally:
         for side, verdicts in ((case.a, self.before), (case.b, self.after)):
             if side is not None:
                 verdicts[side.verdict] += 1
+        self.reused_before += case.a is not None and case.a.reused
+        self.reused_after += case.b is not None and case.b.reused
         verdict = case.b.verdict if case.b else None
         if case.kind is ChangeKind.ONLY_B and verdict is not None and not verdict.good:
             self.failing_only_b += 1
@@ -92,14 +97,15 @@ class Tally:
             "faster": self.faster,
             "metrics": self.metrics,
             "subtests": {kind.value: self.subtests[kind] for kind in ChangeKind},
-            "a": Counts(self.before).document(),
-            "b": Counts(self.after).document(),
+            "a": Counts(self.before, self.reused_before).document(),
+            "b": Counts(self.after, self.reused_after).document(),
         }
 
     @property
     def coverage(self) -> Difference:
         """What passed of what ran on either side, and what was skipped."""
-        return Difference("cases", Counts(self.before).brief(), Counts(self.after).brief())
+        before = Counts(self.before, self.reused_before)
+        return Difference("cases", before.brief(), Counts(self.after, self.reused_after).brief())
 
 
 @dataclass(slots=True)

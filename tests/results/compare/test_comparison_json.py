@@ -53,6 +53,7 @@ def test_a_case(told: Pairing) -> None:
             "suite_revision": "",
             "artifacts": "cases/kut.timer.aarch64.auto",
             "skip_cause": None,
+            "reused": False,
         },
         "b": {
             "id": "kut.timer.aarch64.auto",
@@ -64,6 +65,7 @@ def test_a_case(told: Pairing) -> None:
             "suite_revision": "",
             "artifacts": "cases/kut.timer.aarch64.auto",
             "skip_cause": None,
+            "reused": False,
         },
         "change": "new-failure",
         "regression": True,
