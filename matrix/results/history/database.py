@@ -17,7 +17,12 @@ from urllib.parse import quote
 from matrix.errors import HostError, UsageError
 from matrix.results.files import host_errors
 from matrix.results.history.connection import Row, Session
-from matrix.results.history.database_schema import VERSION, create_tables, found_version
+from matrix.results.history.database_schema import (
+    REBUILT,
+    VERSION,
+    create_tables,
+    found_version,
+)
 from matrix.results.history.place import Database
 from matrix.results.printable import printable
 
@@ -104,7 +109,7 @@ def _update_schema(session: Session, database: Database, *, write: bool) -> None
                     upgrade(session, version, str(database))
     except HostError as error:
         raise HostError(f"history database {database}: {error}") from error
-    if 0 < version < VERSION and not session.postgresql:
+    if 0 < version < REBUILT and not session.postgresql:
         with suppress(sqlite3.Error):  # the old tables' room: another process may be reading
             session.write("VACUUM")
 

@@ -9,7 +9,8 @@
                      the plan says, as JSON; named by a digest of all that
 ``results``          what a case came to in a run: a case of ``results.json`` as JSON, without what
                      other columns have and what is empty (:mod:`.records`). ``attempts`` has the
-                     verdict of each; null: one attempt, with the case's verdict
+                     verdict of each; null: one attempt, with the case's verdict.
+                     ``input_digest`` is that of the record; null where its inputs are not known
 ``history_version``  of this schema; :mod:`.upgrade` brings earlier ones here
 ===================  =============================================================================
 
@@ -20,8 +21,10 @@ sort.
 from matrix.errors import HostError
 from matrix.results.history.connection import Session, insertion
 
-VERSION = 4
+VERSION = 5
 """Of the schema that this program reads and writes."""
+REBUILT = 4
+"""The first version that had its tables: those of earlier ones are written anew."""
 
 _DDL = """
 CREATE TABLE IF NOT EXISTS history_version (version INTEGER NOT NULL);
@@ -70,9 +73,11 @@ CREATE TABLE results (
     environment BIGINT NOT NULL REFERENCES environments (id),
     seconds FLOAT NOT NULL,
     record TEXT NOT NULL,
+    input_digest TEXT,
     PRIMARY KEY (run, "case")
 ) {compact};
-CREATE INDEX results_by_case ON results ("case", run)
+CREATE INDEX results_by_case ON results ("case", run);
+CREATE INDEX results_by_inputs ON results (input_digest)
 """
 
 TABLES = ("history_version", "runs", "cases", "environments", "results")

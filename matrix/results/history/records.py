@@ -28,7 +28,19 @@ _PLANNED = (
 )
 """Keys of a record that are the same from run to run, until scenario, suite or host change."""
 
-_ELSEWHERE = {*_PATHS, *_IDENTITY, *_PLANNED, "verdict", "seconds", "accelerator", "suite_revision"}
+_OF_THIS_RUN = {"inputs", "input_digest", "reused", "not_reused"}
+"""Digests tell runs apart, one of them all is a column; the rest says why a case was run."""
+
+_ELSEWHERE = {
+    *_PATHS,
+    *_IDENTITY,
+    *_OF_THIS_RUN,
+    *_PLANNED,
+    "verdict",
+    "seconds",
+    "accelerator",
+    "suite_revision",
+}
 
 _OF_ATTEMPT = ("verdict", "reason", "seconds", "metrics", "assists", "hops")
 """Keys that every attempt of a record has; those that details have it may leave out."""
@@ -71,6 +83,7 @@ def stored(record: Mapping[str, Any]) -> Stored:
             "attempts": None if verdicts == [verdict] else " ".join(verdicts),
             "seconds": seconds,
             "record": _text(kept),
+            "input_digest": plain.get("input_digest") or None,
         },
     )
 

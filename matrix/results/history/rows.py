@@ -13,9 +13,11 @@ from matrix.results.json_text import json_bytes
 from matrix.results.run_info import RunInfo
 
 _RESULT = """
-INSERT INTO results (run, "case", environment, verdict, attempts, seconds, record) VALUES (
+INSERT INTO results (
+    run, "case", environment, verdict, attempts, seconds, record, input_digest
+) VALUES (
     :run, (SELECT id FROM cases WHERE case_id = :case),
-    :environment, :verdict, :attempts, :seconds, :record
+    :environment, :verdict, :attempts, :seconds, :record, :input_digest
 )
 """
 

@@ -8,10 +8,12 @@ version  had
          of each case took last
 3        why a case was skipped
 4        the record of a case as JSON (:mod:`.database_schema`)
+5        the digest of what a result follows from
 =======  ===========================================================================
 
-``cases`` stays as it is. The other tables are read run by run, and go; nothing shows the hops that
-they have, whose distributions are kept. Whoever is stopped in between leaves the old tables.
+Version 4 gets a column. Of earlier ones ``cases`` stays as it is; the other tables are read run by
+run, and go. Nothing shows the hops that they have, whose distributions are kept. Whoever is stopped
+in between leaves the old tables.
 """
 
 import json
@@ -26,7 +28,7 @@ from matrix.inventory import Host, KvmProof, KvmState
 from matrix.migrating import Statistic
 from matrix.model import Architecture
 from matrix.results.history.connection import Row, Session
-from matrix.results.history.database_schema import VERSION, create_tables
+from matrix.results.history.database_schema import REBUILT, VERSION, create_tables
 from matrix.results.history.records import json_text, stored
 from matrix.results.history.rows import environment_row, info_text, insert_results
 from matrix.results.outcome import WORST_FIRST
@@ -46,6 +48,11 @@ _RUNS = """
 INSERT INTO runs SELECT
     id, key, started, finished, hostname, exit_code, elapsed, directory, '', ''
 FROM old_runs
+"""
+
+_INPUTS = """
+ALTER TABLE results ADD COLUMN input_digest TEXT;
+CREATE INDEX results_by_inputs ON results (input_digest)
 """
 
 _GONE = (
@@ -100,6 +107,16 @@ def upgrade(session: Session, version: int, database: str) -> None:
     begun = time.monotonic()
     ((results,),) = session.read("SELECT count(*) FROM results")
     _say(f"history database {database}: bringing {results:,} results to schema {VERSION} …")
+    if version == REBUILT:
+        _carry_out(session, _INPUTS)
+        session.write("UPDATE history_version SET version = :version", [{"version": VERSION}])
+    else:
+        _rebuild(session, version)
+    _say(f"history database {database}: done in {time.monotonic() - begun:.1f} s")
+
+
+def _rebuild(session: Session, version: int) -> None:
+    """From one of the versions before :data:`REBUILT`. Raises as :func:`upgrade`."""
     if version < 2:
         _carry_out(session, _SECONDS)
     _carry_out(session, _RENAMED)
@@ -118,7 +135,6 @@ def upgrade(session: Session, version: int, database: str) -> None:
     if session.postgresql:
         last = "(SELECT coalesce(max(id), 1) FROM runs)"
         session.read(f"SELECT setval(pg_get_serial_sequence('runs', 'id'), {last})")
-    _say(f"history database {database}: done in {time.monotonic() - begun:.1f} s")
 
 
 def _copy(session: Session, old: "_Old", run: int) -> None:

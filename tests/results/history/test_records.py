@@ -49,9 +49,15 @@ def test_what_is_said_elsewhere_is_left_out() -> None:
     }
     assert found.planned == '{"image":"boot.elf","timeout":90.0}'
     head = {"case": "a.b", "verdict": "pass", "attempts": None, "seconds": 1.5}
-    assert found.result == {**head, "record": text}
+    assert found.result == {**head, "record": text, "input_digest": None}
     del attempt["artifacts"], attempt["hops"]
     assert outcome("pass", 1.5, text)["attempts"] == [attempt]
+
+
+def test_of_its_inputs_their_digest_is_kept() -> None:
+    row = written(attempts=[{"number": 1}], inputs={"image": "12"}, input_digest="34")
+    assert row["input_digest"] == "34"
+    assert "12" not in str(row["record"])
 
 
 def test_what_an_attempt_says_otherwise_is_kept() -> None:

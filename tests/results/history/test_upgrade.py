@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, NullPool, create_engine, inspect
 
 from matrix.errors import HostError
 from matrix.model import AcceleratorLabel
+from matrix.plan.inputs import digest_of
 from matrix.results.history import upgrade
 from matrix.results.history.baseline import recorded_run
 from matrix.results.history.database import opened
@@ -23,6 +25,7 @@ from matrix.results.history.history_json import write_document
 from matrix.results.history.history_text import case_lines, cases_lines, history_lines
 from matrix.results.history.place import Database
 from matrix.results.history.query import read_eventful, read_history
+from matrix.results.history.same_inputs import same_inputs
 from matrix.results.history.writer import Recorded, record_run
 from matrix.results.segments import plain
 from tests import make
@@ -157,6 +160,27 @@ def test_version_1_is_brought_up_to_date(database: Database, night: Nights) -> N
     assert record_run(database, night({"new": make.attempt()}))[1] is Recorded.NEW
     with opened(database) as session:
         assert read_history(session).runs_in_all == 3
+
+
+def test_version_4_gets_the_digest_of_inputs(database: Database, night: Nights) -> None:
+    before = night({"old": make.attempt()})
+    record_run(database, before)
+    tables = shape(database)
+    with direct(database) as connection:
+        connection.exec_driver_sql("DROP INDEX results_by_inputs")
+        connection.exec_driver_sql("ALTER TABLE results DROP COLUMN input_digest")
+        connection.exec_driver_sql("UPDATE history_version SET version = 4")
+    made = (("image", "1"), ("QEMU", "2"))
+    after = night({"new": replace(make.attempt(), inputs=made)})
+    assert record_run(database, after)[1] is Recorded.NEW
+    assert shape(database) == tables
+    assert record_run(database, before)[1] is Recorded.KNOWN
+    (name,) = (each.id for each in after.planned())
+    (found,) = same_inputs(database, {name: digest_of(made)})[name]
+    assert (found.record.id, found.record.verdict) == (name, "pass")
+    assert found.directory == after.run.path
+    assert same_inputs(database, {name: digest_of([("image", "2")])}) == {}
+    assert same_inputs(database, {"another": digest_of(made)}) == {}
 
 
 def test_the_same_tables_whichever_way(old: Database, tmp_path: Path) -> None:
