@@ -26,6 +26,7 @@ LATE = {
     "cli/guests.py": COMMANDS,
     "cli/hints.py": "for usage errors alone: --help 25 ms",
     "cli/history.py": "the text and JSON of the history, which a run only writes to: run 20 ms",
+    "cli/listing.py": f"{RARE}: --reuse, list 20 ms",
     "cli/main.py": "for --failed with a word behind it alone",
     "cli/plain_progress.py": GUEST_RUNS,
     "cli/report_command.py": GUEST_RUNS,

@@ -150,10 +150,10 @@ OPTIONS: dict[str, Any] = {
     ),
     "reuse": typer.Option(
         REUSE,
-        metavar="[RUN]",
+        metavar="[RUN|history]",
         autocompletion=completing.runs,
-        help="Do not rerun cases that passed in RUN (or the latest run) and of which neither image,"
-        " QEMU nor anything else has changed since; they are counted apart.",
+        help="Do not rerun cases that passed in RUN (or the latest run, or any in the history) and"
+        " of which neither image, QEMU nor anything else has changed since.",
     ),
     "hops": typer.Option("--hops", min=1, help="How many hops each guest makes."),
     "duration": typer.Option(

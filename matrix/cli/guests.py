@@ -26,10 +26,11 @@ def doctor(selection: Selection, json: Json = False) -> None:
 @taking(
     *("scenarios", "keyword", "arch", "accel", "qemu", "build", "set_axis", "expect"),
     *("include_all", "shard", "durations", "virtual_host", "fleet", "on", "host", "fresh"),
-    *("failed", "last_failed", "no_predict"),
+    *("failed", "last_failed", "reuse", "database", "no_history", "no_predict"),
 )
 def list_(
     selection: Selection,
+    execution: Execution,
     json: Json = False,
     commands: Annotated[
         bool,
@@ -39,7 +40,7 @@ def list_(
     """List the cases, and which would be skipped and why. Runs nothing."""
     from matrix.cli.listing import run_list
 
-    run_list(selection, json=json, commands=commands)
+    run_list(selection, execution, json=json, commands=commands)
 
 
 def scenarios(json: Json = False) -> None:

@@ -22,6 +22,7 @@ from matrix.cli.hints import HintingCommand
 from matrix.cli.streams import take_streams
 from matrix.errors import ExitCode, MatrixError, UsageError
 from matrix.results.latest import LATEST
+from matrix.run.options import HISTORY
 
 EXHAUSTED = (
     *(errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
@@ -128,7 +129,8 @@ def _arguments(words: list[str]) -> list[str]:
     found: list[str] = []
     for word in words:
         if found and found[-1] in RERUNS:
-            if os.path.lexists(f"{word}/run.json") or word.partition(":")[0] == LATEST:
+            named = word.partition(":")[0] in (LATEST, *((HISTORY,) if found[-1] == REUSE else ()))
+            if named or os.path.lexists(f"{word}/run.json"):
                 found[-1] += f"={word}"
                 continue
             _check_scenario(found[-1], word)

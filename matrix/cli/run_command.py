@@ -99,7 +99,7 @@ def start_run(
     others = _with_jobs(prepared.others, execution) if prepared.fleet else prepared.others
     inputs = CaseInputs(prepared.inventory)
     inputs.learn(decisions)
-    reuse = _reused(selection, execution, decisions, inputs, path)
+    reuse = _reused(selection, execution, decisions, inputs, path, history)
     with Recorder.start(path, info, decisions) as recorder:
         take_over(recorder, reuse, decisions)
         inventory = prepared.inventory
@@ -114,11 +114,12 @@ def _reused(
     decisions: Sequence[Decision],
     inputs: CaseInputs,
     run: Path,
+    history: Database | None,
 ) -> Reuse:
     """What is taken over from earlier runs, which is said."""
     if selection.reuse is None:
         return Reuse()
-    reuse = choose(selection.reuse, decisions, inputs, run)
+    reuse = choose(selection.reuse, decisions, inputs, run, history)
     output = standard_output()
     output.say(reuse_lines(reuse, output.width, verbose=execution.verbose))
     return reuse

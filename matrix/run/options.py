@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+HISTORY = "history"
+"""With ``--reuse`` in place of a run: any that the history has."""
+
 Options = TypeVar("Options", bound="DataclassInstance")
 
 
@@ -61,7 +64,7 @@ class Selection:
     """A run of which all is run again that has not passed yet."""
     reuse: str | None = None
     """Where results of cases are taken from of which nothing has changed: ``latest``,
-    ``latest:SCENARIO`` or a run directory; None for nowhere."""
+    ``latest:SCENARIO``, ``history`` or a run directory; None for nowhere."""
 
 
 def with_defaults(

@@ -1,11 +1,13 @@
 """``--reuse``: what passed and has not changed is not run again, and that is said."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from matrix import guests
 from tests.cli.conftest import World, failing, passing
 
 
@@ -56,7 +58,7 @@ def test_a_chain_names_the_run_that_ran_it(ran: World) -> None:
 def test_a_rerun_of_the_failures_does_not_hide_what_passed_before(ran: World) -> None:
     ran.suite(bad=passing(), good=passing(), other=passing())
     assert ran.run("run", "--failed", "-o", "two").returncode == 0
-    done = again(ran, "three", "--reuse")
+    done = again(ran, "three", "--reuse", "--no-history")  # which has seen the same inputs fail
     assert done.returncode == 0
     assert started(ran, "three") == set()
     assert "3 of 3 passed, 3 of them reused" in done.stdout
@@ -133,6 +135,80 @@ def test_a_run_that_reuses_is_finished_by_resume(ran: World) -> None:
     done = ran.run("run", "--resume", "two")
     assert started(ran, "two") == {"bad"}
     assert "2 of 3 passed, 2 of them reused" in done.stdout
+
+
+def test_any_run_of_the_history(ran: World) -> None:
+    ran.suite(bad=passing(), good=passing(), other=passing())
+    assert ran.run("run", "--failed", "-o", "two").returncode == 0
+    (ran.root / "build/x86/guest.flat").write_bytes(b"another guest")
+    again(ran, "three", "-k", "good")
+    (ran.root / "build/x86/guest.flat").write_bytes(b"guest")
+    done = again(ran, "four", "--reuse", "history", "-v")
+    assert "2 reused from the history: all that they follow from is the same" in done.stdout
+    # It failed and passed, and nothing that we know of had changed: whatever has, may again.
+    assert "1 to run: flaky: it came to fail with the same inputs, too" in done.stdout
+    assert started(ran, "four") == {"bad"}
+    good = case_of(ran, "four", "good")
+    assert good["reused"]["run"] == "../out"
+    assert good["reused"]["artifacts"] == "cases/fake.good.x86_64.tcg.qemu=fake"
+    assert good["subtest_counts"] == {"pass": 1}
+    # What was reused is not recorded once more.
+    recorded = json.loads(ran.run("history", "--json", "good").stdout)
+    assert len(recorded["cases"][0]["results"]) == 2
+    done = again(ran, "five", "--reuse", "four")
+    assert "1 to run: flaky: it came to fail with the same inputs, too" in done.stdout
+    assert done.returncode == 0
+
+
+def test_there_may_be_no_history(world: World) -> None:
+    world.suite(good=passing())
+    done = again(world, "one", "--reuse", "history", "--no-history")
+    assert done.returncode == 2
+    assert "--reuse history: there is no history; name a run instead" in done.stderr
+    done = again(world, "one", "--reuse=history")
+    assert "0 reused from the history" in done.stdout
+    assert "1 to run: no earlier result of it in the history" in done.stdout
+
+
+def test_a_list_says_what_would_be_reused(ran: World) -> None:
+    words = ("list", "scenario.yaml", "--qemu", "fake=qemu", "--reuse")
+    told = ran.run(*words).stdout
+    assert "reuse fake.good.x86_64.tcg.qemu=fake  reused from out\n" in told
+    assert "run   fake.bad.x86_64.tcg.qemu=fake  tcg (asked for)  not reused: fail in out" in told
+    assert told.endswith("1 to run, 0 to skip, 2 reused\n")
+    cases = {each["test"]: each for each in json.loads(ran.run(*words, "--json").stdout)["cases"]}
+    assert cases["good"]["action"] == "reuse"
+    assert (cases["bad"]["action"], cases["bad"]["not_reused"]) == ("run", "fail in out")
+
+
+def test_a_comparison_takes_no_times_of_what_was_reused(ran: World) -> None:
+    again(ran, "two", "--reuse")
+    done = ran.run("compare", "out", "two", "--json")
+    comparison = json.loads(done.stdout)["comparisons"][0]
+    assert comparison["counts"]["b"]["reused"] == 2
+    assert "faster" not in ran.run("compare", "out", "two").stdout
+    assert "2 of 3 passed, 2 of them reused" in ran.run("compare", "out", "two").stdout
+
+
+@pytest.mark.qemu
+def test_a_commit_that_touches_one_architecture_runs_that_one(world: World) -> None:
+    images = Path(guests.__file__).parent / "images"
+    for name in ("aarch64", "riscv64"):
+        shutil.copytree(images / name, world.root / "kut" / name)
+    (world.root / "kut.yaml").write_text(
+        "name: kut\n"
+        "suite: {kind: kvm-unit-tests, build: 'kut/{arch}', tests: [boot]}\n"
+        "matrix: {arch: [aarch64, riscv64], accel: [tcg]}\n"
+    )
+    assert world.run("run", "kut.yaml", "-o", "one").returncode == 0
+    changed = world.root / "kut/riscv64/riscv/guest.flat"
+    changed.write_bytes(changed.read_bytes() + b"\0")
+    done = world.run("run", "kut.yaml", "-o", "two", "--reuse")
+    assert done.returncode == 0, done.stderr
+    assert "1 reused from one" in done.stdout
+    assert "1 to run: image changed since one" in done.stdout
+    (event,) = world.events("attempt-started", "two")
+    assert event["case"] == "kut.boot.riscv64.tcg"
 
 
 def test_repeated_cases_are_run(ran: World) -> None:
