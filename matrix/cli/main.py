@@ -18,6 +18,7 @@ import typer
 from matrix import __version__
 from matrix.cli import guests, results
 from matrix.cli.arguments import FAIL_ON_SKIP, FAILED, LAST_FAILED, REUSE
+from matrix.cli.bash_words import answer, asked_by_bash
 from matrix.cli.hints import HintingCommand
 from matrix.cli.streams import take_streams
 from matrix.errors import ExitCode, MatrixError, UsageError
@@ -163,7 +164,7 @@ def main() -> NoReturn:
     gc.disable()
     raise_open_files()
     streams = take_streams()
-    code = _exit_code()
+    code = answer(_exit_code, os.environ) if asked_by_bash() else _exit_code()
     lost = streams.lost()
     if lost and not code and not {*sys.argv[1:2]} & {*RUNNING}:
         print(f"matrix: standard output cannot be written: {lost}", file=sys.stderr)

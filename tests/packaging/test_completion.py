@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from matrix.cli.bash_words import whole_words
 from matrix.cli.completion import PLACES, completion_script
 
 PROGRAM = "import sys; sys.argv[0] = 'matrix'; from matrix.cli.main import main; main()"
@@ -35,6 +36,10 @@ def completed(words: str) -> list[str]:
         ("matrix co", ["compare"]),
         ("matrix run --sha", ["--shard"]),
         ("matrix ci --nat", ["--native"]),
+        ("matrix run --arch aarc", ["aarch64"]),
+        # Cut by bash at "=", behind which it puts what it gets.
+        ("matrix run --set strategy = multi", ["multifd"]),
+        ("matrix run --arch = aarc", ["aarch64"]),
     ],
 )
 def test_commands_and_options_are_completed(words: str, expected: list[str]) -> None:
@@ -57,3 +62,16 @@ def test_bash_takes_its_script() -> None:
         check=False,
     )
     assert "-F _matrix_completion matrix" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("cut", "whole"),
+    [
+        (["matrix", "run", ""], ["matrix", "run", ""]),
+        (["matrix", "--set", "qemu", "=", "11"], ["matrix", "--set", "qemu=11"]),
+        (["matrix", "--set", "qemu", "="], ["matrix", "--set", "qemu="]),
+        (["matrix", "show", "latest", ":", "smoke", "b"], ["matrix", "show", "latest:smoke", "b"]),
+    ],
+)
+def test_words_that_bash_has_cut_are_whole_again(cut: list[str], whole: list[str]) -> None:
+    assert whole_words(cut) == whole
