@@ -176,7 +176,7 @@ async def last_look(hop: LiveHop, end: HopEnd, sampler: Sampler) -> None:
     if "ram" not in end.information:
         reason = end.information.get("error-desc")
         if isinstance(reason, str) and end.outcome is HopOutcome.FAILED:
-            end.reason = reason
+            end.reason = f"{end.gave_up}; {reason}" if end.gave_up else reason
         end.information = sampler.last
 
 
@@ -236,6 +236,7 @@ async def decided(hop: LiveHop, injector: Injector) -> HopEnd:
     if decide(hop, injector) is None:
         return HopEnd(HopOutcome.LOST, f"{reason}, and it cannot be cancelled")
     end = await _considered(hop, injector)
+    end.gave_up = reason
     end.reason = f"{reason}; {end.reason}" if end.reason else reason
     return end
 

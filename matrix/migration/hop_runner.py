@@ -168,6 +168,8 @@ class HopRunner(HopMaker):
         await asyncio.wait((preparing,))
         del self._preparing[0]
         prepared = preparing.result()
+        if self._would_stay(prepared):
+            prepared = await self._instead_of(prepared)
         await self._rest()
         debugger = self.request.debugger
         if debugger is not None:
@@ -181,6 +183,20 @@ class HopRunner(HopMaker):
         if debugger is not None and not self.over:
             await debugger.follow(self.current)
         return not self.over
+
+    def _would_stay(self, prepared: PlannedHop) -> bool:
+        """Whether it goes to the host that the guest is on: it was drawn while a hop was under way
+        that has failed."""
+        host = self.current.emulator.host
+        return bool(host) and prepared.destination.emulator.host == host
+
+    async def _instead_of(self, prepared: PlannedHop) -> PlannedHop:
+        """The same hop to another host. Raises as :meth:`hop`."""
+        self.guest.retire(prepared.destination.session)
+        draw = HopDraw(self.request.migration, self.request.seed, prepared.number)
+        source = self.current.emulator.key
+        name = draw.destination(self.request.places_to_go(source), source)
+        return await self._prepare(prepared.number, draw, source, name, listens=False)
 
     @property
     def _in_stride(self) -> bool:

@@ -157,6 +157,7 @@ class HopEnd:
 
     __slots__ = (
         "clock_bound",
+        "gave_up",
         "guest_ended",
         "information",
         "outcome",
@@ -169,6 +170,8 @@ class HopEnd:
         self.outcome = outcome
         self.reason = reason
         """What QEMU or the host said; empty where it completed."""
+        self.gave_up = ""
+        """Why we did not wait for it any longer; ``reason`` has it, too."""
         self.guest_ended = guest_ended
         """The guest came to its end by itself meanwhile."""
         self.seconds = 0.0

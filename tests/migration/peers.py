@@ -36,6 +36,8 @@ class Guest:
         """By address: two may listen at once."""
         self.dies: tuple[str, ...] = ()
         """Ends of addresses of listeners that end as soon as they listen."""
+        self.dies_once = False
+        """The first of them alone does."""
         self.human: Callable[[Peer, str], str] = lambda _peer, _words: ""
         """What the human monitor answers."""
 
@@ -102,6 +104,7 @@ class Peer(asyncio.Protocol):
         self._text = ""
         self.running = False
         self._status = "none"
+        self._port = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -127,9 +130,13 @@ class Peer(asyncio.Protocol):
                 self.resume()
                 after = self.begin
             case "migrate-incoming":
-                uri = message["arguments"]["uri"]
+                uri = message["arguments"]["uri"].partition(",to=")[0]
                 self._guest.listening[uri] = self
-                after = self.die if uri.endswith(self._guest.dies) else None
+                self._port = uri.rpartition(":")[2]
+                if uri.endswith(self._guest.dies):
+                    after = self.die
+                    if self._guest.dies_once:
+                        self._guest.dies = ()
             case "migrate":
                 uri = message["arguments"]["uri"]
                 after = functools.partial(self._migrate, uri)
@@ -153,7 +160,8 @@ class Peer(asyncio.Protocol):
             ram = {"transferred": 10**6 + self._guest.hops % 97, "remaining": 0, "page-size": 4096}
             counts = {"dirty-sync-count": 2 + self._guest.hops % 3, "mbps": 800.0}
             times = {"total-time": 20 + self._guest.hops % 13, "downtime": 1}
-            return {"status": self._status, **times, "ram": {**ram, **counts}}
+            where = {"socket-address": [{"port": self._port}]}
+            return {"status": self._status, **times, "ram": {**ram, **counts}, **where}
         return ANSWERS.get(name, {})
 
     def begin(self) -> None:

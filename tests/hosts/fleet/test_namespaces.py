@@ -1,6 +1,7 @@
 """A host in a network namespace of its own, whose link is cut."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -68,20 +69,35 @@ class Namespace:
             subprocess.run(("ip", *words), check=False, capture_output=True)
 
 
-@pytest.fixture
-def namespace() -> Iterator[Namespace]:
+@contextlib.contextmanager
+def new_namespace(which: str = "") -> Iterator[Namespace]:
+    """Of several each has a letter."""
     if os.geteuid() or shutil.which("ip") is None:
         pytest.skip("network namespaces take root and ip(8)")
     number = os.getpid()
+    last = 4 * (ord(which) - ord("a")) if which else 0
     network = f"10.{200 + number // 250 % 50}.{number % 250}"
-    made = Namespace(f"matrix-{number}", f"mx{number}", f"{network}.1", f"{network}.2")
+    made = Namespace(
+        f"matrix-{number}{which}",
+        f"mx{number}{which}",
+        f"{network}.{last + 1}",
+        f"{network}.{last + 2}",
+    )
     try:
         made.make()
     except subprocess.CalledProcessError as error:
         made.remove()
         pytest.skip(f"no network namespace: {error.stderr.decode().strip()}")
-    yield made
-    made.remove()
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    with new_namespace() as made:
+        yield made
 
 
 @pytest.mark.slow  # a lease runs out, with its margin
