@@ -5,6 +5,7 @@ A route tells the destination where to listen, and knows what to tell the source
 folder, whose path is short enough for a Unix socket.
 """
 
+import asyncio
 import contextlib
 import os
 import shlex
@@ -139,8 +140,8 @@ class TcpRoute(Route):
 
     async def listen(self, destination: Endpoint) -> None:
         if self.secrets is not None:
-            await _add_object(destination, TLS_INCOMING, self.secrets.server)
-            await destination.execute("migrate-set-parameters", {"tls-creds": TLS_INCOMING})
+            settings = {"tls-creds": TLS_INCOMING}
+            await _set_credentials(destination, TLS_INCOMING, self.secrets.server, settings)
         address, ports = LOCALHOST, "0"
         if (landing := self._landing) is not None:
             address = landing.address
@@ -154,9 +155,8 @@ class TcpRoute(Route):
     async def arrange(self, source: Endpoint) -> None:
         if self.secrets is None:
             return
-        await _add_object(source, TLS_OUTGOING, self.secrets.client)
         settings = {"tls-creds": TLS_OUTGOING, "tls-hostname": self.secrets.hostname}
-        await source.execute("migrate-set-parameters", settings)
+        await _set_credentials(source, TLS_OUTGOING, self.secrets.client, settings)
 
 
 class DescriptorRoute(Route):
@@ -228,8 +228,21 @@ def listening_port(information: dict[str, Any]) -> int:
     raise MonitorError("query-migrate", "the destination names no port that it listens on")
 
 
-async def _add_object(endpoint: Endpoint, name: str, properties: dict[str, object]) -> None:
-    """Create a TLS credentials object; one of an earlier hop of the same name goes first."""
-    with contextlib.suppress(MonitorError):  # mostly there is none
-        await endpoint.execute("object-del", {"id": name})
-    await endpoint.execute("object-add", {**properties, "id": name})
+async def _set_credentials(
+    endpoint: Endpoint, name: str, properties: dict[str, object], settings: dict[str, str]
+) -> None:
+    """Create a TLS credentials object, and use it; one of an earlier hop of the same name goes
+    first. QEMU does them in their order, and one round trip to another host is enough.
+
+    Raises:
+        MonitorError: it refuses the object or the settings.
+    """
+    done = await asyncio.gather(
+        endpoint.execute("object-del", {"id": name}),
+        endpoint.execute("object-add", {**properties, "id": name}),
+        endpoint.execute("migrate-set-parameters", settings),
+        return_exceptions=True,
+    )
+    for error in done[1:]:  # mostly there is none to be deleted
+        if isinstance(error, BaseException):
+            raise error
