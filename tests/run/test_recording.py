@@ -42,6 +42,7 @@ def test_the_command_lines() -> None:
         (make.run(accelerator=Accelerator.KVM), "it runs under KVM, which counts no instructions"),
         (make.run(make.case(migration=Migration())), "its guest is migrated"),
         (make.run(make.case(build=make.build(efi=True))), "it boots by EFI firmware"),
+        (make.run(make.case("it", "mips64el")), "QEMU does not replay mips64el guests"),
     ],
 )
 def test_what_cannot_be_recorded(decision: Run, why: str) -> None:
