@@ -40,6 +40,7 @@ from matrix.inventory import Inventory
 from matrix.migratable.refusals import refusals_of
 from matrix.places import expanded
 from matrix.plan.decisions import Run
+from matrix.results.compare.words import counted
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, shown
 from matrix.results.printable import printable, shown_json
@@ -371,9 +372,9 @@ def _sums(total: Exploration) -> str:
     coverage = total.coverage
     rate = total.steps / max(total.seconds, 0.001)
     return (
-        f"{total.guests} guests, {total.steps} steps in {duration(total.seconds)}"
-        f" ({rate:.1f} a second), {coverage.covered} of {len(coverage.cells)} cells seen,"
-        f" {len(total.signatures)} failures found"
+        f"{counted(total.guests, 'guest')}, {counted(total.steps, 'step')} in"
+        f" {duration(total.seconds)} ({rate:.1f} a second), {coverage.covered} of"
+        f" {len(coverage.cells)} cells seen, {counted(len(total.signatures), 'failure')} found"
     )
 
 

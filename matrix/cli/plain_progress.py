@@ -184,7 +184,7 @@ def opening(decisions: list[Decision], attempts: int) -> str:
     """The first line of a run."""
     runs = sum(1 for decision in decisions if isinstance(decision, Run))
     skips = sum(1 for decision in decisions if isinstance(decision, Skip))
-    words = f"{runs} cases to run"
+    words = f"{runs} case{'s' * (runs != 1)} to run"
     if attempts != runs:
         most = any(decision.case.settings.until_fail for decision in decisions)
         words += f" ({'at most ' if most else ''}{attempts} attempts)"

@@ -99,7 +99,8 @@ def read_scenario(
 def unreadable(path: Path, error: OSError | ValueError) -> ScenarioError:
     """What there is to say of a file that cannot be read."""
     why = (error.strerror if isinstance(error, OSError) else "") or str(error)
-    problem = Problem(Place(str(path)), f"cannot be read: {why}", "give the path of a YAML file")
+    allowed = "give the path of a YAML file, or a name that matrix scenarios lists"
+    problem = Problem(Place(str(path)), f"cannot be read: {why}", allowed)
     return ScenarioError([problem])
 
 

@@ -122,7 +122,7 @@ def test_what_is_found_is_shrunk_and_repeated(place: Place) -> None:
     assert "FOUND QEMU bad" in ended.stdout
     assert "  1. hop by precopy over unix to bad" in ended.stdout
     assert "  matrix explore --replay out/finding-1.json" in ended.stdout
-    assert "1 failures found" in ended.stdout
+    assert "1 failure found" in ended.stdout
     finding = json.loads((place.folder / "out/finding-1.json").read_text())
     assert finding["chosen"]["qemu"] == [f"bad={place.folder}/bad"]  # from any folder
     assert len(finding["steps"]) == 1
@@ -150,7 +150,7 @@ def test_an_interrupt(place: Place) -> None:
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.splitlines()[-1].startswith("1 guests, ")
+    assert said.splitlines()[-1].startswith("1 guest, ")
     assert list(folder.iterdir()) == []
     (kept,) = place.folder.glob("findings-of-explore/*/*")
     assert kept.name == "exploration.json"

@@ -57,7 +57,7 @@ def test_a_qemu_that_cannot_be_asked(world: World, scripts: Scripts, kind: str) 
     broken_qemu(world, script, mode)
     done = world.matrix_run("--qemu", "mine=mine")
     assert done.returncode == 3
-    assert "1 cases to run, 0 to skip, 1 in error" in done.stdout
+    assert "1 case to run, 0 to skip, 1 in error" in done.stdout
     verdicts = {case["axes"]["qemu"]: case for case in world.results()["cases"]}
     assert verdicts["fake"]["verdict"] == "pass"
     assert verdicts["mine"]["verdict"] == "error"
