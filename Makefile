@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTEST_JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run kvm test ten-times check guests docs benchmarks qemu compilers postgresql chromium gdb virtual clean
+.PHONY: help run kvm test ten-times check guests docs pictures benchmarks qemu compilers postgresql chromium gdb virtual clean
 
 help: ## say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ ten-times: $(READY) qemu postgresql chromium gdb ## run the test suite ten times
 check: $(READY) compilers ## ruff, mypy, import-linter, vulture, clang-format, tsc, eslint, and the guests' reproducibility
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy matrix tests benchmarks docs/reference
+	$(BIN)/mypy matrix tests benchmarks docs/reference docs/pictures
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	find matrix/guests -name '*.[ch]' -exec $(BIN)/clang-format --dry-run --Werror {} +
@@ -41,6 +41,9 @@ guests: compilers ## build the embedded guests' images anew
 
 docs: $(READY) ## build the manual into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+pictures: $(READY) qemu chromium ## draw the manual's pictures anew, from runs on this machine
+	$(BIN)/python -m docs.pictures.draw
 
 benchmarks: $(READY) qemu ## measure speed and memory; takes some minutes
 	$(BIN)/python -m benchmarks
