@@ -121,7 +121,7 @@ def _before(
             raise UsageError("--reuse history: there is no history; name a run instead")
         return {}
     with suppress(MatrixError):
-        return same_inputs(history, digests)
+        return same_inputs(history, digests, failed=given != HISTORY)
     return {}
 
 

@@ -39,12 +39,15 @@ class Before:
     record: CaseRecord
 
 
-def same_inputs(database: Database, digests: Mapping[str, str]) -> dict[str, tuple[Before, ...]]:
+def same_inputs(
+    database: Database, digests: Mapping[str, str], *, failed: bool = False
+) -> dict[str, tuple[Before, ...]]:
     """By case, its results in runs in which it had these inputs; the latest first.
 
     Args:
         database: the history.
         digests: of the inputs, by the ids of the cases.
+        failed: only results that did not pass, for :func:`failed_before`.
 
     Raises:
         UsageError: there is no history yet, or its URL is wrong.
@@ -54,7 +57,8 @@ def same_inputs(database: Database, digests: Mapping[str, str]) -> dict[str, tup
     wanted = sorted(set(digests.values()))
     with opened(database, patience=PATIENCE) as session:
         for begin in range(0, len(wanted), MOST_NAMES):
-            for case_id, digest, before in _read(session, wanted[begin : begin + MOST_NAMES]):
+            names = wanted[begin : begin + MOST_NAMES]
+            for case_id, digest, before in _read(session, names, failed=failed):
                 if digests.get(case_id) == digest:
                     found.setdefault(case_id, []).append(before)
     return {
@@ -68,9 +72,13 @@ def failed_before(before: Sequence[Before]) -> Before | None:
     return next((each for each in before if each.record.verdict in _BAD), None)
 
 
-def _read(session: Session, digests: Sequence[str]) -> Iterator[tuple[str, str, Before]]:
+def _read(
+    session: Session, digests: Sequence[str], *, failed: bool
+) -> Iterator[tuple[str, str, Before]]:
     names, values = listed(digests)
     for row in session.read(f"{_SAME} WHERE input_digest IN ({names})", values):
+        if failed and row[11] not in _BAD:
+            continue  # reading a record takes longer than all the rest
         case_id, digest, started, directory, *identity, axes, accelerator, revision = row[:10]
         planned, verdict, seconds, record = row[10:]
         plain = {

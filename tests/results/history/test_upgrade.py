@@ -181,6 +181,7 @@ def test_version_4_gets_the_digest_of_inputs(database: Database, night: Nights) 
     assert found.directory == after.run.path
     assert same_inputs(database, {name: digest_of([("image", "2")])}) == {}
     assert same_inputs(database, {"another": digest_of(made)}) == {}
+    assert same_inputs(database, {name: digest_of(made)}, failed=True) == {}
 
 
 def test_the_same_tables_whichever_way(old: Database, tmp_path: Path) -> None:
