@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # tap-junit 5.0.4, tap-spec 5.0.0, tap-xunit 2.4.1 and tap-parser 18.3.4 (npm), prove 3.44 (perl 5.36) and tap.py 3.2.1:
-# what TAP has for a known failure, "not ok 2 - known # TODO reason", is to fail no run, and is
-# a failure to some of those who turn TAP into something else: one counts it as one in
-# its JUnit file, another exits with 1, and a third makes a skip of it. So known failures should reach a reader of
-# JUnit by a JUnit file of one's own.
+# what TAP has for a known failure, "not ok 2 - known # TODO reason", is to fail no run, and is a failure to some of
+# those who turn TAP into something else: one counts it as a failure in its JUnit file, another exits with 1, and a third
+# makes a skip of it. So known failures should reach a reader of JUnit by a JUnit file of one's own.
 #
 #                a file of "ok 1" and "not ok 2 - known # TODO reason"
 #   tap-parser   passes
