@@ -16,7 +16,7 @@ from matrix.pytest_plugin.moving import chosen_way
 from matrix.pytest_plugin.running import PlannedGuest
 from matrix.results.directory import CONSOLE_FILE
 from matrix.results.files import host_errors, read_tail
-from matrix.results.printable import decoded
+from matrix.results.printable import decoded, printable
 from matrix.run.options import Selection
 from matrix.scenario.units import format_size
 from matrix.scenario.values import parse_arch
@@ -111,6 +111,13 @@ class Machines:
             title = "stdout (guest)" if len(self._wishes) == 1 else f"stdout (guest {number})"
             if text.strip():
                 yield title, text
+
+    def ends(self) -> Iterator[tuple[str, str]]:
+        """(title, what it came to, its folder and its command) of each guest."""
+        for number, guest in enumerate(self._wishes, 1):
+            title = "stdout (end of the guest" + (")" if len(self._wishes) == 1 else f" {number})")
+            reason = [printable(guest.reason)] if guest.reason else []
+            yield title, "\n".join([*reason, str(guest.directory), str(guest.command)])
 
     def _plan(self, wish: Wish) -> PlannedGuest:
         self._files += 1

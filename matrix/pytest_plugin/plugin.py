@@ -160,7 +160,7 @@ def vm(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Machines, No
     machines = Machines(session_of(request.config).selection(), tmp_path)
     yield machines
     machines.close()
-    for title, text in machines.consoles():
+    for title, text in (*machines.consoles(), *machines.ends()):
         request.node.add_report_section("teardown", title, text)
 
 

@@ -66,6 +66,18 @@ assert it.hops == ()
     run(faked, body).assert_outcomes(passed=1)
 
 
+def test_a_failed_assertion_shows_reason_folder_and_command(faked: Project) -> None:
+    """In the terminal and in JUnit's output; of a test that passes nothing is shown."""
+    body = 'it = guest("bad")\nassert it.verdict() == "pass"'
+    result = run(faked, body, "--junitxml=j.xml", "-o", "junit_logging=all")
+    result.assert_outcomes(failed=1)
+    for text in (result.stdout.str(), (faked.pytester.path / "j.xml").read_text()):
+        assert "1 of 1 subtest failed: timer: late\n" in text
+        assert "/guest-1\n" in text
+        assert "/guest-1/command.sh" in text
+    assert "end of the guest" not in run(faked, 'guest("good").verdict()').stdout.str()
+
+
 @pytest.mark.parametrize(
     ("test", "verdict", "reason"),
     [
