@@ -140,8 +140,9 @@ class Strike(Injector):
         self.struck = False
 
     async def before_listening(self, hop: LiveHop) -> None:
-        postcopy = hop.strategy is Strategy.POSTCOPY
-        hop.parameters["max-postcopy-bandwidth" if postcopy else "max-bandwidth"] = SLOW
+        hop.parameters["max-bandwidth"] = SLOW
+        if hop.strategy is Strategy.POSTCOPY:
+            hop.parameters["max-postcopy-bandwidth"] = SLOW
 
     async def on_event(self, hop: LiveHop, side: str, what: str) -> None:
         if (side, what) == self._when and not self.struck:
