@@ -49,12 +49,14 @@ def scenario_file(given: Path) -> Path:
     Raises:
         UsageError: a name that no scenario has.
     """
-    name = str(given)
-    if given.suffix or given.name != name or given.exists():
+    name, folder = str(given), given.is_dir()
+    if given.suffix or given.name != name or (given.exists() and not folder):
         return given
     files = {path.stem: path for path in reversed([*scenarios()])}  # those here win
-    if name in files:
+    if name in files:  # a folder of that name is no scenario: a run of it, perhaps
         return files[name]
+    if folder:
+        return given
     match = nearest(name, files)
     hint = f"did you mean {match!r}? " if match else ""
     raise UsageError(f"{name}: no such scenario; {hint}matrix scenarios lists those with a name")

@@ -21,6 +21,15 @@ def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert scenario_file(Path("smoke")) == Path("smoke")
 
 
+def test_a_folder_of_the_name_hides_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``matrix run smoke -o smoke`` can be repeated."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("smoke", "nonesuch"):
+        (tmp_path / name).mkdir()
+    assert scenario_file(Path("smoke")) == ROOT / "scenarios/smoke.yaml"
+    assert scenario_file(Path("nonesuch")) == Path("nonesuch")  # whoever reads it says what it is
+
+
 def test_those_here_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     mine = tmp_path / "scenarios/smoke.yaml"
