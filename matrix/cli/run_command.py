@@ -77,19 +77,7 @@ def start_run(
         prepared.inventory,
         others={host.name: host.inventory for host in prepared.others},
         arguments=tuple(sys.argv[1:]),
-        options={
-            "strict": bool(execution.strict),
-            "jobs": execution.jobs,
-            "workers": execution.workers,
-            "qemu": list(selection.qemu),
-            "seed": execution.seed,
-            "tap": execution.tap,
-            **required,
-            **({VIRTUAL_HOSTS: prepared.virtual_hosts} if prepared.virtual_hosts else {}),
-            **_kept_fleet(selection, prepared.fleet),
-            **({} if selection.reuse is None else {"reuse": selection.reuse}),
-            **kept_options(selection, path),
-        },
+        options=required | _options(selection, execution, prepared, path),
     )
     decisions = prepared.decisions
     if not selection.full:
@@ -106,6 +94,24 @@ def start_run(
         return _carry_out(
             recorder, inventory, others, execution, history, prepared.fleet, inputs, reuse.reasons
         )
+
+
+def _options(
+    selection: Selection, execution: Execution, prepared: Prepared, path: Path
+) -> dict[str, object]:
+    """What ``run.json`` keeps of how the run was asked for, to resume it or to run it again."""
+    return {
+        "strict": bool(execution.strict),
+        "jobs": execution.jobs,
+        "workers": execution.workers,
+        "qemu": list(selection.qemu),
+        "seed": execution.seed,
+        "tap": execution.tap,
+        **({VIRTUAL_HOSTS: prepared.virtual_hosts} if prepared.virtual_hosts else {}),
+        **_kept_fleet(selection, prepared.fleet),
+        **({} if selection.reuse is None else {"reuse": selection.reuse}),
+        **kept_options(selection, path),
+    }
 
 
 def _reused(
@@ -135,17 +141,8 @@ def resume_run(
     Raises:
         UsageError: an option was given that the run has settled.
     """
+    _check_settled(selection, execution)
     history = history_of_run(execution.database, off=execution.no_history)
-    selected = replace(selection, qemu=(), host=None, fresh=False)
-    settled = replace(execution, jobs=None, workers=None, database=None, no_history=False)
-    settled = replace(settled, metrics="", fail_fast=False, max_failures=None)
-    settled = replace(settled, verbose=False, quiet=False)
-    if selected != Selection() or settled != Execution():
-        raise UsageError(
-            "--resume finishes a run as it was planned; beside it only -j, --workers, --qemu,"
-            " --host, --fresh, --metrics, -x, --max-failures, -v, -q and the history's"
-            " options are taken"
-        )
     with Recorder.resume(path) as recorder:
         options = recorder.record.info.options
         kept_qemu, qemu = options.get("qemu"), selection.qemu
@@ -177,6 +174,20 @@ def resume_run(
         inputs = CaseInputs(inventory)
         inputs.learn(recorder.record.decision(case.id) for case in left)
         return _carry_out(recorder, inventory, others, execution, history, fleet, inputs)
+
+
+def _check_settled(selection: Selection, execution: Execution) -> None:
+    """Raises UsageError where an option is given that the run to be resumed has settled."""
+    selected = replace(selection, qemu=(), host=None, fresh=False)
+    settled = replace(execution, jobs=None, workers=None, database=None, no_history=False)
+    settled = replace(settled, metrics="", fail_fast=False, max_failures=None)
+    settled = replace(settled, verbose=False, quiet=False)
+    if selected != Selection() or settled != Execution():
+        raise UsageError(
+            "--resume finishes a run as it was planned; beside it only -j, --workers, --qemu,"
+            " --host, --fresh, --metrics, -x, --max-failures, -v, -q and the history's"
+            " options are taken"
+        )
 
 
 def _with_jobs(hosts: Sequence[Host], execution: Execution) -> Sequence[Host]:

@@ -270,6 +270,13 @@ def _number(value: float) -> float | int | None:
     return round(value, 6)
 
 
+_MEASURED = (
+    *("seconds", "total_time", "setup_time", "downtime", "stop_to_resume", "clock_bound"),
+    *("blackout", "silence", "clock_jump", "transferred", "passes", "throughput", "throttle"),
+)
+"""Fields of a hop that are shown as they are."""
+
+
 def _time_line(row: int, hop: Hop) -> dict[str, object]:
     samples = list(_every(hop.samples, MOST_SAMPLES))
     return {
@@ -284,24 +291,7 @@ def _time_line(row: int, hop: Hop) -> dict[str, object]:
         "good": hop.good,
         "fault": hop.fault,
         "reason": shortened(hop.reason, LONGEST_REASON),
-        **{
-            name: getattr(hop, name)
-            for name in (
-                "seconds",
-                "total_time",
-                "setup_time",
-                "downtime",
-                "stop_to_resume",
-                "clock_bound",
-                "blackout",
-                "silence",
-                "clock_jump",
-                "transferred",
-                "passes",
-                "throughput",
-                "throttle",
-            )
-        },
+        **{name: getattr(hop, name) for name in _MEASURED},
         "devices": [
             [printable(each.device), each.save, each.load] for each in hop.devices[:MOST_DEVICES]
         ],

@@ -12,7 +12,7 @@ from matrix.hosts.interface import Assignment, Console, Executor, HopDone
 from matrix.inventory import Inventory
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
-from matrix.run.case_inputs import CaseInputs
+from matrix.run.case_inputs import CaseInputs, Noted
 from matrix.suites.registry import suite_of
 from matrix.verdicts import Verdict
 from matrix.vm.tasks import in_thread
@@ -99,14 +99,14 @@ class Dispatcher:
         finally:
             self._underway.pop(token, None)
             self._released.discard(token)
-        if attempt is None:
-            return None
+        return None if attempt is None else self._completed(attempt, decision, noted)
+
+    def _completed(self, attempt: Attempt, decision: Run, noted: Noted | None) -> Attempt:
+        """With what a host does not know of it."""
         command = f"{self.run.path}/{attempt.command}" if attempt.command else ""
-        attempt = replace(attempt, host=host, command=command)
-        if noted is not None and noted.hold():
-            attempt = replace(attempt, inputs=noted.inputs)
-        why = self.not_reused.get(decision.case.id, "")
-        return replace(attempt, not_reused=why) if why else attempt
+        inputs = noted.inputs if noted is not None and noted.hold() else attempt.inputs
+        why = self.not_reused.get(decision.case.id) or attempt.not_reused
+        return replace(attempt, host=decision.host, command=command, inputs=inputs, not_reused=why)
 
     def release(self, decision: Run, number: int) -> None:
         """Let the guest of a held attempt run, be it on its host or yet to get there."""
