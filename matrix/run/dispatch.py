@@ -72,9 +72,7 @@ class Dispatcher:
         Raises:
             HostError: the run cannot go on.
         """
-        token, host = token_of(decision, number), decision.host
-        artifacts = self.run.relative(folder)
-        noted = None
+        token, artifacts, noted = token_of(decision, number), self.run.relative(folder), None
         try:
             executor = self._executor_for(decision)
             decision = await _refreshed(decision)
@@ -89,7 +87,7 @@ class Dispatcher:
             attempt = (await executor.execute(assignment, emit)).attempt
             self._note_lost_of(decision)
         except _WithheldError as error:
-            withheld = next(filter(self.withheld.__contains__, decision.hosts), host)
+            withheld = next(filter(self.withheld.__contains__, decision.hosts), decision.host)
             attempt = _error(number, f"host {withheld} gets no cases: {error}", artifacts)
         except HostLostError as error:
             host_lost = self._note_lost(decision, str(error))
