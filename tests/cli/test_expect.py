@@ -1,6 +1,7 @@
 """Known failures as a user meets them: written from a run, and known to the next."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -261,6 +262,7 @@ def test_it_gets_twice_the_time_of_its_longest_pass(world: World, scripts: Scrip
     assert "of 60 s: known to time out" in reasons(world, "again")["hangs"]
     full = world.run(*world.run_arguments()[:-1], "full", "--full", "--timeout", "3s")
     assert full.returncode == 0
-    assert reasons(world, "full")["hangs"] == (
-        "known: it waits for an interrupt (timed out after 3 s; last line: about to hang)"
+    assert re.fullmatch(  # a busy machine notices late
+        r"known: it waits for an interrupt \(timed out after \d+ s; last line: about to hang\)",
+        reasons(world, "full")["hangs"],
     )

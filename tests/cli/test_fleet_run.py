@@ -36,6 +36,10 @@ class Lab:
         for name in names:
             words = ("worker", *FLEET, "--name", name, *qemus)
             self._workers[name] = self._world.start(*words)
+        for name in names:  # a busy machine may need longer to start them than a run waits for them
+            stderr = self._workers[name].stderr
+            assert stderr is not None
+            assert f"{name}: " in stderr.readline()
 
     def stop(self) -> list[int]:
         for worker in self._workers.values():
