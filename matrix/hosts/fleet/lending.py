@@ -28,6 +28,7 @@ from matrix.hosts.fleet.messages import (
     Stream,
     Used,
 )
+from matrix.hosts.fleet.socket_sender import SocketSender
 from matrix.hosts.interface import Assignment
 from matrix.hosts.lines import Line
 from matrix.migration.endpoint import Emulator
@@ -56,7 +57,7 @@ class LentProcess:
         self._say = say
         self._started: LocalStarted | None = None
         self._monitor: socket.socket | None = None
-        self._unsent = bytearray()
+        self._sender: SocketSender | None = None
         self._oom_kills = oom_kills()
         self._loop = asyncio.get_running_loop()
 
@@ -92,6 +93,7 @@ class LentProcess:
         self._monitor = started.take_peer()
         if self._monitor is not None:
             self._monitor.setblocking(False)
+            self._sender = SocketSender(self._monitor)
             self._loop.add_reader(self._monitor, self._hear)
         started.process.on_exit(self._exited)
 
@@ -103,11 +105,8 @@ class LentProcess:
         """It is told something."""
         if data.stream is Stream.CONSOLE and self._started is not None:
             self._started.type(data.data)
-        elif data.stream is Stream.MONITOR and self._monitor is not None:
-            waits = bool(self._unsent)
-            self._unsent += data.data
-            if not waits:
-                self._send()
+        elif data.stream is Stream.MONITOR and self._sender is not None:
+            self._sender.send(data.data)
 
     def signal(self, wanted: SendSignal) -> None:
         """Send it a signal."""
@@ -153,26 +152,12 @@ class LentProcess:
         if not data:
             self._close_monitor()
 
-    def _send(self) -> None:
-        if self._monitor is None:
-            return
-        self._loop.remove_writer(self._monitor)
-        with contextlib.suppress(BlockingIOError):
-            try:
-                del self._unsent[: self._monitor.send(self._unsent)]
-            except BlockingIOError:
-                raise
-            except OSError:  # it has ended
-                self._unsent.clear()
-        if self._unsent:
-            self._loop.add_writer(self._monitor, self._send)
-
     def _close_monitor(self) -> None:
-        if self._monitor is not None:
+        if self._monitor is not None and self._sender is not None:
             self._loop.remove_reader(self._monitor)
-            self._loop.remove_writer(self._monitor)
+            self._sender.close()
             self._monitor.close()
-            self._monitor = None
+            self._monitor = self._sender = None
 
     def _exited(self) -> None:
         assert self._started is not None  # noqa: S101 - it was
@@ -272,7 +257,7 @@ class Lending:
         for process in self._processes.values():
             process.hold(held=True)
         try:
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError):  # who reads the link sees that, too
                 await self._link.room()
         finally:
             self._waiting = None

@@ -26,6 +26,7 @@ from matrix.hosts.fleet.messages import (
     Stream,
     Used,
 )
+from matrix.hosts.fleet.socket_sender import SocketSender
 from matrix.migration.endpoint import Emulator
 from matrix.model import Launch
 from matrix.vm.cputime import Thread
@@ -164,10 +165,10 @@ class RemoteStarted:
         self._peer: socket.socket | None
         self._relay: socket.socket | None
         self._peer, self._relay = socket.socketpair()
-        self._unsent = bytearray()
         self._over = False
         """Nothing more comes of the monitor."""
         self._relay.setblocking(False)
+        self._sender = SocketSender(self._relay, self._sent)
         self._loop.add_reader(self._relay, self._forward)
 
     def take_peer(self) -> socket.socket | None:
@@ -197,14 +198,13 @@ class RemoteStarted:
             case Stream.ERRORS:
                 self._pass_on(self.streams.errors, data.data)
             case Stream.MONITOR:
-                self._unsent += data.data
                 self._over |= not data.data
-                self._send()
+                self._send(data.data)
 
     def exited(self, told: Exited) -> None:
         """It has ended, or was never started."""
         self._over = True
-        self._send()
+        self._send(b"")
         if told.status is None:
             self.streams.failed(HostError(told.why))
         status = KILLED if told.status is None else told.status
@@ -226,34 +226,26 @@ class RemoteStarted:
         if self._relay is None:
             return
         data = b""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # reset: whoever drove it is gone
             data = self._relay.recv(CHUNK)
         if data:
             self._say(FleetKind.FEED, Data(self._number, Stream.MONITOR, data))
         else:
             self._hang_up()
 
-    def _send(self) -> None:
-        if self._relay is None:
-            return
-        self._loop.remove_writer(self._relay)
-        with contextlib.suppress(BlockingIOError):
-            try:
-                while self._unsent:
-                    del self._unsent[: self._relay.send(self._unsent)]
-            except BlockingIOError:
-                raise
-            except OSError:  # nobody listens
-                self._unsent.clear()
-        if self._unsent:
-            self._loop.add_writer(self._relay, self._send)
-        elif self._over:
+    def _send(self, data: bytes) -> None:
+        """To whoever drives it, unless they have hung up."""
+        if self._relay is not None:
+            self._sender.send(data)
+
+    def _sent(self) -> None:
+        if self._over:
             self._hang_up()
 
     def _hang_up(self) -> None:
         if self._relay is not None:
             self._loop.remove_reader(self._relay)
-            self._loop.remove_writer(self._relay)
+            self._sender.close()
             self._relay.close()
             self._relay = None
 
