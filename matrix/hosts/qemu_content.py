@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matrix.errors import MatrixError
 from matrix.hosts.cache import Cache
-from matrix.hosts.digests import Digests, Stamp
+from matrix.hosts.digests import Digests, SharedFiles
 from matrix.hosts.survey import files_of
 from matrix.inventory import Binary
 from matrix.plan.inputs import value_of
@@ -27,7 +27,7 @@ class QemuContent:
     qemu: str
     libraries: str
     firmware: str
-    files: tuple[tuple[str, Stamp], ...]
+    files: SharedFiles
 
 
 class QemuContents:
@@ -71,7 +71,7 @@ class QemuContents:
             value_of(programs),
             value_of(libraries),
             value_of(firmware),
-            self._digests.stamps((*there, *data)),
+            SharedFiles(self._digests.states((*there, *data))),
         )
 
     def _parts(self, files: Iterable[str]) -> tuple[list[str], list[tuple[str, str]]]:

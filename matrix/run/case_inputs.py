@@ -10,7 +10,7 @@ from functools import cached_property
 from matrix.errors import MatrixError
 from matrix.hosts.cache import Cache, cache_directory
 from matrix.hosts.contents import with_contents
-from matrix.hosts.digests import Digests, Stamp, unchanged
+from matrix.hosts.digests import Digests, FileState, SharedFiles, unchanged
 from matrix.hosts.host_facts import HostState, read_host
 from matrix.hosts.judging import judging_version
 from matrix.hosts.local.launch import binary_of, initrd_text
@@ -33,11 +33,13 @@ class Noted:
     """The inputs of a case as they were, and the files that they are of."""
 
     inputs: Inputs
-    files: tuple[tuple[str, Stamp], ...]
+    files: tuple[tuple[str, FileState], ...]
+    """Of the case itself."""
+    qemu: SharedFiles
 
     def hold(self) -> bool:
         """Whether all of the files are still what they were."""
-        return unchanged(self.files)
+        return unchanged(self.files) and self.qemu.hold()
 
 
 class CaseInputs:
@@ -116,8 +118,8 @@ class CaseInputs:
             initrd=initrd,
             others=value_of([self._digests.of(path) for path in others]),
         )
-        stamps = self._digests.stamps((*_files(decision), *others))
-        return Noted(inputs_of(by_content, launch, around), (*stamps, *qemu.files))
+        files = self._digests.states((*_files(decision), *others))
+        return Noted(inputs_of(by_content, launch, around), files, qemu.files)
 
     def _around(self, qemu: QemuContent, accelerator: Accelerator) -> Surroundings:
         host = self._kvm if accelerator is Accelerator.KVM else self._host.host.architecture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from matrix.hosts.cache import Cache
-from matrix.hosts.digests import SETTLED, Digests, unchanged
+from matrix.hosts.digests import LOOK_EVERY, SETTLED, Digests, SharedFiles, unchanged
 
 
 def sha256(data: bytes) -> str:
@@ -91,14 +91,31 @@ def test_a_damaged_cache_is_as_good_as_none(tmp_path: Path, file: Path) -> None:
 def test_whether_files_are_what_they_were(tmp_path: Path, file: Path) -> None:
     one = digests(tmp_path)
     one.of(str(file))
-    stamps = one.stamps([str(file)])
-    assert unchanged(stamps)
+    states = one.states([str(file)])
+    assert unchanged(states)
     file.write_bytes(b"longer")
-    assert not unchanged(stamps)
+    assert not unchanged(states)
     file.unlink()
-    assert not unchanged(stamps)
+    assert not unchanged(states)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         digests(tmp_path).of(str(tmp_path / "none"))
+
+
+def test_what_many_cases_share_is_looked_at_now_and_then(tmp_path: Path) -> None:
+    file = tmp_path / "library"
+    file.write_text("a")
+    digests = Digests(Cache(tmp_path / "cache"))
+    digests.of(str(file))
+    now = 100.0
+    shared = SharedFiles(digests.states([str(file)]), lambda: now)
+    assert shared.hold()
+    file.write_text("bc")
+    now += LOOK_EVERY / 2
+    assert shared.hold()
+    now += LOOK_EVERY / 2
+    assert not shared.hold()
+    now += LOOK_EVERY / 2
+    assert not shared.hold()  # nor ever again: cases have run with something else

@@ -62,14 +62,14 @@ def parts(content: QemuContent | None) -> tuple[str, str, str]:
 def test_each_part_by_itself(lab: Lab, changed: str, part: int) -> None:
     first = lab.content()
     assert first is not None
-    assert unchanged(first.files)
+    assert unchanged(first.files.states)
     file = lab.root / changed
     file.write_text(f"{file.read_text()}\n# another\n")
     after = parts(lab.content())
     assert [a == b for a, b in zip(parts(first), after, strict=True)] == [
         place != part for place in range(3)
     ]
-    assert not unchanged(first.files)
+    assert not unchanged(first.files.states)
 
 
 def test_new_firmware_is_another(lab: Lab) -> None:
