@@ -14,34 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.fake_world import fake_world, fakes_of
 from tests.warm import WarmProgram
-
-FAKE = Path(__file__).parents[1] / "fake_qemu.py"
-
-PROBE = {
-    "replies": {
-        "query-target": {"arch": "x86_64"},
-        "query-version": {"qemu": {"major": 10, "minor": 0, "micro": 0}, "package": ""},
-        "query-machines": [{"name": "pc", "cpu-max": 8, "is-default": True}],
-        "query-cpu-definitions": [{"name": "qemu64", "typename": "qemu64-x86_64-cpu"}],
-        "query-kvm": {"present": False, "enabled": False},
-        "query-migrate-capabilities": [],
-        "query-command-line-options": [],
-        "qom-list-types": [],
-    }
-}
-
-WRAPPER = """#!/bin/sh
-name=probe
-previous=
-for word; do
-    [ "$previous" = -append ] && name=${{word%% *}}
-    previous=$word
-done
-FAKE_QEMU=$(cat {scripts}/$name.json 2>/dev/null)
-export FAKE_QEMU
-exec {python} -I -S {fake} "$@"
-"""
 
 SCENARIO = """name: fake
 suite: {kind: kvm-unit-tests, build: build}
@@ -144,40 +118,14 @@ class World:
 
     def fakes(self) -> list[int]:
         """The processes that run as this world's QEMU."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            ours = any(str(self.root).encode() in word for word in words)
-            if ours and state != "Z" and any(b"fake_qemu" in word for word in words):
-                found.append(int(entry.name))
-        return found
+        return fakes_of(self.root)
 
 
 @pytest.fixture
 def world(tmp_path: Path, warm: WarmProgram) -> Iterator[World]:
-    for folder in ("build/x86", "qemu", "scripts"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "build/config.mak").write_text("ARCH=x86_64\nTEST_DIR=x86\nTARGET=qemu\n")
-    (tmp_path / "build/x86/guest.flat").write_bytes(b"guest")
-    (tmp_path / "scripts/probe.json").write_text(json.dumps(PROBE))
-    (tmp_path / "scenario.yaml").write_text(SCENARIO)
-    wrapper = tmp_path / "qemu/qemu-system-x86_64"
-    wrapper.write_text(
-        WRAPPER.format(scripts=tmp_path / "scripts", python=sys.executable, fake=FAKE)
-    )
-    wrapper.chmod(0o755)
-    made = World(tmp_path, warm)
-    yield made
-    left = made.fakes()
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left, "QEMU outlived the orchestrator"
+    with fake_world(tmp_path):
+        (tmp_path / "scenario.yaml").write_text(SCENARIO)
+        yield World(tmp_path, warm)
 
 
 class Scripts:

@@ -14,7 +14,8 @@ from matrix.cli.bisecting import answer_of, first_failure, results_of
 from matrix.results.case_record import record_of
 from matrix.run.bisection import Answer
 from tests import make
-from tests.cli.conftest import PROBE, World, failing, passing
+from tests.cli.conftest import World, failing, passing
+from tests.fake_world import PROBE
 
 CASE = "fake.it.x86_64.tcg.qemu=fake"
 WRAPPER = """#!/bin/sh

@@ -2,10 +2,7 @@
 
 import importlib
 import json
-import os
 import pkgutil
-import signal
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,39 +12,13 @@ import pytest
 
 import matrix
 from matrix.pytest_plugin import plugin
+from tests.fake_world import fake_world, fakes_of
 
 # All is loaded before pytester runs sessions in this process: what such a session loads first is
 # forgotten at its end, and what is loaded anew then, be it compiled or not, knows the old no more.
 for module in pkgutil.walk_packages(matrix.__path__, "matrix."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
-
-FAKE = Path(__file__).parents[1] / "fake_qemu.py"
-PROBE = {
-    "replies": {
-        "query-target": {"arch": "x86_64"},
-        "query-version": {"qemu": {"major": 10, "minor": 0, "micro": 0}, "package": ""},
-        "query-machines": [{"name": "pc", "cpu-max": 8, "is-default": True}],
-        "query-cpu-definitions": [{"name": "qemu64", "typename": "qemu64-x86_64-cpu"}],
-        "query-kvm": {"present": False, "enabled": False},
-        "query-migrate-capabilities": [],
-        "query-command-line-options": [],
-        "qom-list-types": [],
-    }
-}
-
-WRAPPER = """#!/bin/sh
-name=probe
-previous=
-for word; do
-    [ "$previous" = -append ] && name=${{word%% *}}
-    previous=$word
-done
-echo $name >> {scripts}/started
-FAKE_QEMU=$(cat {scripts}/$name.json 2>/dev/null)
-export FAKE_QEMU
-exec {python} -I -S {fake} "$@"
-"""
 
 SCENARIO = """name: {name}
 suite: {{kind: kvm-unit-tests, build: "${{MATRIX_TEST_ROOT}}/build"}}
@@ -128,19 +99,7 @@ class Project:
 
     def qemus(self) -> list[int]:
         """The processes that run as this project's QEMU."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            ours = any(os.fsencode(self.root) in word for word in words)
-            if ours and state != "Z" and any(b"fake_qemu" in word for word in words):
-                found.append(int(entry.name))
-        return found
+        return fakes_of(self.root)
 
 
 @pytest.fixture(autouse=True)
@@ -156,23 +115,9 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv("COLUMNS", "250")
     monkeypatch.setenv("MATRIX_TEST_ROOT", str(pytester.path))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    for folder in ("build/x86", "qemu", "scripts"):
-        (pytester.path / folder).mkdir(parents=True)
-    (pytester.path / "build/config.mak").write_text("ARCH=x86_64\nTEST_DIR=x86\nTARGET=qemu\n")
-    (pytester.path / "build/x86/guest.flat").write_bytes(b"guest")
-    (pytester.path / "scripts/probe.json").write_text(json.dumps(PROBE))
     pytester.makeini("[pytest]\naddopts = --strict-markers\nfilterwarnings = error\n")
-    wrapper = pytester.path / "qemu/qemu-system-x86_64"
-    wrapper.write_text(
-        WRAPPER.format(scripts=pytester.path / "scripts", python=sys.executable, fake=FAKE)
-    )
-    wrapper.chmod(0o755)
-    made = Project(pytester)
-    yield made
-    left = made.qemus()
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left, "QEMU outlived the session"
+    with fake_world(pytester.path):
+        yield Project(pytester)
 
 
 @pytest.fixture(scope="session")
