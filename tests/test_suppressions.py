@@ -1,4 +1,4 @@
-"""Whoever silences a check, or catches everything, says why on the same line."""
+"""Whoever silences a check, catches everything or goes on after an error says why beside it."""
 
 import re
 from pathlib import Path
@@ -10,17 +10,25 @@ SILENT = re.compile(
     r"|#\s*pragma: no \w+$"
     r"|except (?:Base)?Exception\b[^#]*:$"
     r"|except:$"
+    r"|with [^#]*\bsuppress\([^#]*:$"
 )
+SWALLOWED = re.compile(r"^ *except\b[^#\n]*:\n *(?:pass|continue)$", re.MULTILINE)
 
 
 def silent(text: str) -> list[int]:
     """The lines that give no reason."""
-    return [n for n, line in enumerate(text.splitlines(), 1) if SILENT.search(line.rstrip())]
+    found = {n for n, line in enumerate(text.splitlines(), 1) if SILENT.search(line.rstrip())}
+    found |= {text.count("\n", 0, match.start()) + 1 for match in SWALLOWED.finditer(text)}
+    return sorted(found)
 
 
 def test_what_is_without_a_reason_is_found() -> None:
     lines = ["x = 1  # noqa: " + "S101", "y  # type: " + "ignore[misc]", "except " + "Exception:"]
-    assert silent("\n".join(lines)) == [1, 2, 3]
+    lines.append("with " + "contextlib.suppress(OSError):")
+    assert silent("\n".join(lines)) == [1, 2, 3, 4]
+    swallowed = "try:\n    x()\nexcept OSError:\n    pass"
+    assert silent(swallowed) == [3]
+    assert silent(f"{swallowed}  # for a reason") == []
     assert silent("\n".join(f"{line}  # for a reason" for line in lines)) == []
 
 

@@ -102,7 +102,7 @@ class WarmProgram:
             try:
                 status = int(connection.recv(32))
             except BaseException:  # a cancellation too: no process stays
-                with suppress(ProcessLookupError):
+                with suppress(ProcessLookupError):  # it has ended
                     os.kill(pid, signal.SIGKILL)
                 raise
             out.seek(0)
@@ -178,7 +178,7 @@ def _leave(code: "str | int | None") -> None:
     threading._shutdown()  # type: ignore[attr-defined] # no other waits for them
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # closed, or nobody reads
             stream.flush()
     os._exit(int(code or 0))
 

@@ -118,7 +118,7 @@ def _with_ends(asked: Bisection, repository: Path) -> Bisection:
         return asked
 
     def is_commit(revision: str) -> bool:
-        with suppress(UsageError):
+        with suppress(UsageError):  # it is none
             return bool(_commit(repository, revision))
         return False
 
@@ -190,7 +190,7 @@ class _Bisector:
             while not (first := _FIRST_BAD.search(told)) and "skip'ped commits left" not in told:
                 told = _git(tree, "bisect", test(_git(tree, "rev-parse", "BISECT_HEAD").strip()))
             log = _git(tree, "bisect", "log")
-            with suppress(OSError):
+            with suppress(OSError):  # the record says what came of it
                 (self._folder / "bisect.log").write_text(log)
             if first is not None:
                 self.record.first_bad = first[1]
@@ -308,7 +308,7 @@ def _worktree(repository: Path, commit: str, tree: Path) -> Iterator[Path]:
     try:
         yield tree
     finally:
-        with suppress(UsageError):
+        with suppress(UsageError):  # it goes with its tree
             _git(tree, "bisect", "reset", "HEAD")
         _git(repository, "worktree", "remove", "--force", str(tree))
 

@@ -220,7 +220,7 @@ def _room(folder: Path) -> Path:
             try:
                 path.with_suffix("").mkdir()
             except FileExistsError:
-                continue
+                continue  # of another job
             return path
     raise AssertionError
 

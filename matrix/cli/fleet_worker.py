@@ -136,5 +136,5 @@ async def _work(agent: Agent) -> None:
     loop, working = asyncio.get_running_loop(), asyncio.ensure_future(agent.work())
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, working.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
+    with contextlib.suppress(asyncio.CancelledError):  # by a signal, as asked for
         await working

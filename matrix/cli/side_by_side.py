@@ -100,7 +100,7 @@ def _job(folder: Path, work: Work, number: int, before: Before) -> None:
             (folder / f"{JOB}{number}.error").write_text(str(error))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is over: nothing is left to be cut short
     except KeyboardInterrupt:
-        pass
+        pass  # a job of ours: whoever started it says what was interrupted
 
 
 def claimed(folder: Path, signature: str) -> bool:

@@ -55,7 +55,7 @@ def read_distribution(path: Path = Path("/etc/os-release")) -> Distribution:
             if equals:
                 values[key.strip()] = value.strip().strip("\"'")
     except OSError:
-        pass
+        pass  # a system without the file has no name
     identifiers = {values.get("ID", ""), *values.get("ID_LIKE", "").split()} - {""}
     try:
         version = float(values.get("VERSION_ID", ""))

@@ -250,7 +250,7 @@ class Endpoint:
 
     async def _exit(self) -> None:
         """End a QEMU that has outlived its guest."""
-        with contextlib.suppress(MonitorError):
+        with contextlib.suppress(MonitorError):  # it ends all the same
             await self.cleaned_up(LAST_MIGRATION, cancelling=True)
         self.session.quit()
 

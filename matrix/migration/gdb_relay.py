@@ -149,7 +149,7 @@ class GdbRelay:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # an end that hangs up, too
         while data := await reader.read(PIECE):
             writer.write(data)
             await writer.drain()

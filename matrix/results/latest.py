@@ -43,7 +43,7 @@ def _runs(scenario: str) -> Iterator[tuple[str, Path]]:
             names = [each["name"] for each in info["scenarios"]]
             started = str(info["started"])
         except (MatrixError, ValueError, LookupError, TypeError):
-            continue
+            continue  # no run of ours
         if not scenario or scenario in names:
             yield started, path.parent
 

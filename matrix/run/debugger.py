@@ -75,7 +75,7 @@ def find_debugger(architecture: Architecture) -> str:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired):
-            continue
+            continue  # it is no debugger that works
         if not done.returncode:
             return program
     return ""

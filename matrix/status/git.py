@@ -57,7 +57,7 @@ class GitStream:
 
     def close(self) -> None:
         """End it, if it has not ended."""
-        with self._process as process, suppress(ProcessLookupError):
+        with self._process as process, suppress(ProcessLookupError):  # it has ended
             process.kill()
 
 

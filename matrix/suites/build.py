@@ -301,5 +301,5 @@ def _packed_reference(path: Path, reference: str) -> str:
                 if packed == reference and _OBJECT_NAME.fullmatch(name):
                     return name
     except OSError:
-        pass
+        pass  # none is packed
     return ""

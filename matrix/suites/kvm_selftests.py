@@ -148,7 +148,7 @@ def _programs(folder: Path) -> Iterator[_Program]:
         try:
             paths = sorted(place.iterdir())
         except OSError:
-            continue
+            continue  # there is no such folder
         yield from filter(None, map(_program, paths))
 
 

@@ -81,7 +81,7 @@ async def keep_memory(session: Session) -> str:
         with contextlib.suppress(struct.error):  # some other file, with whatever numbers
             number_vcpus(path)
     except MonitorError as error:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # nothing was written
             path.unlink()  # what there is of it
         return f"its memory could not be kept: {error.why}"
     except OSError as error:

@@ -292,7 +292,7 @@ class Monitor:
             try:
                 data = data[self._socket.send(data) :]
             except BlockingIOError:
-                pass
+                pass  # all of it waits
             except OSError:
                 return  # it has hung up: reading tells, after what it said last
         if data:

@@ -153,7 +153,7 @@ class Stopped:
             await self._until("active", *OVER)
         finally:
             # A failure here must not take the place of a cancellation; the next one is refused.
-            with contextlib.suppress(MonitorError):
+            with contextlib.suppress(MonitorError):  # as said above
                 await monitor.execute("migrate_cancel")
                 await self._until(*OVER)
 

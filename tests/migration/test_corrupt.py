@@ -69,7 +69,7 @@ class Stub:
                     break
                 writer.write(b"+" + (frame(reply)[:-2] + b"zz" if self.spoils else frame(reply)))
         except asyncio.IncompleteReadError:
-            pass
+            pass  # the other end hung up
         finally:
             writer.close()
 

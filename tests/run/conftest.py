@@ -76,7 +76,7 @@ class FakeExecutor:
             try:
                 await asyncio.wait_for(cancelled.wait(), self.seconds(name))
             except TimeoutError:
-                pass
+                pass  # it ran to its end
             else:
                 return Ended(None)
         finally:

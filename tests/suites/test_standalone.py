@@ -248,5 +248,5 @@ def test_any_damage_gives_tests_or_a_suite_error(
     data = GOOD.encode()
     directory = folder(tmp_path)
     (directory / "one").write_bytes(data[:start] + other + data[start + length :])
-    with contextlib.suppress(SuiteError):
+    with contextlib.suppress(SuiteError):  # and nothing else
         read_tests(read_standalone(directory, None, tmp_path / "unpacked"), max_smp=1)

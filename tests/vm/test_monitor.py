@@ -27,7 +27,7 @@ async def read(reader: asyncio.StreamReader) -> dict[str, Any]:
         try:
             message = json.loads(data)
         except ValueError:
-            continue
+            continue  # not whole yet
         assert isinstance(message, dict)
         return message
 

@@ -108,7 +108,7 @@ async def use(ours: socket.socket, draw: random.Random) -> None:
     async def several() -> None:
         for _ in range(draw.randrange(4)):
             await some_turns(draw)
-            with contextlib.suppress(MonitorError):
+            with contextlib.suppress(MonitorError):  # and nothing else
                 await use_once(monitor, draw)
 
     tasks = [asyncio.create_task(several()) for _ in range(3)]

@@ -133,6 +133,6 @@ class Incoming:
 
     def drop(self) -> None:
         """Forget it, unless it is whole."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # a full disk may say so only here
             self.file.close()
         self.path.unlink(missing_ok=True)

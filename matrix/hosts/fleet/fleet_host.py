@@ -228,7 +228,7 @@ class FleetExecutor:
         link.say(FleetKind.BYE, 0, "")
         # One that hangs or is cut off is not waited for: it ends everything by its lease.
         silent = time.monotonic() - self._grant.heard > SILENT
-        with contextlib.suppress(TimeoutError, HostLostError):
+        with contextlib.suppress(TimeoutError, HostLostError):  # as said above
             async with asyncio.timeout(0 if silent else FAREWELL):
                 while (line := await link.hear()) is not None and line.kind is not FleetKind.BYE:
                     pass

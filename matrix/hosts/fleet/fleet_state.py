@@ -203,7 +203,7 @@ class Drained:
                 self._states = hosts_away(self.fleet)
                 self._read = found.st_mtime_ns, found.st_ino
         except (OSError, HostError):
-            pass
+            pass  # being written, or broken: what was read last goes on
         states = self._states.items()
         return {name: str(each) for name, each in states if each.kind is AwayKind.DRAINED}
 

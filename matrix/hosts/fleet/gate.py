@@ -76,7 +76,7 @@ class Gate:
         for connection in self._coming.values():
             # A handshake that is cancelled may leave its connection open (asyncio of Python 3.11):
             # it sees the end of the stream instead.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it has hung up
                 connection.shutdown(socket.SHUT_RDWR)
         if self._coming:
             await asyncio.wait(self._coming)
@@ -130,7 +130,7 @@ class Gate:
 
     async def _let_in(self, link: Link) -> None:
         line = None
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError):  # told below
             async with asyncio.timeout(DIAL):
                 line = await link.hear()
         join = line.body if line is not None else None
@@ -163,7 +163,7 @@ async def arrival_within(gate: Gate, host: str, seconds: float) -> tuple[Link, J
     Raises:
         HostLostError: the host has not joined in that time.
     """
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError):  # told below
         async with asyncio.timeout(seconds):
             return await gate.arrival(host)
     raise HostLostError(gate.refused.get(host) or f"it has not joined within {seconds:g} s")

@@ -178,7 +178,7 @@ def _readable(sock: socket.socket) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        pass
+        pass  # reset: reading says so
     return True
 
 

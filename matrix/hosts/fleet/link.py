@@ -127,12 +127,12 @@ class Link:
     def close(self) -> None:
         """Hang up at once; what was said and has not gone yet may be lost."""
         self.closed = True
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the other end was first
             self.writer.transport.abort()
 
     async def finish(self, seconds: float) -> None:
         """Hang up when all has gone that was said, or after that time."""
-        with contextlib.suppress(OSError, ssl.SSLError, TimeoutError):
+        with contextlib.suppress(OSError, ssl.SSLError, TimeoutError):  # it is hung up all the same
             async with asyncio.timeout(seconds):
                 self.closed = True
                 self.writer.close()

@@ -409,5 +409,5 @@ class Tenancy:
     def _forget(self, attempt: HostedAttempt) -> None:
         self._attempts.pop(attempt.assignment.token, None)
         self._by_number.pop(attempt.number, None)
-        with contextlib.suppress(WireError):
+        with contextlib.suppress(WireError):  # it never had a folder
             shutil.rmtree(self._folder(attempt.assignment), ignore_errors=True)

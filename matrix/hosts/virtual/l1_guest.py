@@ -97,7 +97,7 @@ class VirtualGuest:
 
     def fail(self, error: Exception) -> None:
         """The machine fails us where there is no caller to tell: the host is lost."""
-        with contextlib.suppress(asyncio.QueueFull):
+        with contextlib.suppress(asyncio.QueueFull):  # its first failure is told
             self._messages.put_nowait(HostLostError(str(error)))
 
     async def open_port(self, path: Path, seconds: float) -> None:
@@ -236,7 +236,7 @@ class VirtualGuest:
         if self.session.ended.done():
             return
 
-        with contextlib.suppress(HostError, OSError):
+        with contextlib.suppress(HostError, OSError):  # it is lost with or without a diagnosis
             await diagnose(self.session)
 
     async def _kill_on(self, cancel: asyncio.Event) -> None:
@@ -312,7 +312,7 @@ class VirtualGuest:
         except HostLostError as error:
             lost = error
         except OSError:
-            pass
+            pass  # reset: said below, with what is known of its end
         await self._messages.put(lost or HostLostError(await self._why_lost("it closed its port")))
 
     async def _why_lost(self, seen: str) -> str:
@@ -335,7 +335,7 @@ class VirtualGuest:
             await asyncio.wait(self._tasks)
         if self._writer is not None:
             self._writer.close()
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # reset by an end that came first
                 await self._writer.wait_closed()
 
 

@@ -67,7 +67,7 @@ def _last_used(path: Path) -> float:
 
 def _size(path: Path) -> int:
     files = path.iterdir() if path.is_dir() else (path,)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # removed meanwhile
         # A kernel that is Debian's is shared with its package.
         statuses = [each.stat() for each in files]
         return sum(each.st_blocks * 512 for each in statuses if each.st_nlink == 1)

@@ -62,7 +62,7 @@ async def save(session: Session, path: Path, *, mapped: bool) -> None:
             await _go_on(monitor)
         new.rename(path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError):  # it was renamed
             new.unlink()
 
 

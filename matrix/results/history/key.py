@@ -48,7 +48,7 @@ def started_time(info: RunInfo, where: str) -> datetime:
         if time.tzinfo is not None and time.year >= 1970:
             return time.astimezone(UTC)
     except (ValueError, OverflowError):
-        pass
+        pass  # told below
     raise UsageError(f"{where}: 'started' is not a time with a zone, as 2026-11-21T09:30:00.000Z")
 
 

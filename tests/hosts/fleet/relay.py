@@ -57,7 +57,7 @@ class Relay:
             self._tasks.add(task)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # an end that hangs up, too
             while data := await reader.read(1 << 16):
                 await self._open.wait()
                 writer.write(data)

@@ -43,7 +43,7 @@ def shake_hands(server: Path, client: Path, name: str) -> None:
                 end.do_handshake()
                 done.add(number)
             except ssl.SSLWantReadError:
-                pass
+                pass  # it is the other end's turn
         assert (len(done), there.pending, back.pending) != before
 
 
