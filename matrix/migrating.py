@@ -149,6 +149,8 @@ class Migration:
     host: str = ""
     """Where each hop goes: :data:`OTHER_HOST`, or a host by its name, tag or architecture; empty:
     it stays on the host."""
+    hosts: int = 2
+    """Between how many it goes, where it does."""
     machine: str = ""
     """``newest-common``, or empty for the machine that the case has anyway."""
     parameters: tuple[tuple[str, int | bool | str], ...] = ()

@@ -1,33 +1,37 @@
-"""Cases whose guests migrate from one host to another: on which two, and how. Pure.
+"""Cases whose guests migrate from one host to another: on which ones, and how. Pure.
 
-Each host must be able to run the case alone, under the same accelerator; then the QEMUs of both are
+Each host must be able to run the case alone, under the same accelerator; then the QEMUs of all are
 settled as two QEMUs of one host are (:mod:`.migration_sides`).
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from matrix.inventory import Binary, Inventory
+from matrix.inventory import Inventory
 from matrix.migrating import OTHER_HOST, Fault, Migration, Strategy, Transport
 from matrix.model import EACH_HOST, Accelerator, Case
+from matrix.plan.command import cpu_of
 from matrix.plan.decisions import LOCAL, Broken, Decision, Run, Skip
 from matrix.plan.emulators import emulator_architecture
-from matrix.plan.migration_plan import Planned
+from matrix.plan.migration_plan import Planned, Side
 from matrix.plan.migration_sides import settle_sides
 from matrix.scenario.compatibility import stays_on_one_host
 from matrix.verdicts import SkipCause
+
+OF_THE_HOST = frozenset({"host", "max"})
+"""CPU models that are under KVM what the host has."""
 
 Decide = Callable[[Case, Inventory], Decision]
 """What one host can do with a case alone."""
 
 
-def decide_pairs(
+def decide_gangs(
     case: Case,
     hosts: Mapping[str, Inventory],
     called: Mapping[str, Collection[str]],
     decide: Decide,
 ) -> dict[str, Decision]:
-    """What is decided of a case for each two hosts that it may go between.
+    """What is decided of a case for all hosts, two or more at a time, that it may go between.
 
     Args:
         case: one whose migration names a host.
@@ -37,73 +41,91 @@ def decide_pairs(
     """
     migration = case.migration
     assert migration is not None  # noqa: S101 - the caller's condition
-    pairs = {
-        f"{source} → {other}": decide_between(case, source, other, hosts, decide)
-        for source, other in _pairs(case.variant.host, migration.host, hosts, called)
+    gangs = {
+        " → ".join((source, *others)): decide_between(case, source, others, hosts, decide)
+        for source, others in _gangs(case.variant.host, migration, hosts, called)
     }
-    return pairs or {"": Skip(case, _why_no_pair(case, migration, hosts), SkipCause.HOST)}
+    return gangs or {"": Skip(case, _why_no_gang(case, migration, hosts), SkipCause.HOST)}
 
 
 def decide_between(
-    case: Case, source: str, other: str, hosts: Mapping[str, Inventory], decide: Decide
+    case: Case,
+    source: str,
+    others: tuple[str, ...],
+    hosts: Mapping[str, Inventory],
+    decide: Decide,
 ) -> Decision:
-    """What is decided of a case that starts on ``source`` and goes to ``other`` and back."""
+    """What is decided of a case that starts on ``source`` and goes to ``others`` and back."""
     assert case.migration is not None  # noqa: S101 - the caller's condition
     migration, notes = _that_crosses(case.migration)
     if migration is None:
         return Skip(case, "; ".join(notes), SkipCause.UNSUPPORTED)
     case = replace(case, migration=migration)
-    alone = _alone(case, source, other, hosts, decide)
-    if not isinstance(alone, list):
+    alone = _alone(case, source, others, hosts, decide)
+    if not isinstance(alone, _Alone):
         return alone
-    accelerator, why = _common_accelerator(alone)
-    if accelerator is not alone[0].accelerator:
+    accelerator, why = _common_accelerator(alone.runs)
+    if accelerator is not alone.runs[0].accelerator:
         # The tests, the machine and the CPU model may be others then.
         forced = _with_accelerator(case, accelerator)
-        alone = _alone(forced, source, other, hosts, decide)
-        if not isinstance(alone, list):
+        alone = _alone(forced, source, others, hosts, decide)
+        if not isinstance(alone, _Alone):
             return replace(alone, case=case)
-    first, *others = alone
-    binaries = [_binary(run, hosts[run.host], accelerator) for run in alone]
-    kernels = [hosts[name].host for name in (source, other)]
-    settled = settle_sides(case, binaries[0], binaries[1:], accelerator, kernels, notes)
+    runs = alone.runs
+    sides = [_side(run, hosts[run.host], accelerator) for run in runs]
+    if reason := _other_cpus(runs, sides):
+        return Skip(case, reason, SkipCause.UNSUPPORTED)
+    lost = (*notes, *alone.lost, *_same_names(sides))
+    settled = settle_sides(case, sides[0], sides[1:], accelerator, lost)
     if not isinstance(settled, Planned):
         return settled
+    first = runs[0]
     return replace(
         first,
         case=replace(case, migration=settled.migration),
         accelerator=accelerator,
         why=why or first.why,
-        memory=2 * max(run.memory for run in alone),
-        huge_pages=max(run.huge_pages for run in alone),
-        kvm_doubt=next(filter(None, (run.kvm_doubt for run in (first, *others))), ""),
+        memory=2 * max(run.memory for run in runs),
+        huge_pages=max(run.huge_pages for run in runs),
+        kvm_doubt=next(filter(None, (run.kvm_doubt for run in runs)), ""),
         notes=(*first.notes, *settled.notes),
         host=source,
-        gang=(other,),
+        gang=others,
     )
 
 
-def _pairs(
+def _gangs(
     named: str | None,
-    wanted: str,
+    migration: Migration,
     hosts: Mapping[str, Inventory],
     called: Mapping[str, Collection[str]],
-) -> Iterator[tuple[str, str]]:
-    """Each source with each other host: those that the axis ``host`` and the migration name."""
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each source with so many of the other hosts, of those that the axis ``host`` and the
+    migration name. Who follows whom is the hosts' order: all choices would be very many."""
+    wanted, count = migration.host, migration.hosts - 1
     for source in hosts:
         if named not in (None, EACH_HOST) and named not in called.get(source, ()):
             continue
-        for other in hosts:
-            if other != source and (wanted == OTHER_HOST or wanted in called.get(other, ())):
-                yield source, other
+        after = [*hosts][[*hosts].index(source) + 1 :]
+        others = [
+            other
+            for other in (*after, *hosts)[: len(hosts) - 1]
+            if wanted == OTHER_HOST or wanted in called.get(other, ())
+        ]
+        if len(others) >= count:
+            round_ = others + others
+            starts = range(len(others) if len(others) > count else 1)
+            yield from ((source, tuple(round_[start : start + count])) for start in starts)
 
 
-def _why_no_pair(case: Case, migration: Migration, hosts: Mapping[str, Inventory]) -> str:
+def _why_no_gang(case: Case, migration: Migration, hosts: Mapping[str, Inventory]) -> str:
     if [*hosts] == [LOCAL]:
         return "its guest migrates to another host, and there is this machine alone: see --fleet"
     there = f"the run has {', '.join(hosts)}"
     begins = f" from {case.variant.host}" if case.variant.host not in (None, EACH_HOST) else ""
     to = "another one" if migration.host == OTHER_HOST else migration.host
+    if migration.hosts > 2:
+        to += f", between {migration.hosts} hosts"
     return f"its guest migrates{begins} to {to}, and {there}"
 
 
@@ -127,23 +149,55 @@ def _that_crosses(migration: Migration) -> tuple[Migration | None, tuple[str, ..
     return left, tuple(lost)
 
 
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """The case as each QEMU would run it that its guest may be on."""
+
+    runs: list[Run]
+    """The source's first."""
+    lost: tuple[str, ...] = ()
+    """QEMUs that it cannot go to, in words."""
+
+
 def _alone(
-    case: Case, source: str, other: str, hosts: Mapping[str, Inventory], decide: Decide
-) -> list[Run] | Skip | Broken:
-    """The case on its source, and on the other host by each QEMU that it may go to; or why it
-    cannot be run on one of the two."""
+    case: Case,
+    source: str,
+    others: tuple[str, ...],
+    hosts: Mapping[str, Inventory],
+    decide: Decide,
+) -> _Alone | Skip | Broken:
+    """The case on its source, and on each other host by each QEMU that it may go to there; or why
+    it cannot be run on one of them."""
     assert case.migration is not None  # noqa: S101 - the caller's condition
-    own = case.variant.qemu
-    sides = [(source, own), *((other, name) for name in case.migration.destinations or (own,))]
-    runs = []
-    for host, qemu in sides:
+
+    def on(host: str, qemu: str) -> Decision:
         variant = replace(case.variant, qemu=qemu)
         decision = decide(replace(case, migration=None, variant=variant), hosts[host])
-        if not isinstance(decision, Run):
-            reason = f"not on {host}: {decision.reason}"
-            return replace(decision, case=case, reason=reason)
-        runs.append(replace(decision, host=host))
-    return runs
+        if isinstance(decision, Run):
+            return replace(decision, host=host)
+        reason = f"not on {host}: {decision.reason}"
+        if qemu != own:
+            reason = f"not to QEMU {qemu} on {host}: {decision.reason}"
+        return replace(decision, case=case, reason=reason)
+
+    own = case.variant.qemu
+    first = on(source, own)
+    if not isinstance(first, Run):
+        return first
+    kept, lost = [first], list[Skip]()
+    # One that a host lacks is none of the others' either: each hop may go to any of them.
+    for qemu in case.migration.destinations or (own,):
+        there = [on(host, qemu) for host in others]
+        for each in there:
+            if isinstance(each, Broken):
+                return each
+        lost += [each for each in there if isinstance(each, Skip)]
+        runs = [each for each in there if isinstance(each, Run)]
+        kept += runs if len(runs) == len(others) else []
+    reasons = tuple(dict.fromkeys(each.reason for each in lost))
+    if len(kept) == 1:
+        return replace(lost[0], reason="; ".join(reasons))
+    return _Alone(kept, reasons)
 
 
 def _common_accelerator(alone: list[Run]) -> tuple[Accelerator, str]:
@@ -159,9 +213,33 @@ def _with_accelerator(case: Case, accelerator: Accelerator) -> Case:
     return replace(case, variant=replace(case.variant, accel=accelerator))
 
 
-def _binary(run: Run, inventory: Inventory, accelerator: Accelerator) -> Binary:
+def _side(run: Run, inventory: Inventory, accelerator: Accelerator) -> Side:
     variant = run.case.variant
     emulator = emulator_architecture(variant.arch, accelerator, inventory)
     binary = inventory.binary(variant.qemu, emulator)
     assert binary is not None  # noqa: S101 - it was decided that it runs there
-    return binary
+    return Side(binary, inventory.host, run.host)
+
+
+def _other_cpus(runs: list[Run], sides: list[Side]) -> str:
+    """Why the guest would find another CPU on another host; empty where it would not."""
+    models = [cpu_of(run.case).partition(",")[0] for run in runs]
+    if runs[0].accelerator is not Accelerator.KVM or not OF_THE_HOST.intersection(models):
+        return ""
+    found = {side.host.cpu_model: side.where for side in reversed(sides) if side.host.cpu_model}
+    if len(found) < 2:
+        return ""
+    told = " and ".join(f"{model} on {where}" for model, where in reversed(found.items()))
+    return f"CPU model {models[0]!r} is that of the host: {told}"
+
+
+def _same_names(sides: list[Side]) -> Iterator[str]:
+    """Installations that are called the same on two hosts, and are different versions."""
+    by_name: dict[str, dict[str, str]] = {}
+    for side in sides:
+        versions = by_name.setdefault(side.binary.qemu, {})
+        versions.setdefault(side.binary.version_text, side.where)
+    for name, versions in by_name.items():
+        if len(versions) > 1:
+            told = " and ".join(f"{text} on {where}" for text, where in versions.items())
+            yield f"QEMU {name!r} is {told}"

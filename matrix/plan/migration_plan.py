@@ -28,6 +28,31 @@ but x86 in 11.1. No one misses a section that the stream does not have; the othe
 of vCPUs in another device's section."""
 
 
+def called(binary: Binary) -> str:
+    """``QEMU VERSION``."""
+    return f"QEMU {'.'.join(map(str, binary.version))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A QEMU that the guest may be on, and the kernel under it."""
+
+    binary: Binary
+    host: Host
+    where: str = ""
+    """Name of the host, where the guest goes from one to another."""
+
+    @property
+    def named(self) -> str:
+        """``QEMU VERSION[ on HOST]``."""
+        name = called(self.binary)
+        return f"{name} on {self.where}" if self.where else name
+
+    def located(self, reason: str) -> str:
+        """A reason with the host that has it; empty where there is none."""
+        return f"on {self.where}: {reason}" if self.where and reason else reason
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """What of a migration is possible, and what of it is not, in words."""
@@ -65,9 +90,8 @@ def lacking_on_host(strategy: Strategy, host: Host) -> str:
 def plan_migration(
     case: Case,
     accelerator: Accelerator,
-    hosts: Sequence[Host],
-    source: Binary,
-    destinations: Sequence[Binary],
+    source: Side,
+    destinations: Sequence[Side],
     notes: Sequence[str] = (),
 ) -> Planned | str:
     """What ``case.migration`` comes to, or why no hop is possible.
@@ -75,9 +99,8 @@ def plan_migration(
     Args:
         case: one that is to be migrated; its machine is settled (:mod:`.migration_sides`).
         accelerator: ``kvm`` or ``tcg``.
-        hosts: the kernel's part, of each host that it is on.
-        source: the binary that starts the guest.
-        destinations: those it is migrated to; the source's own where empty.
+        source: what starts the guest.
+        destinations: those it is migrated to; the source itself where empty.
         notes: what was lost before.
     """
     migration = case.migration
@@ -87,32 +110,31 @@ def plan_migration(
         if not others:
             return reason
         migration, notes = replace(migration, faults=others), (*notes, reason)
-    binaries = list(dict.fromkeys((source, *destinations)))
+    sides = list(dict.fromkeys((source, *destinations)))
 
-    def why_not(strategy: Strategy, side: Binary) -> str:
-        return (
-            _memory_in_the_way(strategy, case.variant.backend)
-            or next(filter(None, (lacking_on_host(strategy, host) for host in hosts)), "")
-            or lacking(strategy, None, side, accelerator)
+    def why_not(strategy: Strategy, side: Side) -> str:
+        return _memory_in_the_way(strategy, case.variant.backend) or side.located(
+            lacking_on_host(strategy, side.host)
+            or lacking(strategy, None, side.binary, accelerator)
         )
 
-    kept, lost = _usable(migration.strategies, binaries, why_not)
+    kept, lost = _usable(migration.strategies, sides, why_not)
     if not kept:
         return "; ".join(lost)
-    if reason := _no_route(kept, binaries, why_not):
+    if reason := _no_route(kept, sides, why_not):
         return reason
     left = replace(
         migration,
         strategies=kept,
-        destinations=tuple(dict.fromkeys(binary.qemu for binary in destinations)),
+        destinations=tuple(dict.fromkeys(side.binary.qemu for side in destinations)),
     )
-    return _what_fits(left, case.variant, binaries, (*notes, *lost), lost)
+    return _what_fits(left, case.variant, sides, (*notes, *lost), lost)
 
 
 def _what_fits(
     left: Migration,
     variant: Variant,
-    binaries: Sequence[Binary],
+    sides: Sequence[Side],
     notes: Sequence[str],
     lost: Sequence[str],
 ) -> Planned | str:
@@ -122,8 +144,8 @@ def _what_fits(
     if not fitting.strategies:
         return "; ".join((*lost, clash_of(left, variant).message))
     for name, _ in fitting.parameters:
-        for binary in binaries:
-            if reason := lacking_parameter(name, binary):
+        for side in sides:
+            if reason := side.located(lacking_parameter(name, side.binary)):
                 return reason
     faults = (fault.value for fault in left.faults if fault not in fitting.faults)
     unfit = (f"fault {fault!r} fits none of the strategies that are left" for fault in faults)
@@ -143,40 +165,43 @@ def _no_vcpu_mismatch(case: Case, migration: Migration) -> str:
     )
 
 
-WhyNot = Callable[[Strategy, Binary], str]
+WhyNot = Callable[[Strategy, Side], str]
 
 
 def _usable(
-    strategies: Sequence[Strategy], binaries: Sequence[Binary], why_not: WhyNot
+    strategies: Sequence[Strategy], sides: Sequence[Side], why_not: WhyNot
 ) -> tuple[tuple[Strategy, ...], list[str]]:
     """The strategies that some hop can have, and why the others have none."""
     kept, lost = [], []
     for strategy in strategies:
-        if any(not any(why_not(strategy, side) for side in hop) for hop in _hops(binaries)):
+        if any(not any(why_not(strategy, side) for side in hop) for hop in _hops(sides)):
             kept.append(strategy)
             continue
-        reasons = dict.fromkeys(filter(None, (why_not(strategy, side) for side in binaries)))
+        reasons = dict.fromkeys(filter(None, (why_not(strategy, side) for side in sides)))
         lost.append(", ".join(reasons))
     return tuple(kept), list(dict.fromkeys(lost))
 
 
-def _no_route(strategies: Sequence[Strategy], binaries: Sequence[Binary], why_not: WhyNot) -> str:
-    """Why there is no way from one of the binaries to another; empty where there is one."""
-    for source, destination in _hops(binaries):
+def _no_route(strategies: Sequence[Strategy], sides: Sequence[Side], why_not: WhyNot) -> str:
+    """Why there is no way from one of the sides to another; empty where there is one."""
+    for source, destination in _hops(sides):
         reasons = [
             why_not(strategy, source) or why_not(strategy, destination) for strategy in strategies
         ]
         if all(reasons):
-            way = f"from QEMU {source.qemu} to {destination.qemu}"
+            way = f"from QEMU {source.binary.qemu} to {destination.binary.qemu}"
             return f"no strategy {way}: {'; '.join(dict.fromkeys(reasons))}"
     return ""
 
 
-def _hops(binaries: Sequence[Binary]) -> Iterator[tuple[Binary, Binary]]:
-    """The hops that there may be: always to another binary, where there is one."""
-    if len(binaries) == 1:
-        yield binaries[0], binaries[0]
-    yield from permutations(binaries, 2)
+def _hops(sides: Sequence[Side]) -> Iterator[tuple[Side, Side]]:
+    """The hops that there may be: always to another QEMU, where there is one, and between hosts
+    always to another host."""
+    if len(sides) == 1:
+        yield sides[0], sides[0]
+    for source, destination in permutations(sides, 2):
+        if not source.where or source.where != destination.where:
+            yield source, destination
 
 
 def _memory_in_the_way(strategy: Strategy, backend: MemoryBackend | None) -> str:

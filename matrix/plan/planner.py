@@ -52,13 +52,13 @@ def _everywhere(
     native: NativeTests | None,
     called: Mapping[str, Collection[str]],
 ) -> dict[str, Decision]:
-    """What is decided of a case for each host where it may run, or for each two."""
+    """What is decided of a case for each host where it may run, or for those it goes between."""
     if case.migration is not None and case.migration.host:
-        from matrix.plan.between_hosts import decide_pairs  # few cases do
+        from matrix.plan.between_hosts import decide_gangs  # few cases do
 
         if skip := _on_any_host(case):
             return {"": skip}
-        return decide_pairs(case, hosts, called, decide)
+        return decide_gangs(case, hosts, called, decide)
     host = case.variant.host
     if host in (None, EACH_HOST):
         return {name: decide(case, hosts[name], native) for name in hosts}

@@ -21,7 +21,7 @@ from matrix.plan.command import needs_of, only_accelerator
 from matrix.plan.decisions import Decision, Run, Skip
 from matrix.plan.kvmtool import kvmtool_needs, not_for_kvmtool
 from matrix.plan.memory import MIB, backend_of
-from matrix.plan.migration_plan import Planned, plan_migration
+from matrix.plan.migration_plan import Planned, Side, plan_migration
 from matrix.plan.program import USUAL_MEMORY, version_notes
 from matrix.verdicts import SkipCause
 
@@ -157,7 +157,7 @@ def _host_migration(case: Case, host: VirtualPlace) -> Planned | str:
         other = case.migration.machine or f"QEMU {', '.join(others)}"
         return f"a virtual KVM host is migrated as it is, to its own QEMU alone: not to {other}"
     whole = replace(case, variant=replace(case.variant, smp=host.cpus))  # it is the host that goes
-    return plan_migration(whole, Accelerator.TCG, (host.host,), host.binary, ())
+    return plan_migration(whole, Accelerator.TCG, Side(host.binary, host.host), ())
 
 
 def _placed_program(case: Case, host: VirtualPlace) -> Decision:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from matrix.errors import Place, Problem
 from matrix.migrating import (
     NEWEST_COMMON,
+    OTHER_HOST,
     Fault,
     Limits,
     Migration,
@@ -72,6 +73,7 @@ def migration_of(section: MigrationSection) -> Migration:
         faults=tuple(section.faults or ()),
         destinations=tuple(destination.qemu or ()),
         host=destination.host or "",
+        hosts=destination.hosts or default.hosts,
         machine=destination.machine or "",
         parameters=tuple(
             (name, getattr(given, name)) for name in PARAMETERS if name in given.model_fields_set
@@ -111,6 +113,7 @@ def problems_of(nodes: MigrationNodes) -> list[Problem]:
     return [
         *_out_of_mode(nodes, migration),
         *_given_twice(nodes),
+        *_hosts_without_host(nodes, migration),
         *_senseless_variants(nodes, migration),
         *_never_drawn(nodes, migration),
         *_idle_transports(nodes, migration),
@@ -180,6 +183,13 @@ def _given_twice(nodes: MigrationNodes) -> Iterator[Problem]:
             node = node_at(entries or nodes.root, (index, "transport")) or nodes.root
             message = senseless_route(strategy, Transport.UNIX)
             yield Problem(node.place, message, "leave it out")
+
+
+def _hosts_without_host(nodes: MigrationNodes, migration: Migration) -> Iterator[Problem]:
+    hosts = node_at(nodes.root, ("migration", "destination", "hosts"))
+    if hosts is not None and not migration.host:
+        message = "hosts: the guest stays on its host"
+        yield Problem(hosts.place, message, f"leave it out, or add 'host: {OTHER_HOST}'")
 
 
 def _senseless_variants(nodes: MigrationNodes, migration: Migration) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ Bound = Annotated[float, *annotated(values.parse_bound, values.DURATION_SHAPE)]
 Period = Annotated[float, *annotated(values.parse_limit, values.DURATION_SHAPE)]
 PerMinute = Annotated[float, *annotated(values.parse_per_minute, values.PER_MINUTE_SHAPE)]
 Hops = Annotated[int, *annotated(values.parse_hops, values.HOPS_SHAPE)]
+Hosts = Annotated[int, *annotated(values.parse_hosts, values.HOSTS_SHAPE)]
 OneStrategy = Annotated[Strategy, *annotated(values.parse_strategy, values.STRATEGY_SHAPE)]
 OneTransport = Annotated[Transport, *annotated(values.parse_transport, values.TRANSPORT_SHAPE)]
 OneFault = Annotated[Fault, *annotated(values.parse_fault, values.FAULT_SHAPE)]
@@ -71,10 +72,14 @@ class DestinationSection(_SaysSomething):
         "on; or that host's name, tag or architecture: from there the guest goes back. Default: it "
         "stays on its host.",
     )
-
+    hosts: Hosts | None = Field(
+        None, description="With 'host': between how many hosts the guest goes. Default: 2."
+    )
     qemu: Installations | None = Field(
         None,
-        description="QEMU installations, of which each hop draws one. Default: the variant's own.",
+        description="QEMU installations, of which each hop draws one; with 'host', those on the "
+        "other hosts, while on its first host the guest is under its own. Default: the variant's "
+        "own.",
     )
     machine: Text | None = Field(
         None,

@@ -43,6 +43,7 @@ MAX_REPEAT = 10_000
 MAX_RETRIES = 100
 MAX_REQUIRED = 1_000_000
 MAX_HOPS = 1_000_000_000
+MAX_HOSTS = 1000
 
 _MIB = 1 << 20
 _MAX_MEMORY = 16 << 40
@@ -87,6 +88,7 @@ MEMORY_SHAPE: Shape = {"type": "string", "pattern": SIZE_PATTERN}
 DURATION_SHAPE: Shape = {"type": "string", "pattern": DURATION_PATTERN}
 REPEAT_SHAPE: Shape = {"type": "integer", "minimum": 1, "maximum": MAX_REPEAT}
 RETRIES_SHAPE: Shape = {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES}
+HOSTS_SHAPE: Shape = {"type": "integer", "minimum": 2, "maximum": MAX_HOSTS}
 HOPS_SHAPE: Shape = {"type": "integer", "minimum": 1, "maximum": MAX_HOPS}
 BOOLEAN_SHAPE: Shape = {"type": "boolean"}
 REQUIRE_SHAPE: Shape = {
@@ -287,6 +289,7 @@ parse_smp = integer_parser("a number of vCPUs", MAX_SMP)
 parse_repeat = integer_parser("a number of repeats", MAX_REPEAT)
 parse_retries = integer_parser("a number of retries", MAX_RETRIES, 0)
 parse_hops = integer_parser("a number of hops", MAX_HOPS)
+parse_hosts = integer_parser("a number of hosts", MAX_HOSTS, 2)
 
 
 def parse_require(text: str) -> str:

@@ -1,6 +1,7 @@
 """Guests that migrate from host to host, with real QEMUs: two workers of this machine."""
 
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from matrix.migration.folding import HOPS_FILE
 from matrix.migration.hop_records import read_hops
 from tests.cli.conftest import World
 from tests.cli.test_fleet_run import Lab
+from tests.migration.conftest import OTHER_QEMUS
 
 pytestmark = pytest.mark.qemu
 
@@ -26,6 +28,12 @@ matrix:
   include:
     - {arch: aarch64, accel: tcg, strategy: postcopy, transport: tcp}
 migration: {mode: continuous, hops: 3, pace: 20ms, destination: {host: other}}
+"""
+VERSIONS = """
+name: far
+suite: {{kind: kvm-unit-tests, build: builtin, tests: [ram-integrity]}}
+matrix: {{arch: [x86_64], accel: [tcg], cpu: [qemu64], strategy: [precopy, postcopy]}}
+migration: {{hops: 2, pace: 20ms, destination: {{host: other, qemu: "{qemu}"}}}}
 """
 LONGEST_BOUND = 0.5
 """Seconds; a busy machine answers late."""
@@ -75,3 +83,25 @@ def test_guests_go_from_host_to_host_and_back(world: World, lab: Lab) -> None:
         beats = [line.split()[2] for line in console.splitlines() if " BEAT " in line]
         assert beats == [f"n={number}" for number in range(1, len(beats) + 1)]
     assert lab.stop() == [0, 0]
+
+
+@pytest.mark.slow  # four guests' worth of QEMUs, two of them asked about everything first
+@pytest.mark.skipif(OTHER_QEMUS not in os.environ, reason=f"{OTHER_QEMUS} names no other QEMU")
+@pytest.mark.parametrize("given", os.environ.get(OTHER_QEMUS, "").split())
+def test_guests_go_to_another_version_on_the_other_host(world: World, lab: Lab, given: str) -> None:
+    """Only z2 has it: from z1 to z2 and back, by a machine that both have."""
+    qemu = given.partition("=")[0]
+    Path(world.root / "scenario.yaml").write_text(VERSIONS.format(qemu=qemu))
+    lab.start("z1", qemus=())
+    lab.start("z2", qemus=("--qemu", given))
+    done = world.run(*lab.run_arguments())
+    assert done.returncode == 0, done.stdout + done.stderr
+    for case in world.results()["cases"]:
+        there, back = hops_of(world, case["id"])
+        assert (there.outcome, back.outcome) == (HopOutcome.COMPLETED, HopOutcome.COMPLETED)
+        assert there.source.startswith("system ")
+        assert there.source.endswith(" on z1")
+        assert there.destination.startswith(f"{qemu} {qemu}")
+        assert there.destination.endswith(" on z2")
+        assert (back.source, back.destination) == (there.destination, there.source)
+        assert there.machine.startswith("pc-")

@@ -1,6 +1,7 @@
 """Hops from host to host, of QEMUs that are peers in this process: where each one goes, and how."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,16 @@ def test_each_hop_goes_to_the_other_host(tmp_path: Path, peers: Guest) -> None:
     assert [way(hop) for hop in hops] == ["a>b", "b>a", "a>b", "b>a"]
     assert all(hop.good for hop in hops)
     assert peers.hops == 4
+
+
+def test_a_guest_goes_on_to_a_third_host(tmp_path: Path, peers: Guest) -> None:
+    hops = carried_out(tmp_path, 8, Host("a"), Host("b"), Host("c"))
+    ways = [way(hop) for hop in hops]
+    assert all(end.rpartition(">")[2] == begin[0] for end, begin in itertools.pairwise(ways))
+    assert {end for each in ways for end in each.split(">")} == {"a", "b", "c"}
+    assert {"b>c", "c>b"} & {*ways}
+    assert not {"a>a", "b>b", "c>c"} & {*ways}
+    assert peers.hops == 8
 
 
 def test_after_a_hop_that_failed_the_next_one_goes_to_another_host_too(

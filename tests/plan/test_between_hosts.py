@@ -76,7 +76,107 @@ def test_the_machine_is_the_newest_that_both_have() -> None:
 
 def test_without_a_common_machine_it_is_a_skip() -> None:
     reason = skipped(decided(case(machine="q35"), a=host("10.0"), b=host("7.2")))
-    assert "have no machine pc-q35-VERSION in common" in reason
+    assert reason == (
+        "a → b: QEMU 10.0.0 on a and QEMU 7.2.0 on b have no machine pc-q35-VERSION in common; "
+        "b → a: QEMU 7.2.0 on b and QEMU 10.0.0 on a have no machine pc-q35-VERSION in common"
+    )
+
+
+def test_it_goes_to_another_qemu_on_the_other_host() -> None:
+    """The other way round it cannot: each host has one of the two."""
+    one = case(replace(OTHER, destinations=("new",)), qemu="old", machine="q35")
+    hosts = {"a": host("7.2", "10.0", qemu="new"), "b": host("7.2", qemu="old")}
+    run = ran(decided(one, None, **hosts))
+    assert run.hosts == ("b", "a")
+    assert run.case.migration is not None
+    assert run.case.migration.machine == "pc-q35-7.2"
+    assert run.case.migration.destinations == ("new",)
+
+
+def test_a_qemu_that_no_other_host_has_is_a_skip_with_the_reason_of_each() -> None:
+    one = case(replace(OTHER, destinations=("new",)))
+    reason = skipped(decided(one, a=host(), b=host()))
+    missing = "no QEMU installation named 'new' (see --qemu NAME=DIR)"
+    assert reason == (
+        f"a → b: not to QEMU new on b: {missing}; b → a: not to QEMU new on a: {missing}"
+    )
+
+
+def test_of_several_qemus_those_that_are_not_there_are_told() -> None:
+    one = case(replace(OTHER, destinations=("new", "system")))
+    run = ran(decided(one, a=host(), b=host()))
+    assert run.case.migration is not None
+    assert run.case.migration.destinations == ("system",)
+    missing = "no QEMU installation named 'new' (see --qemu NAME=DIR)"
+    assert run.notes == (f"not to QEMU new on b: {missing}",)
+
+
+def test_a_qemu_that_is_another_version_there_is_told() -> None:
+    new = host("7.2", "10.0")
+    (binary,) = new.binaries
+    new = replace(new, binaries=(replace(binary, version_text="10.0.2"),))
+    run = ran(decided(case(machine="q35"), a=host(), b=new))
+    assert run.notes == ("QEMU 'system' is 7.2.22 on a and 10.0.2 on b",)
+
+
+def test_a_strategy_that_one_qemu_lacks_is_told_with_its_host() -> None:
+    new = host()
+    (binary,) = new.binaries
+    new = replace(new, binaries=(replace(binary, migration_capabilities=("events",)),))
+    one = case(replace(OTHER, strategies=(Strategy.XBZRLE,)))
+    reason = "on b: QEMU 7.2.0 has no migration capability 'xbzrle'"
+    assert skipped(decided(one, a=host(), b=new)) == reason
+
+
+@pytest.mark.parametrize(
+    ("cpu", "state", "different"),
+    [
+        ("host", KvmState.WORKS, True),
+        ("max", KvmState.WORKS, True),
+        ("max", None, False),
+        ("qemu64", KvmState.WORKS, False),
+    ],
+)
+def test_another_cpu_under_kvm_is_another_one_to_the_guest(
+    cpu: str, state: KvmState | None, *, different: bool
+) -> None:
+    one = case(accel=Accelerator.AUTO, cpu=cpu)
+    hosts = {name: host(state=state, cpu_model=f"CPU of {name}") for name in "ab"}
+    hosts = {
+        name: replace(each, proofs=tuple(replace(p, cpu=cpu) for p in each.proofs))
+        for name, each in hosts.items()
+    }
+    decision = decided(one, None, **hosts)
+    if different:
+        told = f"CPU model {cpu!r} is that of the host: "
+        assert f"{told}CPU of a on a and CPU of b on b" in skipped(decision)
+    else:
+        ran(decision)
+    same = {name: replace(each, host=hosts["a"].host) for name, each in hosts.items()}
+    ran(decided(one, None, **same))
+
+
+def test_it_goes_round_as_many_hosts_as_asked_for() -> None:
+    one = case(replace(OTHER, hosts=3))
+    run = ran(decided(one, None, **{name: host() for name in "abcd"}))
+    assert run.hosts == ("a", "b", "c")
+    assert ("d", "a", "b") in run.other_gangs
+    assert ("a", "c", "d") in run.other_gangs
+    reason = skipped(decided(one, a=host(), b=host()))
+    assert reason == "its guest migrates to another one, between 3 hosts, and the run has a, b"
+
+
+def test_a_qemu_that_one_of_three_hosts_lacks_is_none_of_the_others() -> None:
+    one = case(replace(OTHER, hosts=3, destinations=("system", "new")))
+    both = host()
+    both = replace(both, binaries=(*both.binaries, *host(qemu="new").binaries))
+    run = ran(decided(one, a=both, b=both, c=host()))
+    assert run.hosts == ("a", "b", "c")
+    assert run.case.migration is not None
+    assert run.case.migration.destinations == ("system",)
+    run = ran(decided(one, a=host(), b=both, c=both))
+    assert run.case.migration is not None
+    assert run.case.migration.destinations == ("system", "new")
 
 
 @pytest.mark.parametrize(
