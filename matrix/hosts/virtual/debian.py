@@ -1,7 +1,8 @@
 """Debian's kernels, through apt's own client with a package state of its own: nothing is installed.
 
-The package lists and the package are removed again once the kernel and the modules that a virtual
-host may need have been taken out of it.
+The package lists and the packages are removed again once the kernel and the modules that a virtual
+host may need have been taken out of them. Up to 6.12 both are in linux-image-VERSION; in forky and
+sid (7.2) that one is empty, and depends on linux-binary-VERSION and linux-modules-VERSION.
 """
 
 import io
@@ -11,6 +12,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +26,7 @@ SUITES = {
     "debian-12-backports": "bookworm-backports",
     "debian-13": "trixie",
     "debian-13-backports": "trixie-backports",
+    "debian-14": "forky",
     "debian-sid": "sid",
 }
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -32,11 +35,14 @@ APT_SECONDS = 900.0
 AR_MAGIC = b"!<arch>\n"
 KEPT = re.compile(
     r"\./boot/vmlinu[xz]-"
+    r"|\.?/?(?:usr/)?lib/modules/[^/]+/vmlinu[xz]$"
     r"|\.?/?(?:usr/)?lib/modules/[^/]+/kernel/(?:arch/[^/]+/kvm|arch/[^/]+/crypto|virt|crypto|lib|"
     r"fs/ext4|fs/jbd2|fs/mbcache|drivers/virtio|drivers/block/virtio|drivers/char/virtio|"
     r"drivers/char/hw_random/virtio|drivers/vfio|drivers/iommu|net/core|drivers/net/net_failover)"
 )
 """What is taken out of a package: the kernel, KVM, virtio, ext4, VFIO, and what they need."""
+PARTS = re.compile(r"Depends: (linux-(?:binary|modules)-\S+)")
+"""Those of an empty linux-image-VERSION, as apt-cache(8) lists them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +90,9 @@ async def fetch(
         work = new_folder(folder)
         apt = await Apt.open(work / "apt", SUITES[release], flavour.architecture)
         on_step(f"getting Debian's kernel for {architecture.value} ({release})")
-        package, deb = await apt.download(flavour)
-        await in_thread(lambda: unpack(deb, work, KEPT))
+        package, debs = await apt.download(flavour)
+        for deb in debs:
+            await in_thread(partial(unpack, deb, work, KEPT))
         (work / "package").write_text(package + "\n")
         shutil.rmtree(work / "apt")
         put_in_place(work, folder, "package")
@@ -121,8 +128,8 @@ def put_in_place(work: Path, folder: Path, last: str) -> None:
 
 
 def _unpacked(folder: Path) -> Unpacked | None:
-    kernels = sorted(folder.glob("boot/vmlinu*"))
     modules = sorted(folder.glob("**/lib/modules/*"))
+    kernels = sorted((*folder.glob("boot/vmlinu*"), *folder.glob("**/lib/modules/*/vmlinu*")))
     if not (kernels and modules and (folder / "package").exists()):
         return None
     return Unpacked((folder / "package").read_text().strip(), kernels[-1], modules[-1])
@@ -175,16 +182,19 @@ class Apt:
             raise HostError(f"{program} {arguments[-1]} failed: {_last_error(result)}")
         return result.output.decode("utf-8", "replace")
 
-    async def download(self, flavour: Flavour) -> tuple[str, Path]:
-        """The newest package that can be had. A list may name some that are gone already."""
+    async def download(self, flavour: Flavour) -> tuple[str, list[Path]]:
+        """The newest kernel's package that can be had, and the files of it and its parts.
+
+        A list may name some that are gone already.
+        """
         why = "there is none of that name"
         for package in await self._candidates(flavour):
-            target = self._folder / "archives"
-            result = await _run(
-                "env", "-C", str(target), "apt-get", *self._options, "-qq", "download", package
-            )
+            target = self._folder / "archives" / package
+            target.mkdir()
+            words = ("-qq", "download", package, *await self._parts(package))
+            result = await _run("env", "-C", str(target), "apt-get", *self._options, *words)
             if result.status == 0 and (debs := sorted(target.glob("*.deb"))):
-                return package, debs[-1]
+                return package, debs
             why = _last_error(result)
         raise HostError(f"apt cannot get a kernel like {flavour.package}: {why}")
 
@@ -196,6 +206,10 @@ class Apt:
         options = ("-qq", "--download-only", "--yes", "--no-install-recommends")
         await self.must("apt-get", *options, "install", package)
         return sorted((self._folder / "archives").glob("*.deb"))
+
+    async def _parts(self, package: str) -> list[str]:
+        """The packages that hold its kernel and its modules, where it is empty itself."""
+        return PARTS.findall(await self.must("apt-cache", "depends", package))
 
     async def _candidates(self, flavour: Flavour) -> list[str]:
         depends = await self.must("apt-cache", "depends", flavour.package)
