@@ -44,8 +44,9 @@ void arch_device_write32(uintptr_t address, uint32_t value);
 /* From now on this vCPU calls handler on INTA of the slot, whenever arch_interrupts_take lets it;
  * the handler has the device withdraw it. One slot at a time. NULL, or the reason why not. */
 const char *arch_pci_interrupt_open(unsigned slot, void (*handler)(void));
-/* From now on this vCPU calls handler for each message (MSI) of those data to that address. NULL,
- * or the reason why not. lib/pci-message.c is for architectures that take none here. */
+/* From now on this vCPU calls handler for each message (MSI) of those data to that address by the
+ * slot whose interrupt was opened before. NULL, or the reason why not. lib/pci-message.c is for
+ * architectures that take none here. */
 const char *arch_pci_message_open(uint32_t *address, uint16_t *data, void (*handler)(void));
 /* Take the interrupts that are pending. */
 void arch_interrupts_take(void);

@@ -26,8 +26,14 @@ const char *gic_open(void);
 const char *gic_open_cpu(const unsigned *interrupts, unsigned count);
 /* Have a shared interrupt, a level, go to this CPU. */
 void gic_open_shared(unsigned interrupt);
+/* Have a shared interrupt be an edge. */
+void gic_set_edge(unsigned interrupt);
+/* This CPU's redistributor; 0 where it has none, as with a GICv2. */
+uintptr_t gic_redistributor(void);
 #define GIC_SPURIOUS 1020u
-/* The interrupt's number, GIC_SPURIOUS or above where there is none. End takes *token back. */
+#define GIC_MESSAGES 8192u
+/* The interrupt's number, GIC_SPURIOUS up to GIC_MESSAGES where there is none. End takes *token
+ * back. */
 unsigned gic_acknowledge(uint32_t *token);
 void gic_end(uint32_t token);
 
@@ -37,8 +43,15 @@ void timer_open_cpu(void);
 void timer_off(void);
 void interrupt_handler(void);
 
-/* pci-interrupt.c: whether an interrupt was a PCI device's, which is then dealt with. */
+/* its.c: from now on a device that writes 0 to the address has this CPU take the interrupt,
+ * GIC_MESSAGES or one of the 31 above. NULL, or the reason why not. */
+const char *its_open(unsigned device, unsigned interrupt, uint32_t *address);
+
+/* pci-interrupt.c, pci-message.c: the slot whose interrupt is open; whether an interrupt was a PCI
+ * device's, which is then dealt with. */
+unsigned pci_interrupt_slot(void);
 bool pci_interrupt_taken(unsigned interrupt);
+bool pci_message_taken(unsigned interrupt);
 
 /* psci.c: power state. Start returns NULL or the reason. */
 void psci_open(void);

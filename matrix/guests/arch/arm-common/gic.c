@@ -25,9 +25,10 @@
 #define SET_ENABLE 0x100
 #define PRIORITIES 0x400
 
-/* Of shared interrupts, in the distributor: where they go to. */
+/* Of shared interrupts, in the distributor: where they go to, and what they are. */
 #define TARGETS_V2 0x0800 /* a byte for each interrupt, a bit for each CPU */
 #define ROUTES_V3  0x6000 /* 64 bits for each interrupt: a CPU's affinity */
+#define KINDS	   0x0c00 /* two bits for each interrupt, of which the higher one is an edge */
 
 /* Version 2: the CPU interface. */
 #define CPU_CONTROL	  0x00
@@ -104,6 +105,11 @@ static uintptr_t find_redistributor(void)
 	return 0;
 }
 
+uintptr_t gic_redistributor(void)
+{
+	return version == 3 ? find_redistributor() : 0;
+}
+
 static void enable_private(uintptr_t frame, const unsigned *interrupts, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -159,6 +165,13 @@ void gic_open_shared(unsigned interrupt)
 	}
 	mmio_write32(distributor + PRIORITIES + bytes, PRIORITY);
 	mmio_write32(distributor + SET_ENABLE + word, bit);
+}
+
+void gic_set_edge(unsigned interrupt)
+{
+	const uintptr_t kinds = distributor + KINDS + interrupt / 16 * 4;
+
+	mmio_write32(kinds, mmio_read32(kinds) | 2u << interrupt % 16 * 2);
 }
 
 unsigned gic_acknowledge(uint32_t *token)

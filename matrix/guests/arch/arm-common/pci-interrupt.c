@@ -16,7 +16,7 @@
 /* An entry: the device's address (3), pin, controller, its own address (2), type, number, flags. */
 enum { ADDRESS = 0, PIN = 3, NUMBER = 8, CELLS = 10 };
 
-static unsigned open_interrupt;
+static unsigned open_slot, open_interrupt;
 static void (*open_handler)(void);
 
 static bool find_interrupt(unsigned slot, unsigned *interrupt)
@@ -44,9 +44,15 @@ const char *arch_pci_interrupt_open(unsigned slot, void (*handler)(void))
 		return arch_timer_problem(); /* the interrupt controller's, mostly */
 	if (!find_interrupt(slot, &open_interrupt))
 		return "the device tree does not say which interrupts PCI devices have";
+	open_slot = slot;
 	open_handler = handler;
 	gic_open_shared(open_interrupt);
 	return NULL;
+}
+
+unsigned pci_interrupt_slot(void)
+{
+	return open_slot;
 }
 
 bool pci_interrupt_taken(unsigned interrupt)

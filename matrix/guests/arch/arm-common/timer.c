@@ -70,14 +70,14 @@ void interrupt_handler(void)
 	uint32_t token;
 	unsigned interrupt = gic_acknowledge(&token);
 
-	if (interrupt >= GIC_SPURIOUS)
+	if (interrupt >= GIC_SPURIOUS && interrupt < GIC_MESSAGES)
 		return;
 	if (interrupt == interrupts[0]) {
 		virtual_timer_control(0);
 		woken[arch_cpu_number()] = now;
 	} else if (interrupt == interrupts[1]) {
 		physical_timer_control(0);
-	} else if (!pci_interrupt_taken(interrupt)) {
+	} else if (!pci_interrupt_taken(interrupt) && !pci_message_taken(interrupt)) {
 		guest_unhandled("interrupt", interrupt);
 	}
 	gic_end(token);
