@@ -151,6 +151,10 @@ class Attempt:
     """Of a skip."""
     host: str = ""
     """The name of the host that it ran on; empty in runs of versions that knew of one only."""
+    gang: tuple[str, ...] = ()
+    """The other hosts that its guest went to."""
+    blamed: str = ""
+    """Of an error: the host that is known to have ended it; empty: ``host``, or one of several."""
     inputs: tuple[tuple[str, str], ...] = ()
     """What it follows from: name and digest of each input (:mod:`matrix.plan.inputs`); empty where
     not all of it is known."""
@@ -158,6 +162,11 @@ class Attempt:
     """It was not made here: everything else is as that run has it, but for its time and folder."""
     not_reused: str = ""
     """Why it was made although results were to be reused, in words."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All that it ran on."""
+        return (self.host, *self.gang)
 
     @property
     def failures(self) -> int:

@@ -13,14 +13,15 @@ from typing import Protocol, runtime_checkable
 from matrix.attempt import Attempt, ChainResult, Outcome
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.contents import Contents, with_paths
-from matrix.hosts.interface import Assignment
-from matrix.hosts.local.executor import LocalExecutor, Underway, limits_of
+from matrix.hosts.interface import Assignment, Ended
+from matrix.hosts.local.executor import Emit, LocalExecutor, Underway, limits_of
 from matrix.hosts.local.launch import UnstartableError
 from matrix.hosts.local.migrated_case import carry_out, earlier_hops, request_for
 from matrix.inventory import Inventory
 from matrix.migration.endpoint import Emulator
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
+from matrix.verdicts import Verdict
 from matrix.vm.location import Place
 
 
@@ -30,6 +31,11 @@ class Loan(Place, Protocol):
     @property
     def emulators(self) -> tuple[Emulator, ...]:
         """How they are started, each with that host."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What of the host's own would end the attempt with an error; empty for nothing."""
         ...
 
     def forgo(self) -> None:
@@ -72,12 +78,22 @@ class SpanningExecutor(LocalExecutor):
         super().__init__(inventory, run, contents)
         self._lenders = lenders
         self._loans: dict[str, list[Loan]] = {}
+        self._blamed: dict[str, str] = {}
+        """Hosts whose trouble ends an attempt, by its token."""
 
     def cancel(self, token: str) -> None:
         """See :class:`matrix.hosts.interface.Executor`."""
         super().cancel(token)
         for loan in self._loans.get(token, ()):
             loan.forgo()
+
+    async def execute(self, assignment: Assignment, emit: Emit) -> Ended:
+        """See :class:`matrix.hosts.interface.Executor`."""
+        ended = await super().execute(assignment, emit)
+        blamed = self._blamed.pop(assignment.token, "")
+        if blamed and ended.attempt is not None and ended.attempt.verdict is Verdict.ERROR:
+            return replace(ended, attempt=replace(ended.attempt, blamed=blamed))
+        return ended
 
     async def _attempt(self, assignment: Assignment, underway: Underway) -> Attempt | None:
         """See :class:`LocalExecutor`."""
@@ -87,11 +103,16 @@ class SpanningExecutor(LocalExecutor):
         try:
             async with AsyncExitStack() as stack:
                 for host, lender in self._lenders.items():
+                    self._blamed[assignment.token] = host
                     lending = lender.lend(assignment, _qemus(decision, host))
                     loans.append(await _entered(stack, lending))
+                    del self._blamed[assignment.token]
                 source = loans[0].emulators[0]
                 guest = self._migrate(assignment, decision, loans, directory, underway)
-                return await self._judged(assignment, decision, source.launch, guest, underway)
+                attempt = await self._judged(assignment, decision, source.launch, guest, underway)
+                if troubled := [loan.host for loan in loans if loan.trouble]:
+                    self._blamed[assignment.token] = troubled[0]
+                return attempt
         finally:
             del self._loans[assignment.token]
 

@@ -1,7 +1,9 @@
 """Which hosts of a run are not to be trusted any more, by what came of its attempts. Pure.
 
 A host is quarantined after so many ``error`` in a row, or when so many cases fail there, and there
-alone, that pass elsewhere. The last one that is left never is: it would say nothing of the cases.
+alone, that pass elsewhere. A guest that migrates has a way: all hosts that it is on. One of them is
+to blame for its failures if all ways over it fail, and all others pass. The last host that is left
+never is quarantined: it would say nothing of the cases.
 """
 
 from collections.abc import Hashable, Iterable
@@ -25,9 +27,13 @@ class QuarantineRules:
     """Seconds from one proof of a host to the next."""
 
 
+Way = tuple[str, ...]
+"""The host of an attempt; all of them where its guest migrates between hosts."""
+
+
 @dataclass(slots=True)
 class Tally:
-    """What came of attempts on one host."""
+    """What came of attempts on one host, or between the same ones."""
 
     passed: int = 0
     ended: int = 0
@@ -40,36 +46,47 @@ class Health:
         self._rules = rules
         self._trusted = set(hosts)
         self._errors: dict[str, int] = {}
-        self._cases: dict[Hashable, dict[str, Tally]] = {}
+        self._cases: dict[Hashable, dict[Way, Tally]] = {}
         self._alone: dict[str, dict[Hashable, str]] = {}
         """By host, the cases that fail there alone, with their names."""
 
     def ended(
-        self, case: Hashable, name: str, host: str, verdict: Verdict, reason: str = ""
+        self,
+        case: Hashable,
+        name: str,
+        way: Way,
+        verdict: Verdict,
+        reason: str = "",
+        *,
+        blamed: str = "",
     ) -> list[tuple[str, str]]:
         """An attempt has ended.
 
         Args:
             case: the same on each host.
             name: what the case is called.
-            host: where it ran.
+            way: where it ran.
             verdict: of the attempt.
             reason: of the verdict.
+            blamed: of an error on several hosts the one that ended it; empty: nobody knows.
 
         Returns:
             The hosts that are quarantined by that, with the reason.
         """
         if verdict is Verdict.ERROR:
+            host = blamed or (way[0] if len(way) == 1 else "")
+            if not host:
+                return []
             count = self._errors[host] = self._errors.get(host, 0) + 1
             if count < self._rules.errors:
                 return []
             row = "an error" if count == 1 else f"{count} errors in a row, the last one"
             return self._quarantined({host: f"{row}: {reason}"})
-        self._errors[host] = 0
+        self._errors.update(dict.fromkeys(way, 0))
         if verdict is Verdict.SKIP:
             return []
         tallies = self._cases.setdefault(case, {})
-        tally = tallies.setdefault(host, Tally())
+        tally = tallies.setdefault(way, Tally())
         tally.passed += verdict.good
         tally.ended += 1
         self._compare(case, name, tallies)
@@ -87,11 +104,12 @@ class Health:
         self._errors[host] = 0
         self._alone.pop(host, None)
         for tallies in self._cases.values():
-            tallies.pop(host, None)
+            for way in [each for each in tallies if host in each]:
+                del tallies[way]
 
-    def _compare(self, case: Hashable, name: str, tallies: dict[str, Tally]) -> None:
+    def _compare(self, case: Hashable, name: str, tallies: dict[Way, Tally]) -> None:
         failing = _failing_alone(tallies)
-        for host in tallies:
+        for host in dict.fromkeys(each for way in tallies for each in way):
             if host == failing:
                 self._alone.setdefault(host, {})[case] = name
             else:
@@ -104,8 +122,8 @@ class Health:
         cases = self._alone[host]
         there, elsewhere = Tally(), Tally()
         for case in cases:
-            for each, tally in self._cases[case].items():
-                total = there if each == host else elsewhere
+            for way, tally in self._cases[case].items():
+                total = there if host in way else elsewhere
                 total.passed += tally.passed
                 total.ended += tally.ended
         names = ", ".join([*cases.values()][:NAMED]) + (", …" if len(cases) > NAMED else "")
@@ -125,28 +143,33 @@ class Health:
         return new
 
 
-def _failing_alone(tallies: dict[str, Tally]) -> str:
+def _failing_alone(tallies: dict[Way, Tally]) -> str:
     """The one host where a case never passes, while it always does on others; empty for none."""
-    failing = [host for host, tally in tallies.items() if not tally.passed]
-    always = all(tally.passed in (0, tally.ended) for tally in tallies.values())
-    return failing[0] if len(failing) == 1 < len(tallies) and always else ""
+    if any(tally.passed not in (0, tally.ended) for tally in tallies.values()):
+        return ""
+    failing = [{*way} for way, tally in tallies.items() if not tally.passed]
+    passing = {host for way, tally in tallies.items() if tally.passed for host in way}
+    if not failing or not passing:
+        return ""
+    blamed = set.intersection(*failing) - passing
+    return blamed.pop() if len(blamed) == 1 else ""
 
 
-def difference(attempts: Iterable[tuple[str, Verdict]]) -> str:
+def difference(attempts: Iterable[tuple[Way, Verdict]]) -> str:
     """How hosts differ in a case, as ``fails on z1 (0/3), passes elsewhere (5/5)``; else empty.
 
-    ``attempts`` are their hosts and verdicts. An ``error`` says nothing of the case.
+    ``attempts`` are their ways and verdicts. An ``error`` says nothing of the case.
     """
-    tallies: dict[str, Tally] = {}
-    for host, verdict in attempts:
+    tallies: dict[Way, Tally] = {}
+    for way, verdict in attempts:
         if verdict not in (Verdict.ERROR, Verdict.SKIP):
-            tally = tallies.setdefault(host, Tally())
+            tally = tallies.setdefault(way, Tally())
             tally.passed += verdict.good
             tally.ended += 1
-    failing = {host: tally for host, tally in tallies.items() if not tally.passed}
+    failing = {way: tally for way, tally in tallies.items() if not tally.passed}
     passing = [tally for tally in tallies.values() if tally.passed]
     if not failing or not passing or any(each.passed < each.ended for each in passing):
         return ""
-    bad = " and ".join(f"{host} (0/{tally.ended})" for host, tally in failing.items())
+    bad = " and ".join(f"{'→'.join(way)} (0/{tally.ended})" for way, tally in failing.items())
     total = sum(tally.ended for tally in passing)
     return f"fails on {bad}, passes elsewhere ({total}/{total})"

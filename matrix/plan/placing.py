@@ -63,20 +63,23 @@ def place(
 
 
 def hosts_of_attempt(
-    decision: Run, number: int, failed_on: Collection[str] = ()
-) -> tuple[str, tuple[str, ...]]:
-    """Where an attempt is to run, and where else it may.
+    decision: Run, number: int, failed_on: Collection[tuple[str, ...]] = ()
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """On which hosts an attempt is to run, as of :attr:`Run.hosts`, and on which else it may.
 
     Args:
         decision: of its case.
         number: its own, from 1.
-        failed_on: hosts where an earlier one did not pass: a retry goes to another one, if any.
+        failed_on: hosts where an earlier one did not pass: a retry goes to others, if any.
     """
-    hosts = (decision.host, *(name for name, _ in decision.elsewhere))
+    ways = (decision.hosts, *((name,) for name, _ in decision.elsewhere), *decision.other_gangs)
     if decision.case.settings.spread:
-        return hosts[(number - 1) % len(hosts)], ()
-    hosts = tuple(name for name in hosts if name not in failed_on) or hosts
-    return hosts[0], hosts[1:]
+        return ways[(number - 1) % len(ways)], ()
+    if decision.gang:
+        tried = {host for hosts in failed_on for host in hosts}
+        return min(ways, key=lambda way: (way in failed_on, len(tried.intersection(way)))), ()
+    first, *others = [way for way in ways if way not in failed_on] or ways
+    return first, tuple(name for (name,) in others)
 
 
 def only(decisions: Mapping[str, Decision]) -> Decision:

@@ -358,7 +358,7 @@ def _outcomes(attempts: Sequence[Attempt]) -> str:
         why = f": {first.reason}" if first.reason else ""
         parts.append(f"{count}{of_all}: {verdict.value} (attempt {first.number}{why})")
         of_all = ""
-    by_host = difference((each.host, each.verdict) for each in attempts)
+    by_host = difference((each.hosts, each.verdict) for each in attempts)
     return "; ".join([*parts, *([by_host] if by_host else [])])
 
 

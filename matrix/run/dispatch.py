@@ -90,8 +90,8 @@ class Dispatcher:
             withheld = next(filter(self.withheld.__contains__, decision.hosts), decision.host)
             attempt = _error(number, f"host {withheld} gets no cases: {error}", artifacts)
         except HostLostError as error:
-            host_lost = self._note_lost(decision, str(error))
-            attempt = _error(number, f"host {host_lost} is lost: {error}", artifacts)
+            blamed = self._note_lost(decision, str(error))
+            attempt = _error(number, f"host {blamed} is lost: {error}", artifacts, blamed)
         except SuiteError as error:
             attempt = _error(number, str(error), artifacts)
         finally:
@@ -104,7 +104,14 @@ class Dispatcher:
         command = f"{self.run.path}/{attempt.command}" if attempt.command else ""
         inputs = noted.inputs if noted is not None and noted.hold() else attempt.inputs
         why = self.not_reused.get(decision.case.id) or attempt.not_reused
-        return replace(attempt, host=decision.host, command=command, inputs=inputs, not_reused=why)
+        return replace(
+            attempt,
+            host=decision.host,
+            gang=decision.gang,
+            command=command,
+            inputs=inputs,
+            not_reused=why,
+        )
 
     def release(self, decision: Run, number: int) -> None:
         """Let the guest of a held attempt run, be it on its host or yet to get there."""
@@ -190,5 +197,5 @@ async def _refreshed(decision: Run) -> Run:
     return replace(decision, case=replace(case, test=test))
 
 
-def _error(number: int, reason: str, artifacts: str) -> Attempt:
-    return Attempt(number, Verdict.ERROR, reason, 0.0, artifacts=artifacts)
+def _error(number: int, reason: str, artifacts: str, blamed: str = "") -> Attempt:
+    return Attempt(number, Verdict.ERROR, reason, 0.0, artifacts=artifacts, blamed=blamed)

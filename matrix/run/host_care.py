@@ -95,8 +95,10 @@ class HostCare:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def judge(self, case: Hashable, name: str, host: str, attempt: Attempt | None) -> None:
-        """An attempt has ended on a host, None where it was cancelled.
+    def judge(
+        self, case: Hashable, name: str, hosts: tuple[str, ...], attempt: Attempt | None
+    ) -> None:
+        """An attempt has ended on a host, or between several; None where it was cancelled.
 
         ``case`` is the same on each host, ``name`` what it is called.
         """
@@ -104,9 +106,15 @@ class HostCare:
             for each, why in self._rules.drained().items():
                 if each in self._hosts:
                     self._dispatcher.withheld.setdefault(each, why)
-        if self._health is not None and attempt is not None and host not in self.without:
-            verdict, reason = attempt.verdict, attempt.reason
-            for each, why in self._health.ended(case, name, host, verdict, reason):
+        if (
+            self._health is not None
+            and attempt is not None
+            and self.without.keys().isdisjoint(hosts)
+        ):
+            found = self._health.ended(
+                case, name, hosts, attempt.verdict, attempt.reason, blamed=attempt.blamed
+            )
+            for each, why in found:
                 self._quarantine(each, why)
         self._avoid()
 

@@ -301,12 +301,11 @@ class Session:
 
     def _job(self, decision: Run, key: tuple[int, int], estimate: float) -> Job:
         case, number = decision.case, key[1]
-        host = decision.host
-        elsewhere: tuple[str, ...] = ()
-        if decision.elsewhere:
+        hosts, elsewhere = decision.hosts, tuple[str, ...]()
+        if decision.elsewhere or decision.other_gangs:
             ended = self._recorder.record.attempts(case.id) if number > 1 else ()
-            failed_on = [each.host for each in ended if not each.verdict.good]
-            host, elsewhere = hosts_of_attempt(decision, number, failed_on)
+            failed_on = [each.hosts for each in ended if not each.verdict.good]
+            hosts, elsewhere = hosts_of_attempt(decision, number, failed_on)
         return Job(
             key,
             decision.vcpus,
@@ -314,9 +313,9 @@ class Session:
             estimate,
             case.settings.alone,
             decision.huge_pages,
-            host,
+            hosts[0],
             elsewhere,
-            decision.gang,
+            hosts[1:],
         )
 
     def _count_failure(self, case: Case) -> None:
@@ -382,10 +381,8 @@ class Session:
         """Give no more cases to lost and drained hosts, and to those that it quarantines."""
         assert self._care is not None  # noqa: S101 - hosts are open
         case = self._run(job).case
-        if job.gang:
-            attempt = None  # which of its hosts is to blame is not known
         anywhere = case.scenario, case.test.name, replace(case.variant, host=None)
-        self._care.judge(anywhere, case.id, job.host, attempt)
+        self._care.judge(anywhere, case.id, job.hosts, attempt)
 
     def _try_elsewhere(self, job: Job) -> bool:
         """Have an attempt that trouble of its host ended made again on another one, if any."""

@@ -10,6 +10,7 @@ from matrix.inventory import Inventory, KvmState, Machine
 from matrix.migrating import Fault, Migration, Strategy, Transport
 from matrix.model import Accelerator, Architecture, Case
 from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.placing import hosts_of_attempt
 from matrix.plan.planner import plan
 from matrix.verdicts import SkipCause
 from tests import make
@@ -66,6 +67,17 @@ def test_several_are_spread_over_the_pairs() -> None:
     hosts = {name: host() for name in "abcd"}
     runs = [ran(each) for each in plan([case()] * 4, hosts)]
     assert sorted(name for each in runs for name in each.hosts) == sorted("abcd" * 2)
+
+
+def test_attempts_take_turns_and_retries_go_where_nothing_has_failed() -> None:
+    run = ran(decided(case(), None, **{name: host() for name in "abcd"}))
+    assert hosts_of_attempt(run, 1) == (("a", "b"), ())
+    assert hosts_of_attempt(run, 2, [("a", "b")]) == (("c", "d"), ())
+    settings = replace(run.case.settings, spread=True)
+    spread = replace(run, case=replace(run.case, settings=settings))
+    ways = [hosts_of_attempt(spread, number)[0] for number in range(1, 13)]
+    assert sorted(set(ways)) == sorted(ways)
+    assert len(ways) == len(spread.other_gangs) + 1
 
 
 def test_the_machine_is_the_newest_that_both_have() -> None:

@@ -47,19 +47,24 @@ def far() -> Run:
 
 
 @pytest.mark.parametrize(
-    ("executor", "reason", "lost"),
+    ("executor", "reason", "blamed", "lost"),
     [
-        (FakeExecutor(), "host z1 gets no cases: z2 starts no QEMUs that are driven from", {}),
-        (FakeLender(trouble=HostError("z2: no disk")), "z2: no disk", {}),
+        (FakeExecutor(), "host z1 gets no cases: z2 starts no QEMUs that are driven from", "", {}),
+        (FakeLender(trouble=HostError("z2: no disk")), "z2: no disk", "z2", {}),
         (
             FakeLender(trouble=HostLostError("it is gone"), lost="it is gone"),
             "host z2 is lost: it is gone",
+            "z2",
             {"z2": "it is gone"},
         ),
     ],
 )
 def test_trouble_of_one_of_two_hosts_is_told_with_its_name(
-    start: Callable[..., Recorder], executor: FakeExecutor, reason: str, lost: dict[str, str]
+    start: Callable[..., Recorder],
+    executor: FakeExecutor,
+    reason: str,
+    blamed: str,
+    lost: dict[str, str],
 ) -> None:
     decision = far()
     recorder = start(decision)
@@ -71,6 +76,7 @@ def test_trouble_of_one_of_two_hosts_is_told_with_its_name(
         attempt = await dispatcher.execute(decision, 1, Path(folder), ignore_event)
         assert attempt is not None
         assert (attempt.verdict, attempt.reason[: len(reason)]) == (Verdict.ERROR, reason)
+        assert (attempt.hosts, attempt.blamed) == (("z1", "z2"), blamed)
         assert dispatcher.lost == lost
 
     asyncio.run(scenario())

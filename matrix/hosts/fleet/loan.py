@@ -259,6 +259,7 @@ class Loan:
         self.landing: Landing | None = None
         self.emulators: tuple[Emulator, ...] = ()
         self.lost: HostError | None = None
+        self.trouble = ""
         self._say_it = say
         self._patience = patience
         self._comparison = ClockComparison()
@@ -315,6 +316,8 @@ class Loan:
                     started.process.used = seconds
         elif isinstance(body, Exited) and (started := self._started.get(body.process)):
             self._oom_kills += body.oom_kills
+            if body.status is None:
+                self.trouble = self.trouble or body.why
             started.exited(body)
         elif isinstance(body, float):
             self._comparison.take(body)
@@ -328,6 +331,7 @@ class Loan:
         if self.lost is not None or self._over.done():
             return
         self.lost = error
+        self.trouble = self.trouble or str(error)
         self._echoing.cancel()
         if not self._lent.done():
             self._lent.set_exception(error)

@@ -163,9 +163,9 @@ def test_nothing_but_the_qemus_of_the_attempt_is_started(lab: FleetLab) -> None:
                 Launch(("/bin/true",), ExitChannel.CONSOLE), heard.streams()
             )
             assert await started.process.ended_within(PATIENCE)
-            assert [str(each) for each in heard.failures] == [
-                "/bin/true is no QEMU of this attempt"
-            ]
+            why = "/bin/true is no QEMU of this attempt"
+            assert [str(each) for each in heard.failures] == [why]
+            assert borrower.loan.trouble == why
             started.close()
 
     asyncio.run(work())
@@ -207,6 +207,7 @@ def test_a_link_that_is_lost_takes_its_qemus_along(lab: FleetLab, *, comes_back:
             started.close()
             lab.relays["z1"].heal()
         assert borrower.loan.lost is failure
+        assert borrower.loan.trouble == str(failure)
 
     asyncio.run(work())
 
