@@ -213,5 +213,5 @@ def with_door(launch: Launch, folder: Path, number: int) -> tuple[Launch, Path]:
     """The command line with a second monitor, which listens in that folder, and its socket."""
     path = folder / f"second-{number}"
     chardev = f"socket,id=explore-monitor,path={path},server=on,wait=off"
-    monitor = ("-chardev", chardev, "-mon", "chardev=explore-monitor,mode=control")
+    monitor = ("-chardev", chardev, "-qmp", "chardev:explore-monitor")
     return replace(launch, argv=(*launch.argv, *monitor)), path

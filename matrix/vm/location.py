@@ -173,7 +173,8 @@ def monitor_arguments(descriptor: int, *, stopped: bool = True) -> tuple[str, ..
     Not ``stopped`` is one that takes a guest in: with ``-S`` it would leave that paused.
     """
     chardev = f"socket,id=matrix-monitor,fd={descriptor}"
-    arguments = ("-chardev", chardev, "-mon", "chardev=matrix-monitor,mode=control")
+    # Not -mon, which 11.1 warns of as deprecated, nor -object monitor-qmp, which older ones lack.
+    arguments = ("-chardev", chardev, "-qmp", "chardev:matrix-monitor")
     return (*arguments, "-S") if stopped else arguments
 
 
