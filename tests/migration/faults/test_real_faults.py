@@ -83,7 +83,9 @@ def test_fault_on_another_way(
 def test_a_guest_that_converges_is_no_case_of_no_convergence(run_fault: RunFault) -> None:
     from .conftest import guest
 
-    ran = run_fault(Fault.NO_CONVERGENCE_CANCELLED, launch=guest("region=4 set=1 rate=1"))
+    # Two pages are written again and again: one that writes a MiB may well not converge where the
+    # host is so busy that QEMU sends less than a MiB in a second.
+    ran = run_fault(Fault.NO_CONVERGENCE_CANCELLED, launch=guest("region=1 set=0"))
     assert not ran.hops[0].good
     # The cancellation comes too late: before it is sent (or, on a busy host, before QEMU reads it)
     # the hop has completed, or (QEMU 7.2) so late that both sides run for a moment.
