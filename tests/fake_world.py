@@ -25,13 +25,14 @@ PROBE = {
 """The script of a QEMU that is asked what it can do."""
 
 WRAPPER = """#!/bin/sh
+log=started  # with its folder, it would be one of the files that this QEMU is made of
 name=probe
 previous=
 for word; do
     [ "$previous" = -append ] && name=${{word%% *}}
     previous=$word
 done
-echo $name >> {scripts}/started
+echo $name >> {scripts}/$log
 FAKE_QEMU=$(cat {scripts}/$name.json 2>/dev/null)
 export FAKE_QEMU
 exec {python} -I -S {fake} "$@"
