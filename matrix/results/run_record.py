@@ -35,11 +35,10 @@ MOST_PROBLEMS = 100
 
 
 _NONE = Expected((), 0)
-SHORT_RUN = 200
-"""Cases up to which the results are kept in memory once they were read: each of a run's reports
-reads them."""
-SHORT_RESULT = 200
-"""Subtests up to which a result is kept."""
+ROOM = 40_000
+"""For results that are kept in memory, as each of a run's reports reads them: subtests, of 0.15 KB
+each, and :data:`RECORD` for the rest of a result. The first 4,000 of a run, mostly: 6 MB."""
+RECORD = 10
 
 
 class Finished(NamedTuple):
@@ -75,7 +74,8 @@ class RunRecord:
         self._verdicts: dict[str, Verdict | None] = {}
         """Of the cases that were asked for since one of their attempts was finished."""
         self._merged: dict[str, CaseRecord] = {}
-        """The latest results, as far as they are short and not many."""
+        """The first results, as far as there is room for them."""
+        self._room = ROOM
 
     @property
     def given(self) -> Path:
@@ -257,9 +257,10 @@ class RunRecord:
                     yield self._unrun(case_id)
 
     def keep(self, case_id: str, result: CaseRecord) -> None:
-        """Keep a case's result in memory, if the run is short and it is too."""
-        subtests = sum(len(attempt.subtests) for attempt in result.attempts)
-        if len(self._decisions) <= SHORT_RUN and subtests <= SHORT_RESULT:
+        """Keep a case's result in memory, if there is room for it."""
+        takes = RECORD + sum(len(attempt.subtests) for attempt in result.attempts)
+        if takes <= self._room and case_id not in self._merged:
+            self._room -= takes
             self._merged[case_id] = result
 
     def attempts(self, case_id: str) -> tuple[Attempt, ...]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from matrix.errors import ExitCode, MatrixError, UsageError
 from matrix.model import RunSettings
+from matrix.results import run_record
 from matrix.results.case_record import record_of
 from matrix.results.recorder import Recorder
 from matrix.results.run_record import load_run
@@ -44,6 +45,22 @@ def test_results_are_read_whole_from_the_journal(recorded: RunMaker) -> None:
         assert result == record_of(make.case(), [attempt])
         assert record.seconds(make.case().id) == 0.5
         assert record.exit_code() is ExitCode.NOT_PASSED
+
+
+def test_results_are_kept_as_far_as_there_is_room(
+    recorded: RunMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One with many subtests has none, those after it do."""
+    monkeypatch.setattr(run_record, "ROOM", 2 * run_record.RECORD + 1)
+    cases = [make.case(name) for name in ("a", "many", "b", "c")]
+    subtests = {"many": ["PASS: x"] * 12}
+    attempts = [make.attempt("pass", subtests=subtests.get(case.test.name, [])) for case in cases]
+    path = recorded([(make.run(c), [a]) for c, a in zip(cases, attempts, strict=True)]).run.path
+    record = load_run(path)
+    first, second = list(record.results()), list(record.results())
+    assert first == second == [record_of(c, [a]) for c, a in zip(cases, attempts, strict=True)]
+    kept = [one is other for one, other in zip(first, second, strict=True)]
+    assert kept == [True, False, True, False]
 
 
 def test_repeats_are_one_result_once_all_are_there(recorded: RunMaker) -> None:
