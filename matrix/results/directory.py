@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -208,6 +209,8 @@ class RunDirectory:
         if len(pure.parts) < 2 or pure.parts[0] != "cases":
             return None
         path = self.path / pure
+        if not _any_link(f"{self.path}/cases", pure.parts[1:]):
+            return path
         try:
             inside = path.resolve().is_relative_to((self.path / "cases").resolve())
         except (OSError, RuntimeError, ValueError):
@@ -218,6 +221,20 @@ class RunDirectory:
         """The last ``limit`` bytes of a case's file; empty where a journal names none."""
         folder = self.inside(artifacts)
         return b"" if folder is None else read_tail(folder / name, limit)
+
+
+def _any_link(folder: str, names: Iterable[str]) -> bool:
+    """Whether any of the names, each in the folder before it, is a symbolic link or is not there:
+    resolving the path, which most cases need not, looks at all folders above, too."""
+    for name in names:
+        folder = f"{folder}/{name}"
+        try:
+            status = os.lstat(folder)
+        except OSError:
+            return True
+        if stat.S_ISLNK(status.st_mode):
+            return True
+    return False
 
 
 def folder_name(case_id: str) -> str:

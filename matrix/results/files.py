@@ -4,6 +4,7 @@ Everything that goes wrong while writing is a HostError that names the file: a f
 host's failure, and what had been written before stays as it was.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -25,8 +26,14 @@ def host_errors(doing: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = error.strerror or str(error)
-        raise HostError(f"cannot {doing} {shown(path)}: {why}") from error
+        raise _failed(doing, path, error) from error
+
+
+def _failed(doing: str, path: Path, error: OSError) -> HostError:
+    return HostError(f"cannot {doing} {shown(path)}: {error.strerror or error}")
+
+
+_PARTIAL = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 
 
 def shown(path: Path) -> str:
@@ -52,9 +59,8 @@ def written_atomically(path: Path, *, durable: bool = False) -> Iterator[BinaryI
     """
     partial = path.with_name(f".{path.name}.part")
     with host_errors("write", path):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         try:
-            with os.fdopen(os.open(partial, flags, 0o666), "wb") as file:
+            with os.fdopen(os.open(partial, _PARTIAL, 0o666), "wb") as file:
                 yield file
                 file.flush()
                 if durable:
@@ -93,8 +99,22 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         HostError: the file cannot be written.
     """
-    with written_atomically(path) as file:
-        file.write(data)
+    partial = os.path.join(path.parent, f".{path.name}.part")  # noqa: PTH118 - once for each case
+    try:
+        descriptor = os.open(partial, _PARTIAL, 0o666)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(descriptor, left) :]
+        finally:
+            os.close(descriptor)
+        os.replace(partial, path)  # noqa: PTH105 - as above
+    except BaseException as error:  # as above
+        with suppress(OSError):
+            os.unlink(partial)  # noqa: PTH108 - as above
+        if isinstance(error, OSError):
+            raise _failed("write", path, error) from error
+        raise
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -108,13 +128,16 @@ def open_regular(path: Path) -> BinaryIO:
         HostError: the file cannot be opened.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    if path.is_symlink():
-        raise UsageError(f"{shown(path)} is a symbolic link, not a file of a run directory")
     with host_errors("read", path):
         try:
             descriptor = os.open(path, flags)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(f"{shown(path)}: no such file") from error
+        except OSError as error:
+            if error.errno == errno.ELOOP and path.is_symlink():
+                what = "is a symbolic link, not a file of a run directory"
+                raise UsageError(f"{shown(path)} {what}") from error
+            raise
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise UsageError(f"{shown(path)} is not a regular file")

@@ -182,6 +182,11 @@ def test_artifacts_are_found_inside_only(run: RunDirectory, tmp_path: Path) -> N
         "run.json", "cases/a\0b",
     ):  # fmt: skip
         assert run.inside(outside) is None, outside
+    (run.path / "cases" / "other").symlink_to("smoke.boot")  # leads nowhere else
+    assert run.inside("cases/other") == run.path / "cases" / "other"
+    (folder / "1").symlink_to(tmp_path)
+    assert run.inside("cases/smoke.boot/1") is None
+    assert run.inside("cases/not-there/1") == run.path / "cases" / "not-there" / "1"
 
 
 @given(st.text())
