@@ -1,7 +1,7 @@
 """The course of a run: a row for each job of each host, with its cases one after another."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from matrix.results.printable import printable
 from matrix.results.run_record import RunRecord
@@ -57,10 +57,11 @@ def gantt_of(record: RunRecord) -> Gantt | None:
         return None
     begin, end = min(lap.begin for lap in laps), max(lap.end for lap in laps)
     path = critical_path(laps)
+    critical = set(path)
     rows: dict[tuple[str, int], list[Bar]] = {}
     for lap in laps:
-        bar = _bar(record, lap, begin, end - begin)
-        rows.setdefault((lap.host, lap.job), []).append(replace(bar, critical=lap in path))
+        bar = _bar(record, lap, begin, end - begin, critical=lap in critical)
+        rows.setdefault((lap.host, lap.job), []).append(bar)
     several = len({host for host, _ in rows}) > 1
     named = [
         (printable(f"{host} {job}" if several else f"job {job}"), tuple(rows[host, job]))
@@ -81,7 +82,7 @@ def critical_path(laps: Sequence[Lap]) -> list[Lap]:
     return path[::-1]
 
 
-def _bar(record: RunRecord, lap: Lap, begin: float, seconds: float) -> Bar:
+def _bar(record: RunRecord, lap: Lap, begin: float, seconds: float, *, critical: bool) -> Bar:
     scale = WIDTH / seconds if seconds else 0.0
     verdict = record.attempt_verdict(lap.case, lap.attempt) or Verdict.ERROR
     left = min((lap.begin - begin) * scale, WIDTH - 1)
@@ -93,7 +94,7 @@ def _bar(record: RunRecord, lap: Lap, begin: float, seconds: float) -> Bar:
         case=name,
         verdict=verdict.value,
         about=f"{name}{attempt}: {verdict.value}, {duration(lap.end - lap.begin)}",
-        critical=False,
+        critical=critical,
     )
 
 
