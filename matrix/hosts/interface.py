@@ -116,7 +116,11 @@ class Provable(Protocol):
 
 
 class Host(Protocol):
-    """Where cases run."""
+    """Where cases run.
+
+    One with a true ``same_paths`` reads this machine's files where they are: decisions go to it
+    with their paths, and nothing is read to name it by content.
+    """
 
     @property
     def name(self) -> str:

@@ -42,6 +42,8 @@ class Dispatcher:
     not_reused: Mapping[str, str] = field(default_factory=dict)
     """Why cases are run although results were to be reused, by their ids."""
     contents: Contents = field(default_factory=Contents)
+    same_paths: set[str] = field(default_factory=set)
+    """Hosts that read this machine's files where they are."""
     inventories: dict[str, Inventory] = field(default_factory=dict)
     """By the hosts' names."""
     _underway: dict[str, Executor] = field(default_factory=dict)
@@ -76,11 +78,13 @@ class Dispatcher:
         try:
             executor = self._executor_for(decision)
             decision = await _refreshed(decision)
-            await self.contents.read_large(decision)
+            stays = decision.host in self.same_paths and not decision.gang
+            if not stays:
+                await self.contents.read_large(decision)
             noted = None if self.inputs is None else self.inputs.of(decision)
             if self._ended:
                 return None
-            crossing, files = with_names(decision, self.contents)
+            crossing, files = (decision, ()) if stays else with_names(decision, self.contents)
             self._underway[token] = executor
             waits = held and token not in self._released
             assignment = Assignment(token, crossing, number, artifacts, files, waits, seed)

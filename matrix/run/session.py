@@ -195,6 +195,8 @@ class Session:
             dispatcher.lost[name] = "the run has no host of this name"
             return
         dispatcher.inventories[name] = host.inventory
+        if getattr(host, "same_paths", False):
+            dispatcher.same_paths.add(name)
         opening = host.open(self._recorder.run.path, dispatcher.contents)
         try:
             dispatcher.executors[name] = await open_hosts.open(opening)

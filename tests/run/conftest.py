@@ -116,6 +116,7 @@ class FakeHost:
     inventory: Inventory = INVENTORY
     unusable: str = ""
     closed: bool = False
+    same_paths: bool = False
 
     @asynccontextmanager
     async def open(self, run: Path, contents: Contents) -> AsyncIterator[FakeExecutor]:

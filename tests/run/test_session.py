@@ -11,6 +11,7 @@ import pytest
 
 from matrix.attempt import Attempt
 from matrix.errors import HostError
+from matrix.hosts.interface import Assignment, Ended
 from matrix.model import Case, Expectation
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.schedule import Capacity
@@ -404,3 +405,29 @@ def test_a_host_without_cases_is_not_opened(start: Start) -> None:
     idle = FakeHost(FakeExecutor(), ONE, "b", unusable="it would fail")
     asyncio.run(carry_out_on(recorder, FakeHost(FakeExecutor(), ONE, "a"), idle))
     assert reasons(recorder) == {"one": "pass"}
+
+
+@pytest.mark.parametrize("same_paths", [True, False])
+def test_a_host_with_the_same_paths_gets_them(
+    start: Start, tmp_path: Path, same_paths: bool
+) -> None:
+    """Others get names, and the files by what is in them."""
+    image = tmp_path / "guest.flat"
+    image.write_bytes(b"guest")
+    run = planned("boot")
+    run = replace(run, case=replace(run.case, test=replace(run.case.test, image=str(image))))
+    given: list[Assignment] = []
+
+    class Taking(FakeExecutor):
+        async def execute(self, assignment: Assignment, *arguments: Any) -> Ended:
+            given.append(assignment)
+            return await super().execute(assignment, *arguments)
+
+    host = FakeHost(Taking(), ONE, same_paths=same_paths)
+    asyncio.run(carry_out_on(start(run), host))
+    (assignment,) = given
+    if same_paths:
+        assert (assignment.decision, assignment.files) == (run, ())
+    else:
+        (file,) = assignment.files
+        assert assignment.decision.case.test.image == file.name != str(image)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from matrix.attempt import Attempt, ChainResult, Ending, Outcome
 from matrix.errors import SuiteError
@@ -38,6 +38,8 @@ class LocalHost:
     inventory: Inventory
     capacity: Capacity
     name: str = LOCAL
+    same_paths: ClassVar[bool] = True
+    """See :class:`matrix.hosts.interface.Host`."""
 
     @asynccontextmanager
     async def open(self, run: Path, contents: Contents) -> AsyncIterator["LocalExecutor"]:
@@ -124,7 +126,9 @@ class LocalExecutor:
             SuiteError, UnstartableError: this machine cannot start the case any more.
         """
         directory = self._run.path / assignment.folder
-        decision = with_paths(assignment.decision, self._contents.path)
+        decision = assignment.decision
+        if assignment.files:
+            decision = with_paths(decision, self._contents.path)
         launch = await make_launch(decision, self._inventory, directory)
         guest = self._run_guest(assignment, decision, launch, directory, underway)
         return await self._judged(assignment, decision, launch, guest, underway)
