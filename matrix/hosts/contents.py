@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from matrix.errors import HostError
-from matrix.model import Build
+from matrix.model import Build, Case
 from matrix.plan.decisions import Run
 from matrix.vm.tasks import in_thread
 
@@ -126,22 +126,25 @@ def with_paths(decision: Run, path_of: Callable[[str], Path]) -> Run:
     return _mapped(decision, lambda name: str(path_of(name)) if name.startswith(PREFIX) else name)
 
 
-def with_contents(decision: Run, digest_of: Callable[[str], str]) -> Run:
-    """``decision`` with ``DIGEST/BASENAME`` for each path of a file in it, to be compared with that
-    of another run. Raises what ``digest_of`` does of a path."""
-    return _mapped(decision, lambda path: f"{digest_of(path)}/{Path(path).name}")
+def without_folders(case: Case) -> Case:
+    """``case`` with ``/BASENAME`` for each path of a file in it: its command line is then the same
+    wherever the files are."""
+    return _mapped_case(case, lambda path: f"/{Path(path).name}")
 
 
 def _mapped(decision: Run, change: Callable[[str], str]) -> Run:
-    """``decision`` with each path of a file in it changed; it has none of a folder any more."""
-    case = decision.case
+    return replace(decision, case=_mapped_case(decision.case, change))
+
+
+def _mapped_case(case: Case, change: Callable[[str], str]) -> Case:
+    """``case`` with each path of a file in it changed; it has none of a folder any more."""
     test, build = case.test, case.build
     if test.image:
         test = replace(test, image=change(test.image))
     firmware = build.firmware and change(build.firmware)
     files = tuple((name, change(path)) for name, path in build.files)
     build = _build_with(build, firmware, files)
-    return replace(decision, case=replace(case, test=test, build=build))
+    return replace(case, test=test, build=build)
 
 
 @lru_cache(maxsize=256)  # thousands of cases share a build

@@ -7,9 +7,10 @@ names is in here by content, so that a build elsewhere, or of the same commit, i
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from matrix.model import Expectation, Launch, Target
 from matrix.plan.command import time_limit
@@ -49,6 +50,8 @@ class Input(StrEnum):
     """The parts of this program that start, watch and judge guests."""
 
 
+_NAMES = tuple((each, each.value) for each in Input)
+
 Inputs = tuple[tuple[str, str], ...]
 """Name and digest of each, in the order of :class:`Input`."""
 
@@ -69,13 +72,17 @@ class Surroundings:
     parameters name."""
 
 
-def inputs_of(decision: Run, launch: Launch, around: Surroundings) -> Inputs:
+def inputs_of(
+    decision: Run, launch: Launch, around: Surroundings, content: Callable[[str], str] = str
+) -> Inputs:
     """The inputs of a case.
 
     Args:
-        decision: as planned, with contents for paths (:func:`matrix.hosts.contents.with_contents`).
+        decision: as planned.
         launch: its command line, with the names of files for paths.
         around: of the host that it runs on.
+        content: gives what stands for the path of a file, by what is in that; raises what
+            this does then.
     """
     case = decision.case
     build = case.build
@@ -85,11 +92,15 @@ def inputs_of(decision: Run, launch: Launch, around: Surroundings) -> Inputs:
     )
     kind = (case.suite, build.target, build.endian, build.efi, build.builtin, build.own)
     found = {
-        Input.IMAGE: value_of(case.test.image),
-        Input.FILES: value_of(build.firmware, build.files, around.others),
-        Input.INITRD: value_of(around.initrd),
+        Input.IMAGE: _text_value(case.test.image and content(case.test.image)),
+        Input.FILES: value_of(
+            build.firmware and content(build.firmware),
+            [(name, content(path)) for name, path in build.files],
+            around.others,
+        ),
+        Input.INITRD: _text_value(around.initrd),
         Input.ARGUMENTS: value_of(launch.argv, launch.environment, launch.channel, kind),
-        Input.ACCELERATOR: value_of(decision.accelerator_label),
+        Input.ACCELERATOR: _text_value(decision.accelerator_label.value),
         Input.QEMU: around.qemu,
         Input.LIBRARIES: around.libraries,
         Input.FIRMWARE: around.firmware,
@@ -99,7 +110,7 @@ def inputs_of(decision: Run, launch: Launch, around: Surroundings) -> Inputs:
         Input.EXPECTATIONS: value_of([_expectation(each) for each in decision.expected]),
         Input.PROGRAM: around.program,
     }
-    return tuple((each.value, found[each]) for each in Input)
+    return tuple((name, found[each]) for each, name in _NAMES)
 
 
 def _expectation(expected: Expectation) -> str:
@@ -119,14 +130,23 @@ def value_of(*values: object) -> str:
     return _sha256(values)[:DIGITS]
 
 
+@lru_cache(maxsize=1024)
+def _text_value(text: str) -> str:
+    """:func:`value_of` a text that many cases have."""
+    return value_of(text)
+
+
 def digest_of(inputs: Iterable[tuple[str, str]]) -> str:
     """SHA-256 of the inputs, whatever their order; empty where there are none."""
     named = dict(inputs)
     return _sha256({"format": FORMAT, "inputs": named}) if named else ""
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def _sha256(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 

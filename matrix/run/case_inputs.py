@@ -6,15 +6,16 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from matrix.errors import MatrixError
 from matrix.hosts.cache import Cache, cache_directory
-from matrix.hosts.contents import with_contents
+from matrix.hosts.contents import without_folders
 from matrix.hosts.digests import Digests, FileState, SharedFiles, unchanged
 from matrix.hosts.host_facts import HostState, read_host
 from matrix.hosts.judging import judging_version
 from matrix.hosts.local.launch import binary_of, initrd_text
-from matrix.hosts.qemu_content import QemuContent, QemuContents
+from matrix.hosts.qemu_content import QemuContents
 from matrix.inventory import Binary, Firmware, Inventory
 from matrix.model import Accelerator
 from matrix.plan.command import EfiBoot, launch_for
@@ -62,6 +63,8 @@ class CaseInputs:
             sorted(each for each in environment.items() if each[0].startswith(STEERING))
         )
         self._program = judging_version(self._digests)
+        self._nameless: dict[str, Binary] = {}
+        """By path."""
 
     def learn(self, decisions: Iterable[Decision]) -> None:
         """Look at the emulators and the files of these cases, before guests wait for it."""
@@ -97,8 +100,6 @@ class CaseInputs:
         if qemu is None:
             return None
         case = decision.case
-        by_content = with_contents(decision, self._digests.of)
-        named = with_contents(decision, lambda _: "")
         firmware = firmware_for(case, binary, self._inventory)
         boot = None
         others = list(filter(os.path.isfile, paths_in(case.test.qemu_params)))
@@ -107,36 +108,46 @@ class CaseInputs:
             boot = EfiBoot(replace(firmware, executable="code", variables=""), EFI_FOLDER)
         initrd = initrd_text(decision, self._inventory, binary)
         launch = launch_for(
-            named.case,
-            replace(binary, path=""),
+            without_folders(case),
+            self._without_path(binary),
             decision.accelerator,
             initrd=INITRD_FILE if initrd else "",
             efi_boot=boot,
         )
-        around = replace(
-            self._around(qemu, decision.accelerator),
-            initrd=initrd,
-            others=value_of([self._digests.of(path) for path in others]),
-        )
-        files = self._digests.states((*_files(decision), *others))
-        return Noted(inputs_of(by_content, launch, around), files, qemu.files)
-
-    def _around(self, qemu: QemuContent, accelerator: Accelerator) -> Surroundings:
-        host = self._kvm if accelerator is Accelerator.KVM else self._host.host.architecture
-        return Surroundings(
+        around = Surroundings(
             qemu=qemu.qemu,
             libraries=qemu.libraries,
             firmware=qemu.firmware,
             environment=self._environment,
-            host=value_of(host),
+            host=self._kvm if decision.accelerator is Accelerator.KVM else self._architecture,
             program=self._program,
+            initrd=initrd,
+            others=value_of([self._digests.of(path) for path in others]),
         )
+        inputs = inputs_of(decision, launch, around, self._content)
+        return Noted(inputs, self._digests.states((*_files(decision), *others)), qemu.files)
+
+    def _content(self, path: str) -> str:
+        return f"{self._digests.of(path)}/{Path(path).name}"
+
+    def _without_path(self, binary: Binary) -> Binary:
+        """An emulator as it is in each place."""
+        known = self._nameless.get(binary.path)
+        if known is None:
+            known = self._nameless[binary.path] = replace(binary, path="")
+        return known
 
     @cached_property
-    def _kvm(self) -> tuple[str, ...]:
+    def _architecture(self) -> str:
+        """What TCG of this machine depends on."""
+        return value_of(self._host.host.architecture)
+
+    @cached_property
+    def _kvm(self) -> str:
         """What KVM of this machine depends on, as far as it shows."""
         system = os.uname()
-        return (system.machine, system.release, system.version, self._host.device.state)
+        state = self._host.device.state
+        return value_of((system.machine, system.release, system.version, state))
 
 
 def _files(decision: Run) -> list[str]:

@@ -193,7 +193,6 @@ def initrd_text(decision: Run, inventory: Inventory, binary: Binary | None) -> s
     Raises:
         SuiteError: the build's file of host kernels' faults is unreadable or malformed.
     """
-    facts = HostFacts(decision.accelerator.value, inventory.host.kernel)
-    if binary is not None:
-        facts = replace(facts, qemu_version=binary.version, qemu_version_text=binary.version_text)
+    told = () if binary is None else (binary.version, binary.version_text)
+    facts = HostFacts(decision.accelerator.value, inventory.host.kernel, *told)
     return suite_of(decision.case.suite).initrd(decision.case.build, facts)
