@@ -9,6 +9,7 @@ faster than we read waits on its full pipe.
 import asyncio
 import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 GATHER = 0.01
@@ -74,13 +75,19 @@ class BoundedLog:
         self._mark = mark
         self._head_room = limit - limit // 2
         self._tail_limit = max(limit // 2, 1)
-        self._tail_path = path.with_name(path.name + ".tail")
-        self._old_path = path.with_name(path.name + ".tail.old")
         self._tail_size = 0
         self._rotated = 0
         """Bytes that went through the tail file before its last rotation."""
         self._tail: int | None = None
         self._head = _create(path)
+
+    @cached_property
+    def _tail_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".tail")
+
+    @cached_property
+    def _old_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".tail.old")
 
     def write(self, data: bytes) -> None:
         """Append ``data``.

@@ -52,18 +52,16 @@ class Logs:
         """Append a QMP message to QEMU (``>``) or from it (``<``), as it went over the wire."""
         if self._transcript is None:
             return
-        record: dict[str, object] = {"time": round(time.time(), 6), "to": "qemu"}
-        if direction == "<":
-            record["to"] = "matrix"
+        to = "matrix" if direction == "<" else "qemu"
+        head = f'{{"time": {time.time():.6f}, "to": "{to}"'
         if process:
-            record["process"] = process
-        if len(message) > LONGEST_RECORD:
-            record["bytes"] = len(message)
-            record["begins"] = message[: LONGEST_RECORD // 4].decode("utf-8", "replace")
-        head = json.dumps(record).encode()
+            head += f', "process": {json.dumps(process)}'
         if len(message) <= LONGEST_RECORD:
-            head = head[:-1] + b', "message": ' + message.strip() + b"}"
-        self._transcript.write(head + b"\n")
+            record = b'%s, "message": %s}\n' % (head.encode(), message.strip())
+        else:
+            begin = json.dumps(message[: LONGEST_RECORD // 4].decode("utf-8", "replace"))
+            record = f'{head}, "bytes": {len(message)}, "begins": {begin}}}\n'.encode()
+        self._transcript.write(record)
 
     def close(self) -> None:
         """Join and close them; idempotent."""

@@ -75,6 +75,8 @@ def test_status() -> None:
         (("/etc/passwd",), "Permission denied"),
         (("/",), "Permission denied"),
         (("/bin/true", "a\0b"), "embedded null byte"),
+        (("/bin/tr\0ue",), "No such file or directory"),
+        (("/bin/true/x",), "No such file or directory"),
     ],
 )
 def test_what_cannot_be_started(argv: tuple[str, ...], why: str) -> None:
@@ -114,6 +116,7 @@ def test_a_child_has_no_input_and_a_private_umask() -> None:
 def test_the_environment_is_added_to_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEPT", "1")
     assert told("import os; print(os.environ['KEPT'], os.environ['NEW'])", NEW="2") == "1 2"
+    assert told("import os; print(os.environ['KEPT'])") == "1"
 
 
 def stopped(code: str, grace: float) -> int | None:
