@@ -73,8 +73,12 @@ class Link:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        """Have the kernel find out when nobody is there any more, also while nothing is said."""
+        """Have the kernel find out when nobody is there any more, also while nothing is said, and
+        send what is said at once."""
         sock = self.writer.get_extra_info("socket")
+        # asyncio does so for sockets that name their protocol, which accepted ones do not: the end
+        # that listens would wait with a line until the one before is acknowledged, some 40 ms.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in KEEPALIVE.items():
             sock.setsockopt(socket.IPPROTO_TCP, option, value)

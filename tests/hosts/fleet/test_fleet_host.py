@@ -1,17 +1,21 @@
 """Cases on hosts of a fleet, over TLS on loopback."""
 
 import asyncio
+import socket
 import time
 from dataclasses import replace
 from random import Random
 
 import pytest
 
+from matrix import __version__
 from matrix.attempt import Attempt
 from matrix.errors import HostError, HostLostError
+from matrix.hosts.fleet.fleet_file import ORCHESTRATOR
 from matrix.hosts.fleet.fleet_host import FleetExecutor
 from matrix.hosts.fleet.gate import arrival_within
-from matrix.hosts.fleet.messages import Accept, FleetKind, Look
+from matrix.hosts.fleet.link import dial
+from matrix.hosts.fleet.messages import Accept, FleetKind, Join, Look
 from matrix.hosts.interface import Assignment, Ended
 from matrix.verdicts import Verdict
 from tests.hosts.fleet.conftest import FleetLab
@@ -466,6 +470,22 @@ def test_a_host_stops_looking_when_nobody_waits_for_it_any_more(lab: FleetLab) -
             await ended.wait()
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
+
+    asyncio.run(work())
+
+
+def test_no_end_of_a_link_waits_for_acknowledgements(lab: FleetLab) -> None:
+    async def work() -> None:
+        context = lab.authority.credentials("z1").context(server=False)
+        gate = lab.gate("z1")
+        async with gate.opened(), asyncio.timeout(100):
+            theirs = await dial("127.0.0.1", gate.port, ORCHESTRATOR, context)
+            theirs.say(FleetKind.JOIN, 0, Join(__version__, "z1", "first", 0.0))
+            ours, _ = await gate.arrival("z1")
+            for link in (ours, theirs):
+                sock = link.writer.get_extra_info("socket")
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                link.close()
 
     asyncio.run(work())
 
