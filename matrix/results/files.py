@@ -109,8 +109,8 @@ def write_bytes(path: Path, data: bytes) -> None:
         finally:
             os.close(descriptor)
         os.replace(partial, path)  # noqa: PTH105 - as above
-    except BaseException as error:  # as above
-        with suppress(OSError):
+    except BaseException as error:  # no half a file stays; raised again
+        with suppress(OSError):  # the first failure is told
             os.unlink(partial)  # noqa: PTH108 - as above
         if isinstance(error, OSError):
             raise _failed("write", path, error) from error

@@ -78,8 +78,7 @@ class Dispatcher:
         try:
             executor = self._executor_for(decision)
             decision = await _refreshed(decision)
-            stays = decision.host in self.same_paths and not decision.gang
-            if not stays:
+            if not (stays := self._stays(decision)):
                 await self.contents.read_large(decision)
             noted = None if self.inputs is None else self.inputs.of(decision)
             if self._ended:
@@ -102,6 +101,10 @@ class Dispatcher:
             self._underway.pop(token, None)
             self._released.discard(token)
         return None if attempt is None else self._completed(attempt, decision, noted)
+
+    def _stays(self, decision: Run) -> bool:
+        """Whether it goes nowhere where its files have other paths."""
+        return decision.host in self.same_paths and not decision.gang
 
     def _completed(self, attempt: Attempt, decision: Run, noted: Noted | None) -> Attempt:
         """With what a host does not know of it."""
