@@ -22,6 +22,7 @@ from matrix.migration.hop_runner import fitted
 from matrix.model import Launch
 from matrix.plan.command import stall_limit
 from matrix.plan.decisions import LOCAL, Run
+from matrix.plan.disks import has_disk
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.strategy_settings import lacking
 from matrix.results.files import host_errors
@@ -50,6 +51,8 @@ def why_not(decision: Run) -> str:
         return "it is not migrated: the scenario has no 'migration'"
     if PROOF not in case.test.groups:
         return f"its guest does not prove its memory (group {PROOF}), as ram-integrity does"
+    if has_disk(case):
+        return "its guest has a disk, which does not go back with the snapshots of an exploration"
     return ""
 
 

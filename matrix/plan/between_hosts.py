@@ -12,6 +12,7 @@ from matrix.migrating import OTHER_HOST, Fault, Migration, Strategy, Transport
 from matrix.model import EACH_HOST, Accelerator, Case
 from matrix.plan.command import cpu_of
 from matrix.plan.decisions import LOCAL, Broken, Decision, Run, Skip
+from matrix.plan.disks import WITHOUT_IT, has_disk
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.migration_plan import Planned, Side
 from matrix.plan.migration_sides import settle_sides
@@ -57,6 +58,8 @@ def decide_between(
 ) -> Decision:
     """What is decided of a case that starts on ``source`` and goes to ``others`` and back."""
     assert case.migration is not None  # noqa: S101 - the caller's condition
+    if has_disk(case):
+        return Skip(case, f"not to another host: {WITHOUT_IT}", SkipCause.UNSUPPORTED)
     migration, notes = _that_crosses(case.migration)
     if migration is None:
         return Skip(case, "; ".join(notes), SkipCause.UNSUPPORTED)

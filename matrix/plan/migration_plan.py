@@ -13,6 +13,7 @@ from matrix.inventory import Binary, Host
 from matrix.migrating import Fault, Migration, Strategy, Transport
 from matrix.model import Accelerator, Architecture, Case, MemoryBackend, Variant
 from matrix.plan.command import needs_of
+from matrix.plan.disks import disk_in_the_way
 from matrix.plan.strategy_settings import RECIPES, lacking_parameter
 from matrix.plan.strategy_settings import lacking as lacking_in
 from matrix.scenario.compatibility import clash_of, for_variant, senseless_route
@@ -113,9 +114,14 @@ def plan_migration(
     sides = list(dict.fromkeys((source, *destinations)))
 
     def why_not(strategy: Strategy, side: Side) -> str:
-        return _memory_in_the_way(strategy, case.variant.backend) or side.located(
-            lacking_on_host(strategy, side.host)
-            or lacking(strategy, None, side.binary, accelerator)
+        in_the_way = _memory_in_the_way(strategy, case.variant.backend)
+        return (
+            in_the_way
+            or disk_in_the_way(case, strategy)
+            or side.located(
+                lacking_on_host(strategy, side.host)
+                or lacking(strategy, None, side.binary, accelerator)
+            )
         )
 
     kept, lost = _usable(migration.strategies, sides, why_not)

@@ -19,6 +19,7 @@ from matrix.model import (
 from matrix.plan.applicable import applicable
 from matrix.plan.command import needs_of, only_accelerator
 from matrix.plan.decisions import Decision, Run, Skip
+from matrix.plan.disks import WITHOUT_IT, has_disk
 from matrix.plan.kvmtool import kvmtool_needs, not_for_kvmtool
 from matrix.plan.memory import MIB, backend_of
 from matrix.plan.migration_plan import Planned, Side, plan_migration
@@ -125,6 +126,8 @@ def _placed(case: Case, host: VirtualPlace) -> Decision:
         return Skip(case, reason, SkipCause.UNSUPPORTED)
     if reason := lacking(case.test.needs, host.offer):
         return Skip(case, reason, SkipCause.HOST)
+    if has_disk(case):
+        return Skip(case, f"not in a virtual KVM host: {WITHOUT_IT}", SkipCause.UNSUPPORTED)
     if case.build.target is Target.PROGRAM:
         return _placed_program(case, host)
     if case.build.target is Target.KVMTOOL:

@@ -36,6 +36,10 @@ def test_what_cannot_be_explored() -> None:
     elsewhere = replace(decided(Migration(), "migration-proof"), host="virtual/aarch64")
     assert "runs in the host virtual/aarch64" in why_not(elsewhere)
     assert not why_not(decided(Migration(), "migration-proof"))
+    disk = make.test(groups=("migration-proof",), qemu_params=("-drive", "file={disk:1M}"))
+    build = make.build(builtin=True)
+    with_disk = make.run(make.case(disk, build=build, migration=Migration()))
+    assert "has a disk" in why_not(with_disk)
 
 
 def test_ways_are_those_that_both_binaries_can_go() -> None:

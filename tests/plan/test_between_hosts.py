@@ -63,6 +63,14 @@ def test_a_case_takes_both_hosts() -> None:
     assert run.case.migration.destinations == ("system",)
 
 
+def test_a_disk_stays_on_its_host() -> None:
+    test = make.test(qemu_params=("-drive", "file={disk:1M}"))
+    with_disk = replace(case(), test=test, build=make.build(X86, builtin=True))
+    assert skipped(decided(with_disk, a=host(), b=host())) == (
+        "not to another host: its disk is a file of the host that it was started on"
+    )
+
+
 def test_several_are_spread_over_the_pairs() -> None:
     hosts = {name: host() for name in "abcd"}
     runs = [ran(each) for each in plan([case()] * 4, hosts)]

@@ -254,6 +254,16 @@ def test_a_device_is_assigned_where_the_host_has_it() -> None:
     assert without.reason.endswith(f"but {HOST.name} has no IOMMU: no driver")
 
 
+def test_a_disk_that_is_made_for_a_case_is_not_there() -> None:
+    test = make.test(qemu_params=("-drive", "file={disk:1M}"))
+    build = make.build(make.ARM64, builtin=True)
+    after = placed(make.case(test, make.ARM64, build=build, accel=Accelerator.KVM))
+    assert isinstance(after, Skip)
+    assert after.reason == (
+        "not in a virtual KVM host: its disk is a file of the host that it was started on"
+    )
+
+
 def test_a_program_of_another_kernel_is_noted() -> None:
     build = make.build(make.ARM64, target=Target.PROGRAM, revision="6.12.117")
     case = make.case(make.test(accelerator="kvm"), make.ARM64, build=build)

@@ -1,5 +1,6 @@
 """From a decision to what is started: the files that its guest needs, and the command line."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from matrix.plan.command import (
     needs_of,
 )
 from matrix.plan.decisions import Run
+from matrix.plan.disks import disk_size, has_disk, with_disk
 from matrix.plan.efi import DEVICE_TREE_NAME, SCRIPT_NAME, is_direct, partition_of
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.kvmtool import launch_kvmtool
@@ -29,6 +31,8 @@ ENVIRONMENT_FILE = "environment"
 """Name, in the attempt's folder, of the initrd that tells a guest of its host."""
 IMAGE_FOLDER = "image"
 """Name, in the attempt's folder, of the folder with a link to an image whose path has blanks."""
+DISK_FILE = "disk.img"
+"""Name, in the attempt's folder, of the disk that is made for the case."""
 PARTITION_FOLDER = "efi"
 """Name, in the attempt's folder, of what a guest sees as its EFI system partition."""
 _BLANKS = " \t"
@@ -45,8 +49,12 @@ class VanishedError(UnstartableError):
     """What a case was planned with is no longer there."""
 
 
-async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> Launch:
+async def make_launch(
+    decision: Run, inventory: Inventory, directory: Path, *, disks: Path | None = None
+) -> Launch:
     """Write what the guest needs into the attempt's folder, and work out the command line.
+
+    ``disks`` is the folder of the case's disk, which all of its QEMUs share; the same where None.
 
     Raises:
         SuiteError: the build is no longer readable.
@@ -69,7 +77,19 @@ async def make_launch(decision: Run, inventory: Inventory, directory: Path) -> L
         if is_module(case.build):
             _check_blanks(initrd, "QEMU cannot open the initrd of an x86 guest in")
             case = _with_image_as_one_word(case, directory)
-    return launch_for(case, binary, decision.accelerator, initrd=initrd, efi_boot=efi_boot)
+    launch = launch_for(case, binary, decision.accelerator, initrd=initrd, efi_boot=efi_boot)
+    if has_disk(case):
+        size = disk_size(case.test.qemu_params)
+        return with_disk(launch, _made_disk((disks or directory).absolute() / DISK_FILE, size))
+    return launch
+
+
+def _made_disk(path: Path, size: int) -> str:
+    """The path of the disk of so many bytes, which is made where there is none yet."""
+    with host_errors("write", path):
+        path.touch(mode=0o600)
+        os.truncate(path, size)
+    return str(path)
 
 
 def _check_blanks(path: str, what: str) -> None:

@@ -126,7 +126,8 @@ async def _destination(decision: Run, name: str, inventory: Inventory, directory
         folder.mkdir(mode=0o700)
     variant = replace(decision.case.variant, qemu=name)
     other = replace(decision, case=replace(decision.case, variant=variant))
-    return emulator_of(other, await make_launch(other, inventory, folder), inventory)
+    launch = await make_launch(other, inventory, folder, disks=directory)
+    return emulator_of(other, launch, inventory)
 
 
 def _injector(fault: Fault) -> Injector:

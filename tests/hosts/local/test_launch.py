@@ -15,6 +15,7 @@ from matrix.plan.decisions import Run
 
 ARM64, X86 = Architecture.AARCH64, Architecture.X86_64
 
+DISK = ("-drive", "file={disk:1M},format=raw")
 DUMPS = """#!/bin/sh
 for word; do
     case $word in dumpdtb=*) echo "$@" > "${word#dumpdtb=}";; esac
@@ -44,9 +45,18 @@ class World:
             ),
         )
 
-    def launch(self, architecture: Architecture, arguments: str = "", **build: Any) -> Launch:
+    def launch(
+        self,
+        architecture: Architecture,
+        arguments: str = "",
+        *,
+        qemu_params: tuple[str, ...] = (),
+        directory: Path | None = None,
+        **build: Any,
+    ) -> Launch:
         suffix = "efi" if build.get("efi") else "flat"
-        test = Test("timer", str(self.root / f"timer.{suffix}"), arguments)
+        image = str(self.root / f"timer.{suffix}")
+        test = Test("timer", image, arguments, qemu_params=qemu_params)
         own = ("environment",)
         case = Case(
             *("s.timer", "s", "kvm-unit-tests", test),
@@ -55,7 +65,9 @@ class World:
         )
         accelerator = Accelerator.KVM if build.get("target") else Accelerator.TCG
         decision = Run(case, accelerator, "asked for", 1, 2**28)
-        return asyncio.run(make_launch(decision, self.inventory, self.directory))
+        folder = directory or self.directory
+        made = make_launch(decision, self.inventory, folder, disks=self.directory)
+        return asyncio.run(made)
 
     def files(self) -> set[str]:
         paths = self.directory.rglob("*")
@@ -179,3 +191,23 @@ def test_a_host_that_cannot_store_it(world: World) -> None:
     (world.directory / "efi").touch()
     with pytest.raises(HostError, match=r"cannot write .*BOOTX64\.EFI"):
         world.launch(X86, efi=True)
+
+
+def test_a_disk_is_made_once_for_all_qemus_of_a_case(world: World) -> None:
+    there = world.directory / "to-11.1"
+    there.mkdir()
+    first = world.launch(X86, builtin=True, qemu_params=DISK)
+    disk = world.directory / "disk.img"
+    assert first.argv[first.argv.index("-drive") + 1] == f"file={disk},format=raw"
+    assert (disk.stat().st_size, disk.stat().st_mode & 0o777) == (1 << 20, 0o600)
+    disk.write_bytes(b"written".ljust(1 << 20))
+    second = world.launch(X86, builtin=True, qemu_params=DISK, directory=there)
+    assert f"file={disk},format=raw" in second.argv
+    assert disk.read_bytes().startswith(b"written")
+    assert not (there / "disk.img").exists()
+
+
+def test_to_other_builds_it_is_a_word_like_any_other(world: World) -> None:
+    launch = world.launch(X86, qemu_params=DISK)
+    assert DISK[1] in launch.argv
+    assert "disk.img" not in world.files()
