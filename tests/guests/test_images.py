@@ -7,7 +7,7 @@ import pytest
 
 from matrix.guests.check import IMAGES, SOURCES, architectures, read_compilers
 
-LIMIT = 80 * 1024
+LIMIT = 96 * 1024
 SUITE_FOLDERS = {
     "aarch64": "arm",
     "arm": "arm",

@@ -26,7 +26,8 @@ struct test {
 
 int test_boot(int argc, char **argv);
 int test_deadloop(int argc, char **argv);
-int test_edu(int argc, char **argv) __attribute__((weak)); /* as virtio-blk, where PCI is */
+int test_disk_integrity(int argc, char **argv) __attribute__((weak)); /* where PCI is */
+int test_edu(int argc, char **argv) __attribute__((weak));
 int test_exception(int argc, char **argv);
 int test_fail(int argc, char **argv);
 int test_hang(int argc, char **argv);
@@ -48,6 +49,15 @@ size_t strlen(const char *text);
 int strcmp(const char *left, const char *right);
 int strncmp(const char *left, const char *right, size_t length);
 bool parse_number(const char *text, uint64_t *value, const char **rest);
+
+/* options.c: a word like "rate=16" sets the value of the option named "rate=" (and *given, where
+ * there is one); false where it is none of them, or no number follows. */
+struct option {
+	const char *name;
+	uint64_t *value;
+	bool *given;
+};
+bool read_option(const char *word, const struct option *options, size_t count);
 
 /* printf.c: %d %i %u %x %c %s %p %% with -, 0, width, precision (of %s), l, ll, z. printf holds the
  * console's lock, so that lines of several vCPUs do not mix; each call should end its line.

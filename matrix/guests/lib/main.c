@@ -10,6 +10,7 @@
 static const struct test all_tests[] = {
 	{ "boot", test_boot },
 	{ "deadloop", test_deadloop },
+	{ "disk-integrity", test_disk_integrity },
 	{ "edu", test_edu },
 	{ "exception", test_exception },
 	{ "fail", test_fail },

@@ -10,19 +10,17 @@
  *   INTEGRITY: BEAT n=…  by the guest's clock; numbered, so that none is lost or doubled unseen
  *   INTEGRITY: END …     once, after everything has been verified for the last time
  */
+#include "beat.h"
 #include "integrity.h"
 
 #define PAGES_PER_MIB	((1u << 20) / PAGE_SIZE)
 #define DEFAULT_REGION	64 /* MiB */
 #define SMALLEST_REGION 1
-#define WALK_RATE	16 /* MiB/s */
-#define BEAT_INTERVAL	(NSEC_PER_SEC / 10)
+#define WALK_RATE	16		     /* MiB/s */
 #define SLICE		(NSEC_PER_SEC / 200) /* vCPU 0 looks after the console so often */
 #define PATIENCE	(20 * NSEC_PER_SEC)
 #define DEAD_AFTER	(30 * NSEC_PER_SEC)
-#define CHUNK		16 /* bytes to the console between two readings of the clock */
 #define TOUCHED_BYTE	(PAGE_SIZE / 2 + 5)
-#define STOP_BYTE	'q'
 
 static struct {
 	uint64_t rate, set, region, seed, seconds, flush;
@@ -30,7 +28,7 @@ static struct {
 } options;
 
 static unsigned cpus;
-static uint64_t started_at, flush_interval; /* ticks */
+static uint64_t flush_interval; /* ticks */
 
 /* What vCPU 0 knows of the others, beyond the width of a word. */
 static struct {
@@ -47,33 +45,18 @@ static struct {
  * Arguments
  */
 
-static bool read_option(const char *option)
-{
-	static const struct {
-		const char *name;
-		uint64_t *value;
-	} names[] = { { "rate=", &options.rate },	{ "set=", &options.set },
-		      { "region=", &options.region },	{ "seed=", &options.seed },
-		      { "seconds=", &options.seconds }, { "flush=", &options.flush } };
-	const char *rest;
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		const size_t length = strlen(names[i].name);
-
-		if (strncmp(option, names[i].name, length))
-			continue;
-		options.has_set |= names[i].value == &options.set;
-		return parse_number(option + length, names[i].value, &rest) && !*rest;
-	}
-	return false;
-}
-
 static bool read_options(char **option)
 {
+	static const struct option names[] = {
+		{ "rate=", &options.rate, NULL },	{ "set=", &options.set, &options.has_set },
+		{ "region=", &options.region, NULL },	{ "seed=", &options.seed, NULL },
+		{ "seconds=", &options.seconds, NULL }, { "flush=", &options.flush, NULL },
+	};
+
 	options.region = DEFAULT_REGION;
 	options.seed = 1;
 	for (; *option; option++) {
-		if (!read_option(*option)) {
+		if (!read_option(*option, names, ARRAY_SIZE(names))) {
 			report(false,
 			       "argument '%s': expected rate=MIB (per second), set=MIB, region=MIB, "
 			       "seed=NUMBER, seconds=N or flush=MS",
@@ -123,19 +106,6 @@ static bool choose_pages(void)
 /*
  * Output: vCPU 0's alone from START to END
  */
-
-/* In pieces, with its clock read in between: a slow console is no gap. */
-static void write_line(const char *line, size_t length)
-{
-	while (length) {
-		const size_t now = length < CHUNK ? length : CHUNK;
-
-		arch_console_write(line, now);
-		worker_clock(&workers[0]);
-		line += now;
-		length -= now;
-	}
-}
 
 struct line {
 	char text[192];
@@ -194,11 +164,6 @@ static void print_start(void)
 /*
  * Looking after the vCPUs
  */
-
-static uint64_t since_start(uint64_t clock)
-{
-	return clock < started_at ? 0 : clock - started_at;
-}
 
 static void look_at(unsigned cpu, uint64_t now)
 {
@@ -267,11 +232,16 @@ static void take_stock(void *argument)
 		if (of_cpu > gap)
 			gap = of_cpu;
 	}
-	beat.clock = ticks_to_nanoseconds(since_start(now));
+	beat.clock = ticks_to_nanoseconds(beat_since_start(now));
 	beat.passes = passes;
 	beat.gap = ticks_to_nanoseconds(clock_ticks(gap));
 	if (beat.gap > beat.largest_gap)
 		beat.largest_gap = beat.gap;
+}
+
+static void read_clock(void)
+{
+	worker_clock(&workers[0]);
 }
 
 static void print_beat(void)
@@ -282,7 +252,7 @@ static void print_beat(void)
 	arch_run_user(take_stock, &now);
 	beat.number++;
 	arch_run_user(format_beat, &line);
-	write_line(line.text, line.length);
+	beat_write(line.text, line.length, read_clock);
 }
 
 /* Work until then; translations are flushed as often as is asked for. */
@@ -302,45 +272,19 @@ static void work_until(struct worker *me, uint64_t until)
 	} while (me->until < until && !__atomic_load_n(&integrity_stop, __ATOMIC_ACQUIRE));
 }
 
-/* Any other byte than that which stops asks for a beat. */
-static bool stop_is_wanted(uint64_t now, bool *asked)
-{
-	int byte;
-
-	*asked = false;
-	if (options.seconds &&
-	    since_start(now) >= nanoseconds_to_ticks(options.seconds * NSEC_PER_SEC))
-		return true;
-	while ((byte = arch_console_read()) >= 0) {
-		if (byte == STOP_BYTE)
-			return true;
-		*asked = true;
-	}
-	return false;
-}
-
 /* vCPU 0: work, with a look at the console in between, until it is told to stop. */
-static void run(void)
+static void run(uint64_t now)
 {
-	const uint64_t interval = nanoseconds_to_ticks(BEAT_INTERVAL);
 	const uint64_t slice = nanoseconds_to_ticks(SLICE);
-	uint64_t next_beat = started_at + interval;
-	uint64_t now = started_at;
 	bool stop, asked;
 
 	do {
-		work_until(&workers[0], next_beat < now + slice ? next_beat : now + slice);
+		work_until(&workers[0], beat_due() < now + slice ? beat_due() : now + slice);
 		findings_report();
 		now = worker_clock(&workers[0]);
-		stop = stop_is_wanted(now, &asked);
-		if (asked || now >= next_beat)
+		stop = beat_stop(now, options.seconds, &asked);
+		if (beat_passed(now) || asked)
 			print_beat();
-		if (now < next_beat)
-			continue;
-		next_beat += interval;
-		/* After a long gap, and should the clock have gone back. */
-		if (next_beat <= now || next_beat > now + interval)
-			next_beat = now + interval;
 	} while (!stop);
 }
 
@@ -440,13 +384,14 @@ int test_ram_integrity(int argc, char **argv)
 	if (!start_all())
 		return report_summary();
 	print_start();
-	started_at = arch_clock();
+	now = arch_clock();
+	beat_start(now);
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
-		seen[cpu].moved_at = started_at;
-		worker_start(&workers[cpu], started_at);
+		seen[cpu].moved_at = now;
+		worker_start(&workers[cpu], now);
 	}
 	__atomic_store_n(&integrity_go, true, __ATOMIC_RELEASE);
-	run();
+	run(now);
 	stop_all();
 	verify_all();
 	findings_report();

@@ -1,0 +1,284 @@
+"""The disk-integrity guest on real QEMU: it passes when nothing is touched, and sees what is.
+
+Over hops it is in tests/migration/test_disk_over_hops.py.
+"""
+
+import asyncio
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from matrix.hosts.binary_probe import probe_binary
+from matrix.model import Accelerator, Architecture, Case, Launch, Variant
+from matrix.plan.command import launch_for
+from matrix.plan.disks import disk_size, with_disk
+from matrix.suites.build import builtin_build
+from tests.guests.test_ram_integrity import Guest, integrity_test
+
+pytestmark = pytest.mark.qemu
+
+WITH_PCI = (
+    Architecture.X86_64,
+    Architecture.I386,
+    Architecture.AARCH64,
+    Architecture.ARM,
+    Architecture.RISCV64,
+    Architecture.RISCV32,
+    Architecture.LOONGARCH64,
+)
+PREFIX = "disk-integrity: "
+SUBTESTS = [
+    "it takes version 1",
+    "it has a queue",
+    "memory is filled",
+    "every sector is written once",
+    "rewritten sectors: every one is as written last",
+    "kept sectors: none has changed",
+    "requests: each is answered once, and done",
+    "interrupts: none is lost",
+    "clock: it never goes back",
+]
+REWRITTEN, KEPT, ANSWERED = SUBTESTS[4:7]
+START = re.compile(r"INTEGRITY: START sectors=512 kept=128 depth=(\d+) victim=448")
+BEAT = re.compile(
+    r"INTEGRITY: BEAT n=(?P<n>\d+) clock=(?P<clock>\d+) gap=(?P<gap>\d+) "
+    r"verified=(?P<verified>\d+) passes=(?P<passes>\d+) requests=(?P<requests>\d+) "
+    r"inflight=(?P<inflight>\d+)"
+)
+END = re.compile(
+    r"INTEGRITY: END beats=(?P<beats>\d+) verified=(?P<verified>\d+) passes=(?P<passes>\d+) "
+    r"requests=(?P<requests>\d+) largest_gap=(?P<gap>\d+)"
+)
+SECTOR = 512
+SECTORS = 512
+VICTIM = 448
+
+
+class DiskGuest(Guest):
+    """A running disk-integrity guest, and its disk."""
+
+    @property
+    def disk(self) -> Path:
+        return self.directory / "disk.img"
+
+    def said(self, verdict: str) -> list[str]:
+        """The subtests of that verdict."""
+        begin = f"{verdict}: {PREFIX}"
+        return [line.removeprefix(begin) for line in self.lines if line.startswith(begin)]
+
+    async def started(self) -> None:
+        await self.until(lambda: any(map(START.fullmatch, self.lines)))
+
+    async def beat(self) -> None:
+        """Wait for one more beat."""
+        already = len(self.matching(BEAT))
+        await self.until(lambda: len(self.matching(BEAT)) > already)
+
+    def sector(self, number: int) -> bytes:
+        with self.disk.open("rb") as file:
+            file.seek(number * SECTOR)
+            return file.read(SECTOR)
+
+    def write(self, number: int, data: bytes) -> None:
+        """Behind the guest's back."""
+        with self.disk.open("r+b") as file:
+            file.seek(number * SECTOR)
+            file.write(data)
+
+
+def launched(directory: Path, case: Case, launch: Launch) -> Launch:
+    disk = directory / "disk.img"
+    disk.touch()
+    with disk.open("r+b") as file:
+        file.truncate(disk_size(case.test.qemu_params))
+    return with_disk(launch, str(disk))
+
+
+@asynccontextmanager
+async def running(
+    directory: Path, architecture: Architecture = Architecture.X86_64, arguments: str = ""
+) -> AsyncIterator[DiskGuest]:
+    """The guest, started as a case starts it; QEMU is gone when this is left."""
+    path = shutil.which(f"qemu-system-{architecture.value}")
+    if path is None:
+        pytest.skip(f"qemu-system-{architecture.value} is not installed")
+    probed = await probe_binary("system", architecture, Path(path))
+    test = integrity_test(architecture, "disk-integrity")
+    if arguments:
+        test = replace(test, arguments=f"disk-integrity {arguments}")
+    variant = Variant(arch=architecture)
+    build = builtin_build(architecture)
+    case = Case("disk", "disk", "kvm-unit-tests", test, variant, build)
+    launch = launched(directory, case, launch_for(case, probed.binary, Accelerator.TCG))
+    guest = DiskGuest(directory)
+    async with guest.processes:
+        guest.session = await guest.processes.start(launch)
+        assert await guest.session.boot(200) is None
+        yield guest
+
+
+def play(
+    guest: AbstractAsyncContextManager[DiskGuest], scene: Callable[[DiskGuest], Awaitable[None]]
+) -> DiskGuest:
+    async def run() -> DiskGuest:
+        async with guest as actor:
+            await scene(actor)
+            return actor
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("architecture", WITH_PCI)
+def test_a_disk_that_nobody_touches_is_proven_whole(
+    tmp_path: Path, architecture: Architecture
+) -> None:
+    async def scene(guest: DiskGuest) -> None:
+        await guest.started()
+        await guest.beat()
+        await guest.beat()
+        guest.session.type(b"x")  # nothing that it knows, so it beats
+        await guest.beat()
+        await guest.finish()
+
+    guest = play(running(tmp_path, architecture), scene)
+    assert (guest.said("PASS"), guest.said("FAIL")) == (SUBTESTS, [])
+    beats, (end,) = guest.matching(BEAT), guest.matching(END)
+    assert [beat["n"] for beat in beats] == list(range(1, len(beats) + 1))
+    assert all(beat["inflight"] <= 8 for beat in beats)
+    assert any(beat["inflight"] > 1 for beat in beats)
+    assert end["requests"] >= beats[-1]["requests"] > beats[0]["requests"] > 0
+    # At the end every sector is read once more.
+    assert end["verified"] >= beats[-1]["verified"] + SECTORS
+
+
+def test_a_byte_behind_its_back_is_found_and_its_sector_named(tmp_path: Path) -> None:
+    async def scene(guest: DiskGuest) -> None:
+        await guest.started()
+        await guest.beat()
+        data = bytearray(guest.sector(VICTIM))
+        data[100] ^= 1
+        guest.write(VICTIM, bytes(data))
+        await guest.until(lambda: guest.said("FAIL"))
+        await guest.beat()  # it works on
+        await guest.finish()
+
+    guest = play(running(tmp_path), scene)
+    first, *others = guest.said("FAIL")
+    assert first.startswith(f"sector {VICTIM} (kept, generation 1): the word at byte 96 is 0x")
+    assert first.endswith("1 of 64 words differ")
+    assert others[-1] == KEPT
+    assert set(SUBTESTS) - set(guest.said("PASS")) == {KEPT}
+
+
+def test_sectors_that_are_rolled_back_are_found(tmp_path: Path) -> None:
+    """Several, as a request may be writing one of them just then."""
+
+    async def scene(guest: DiskGuest) -> None:
+        await guest.started()
+        before = [guest.sector(number) for number in range(64)]
+        await guest.until(
+            lambda: sum(guest.sector(number) != before[number] for number in range(64)) >= 16
+        )
+        for number in range(64):
+            if guest.sector(number) != before[number]:
+                guest.write(number, before[number])
+        await guest.until(lambda: guest.said("FAIL"))
+        await guest.finish()
+
+    guest = play(running(tmp_path), scene)
+    found = guest.said("FAIL")[0]
+    match = re.match(r"sector (\d+) \(rewritten, generation (\d+)\): the word at byte 8 is", found)
+    assert match, found
+    assert found.endswith("; it is sound, but of generation 1")
+    assert int(match[1]) < 64
+    assert int(match[2]) > 1
+    assert set(SUBTESTS) - set(guest.said("PASS")) == {REWRITTEN}
+
+
+@pytest.mark.parametrize(
+    ("data", "nature"),
+    [
+        (b"\0" * SECTOR, "it is all zero"),
+        (None, f"it is sector {VICTIM + 1} of generation 1"),
+    ],
+    ids=["zero", "another sector"],
+)
+def test_it_says_what_a_sector_holds_instead(
+    tmp_path: Path, data: bytes | None, nature: str
+) -> None:
+    async def scene(guest: DiskGuest) -> None:
+        await guest.started()
+        guest.write(VICTIM, data or guest.sector(VICTIM + 1))
+        await guest.until(lambda: guest.said("FAIL"))
+        await guest.finish()
+
+    guest = play(running(tmp_path), scene)
+    assert guest.said("FAIL")[0].startswith(f"sector {VICTIM} (kept, generation 1): ")
+    assert guest.said("FAIL")[0].endswith(f"; {nature}")
+
+
+def test_a_request_that_the_disk_refuses_is_found(tmp_path: Path) -> None:
+    """The file has become shorter: what lies behind its end cannot be read."""
+
+    async def scene(guest: DiskGuest) -> None:
+        await guest.started()
+        with guest.disk.open("r+b") as file:
+            file.truncate(VICTIM * SECTOR)
+        await guest.until(lambda: guest.said("FAIL"))
+        await guest.finish()
+
+    guest = play(running(tmp_path), scene)
+    assert set(guest.said("FAIL")) & {KEPT, ANSWERED}
+
+
+@pytest.mark.parametrize("depth", [1, 16])
+def test_as_many_requests_are_in_flight_as_are_asked_for(tmp_path: Path, depth: int) -> None:
+    async def scene(guest: DiskGuest) -> None:
+        await guest.started()
+        while not any(beat["inflight"] == depth for beat in guest.matching(BEAT)):
+            await guest.beat()
+        await guest.finish()
+
+    guest = play(running(tmp_path, arguments=f"depth={depth} seed=7 flush=1"), scene)
+    assert guest.said("FAIL") == []
+    assert all(beat["inflight"] <= depth for beat in guest.matching(BEAT))
+
+
+@pytest.mark.parametrize(
+    ("word", "complaint"),
+    [
+        ("depths=1", "expected depth=REQUESTS, ram=MIB, seed=NUMBER, seconds=N or flush=MS"),
+        ("seed=x", "expected depth=REQUESTS"),
+        ("depth=0", "depth=0: expected 1 to 16 requests"),
+        ("depth=17", "depth=17: expected 1 to 16 requests"),
+    ],
+)
+def test_words_that_it_does_not_know_are_a_failure(
+    tmp_path: Path, word: str, complaint: str
+) -> None:
+    async def scene(guest: DiskGuest) -> None:
+        async with asyncio.timeout(200):
+            await guest.session.ended
+
+    guest = play(running(tmp_path, arguments=f"{word} seconds=1"), scene)
+    (failure,) = guest.said("FAIL")
+    assert complaint in failure
+
+
+def test_without_a_disk_it_skips(tmp_path: Path) -> None:
+    image = Path(builtin_build(Architecture.X86_64).images) / "guest.flat"
+    qemu = shutil.which("qemu-system-x86_64")
+    if qemu is None:
+        pytest.skip("qemu-system-x86_64 is not installed")
+    words = ["-nodefaults", "-display", "none", "-serial", "stdio", "-m", "64"]
+    words += ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"]
+    words += ["-kernel", str(image), "-append", "disk-integrity"]
+    done = subprocess.run([qemu, *words], capture_output=True, check=False, timeout=200)
+    assert done.returncode == 77
+    assert b"SKIP: disk-integrity: no such virtio device of version 1" in done.stdout
