@@ -261,6 +261,11 @@ class Hop:
     """Largest gap between lines of the guest that beats, on the host's clock."""
     clock_jump: float | None = None
     """How much less (negative) or more the guest's clock went forward than the host's."""
+    requests: int | None = None
+    """Requests to the guest's disk that were answered around the hop, of a guest that proves it."""
+    in_flight: int | None = None
+    """How many of them had not been answered when the guest stopped here and ran on there: those
+    over the largest gap that it saw."""
     clock_step: float = 0.0
     """By how much the host's clock was set during the hop; taken off what is measured on it."""
     suspended: float = 0.0

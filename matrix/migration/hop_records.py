@@ -72,9 +72,6 @@ def hop_record(
         downtime=_downtime(end, sampler.postcopy_downtime, in_postcopy=hop.source.in_postcopy),
         stop_to_resume=_rounded(end.stop_to_resume),
         clock_bound=_rounded(end.clock_bound) if end.clock_bound else None,
-        blackout=_rounded(evidence.blackout) if evidence else None,
-        silence=_rounded(evidence.silence) if evidence else None,
-        clock_jump=_rounded(evidence.clock_jump) if evidence else None,
         clock_step=step,
         suspended=suspended,
         transferred=whole(ram.get("transferred")) if ram else None,
@@ -87,7 +84,21 @@ def hop_record(
         samples=tuple(sampler.samples),
         devices=devices,
         untraced=untraced,
+        **_proven(evidence),
     )
+
+
+def _proven(evidence: Evidence | None) -> dict[str, Any]:
+    """The attributes of a hop that the guest's proof tells of."""
+    if evidence is None:
+        return {}
+    return {
+        "blackout": _rounded(evidence.blackout),
+        "silence": _rounded(evidence.silence),
+        "clock_jump": _rounded(evidence.clock_jump),
+        "requests": evidence.requests,
+        "in_flight": evidence.in_flight,
+    }
 
 
 def measured(rate: Rate) -> Rate | None:

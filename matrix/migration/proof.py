@@ -30,6 +30,10 @@ class Beat:
     gap: float
     """Seconds: the largest gap that the guest saw on its clock since the beat before."""
     passes: int
+    requests: int | None
+    """Requests to its disk that have been answered; None of a guest without one."""
+    in_flight: int | None
+    """How many were not answered yet during that gap."""
     at: float
     """Unix time at which it reached us."""
 
@@ -42,6 +46,10 @@ class Evidence:
     """Largest gap that the guest saw."""
     silence: float
     """Largest gap between two beats on the host's clock."""
+    requests: int | None
+    """To its disk, answered since; None of a guest without one."""
+    in_flight: int | None
+    """Of them during the largest gap."""
     clock_jump: float
     """How much more (or, negative, less) the guest's clock went forward than the host's."""
 
@@ -71,6 +79,7 @@ class Proof:
         """What is wrong with the beats, bounded; ``problem_count`` counts them all."""
         self.problem_count = 0
         self._before: Beat | None = None
+        self._in_flight: int | None = None
         self._gap = self._silence = 0.0
 
     @property
@@ -100,7 +109,7 @@ class Proof:
 
     def begin(self) -> None:
         """A hop begins: what comes from here on is its evidence."""
-        self._before = self.last
+        self._before, self._in_flight = self.last, None
         self._gap = self._silence = 0.0
 
     def evidence(self) -> Evidence | None:
@@ -109,7 +118,10 @@ class Proof:
         if before is None or after is None or after.number <= before.number:
             return None
         jump = (after.clock - before.clock) - (after.at - before.at)
-        return Evidence(self._gap, self._silence, jump)
+        requests = None
+        if before.requests is not None and after.requests is not None:
+            requests = after.requests - before.requests
+        return Evidence(self._gap, self._silence, requests, self._in_flight, jump)
 
     def _take(self, line: str, at: float) -> None:
         word, _, rest = line.partition(" ")
@@ -134,6 +146,8 @@ class Proof:
                 clock=int(values["clock"]) * NANOSECOND,
                 gap=int(values["gap"]) * NANOSECOND,
                 passes=int(values.get("passes", "0")),
+                requests=_whole(values.get("requests")),
+                in_flight=_whole(values.get("inflight")),
                 at=at,
             )
         except (KeyError, ValueError):
@@ -141,7 +155,8 @@ class Proof:
             return
         self.beats += 1
         last, self.last = self.last, beat
-        self._gap = max(self._gap, beat.gap)
+        if beat.gap >= self._gap:
+            self._gap, self._in_flight = beat.gap, beat.in_flight
         if last is None:
             return
         self._silence = max(self._silence, at - last.at)
@@ -155,3 +170,7 @@ class Proof:
         self.problem_count += 1
         if len(self.problems) < PROBLEMS_KEPT:
             self.problems.append(what)
+
+
+def _whole(text: str | None) -> int | None:
+    return None if text is None else int(text)

@@ -46,8 +46,12 @@ QUANTITIES: tuple[tuple[str, str, str], ...] = (
     ("dirty-rate", "B/s", "dirty_rate"),
     ("throughput", "B/s", "throughput"),
     ("throttle", "%", "throttle"),
+    ("requests", "", "requests"),
+    ("in-flight", "", "in_flight"),
 )
 """Name, unit, and the attribute of a :class:`~matrix.migrating.Hop`; of clock jumps the size."""
+LATER = ("requests", "in-flight")
+"""Those that files of former versions lack."""
 
 
 class Distribution:
@@ -215,6 +219,8 @@ class Statistics:
             for name in COUNTS:
                 setattr(made, name, int(state[name]))
             for name in made._distributions:
+                if name in LATER and name not in state["distributions"]:
+                    continue
                 made._distributions[name] = Distribution.restored(state["distributions"][name])
                 pairs = state["largest"][name]
                 made._largest[name] = [(float(value), int(number)) for value, number in pairs]

@@ -26,6 +26,8 @@ SHOWN = (
     "dirty-rate",
     "throughput",
     "throttle",
+    "requests",
+    "in-flight",
 )
 """Quantities in the order in which they are shown."""
 MOST_DEVICES = 10

@@ -74,6 +74,7 @@ class Chains:
         *,
         stop_after: int = 0,
         linger: float = 0.0,
+        on_hop: Callable[[Hop], None] = lambda _: None,
     ) -> ChainResult:
         """A chain to its end, or interrupted ``linger`` seconds after so many hops."""
         self._count += 1
@@ -86,6 +87,7 @@ class Chains:
             interrupt = asyncio.Event()
 
             def count(hop: Hop) -> None:
+                on_hop(hop)
                 if hop.number == stop_after:
                     asyncio.get_running_loop().call_later(linger, interrupt.set)
 

@@ -34,6 +34,30 @@ def test_beats_around_a_hop() -> None:
     assert proof.ended
 
 
+def test_requests_to_a_disk_around_a_hop() -> None:
+    """In flight over the hop are those over the largest gap: when the guest stood still."""
+    proof = Proof()
+
+    def beat_with(number: int, gap: float, requests: int, in_flight: int) -> None:
+        line = beat(number, number, gap).rstrip(b"\n")
+        proof.feed(line + f" requests={requests} inflight={in_flight}\n".encode(), number)
+
+    proof.feed(START, 0.0)
+    beat_with(1, 0.9, requests=10, in_flight=1)
+    proof.begin()
+    beat_with(2, 0.02, requests=14, in_flight=5)
+    beat_with(3, 0.30, requests=19, in_flight=8)
+    beat_with(4, 0.10, requests=25, in_flight=2)
+    evidence = proof.evidence()
+    assert evidence is not None
+    assert (evidence.requests, evidence.in_flight) == (15, 8)
+    proof.begin()
+    proof.feed(beat(5, 5.0), 5.0)  # of a guest that says nothing of a disk
+    evidence = proof.evidence()
+    assert evidence is not None
+    assert (evidence.requests, evidence.in_flight) == (None, None)
+
+
 def test_pieces_of_any_size_are_the_same() -> None:
     whole, pieces = Proof(), Proof()
     text = START + beat(1, 0.1) + b"noise\n" + beat(2, 0.2)
