@@ -100,6 +100,15 @@ class HostDevice(StrEnum):
     VIRTIO_BLK = "virtio-blk"
 
 
+class HostIommu(StrEnum):
+    """What is between a virtual KVM host's memory and its devices; QEMU's name of it."""
+
+    SMMUV3 = "smmuv3"
+    INTEL = "intel-iommu"
+    AMD = "amd-iommu"
+    RISCV = "riscv-iommu-pci"
+
+
 class ExitChannel(StrEnum):
     """Where a guest's verdict comes from (kvm-unit-tests' way of ending, per architecture)."""
 

@@ -68,6 +68,7 @@ def _entry(
         kvmtool=kvmtool,
         written_kvmtool=section.kvmtool or "",
         devices=tuple(dict.fromkeys(section.devices or ())),
+        iommu=section.iommu,
         mode=section.mode,
         kernel_parameters=section.kernel_parameters or "",
         module_parameters=section.module_parameters or "",

@@ -23,6 +23,7 @@ Arch = Annotated[Any, *annotated(values.parse_arch, values.ARCH_SHAPE)]
 KernelName = Annotated[str, *annotated(values.parse_kernel, values.QEMU_SHAPE)]
 Mode = Annotated[Any, *annotated(values.parse_mode, values.MODE_SHAPE)]
 Device = Annotated[Any, *annotated(values.parse_device, values.DEVICE_SHAPE)]
+Iommu = Annotated[Any, *annotated(values.parse_iommu, values.IOMMU_SHAPE)]
 Cpus = Annotated[int, *annotated(parse_cpus, CPUS_SHAPE)]
 Memory = Annotated[int, *annotated(values.parse_memory, values.MEMORY_SHAPE)]
 Words = Annotated[str, *annotated(values.parse_axis_text, values.TEXT_SHAPE)]
@@ -100,6 +101,11 @@ class VirtualSection(Section):
         None,
         description="Devices that the host can assign to its guests by VFIO, one or a list, behind "
         "an emulated IOMMU.",
+    )
+    iommu: Iommu | None = Field(
+        None,
+        description="That IOMMU. Default: smmuv3 of aarch64, intel-iommu of x86_64, "
+        "riscv-iommu-pci of riscv64.",
     )
     mode: Mode | None = Field(
         None, description="How KVM runs on aarch64, where the axis of that name does not say."

@@ -10,6 +10,7 @@ from matrix.model import (
     Build,
     Expectation,
     HostDevice,
+    HostIommu,
     KvmMode,
     RunSettings,
     Test,
@@ -133,6 +134,8 @@ class VirtualHostEntry:
     """As the file has it."""
     devices: tuple[HostDevice, ...] = ()
     """For its guests, behind an emulated IOMMU."""
+    iommu: HostIommu | None = None
+    """That IOMMU; None for the architecture's usual."""
     mode: KvmMode | None = None
     kernel_parameters: str = ""
     module_parameters: str = ""

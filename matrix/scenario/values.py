@@ -17,6 +17,7 @@ from matrix.model import (
     Architecture,
     Endian,
     HostDevice,
+    HostIommu,
     KvmMode,
     MemoryBackend,
 )
@@ -108,6 +109,7 @@ BACKEND_SHAPE = names_shape(MemoryBackend)
 ENDIAN_SHAPE = names_shape(Endian)
 MODE_SHAPE = names_shape(KvmMode)
 DEVICE_SHAPE = names_shape(HostDevice)
+IOMMU_SHAPE = names_shape(HostIommu)
 MODULE_PARAMETERS_SHAPE: Shape = {
     "type": "string",
     "pattern": f"^{_MODULE_PARAMETER}( +{_MODULE_PARAMETER})*$",
@@ -253,6 +255,7 @@ parse_backend = names_parser(MemoryBackend, "is not a memory backend")
 parse_endian = names_parser(Endian, "is no byte order")
 parse_strategy = names_parser(Strategy, "is not a migration strategy")
 parse_device = names_parser(HostDevice, "is not a device of virtual hosts")
+parse_iommu = names_parser(HostIommu, "is not an IOMMU of virtual hosts")
 parse_mode = names_parser(KvmMode, "is not a mode of KVM on aarch64")
 parse_fault = names_parser(Fault, "is not a fault")
 _parse_transport = names_parser(Transport, "is not a migration transport")

@@ -81,7 +81,7 @@ class VirtualHosts:
         saved = {
             name
             for name, (settings, binary) in self._used.items()
-            if not isinstance(machine := machine_for(binary, settings.devices), str)
+            if not isinstance(machine := machine_for(binary, settings.devices, settings.iommu), str)
             and machine.snapshots
         }
 
@@ -189,7 +189,7 @@ def _place(
 ) -> VirtualPlace:
     architecture = settings.architecture
     known = binary or Binary(qemu, architecture, "", (0, 0, 0), "")
-    machine = machine_for(known, settings.devices)
+    machine = machine_for(known, settings.devices, settings.iommu)
     name = settings.name_with(qemu)
     if isinstance(machine, str):
         return VirtualPlace(name, "", 0, missing=machine)
@@ -202,7 +202,7 @@ def _place(
     said = f" ({settings.command_line})" if settings.command_line else ""
     words = f"Linux of {settings.kernel_name}{said} under TCG of QEMU {binary.version_text}"
     memory = settings.memory or machine.memory
-    kernel = known_release(settings.kernel, architecture, folder())
+    kernel = known_release(settings.kernel_with_drivers, architecture, folder())
     host = replace(inventory.host, architecture=architecture.value, kernel=kernel)
     return VirtualPlace(
         name,
@@ -266,6 +266,7 @@ def _settings(
             memory=entry.memory,
             kvmtool=kvmtool,
             devices=entry.devices,
+            iommu=entry.iommu,
             parameters=parameter_pairs(entry.module_parameters),
             kernel_parameters=entry.kernel_parameters,
             mode=entry.mode,
@@ -333,7 +334,7 @@ def _most_at_a_time(
     migrated = {each.host for each in runs if each.case.migration is not None}
     cpus, memory = 1, 1
     for settings, binary in kinds:
-        machine = machine_for(binary, settings.devices)
+        machine = machine_for(binary, settings.devices, settings.iommu)
         usual = 0 if isinstance(machine, str) else machine.memory
         # A host that is migrated is there twice.
         sides = 2 if settings.name_with(binary.qemu) in migrated else 1

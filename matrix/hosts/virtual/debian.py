@@ -38,7 +38,7 @@ KEPT = re.compile(
     r"|\.?/?(?:usr/)?lib/modules/[^/]+/vmlinu[xz]$"
     r"|\.?/?(?:usr/)?lib/modules/[^/]+/kernel/(?:arch/[^/]+/kvm|arch/[^/]+/crypto|virt|crypto|lib|"
     r"fs/ext4|fs/jbd2|fs/mbcache|drivers/virtio|drivers/block/virtio|drivers/char/virtio|"
-    r"drivers/char/hw_random/virtio|drivers/vfio|drivers/iommu|net/core|drivers/net/net_failover)"
+    r"drivers/char/hw_random/virtio|drivers/vfio|drivers/iommu|drivers/crypto/ccp|net/core|drivers/net/net_failover)"
 )
 """What is taken out of a package: the kernel, KVM, virtio, ext4, VFIO, and what they need."""
 PARTS = re.compile(r"Depends: (linux-(?:binary|modules)-\S+)")
@@ -62,6 +62,8 @@ FLAVOURS = {
 }
 """The smallest kernel with KVM of each. Debian's kernels have none for mips64el; s390x has no SIE
 under TCG."""
+FULL = {**FLAVOURS, Architecture.X86_64: Flavour("amd64", "linux-image-amd64")}
+"""Those with drivers that kernels for clouds lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,16 @@ class Unpacked:
 
 
 async def fetch(
-    release: str, architecture: Architecture, folder: Path, on_step: Callable[[str], None]
+    release: str,
+    architecture: Architecture,
+    folder: Path,
+    on_step: Callable[[str], None],
+    *,
+    full: bool = False,
 ) -> Unpacked:
     """Debian's kernel of ``release`` in ``folder``; nobody is asked once that is there.
+
+    ``full`` is one of :data:`FULL`.
 
     Raises:
         HostError: apt is not there, or cannot get it.
@@ -84,7 +93,7 @@ async def fetch(
     found = _unpacked(folder)
     if found is not None:
         return found
-    flavour = FLAVOURS[architecture]
+    flavour = (FULL if full else FLAVOURS)[architecture]
     work: Path | None = None
     try:
         work = new_folder(folder)

@@ -8,6 +8,7 @@ from matrix.errors import UsageError
 from matrix.hosts.virtual.debian import SUITES
 from matrix.hosts.virtual.image import KernelChoice
 from matrix.hosts.virtual.kernels import KernelError, read_kernel
+from matrix.hosts.virtual.l1_machines import IOMMUS
 from matrix.hosts.virtual.starter import Settings
 from matrix.model import ARCHITECTURE_ALIASES, Architecture, HostDevice, KvmMode
 from matrix.places import expanded
@@ -15,6 +16,7 @@ from matrix.scenario.hosts_schema import parse_cpus
 from matrix.scenario.values import (
     parse_axis_text,
     parse_device,
+    parse_iommu,
     parse_kernel,
     parse_memory,
     parse_mode,
@@ -23,7 +25,10 @@ from matrix.scenario.values import (
 from matrix.scenario.wording import Refused
 
 EXAMPLE = "as in --virtual-host aarch64=debian-13"
-KEYS = ("name", "modules", "vmlinux", "cpus", "memory", "mode", "append", "devices", "kvmtool")
+KEYS = (
+    *("name", "modules", "vmlinux", "cpus", "memory", "mode", "append", "devices", "iommu"),
+    "kvmtool",
+)
 
 Parsed = TypeVar("Parsed")
 
@@ -84,11 +89,16 @@ def parse_option(option: str) -> Settings:
         kernel_parameters=_value(where, parse_axis_text, values.get("append"), ""),
         mode=mode,
         devices=_value(where, _parse_devices, values.get("devices"), ()),
+        iommu=_value(where, parse_iommu, values["iommu"], None) if "iommu" in values else None,
         called=_value(where, parse_kernel, values.get("name"), ""),
         kvmtool=kvmtool_at(where, values.get("kvmtool", "")),
     )
     if settings.mode is not None and architecture is not Architecture.AARCH64:
         raise UsageError(f"{where}: {settings.mode} is a mode of KVM on aarch64")
+    known = IOMMUS.get(architecture, {})
+    if settings.iommu is not None and settings.iommu not in known:
+        have = f"have {', '.join(known)}" if known else "have none"
+        raise UsageError(f"{where}: {settings.iommu}: virtual hosts of {architecture.value} {have}")
     return settings
 
 

@@ -41,6 +41,8 @@ class KernelChoice:
     """The folder of the modules of a user's kernel, searched as a whole; None: all is built in."""
     vmlinux: Path | None = None
     """The file with its symbols, where the user names it."""
+    full: bool = False
+    """Of Debian's, the one with all drivers, and not the one for clouds."""
 
     @property
     def is_debian(self) -> bool:
@@ -110,7 +112,7 @@ async def build(
     """
     if choice.is_debian:
         place = _debian_place(choice, architecture, folder)
-        unpacked = await fetch(choice.name, architecture, place, on_step)
+        unpacked = await fetch(choice.name, architecture, place, on_step, full=choice.full)
         kernel, origin = unpacked.kernel, unpacked.package
         modules: Path | None = unpacked.modules
     else:
@@ -141,7 +143,8 @@ def known_release(choice: KernelChoice, architecture: Architecture, folder: Path
 
 
 def _debian_place(choice: KernelChoice, architecture: Architecture, folder: Path) -> Path:
-    return folder / "debian" / f"{choice.name}-{architecture.value}"
+    full = "-full" if choice.full else ""
+    return folder / "debian" / f"{choice.name}-{architecture.value}{full}"
 
 
 def _stamp(path: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from matrix.inventory import Binary
-from matrix.model import Architecture, HostDevice
+from matrix.model import Architecture, HostDevice, HostIommu
 
 MIB = 1 << 20
 PORT_NAME = "matrix"
@@ -79,23 +79,40 @@ DEVICES: Mapping[HostDevice, tuple[str, ...]] = {
     ),
 }
 """Those that a host can have for its guests → QEMU's options, of which the last names it."""
-RISCV_IOMMU = "riscv-iommu-pci"
-"""Linux has a driver since 6.13."""
-RISCV_IOMMU_SINCE = (9, 2, 0)
-"""Of QEMU."""
-IOMMUS = {
-    Architecture.AARCH64: ((), ",iommu=smmuv3", ""),
-    # VFIO wants interrupts remapped. Then Linux panics ("timer doesn't work through
-    # Interrupt-remapped IO-APIC") if a busy machine gives TCG less than five of ten ticks, unless
-    # it is told not to count them (timer_irq_works in arch/x86/kernel/apic/io_apic.c).
-    Architecture.X86_64: (
-        ("-device", "intel-iommu,intremap=on"),
-        "",
-        "intel_iommu=on no_timer_check",
-    ),
-    Architecture.RISCV64: (("-device", RISCV_IOMMU), "", ""),
+
+
+@dataclass(frozen=True, slots=True)
+class Iommu:
+    """What makes a machine have an IOMMU."""
+
+    options: tuple[str, ...] = ()
+    machine: str = ""
+    """Options of the machine."""
+    parameters: str = ""
+    """Words for the kernel's command line."""
+    since: tuple[int, int, int] = (0, 0, 0)
+    """Of QEMU, where one does not say which devices it has."""
+
+
+# VFIO wants interrupts remapped. Then Linux panics ("timer doesn't work through Interrupt-remapped
+# IO-APIC") if a busy machine gives TCG less than five of ten ticks, unless it is told not to count
+# them (timer_irq_works in arch/x86/kernel/apic/io_apic.c).
+REMAPPED = "no_timer_check"
+IOMMUS: Mapping[Architecture, Mapping[HostIommu, Iommu]] = {
+    Architecture.AARCH64: {HostIommu.SMMUV3: Iommu(machine=",iommu=smmuv3")},
+    Architecture.X86_64: {
+        HostIommu.INTEL: Iommu(
+            ("-device", f"{HostIommu.INTEL},intremap=on"), parameters=f"intel_iommu=on {REMAPPED}"
+        ),
+        HostIommu.AMD: Iommu(("-device", f"{HostIommu.AMD},intremap=on"), parameters=REMAPPED),
+    },
+    # Linux has a driver since 6.13.
+    Architecture.RISCV64: {HostIommu.RISCV: Iommu(("-device", HostIommu.RISCV), since=(9, 2, 0))},
 }
-"""Options, options of the machine, and words for the kernel's command line."""
+"""Those that a host can have, of which the first is the usual."""
+DMA_REMAP = (10, 2, 0)
+"""Of QEMU, from which on its amd-iommu translates what devices read and write only if it is told to
+(dma-remap=on). Linux takes it for granted: with 11.1 a disk finds nonsense in its virtqueue."""
 
 
 def slot_of(device: str, devices: Sequence[str]) -> str:
@@ -103,19 +120,22 @@ def slot_of(device: str, devices: Sequence[str]) -> str:
     return f"0000:00:{FIRST_SLOT + devices.index(device):02x}.0"
 
 
-def machine_for(binary: Binary, devices: Sequence[HostDevice] = ()) -> VirtualMachine | str:
+def machine_for(
+    binary: Binary, devices: Sequence[HostDevice] = (), iommu: HostIommu | None = None
+) -> VirtualMachine | str:
     """The machine, or why a QEMU cannot be a host for its architecture.
 
     Args:
         binary: the QEMU.
         devices: those of :data:`DEVICES` that it has for its guests, behind an IOMMU.
+        iommu: that one; None for the architecture's usual.
     """
     machine = _plain_machine(binary)
     if isinstance(machine, str) or not devices:
         return machine
-    if why := _why_no_iommu(binary):
-        return replace(machine, no_iommu=why)
-    options, property_, parameters = IOMMUS[binary.architecture]
+    chosen = _iommu(binary, iommu)
+    if isinstance(chosen, str):
+        return replace(machine, no_iommu=chosen)
     name, value, *rest = machine.options
     added: list[str] = []
     for number, each in enumerate(devices):
@@ -123,27 +143,31 @@ def machine_for(binary: Binary, devices: Sequence[HostDevice] = ()) -> VirtualMa
         added += [*before, f"{device},addr={FIRST_SLOT + number:#x}"]
     return replace(
         machine,
-        options=(name, value + property_, *rest, *options, *added),
+        options=(name, value + chosen.machine, *rest, *chosen.options, *added),
         modules=(*machine.modules, *VFIO),
-        parameters=parameters,
+        parameters=chosen.parameters,
         snapshots=False,  # QEMU saves nothing of edu's state, not even its PCI configuration
         migrates=False,
     )
 
 
-def _why_no_iommu(binary: Binary) -> str:
-    if binary.architecture not in IOMMUS:
+def _iommu(binary: Binary, wanted: HostIommu | None) -> Iommu | str:
+    """What gives the machine its IOMMU, or why it has none."""
+    known = IOMMUS.get(binary.architecture)
+    if known is None:
         return f"none is emulated for virtual {binary.architecture.value} hosts"
-    if binary.architecture is Architecture.RISCV64 and not _has_riscv_iommu(binary):
-        return f"QEMU {binary.version_text} has no {RISCV_IOMMU}"
-    return ""
-
-
-def _has_riscv_iommu(binary: Binary) -> bool:
-    """By its version where a QEMU does not say which devices it has."""
-    if binary.devices:
-        return RISCV_IOMMU in binary.devices
-    return binary.version >= RISCV_IOMMU_SINCE
+    name = wanted or next(iter(known))
+    iommu = known.get(name)
+    if iommu is None:
+        return f"{binary.architecture.value} hosts have {', '.join(known)}, and not {name}"
+    # A module of another build ends a QEMU that is asked for its devices, which then says none.
+    there = name in binary.devices if binary.devices else binary.version >= iommu.since
+    if iommu.options and not there:
+        return f"QEMU {binary.version_text} has no {name}"
+    if name is HostIommu.AMD and binary.version >= DMA_REMAP:
+        *before, device = iommu.options
+        return replace(iommu, options=(*before, f"{device},dma-remap=on"))
+    return iommu
 
 
 def _plain_machine(binary: Binary) -> VirtualMachine | str:

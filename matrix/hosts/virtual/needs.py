@@ -12,6 +12,12 @@ from matrix.model import Case, HostDevice
 
 PCI = "/sys/bus/pci"
 DRIVER = "vfio-pci"
+BACKENDS = (
+    "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts",
+    "/sys/class/misc/iommu/dev",
+)
+"""Files of what VFIO drives an IOMMU with: one of them, or QEMU says "No available IOMMU models".
+Linux builds the first for x86, s390 and Arm alone (drivers/vfio/Kconfig, up to 7.2)."""
 
 
 def placed(words: Iterable[str], devices: Sequence[HostDevice]) -> tuple[str, ...]:
@@ -66,6 +72,11 @@ async def _bind(guest: VirtualGuest, slot: str) -> str:
     release = guest.ready.release if guest.ready is not None else ""
     if await guest.get_file(f"{device}/vendor") is None:
         return f"Linux {release} of the virtual host sees no device at {slot}"
+    if not any([await guest.get_file(each) is not None for each in BACKENDS]):
+        return (
+            f"Linux {release} of the virtual host has nothing that drives an IOMMU for VFIO "
+            "(CONFIG_VFIO_IOMMU_TYPE1 or CONFIG_IOMMUFD)"
+        )
     if await guest.get_file(taken) is not None:
         return ""
     group, no_iommu = f"{device}/iommu_group/type", "has no driver for its IOMMU"

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from matrix.hosts.virtual.l1_machines import (
 from matrix.hosts.virtual.pruning import prune, used
 from matrix.hosts.virtual.vmm import outcome_of, proving_cases, run_case
 from matrix.inventory import Binary
-from matrix.model import Accelerator, Architecture, ExitChannel, HostDevice, KvmMode
+from matrix.model import Accelerator, Architecture, ExitChannel, HostDevice, HostIommu, KvmMode
 from matrix.plan.decisions import VIRTUAL
 from matrix.suites.judgement import End
 from matrix.suites.registry import suite_of
@@ -56,11 +56,18 @@ class Settings:
     kernel_parameters: str = ""
     devices: tuple[HostDevice, ...] = ()
     """For its guests, behind an emulated IOMMU."""
+    iommu: HostIommu | None = None
+    """That IOMMU; None for the architecture's usual."""
     kvmtool: str = ""
     """Path of an ``lkvm`` for the architecture; empty for none."""
     mode: KvmMode | None = None
     called: str = ""
     """The kernel's name on the axis of that name, where the user has given one."""
+
+    @property
+    def kernel_with_drivers(self) -> KernelChoice:
+        """The kernel. Debian's cloud kernels are built without CONFIG_AMD_IOMMU."""
+        return replace(self.kernel, full=self.kernel.is_debian and self.iommu is HostIommu.AMD)
 
     @property
     def kernel_name(self) -> str:
@@ -89,6 +96,7 @@ class Settings:
             "mode": self.mode or "",
             "append": self.kernel_parameters,
             "devices": "+".join(self.devices),
+            "iommu": self.iommu or "",
             "kvmtool": self.kvmtool,
         }
         words = [f"{key}={value}" for key, value in (*given.items(), *self.parameters) if value]
@@ -103,6 +111,7 @@ class Settings:
         own: tuple[object, ...] = (self.cpus, self.memory, self.parameters, self.kernel_parameters)
         own += (self.kvmtool,) if self.kvmtool else ()
         own += (self.devices,) if self.devices else ()
+        own += (self.iommu,) if self.iommu else ()
         if own != (1, 0, (), ""):  # too long for a name, and with characters that it cannot have
             name += f"-{hashlib.sha256(repr(own).encode()).hexdigest()[:8]}"
         return name if qemu == SYSTEM else f"{name}-{qemu}"
@@ -142,7 +151,7 @@ class Starter:
 
     def machine(self) -> VirtualMachine:
         """Raises HostLostError where this QEMU cannot be such a host."""
-        machine = machine_for(self.binary, self.settings.devices)
+        machine = machine_for(self.binary, self.settings.devices, self.settings.iommu)
         if isinstance(machine, str):
             raise HostLostError(machine)
         return machine
@@ -156,7 +165,7 @@ class Starter:
         async with self.building:
             if self._image is None or not _is_there(self._image.kernel):  # pruned meanwhile
                 self._image = await images.build(
-                    self.settings.kernel,
+                    self.settings.kernel_with_drivers,
                     self.settings.architecture,
                     self.machine().modules,
                     self.folder,

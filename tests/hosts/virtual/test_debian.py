@@ -96,6 +96,14 @@ def test_a_package_that_is_whole(packages: Packages, tmp_path: Path) -> None:
     assert not (found.modules / SOUND).exists()
 
 
+def test_a_kernel_with_all_drivers(packages: Packages, tmp_path: Path) -> None:
+    packages.name("linux-image-amd64", ("linux-image-6-amd64",))
+    files = {"boot/vmlinuz-6-amd64": b"kernel", "lib/modules/6-amd64/kernel/drivers/iommu/x": b""}
+    packages.add("linux-image-6-amd64", files)
+    get_full = fetch("debian-13", Architecture.X86_64, tmp_path / "k", lambda _: None, full=True)
+    assert asyncio.run(get_full).package == "linux-image-6-amd64"
+
+
 def add_split(packages: Packages) -> None:
     """The newest kernel, as forky and sid have it."""
     parts = (f"linux-base-{NEW}", f"linux-binary-{NEW}", f"linux-modules-{NEW}")

@@ -62,6 +62,15 @@ def test_a_host_is_an_architecture_and_a_kernel(tmp_path: Path) -> None:
             "aarch64=debian-13,devices=gpu",
             "'gpu' is not a device of virtual hosts; allowed: edu, virtio-blk",
         ),
+        (
+            "aarch64=debian-13,iommu=vtd",
+            "'vtd' is not an IOMMU of virtual hosts; allowed: smmuv3, intel-iommu, amd-iommu, ",
+        ),
+        (
+            "x86_64=debian-13,iommu=smmuv3",
+            "smmuv3: virtual hosts of x86_64 have intel-iommu, amd-iommu",
+        ),
+        ("ppc64=debian-13,iommu=smmuv3", "smmuv3: virtual hosts of ppc64 have none"),
         ("aarch64=debian-13,vmlinux=/nowhere", "no vmlinux at /nowhere"),
         ("aarch64=debian-13,append=a,append=b", "append is given twice; give it once"),
         ("aarch64=debian-13,modules=/", "debian-13 has modules of its own; modules=/ goes with"),
@@ -93,6 +102,17 @@ def test_a_kernel_is_there_once_for_an_architecture(tmp_path: Path) -> None:
 def test_settings_are_written_as_they_are_read(rest: str) -> None:
     settings = parse_option(f"arm64=debian-13{rest}")
     assert parse_option(settings.option) == settings
+
+
+def test_an_iommu_is_part_of_the_name_and_the_kernel() -> None:
+    """Debian's kernels for clouds have no driver of AMD's."""
+    usual, amd = (
+        parse_option(f"x86_64=debian-13,devices=edu{each}") for each in ("", ",iommu=amd-iommu")
+    )
+    assert parse_option(amd.option) == amd
+    assert usual.name_with("10.0") != amd.name_with("10.0")
+    assert (usual.kernel_name, amd.kernel_name) == ("debian-13", "debian-13")
+    assert (usual.kernel_with_drivers.full, amd.kernel_with_drivers.full) == (False, True)
 
 
 def test_what_the_kernel_is_told() -> None:

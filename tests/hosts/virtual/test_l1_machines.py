@@ -1,5 +1,7 @@
 """The command line of a virtual host."""
 
+from dataclasses import replace
+
 import pytest
 
 from matrix.hosts.virtual.l1_machines import (
@@ -11,7 +13,7 @@ from matrix.hosts.virtual.l1_machines import (
     slot_of,
 )
 from matrix.inventory import Binary
-from matrix.model import Architecture, HostDevice
+from matrix.model import Architecture, HostDevice, HostIommu
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,25 @@ def test_a_qemu_may_not_say_which_devices_it_has(
     found = machine_for(binary, (HostDevice.EDU,))
     assert isinstance(found, VirtualMachine)
     assert found.no_iommu == ("" if has else "QEMU x has no riscv-iommu-pci")
+
+
+@pytest.mark.parametrize(
+    ("version", "device"),
+    [((10, 0, 2), "amd-iommu,intremap=on"), ((11, 1, 3), "amd-iommu,intremap=on,dma-remap=on")],
+)
+def test_another_iommu(version: tuple[int, int, int], device: str) -> None:
+    binary = Binary("system", Architecture.X86_64, "/usr/bin/qemu", version, "x")
+    found = machine_for(binary, (HostDevice.EDU,), HostIommu.AMD)
+    assert isinstance(found, VirtualMachine)
+    assert device in found.options
+    assert found.parameters == "no_timer_check"
+    none = machine_for(replace(binary, devices=("edu",)), (HostDevice.EDU,), HostIommu.AMD)
+    assert isinstance(none, VirtualMachine)
+    assert none.no_iommu == "QEMU x has no amd-iommu"
+    arm = replace(binary, architecture=Architecture.AARCH64)
+    other = machine_for(arm, (HostDevice.EDU,), HostIommu.AMD)
+    assert isinstance(other, VirtualMachine)
+    assert other.no_iommu == "aarch64 hosts have smmuv3, and not amd-iommu"
 
 
 @pytest.mark.parametrize(("version", "cpu"), [((10, 0, 2), "max"), ((11, 1, 3), "max,sstc=off")])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from matrix.capabilities import Kind, Need
-from matrix.hosts.virtual.needs import placed, unmet_need
+from matrix.hosts.virtual.needs import BACKENDS, placed, unmet_need
 from matrix.model import HostDevice
 from tests import make
 
@@ -23,7 +23,8 @@ class Sysfs:
     ready = SimpleNamespace(release="6.12")
 
     def __init__(self, *, driver: bool = True, iommu: bool = True, there: bool = True) -> None:
-        self.files: dict[str, str] = {f"{DEVICE}/vendor": "0x1234\n"} if there else {}
+        self.files: dict[str, str] = {BACKENDS[0]: "N\n"}
+        self.files |= {f"{DEVICE}/vendor": "0x1234\n"} if there else {}
         self.driver, self.iommu = driver, iommu
         self.written: list[tuple[str, str]] = []
 
@@ -73,6 +74,16 @@ def test_a_device_is_bound_once() -> None:
 def test_why_a_device_is_not_bound(guest: Sysfs, reason: str) -> None:
     said = unmet(guest, Need(Kind.DEVICE, "edu"))
     assert said == f"needs the device edu to assign, but Linux 6.12 of the virtual host {reason}"
+
+
+def test_a_kernel_whose_vfio_drives_no_iommu() -> None:
+    """As Debian's of riscv64 are."""
+    guest = Sysfs()
+    del guest.files[BACKENDS[0]]
+    assert "has nothing that drives an IOMMU for VFIO (" in unmet(guest, Need(Kind.DEVICE, "edu"))
+    assert guest.written == []
+    guest.files[BACKENDS[1]] = "10:126\n"
+    assert unmet(guest, Need(Kind.DEVICE, "edu")) == ""
 
 
 def test_a_device_that_waits_for_a_missing_iommu_is_let_alone() -> None:
