@@ -106,8 +106,12 @@ IOMMUS: Mapping[Architecture, Mapping[HostIommu, Iommu]] = {
         ),
         HostIommu.AMD: Iommu(("-device", f"{HostIommu.AMD},intremap=on"), parameters=REMAPPED),
     },
-    # Linux has a driver since 6.13.
-    Architecture.RISCV64: {HostIommu.RISCV: Iommu(("-device", HostIommu.RISCV), since=(9, 2, 0))},
+    # Linux has a driver since 6.13, which takes messages alone: "unable to allocate irq vectors".
+    Architecture.RISCV64: {
+        HostIommu.RISCV: Iommu(
+            ("-device", HostIommu.RISCV), machine=",aia=aplic-imsic", since=(9, 2, 0)
+        )
+    },
 }
 """Those that a host can have, of which the first is the usual."""
 DMA_REMAP = (10, 2, 0)
