@@ -213,7 +213,8 @@ async def _tell(hop: LiveHop, injector: Injector, sampler: Sampler) -> None:
 async def decided(hop: LiveHop, injector: Injector) -> HopEnd:
     """Wait until the hop has ended, one way or the other; give it up when its time is over."""
     board = hop.source.board
-    if await board.until(lambda: decide(hop, injector) is not None, hop.left):
+    await board.until(lambda: not hop.left or decide(hop, injector) is not None, hop.left)
+    if decide(hop, injector) is not None:
         return await _considered(hop, injector)
     reason = f"not over within {hop.seconds:g} s"
     if hop.source.status in IN_POSTCOPY or hop.destination.resumed is not None:

@@ -106,6 +106,11 @@ class LiveHop:
         """Seconds until it is given up; at least 0."""
         return max(0.0, self.seconds - self.elapsed)
 
+    def give_up(self) -> None:
+        """Have its time be over now."""
+        self.seconds = self.elapsed
+        self.source.board.changed()
+
     def note_steps(self) -> tuple[float, float]:
         """Note what the host's clock did during the hop, as of :meth:`HostClock.steps`."""
         step, asleep = self.clock.steps(self._begun)

@@ -16,7 +16,12 @@ from matrix.plan.command import needs_of
 from matrix.plan.disks import disk_in_the_way
 from matrix.plan.strategy_settings import RECIPES, lacking_parameter
 from matrix.plan.strategy_settings import lacking as lacking_in
-from matrix.scenario.compatibility import clash_of, for_variant, senseless_route
+from matrix.scenario.compatibility import (
+    NEED_TWO_HOSTS,
+    clash_of,
+    for_variant,
+    senseless_route,
+)
 
 SHARED_BACKENDS = (MemoryBackend.MEMFD, MemoryBackend.HUGEPAGES)
 """Memory that another process can map; without a backend given, it is what a case gets that needs
@@ -106,11 +111,13 @@ def plan_migration(
     """
     migration = case.migration
     assert migration is not None  # noqa: S101 - the caller's condition
-    if reason := _no_vcpu_mismatch(case, migration):
-        others = tuple(fault for fault in migration.faults if fault is not Fault.VCPU_MISMATCH)
+    no_faults = _no_faults(case, migration)
+    if no_faults:
+        others = tuple(fault for fault in migration.faults if fault not in no_faults)
+        reasons = tuple(no_faults.values())
         if not others:
-            return reason
-        migration, notes = replace(migration, faults=others), (*notes, reason)
+            return "; ".join(reasons)
+        migration, notes = replace(migration, faults=others), (*notes, *reasons)
     sides = list(dict.fromkeys((source, *destinations)))
 
     def why_not(strategy: Strategy, side: Side) -> str:
@@ -156,6 +163,17 @@ def _what_fits(
     faults = (fault.value for fault in left.faults if fault not in fitting.faults)
     unfit = (f"fault {fault!r} fits none of the strategies that are left" for fault in faults)
     return Planned(fitting, (*notes, *unfit))
+
+
+def _no_faults(case: Case, migration: Migration) -> dict[Fault, str]:
+    """The faults that no hop can have, each with the reason."""
+    found = {}
+    if reason := _no_vcpu_mismatch(case, migration):
+        found[Fault.VCPU_MISMATCH] = reason
+    for fault in migration.faults if not migration.host else ():
+        if fault in NEED_TWO_HOSTS:
+            found[fault] = f"fault {fault.value!r} needs two hosts, and the guest stays on one"
+    return found
 
 
 def _no_vcpu_mismatch(case: Case, migration: Migration) -> str:

@@ -24,6 +24,7 @@ _STREAMED = LIVE | frozenset({Strategy.MAPPED_RAM, Strategy.FILE})
 _SEVERAL_CONNECTIONS = frozenset({Strategy.MULTIFD, Strategy.POSTCOPY_PREEMPT})
 _TLS = frozenset({Transport.TLS_PSK, Transport.TLS_X509})
 _NETWORK = frozenset(transport for transport in Transport if transport.network)
+_BETWEEN_HOSTS = frozenset(transport for transport in Transport if transport.between_hosts)
 _SOCKETS = _NETWORK | frozenset({Transport.UNIX})
 _ANY = frozenset(Transport)
 
@@ -62,6 +63,14 @@ _FAULTS: dict[Fault, _Setting] = {
     Fault.DROP_IN_PRECOPY: _Setting(LIVE, _NETWORK),
     Fault.STALL_IN_POSTCOPY: _Setting(POSTCOPIES, _NETWORK),
     Fault.DROP_IN_POSTCOPY: _Setting(POSTCOPIES, _NETWORK),
+    Fault.CUT_LINK_IN_PRECOPY: _Setting(LIVE, _BETWEEN_HOSTS),
+    Fault.CUT_LINK_IN_POSTCOPY: _Setting(POSTCOPIES, _BETWEEN_HOSTS),
+    Fault.CUT_LINK_BRIEFLY_IN_PRECOPY: _Setting(LIVE, _BETWEEN_HOSTS),
+    Fault.CUT_LINK_BRIEFLY_IN_POSTCOPY: _Setting(POSTCOPIES, _BETWEEN_HOSTS),
+    Fault.LOSE_DESTINATION_HOST_IN_PRECOPY: _Setting(LIVE, _BETWEEN_HOSTS),
+    Fault.LOSE_DESTINATION_HOST_IN_POSTCOPY: _Setting(POSTCOPIES, _BETWEEN_HOSTS),
+    Fault.LOSE_SOURCE_HOST_IN_PRECOPY: _Setting(LIVE, _BETWEEN_HOSTS),
+    Fault.LOSE_SOURCE_HOST_IN_POSTCOPY: _Setting(POSTCOPIES, _BETWEEN_HOSTS),
     # The stream is taken up again over a new connection, which needs something to connect to.
     Fault.PAUSE_IN_POSTCOPY: _Setting(POSTCOPIES, _SOCKETS),
     Fault.CHANGE_BANDWIDTH: _Setting(_STREAMED | {Strategy.BACKGROUND_SNAPSHOT}),
@@ -78,7 +87,7 @@ _FAULTS: dict[Fault, _Setting] = {
 }
 
 
-_PROXIED = frozenset(
+_ON_ONE_HOST = frozenset(
     {
         Fault.NO_LISTENER,
         Fault.CANCEL_IN_SETUP,
@@ -87,14 +96,26 @@ _PROXIED = frozenset(
         Fault.TLS_WRONG_HOST,
         Fault.TLS_NO_CLIENT_CERTIFICATE,
         Fault.TLS_WRONG_PSK,
-        Fault.STALL_IN_PRECOPY,
-        Fault.DROP_IN_PRECOPY,
         Fault.STALL_IN_POSTCOPY,
         Fault.DROP_IN_POSTCOPY,
         Fault.PAUSE_IN_POSTCOPY,
     }
 )
-"""Faults of which we are a part: we stand between the two QEMUs, or make their keys."""
+"""Faults for which we make the QEMUs' keys, or listen ourselves, or choose the port."""
+
+NEED_TWO_HOSTS = frozenset(
+    {
+        Fault.CUT_LINK_IN_PRECOPY,
+        Fault.CUT_LINK_IN_POSTCOPY,
+        Fault.CUT_LINK_BRIEFLY_IN_PRECOPY,
+        Fault.CUT_LINK_BRIEFLY_IN_POSTCOPY,
+        Fault.LOSE_DESTINATION_HOST_IN_PRECOPY,
+        Fault.LOSE_DESTINATION_HOST_IN_POSTCOPY,
+        Fault.LOSE_SOURCE_HOST_IN_PRECOPY,
+        Fault.LOSE_SOURCE_HOST_IN_POSTCOPY,
+    }
+)
+"""Faults of a link, or a host, that guests on one host do not depend on."""
 
 
 def stays_on_one_host(value: Strategy | Transport | Fault) -> bool:
@@ -105,7 +126,7 @@ def stays_on_one_host(value: Strategy | Transport | Fault) -> bool:
         case Transport():
             return not value.between_hosts
         case Fault():
-            return value in _PROXIED
+            return value in _ON_ONE_HOST
 
 
 @dataclass(frozen=True, slots=True)

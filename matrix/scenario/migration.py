@@ -21,6 +21,7 @@ from matrix.migrating import (
 from matrix.model import Variant
 from matrix.scenario.axes import MIGRATION_AXES
 from matrix.scenario.compatibility import (
+    NEED_TWO_HOSTS,
     clash_of,
     for_variant,
     needs_of_fault,
@@ -114,6 +115,7 @@ def problems_of(nodes: MigrationNodes) -> list[Problem]:
         *_out_of_mode(nodes, migration),
         *_given_twice(nodes),
         *_hosts_without_host(nodes, migration),
+        *_faults_between_hosts(nodes, migration),
         *_senseless_variants(nodes, migration),
         *_never_drawn(nodes, migration),
         *_idle_transports(nodes, migration),
@@ -190,6 +192,24 @@ def _hosts_without_host(nodes: MigrationNodes, migration: Migration) -> Iterator
     if hosts is not None and not migration.host:
         message = "hosts: the guest stays on its host"
         yield Problem(hosts.place, message, f"leave it out, or add 'host: {OTHER_HOST}'")
+
+
+def _faults_between_hosts(nodes: MigrationNodes, migration: Migration) -> Iterator[Problem]:
+    """Faults of a link between hosts where the guest stays on one."""
+    if migration.host:
+        return
+    places = {
+        fault: _value_place(nodes, "fault", fault)
+        for fault in dict(nodes.matrix.axes).get("fault", ())
+    }
+    node = node_at(nodes.root, ("migration", "faults"))
+    items = node.items if isinstance(node, Sequence) else (node,) if node else ()
+    places.update((f, item.place) for item, f in zip(items, migration.faults, strict=False))
+    for fault, place in places.items():
+        if fault in NEED_TWO_HOSTS:
+            message = f"fault {quoted(fault)} is between two hosts, and the guest stays on its host"
+            allowed = f"leave it out, or add 'destination: {{host: {OTHER_HOST}}}'"
+            yield Problem(place, message, allowed)
 
 
 def _senseless_variants(nodes: MigrationNodes, migration: Migration) -> Iterator[Problem]:

@@ -10,8 +10,9 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from matrix.model import ExitChannel, Launch
 from matrix.vm.cgroups import oom_kills
@@ -133,6 +134,45 @@ class ClockReading:
         least = min(self.ahead - self.bound, other.ahead - other.bound)
         most = max(self.ahead + self.bound, other.ahead + other.bound)
         return ClockReading((least + most) / 2, (most - least) / 2)
+
+
+class Passage(Protocol):
+    """A way for connections to a port of a host, which can be disturbed."""
+
+    @property
+    def host(self) -> str:
+        """The address of its near end."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """The port of its near end."""
+        ...
+
+    def stall(self) -> None:
+        """Let nothing pass any more, either way; connections stay, also new ones."""
+        ...
+
+    def flow(self) -> None:
+        """Let everything pass again."""
+        ...
+
+    async def drop(self, *, reset: bool = True, cut: bool = True) -> None:
+        """See :meth:`matrix.migration.faults.proxy.Proxy.drop`."""
+        ...
+
+
+@runtime_checkable
+class Passable(Protocol):
+    """A place on another host, whose QEMUs can be reached through a passage on that host."""
+
+    def passage(self, port: int) -> AbstractAsyncContextManager[Passage]:
+        """A passage to that port, where a QEMU of its listens; it is gone when this is left.
+
+        Raises:
+            HostError: the host has no port for it.
+        """
+        ...
 
 
 class Place(Protocol):

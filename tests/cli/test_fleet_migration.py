@@ -35,6 +35,20 @@ suite: {{kind: kvm-unit-tests, build: builtin, tests: [ram-integrity]}}
 matrix: {{arch: [x86_64], accel: [tcg], cpu: [qemu64], strategy: [precopy, postcopy]}}
 migration: {{hops: 2, pace: 20ms, destination: {{host: other, qemu: "{qemu}"}}}}
 """
+FAULTS = """
+name: far
+suite: {kind: kvm-unit-tests, build: builtin, tests: [ram-integrity]}
+matrix:
+  arch: [x86_64]
+  accel: [tcg]
+  strategy: [multifd]
+  fault: [cut-link-in-precopy]
+  include:
+    - {arch: x86_64, accel: tcg, strategy: postcopy, fault: cut-link-briefly-in-postcopy}
+    - {arch: x86_64, accel: tcg, strategy: postcopy, fault: cut-link-in-postcopy}
+    - {arch: x86_64, accel: tcg, strategy: postcopy, fault: lose-source-host-in-postcopy}
+migration: {mode: once, destination: {host: other}}
+"""
 LONGEST_BOUND = 0.5
 """Seconds; a busy machine answers late."""
 
@@ -105,3 +119,28 @@ def test_guests_go_to_another_version_on_the_other_host(world: World, lab: Lab, 
         assert there.destination.endswith(" on z2")
         assert (back.source, back.destination) == (there.destination, there.source)
         assert there.machine.startswith("pc-")
+
+
+@pytest.mark.slow  # cuts of three and four seconds
+def test_the_link_is_cut_and_a_host_is_lost(world: World, lab: Lab) -> None:
+    """Over TLS: what is sent goes through a passage of the other host's worker."""
+    if shutil.which("qemu-system-x86_64") is None:
+        pytest.skip("qemu-system-x86_64 is not installed")
+    Path(world.root / "scenario.yaml").write_text(FAULTS)
+    lab.start("z1", "z2", qemus=())
+    done = world.run(*lab.run_arguments("-j", "2"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {}
+    for case in world.results()["cases"]:
+        hops = hops_of(world, case["id"])
+        assert all(hop.good for hop in hops), hops
+        found[case["axes"]["fault"]] = [hop.outcome for hop in hops]
+        if case["axes"]["fault"] == "cut-link-in-precopy":
+            assert "yank" in [event.what for event in hops[0].events]
+    lost, failed, completed = HopOutcome.LOST, HopOutcome.FAILED, HopOutcome.COMPLETED
+    assert found == {
+        "cut-link-in-precopy": [failed, completed],
+        "cut-link-briefly-in-postcopy": [completed, completed],
+        "cut-link-in-postcopy": [lost],
+        "lose-source-host-in-postcopy": [lost],
+    }

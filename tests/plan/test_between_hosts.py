@@ -265,8 +265,8 @@ def test_a_host_is_named_or_called_by_a_tag() -> None:
             "strategy 'cpr-transfer' is within one host only",
         ),
         (
-            {"faults": (Fault.STALL_IN_PRECOPY,)},
-            "fault 'stall-in-precopy' is within one host only",
+            {"faults": (Fault.STALL_IN_POSTCOPY,)},
+            "fault 'stall-in-postcopy' is within one host only",
         ),
     ],
 )

@@ -23,11 +23,14 @@ from matrix.hosts.fleet.messages import (
     FleetKind,
     Lend,
     Lent,
+    OpenPassage,
     SendSignal,
     Start,
+    Steer,
     Stream,
     Used,
 )
+from matrix.hosts.fleet.passages import Passages
 from matrix.hosts.fleet.socket_sender import SocketSender
 from matrix.hosts.interface import Assignment
 from matrix.hosts.lines import Line
@@ -40,6 +43,8 @@ USED_EVERY = 0.5
 """Seconds from one report of CPU time to the next; a stall is found by it."""
 CHUNK = 1 << 16
 """Bytes per read of a monitor."""
+
+Order = Start | Data | SendSignal | OpenPassage | Steer
 
 Outfit = Callable[[Assignment, tuple[str, ...]], Awaitable[tuple[Emulator, ...]]]
 """Gets an assignment, and names of installations; gives how each of them is started here.
@@ -192,7 +197,8 @@ class Lending:
         self._changed = changed
         self._programs: frozenset[str] = frozenset()
         self._processes: dict[int, LentProcess] = {}
-        self._orders: asyncio.Queue[Start | Data | SendSignal] = asyncio.Queue()
+        self._passages = Passages()
+        self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._tell_used())]
         self._outfitting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -216,12 +222,13 @@ class Lending:
                 traceback.print_exc()
                 self._say(FleetKind.LOST, f"internal error: {error!r}; its worker's log has more")
                 return
+            self._passages.lead_to(landing)
             self._programs = frozenset(each.launch.argv[0] for each in emulators)
             self._say(FleetKind.LENT, Lent(emulators, landing))
 
         self._outfitting = asyncio.create_task(find_out())
 
-    def order(self, order: Start | Data | SendSignal) -> None:
+    def order(self, order: Order) -> None:
         """Do that, after all that was ordered before."""
         self._orders.put_nowait(order)
 
@@ -241,6 +248,7 @@ class Lending:
             *(each.close() for each in self._processes.values()), return_exceptions=True
         )
         self._changed()
+        await self._passages.close()
         for error in ended:
             if isinstance(error, BaseException):
                 raise error
@@ -269,6 +277,10 @@ class Lending:
             order = await self._orders.get()
             if isinstance(order, Start):
                 await self._start(order)
+            elif isinstance(order, OpenPassage):
+                self._say(FleetKind.OPENED, await self._passages.open(order))
+            elif isinstance(order, Steer):
+                await self._passages.steer(order)
             elif (process := self._processes.get(order.process)) is None:
                 continue
             elif isinstance(order, Data):

@@ -12,17 +12,22 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.fleet.messages import (
     Data,
+    Deed,
     Exited,
     FleetKind,
     Lent,
+    Opened,
+    OpenPassage,
     SendSignal,
     Start,
+    Steer,
     Stream,
     Used,
 )
@@ -250,6 +255,36 @@ class RemoteStarted:
             self._relay = None
 
 
+@dataclass(frozen=True, slots=True)
+class RemotePassage:
+    """A way to a QEMU of another host, on that host: a :class:`matrix.vm.location.Passage`."""
+
+    host: str
+    port: int
+    number: int
+    say: Say
+
+    def stall(self) -> None:
+        """See :class:`matrix.vm.location.Passage`."""
+        self._steer(Deed.STALL)
+
+    def flow(self) -> None:
+        """See :class:`matrix.vm.location.Passage`."""
+        self._steer(Deed.FLOW)
+
+    async def drop(self, *, reset: bool = True, cut: bool = True) -> None:
+        """See :class:`matrix.vm.location.Passage`; otherwise than by default it is not done."""
+        assert reset and cut  # noqa: S101, PT018 - nobody wants more of another host's
+        self._steer(Deed.DROP)
+
+    def close(self) -> None:
+        """It is not needed any more."""
+        self._steer(Deed.CLOSE)
+
+    def _steer(self, deed: Deed) -> None:
+        self.say(FleetKind.STEER, Steer(self.number, deed))
+
+
 class Loan:
     """The QEMUs of one attempt on one host: a :class:`matrix.vm.location.Place`."""
 
@@ -264,10 +299,12 @@ class Loan:
         self._patience = patience
         self._comparison = ClockComparison()
         self._started: dict[int, RemoteStarted] = {}
+        self._passages: dict[int, asyncio.Future[Opened]] = {}
         self._oom_kills = 0
         loop = asyncio.get_running_loop()
         self._lent: asyncio.Future[None] = loop.create_future()
         self._over: asyncio.Future[None] = loop.create_future()
+        self._losing: asyncio.Future[None] = loop.create_future()
         self._echoing = asyncio.create_task(self._echo())
 
     async def lent(self) -> None:
@@ -294,6 +331,34 @@ class Loan:
         self._say(FleetKind.START, Start(number, launch, streams.typing, streams.incoming))
         return started
 
+    @asynccontextmanager
+    async def passage(self, port: int) -> AsyncIterator[RemotePassage]:
+        """See :class:`matrix.vm.location.Passable`."""
+        number = len(self._passages) + 1
+        opened: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
+        self._passages[number] = opened
+        self._say(FleetKind.PASSAGE, OpenPassage(number, port))
+        told = await self._unless_lost(opened)
+        if not told.port or self.landing is None:
+            raise HostError(f"host {self.host}: {told.why}")
+        passage = RemotePassage(self.landing.address, told.port, number, self._say)
+        try:
+            yield passage
+        finally:
+            passage.close()
+
+    async def _unless_lost(self, opened: "asyncio.Future[Opened]") -> Opened:
+        """Wait for an answer.
+
+        Raises:
+            HostLostError: it is not going to come.
+        """
+        if self.lost is None:
+            await asyncio.wait((opened, self._losing), return_when=asyncio.FIRST_COMPLETED)
+        if not opened.done():
+            raise HostLostError(str(self.lost))
+        return opened.result()
+
     def oom_kills(self) -> int:
         """See :class:`matrix.vm.location.Place`."""
         return self._oom_kills
@@ -304,27 +369,35 @@ class Loan:
 
     def hear(self, kind: FleetKind, body: object) -> None:
         """What the agent says of it."""
-        if isinstance(body, Lent):
-            self.landing = body.landing
-            self.emulators = tuple(replace(each, host=self.host) for each in body.emulators)
-            _set(self._lent)
-        elif isinstance(body, Data) and (started := self._started.get(body.process)):
-            started.take(body)
-        elif isinstance(body, Used):
-            for number, seconds in body.cpu_seconds:
-                if started := self._started.get(number):
-                    started.process.used = seconds
-        elif isinstance(body, Exited) and (started := self._started.get(body.process)):
-            self._oom_kills += body.oom_kills
-            if body.status is None:
-                self.trouble = self.trouble or body.why
-            started.exited(body)
-        elif isinstance(body, float):
-            self._comparison.take(body)
-        elif kind in (FleetKind.LOST, FleetKind.LAPSED):
-            self.lose(HostError(f"host {self.host}: {body}"))
-        elif kind is FleetKind.RETURNED:
-            self.end()
+        match body:
+            case Lent():
+                self.landing = body.landing
+                self.emulators = tuple(replace(each, host=self.host) for each in body.emulators)
+                _set(self._lent)
+            case Data() if started := self._started.get(body.process):
+                started.take(body)
+            case Used():
+                for number, seconds in body.cpu_seconds:
+                    if started := self._started.get(number):
+                        started.process.used = seconds
+            case Exited() if started := self._started.get(body.process):
+                self._exited(started, body)
+            case Opened() if opened := self._passages.get(body.passage):
+                opened.set_result(body)
+            case float():
+                self._comparison.take(body)
+            case _ if kind in (FleetKind.LOST, FleetKind.LAPSED):
+                self.lose(HostError(f"host {self.host}: {body}"))
+            case _ if kind is FleetKind.RETURNED:
+                self.end()
+            case _:
+                pass  # of what has ended
+
+    def _exited(self, started: RemoteStarted, told: Exited) -> None:
+        self._oom_kills += told.oom_kills
+        if told.status is None:
+            self.trouble = self.trouble or told.why
+        started.exited(told)
 
     def lose(self, error: HostError) -> None:
         """It cannot be used any more, and what it has started may still run."""
@@ -332,6 +405,7 @@ class Loan:
             return
         self.lost = error
         self.trouble = self.trouble or str(error)
+        _set(self._losing)
         self._echoing.cancel()
         if not self._lent.done():
             self._lent.set_exception(error)

@@ -22,6 +22,9 @@
     lent N                 →                  with which command lines
                            ←  start, feed, signal N
     output, used, exited N →
+                           ←  passage N       a port that leads to one of them, through the agent
+    opened N               →
+                           ←  steer N         disturbs it, or closes it
                            ←  echo N          compares the clocks
     echo N                 →                  the agent's Unix time
                            ←  return N        all of them are to end; so they do where the link
@@ -84,6 +87,9 @@ class FleetKind(StrEnum):
     SIGNAL = "signal"
     OUTPUT = "output"
     USED = "used"
+    PASSAGE = "passage"
+    OPENED = "opened"
+    STEER = "steer"
     EXITED = "exited"
     ECHO = "echo"
     RETURN = "return"
@@ -246,6 +252,45 @@ class Exited:
     """Why it could not be started."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenPassage:
+    """Forward connections to a QEMU that listens for a guest."""
+
+    passage: int
+    """The orchestrator's number of it, in its loan."""
+    port: int
+    """Where the QEMU listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """It is forwarded."""
+
+    passage: int
+    port: int
+    """Where to connect to instead; 0: nowhere."""
+    why: str = ""
+    """Why not."""
+
+
+class Deed(StrEnum):
+    """What is done to a passage; see :class:`matrix.vm.location.Passage`."""
+
+    STALL = "stall"
+    FLOW = "flow"
+    DROP = "drop"
+    """Reset, new connections too."""
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """Do that to a passage."""
+
+    passage: int
+    deed: Deed
+
+
 LINES = Lines(
     FleetKind,
     {
@@ -272,6 +317,9 @@ LINES = Lines(
         FleetKind.SIGNAL: SendSignal,
         FleetKind.OUTPUT: Data,
         FleetKind.USED: Used,
+        FleetKind.PASSAGE: OpenPassage,
+        FleetKind.OPENED: Opened,
+        FleetKind.STEER: Steer,
         FleetKind.EXITED: Exited,
         FleetKind.ECHO: float,
         FleetKind.BYE: str,

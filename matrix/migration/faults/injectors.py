@@ -1,7 +1,14 @@
 """The injector of each fault."""
 
 from matrix.migrating import Fault
-from matrix.migration.faults import changing, converging, ending, mismatching, network
+from matrix.migration.faults import (
+    changing,
+    converging,
+    ending,
+    mismatching,
+    network,
+    severing,
+)
 from matrix.migration.faults.base import FaultInjector
 
 INJECTORS: dict[Fault, type[FaultInjector]] = {
@@ -29,6 +36,14 @@ INJECTORS: dict[Fault, type[FaultInjector]] = {
     Fault.STALL_IN_POSTCOPY: network.StallInPostcopy,
     Fault.DROP_IN_POSTCOPY: network.DropInPostcopy,
     Fault.PAUSE_IN_POSTCOPY: network.PauseInPostcopy,
+    Fault.CUT_LINK_IN_PRECOPY: severing.CutLinkInPrecopy,
+    Fault.CUT_LINK_IN_POSTCOPY: severing.CutLinkInPostcopy,
+    Fault.CUT_LINK_BRIEFLY_IN_PRECOPY: severing.CutLinkBrieflyInPrecopy,
+    Fault.CUT_LINK_BRIEFLY_IN_POSTCOPY: severing.CutLinkBrieflyInPostcopy,
+    Fault.LOSE_DESTINATION_HOST_IN_PRECOPY: severing.LoseDestinationHostInPrecopy,
+    Fault.LOSE_DESTINATION_HOST_IN_POSTCOPY: severing.LoseDestinationHostInPostcopy,
+    Fault.LOSE_SOURCE_HOST_IN_PRECOPY: severing.LoseSourceHostInPrecopy,
+    Fault.LOSE_SOURCE_HOST_IN_POSTCOPY: severing.LoseSourceHostInPostcopy,
     Fault.CHANGE_BANDWIDTH: changing.ChangeBandwidth,
     Fault.CHANGE_DOWNTIME_LIMIT: changing.ChangeDowntimeLimit,
     Fault.PAUSE_SOURCE: changing.PauseSource,

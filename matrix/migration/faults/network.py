@@ -22,6 +22,7 @@ from matrix.migration.live_hop import HopEnd, LiveHop
 from matrix.migration.routes import LOCALHOST, TcpRoute
 from matrix.migration.samples import ram_of, whole
 from matrix.plan.strategy_settings import ParameterValue
+from matrix.vm.location import Passable, Passage
 
 CONNECTING = 0.1
 """Seconds until multifd's channels are there: one that the link is lost to before makes 7.2 hang
@@ -42,18 +43,21 @@ LOOK_AGAIN = 0.002
 YANK_SOURCE = {"instances": [{"type": "migration"}]}
 
 
-class _ThroughProxy(FaultInjector):
-    """The source reaches the destination through a proxy."""
+class ThroughProxy(FaultInjector):
+    """The source reaches the destination through a proxy, which is on the destination's host."""
 
-    proxy: Proxy
+    proxy: Passage
 
     async def arrange(self, hop: LiveHop) -> None:
         assert isinstance(hop.route, TcpRoute)  # noqa: S101 - these faults are for TCP alone
-        self.proxy = await self.resources.enter_async_context(open_proxy(hop.route.port))
-        hop.route.outgoing = f"tcp:{LOCALHOST}:{self.proxy.port}"
+        place, port = hop.destination.place, hop.route.port
+        opening = place.passage(port) if isinstance(place, Passable) else open_proxy(port)
+        self.proxy = await self.resources.enter_async_context(opening)
+        host = f"[{self.proxy.host}]" if ":" in self.proxy.host else self.proxy.host
+        hop.route.outgoing = f"tcp:{host}:{self.proxy.port}"
 
 
-class _NetworkInPrecopy(_ThroughProxy):
+class NetworkInPrecopy(ThroughProxy):
     """Something happens to the link while memory is sent."""
 
     parameters: ClassVar[dict[str, ParameterValue]] = {
@@ -69,7 +73,7 @@ class _NetworkInPrecopy(_ThroughProxy):
             await self.strike(hop)
 
 
-class StallInPrecopy(_NetworkInPrecopy):
+class StallInPrecopy(NetworkInPrecopy):
     """Nothing passes any more, and TCP would wait for very long: ``yank`` ends it."""
 
     # As fast as it goes: the source shall be stuck in a full socket, not asleep by its own limit.
@@ -85,7 +89,7 @@ class StallInPrecopy(_NetworkInPrecopy):
         await hop.source.execute("yank", YANK_SOURCE, oob=True)
 
 
-class DropInPrecopy(_NetworkInPrecopy):
+class DropInPrecopy(NetworkInPrecopy):
     """The connection is reset on both sides."""
 
     async def strike(self, hop: LiveHop) -> None:
@@ -188,11 +192,12 @@ class PauseInPostcopy(_Recovered):
         await hop.source.execute("migrate-pause", oob=True)
 
 
-class _NetworkInPostcopy(_ThroughProxy, _Recovered):
+class _NetworkInPostcopy(ThroughProxy, _Recovered):
     """Something happens to the link while the guest runs on the destination."""
 
     async def recover(self, hop: LiveHop) -> None:
         """See :class:`_Recovered`: through the proxy again."""
+        assert isinstance(self.proxy, Proxy)  # noqa: S101 - they are within one host
         self.proxy.retarget(await self.listen_again(hop))
         self.proxy.flow()
         hop.note("migrate-recover, resume")

@@ -11,9 +11,11 @@ small, so that a link that stalls is felt by QEMU after at most a few hundred Ki
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 CHUNK = 256 << 10
 """Bytes that are read at once, and the most that a direction holds."""
@@ -91,6 +93,10 @@ class Proxy:
         await self._loop.sock_connect(destination, (self.host, self._target))
         return True
 
+    async def flows(self) -> None:
+        """Wait until something passes again."""
+        await self._flowing.wait()
+
     async def pass_on(self, chunk: memoryview, to: socket.socket) -> None:
         """Hand ``chunk`` on, when the link does."""
         await self._flowing.wait()
@@ -119,6 +125,7 @@ class _Connection:
                 group.create_task(self._pump(self._source, self._destination))
                 group.create_task(self._pump(self._destination, self._source))
         except* OSError:
+            await self._proxy.flows()
             self.reset = True  # what one side has felt, the other shall feel too
 
     def close(self) -> None:
@@ -134,6 +141,7 @@ class _Connection:
         buffer = memoryview(bytearray(CHUNK))
         while size := await loop.sock_recv_into(giver, buffer):
             await self._proxy.pass_on(buffer[:size], taker)
+        await self._proxy.flows()  # while nothing passes, no end does either
         taker.shutdown(socket.SHUT_WR)
 
 
@@ -145,17 +153,33 @@ def _socket(host: str) -> socket.socket:
     return made
 
 
+def _bind(listener: socket.socket, host: str, ports: Iterable[int]) -> None:
+    for port in ports:
+        try:
+            listener.bind((host, port))
+            listener.listen()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
 @contextlib.asynccontextmanager
-async def open_proxy(target: int, host: str = "127.0.0.1") -> AsyncIterator[Proxy]:
+async def open_proxy(
+    target: int, host: str = "127.0.0.1", ports: Iterable[int] = (0,)
+) -> AsyncIterator[Proxy]:
     """A proxy that leads to ``host:target``; on leaving, every connection is reset and gone.
+
+    It listens on the first of ``ports`` that is free.
 
     Raises:
         OSError: no port is left.
         ExceptionGroup: on leaving, no descriptor was left for a connection (OSError).
     """
     with _socket(host) as listener:
-        listener.bind((host, 0))
-        listener.listen()
+        _bind(listener, host, ports)
         proxy = Proxy(host, target, listener)
         serving = asyncio.create_task(proxy.serve())
         try:

@@ -71,6 +71,15 @@ RULES: dict[Fault, Rule] = {
     # docs/interop: yank shuts the sockets down, which fails the migration.
     Fault.STALL_IN_PRECOPY: Rule(FAILED),
     Fault.DROP_IN_PRECOPY: Rule(FAILED),
+    # Nobody notices, and the hop is given up: the source is yanked, then told to cancel.
+    Fault.CUT_LINK_IN_PRECOPY: Rule(CANCELLED_UNDER_WAY),
+    Fault.LOSE_DESTINATION_HOST_IN_PRECOPY: Rule(CANCELLED_UNDER_WAY),
+    Fault.CUT_LINK_IN_POSTCOPY: Rule(LOST),
+    Fault.LOSE_DESTINATION_HOST_IN_POSTCOPY: Rule(LOST),
+    Fault.LOSE_SOURCE_HOST_IN_PRECOPY: Rule(LOST),
+    Fault.LOSE_SOURCE_HOST_IN_POSTCOPY: Rule(LOST),
+    Fault.CUT_LINK_BRIEFLY_IN_PRECOPY: Rule(COMPLETED),
+    Fault.CUT_LINK_BRIEFLY_IN_POSTCOPY: Rule(COMPLETED),
     # docs/devel/migration/postcopy.rst, "Recovering from postcopy failure"
     Fault.STALL_IN_POSTCOPY: Rule(COMPLETED),
     Fault.DROP_IN_POSTCOPY: Rule(COMPLETED),

@@ -101,8 +101,8 @@ async def outfit(_assignment: Assignment, _qemus: tuple[str, ...]) -> tuple[Emul
 
 
 @asynccontextmanager
-async def borrowing(lab: FleetLab) -> AsyncIterator[Borrower]:
-    lab.landing = LANDING
+async def borrowing(lab: FleetLab, landing: Landing = LANDING) -> AsyncIterator[Borrower]:
+    lab.landing = landing
     async with lab.fleet("z1") as hosts:
         lab.tenancy("z1").lendings.outfit = outfit
         async with hosts["z1"].lend(lab.assignment("a"), ("system",)) as loan:

@@ -182,6 +182,40 @@ def test_drops_a_stalled_connection() -> None:
     with_link(body)
 
 
+@pytest.mark.parametrize("reset", [True, False])
+def test_while_nothing_passes_no_end_does(reset: bool) -> None:
+    async def body(link: Link) -> None:
+        source, destination = await link.connect()
+        link.proxy.stall()
+        if reset:
+            source.abort()
+        else:
+            source.sock.close()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await destination.read(1)
+        link.proxy.flow()
+        with contextlib.suppress(ConnectionResetError):  # its end, this way or that
+            assert await destination.read(1) == b""
+
+    with_link(body)
+
+
+def test_listens_on_the_first_port_that_is_free() -> None:
+    async def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            ports = [each.getsockname()[1] for each in (taken, free)]
+            free.close()
+            async with open_proxy(ports[0], ports=ports) as proxy:
+                assert proxy.port == ports[1]
+            with pytest.raises(OSError, match="in use"):
+                async with open_proxy(ports[0], ports=ports[:1]):
+                    pass
+
+    asyncio.run(run())
+
+
 def test_a_destination_that_is_gone_is_a_reset() -> None:
     async def body(link: Link) -> None:
         with socket.socket() as unused:

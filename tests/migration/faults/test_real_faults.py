@@ -5,6 +5,7 @@ import pytest
 from matrix.attempt import Ending
 from matrix.migrating import Fault, HopOutcome, Strategy, Transport
 from matrix.migration.faults.table import RULES
+from matrix.scenario.compatibility import NEED_TWO_HOSTS
 
 from .conftest import Ran, RunFault
 
@@ -27,8 +28,8 @@ OTHER_WAYS = {
     **dict.fromkeys(POSTCOPY, (Strategy.POSTCOPY, Transport.TCP)),
 }
 """Those that are not injected into precopy over TCP."""
-ELSEWHERE = {Fault.NO_CONVERGENCE_DIRTY_LIMITED}
-"""Needs KVM with dirty rings, and a QEMU from 8.1 on."""
+ELSEWHERE = {Fault.NO_CONVERGENCE_DIRTY_LIMITED, *NEED_TWO_HOSTS}
+"""Needs KVM with dirty rings, and a QEMU from 8.1 on; or two hosts (tests/cli)."""
 
 
 def check(ran: Ran, fault: Fault) -> None:

@@ -43,9 +43,16 @@ def test_nothing_else_has() -> None:
     assert set(RULES) == set(INJECTORS) == set(Fault)
 
 
-def test_guests_are_lost_with_their_source_alone() -> None:
+def test_guests_are_lost_with_their_source_or_in_postcopy_alone() -> None:
     lost = {fault for fault in Fault if HopOutcome.LOST in RULES[fault].outcomes}
-    assert lost == {Fault.KILL_SOURCE_IN_ACTIVE, Fault.KILL_SOURCE_IN_POSTCOPY}
+    assert lost == {
+        Fault.KILL_SOURCE_IN_ACTIVE,
+        Fault.KILL_SOURCE_IN_POSTCOPY,
+        Fault.LOSE_SOURCE_HOST_IN_PRECOPY,
+        Fault.LOSE_SOURCE_HOST_IN_POSTCOPY,
+        Fault.LOSE_DESTINATION_HOST_IN_POSTCOPY,
+        Fault.CUT_LINK_IN_POSTCOPY,
+    }
 
 
 def test_what_is_cancelled_is_cancelled_unless_it_is_too_late() -> None:
