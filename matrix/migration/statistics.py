@@ -37,6 +37,7 @@ QUANTITIES: tuple[tuple[str, str, str], ...] = (
     ("setup-time", "s", "setup_time"),
     ("downtime", "s", "downtime"),
     ("stop-to-resume", "s", "stop_to_resume"),
+    ("clock-bound", "s", "clock_bound"),
     ("blackout", "s", "blackout"),
     ("silence", "s", "silence"),
     ("clock-jump", "s", "clock_jump"),
@@ -50,7 +51,7 @@ QUANTITIES: tuple[tuple[str, str, str], ...] = (
     ("in-flight", "", "in_flight"),
 )
 """Name, unit, and the attribute of a :class:`~matrix.migrating.Hop`; of clock jumps the size."""
-LATER = ("requests", "in-flight")
+LATER = ("requests", "in-flight", "clock-bound")
 """Those that files of former versions lack."""
 
 

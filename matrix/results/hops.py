@@ -17,6 +17,7 @@ MOST_CASES = 6
 SHOWN = (
     "downtime",
     "stop-to-resume",
+    "clock-bound",
     "blackout",
     "silence",
     "clock-jump",

@@ -38,10 +38,10 @@ async def diagnose(session: Session) -> str:
     if session.process is None:
         return ""
     deadline = session.loop.time() + DEADLINE
-    before = session.process.threads()
+    before = await session.process.threads(DEADLINE)
     answers = await _ask(session, deadline)
     await asyncio.sleep(LOOK_AGAIN_AFTER)
-    after = session.process.threads()
+    after = await session.process.threads(LOOK_AGAIN_AFTER + deadline - session.loop.time())
     dump = answers.get("registers")
     files = {
         "registers.txt": dump if isinstance(dump, str) else "",

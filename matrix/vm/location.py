@@ -61,8 +61,8 @@ class QemuProcess(Protocol):
         """Seconds of CPU that it has used, as far as is known."""
         ...
 
-    def threads(self) -> tuple[Thread, ...]:
-        """Its threads; empty where they cannot be looked at."""
+    async def threads(self, seconds: float) -> tuple[Thread, ...]:
+        """Its threads; empty where they cannot be looked at in that time, or it has ended."""
         ...
 
 

@@ -138,7 +138,7 @@ class Process:
         """Seconds of CPU that it has used; None once it is gone."""
         return cputime.process_seconds(self.pid)
 
-    def threads(self) -> tuple[Thread, ...]:
+    async def threads(self, seconds: float = 0.0) -> tuple[Thread, ...]:  # noqa: ARG002 - at once
         """Its threads, by number; empty once it is gone."""
         return cputime.threads(self.pid)
 

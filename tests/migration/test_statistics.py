@@ -83,6 +83,19 @@ def test_the_times_of_devices_count_over_their_instances_and_survive_a_fold() ->
     assert Statistics.restored(Limits(), state).summary(1, 1.0).devices == ()
 
 
+def test_the_clocks_bound_is_told_of_hops_between_hosts_alone() -> None:
+    """A file of a former version has none."""
+    statistics = Statistics(Limits())
+    statistics.add(hop(1, clock_bound=1e-3))
+    statistics.add(hop(2))
+    (told,) = [each for each in statistics.summary(1, 1.0).statistics if each.name == "clock-bound"]
+    assert (told.count, told.p50) == (1, 1e-3)
+    state = json.loads(json.dumps(statistics.state()))
+    del state["distributions"]["clock-bound"], state["largest"]["clock-bound"]
+    names = [each.name for each in Statistics.restored(Limits(), state).summary(1, 1.0).statistics]
+    assert "clock-bound" not in names
+
+
 def test_no_number_of_devices_takes_memory() -> None:
     statistics = Statistics(Limits())
     for number in range(2 * MOST_DEVICES):

@@ -23,11 +23,13 @@ from matrix.hosts.fleet.messages import (
     FleetKind,
     Lend,
     Lent,
+    LookAt,
     OpenPassage,
     SendSignal,
     Start,
     Steer,
     Stream,
+    Threads,
     Used,
 )
 from matrix.hosts.fleet.passages import Passages
@@ -36,6 +38,7 @@ from matrix.hosts.interface import Assignment
 from matrix.hosts.lines import Line
 from matrix.migration.endpoint import Emulator
 from matrix.vm.cgroups import oom_kills
+from matrix.vm.cputime import Thread
 from matrix.vm.location import HERE, Landing, LocalStarted, Streams
 from matrix.vm.tasks import put_off_cancellation
 
@@ -44,7 +47,7 @@ USED_EVERY = 0.5
 CHUNK = 1 << 16
 """Bytes per read of a monitor."""
 
-Order = Start | Data | SendSignal | OpenPassage | Steer
+Order = Start | Data | SendSignal | LookAt | OpenPassage | Steer
 
 Outfit = Callable[[Assignment, tuple[str, ...]], Awaitable[tuple[Emulator, ...]]]
 """Gets an assignment, and names of installations; gives how each of them is started here.
@@ -117,6 +120,10 @@ class LentProcess:
         """Send it a signal."""
         if self._started is not None:
             self._started.process.kill_group(wanted.number)
+
+    async def threads(self) -> tuple[Thread, ...]:
+        """Its threads, while it runs."""
+        return await self._started.process.threads(0.0) if self.runs and self._started else ()
 
     def cpu_seconds(self) -> float | None:
         """What it has used, while it runs."""
@@ -285,6 +292,8 @@ class Lending:
                 continue
             elif isinstance(order, Data):
                 process.feed(order)
+            elif isinstance(order, LookAt):
+                self._say(FleetKind.THREADS, Threads(order.process, await process.threads()))
             else:
                 process.signal(order)
 

@@ -10,25 +10,26 @@ import asyncio
 import contextlib
 import signal
 import socket
-import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from matrix.errors import HostError, HostLostError
+from matrix.hosts.fleet.clock_comparison import ClockComparison
 from matrix.hosts.fleet.messages import (
     Data,
     Deed,
     Exited,
     FleetKind,
     Lent,
+    LookAt,
     Opened,
     OpenPassage,
     SendSignal,
     Start,
     Steer,
     Stream,
+    Threads,
     Used,
 )
 from matrix.hosts.fleet.socket_sender import SocketSender
@@ -41,10 +42,6 @@ from matrix.vm.tasks import put_off_cancellation
 
 ECHO_EVERY = 0.05
 """Seconds from one comparison of the clocks to the next."""
-WINDOW = 1.0
-"""Seconds that a comparison is worth something for: of twenty one has met no traffic."""
-DRIFT = 2e-4
-"""Seconds per second that two hosts' clocks may go apart: each 100 ppm, twice what quartz does."""
 SLOWER = 1.0
 """Seconds that the network may add to what a process is given."""
 FAREWELL = 1.0
@@ -53,47 +50,6 @@ CHUNK = 1 << 16
 KILLED = -signal.SIGKILL
 
 Say = Callable[[FleetKind, object], None]
-
-
-class ClockComparison:
-    """How far another host's clock is ahead of ours, by echoes; the one that took least counts."""
-
-    def __init__(
-        self,
-        wall: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._wall = wall
-        self._monotonic = monotonic
-        self._sent: float | None = None
-        self._echoes: deque[tuple[float, float, float]] = deque()
-        """When each came, the other's clock less our monotonic one, and half of its time."""
-
-    def send(self) -> bool:
-        """Whether one is to be sent now: the one before has come back."""
-        if self._sent is not None:
-            return False
-        self._sent = self._monotonic()
-        return True
-
-    def take(self, theirs: float) -> None:
-        """One has come back, with the other's clock."""
-        if self._sent is None:
-            return
-        now, half = self._monotonic(), (self._monotonic() - self._sent) / 2
-        self._echoes.append((now, theirs - now + half, half))
-        self._sent = None
-        while now - self._echoes[0][0] > WINDOW and len(self._echoes) > 1:
-            self._echoes.popleft()
-
-    def reading(self) -> ClockReading | None:
-        """What is known now; None before any has come back."""
-        now, wall = self._monotonic(), self._wall()
-        found = (
-            ClockReading(offset - (wall - now), half + DRIFT * (now - came))
-            for came, offset, half in self._echoes
-        )
-        return min(found, key=lambda reading: reading.bound, default=None)
 
 
 class RemoteProcess:
@@ -108,6 +64,7 @@ class RemoteProcess:
         self._say = say
         self._what = what
         self._patience = patience
+        self._looking: asyncio.Future[tuple[Thread, ...]] | None = None
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @property
@@ -147,9 +104,19 @@ class RemoteProcess:
         """See :class:`matrix.vm.location.QemuProcess`."""
         return self.used
 
-    def threads(self) -> tuple[Thread, ...]:
+    async def threads(self, seconds: float) -> tuple[Thread, ...]:
         """See :class:`matrix.vm.location.QemuProcess`."""
-        return ()
+        looking = self._looking = asyncio.get_running_loop().create_future()
+        self._say(FleetKind.LOOK_AT, LookAt(self._number))
+        await asyncio.wait(
+            (looking, self._exit), timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        return looking.result() if looking.done() else ()
+
+    def looked_at(self, threads: tuple[Thread, ...]) -> None:
+        """The host has looked at them."""
+        if self._looking is not None and not self._looking.done():
+            self._looking.set_result(threads)
 
     def exited(self, status: int, *, ended_by_us: bool) -> None:
         """It has ended."""
@@ -380,6 +347,8 @@ class Loan:
                 for number, seconds in body.cpu_seconds:
                     if started := self._started.get(number):
                         started.process.used = seconds
+            case Threads() if started := self._started.get(body.process):
+                started.process.looked_at(body.threads)
             case Exited() if started := self._started.get(body.process):
                 self._exited(started, body)
             case Opened() if opened := self._passages.get(body.passage):

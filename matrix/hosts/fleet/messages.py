@@ -22,6 +22,8 @@
     lent N                 →                  with which command lines
                            ←  start, feed, signal N
     output, used, exited N →
+                           ←  look-at N       its threads
+    threads N              →
                            ←  passage N       a port that leads to one of them, through the agent
     opened N               →
                            ←  steer N         disturbs it, or closes it
@@ -50,6 +52,7 @@ from matrix.inventory import Inventory
 from matrix.migration.endpoint import Emulator
 from matrix.model import Launch
 from matrix.plan.schedule import Capacity
+from matrix.vm.cputime import Thread
 from matrix.vm.location import Landing
 
 CHUNK = 192 << 10
@@ -87,6 +90,8 @@ class FleetKind(StrEnum):
     SIGNAL = "signal"
     OUTPUT = "output"
     USED = "used"
+    LOOK_AT = "look-at"
+    THREADS = "threads"
     PASSAGE = "passage"
     OPENED = "opened"
     STEER = "steer"
@@ -253,6 +258,21 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAt:
+    """Look at a QEMU's threads."""
+
+    process: int
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """What was seen."""
+
+    process: int
+    threads: tuple[Thread, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OpenPassage:
     """Forward connections to a QEMU that listens for a guest."""
 
@@ -317,6 +337,8 @@ LINES = Lines(
         FleetKind.SIGNAL: SendSignal,
         FleetKind.OUTPUT: Data,
         FleetKind.USED: Used,
+        FleetKind.LOOK_AT: LookAt,
+        FleetKind.THREADS: Threads,
         FleetKind.PASSAGE: OpenPassage,
         FleetKind.OPENED: Opened,
         FleetKind.STEER: Steer,

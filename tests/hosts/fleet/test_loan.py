@@ -15,13 +15,13 @@ from matrix.errors import HostError
 from matrix.hosts.console_batch import UNREAD_MOST
 from matrix.hosts.fleet.fleet_host import FleetExecutor
 from matrix.hosts.fleet.lending import Lending
-from matrix.hosts.fleet.loan import ClockComparison, Loan
+from matrix.hosts.fleet.loan import Loan
 from matrix.hosts.fleet.messages import Data, FleetKind, Lend, Start
 from matrix.hosts.interface import Assignment
 from matrix.hosts.local.launch import UnstartableError
 from matrix.migration.endpoint import Emulator
 from matrix.model import ExitChannel, Launch
-from matrix.vm.location import ClockReading, Landing, Started, Streams
+from matrix.vm.location import Landing, Started, Streams
 from tests.hosts.fleet.conftest import FleetLab
 from tests.hosts.guest_lab import PATIENCE
 from tests.hosts.workers.test_local_workers import gone
@@ -155,6 +155,23 @@ def test_what_is_typed_arrives_and_a_signal_ends_it(lab: FleetLab) -> None:
     asyncio.run(work())
 
 
+def test_its_threads_are_looked_at_where_it_runs(lab: FleetLab) -> None:
+    async def work() -> None:
+        heard = Heard()
+        async with borrowing(lab) as borrower:
+            started, peer = await borrower.talker(heard)
+            threads = await started.process.threads(PATIENCE)
+            assert [thread.number for thread in threads] == [heard.guest.pid]
+            assert threads[0].seconds > 0
+            started.process.kill_group(signal.SIGKILL)
+            assert await started.process.ended_within(PATIENCE)
+            assert await started.process.threads(PATIENCE) == ()
+            peer.close()
+            started.close()
+
+    asyncio.run(work())
+
+
 def test_nothing_but_the_qemus_of_the_attempt_is_started(lab: FleetLab) -> None:
     async def work() -> None:
         async with borrowing(lab) as borrower:
@@ -235,62 +252,6 @@ def test_a_host_that_takes_no_guests_in_says_so(lab: FleetLab) -> None:
                     pass
 
     asyncio.run(work())
-
-
-class Clocks:
-    """Ours, and one that is ahead of it."""
-
-    def __init__(self, ahead: float) -> None:
-        self.now, self.ahead = 5000.0, ahead
-
-    def wall(self) -> float:
-        return 1e9 + self.now
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def echo(self, comparison: ClockComparison, there: float, back: float) -> None:
-        assert comparison.send()
-        self.now += there
-        theirs = self.wall() + self.ahead
-        self.now += back
-        comparison.take(theirs)
-
-
-def test_clocks_are_compared_by_the_echo_that_took_least() -> None:
-    clocks = Clocks(3600.0)
-    comparison = ClockComparison(clocks.wall, clocks.monotonic)
-    assert comparison.reading() is None
-    clocks.echo(comparison, 0.020, 0.0)
-    clocks.echo(comparison, 0.001, 0.0005)
-    clocks.echo(comparison, 0.0, 0.030)
-    reading = comparison.reading()
-    assert reading is not None
-    assert reading.ahead == pytest.approx(3600.00025, abs=1e-6)
-    assert 0.00075 < reading.bound < 0.0008  # half of its time, and a little drift
-    assert abs(reading.ahead - clocks.ahead) <= reading.bound
-
-
-def test_an_echo_is_worth_nothing_after_a_while() -> None:
-    clocks = Clocks(0.0)
-    comparison = ClockComparison(clocks.wall, clocks.monotonic)
-    clocks.echo(comparison, 0.0, 0.0)
-    clocks.now += 2.0
-    clocks.echo(comparison, 0.1, 0.1)
-    reading = comparison.reading()
-    assert reading is not None
-    assert reading.bound == pytest.approx(0.1)
-
-
-def test_one_echo_is_under_way_at_a_time() -> None:
-    comparison = ClockComparison()
-    assert comparison.send()
-    assert not comparison.send()
-
-
-def test_the_hull_of_two_readings_has_the_drift_between_them_in_it() -> None:
-    hull = ClockReading(1.0, 0.1).hull(ClockReading(1.5, 0.2))
-    assert [hull.ahead, hull.bound] == pytest.approx([1.3, 0.4])
 
 
 class FullLink:

@@ -87,7 +87,7 @@ def test_what_goes_through_can_be_stalled_and_dropped(lab: FleetLab, qemu: socke
     ("port", "last", "why"),
     [
         (22, MORE, "host z1: port 22 is none of this host's QEMUs"),
-        (QEMU, QEMU, rf"host z1: no port of {ADDRESS}:{QEMU}-{QEMU} is left: .*in use"),
+        (QEMU, QEMU, rf"host z1: no port of .*:{QEMU}-{QEMU} is left: .*in use"),
     ],
 )
 def test_there_is_none(lab: FleetLab, qemu: socket.socket, port: int, last: int, why: str) -> None:
