@@ -107,23 +107,29 @@ async def set_up(hop: LiveHop, injector: Injector) -> None:
         MonitorError: one of the two refuses, or has ended.
     """
     await injector.before_listening(hop)
-    if hop.ahead is None:
-        # Two processes: side by side, and one's refusal does not leave the other half set. Only
-        # then does the destination listen, as it takes its capabilities with migrate-incoming.
-        done = await asyncio.gather(
-            *(set_side(hop, side) for side in (hop.destination, hop.source)), return_exceptions=True
-        )
-        for error in done:
-            if isinstance(error, BaseException):
-                raise error
-        if hop.route is not None:
-            await hop.route.listen(hop.destination)
-    else:
+    if hop.ahead is not None:
         hop.ahead.check(hop.destination)
-        await set_side(hop, hop.source)
+    # Two processes: side by side, and one's refusal does not leave the other half set.
+    sides = [_set_up_source(hop)] if hop.ahead else [_set_up_destination(hop), _set_up_source(hop)]
+    for error in await asyncio.gather(*sides, return_exceptions=True):
+        if error is not None:
+            raise error
+    if hop.route is not None:
+        await hop.route.connect(hop.source)
+    await injector.before_migrating(hop)
+
+
+async def _set_up_destination(hop: LiveHop) -> None:
+    """It takes its capabilities with ``migrate-incoming``, and only then listens."""
+    await set_side(hop, hop.destination)
+    if hop.route is not None:
+        await hop.route.listen(hop.destination)
+
+
+async def _set_up_source(hop: LiveHop) -> None:
+    await set_side(hop, hop.source)
     if hop.route is not None:
         await hop.route.arrange(hop.source)
-    await injector.before_migrating(hop)
 
 
 async def set_side(hop: LiveHop, side: Endpoint) -> None:
@@ -145,10 +151,13 @@ async def _migrated(hop: LiveHop, injector: Injector) -> HopEnd:
     """``migrate``, and who runs the guest then."""
     assert hop.route is not None  # noqa: S101 - hops through files are run by another function
     try:
-        await hop.source.execute("migrate", {"uri": hop.route.outgoing})
+        starting = [hop.source.execute("migrate", {"uri": hop.route.outgoing})]
         if RECIPES[hop.strategy].postcopy and injector.starts_postcopy:
-            with contextlib.suppress(MonitorError):  # it is over already, or has failed
-                await hop.source.execute("migrate-start-postcopy")
+            # In its turn, not a round trip later. It is over already, or has failed, if refused.
+            starting.append(hop.source.execute("migrate-start-postcopy"))
+        (error, *_) = await asyncio.gather(*starting, return_exceptions=True)
+        if isinstance(error, BaseException):
+            raise error
     except MonitorError as error:
         why = str(error)
         if NOT_CLEANED_UP in why:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shlex
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -23,6 +24,7 @@ LOCALHOST = "127.0.0.1"
 TLS_OUTGOING = "matrix-tls-out"
 TLS_INCOMING = "matrix-tls-in"
 FD_NAME = "matrix-migration"
+_REMOVE = "object-del"
 
 
 class Route:
@@ -41,7 +43,10 @@ class Route:
         raise NotImplementedError
 
     async def arrange(self, source: Endpoint) -> None:
-        """Give the source what it needs before ``migrate``. Raises as :meth:`listen`."""
+        """Set up the source, while :meth:`listen` is under way. Raises as that."""
+
+    async def connect(self, source: Endpoint) -> None:
+        """Give the source what it needs of a destination that listens. Raises as that."""
 
     def close(self) -> None:
         """Release what the route has made; idempotent. The hop is over."""
@@ -139,24 +144,26 @@ class TcpRoute(Route):
         self.port = 0
 
     async def listen(self, destination: Endpoint) -> None:
-        if self.secrets is not None:
-            settings = {"tls-creds": TLS_INCOMING}
-            await _set_credentials(destination, TLS_INCOMING, self.secrets.server, settings)
         address, ports = LOCALHOST, "0"
         if (landing := self._landing) is not None:
             address = landing.address
             # QEMU takes the first that is free (inet_listen_saddr in util/qemu-sockets.c).
             ports = f"{landing.first_port},to={landing.last_port}"
         host = f"[{address}]" if ":" in address else address
-        await migrate_incoming(destination, f"tcp:{host}:{ports}")
-        self.port = listening_port(await destination.information())
+        orders = []
+        if self.secrets is not None:
+            settings = {"tls-creds": TLS_INCOMING}
+            orders = _credential_orders(TLS_INCOMING, self.secrets.server, settings)
+        orders.append(("migrate-incoming", {"uri": f"tcp:{host}:{ports}"}))
+        self.port = listening_port(await _in_one_trip(destination, orders, then_ask=True))
         self.outgoing = f"tcp:{host}:{self.port}"
 
     async def arrange(self, source: Endpoint) -> None:
         if self.secrets is None:
             return
         settings = {"tls-creds": TLS_OUTGOING, "tls-hostname": self.secrets.hostname}
-        await _set_credentials(source, TLS_OUTGOING, self.secrets.client, settings)
+        orders = _credential_orders(TLS_OUTGOING, self.secrets.client, settings)
+        await _in_one_trip(source, orders)
 
 
 class DescriptorRoute(Route):
@@ -175,7 +182,7 @@ class DescriptorRoute(Route):
         self._ends.pop().close()
         await migrate_incoming(destination, f"fd:{FD_NAME}")
 
-    async def arrange(self, source: Endpoint) -> None:
+    async def connect(self, source: Endpoint) -> None:
         if self._ends:
             await source.monitor.send_descriptor(FD_NAME, self._ends[0].fileno())
             self._ends.pop().close()
@@ -228,21 +235,36 @@ def listening_port(information: dict[str, Any]) -> int:
     raise MonitorError("query-migrate", "the destination names no port that it listens on")
 
 
-async def _set_credentials(
-    endpoint: Endpoint, name: str, properties: dict[str, object], settings: dict[str, str]
-) -> None:
+Order = tuple[str, Mapping[str, object]]
+"""A command and its arguments."""
+
+
+def _credential_orders(
+    name: str, properties: Mapping[str, object], settings: Mapping[str, object]
+) -> list[Order]:
     """Create a TLS credentials object, and use it; one of an earlier hop of the same name goes
-    first. QEMU does them in their order, and one round trip to another host is enough.
+    first."""
+    return [
+        (_REMOVE, {"id": name}),
+        ("object-add", {**properties, "id": name}),
+        ("migrate-set-parameters", settings),
+    ]
+
+
+async def _in_one_trip(
+    endpoint: Endpoint, orders: list[Order], *, then_ask: bool = False
+) -> dict[str, Any]:
+    """Have QEMU do all that, and say then what ``query-migrate`` says, if that is wanted. It does
+    one command after the other, and to another host one round trip is enough for all of them.
 
     Raises:
-        MonitorError: it refuses the object or the settings.
+        MonitorError: it refuses one; that there is no object to be removed is none.
     """
-    done = await asyncio.gather(
-        endpoint.execute("object-del", {"id": name}),
-        endpoint.execute("object-add", {**properties, "id": name}),
-        endpoint.execute("migrate-set-parameters", settings),
-        return_exceptions=True,
-    )
-    for error in done[1:]:  # mostly there is none to be deleted
-        if isinstance(error, BaseException):
+    waits = [endpoint.execute(command, arguments) for command, arguments in orders]
+    asks = [endpoint.information()] if then_ask else []
+    done = await asyncio.gather(*waits, *asks, return_exceptions=True)
+    for (command, _), error in zip(orders, done, strict=False):
+        if isinstance(error, BaseException) and command != _REMOVE:
             raise error
+    told = done[-1] if then_ask else {}
+    return told if isinstance(told, dict) else {}
