@@ -273,7 +273,8 @@ class Hop:
     clock_jump: float | None = None
     """How much less (negative) or more the guest's clock went forward than the host's."""
     requests: int | None = None
-    """Requests to the guest's disk that were answered around the hop, of a guest that proves it."""
+    """Requests to the guest's disk that were answered around the hop, or frames that it received,
+    of a guest that proves such a device."""
     in_flight: int | None = None
     """How many of them had not been answered when the guest stopped here and ran on there: those
     over the largest gap that it saw."""

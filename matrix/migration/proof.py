@@ -31,7 +31,8 @@ class Beat:
     """Seconds: the largest gap that the guest saw on its clock since the beat before."""
     passes: int
     requests: int | None
-    """Requests to its disk that have been answered; None of a guest without one."""
+    """Requests to its disk that have been answered, or frames that it has received; None of a
+    guest without such a device."""
     in_flight: int | None
     """How many were not answered yet during that gap."""
     at: float
@@ -47,7 +48,7 @@ class Evidence:
     silence: float
     """Largest gap between two beats on the host's clock."""
     requests: int | None
-    """To its disk, answered since; None of a guest without one."""
+    """Answered since, or received; None of a guest without such a device."""
     in_flight: int | None
     """Of them during the largest gap."""
     clock_jump: float

@@ -188,7 +188,7 @@ class RealQemu:
 
     def request(self, test: str, migration: Migration, **options: Any) -> Request:
         emulator = self.emulator(test, migration, **options)
-        return Request(migration, emulator, seed=1, proves=test.startswith("ram-integrity"))
+        return Request(migration, emulator, seed=1, proves="-integrity" in test)
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ int test_exception(int argc, char **argv);
 int test_fail(int argc, char **argv);
 int test_hang(int argc, char **argv);
 int test_memory(int argc, char **argv);
+int test_net_integrity(int argc, char **argv) __attribute__((weak));
 int test_panic(int argc, char **argv);
 int test_ram_integrity(int argc, char **argv);
 int test_smp(int argc, char **argv);

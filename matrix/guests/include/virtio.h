@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define VIRTIO_NET 1u
 #define VIRTIO_BLK 2u
 
 #define VIRTIO_ENTRIES 64 /* the most of a queue */
@@ -55,8 +56,8 @@ struct virtio_device {
 	uint32_t notify_multiplier;
 };
 
-/* Find the first device of that type: NULL, or the reason why there is none. */
-const char *virtio_open(struct virtio_device *device, unsigned type);
+/* Find the device of that type before which there are `others`: NULL, or why there is none. */
+const char *virtio_open(struct virtio_device *device, unsigned type, unsigned others);
 /* Reset it and agree on version 1, on addresses that an IOMMU translates where it wants that, and
  * on those of its own features (0 to 31) that are wanted and offered; false where it does not. */
 bool virtio_negotiate(struct virtio_device *device, uint32_t wanted);

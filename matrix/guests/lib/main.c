@@ -16,6 +16,7 @@ static const struct test all_tests[] = {
 	{ "fail", test_fail },
 	{ "hang", test_hang },
 	{ "memory", test_memory },
+	{ "net-integrity", test_net_integrity },
 	{ "panic", test_panic },
 	{ "ram-integrity", test_ram_integrity },
 	{ "smp", test_smp },

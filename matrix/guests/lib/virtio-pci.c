@@ -71,13 +71,22 @@ static bool find_structures(struct virtio_device *device)
 	return device->common && device->notify && device->interrupts && device->own;
 }
 
-const char *virtio_open(struct virtio_device *device, unsigned type)
+/* The slot of the device of that id before which there are `others`. */
+static unsigned find(uint32_t id, unsigned others)
+{
+	for (unsigned slot = 0; slot < PCI_SLOTS; slot++)
+		if (arch_pci_read(slot, PCI_ID) == id && others-- == 0)
+			return slot;
+	return PCI_NO_SLOT;
+}
+
+const char *virtio_open(struct virtio_device *device, unsigned type, unsigned others)
 {
 	const char *reason = arch_pci_open();
 
 	if (reason)
 		return reason;
-	device->slot = pci_find((FIRST_ID + type) << 16 | VENDOR);
+	device->slot = find((FIRST_ID + type) << 16 | VENDOR, others);
 	if (device->slot == PCI_NO_SLOT)
 		return "no such virtio device of version 1";
 	if (!find_structures(device))

@@ -234,7 +234,7 @@ int test_disk_integrity(int argc, char **argv)
 
 	if (!read_options(argv + 1))
 		return report_summary();
-	reason = virtio_open(&disk.device, VIRTIO_BLK);
+	reason = virtio_open(&disk.device, VIRTIO_BLK, 0);
 	if (reason)
 		report_skip("%s", reason);
 	else if (open_disk())

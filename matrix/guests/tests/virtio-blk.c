@@ -96,7 +96,7 @@ static void check(void)
 
 int test_virtio_blk(int argc, char **argv)
 {
-	const char *reason = virtio_open(&disk, VIRTIO_BLK);
+	const char *reason = virtio_open(&disk, VIRTIO_BLK, 0);
 
 	if (reason)
 		report_skip("%s", reason);
