@@ -45,6 +45,8 @@ STARTING = 0.004
 to 100 ms."""
 GREETING = 0.012
 """Seconds in which it does not greet then."""
+IDLE = 0.05
+"""Seconds from one step of what is done meanwhile to the next, while guests run."""
 
 
 @dataclass(slots=True)
@@ -96,8 +98,8 @@ class Session:
         ``most_failures`` cases that did not pass no other is started; those that run end. By
         ``rules`` (None: never) hosts get no more cases. ``inputs`` says what cases follow from,
         ``not_reused`` why they are run (:class:`matrix.run.reuse.Reuse`). Steps of
-        ``meanwhile`` are taken whenever a guest has been started and is not ready yet; they must be
-        short, and need not all be taken."""
+        ``meanwhile`` are taken whenever a guest has been started and is not ready yet, and now and
+        then; they must be short, and need not all be taken."""
         self._meanwhile = iter(meanwhile)
         self._recorder = recorder
         self._hosts = {host.name: host for host in hosts}
@@ -155,6 +157,8 @@ class Session:
             )
             care.begin()
             stack.push_async_callback(care.end)
+            self._work_idly()
+            stack.callback(lambda: self._idle.cancel())
             async with asyncio.TaskGroup() as tasks:
                 await self._carry_out(tasks, stop)
                 for prepared in self._prepared.values():
@@ -359,6 +363,16 @@ class Session:
         for _ in self._meanwhile:
             if time.monotonic() >= until:
                 return
+
+    def _work_idly(self) -> None:
+        """Take a step in a while, and so on: an interrupt of a run with few and long cases would
+        wait for all that is needed at its end to be loaded, half a second of CPU time."""
+        loop = asyncio.get_running_loop()
+        self._idle = loop.call_later(IDLE, self._take_step)
+
+    def _take_step(self) -> None:
+        if next(self._meanwhile, self) is not self:
+            self._work_idly()
 
     def _end(self, job: Job, attempt: Attempt | None) -> None:
         running = self._running.pop(job.key)

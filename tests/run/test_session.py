@@ -1,8 +1,9 @@
 """A plan is carried out: order, limits, repeats, interrupts, and a host that fails."""
 
 import asyncio
+import itertools
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from matrix.model import Case, Expectation
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.schedule import Capacity
 from matrix.results.recorder import Recorder
+from matrix.run import session
 from matrix.run.progress import NullProgress, Progress, Running
 from matrix.run.session import Session, Stop
 from matrix.verdicts import Verdict
@@ -338,6 +340,38 @@ def test_something_is_done_meanwhile(start: Start) -> None:
     session = Session(recorder, [FakeHost(executor, ONE)], NullProgress(), {}, meanwhile=meanwhile)
     asyncio.run(session.run(list(recorder.record.decisions), Stop()))
     assert done == [0, 1, 2]
+
+
+def test_all_is_done_meanwhile_beside_one_guest(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the end needs is there when an interrupt comes, however few guests were started."""
+    monkeypatch.setattr(session, "GREETING", 0.0)  # one step while it starts
+    recorder = start(planned("long"))
+    done: list[int] = []
+
+    async def work() -> None:
+        enough = asyncio.Event()
+
+        class Ending(FakeExecutor):
+            async def execute(self, *arguments: Any) -> Ended:
+                await enough.wait()
+                return await super().execute(*arguments)
+
+        def steps() -> Iterator[None]:
+            for number in itertools.count():
+                done.append(number)
+                if number == 3:
+                    enough.set()
+                yield
+
+        host = FakeHost(Ending(), ONE)
+        running = Session(recorder, [host], NullProgress(), {}, meanwhile=steps())
+        await running.run(list(recorder.record.decisions), Stop())
+        assert running._idle.cancelled()
+
+    asyncio.run(asyncio.wait_for(work(), 100))
+    assert len(done) > 3
 
 
 def test_what_is_known_to_hang_starts_before_what_has_as_much_time(start: Start) -> None:
