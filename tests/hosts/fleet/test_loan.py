@@ -162,7 +162,7 @@ def test_its_threads_are_looked_at_where_it_runs(lab: FleetLab) -> None:
             started, peer = await borrower.talker(heard)
             threads = await started.process.threads(PATIENCE)
             assert [thread.number for thread in threads] == [heard.guest.pid]
-            assert threads[0].seconds > 0
+            assert threads[0].state in "RSD"
             started.process.kill_group(signal.SIGKILL)
             assert await started.process.ended_within(PATIENCE)
             assert await started.process.threads(PATIENCE) == ()
