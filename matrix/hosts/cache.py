@@ -80,6 +80,16 @@ class Cache:
             self._writable = False
             log.warning("nothing can be kept in %s: %s", self.directory, error.strerror or error)
 
+    def open_lock(self, name: str) -> int | None:
+        """The descriptor of a file to lock while ``name`` is found out; None where nothing can be
+        kept."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            _make(self.directory)
+            return os.open(f"{_file_name(name)}.lock", flags, 0o600, dir_fd=self._folder())
+        except OSError:
+            return None  # write() tells why, once there is something to keep
+
     def _content(self, name: str) -> bytes:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(name, flags, dir_fd=self._folder())

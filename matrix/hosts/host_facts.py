@@ -1,6 +1,8 @@
 """The machine itself: CPUs and memory that guests may take, the CPU's name, the kernel."""
 
 import os
+import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from matrix.vm.cgroups import available_memory, read_limits
 CPUINFO_BYTES = 8192
 """How much of /proc/cpuinfo is read: the first CPU's entry takes 2–4 KiB, and the kernel makes up
 only what is read, which on hosts with hundreds of CPUs saves tens of milliseconds."""
+
+LINE_BYTES = 4096
+"""How much of a file is read for its first line."""
 
 BOOT_FILES = ("proc/sys/kernel/random/boot_id",)
 MACHINE_FILES = tuple(
@@ -144,3 +149,18 @@ def _text(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError:
         return ""
+
+
+def first_lines(paths: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """(path, first line) of each file that can be read; devices and pipes are not files."""
+    found = []
+    for path in dict.fromkeys(paths):
+        try:
+            if not stat.S_ISREG(Path(path).stat().st_mode):
+                continue
+            with Path(path).open("rb") as file:
+                lines = file.read(LINE_BYTES).decode(errors="replace").splitlines()
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            continue
+        found.append((path, lines[0].strip() if lines else ""))
+    return tuple(found)

@@ -5,8 +5,8 @@ asked side by side, as many at once as there are CPUs.
 """
 
 import asyncio
-import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +22,12 @@ from matrix.hosts.cached_records import (
 )
 from matrix.hosts.fingerprint import Stamper
 from matrix.hosts.firmware import find_firmware
-from matrix.hosts.host_facts import HostState, read_host
+from matrix.hosts.host_facts import HostState, first_lines, read_host
 from matrix.hosts.installations import Installation, find_kvmtool
 from matrix.hosts.kvm import why_no_kvm
 from matrix.hosts.packages import install_command, read_distribution
 from matrix.hosts.surveyors import Surveyors, real_surveyors
+from matrix.hosts.turns import turn
 from matrix.hosts.wanted import Wanted
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import Accelerator, Architecture
@@ -37,9 +38,6 @@ from matrix.suites.stderr import host_complaint
 
 ProofKey = tuple[str, Architecture, str]
 """Installation, the guests' architecture, ``-cpu`` value."""
-
-FILE_BYTES = 4096
-"""How much of a host's file is read for its first line."""
 
 
 def ignore_step(_step: str) -> None:
@@ -90,7 +88,7 @@ async def take_inventory(
     await survey.find_proofs(kept)
     firmware = find_firmware()
     return replace(
-        survey.inventory(_first_lines(files)),
+        survey.inventory(first_lines(files)),
         firmware=firmware.firmware,
         firmware_problems=firmware.problems,
         firmware_proofs=await survey.find_firmware_proofs(kept, firmware.firmware),
@@ -251,18 +249,27 @@ class _Survey:
         except SuiteError as error:
             return _untried(about, error)
         name = f"{_proof_name(known.binary, want.architecture, cpu)} {machine} with firmware"
-        cached = self._cache.read(name, key, lambda value: decode_proof(value, *about))
-        if cached is not None and not self._fresh:
+
+        def kept() -> KvmProof | None:
+            if self._fresh:
+                return None
+            return self._cache.read(name, key, lambda value: decode_proof(value, *about))
+
+        if (cached := kept()) is not None:
             return cached
-        self._on_step(f"trying UEFI firmware for {want.architecture.value} under KVM ({want.qemu})")
-        try:
-            proof = await self._surveyors.prove_firmware(
-                known.binary, want.architecture, cpu, machine, firmware
-            )
-        except HostError as error:
-            return _untried(about, error)
-        self._cache.write(name, key, encode_proof(proof))
-        return proof
+        what = f"trying UEFI firmware for {want.architecture.value} under KVM ({want.qemu})"
+        async with self._turn(name, what):
+            if (cached := kept()) is not None:
+                return cached
+            self._on_step(what)
+            try:
+                proof = await self._surveyors.prove_firmware(
+                    known.binary, want.architecture, cpu, machine, firmware
+                )
+            except HostError as error:
+                return _untried(about, error)
+            self._cache.write(name, key, encode_proof(proof))
+            return proof
 
     def _works(self, qemu: str, architecture: Architecture, cpu: str) -> bool:
         proof = self._proofs.get((qemu, architecture, cpu))
@@ -303,19 +310,28 @@ class _Survey:
         return known if self._stamper.unchanged(known.stamps) else None
 
     async def _probe(self, qemu: str, architecture: Architecture, path: Path) -> None:
-        async with self._slots:
-            self._on_step(f"asking {path} what it can do")
+        what = f"asking {path} what it can do"
+        async with self._turn(_binary_name(path), what), self._slots:
+            known = None if self._fresh else self._cached_binary(qemu, architecture, path)
+            if known is not None:
+                self._binaries[qemu, architecture] = known
+                return
+            self._on_step(what)
             try:
                 probed = await self._surveyors.probe(qemu, architecture, path)
             except (HostError, MonitorError) as error:
                 self._note_trouble(error)
                 self._broken[qemu, architecture] = f"{path} cannot be asked: {error}"
                 return
-        known = KnownBinary(
-            probed.binary, tuple(self._stamper.stamp(file) for file in probed.files)
-        )
-        self._binaries[qemu, architecture] = known
-        self._cache.write(_binary_name(path), self._host.key, encode_binary(known))
+            known = KnownBinary(
+                probed.binary, tuple(self._stamper.stamp(file) for file in probed.files)
+            )
+            self._binaries[qemu, architecture] = known
+            self._cache.write(_binary_name(path), self._host.key, encode_binary(known))
+
+    def _turn(self, name: str, what: str) -> AbstractAsyncContextManager[None]:
+        """That of finding out what is kept under a name."""
+        return turn(self._cache, name, lambda: self._on_step(f"waiting for another run: {what}"))
 
     def _note_trouble(self, error: MatrixError) -> None:
         """A host without memory, threads or descriptors says nothing of QEMU or KVM."""
@@ -364,8 +380,12 @@ class _Survey:
     async def _prove(self, qemu: str, architecture: Architecture, cpu: str) -> KvmProof:
         known = self._known(qemu, architecture)
         model = f" with -cpu {cpu}" if cpu else ""
-        async with self._slots:
-            self._on_step(f"trying {architecture.value} guests under KVM{model} ({qemu})")
+        what = f"trying {architecture.value} guests under KVM{model} ({qemu})"
+        name = _proof_name(known.binary, architecture, cpu)
+        async with self._turn(name, what), self._slots:
+            if (kept := self._cached_proof(known, architecture, cpu)) is not None:
+                return kept
+            self._on_step(what)
             try:
                 proof = await self._surveyors.prove(known.binary, architecture, cpu)
             except HostError as error:
@@ -373,9 +393,8 @@ class _Survey:
                 self._note_trouble(error)
                 why = f"KVM could not be tried: {error}"
                 return KvmProof(qemu, architecture, cpu, KvmState.UNAVAILABLE, why)
-        name = _proof_name(known.binary, architecture, cpu)
-        self._cache.write(name, self._proof_key(known, architecture), encode_proof(proof))
-        return proof
+            self._cache.write(name, self._proof_key(known, architecture), encode_proof(proof))
+            return proof
 
     def _proof_key(self, known: KnownBinary, architecture: Architecture) -> str:
         guests = [self._stamper.stamp(file) for file in self._surveyors.guest_files(architecture)]
@@ -409,18 +428,3 @@ def _binary_name(path: Path) -> str:
 
 def _proof_name(binary: Binary, architecture: Architecture, cpu: str) -> str:
     return f"proof {binary.path} {architecture.value} {cpu}"
-
-
-def _first_lines(paths: Collection[str]) -> tuple[tuple[str, str], ...]:
-    """(path, first line) of each file that can be read; devices and pipes are not files."""
-    found = []
-    for path in dict.fromkeys(paths):
-        try:
-            if not stat.S_ISREG(Path(path).stat().st_mode):
-                continue
-            with Path(path).open("rb") as file:
-                lines = file.read(FILE_BYTES).decode(errors="replace").splitlines()
-        except (OSError, ValueError):  # ValueError: a NUL in the path
-            continue
-        found.append((path, lines[0].strip() if lines else ""))
-    return tuple(found)

@@ -383,6 +383,33 @@ def test_as_many_at_once_as_there_are_cpus(take: Take, fakes: Fakes) -> None:
     assert fakes.busiest == 2
 
 
+def test_of_several_at_once_one_asks_and_proves(
+    fakes: Fakes, directory: Path, host: HostState, tmp_path: Path
+) -> None:
+    steps: list[str] = []
+
+    async def take_three() -> list[Inventory]:
+        return await asyncio.gather(
+            *(
+                take_inventory(
+                    [Installation("mine", directory)],
+                    [PLAIN],
+                    host=host,
+                    cache=Cache(tmp_path / "cache"),
+                    surveyors=fakes.surveyors(),
+                    on_step=steps.append,
+                )
+                for _ in range(3)
+            )
+        )
+
+    first, *others = asyncio.run(take_three())
+    assert others == [first, first]
+    assert (fakes.probed, fakes.proven) == (["mine x86_64"], [(X86, X86, "")])
+    asking = f"asking {directory}/qemu-system-x86_64 what it can do"
+    assert steps[:3] == [asking, *[f"waiting for another run: {asking}"] * 2]
+
+
 def test_steps_are_told(take: Take, directory: Path) -> None:
     steps: list[str] = []
     take(Wanted("mine", X86, ("", "host")), on_step=steps.append)
