@@ -151,7 +151,10 @@ def killed(end: End) -> Judgement:
     """What ran the test was killed by a signal that was not ours."""
     if trouble := end.host_trouble():  # QEMU aborts where it gets no thread
         return trouble
-    number = end.outcome.signal or 0
+    number = end.outcome.signal
+    if number is None:  # what it ran on is gone
+        what = end.outcome.reason or f"{end.program} was killed"
+        return end.crash(what, complaint(end.outcome.stderr_tail))
     hint = next((hint for signal, hint in _SIGNAL_HINTS.items() if signal == number), "")
     what = f"{end.program} was killed by {signal_name(number)}" + (f" ({hint})" if hint else "")
     return end.crash(what, complaint(end.outcome.stderr_tail))

@@ -1,6 +1,7 @@
 """The committed images: laid out as kvm-unit-tests builds, small, without traces of a machine."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,19 @@ def test_files_name_no_path_of_a_machine(architecture: str) -> None:
         content = path.read_bytes()
         assert not re.search(rb"/(home|root|tmp|work|build|usr|var|mnt|opt)/", content), path.name
         assert b".so." not in content, path.name
+
+
+def test_an_image_stays_where_its_compiler_is_missing(tmp_path: Path) -> None:
+    """As that of loongarch64 is in Debian 12."""
+    words = (
+        "ARCH=loongarch64",
+        "CROSS_loongarch64=none-",
+        f"OUT={tmp_path}",
+        f"BUILD={tmp_path}/b",
+    )
+    done = subprocess.run(
+        ["make", "-C", SOURCES, "image", *words], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "loongarch64: not built: the compiler none-gcc is missing" in done.stdout
+    assert {each.name for each in tmp_path.iterdir()} == {"b"}

@@ -14,7 +14,7 @@ TEST_MEMORY := 1024
 INTEGRITY_MEMORY := 1024
 
 FIRMWARE_IMAGE := $(OUT)/$(ARCH)/$(FIRMWARE)
-image: $(FIRMWARE_IMAGE)
+ARCH_IMAGES := $(FIRMWARE_IMAGE)
 
 $(BUILD)/$(ARCH)/firmware.elf: arch/loongarch64/firmware.S Makefile arch/loongarch64/arch.mk
 	@mkdir -p $(@D)
