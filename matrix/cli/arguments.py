@@ -176,6 +176,9 @@ OPTIONS: dict[str, Any] = {
     "spread": typer.Option(
         "--spread", help="Make the attempts of a case (--repeat) on its hosts in turn."
     ),
+    "strict_qemu": typer.Option(
+        "--strict-qemu", help="Skip cases whose QEMU is another version on another of their hosts."
+    ),
     "host": typer.Option("--host", metavar="FILE", help="Host file: QEMUs and builds by name."),
     "fresh": typer.Option("--fresh", help="Ask QEMU and KVM again instead of using the cache."),
     "no_predict": typer.Option(

@@ -25,7 +25,8 @@ def doctor(selection: Selection, json: Json = False) -> None:
 
 @taking(
     *("scenarios", "keyword", "arch", "accel", "qemu", "build", "set_axis", "expect"),
-    *("include_all", "shard", "durations", "virtual_host", "fleet", "on", "host", "fresh"),
+    *("include_all", "shard", "durations", "virtual_host", "fleet", "on", "strict_qemu", "host"),
+    "fresh",
     *("failed", "last_failed", "reuse", "database", "no_history", "no_predict"),
 )
 def list_(
@@ -66,7 +67,7 @@ def scenarios(json: Json = False) -> None:
     *("repeat", "until_fail", "retries", "timeout", "full", "no_assist", "expect"),
     "include_all",
     *("shard", "durations", "failed", "last_failed", "reuse", "require", "fail_on_skip", "strict"),
-    *("virtual_host", "fleet", "on", "spread", "host", "fresh", "no_predict"),
+    *("virtual_host", "fleet", "on", "spread", "strict_qemu", "host", "fresh", "no_predict"),
     *("fail_fast", "max_failures", "verbose", "quiet"),
     *("database", "no_history", "metrics", "tap"),
 )
@@ -116,6 +117,7 @@ def run(
         "set_axis",
         "fleet",
         "on",
+        "strict_qemu",
         "host",
         "fresh",
         "database",

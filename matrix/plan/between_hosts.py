@@ -16,6 +16,7 @@ from matrix.plan.disks import WITHOUT_IT, has_disk
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.migration_plan import Planned, Side
 from matrix.plan.migration_sides import settle_sides
+from matrix.plan.same_qemu import different_versions, not_one_qemu
 from matrix.scenario.compatibility import stays_on_one_host
 from matrix.verdicts import SkipCause
 
@@ -31,6 +32,8 @@ def decide_gangs(
     hosts: Mapping[str, Inventory],
     called: Mapping[str, Collection[str]],
     decide: Decide,
+    *,
+    strict_qemu: bool,
 ) -> dict[str, Decision]:
     """What is decided of a case for all hosts, two or more at a time, that it may go between.
 
@@ -39,11 +42,14 @@ def decide_gangs(
         hosts: name → inventory.
         called: name → what each may be called by.
         decide: what one host can do.
+        strict_qemu: skip a case for hosts on which a QEMU of one name is not the same version.
     """
     migration = case.migration
     assert migration is not None  # noqa: S101 - the caller's condition
     gangs = {
-        " → ".join((source, *others)): decide_between(case, source, others, hosts, decide)
+        " → ".join((source, *others)): decide_between(
+            case, source, others, hosts, decide, strict_qemu=strict_qemu
+        )
         for source, others in _gangs(case.variant.host, migration, hosts, called)
     }
     return gangs or {"": Skip(case, _why_no_gang(case, migration, hosts), SkipCause.HOST)}
@@ -55,6 +61,8 @@ def decide_between(
     others: tuple[str, ...],
     hosts: Mapping[str, Inventory],
     decide: Decide,
+    *,
+    strict_qemu: bool,
 ) -> Decision:
     """What is decided of a case that starts on ``source`` and goes to ``others`` and back."""
     assert case.migration is not None  # noqa: S101 - the caller's condition
@@ -78,8 +86,10 @@ def decide_between(
     sides = [_side(run, hosts[run.host], accelerator) for run in runs]
     if reason := _other_cpus(runs, sides):
         return Skip(case, reason, SkipCause.UNSUPPORTED)
-    lost = (*notes, *alone.lost, *_same_names(sides))
-    settled = settle_sides(case, sides[0], sides[1:], accelerator, lost)
+    told = _different_versions(sides)
+    if told and strict_qemu:
+        return not_one_qemu(case, told)
+    settled = settle_sides(case, sides[0], sides[1:], accelerator, (*notes, *alone.lost, *told))
     if not isinstance(settled, Planned):
         return settled
     first = runs[0]
@@ -236,13 +246,6 @@ def _other_cpus(runs: list[Run], sides: list[Side]) -> str:
     return f"CPU model {models[0]!r} is that of the host: {told}"
 
 
-def _same_names(sides: list[Side]) -> Iterator[str]:
-    """Installations that are called the same on two hosts, and are different versions."""
-    by_name: dict[str, dict[str, str]] = {}
-    for side in sides:
-        versions = by_name.setdefault(side.binary.qemu, {})
-        versions.setdefault(side.binary.version_text, side.where)
-    for name, versions in by_name.items():
-        if len(versions) > 1:
-            told = " and ".join(f"{text} on {where}" for text, where in versions.items())
-            yield f"QEMU {name!r} is {told}"
+def _different_versions(sides: list[Side]) -> tuple[str, ...]:
+    named = ((side.binary.qemu, side.binary.version_text, side.where) for side in sides)
+    return tuple(different_versions(named))

@@ -46,7 +46,7 @@ def place(
         everywhere: what is decided of each case, by host.
         cpus: of each host.
     """
-    cases = [_preferred(each) for each in everywhere]
+    cases = [preferred(each) for each in everywhere]
     work = dict.fromkeys(cpus, 0.0)
     placed: dict[int, Decision] = {}
     for index in sorted(range(len(cases)), key=lambda index: -_length(cases[index])):
@@ -97,7 +97,7 @@ def only(decisions: Mapping[str, Decision]) -> Decision:
     return replace(first, reason="; ".join(told))
 
 
-def _preferred(decisions: Mapping[str, Decision]) -> Mapping[str, Decision]:
+def preferred(decisions: Mapping[str, Decision]) -> Mapping[str, Decision]:
     """The hosts that run a case best, each with its name; all of them where none runs it."""
     runs = {name: each for name, each in decisions.items() if isinstance(each, Run)}
     best = min(map(_preference, runs.values()), default=0)

@@ -15,8 +15,9 @@ from matrix.plan.firmware_choice import choose_firmware
 from matrix.plan.kvmtool import decide_kvmtool
 from matrix.plan.machines import FAMILIES
 from matrix.plan.memory import huge_pages_of, why_no_memory
-from matrix.plan.placing import only, place
+from matrix.plan.placing import only, place, preferred
 from matrix.plan.program import decide_program
+from matrix.plan.same_qemu import told_apart
 from matrix.verdicts import SkipCause
 
 NativeTests = Mapping[tuple[Build, int], Mapping[str, Test]]
@@ -29,6 +30,8 @@ def plan(
     hosts: Mapping[str, Inventory],
     native: NativeTests | None = None,
     called: Mapping[str, Collection[str]] | None = None,
+    *,
+    strict_qemu: bool = False,
 ) -> Iterator[Decision]:
     """Decide every case, in order, and choose the host that it runs on.
 
@@ -39,9 +42,10 @@ def plan(
         hosts: name → inventory.
         native: the tests that are others under KVM.
         called: name → what the axis ``host`` may call it by; None: its name.
+        strict_qemu: skip cases whose QEMU is not the same version on all hosts they may run on.
     """
     called = called or {name: (name,) for name in hosts}
-    everywhere = (_everywhere(case, hosts, native, called) for case in cases)
+    everywhere = (_everywhere(case, hosts, native, called, strict_qemu) for case in cases)
     cpus = {name: inventory.host.cpus for name, inventory in hosts.items()}
     return (only(each) for each in everywhere) if [*hosts] == [LOCAL] else place(everywhere, cpus)
 
@@ -51,17 +55,19 @@ def _everywhere(
     hosts: Mapping[str, Inventory],
     native: NativeTests | None,
     called: Mapping[str, Collection[str]],
-) -> dict[str, Decision]:
+    strict_qemu: bool,
+) -> Mapping[str, Decision]:
     """What is decided of a case for each host where it may run, or for those it goes between."""
     if case.migration is not None and case.migration.host:
         from matrix.plan.between_hosts import decide_gangs  # few cases do
 
         if skip := _on_any_host(case):
             return {"": skip}
-        return decide_gangs(case, hosts, called, decide)
+        return decide_gangs(case, hosts, called, decide, strict_qemu=strict_qemu)
     host = case.variant.host
     if host in (None, EACH_HOST):
-        return {name: decide(case, hosts[name], native) for name in hosts}
+        each = {name: decide(case, hosts[name], native) for name in hosts}
+        return told_apart(preferred(each), hosts, strict=strict_qemu) if len(hosts) > 1 else each
     there = {
         name: decide(case, hosts[name], native) for name in hosts if host in called.get(name, ())
     }

@@ -54,6 +54,8 @@ class Selection:
     """Only hosts of these names, tags or architectures."""
     spread: bool = False
     """Have the attempts of a case take turns on the hosts that can run it."""
+    strict_qemu: bool = False
+    """Skip cases whose QEMU is not the same version on all hosts that they may run on."""
     host: Path | None = None
     fresh: bool = False
     no_predict: bool = False

@@ -103,7 +103,7 @@ def prepare(
     )
     hosts = inventories(called, inventory, others)
     _check_values(scenarios, cases, hosts.values())
-    planned = _planned(scenarios, cases, hosts, called)
+    planned = _planned(scenarios, cases, hosts, called, selection.strict_qemu)
     decisions = predicted(planned, inventory) if predict else planned
     virtual = _virtual_hosts(selection, scenarios, cases, inventory)
     if virtual is not None:
@@ -147,10 +147,11 @@ def _planned(
     cases: list[Case],
     hosts: Mapping[str, Inventory],
     called: Mapping[str, Sequence[str]],
+    strict_qemu: bool,
 ) -> list[Decision]:
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
     native = native_tests([case for case in cases if case.scenario in ours], hosts.values())
-    return list(plan(cases, hosts, native, called))
+    return list(plan(cases, hosts, native, called, strict_qemu=strict_qemu))
 
 
 def _virtual_architectures(

@@ -137,6 +137,8 @@ def test_a_qemu_that_is_another_version_there_is_told() -> None:
     new = replace(new, binaries=(replace(binary, version_text="10.0.2"),))
     run = ran(decided(case(machine="q35"), a=host(), b=new))
     assert run.notes == ("QEMU 'system' is 7.2.22 on a and 10.0.2 on b",)
+    (strictly,) = plan([case(machine="q35")], {"a": host(), "b": new}, strict_qemu=True)
+    assert skipped(strictly) == f"{run.notes[0]}, and --strict-qemu wants one"
 
 
 def test_a_strategy_that_one_qemu_lacks_is_told_with_its_host() -> None:

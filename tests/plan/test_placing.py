@@ -188,3 +188,40 @@ def test_hosts_by_name_tag_and_architecture() -> None:
     assert hosts_on(["board", "z1"], CALLED) == ("z1", "a1")
     with pytest.raises(UsageError, match="--on z3: no host is called 'z3'; allowed: z1, z2"):
         hosts_on(["z3"], CALLED)
+
+
+def of_version(text: str) -> Inventory:
+    found: Inventory = make.inventory(replace(make.binary(X86), version_text=text))
+    return found
+
+
+def test_one_name_for_two_versions_is_said(with_kvm: With) -> None:
+    case = make.case(arch=X86, accel=TCG)
+    old, new = of_version("7.2.22"), of_version("10.0.2")
+    (decision,) = plan([case], {"a": old, "b": new})
+    assert isinstance(decision, Run)
+    assert decision.notes == ("QEMU 'system' is 7.2.22 on a and 10.0.2 on b",)
+    (decision,) = plan([case], {"a": old, "b": old})
+    assert isinstance(decision, Run)
+    assert decision.notes == ()
+    # Where one of them is preferred, the other one's does not matter.
+    (decision,) = plan([make.case(arch=X86)], {"a": old, "b": with_kvm(KvmState.WORKS)})
+    assert isinstance(decision, Run)
+    assert (decision.host, decision.notes) == ("b", ())
+
+
+def test_one_name_for_two_versions_is_a_skip_where_that_is_asked_for() -> None:
+    hosts = {"a": of_version("7.2.22"), "b": of_version("10.0.2"), "c": of_version("10.0.2")}
+    case = make.case(arch=X86, accel=TCG)
+    (skip,) = plan([case], hosts, strict_qemu=True)
+    assert isinstance(skip, Skip)
+    assert skip.reason == (
+        "QEMU 'system' is 7.2.22 on a and 10.0.2 on b, and --strict-qemu wants one"
+    )
+    assert skip.cause is SkipCause.NO_QEMU
+    del hosts["a"]
+    (decision,) = plan([case], hosts, strict_qemu=True)
+    assert isinstance(decision, Run)
+    on_b = replace(case, variant=replace(case.variant, host="b"))
+    (decision,) = plan([on_b], {"a": of_version("7.2.22"), **hosts}, strict_qemu=True)
+    assert isinstance(decision, Run)
