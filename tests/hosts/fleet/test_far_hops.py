@@ -236,7 +236,8 @@ def test_a_link_cut_for_good_leaves_the_guest_where_it_was(far: Far, strategy: s
     strike = Strike(("source", IN[strategy]), lambda: far.link("down"), lambda: far.link("up"))
     told = carried_out(far, strategy, strike)
     first, second = told.hops
-    assert first.outcome is HopOutcome.FAILED
+    # The cancellation comes after the yank, and may come before QEMU has noticed that.
+    assert first.outcome in {HopOutcome.FAILED, HopOutcome.CANCELLED}
     assert f"not over within {HOP_SECONDS:g} s" in first.reason
     assert "yank" in [event.what for event in first.events]
     assert second.outcome is HopOutcome.COMPLETED
