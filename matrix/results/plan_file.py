@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic_core import PydanticSerializationError, ValidationError, from_json, to_json
 
 from matrix.errors import Place, UsageError
-from matrix.model import Build, Expectation, RunSettings, Test, Variant
+from matrix.model import Build, Case, Expectation, RunSettings, Test, Variant
 from matrix.plan.decisions import Broken, Decision, Run, Skip
 from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, open_regular, shown, written_atomically
@@ -42,6 +42,11 @@ SHARED: dict[str, type] = {
 
 KINDS: dict[str, type] = {"run": Run, "skip": Skip, "broken": Broken}
 """The kinds of decisions, by the names that they have here."""
+NAMES = {
+    kind: tuple(each.name for each in fields(kind) if each.name != "case")
+    for kind in (Case, *KINDS.values())
+}
+"""Their fields, and those of a case, which each line has."""
 
 ADDED = frozenset({"expected", "elsewhere"})
 """Those that earlier versions did not write: a plan without them has the default, so that a run
@@ -135,7 +140,7 @@ def _lines(decision: Decision, tables: dict[str, dict[object, int]]) -> Iterator
     case: dict[str, object] = {}
     document: dict[str, object] = {"case": case}
     for target, source in ((case, decision.case), (document, decision)):
-        for name in (each.name for each in fields(source) if each.name != "case"):
+        for name in NAMES[type(source)]:
             value = getattr(source, name)
             if name == "elsewhere" and not value:
                 continue  # as in every run on one host
