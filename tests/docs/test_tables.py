@@ -1,8 +1,11 @@
 """Tables of the reference pages, from the sources of classes."""
 
+from pathlib import Path
+
 import pytest
 
 from docs.reference.tables import markdown, table, with_tables
+from matrix.migrating import Fault, Strategy, Transport
 
 
 def test_an_enum() -> None:
@@ -45,3 +48,10 @@ def test_what_docstrings_say_is_markdown() -> None:
 def test_what_is_not_there_is_said() -> None:
     with pytest.raises(AttributeError, match="Nonesuch"):
         list(table("matrix.verdicts.Nonesuch"))
+
+
+def test_what_the_readme_counts() -> None:
+    text = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
+    assert f"{len(Fault)} kinds of faults" in text
+    assert (len(Strategy), len(Transport)) == (12, 6)
+    assert "twelve strategies and six transports" in text
