@@ -7,32 +7,17 @@ import asyncio
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from matrix.hosts.binary_probe import probe_binary
-from matrix.model import Accelerator, Architecture, Case, Launch, Variant
-from matrix.plan.command import launch_for
+from matrix.model import Architecture, Launch, Test
 from matrix.plan.disks import disk_size, with_disk
 from matrix.suites.build import builtin_build
-from tests.guests.test_ram_integrity import Guest, integrity_test
+from tests.guests.proving_guest import WITH_PCI, ProvingGuest, play, running
 
 pytestmark = pytest.mark.qemu
 
-WITH_PCI = (
-    Architecture.X86_64,
-    Architecture.I386,
-    Architecture.AARCH64,
-    Architecture.ARM,
-    Architecture.RISCV64,
-    Architecture.RISCV32,
-    Architecture.LOONGARCH64,
-)
-PREFIX = "disk-integrity: "
 SUBTESTS = [
     "it takes version 1",
     "it has a queue",
@@ -60,25 +45,24 @@ SECTORS = 512
 VICTIM = 448
 
 
-class DiskGuest(Guest):
+class DiskGuest(ProvingGuest):
     """A running disk-integrity guest, and its disk."""
+
+    name = "disk-integrity"
+    beat_line = BEAT
 
     @property
     def disk(self) -> Path:
         return self.directory / "disk.img"
 
-    def said(self, verdict: str) -> list[str]:
-        """The subtests of that verdict."""
-        begin = f"{verdict}: {PREFIX}"
-        return [line.removeprefix(begin) for line in self.lines if line.startswith(begin)]
+    def launched(self, launch: Launch, test: Test) -> Launch:
+        self.disk.touch()
+        with self.disk.open("r+b") as file:
+            file.truncate(disk_size(test.qemu_params))
+        return with_disk(launch, str(self.disk))
 
     async def started(self) -> None:
         await self.until(lambda: any(map(START.fullmatch, self.lines)))
-
-    async def beat(self) -> None:
-        """Wait for one more beat."""
-        already = len(self.matching(BEAT))
-        await self.until(lambda: len(self.matching(BEAT)) > already)
 
     def sector(self, number: int) -> bytes:
         with self.disk.open("rb") as file:
@@ -90,48 +74,6 @@ class DiskGuest(Guest):
         with self.disk.open("r+b") as file:
             file.seek(number * SECTOR)
             file.write(data)
-
-
-def launched(directory: Path, case: Case, launch: Launch) -> Launch:
-    disk = directory / "disk.img"
-    disk.touch()
-    with disk.open("r+b") as file:
-        file.truncate(disk_size(case.test.qemu_params))
-    return with_disk(launch, str(disk))
-
-
-@asynccontextmanager
-async def running(
-    directory: Path, architecture: Architecture = Architecture.X86_64, arguments: str = ""
-) -> AsyncIterator[DiskGuest]:
-    """The guest, started as a case starts it; QEMU is gone when this is left."""
-    path = shutil.which(f"qemu-system-{architecture.value}")
-    if path is None:
-        pytest.skip(f"qemu-system-{architecture.value} is not installed")
-    probed = await probe_binary("system", architecture, Path(path))
-    test = integrity_test(architecture, "disk-integrity")
-    if arguments:
-        test = replace(test, arguments=f"disk-integrity {arguments}")
-    variant = Variant(arch=architecture)
-    build = builtin_build(architecture)
-    case = Case("disk", "disk", "kvm-unit-tests", test, variant, build)
-    launch = launched(directory, case, launch_for(case, probed.binary, Accelerator.TCG))
-    guest = DiskGuest(directory)
-    async with guest.processes:
-        guest.session = await guest.processes.start(launch)
-        assert await guest.session.boot(200) is None
-        yield guest
-
-
-def play(
-    guest: AbstractAsyncContextManager[DiskGuest], scene: Callable[[DiskGuest], Awaitable[None]]
-) -> DiskGuest:
-    async def run() -> DiskGuest:
-        async with guest as actor:
-            await scene(actor)
-            return actor
-
-    return asyncio.run(run())
 
 
 @pytest.mark.parametrize("architecture", WITH_PCI)
@@ -146,7 +88,7 @@ def test_a_disk_that_nobody_touches_is_proven_whole(
         await guest.beat()
         await guest.finish()
 
-    guest = play(running(tmp_path, architecture), scene)
+    guest = play(running(DiskGuest(tmp_path), architecture), scene)
     assert (guest.said("PASS"), guest.said("FAIL")) == (SUBTESTS, [])
     beats, (end,) = guest.matching(BEAT), guest.matching(END)
     assert [beat["n"] for beat in beats] == list(range(1, len(beats) + 1))
@@ -168,7 +110,7 @@ def test_a_byte_behind_its_back_is_found_and_its_sector_named(tmp_path: Path) ->
         await guest.beat()  # it works on
         await guest.finish()
 
-    guest = play(running(tmp_path), scene)
+    guest = play(running(DiskGuest(tmp_path)), scene)
     first, *others = guest.said("FAIL")
     assert first.startswith(f"sector {VICTIM} (kept, generation 1): the word at byte 96 is 0x")
     assert first.endswith("1 of 64 words differ")
@@ -191,7 +133,7 @@ def test_sectors_that_are_rolled_back_are_found(tmp_path: Path) -> None:
         await guest.until(lambda: guest.said("FAIL"))
         await guest.finish()
 
-    guest = play(running(tmp_path), scene)
+    guest = play(running(DiskGuest(tmp_path)), scene)
     found = guest.said("FAIL")[0]
     match = re.match(r"sector (\d+) \(rewritten, generation (\d+)\): the word at byte 8 is", found)
     assert match, found
@@ -218,7 +160,7 @@ def test_it_says_what_a_sector_holds_instead(
         await guest.until(lambda: guest.said("FAIL"))
         await guest.finish()
 
-    guest = play(running(tmp_path), scene)
+    guest = play(running(DiskGuest(tmp_path)), scene)
     assert guest.said("FAIL")[0].startswith(f"sector {VICTIM} (kept, generation 1): ")
     assert guest.said("FAIL")[0].endswith(f"; {nature}")
 
@@ -233,7 +175,7 @@ def test_a_request_that_the_disk_refuses_is_found(tmp_path: Path) -> None:
         await guest.until(lambda: guest.said("FAIL"))
         await guest.finish()
 
-    guest = play(running(tmp_path), scene)
+    guest = play(running(DiskGuest(tmp_path)), scene)
     assert set(guest.said("FAIL")) & {KEPT, ANSWERED}
 
 
@@ -245,7 +187,7 @@ def test_as_many_requests_are_in_flight_as_are_asked_for(tmp_path: Path, depth: 
             await guest.beat()
         await guest.finish()
 
-    guest = play(running(tmp_path, arguments=f"depth={depth} seed=7 flush=1"), scene)
+    guest = play(running(DiskGuest(tmp_path), arguments=f"depth={depth} seed=7 flush=1"), scene)
     assert guest.said("FAIL") == []
     assert all(beat["inflight"] <= depth for beat in guest.matching(BEAT))
 
@@ -266,7 +208,7 @@ def test_words_that_it_does_not_know_are_a_failure(
         async with asyncio.timeout(200):
             await guest.session.ended
 
-    guest = play(running(tmp_path, arguments=f"{word} seconds=1"), scene)
+    guest = play(running(DiskGuest(tmp_path), arguments=f"{word} seconds=1"), scene)
     (failure,) = guest.said("FAIL")
     assert complaint in failure
 

@@ -5,24 +5,15 @@ Over hops it is in tests/migration/test_net_over_hops.py.
 
 import asyncio
 import re
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from matrix.hosts.binary_probe import probe_binary
-from matrix.model import Accelerator, Architecture, Case, Variant
-from matrix.plan.command import launch_for
-from matrix.suites.build import builtin_build
-from tests.guests.test_disk_integrity import WITH_PCI
-from tests.guests.test_ram_integrity import Guest, integrity_test
+from matrix.model import Architecture
+from tests.guests.proving_guest import WITH_PCI, ProvingGuest, play, running
 
 pytestmark = pytest.mark.qemu
 
-PREFIX = "net-integrity: "
 NONE_LOST = "frames: no more are lost at a time than were under way"
 SUBTESTS = [
     "they take version 1",
@@ -39,53 +30,11 @@ BEAT = re.compile(
 )
 
 
-class NetGuest(Guest):
+class NetGuest(ProvingGuest):
     """A running net-integrity guest."""
 
-    def said(self, verdict: str) -> list[str]:
-        """The subtests of that verdict."""
-        begin = f"{verdict}: {PREFIX}"
-        return [line.removeprefix(begin) for line in self.lines if line.startswith(begin)]
-
-    async def beat(self) -> dict[str, int]:
-        """Wait for one more beat."""
-        already = len(self.matching(BEAT))
-        await self.until(lambda: len(self.matching(BEAT)) > already)
-        return self.matching(BEAT)[-1]
-
-
-@asynccontextmanager
-async def running(
-    directory: Path, architecture: Architecture = Architecture.X86_64, arguments: str = ""
-) -> AsyncIterator[NetGuest]:
-    """The guest, started as a case starts it; QEMU is gone when this is left."""
-    path = shutil.which(f"qemu-system-{architecture.value}")
-    if path is None:
-        pytest.skip(f"qemu-system-{architecture.value} is not installed")
-    probed = await probe_binary("system", architecture, Path(path))
-    test = integrity_test(architecture, "net-integrity")
-    if arguments:
-        test = replace(test, arguments=f"net-integrity {arguments}")
-    variant, build = Variant(arch=architecture), builtin_build(architecture)
-    case = Case("net", "net", "kvm-unit-tests", test, variant, build)
-    guest = NetGuest(directory)
-    async with guest.processes:
-        guest.session = await guest.processes.start(
-            launch_for(case, probed.binary, Accelerator.TCG)
-        )
-        assert await guest.session.boot(200) is None
-        yield guest
-
-
-def play(
-    guest: AbstractAsyncContextManager[NetGuest], scene: Callable[[NetGuest], Awaitable[None]]
-) -> NetGuest:
-    async def run() -> NetGuest:
-        async with guest as actor:
-            await scene(actor)
-            return actor
-
-    return asyncio.run(run())
+    name = "net-integrity"
+    beat_line = BEAT
 
 
 @pytest.mark.parametrize("architecture", WITH_PCI)
@@ -97,7 +46,7 @@ def test_a_network_that_nobody_touches_is_proven_whole(
         await guest.beat()
         await guest.finish()
 
-    guest = play(running(tmp_path, architecture), scene)
+    guest = play(running(NetGuest(tmp_path), architecture), scene)
     assert (guest.said("PASS"), guest.said("FAIL")) == (SUBTESTS, [])
     first, *_, last = guest.matching(BEAT)
     assert last["requests"] > first["requests"]
@@ -120,7 +69,7 @@ def test_frames_that_are_lost_while_it_runs_are_found(tmp_path: Path) -> None:
         await guest.until(lambda: guest.said("FAIL"))
         await guest.finish()
 
-    guest = play(running(tmp_path), scene)
+    guest = play(running(NetGuest(tmp_path)), scene)
     first, *others = guest.said("FAIL")
     assert re.fullmatch(r"frame \d+ is lost, with more behind it than were under way", first)
     assert others[-1] == NONE_LOST
@@ -133,5 +82,5 @@ def test_words_that_it_does_not_know_are_a_failure(tmp_path: Path, word: str) ->
         async with asyncio.timeout(200):
             await guest.session.ended
 
-    (failure,) = play(running(tmp_path, arguments=word), scene).said("FAIL")
+    (failure,) = play(running(NetGuest(tmp_path), arguments=word), scene).said("FAIL")
     assert "expected" in failure

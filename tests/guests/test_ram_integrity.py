@@ -3,23 +3,15 @@
 import asyncio
 import os
 import re
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from matrix.hosts.binary_probe import probe_binary
 from matrix.migration.proof import ASK
-from matrix.model import Accelerator, Architecture, Case, Test, Variant
-from matrix.plan.command import launch_for
-from matrix.suites.build import builtin_build
-from matrix.suites.unittests import read_tests
-from matrix.vm import machine
-from matrix.vm.qemu_session import Session
+from matrix.model import Accelerator, Architecture
+from tests.guests.proving_guest import PATIENCE, ProvingGuest, play, running
 from tests.migration.corrupt import corrupt
 
 pytestmark = pytest.mark.qemu
@@ -54,62 +46,21 @@ END = re.compile(
     r"INTEGRITY: END beats=(?P<beats>\d+) verified=(?P<verified>\d+) passes=(?P<passes>\d+) "
     r"largest_gap=(?P<gap>\d+)"
 )
-PATIENCE = 200.0
-"""Seconds: the host may be busy with much else."""
 PAGE = 4096
-SMALL = "ram-integrity region=8 set=2 rate=8"
+SMALL = "region=8 set=2 rate=8"
 """An eighth of a second for a walk over everything else, at 16 MiB/s less than half a second."""
 
 
-class Guest:
-    """A running ram-integrity guest: its lines as they come, and the monitor of its QEMU."""
+class Guest(ProvingGuest):
+    """A running ram-integrity guest."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.lines: list[str] = []
-        limits = machine.Limits(timeout=PATIENCE, stall=PATIENCE)
-        self.processes = machine.Guest(directory, limits, self._hear, migrates=True)
-        self.session: Session
-        self._rest = b""
-        self._more = asyncio.Event()
-
-    def _hear(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        self.lines += [line.decode().rstrip("\r") for line in lines]
-        self._more.set()
-
-    def matching(self, pattern: re.Pattern[str]) -> list[dict[str, int]]:
-        """The numbers in the lines that match, by the pattern's names."""
-        found = filter(None, map(pattern.fullmatch, self.lines))
-        hexadecimal = ("base", "victim", "dirty")
-        return [
-            {name: int(text, 16 if name in hexadecimal else 10) for name, text in groups.items()}
-            for groups in (match.groupdict() for match in found)
-        ]
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for lines that make the condition true."""
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                assert not self.session.ended.done(), self.lines
-                self._more.clear()
-                await self._more.wait()
+    name = "ram-integrity"
+    beat_line = BEAT
 
     async def start(self) -> dict[str, int]:
         """Wait for START; what it says."""
         await self.until(lambda: self.matching(START))
         return self.matching(START)[0]
-
-    async def beats(self, more: int) -> None:
-        """Wait for so many further BEATs."""
-        wanted = len(self.matching(BEAT)) + more
-        await self.until(lambda: len(self.matching(BEAT)) >= wanted)
-
-    async def finish(self) -> None:
-        """Tell it to stop, and wait until QEMU has ended."""
-        self.session.type(b"q")
-        async with asyncio.timeout(PATIENCE):
-            await self.session.ended
 
     async def corrupt(self, address: int) -> None:
         assert self.session.monitor is not None
@@ -133,56 +84,6 @@ class Guest:
         ]
 
 
-def integrity_test(architecture: Architecture, name: str) -> Test:
-    tests = read_tests(builtin_build(architecture), max_smp=4)
-    return next(test for test in tests if test.name == name)
-
-
-@asynccontextmanager
-async def running(
-    directory: Path,
-    architecture: Architecture,
-    arguments: str = "",
-    *,
-    smp: int = 1,
-    accelerator: Accelerator = Accelerator.TCG,
-) -> AsyncIterator[Guest]:
-    """The guest, started as a case starts it; QEMU is gone when this is left."""
-    path = shutil.which(f"qemu-system-{architecture.value}")
-    if path is None:
-        pytest.skip(f"qemu-system-{architecture.value} is not installed")
-    probed = await probe_binary("system", architecture, Path(path))
-    test = integrity_test(architecture, "ram-integrity" if smp == 1 else "ram-integrity-smp")
-    if arguments:
-        test = replace(test, arguments=arguments)
-    case = Case(
-        id="integrity",
-        scenario="integrity",
-        suite="kvm-unit-tests",
-        test=test,
-        variant=Variant(arch=architecture, smp=smp),
-        build=builtin_build(architecture),
-    )
-    guest = Guest(directory)
-    launch = launch_for(case, probed.binary, accelerator)
-    async with guest.processes:
-        guest.session = await guest.processes.start(launch)
-        assert await guest.session.boot(PATIENCE) is None
-        yield guest
-
-
-Scene = Callable[[Guest], Awaitable[None]]
-
-
-def play(guest: AbstractAsyncContextManager[Guest], scene: Scene) -> Guest:
-    async def run() -> Guest:
-        async with guest as actor:
-            await scene(actor)
-            return actor
-
-    return asyncio.run(run())
-
-
 def expected_passes(architecture: Architecture, lines: Iterable[str] = ()) -> set[str]:
     # QEMU 7.2 has no vector registers on loongarch64, later ones have.
     lacking = architecture in NO_VECTORS or any("the CPU has no LSX" in line for line in lines)
@@ -201,12 +102,12 @@ def test_untouched_memory_is_proven_whole(tmp_path: Path, architecture: Architec
         assert (started["vcpus"], started["pages"], started["set"]) == (2, 16 * 256, 4 * 256)
         assert started["static"] > 0
         assert started["zero"] > 0
-        await guest.beats(4)
+        await guest.beat(4)
         guest.session.type(b"x\r\n")  # nothing that it knows, so it beats
-        await guest.beats(1)
+        await guest.beat(1)
         await guest.finish()
 
-    guest = play(running(tmp_path, architecture, smp=2), scene)
+    guest = play(running(Guest(tmp_path), architecture, smp=2), scene)
     assert guest.failures == []
     assert set(guest.passes) == expected_passes(architecture, guest.lines)
     beats = guest.matching(BEAT)
@@ -233,13 +134,13 @@ def test_untouched_memory_is_proven_whole(tmp_path: Path, architecture: Architec
 def test_a_byte_that_changes_is_found_at_once(tmp_path: Path, architecture: Architecture) -> None:
     async def scene(guest: Guest) -> None:
         started = await guest.start()
-        await guest.beats(2)
+        await guest.beat(2)
         await guest.corrupt(started["victim"])
         await guest.until(lambda: guest.failures)
-        await guest.beats(2)  # it works on
+        await guest.beat(2)  # it works on
         await guest.finish()
 
-    guest = play(running(tmp_path, architecture, SMALL), scene)
+    guest = play(running(Guest(tmp_path), architecture, SMALL), scene)
     (started,) = guest.matching(START)
     page = page_of(started["victim"], started)
     assert guest.failures[0].startswith(
@@ -261,12 +162,12 @@ def test_a_byte_of_the_working_set_is_found_before_it_is_rewritten(
 ) -> None:
     async def scene(guest: Guest) -> None:
         started = await guest.start()
-        await guest.beats(1)
+        await guest.beat(1)
         await guest.corrupt(started["dirty"])
         await guest.until(lambda: guest.failures)
         await guest.finish()
 
-    guest = play(running(tmp_path, architecture, SMALL, smp=2), scene)
+    guest = play(running(Guest(tmp_path), architecture, SMALL, smp=2), scene)
     (started,) = guest.matching(START)
     page = page_of(started["dirty"], started)
     assert guest.failures[0].startswith(f"page {page} at ")
@@ -279,10 +180,10 @@ def test_many_corruptions_are_counted_but_not_all_shown(tmp_path: Path) -> None:
         started = await guest.start()
         for page in range(20):
             await guest.corrupt(started["base"] + page * PAGE + 100)
-        await guest.beats(8)
+        await guest.beat(8)
         await guest.finish()
 
-    guest = play(running(tmp_path, Architecture.X86_64, SMALL), scene)
+    guest = play(running(Guest(tmp_path), Architecture.X86_64, SMALL), scene)
     pages = [failure for failure in guest.failures if failure.startswith("page ")]
     assert len(pages) == 10
     kinds = {kind for page in pages for kind in re.findall(r"\((.*?), epoch", page)}
@@ -296,7 +197,7 @@ def test_it_may_be_told_to_stop_right_away(tmp_path: Path, architecture: Archite
         await guest.start()
         await guest.finish()
 
-    guest = play(running(tmp_path, architecture, SMALL, smp=4), scene)
+    guest = play(running(Guest(tmp_path), architecture, SMALL, smp=4), scene)
     assert guest.failures == []
     assert set(guest.passes) == expected_passes(architecture)
     (started,) = guest.matching(START)
@@ -309,8 +210,8 @@ def test_it_stops_by_itself_after_as_many_seconds_as_it_is_given(tmp_path: Path)
         async with asyncio.timeout(PATIENCE):
             await guest.session.ended
 
-    arguments = "ram-integrity region=4 set=1 rate=0 seed=7 seconds=1"
-    guest = play(running(tmp_path, Architecture.X86_64, arguments), scene)
+    arguments = "region=4 set=1 rate=0 seed=7 seconds=1"
+    guest = play(running(Guest(tmp_path), Architecture.X86_64, arguments), scene)
     assert guest.failures == []
     # Ten in a second; fewer where the host did not let it run.
     assert 1 <= len(guest.matching(BEAT)) <= 10
@@ -330,10 +231,10 @@ def test_it_beats_when_it_is_asked_to(tmp_path: Path, architecture: Architecture
         async with asyncio.timeout(PATIENCE):
             while not more_than_by_the_clock():
                 guest.session.type(ASK)
-                await guest.beats(1)
+                await guest.beat(1)
         await guest.finish()
 
-    guest = play(running(tmp_path, architecture, SMALL), scene)
+    guest = play(running(Guest(tmp_path), architecture, SMALL), scene)
     assert guest.failures == []
     numbers = [beat["n"] for beat in guest.matching(BEAT)]
     assert numbers == [*range(1, len(numbers) + 1)]
@@ -345,8 +246,8 @@ def test_words_that_it_does_not_know_are_a_failure(tmp_path: Path, word: str) ->
         async with asyncio.timeout(PATIENCE):
             await guest.session.ended
 
-    arguments = f"ram-integrity region=4 {word} seed=1"
-    guest = play(running(tmp_path, Architecture.S390X, arguments), scene)
+    arguments = f"region=4 {word} seed=1"
+    guest = play(running(Guest(tmp_path), Architecture.S390X, arguments), scene)
     (failure,) = guest.failures
     assert "expected rate=MIB" in failure
     assert not guest.matching(START)
@@ -360,7 +261,7 @@ def test_under_kvm(tmp_path: Path, smp: int) -> None:
 
     async def scene(guest: Guest) -> None:
         started = await guest.start()
-        await guest.beats(5)
+        await guest.beat(5)
         assert guest.failures == []
         await guest.corrupt(started["victim"])
         await guest.until(lambda: guest.failures)
@@ -368,9 +269,11 @@ def test_under_kvm(tmp_path: Path, smp: int) -> None:
 
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         pytest.skip("no access to /dev/kvm")
-    arguments = "ram-integrity region=32 set=8 rate=16"
+    arguments = "region=32 set=8 rate=16"
     guest = play(
-        running(tmp_path, Architecture.X86_64, arguments, smp=smp, accelerator=Accelerator.KVM),
+        running(
+            Guest(tmp_path), Architecture.X86_64, arguments, smp=smp, accelerator=Accelerator.KVM
+        ),
         scene,
     )
     assert SUBTESTS[1] in guest.failures
