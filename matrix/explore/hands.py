@@ -197,7 +197,7 @@ class Hands:
             door.close()
             why = f"the second monitor takes no connection: {error.strerror}"
             raise Broken(Invariant.COMMAND, why) from None
-        monitor = await Monitor.connect(door, SECONDS)
+        monitor = await Monitor.connect(door, SECONDS, client="left-" if impatient else "back-")
         try:
             if impatient:
                 monitor.sample("query-migrate", lambda _: None)

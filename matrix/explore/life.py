@@ -145,6 +145,8 @@ class _Life:
         await self._guest.board.until(lambda: self._proof.beats > 0 or maker.over, limit)
         try:
             await self._all(hands)
+            if maker.lost is None and not self._state.running:
+                await hands.execute("cont")
         except Broken as broken:
             self._fail(broken.invariant, str(broken))
         except NotStartedError as error:
@@ -158,8 +160,6 @@ class _Life:
             hands.forget_image()
         if self._failure is not None or maker.lost is not None:
             return Conclusion(Ending.KILLED, "the sequence is over")
-        if not self._state.running:
-            await maker.current.execute("cont")
         # One that was reset would lose what is typed while it boots.
         await self._guest.board.until(lambda: self._proof.present or maker.over, limit)
         maker.current.session.type(STOP_KEY)

@@ -14,12 +14,19 @@ The protocol is QEMU's docs/interop/qmp-spec.rst.
 import asyncio
 import json
 import socket
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from matrix.errors import MonitorError
+from matrix.vm.qmp_messages import (
+    BrokenProtocolError,
+    Message,
+    check_reply,
+    parse,
+    stamp,
+    version_of,
+)
 
 MESSAGE_LIMIT = 8 << 20
 """Bytes of one message: ``query-qmp-schema``, the longest that QEMU 11.1 sends, has 0.3 MiB."""
@@ -27,8 +34,6 @@ CHUNK = 1 << 16
 """Bytes per read."""
 COMMAND_TIMEOUT = 20.0
 """Seconds that a command may take where the caller names no time: a loaded host is slow."""
-LATEST = 1 << 40
-"""Unix time up to which an event's stamp is one."""
 YIELD_EVERY = 32
 """Messages after which a peer that never pauses lets the other guests have their turn."""
 
@@ -37,7 +42,6 @@ EventCallback = Callable[[str, Mapping[str, Any], float], None]
 order in which QEMU sent them."""
 Recorder = Callable[[str, bytes], None]
 """Gets ``>`` (to QEMU) or ``<`` (from QEMU) and one message as it goes over the wire."""
-_Message = dict[str, Any]
 
 
 def ignore_event(*_arguments: object) -> None:
@@ -56,10 +60,6 @@ class Ahead:
     over; not called of a refusal."""
 
 
-class _BrokenError(Exception):
-    """The peer breaks the protocol; the message says how."""
-
-
 class Monitor:
     """An open QMP session. Made by :meth:`connect`, ended by :meth:`close`."""
 
@@ -69,6 +69,7 @@ class Monitor:
         on_event: EventCallback,
         record: Recorder,
         ahead: Sequence[Ahead],
+        client: str,
     ) -> None:
         self.version = (0, 0, 0)
         """QEMU's, from its greeting; zeros where the greeting has none."""
@@ -83,20 +84,21 @@ class Monitor:
         self._on_event = on_event
         self._record = record
         self._ahead = ahead
+        self._client = client
         self._unread = bytearray()
         self._scanned = 0
         """Bytes of it that hold no end of a line."""
         self._unsent = bytearray()
-        self._take: Callable[[_Message], None] = self._greeted
+        self._take: Callable[[Message], None] = self._greeted
         """Takes the next message."""
         self._sent = 0
-        self._pending: dict[str, asyncio.Future[_Message]] = {}
+        self._pending: dict[str, asyncio.Future[Message]] = {}
         """By id, who waits for the reply; cancelled where the session ends before."""
         self._samples: dict[str, Callable[[object], None]] = {}
         """By id, who gets the reply to a sample."""
         self._unanswered: dict[str, Ahead] = {}
         """By id, what was sent ahead and is not answered yet."""
-        self._refusals: dict[str, _Message] = {}
+        self._refusals: dict[str, Message] = {}
         """By command, the replies to those sent ahead that were refused, until someone asks."""
         self._loop = asyncio.get_running_loop()
         self._stood: asyncio.Future[bool] = self._loop.create_future()
@@ -114,6 +116,7 @@ class Monitor:
         on_event: EventCallback = ignore_event,
         record: Recorder = ignore_event,
         ahead: Sequence[Ahead] = (),
+        client: str = "",
     ) -> "Monitor":
         """Greet and negotiate (``oob`` where offered) within ``timeout`` seconds.
 
@@ -128,7 +131,7 @@ class Monitor:
         Raises:
             MonitorError: no greeting in time, no QMP, or the peer hung up.
         """
-        monitor = cls(sock, on_event, record, ahead)
+        monitor = cls(sock, on_event, record, ahead, client)
         await monitor._established(timeout)
         return monitor
 
@@ -195,8 +198,8 @@ class Monitor:
                 return number
         return None
 
-    async def _reply(self, number: str, command: str, seconds: float | None) -> _Message:
-        reply: asyncio.Future[_Message] = self._loop.create_future()
+    async def _reply(self, number: str, command: str, seconds: float | None) -> Message:
+        reply: asyncio.Future[Message] = self._loop.create_future()
         self._pending[number] = reply
         try:
             await asyncio.wait((reply,), timeout=seconds)
@@ -271,14 +274,14 @@ class Monitor:
 
     def _next_id(self) -> str:
         self._sent += 1
-        return str(self._sent)
+        return f"{self._client}{self._sent}"
 
     def _send(
         self, command: str, arguments: Mapping[str, object] | None = None, *, oob: bool = False
     ) -> str:
         """Send a command and return its id."""
         number = self._next_id()
-        message: _Message = {"exec-oob" if oob else "execute": command}
+        message: Message = {"exec-oob" if oob else "execute": command}
         if arguments is not None:
             message["arguments"] = arguments
         message["id"] = number
@@ -350,14 +353,15 @@ class Monitor:
 
     def _take_in(self, line: bytes) -> None:
         try:
-            message = _parse(line)
+            message = parse(line)
             number = message.get("id")
             if isinstance(number, str) and (answered := self._samples.pop(number, None)):
                 answered(message.get("return"))
                 return
             self._record("<", line)
-            self._take(message)
-        except _BrokenError as error:
+            if not self._owed_to_another(message):
+                self._take(message)
+        except BrokenProtocolError as error:
             self._break(str(error))
 
     def _break(self, how: str) -> None:
@@ -365,13 +369,17 @@ class Monitor:
             self.broken = how
         self._end(how)
 
-    def _greeted(self, message: _Message) -> None:
+    def _owed_to_another(self, message: Message) -> bool:
+        number = message.get("id")
+        return isinstance(number, str) and not number.startswith(self._client)
+
+    def _greeted(self, message: Message) -> None:
         if "QMP" not in message:
-            raise _BrokenError("a greeting requires 'QMP' member")
+            raise BrokenProtocolError("a greeting requires 'QMP' member")
         greeting = message["QMP"]
         if not isinstance(greeting, dict):
-            raise _BrokenError("'QMP' of a greeting must be a JSON object")
-        self.version = _version(greeting)
+            raise BrokenProtocolError("'QMP' of a greeting must be a JSON object")
+        self.version = version_of(greeting)
         offered = greeting.get("capabilities")
         oob = isinstance(offered, list) and "oob" in offered
         self._take = self._negotiated
@@ -380,25 +388,27 @@ class Monitor:
             self._unanswered[self._send(each.command)] = each
             each.sent()
 
-    def _negotiated(self, message: _Message) -> None:
+    def _negotiated(self, message: Message) -> None:
         if "return" not in message:
-            raise _BrokenError(f"QEMU refuses to negotiate: {message.get('error')}"[:200])
+            raise BrokenProtocolError(f"QEMU refuses to negotiate: {message.get('error')}"[:200])
         self._take = self._heard
         self._stood.set_result(True)
 
-    def _heard(self, message: _Message) -> None:
+    def _heard(self, message: Message) -> None:
         if (event := message.get("event")) is not None:
             data = message.get("data")
-            self._on_event(str(event), data if isinstance(data, dict) else {}, _stamp(message))
+            self._on_event(str(event), data if isinstance(data, dict) else {}, stamp(message))
             return
         number = message.get("id")
         if not isinstance(number, str):
             if "error" in message:  # of no command: it could not be parsed
-                raise _BrokenError(f"QEMU reports an error of no command: {message['error']}"[:200])
+                raise BrokenProtocolError(
+                    f"QEMU reports an error of no command: {message['error']}"[:200]
+                )
             return
         if number not in self._unanswered and number not in self._pending:
             return  # late: nobody waits any more
-        _check_reply(message)  # before they are taken out: all who wait hear of a broken one
+        check_reply(message)  # before they are taken out: all who wait hear of a broken one
         ahead = self._unanswered.pop(number, None)
         waiting = self._pending.pop(number, None)
         if ahead is not None and "return" in message:
@@ -407,44 +417,3 @@ class Monitor:
             waiting.set_result(message)
         elif ahead is not None and "error" in message:
             self._refusals[ahead.command] = message
-
-
-def _parse(line: bytes) -> _Message:
-    try:
-        message = json.loads(line.decode())
-    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too long a number, too deep
-        raise _BrokenError(f"cannot deserialize a message: {error}") from error
-    if not isinstance(message, dict):
-        raise _BrokenError("a message is not a JSON object")
-    return message
-
-
-def _check_reply(message: _Message) -> None:
-    match message:
-        case {"error": {"class": str(), "desc": str()}}:
-            pass
-        case {"error": _}:
-            raise _BrokenError("an error has no 'class' or no 'desc'")
-        case {"return": _}:
-            pass
-        case _:
-            raise _BrokenError("a reply has neither 'return' nor 'error'")
-
-
-def _version(greeting: _Message) -> tuple[int, int, int]:
-    match greeting.get("version"):
-        case {"qemu": {"major": int(major), "minor": int(minor), "micro": int(micro)}}:
-            return (major, minor, micro)
-        case _:
-            return (0, 0, 0)
-
-
-def _stamp(event: _Message) -> float:
-    """When an event happened by QEMU's clock, which is the host's; now where it does not say."""
-    match event.get("timestamp"):
-        case {"seconds": int(seconds), "microseconds": int(micro)}:
-            if 0 < seconds < LATEST and 0 <= micro < 10**6:
-                return seconds + micro / 1e6
-        case _:
-            pass
-    return time.time()

@@ -111,6 +111,12 @@ def test_a_qemu_that_dies(world: World) -> None:
     broken(ended, Invariant.ALIVE, "QEMU was killed by SIGABRT", 1)
 
 
+def test_a_stopped_guest_that_does_not_go_on_to_its_end(world: World) -> None:
+    refused = [["refuse", "cont", "GenericError", "not this one", 1]]
+    ended = world.live(WORK, PAUSE, before={"stop": refused})
+    broken(ended, Invariant.COMMAND, "cont: not this one", 1)
+
+
 def test_a_descriptor_that_stays(world: World) -> None:
     kept: list[int] = []
 

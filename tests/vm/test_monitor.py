@@ -82,6 +82,22 @@ def test_execute(with_peer: WithPeer) -> None:
     assert json.loads(sent[3][1])["arguments"] == {"a": 1}
 
 
+def test_what_qemu_owed_another_client_is_dropped(with_peer: WithPeer) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        owed = [b'{"return": {"of": "another"}, "id": "%d"}\r\n' % number for number in range(1, 7)]
+        writer.write(owed[0] + GREETING + owed[1])
+        assert (await read(reader))["id"] == "mine-1"
+        writer.write(owed[2] + b'{"return": {}, "id": "mine-1"}\r\n' + owed[3])
+        assert (await read(reader))["id"] == "mine-2"
+        writer.write(owed[4] + b'{"return": {"status": "running"}, "id": "mine-2"}\r\n' + owed[5])
+        await asyncio.sleep(60)
+
+    async def body(monitor: Monitor) -> None:
+        assert await monitor.execute("query-status") == {"status": "running"}
+
+    with_peer(serve, using(body, client="mine-"))
+
+
 def test_samples_are_not_recorded(with_peer: WithPeer) -> None:
     sent: list[bytes] = []
 
