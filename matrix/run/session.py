@@ -45,6 +45,8 @@ STARTING = 0.004
 to 100 ms."""
 GREETING = 0.012
 """Seconds in which it does not greet then."""
+FIRST = 1.0
+"""Seconds that nothing is done meanwhile before the first attempt has ended."""
 IDLE = 0.05
 """Seconds from one step of what is done meanwhile to the next, while guests run."""
 
@@ -128,6 +130,7 @@ class Session:
         self._total = 0
         self._forecast = Forecast([])
         self._since = time.monotonic()
+        self._any_ended = False
 
     async def run(self, decisions: list[Decision], stop: Stop) -> tuple[Case, ...]:
         """Run what is left of ``decisions``; gives the cases that an interrupt cut short.
@@ -215,6 +218,7 @@ class Session:
                 ended = await self._ended.get()
                 if ended is None:
                     continue
+                self._any_ended = True
                 scheduler.finished(ended[0])
                 self._judge_host(*ended)
                 if self._most_failures is not None:  # whether others start depends on it
@@ -338,7 +342,8 @@ class Session:
 
     async def _execute(self, prepared: _Prepared) -> None:
         job = prepared.job
-        asyncio.get_running_loop().call_later(STARTING, self._work_ahead)
+        if getattr(self._hosts.get(job.host), "in_process", False):
+            asyncio.get_running_loop().call_later(STARTING, self._work_ahead)
         attempt = await self._dispatcher.execute(
             self._run(job),
             job.key[1],
@@ -371,7 +376,9 @@ class Session:
         self._idle = loop.call_later(IDLE, self._take_step)
 
     def _take_step(self) -> None:
-        if next(self._meanwhile, self) is not self:
+        # A step may take half a second, which the first result need not wait for.
+        early = not self._any_ended and time.monotonic() < self._since + FIRST
+        if early or next(self._meanwhile, self) is not self:
             self._work_idly()
 
     def _end(self, job: Job, attempt: Attempt | None) -> None:

@@ -39,6 +39,7 @@ class LocalHost:
     capacity: Capacity
     name: str = LOCAL
     same_paths: ClassVar[bool] = True
+    in_process: ClassVar[bool] = True
     """See :class:`matrix.hosts.interface.Host`."""
 
     @asynccontextmanager
