@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("startup", "expand", "sequential", "throughput", "history", "fleet", "reuse")
+BENCHMARKS = (
+    *("startup", "expand", "sequential", "throughput", "first_result", "history", "fleet", "reuse"),
+)
 
 
 def main() -> int:

@@ -41,7 +41,7 @@ def main() -> int:
     """Measure cases per second and peak memory."""
     with tempfile.TemporaryDirectory(prefix="matrix-benchmark-") as folder:
         root = Path(folder)
-        _make_world(root)
+        make_world(root, CASES)
         environment = {name: str(root / name) for name in ("MATRIX_CACHE", "MATRIX_STATE")}
         run = [*MATRIX, "run", "scenario.yaml", "--qemu", "fake=qemu", "-o", "out", "-j", "4"]
         spent = spend(run, cwd=root, environment=environment)
@@ -55,12 +55,13 @@ def main() -> int:
     return 0 if all(kept) else 1
 
 
-def _make_world(root: Path) -> None:
+def make_world(root: Path, cases: int) -> None:
+    """A build of so many tests, a scenario of it, and the QEMU that does nothing."""
     for name in ("build/x86", "qemu"):
         (root / name).mkdir(parents=True)
     (root / "build/config.mak").write_text("ARCH=x86_64\nTEST_DIR=x86\nTARGET=qemu\n")
     (root / "build/x86/guest.flat").write_bytes(b"guest")
-    tests = "\n".join(f"[test{index}]\nfile = guest.flat\n" for index in range(CASES))
+    tests = "\n".join(f"[test{index}]\nfile = guest.flat\n" for index in range(cases))
     (root / "build/x86/unittests.cfg").write_text(tests)
     (root / "scenario.yaml").write_text(SCENARIO)
     wrapper = root / "qemu/qemu-system-x86_64"

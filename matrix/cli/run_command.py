@@ -48,6 +48,7 @@ from matrix.run.session import NOTHING
 if TYPE_CHECKING:
     from matrix.hosts.fleet.joining import Joined
     from matrix.hosts.virtual.starter import Settings
+    from matrix.hosts.workers.spares import Spare
 
 
 def start_run(
@@ -68,8 +69,23 @@ def start_run(
         execution = replace(execution, strict=was_strict(selection))
     execution = with_defaults(execution, settings.defaults, only)
     history = history_of_run(execution.database, off=execution.no_history)
-    required = required_of(selection)
-    prepared = prepare(selection, Steps(), others, say, settings, predict=not selection.no_predict)
+    with _spare_workers(selection.fleet, execution.workers) as spares:
+        required = required_of(selection)
+        prepared = prepare(
+            selection, Steps(), others, say, settings, predict=not selection.no_predict
+        )
+        return _run_planned(prepared, selection, execution, history, required, spares)
+
+
+def _run_planned(
+    prepared: Prepared,
+    selection: Selection,
+    execution: Execution,
+    history: Database | None,
+    required: dict[str, object],
+    spares: "list[Spare]",
+) -> ExitCode:
+    """The rest of a new run, from its plan on."""
     names = [scenario.name for scenario in prepared.scenarios]
     path = execution.output or RunDirectory.default_path(names)
     info = run_info(
@@ -90,10 +106,29 @@ def start_run(
     reuse = _reused(selection, execution, decisions, inputs, path, history)
     with Recorder.start(path, info, decisions) as recorder:
         take_over(recorder, reuse, decisions)
-        inventory = prepared.inventory
         return _carry_out(
-            recorder, inventory, others, execution, history, prepared.fleet, inputs, reuse.reasons
+            recorder,
+            prepared.inventory,
+            others,
+            execution,
+            history,
+            prepared.fleet,
+            inputs,
+            reuse.reasons,
+            spares,
         )
+
+
+@contextmanager
+def _spare_workers(fleet: Path | None, count: int | None) -> "Iterator[list[Spare]]":
+    """Local workers that are there before the plan is; none where there are to be none."""
+    if fleet is not None or not count:
+        yield []
+        return
+    from matrix.hosts.workers.spares import spare_workers  # most runs have none
+
+    with spare_workers(count) as spares:
+        yield spares
 
 
 def _options(
@@ -245,6 +280,7 @@ def _carry_out(
     fleet: "Joined | None",
     inputs: CaseInputs,
     not_reused: Mapping[str, str] = NOTHING,
+    spares: "list[Spare] | None" = None,
 ) -> ExitCode:
     output = standard_output()
     ours = [each for each in recorder.record.decisions if _is_local(each)]
@@ -260,7 +296,7 @@ def _carry_out(
         ):
             return execute(
                 recorder,
-                [_this_machine(inventory, capacity, execution.workers), *others],
+                [_this_machine(inventory, capacity, execution.workers, spares or []), *others],
                 CompositeProgress(shown, served) if served is not None else shown,
                 history=history,
                 seed=execution.seed,
@@ -282,12 +318,14 @@ def _carry_out(
             report_command.write_report(recorder.record, history)
 
 
-def _this_machine(inventory: Inventory, capacity: Capacity, workers: int | None) -> Host:
+def _this_machine(
+    inventory: Inventory, capacity: Capacity, workers: int | None, spares: "list[Spare]"
+) -> Host:
     if workers is None:
         return LocalHost(inventory, capacity)
     from matrix.hosts.workers.local_workers import LocalWorkers  # most runs have none
 
-    return LocalWorkers(inventory, capacity, workers, say)
+    return LocalWorkers(inventory, capacity, workers, say, spares=spares)
 
 
 def _is_local(decision: Decision) -> bool:

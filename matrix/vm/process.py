@@ -1,4 +1,5 @@
-"""Starting, stopping and reaping processes: the only module that starts any.
+"""Starting, stopping and reaping processes: the only module that starts any, but for the forks of
+:mod:`matrix.vm.forking`.
 
 A process started here is the leader of its own session, is killed by the kernel when the
 orchestrator dies, inherits only the descriptors named, and is always reaped; what is left of its
@@ -32,7 +33,7 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from matrix.errors import HostError, SpawnError
 from matrix.vm import cputime
@@ -68,18 +69,29 @@ class _Streams(NamedTuple):
     stderr: int
 
 
+class Child(Protocol):
+    """What has been started, however that was done."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def wait(self) -> int:
+        """Wait for its end; its status, minus the signal's number if one killed it."""
+
+
 class Process:
     """A running child process and, once it has ended, its status."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], argv: tuple[str, ...]) -> None:
+    def __init__(self, child: Child, argv: tuple[str, ...]) -> None:
         self.argv = argv
-        self.pid = popen.pid
+        self.pid = child.pid
         self.ended_by_us = False
         """It was still alive when we sent it SIGTERM or SIGKILL."""
-        self._popen = popen
+        self._child = child
         self._loop = asyncio.get_running_loop()
         self._exit: asyncio.Future[int] = self._loop.create_future()
-        self._pidfd = os.pidfd_open(popen.pid)
+        self._pidfd = os.pidfd_open(child.pid)
         self._loop.add_reader(self._pidfd, self._reap)
 
     @property
@@ -148,7 +160,7 @@ class Process:
         os.close(self._pidfd)
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it left no group
             os.killpg(self.pid, signal.SIGKILL)
-        self._exit.set_result(self._popen.wait())
+        self._exit.set_result(self._child.wait())
 
 
 def _readable(descriptor: int) -> bool:

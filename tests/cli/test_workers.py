@@ -13,6 +13,10 @@ from tests.cli.conftest import Scripts, World
 GONE = 20.0
 
 
+FORKED = ["matrix", "worker"]
+"""How one is called that was there before the plan; others are programs with more words."""
+
+
 def workers(world: World) -> list[int]:
     """The workers of this world's orchestrator."""
     found = []
@@ -45,7 +49,11 @@ def test_cases_of_a_worker_that_is_killed_run_again(world: World, scripts: Scrip
     process = world.start(*world.run_arguments("--workers", "1", "-j", "2"))
     world.wait_for(lambda: len(world.fakes()) == 2)
     (worker,) = workers(world)
+    assert psutil.Process(worker).cmdline()[:2] == FORKED
     os.kill(worker, signal.SIGKILL)
+    world.wait_for(lambda: any(each != worker for each in workers(world)))
+    (other,) = (each for each in workers(world) if each != worker)
+    assert "--descriptors" in psutil.Process(other).cmdline()
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
     assert "the worker was killed by SIGKILL; its cases run again" in err
@@ -60,7 +68,7 @@ def test_nothing_outlives_the_orchestrator(
     world.suite(one=scripts.passing(90.0), two=scripts.passing(90.0))
     process = world.start(*world.run_arguments("--workers", "2", "-j", "2"))
     world.wait_for(lambda: len(world.fakes()) == 2)
-    assert len(workers(world)) == 2
+    assert [psutil.Process(each).cmdline()[:2] for each in workers(world)] == [FORKED] * 2
     process.send_signal(number)
     process.communicate(timeout=100)
     world.wait_for(lambda: not world.fakes() and not workers(world), GONE)
@@ -69,6 +77,13 @@ def test_nothing_outlives_the_orchestrator(
         world.suite(one=scripts.passing(), two=scripts.passing())
         done = world.run("run", "--resume", "out")
         assert (done.returncode, world.verdicts()) == (0, {"one": "pass", "two": "pass"}), done
+
+
+def test_a_run_that_cannot_be_planned_leaves_no_worker(world: World, scripts: Scripts) -> None:
+    world.suite(one=scripts.passing())
+    done = world.matrix_run("--workers", "2", "-k", "another")
+    assert done.returncode == 5, done.stderr
+    assert workers(world) == []
 
 
 def test_a_local_worker_is_no_command_for_users(world: World) -> None:

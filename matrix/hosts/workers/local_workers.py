@@ -9,15 +9,17 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from matrix import __version__
 from matrix.hosts.contents import Contents
 from matrix.hosts.interface import Assignment, Ended
 from matrix.hosts.local.executor import not_started
 from matrix.hosts.survey import ignore_step
+from matrix.hosts.workers.spares import Spare
 from matrix.hosts.workers.wire import Begin
 from matrix.hosts.workers.worker_process import SILENCE, Emit, WorkerLostError, WorkerProcess
 from matrix.inventory import Inventory
@@ -44,6 +46,10 @@ class LocalWorkers:
     """Told in words that a worker is gone."""
     silence: float = SILENCE
     """Seconds until one that shows no sign of life is given up."""
+    spares: list[Spare] = field(default_factory=list)
+    """Workers that are there already; taken from the list as they are told to begin."""
+    same_paths: ClassVar[bool] = True
+    """See :class:`matrix.hosts.interface.Host`."""
     name: str = LOCAL
 
     @asynccontextmanager
@@ -51,6 +57,8 @@ class LocalWorkers:
         """See :class:`matrix.hosts.interface.Host`."""
         executor = WorkersExecutor(self, RunDirectory(run), contents)
         try:
+            while self.spares:
+                await executor.take(self.spares)
             yield executor
         finally:
             await executor.close()
@@ -146,14 +154,22 @@ class WorkersExecutor:
             least = min(living, key=lambda worker: worker.load, default=None)
             if least is not None and (not least.load or len(living) >= self._host.count):
                 return least
-            self._started += 1
-            folder = self._run.path / LOGS
-            folder.mkdir(exist_ok=True)
-            worker = await WorkerProcess.start(
-                self._begin(), folder / f"{self._started}.log", self._host.silence
-            )
+            worker = await WorkerProcess.start(self._begin(), self._log(), self._host.silence)
             self._workers.append(worker)
             return worker
+
+    async def take(self, spares: list[Spare]) -> None:
+        """Have one of the spare workers begin."""
+        spare = spares.pop()
+        begin, log = self._begin(), self._log()
+        self._workers.append(await WorkerProcess.take(spare, begin, log, self._host.silence))
+
+    def _log(self) -> Path:
+        """What the next worker writes to stderr."""
+        self._started += 1
+        folder = self._run.path / LOGS
+        folder.mkdir(exist_ok=True)
+        return folder / f"{self._started}.log"
 
     def _begin(self) -> Begin:
         umask = os.umask(0o077)

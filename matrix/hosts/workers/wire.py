@@ -43,6 +43,8 @@ class Begin:
     """Path of the run directory."""
     umask: int
     inventory: Inventory
+    log: str = ""
+    """Path of the file that stderr goes to from here on; empty: where it goes already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The worker: runs the attempts that it is told to, until nobody is there to tell it.
 
+It is a program of its own, or a fork of the orchestrator from before that had planned anything.
 QEMUs are its children, so that they die with it (see :mod:`matrix.vm.process`). They hold the
 lifeline open as it does: its other end is at its end once all of them are gone, which tells the
 orchestrator that an attempt of a worker that was killed may be run again.
@@ -24,6 +25,8 @@ from matrix.hosts.workers.wire import BEAT, Begin, Execute, Kind, decode, encode
 from matrix.plan.schedule import Capacity
 from matrix.vm.process import keep_open
 
+STDERR = 2
+
 
 def serve(control: int, lifeline: int) -> None:
     """Serve the orchestrator at the other end of ``control`` until it hangs up.
@@ -45,11 +48,13 @@ def serve(control: int, lifeline: int) -> None:
 
 async def _serve(control: socket.socket) -> None:
     reader, writer = await asyncio.open_connection(sock=control, limit=LONGEST)
-    line = decode(await reader.readline())
-    begin = line.body
+    if not (text := await reader.readline()):
+        writer.close()
+        return  # it had nothing to run
+    begin = decode(text).body
     if not isinstance(begin, Begin) or begin.version != __version__:
         raise WireError(f"an orchestrator of version {__version__} was expected")
-    os.umask(begin.umask)
+    _behave(begin)
     contents = Contents()
     host = LocalHost(begin.inventory, Capacity(1, 1))
     async with host.open(Path(begin.run), contents) as executor, asyncio.TaskGroup() as tasks:
@@ -58,6 +63,15 @@ async def _serve(control: socket.socket) -> None:
         await asyncio.wait((work,))
         beat.cancel()
     writer.close()
+
+
+def _behave(begin: Begin) -> None:
+    """Make files as the orchestrator does, and say what is wrong where it wants that."""
+    os.umask(begin.umask)
+    if begin.log:
+        log = os.open(begin.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        os.dup2(log, STDERR)
+        os.close(log)
 
 
 async def _beat(writer: asyncio.StreamWriter) -> None:

@@ -5,12 +5,13 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.lines import LONGEST, Line
+from matrix.hosts.workers.spares import WORDS, Spare
 from matrix.hosts.workers.wire import BEAT, Begin, Execute, Kind, decode, encode
 from matrix.places import own_command
 from matrix.suites.judgement import signal_name
@@ -86,12 +87,27 @@ class WorkerProcess:
             finally:
                 os.close(held)
             os.set_blocking(alive, False)
-            reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST)
+            streams = await asyncio.open_connection(sock=ours, limit=LONGEST)
             unless_started.pop_all()
-        worker = cls(process, log, reader, writer, alive, silence)
-        writer.write(encode(Kind.BEGIN, body=begin))
-        worker._watch = asyncio.create_task(worker._listen())
+        worker = cls(process, log, *streams, alive, silence)
+        worker.begin(begin)
         return worker
+
+    @classmethod
+    async def take(
+        cls, spare: Spare, begin: Begin, log: Path, silence: float = SILENCE
+    ) -> "WorkerProcess":
+        """The same of one that was forked already."""
+        streams = await asyncio.open_connection(sock=spare.control, limit=LONGEST)
+        process = Process(spare.child, WORDS)
+        worker = cls(process, log, *streams, spare.lifeline, silence)
+        worker.begin(replace(begin, log=str(log)))
+        return worker
+
+    def begin(self, begin: Begin) -> None:
+        """Tell it what it is told first, and listen to it from here on."""
+        self._writer.write(encode(Kind.BEGIN, body=begin))
+        self._watch = asyncio.create_task(self._listen())
 
     @property
     def load(self) -> int:
