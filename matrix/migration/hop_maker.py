@@ -7,6 +7,7 @@ from matrix.errors import MonitorError
 from matrix.migrating import Hop, HopOutcome, Strategy, Transport
 from matrix.migration.ahead import Ahead
 from matrix.migration.cpr_hop import run_cpr_hop
+from matrix.migration.elastic import Lender
 from matrix.migration.endpoint import Endpoint
 from matrix.migration.file_hop import run_file_hop
 from matrix.migration.hop import GIVING_UP, ended_by_itself, explain_end, run_hop, why_ended
@@ -62,6 +63,7 @@ class HopMaker:
         self.lost: tuple[str, bool] | None = None
         """Why nobody runs the guest any more, and whether it had to come to that."""
         self._on_hop = on_hop
+        self._lender = Lender(proof)
         self._strays = self._problems = 0
         self._ended_there = False
         """The guest, or its QEMU, came to its end there while the hop was under way."""
@@ -81,7 +83,7 @@ class HopMaker:
         Raises:
             HostError: a process survives SIGKILL, or the host has no sockets left.
         """
-        injector = planned.injector
+        injector = self._lender.during(planned.injector)
         live = LiveHop(
             planned.number,
             planned.route.strategy,
@@ -110,7 +112,11 @@ class HopMaker:
             self._beats = self.proof.beats
         why_bad = gave_up = "the guest was given up before it had shown that it lives"
         try:
-            why_bad = injector.judge(live, end) or await self._unproven(end)
+            why_bad = (
+                injector.judge(live, end)
+                or await self._unproven(end)
+                or await self._lender.disagrees(self.current)
+            )
         finally:
             if why_bad is gave_up and ended_by_itself(self.current):
                 who = "source" if self.current is live.source else "destination"

@@ -35,6 +35,10 @@ class Beat:
     guest without such a device."""
     in_flight: int | None
     """How many were not answered yet during that gap."""
+    balloon: int | None
+    """Pages that its balloon has; None of a guest without one, as what follows."""
+    plugged: int | None
+    """Bytes of virtio-mem's blocks that are plugged."""
     at: float
     """Unix time at which it reached us."""
 
@@ -149,6 +153,8 @@ class Proof:
                 passes=int(values.get("passes", "0")),
                 requests=_whole(values.get("requests")),
                 in_flight=_whole(values.get("inflight")),
+                balloon=_whole(values.get("balloon")),
+                plugged=_whole(values.get("plugged")),
                 at=at,
             )
         except (KeyError, ValueError):

@@ -8,7 +8,7 @@ import pytest
 
 from matrix.guests.check import IMAGES, SOURCES, architectures, read_compilers
 
-LIMIT = 96 * 1024
+LIMIT = 112 * 1024
 SUITE_FOLDERS = {
     "aarch64": "arm",
     "arm": "arm",
@@ -78,7 +78,9 @@ def test_every_test_has_its_image(architecture: str) -> None:
 
 @EVERY_ARCHITECTURE
 def test_the_tests_are_the_same_everywhere(architecture: str) -> None:
-    assert list(sections(architecture)) == list(sections("x86_64"))
+    lacking = ["elastic-integrity"] if architecture == "loongarch64" else []
+    everywhere = [name for name in sections("x86_64") if name not in lacking]
+    assert list(sections(architecture)) == everywhere
     for name, values in sections(architecture).items():
         expected = sections("x86_64")[name]
         for key in ("test_args", "smp", "groups", "timeout"):

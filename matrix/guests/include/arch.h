@@ -62,6 +62,10 @@ void arch_run_user(void (*function)(void *argument), void *argument);
 /* What the machine calls the place of this memory: the address of its physical memory. */
 uint64_t arch_physical_address(uintptr_t address);
 
+/* Have memory be addressable that the machine did not have at its start; false where it cannot. For
+ * the boot CPU, while no other runs. */
+bool arch_map_memory(uint64_t start, uint64_t size);
+
 /* This vCPU forgets which pages it has looked up before. Not in user mode. */
 void arch_flush_tlb(void);
 

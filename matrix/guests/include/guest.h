@@ -28,6 +28,7 @@ int test_boot(int argc, char **argv);
 int test_deadloop(int argc, char **argv);
 int test_disk_integrity(int argc, char **argv) __attribute__((weak)); /* where PCI is */
 int test_edu(int argc, char **argv) __attribute__((weak));
+int test_elastic_integrity(int argc, char **argv) __attribute__((weak));
 int test_exception(int argc, char **argv);
 int test_fail(int argc, char **argv);
 int test_hang(int argc, char **argv);

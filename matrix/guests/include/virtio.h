@@ -9,8 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VIRTIO_NET 1u
-#define VIRTIO_BLK 2u
+#define VIRTIO_NET     1u
+#define VIRTIO_BLK     2u
+#define VIRTIO_ENTROPY 4u
+#define VIRTIO_BALLOON 5u
+#define VIRTIO_MEM     24u
 
 #define VIRTIO_ENTRIES 64 /* the most of a queue */
 
@@ -68,6 +71,7 @@ bool virtio_queue_open(struct virtio_device *device, unsigned number, struct vir
 void virtio_start(struct virtio_device *device);
 /* 32 bits of its own configuration. */
 uint32_t virtio_configuration(const struct virtio_device *device, unsigned offset);
+void virtio_configure(const struct virtio_device *device, unsigned offset, uint32_t value);
 /* Whether it has interrupted for a queue since it was asked last, which withdraws the interrupt. */
 bool virtio_interrupted(const struct virtio_device *device);
 

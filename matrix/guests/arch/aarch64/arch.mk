@@ -13,3 +13,5 @@ DEFAULT_QEMU_CPU := max
 PANIC_PARAMS := -device pvpanic-pci
 HOST_ARCH_CFLAGS := -mno-outline-atomics
 PCI := 1
+ELASTIC_MEMORY := 49160k,maxmem=1G
+BLOCKS_PARAMS := -object memory-backend-memfd,id=memory-of-blocks,size=32M,share=on -device virtio-mem-pci,id=blocks,memdev=memory-of-blocks,block-size=2M,requested-size=8M

@@ -67,3 +67,8 @@ bool machine_map_device(uint64_t start, uint64_t size)
 {
 	return map(start, size, TRANSLATION_DEVICE);
 }
+
+bool arch_map_memory(uint64_t start, uint64_t size)
+{
+	return map(start, size, TRANSLATION_MEMORY);
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Identity mapping of the memory beyond the 4 GiB that start.S maps. */
+#include <arch.h>
 #include <x86.h>
 
 #define GIB		(1ULL << 30)
@@ -22,4 +23,9 @@ uint64_t paging_map(uint64_t end)
 	}
 	/* Entries were absent before and absence is not cached: nothing is to be flushed. */
 	return mapped * GIB;
+}
+
+bool arch_map_memory(uint64_t start, uint64_t size)
+{
+	return start + size <= paging_map(start + size);
 }
