@@ -32,6 +32,7 @@ QUANTITIES = (
     "transferred",
     "passes",
     "throughput",
+    "in_flight",
 )
 """The numbers of a hop that are drawn; fields of :class:`matrix.migrating.Hop`."""
 

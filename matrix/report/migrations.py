@@ -273,6 +273,7 @@ def _number(value: float) -> float | int | None:
 _MEASURED = (
     *("seconds", "total_time", "setup_time", "downtime", "stop_to_resume", "clock_bound"),
     *("blackout", "silence", "clock_jump", "transferred", "passes", "throughput", "throttle"),
+    *("requests", "in_flight"),
 )
 """Fields of a hop that are shown as they are."""
 

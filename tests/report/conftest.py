@@ -121,6 +121,8 @@ def hops_of(count: int, *, bad: Sequence[int] = (), seed: int = 1) -> Iterator[H
             stop_to_resume=downtime * 1.2 + 0.001,
             blackout=downtime * 1.4 + 0.002,
             clock_jump=chance.gauss(0, 1e-4),
+            requests=40,
+            in_flight=number % 9,
             transferred=int(40e6 * math.exp(chance.gauss(0, 0.3))),
             passes=chance.randint(2, 9),
             throughput=8e7,

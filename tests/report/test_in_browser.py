@@ -279,10 +279,12 @@ def test_migration(
         "downtime_max 300ms: hop 7 took 412 ms",
         "the destination never resumed",
         "MIGRATION completed",
+        "Requests in flight as the guest stood still",
+        "7, 40 answered around it",
     ):
         assert words in text
     drawn = page.locator("#migration figure.chart svg[role=img]")
-    expect(drawn).to_have_count(6)  # each once its size is known
+    expect(drawn).to_have_count(7)  # each once its size is known
     limits_drawn = page.locator("#migration .limit-name").all_text_contents()
     assert limits_drawn == ["limit: downtime 50 ms", "limit: blackout 200 ms"]
     assert page.locator("#migration svg[role=img] .mark.stop").count() == 2

@@ -30,6 +30,8 @@ import { bytes, el, facts, plural, rate, seconds, table } from "./dom.js";
  * @property {number | null} transferred
  * @property {number | null} passes
  * @property {number | null} throttle
+ * @property {number | null} requests that a guest's devices answered around it
+ * @property {number | null} in_flight those that were not answered when it stood still
  * @property {[at: number, side: string, what: string][]} events
  * @property {Samples} samples
  * @property {[device: string, save: number | null, load: number | null][]} devices
@@ -63,7 +65,8 @@ export function hopLine(hop) {
       ["guest's blackout", optional(hop.blackout)], ["silence on the console", optional(hop.silence)], ["total time", optional(hop.total_time)],
       ["clock jump", optional(hop.clock_jump)],
       ["sent", hop.transferred === null ? "" : `${bytes(hop.transferred)} in ${hop.passes ?? "?"} passes`],
-      ["throttle", hop.throttle ? `${hop.throttle} %` : ""]]),
+      ["throttle", hop.throttle ? `${hop.throttle} %` : ""],
+      ["requests in flight", hop.in_flight === null ? "" : `${hop.in_flight.toLocaleString("en")}${hop.requests === null ? "" : `, ${hop.requests.toLocaleString("en")} answered around it`}`]]),
     hop.devices.length ? el("details", { open: true }, el("summary", {}, el("b", {}, "The state of each device")),
       deviceTimes([{ source: hop.source, destination: hop.destination, times: summed(hop.devices) }])) : null,
     drawn ? chart({ ...shared, label: "Memory", yFormat: bytes, binary: true, height: 230,

@@ -32,6 +32,7 @@ import { migrationOverview } from "./migration_overview.js";
  * @property {Column} total_time
  * @property {Column} transferred
  * @property {Column} passes
+ * @property {Column} in_flight
  * @property {number[]} strategy numbers into words, as those that follow
  * @property {number[]} transport
  * @property {number[]} source
@@ -41,7 +42,7 @@ import { migrationOverview } from "./migration_overview.js";
  * @property {Record<Word, string[]>} words
  * @property {Hop[]} details
  */
-/** @typedef {"downtime" | "stop_to_resume" | "blackout" | "total_time" | "transferred" | "passes"} Quantity */
+/** @typedef {"downtime" | "stop_to_resume" | "blackout" | "total_time" | "transferred" | "passes" | "in_flight"} Quantity */
 /** @typedef {"strategy" | "transport" | "source" | "destination" | "outcome" | "fault"} Word */
 /** @typedef {Record<"downtime_p99" | "downtime_max" | "blackout_max" | "total_time", number | null>} Limits */
 /**
@@ -195,6 +196,9 @@ function hopCharts(hops, pick) {
   }
   if (known("passes")) {
     charts.push(chart({ ...shared, label: "Passes over the guest's memory", yFormat: (value) => round(value), height: 160, series: [{ name: "passes", values: hops.passes }] }));
+  }
+  if (known("in_flight")) {
+    charts.push(chart({ ...shared, label: "Requests in flight as the guest stood still", yFormat: (value) => round(value), height: 160, series: [{ name: "requests", values: hops.in_flight }] }));
   }
   return charts;
 }
