@@ -2,6 +2,9 @@
 
     python -m benchmarks.far_hops [HOPS [RTT…]]      # as root; round trips in ms
 
+With 200 ms a hop takes some ten seconds, as TCP needs round trips until it is fast, and the table
+of ten hops ten minutes; what ends meanwhile is on stderr.
+
 Two workers, each in a network namespace, and the orchestrator are joined by a router of ours: it
 passes packets on after half of a round trip, whichever of the three they come from and go to. So a
 kernel without ``sch_netem`` will do. What is told is the median of the hops' times before
@@ -21,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -62,6 +66,7 @@ class Router:
     devices: dict[bytes, int] = field(default_factory=dict)
     """Descriptors by IPv4 address."""
     underway: "deque[tuple[float, int, bytes]]" = field(default_factory=deque)
+    ends: threading.Event = field(default_factory=threading.Event)
 
     def add(self, name: str, address: str, namespace: str = "") -> None:
         """Make a device with that address, in a network namespace."""
@@ -75,9 +80,9 @@ class Router:
         ip(*inside, "addr", "add", f"{address}/24", "dev", name)
         ip(*inside, "link", "set", name, "mtu", str(MTU), "up")
 
-    def work(self, process: "subprocess.Popen[bytes]") -> None:
-        """Route until that process has ended."""
-        while process.poll() is None:
+    def work(self) -> None:
+        """Route until the end is asked for."""
+        while not self.ends.is_set():
             wait = 0.05
             if self.underway:
                 wait = min(wait, max(0.0, self.underway[0][0] - time.monotonic()))
@@ -110,9 +115,10 @@ def ip(*words: str) -> None:
 
 
 @contextlib.contextmanager
-def lab(folder: Path, delay: float) -> Iterator[tuple[Router, Path]]:
-    """Two hosts and a router; the fleet file of both."""
+def lab(folder: Path, delay: float) -> Iterator[Path]:
+    """Two hosts and a router; gives the fleet file of both."""
     path, router, workers = folder / "lab/fleet.yaml", Router(delay), []
+    routing = threading.Thread(target=router.work)
     hosts = {"z1": "10.231.7.1", "z2": "10.231.7.2"}
     found_fleet(path.parent, hosts, "10.231.7.3")
     path.write_text(path.read_text() + "lease: {ttl: 60s, margin: 2s}\n")
@@ -125,12 +131,19 @@ def lab(folder: Path, delay: float) -> Iterator[tuple[Router, Path]]:
             router.add(f"mxr{os.getpid()}{name}"[:15], address, space)
             argv = (*own_command(), "worker", "--fleet", str(path), "--name", name)
             command = ("ip", "netns", "exec", space, *argv)
-            workers.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
-        yield router, path
+            workers.append(subprocess.Popen(command, stderr=subprocess.PIPE))
+        routing.start()
+        for worker in workers:
+            assert worker.stderr is not None
+            worker.stderr.readline()  # it waits for an orchestrator, which it says once
+        yield path
     finally:
         for worker in workers:
             worker.kill()
-            worker.wait()
+            worker.communicate()
+        router.ends.set()
+        if routing.ident is not None:
+            routing.join()
         router.close()
         for name in hosts:
             words = ("ip", "netns", "del", f"matrix-{os.getpid()}{name}")
@@ -144,15 +157,12 @@ def measured(round_trip: float, hops: int) -> dict[tuple[str, ...], list[Hop]]:
         os.environ["MATRIX_CACHE"] = str(folder / "cache")
         scenario = folder / "far.yaml"
         scenario.write_text(SCENARIO.format(hops=hops))
-        with lab(folder, round_trip / 2) as (router, path):
+        with lab(folder, round_trip / 2) as path:
             words = ("run", str(scenario), "-o", str(folder / "out"), "--fleet", str(path))
-            argv = (*own_command(), *words, "-j", "1")
-            process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
-            try:
-                router.work(process)
-            finally:
-                process.kill()
-                process.wait()
+            argv = (*own_command(), *words, "-j", "1", "-v")
+            status = subprocess.run(argv, stdout=sys.stderr, check=False).returncode
+        if status:
+            sys.exit(f"the run ended with {status}")
         found: dict[tuple[str, ...], list[Hop]] = {}
         for file in sorted(folder.glob(f"out/cases/*/{HOPS_FILE}")):
             for hop in read_hops(file):

@@ -226,7 +226,7 @@ def _wants_more(runner: HopRunner, timeout: float, others: int) -> bool:
     """Whether there is another hop to be made, after so many others that are to come."""
     migration, earlier = runner.request.migration, runner.earlier
     hops = runner.guest.hops + others
-    if runner.bad_in_a_row >= BAD_IN_A_ROW:
+    if runner.bad_in_a_row >= BAD_IN_A_ROW or runner.stranded:
         return False
     if migration.mode is MigrationMode.ONCE:
         # One that is interfered with must be followed by one that just works.

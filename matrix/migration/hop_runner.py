@@ -80,12 +80,14 @@ class Request:
         return {each.key: each for each in (self.source, *self.destinations)}
 
     def places_to_go(self, current: str) -> tuple[str, ...]:
-        """Keys of those that a guest on ``current`` may go to: on another host, between hosts."""
+        """Keys of those that a guest on ``current`` may go to: on another host, between hosts, and
+        none that is gone."""
         host = self.emulators[current].host
         every = self.emulators.items()
         if not self.migration.host:
             return tuple(key for key, _ in every)
-        return tuple(key for key, each in every if each.host != host)
+        without = {host, *(place.host for place in self.places if place.gone)}
+        return tuple(key for key, each in every if each.host not in without)
 
     def fitted(self) -> "Request":
         """The same with command lines as its hops need them."""
@@ -126,6 +128,11 @@ class HopRunner(HopMaker):
         self._records = records
         self._preparing: list[tuple[str, asyncio.Task[PlannedHop]]] = []
         """The hops to come: the installation that each goes to, and its destination's start."""
+
+    @property
+    def stranded(self) -> bool:
+        """Whether there is nowhere to go from where the guest is."""
+        return not self.request.places_to_go(self.current.emulator.key)
 
     @property
     def next_number(self) -> int:

@@ -17,6 +17,7 @@ from matrix.plan.disks import disk_in_the_way
 from matrix.plan.strategy_settings import RECIPES, lacking_parameter
 from matrix.plan.strategy_settings import lacking as lacking_in
 from matrix.scenario.compatibility import (
+    END_A_WORKER,
     NEED_TWO_HOSTS,
     clash_of,
     for_variant,
@@ -170,9 +171,14 @@ def _no_faults(case: Case, migration: Migration) -> dict[Fault, str]:
     found = {}
     if reason := _no_vcpu_mismatch(case, migration):
         found[Fault.VCPU_MISMATCH] = reason
-    for fault in migration.faults if not migration.host else ():
-        if fault in NEED_TWO_HOSTS:
+    for fault in migration.faults:
+        if fault in NEED_TWO_HOSTS and not migration.host:
             found[fault] = f"fault {fault.value!r} needs two hosts, and the guest stays on one"
+        elif fault in END_A_WORKER and not case.settings.alone:
+            found[fault] = (
+                f"fault {fault.value!r} ends what else runs on its hosts: "
+                "it needs run: {alone: true}"
+            )
     return found
 
 

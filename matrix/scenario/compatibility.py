@@ -71,6 +71,10 @@ _FAULTS: dict[Fault, _Setting] = {
     Fault.LOSE_DESTINATION_HOST_IN_POSTCOPY: _Setting(POSTCOPIES, _BETWEEN_HOSTS),
     Fault.LOSE_SOURCE_HOST_IN_PRECOPY: _Setting(LIVE, _BETWEEN_HOSTS),
     Fault.LOSE_SOURCE_HOST_IN_POSTCOPY: _Setting(POSTCOPIES, _BETWEEN_HOSTS),
+    Fault.KILL_DESTINATION_WORKER_IN_PRECOPY: _Setting(LIVE, _BETWEEN_HOSTS),
+    Fault.KILL_DESTINATION_WORKER_IN_POSTCOPY: _Setting(POSTCOPIES, _BETWEEN_HOSTS),
+    Fault.KILL_SOURCE_WORKER_IN_PRECOPY: _Setting(LIVE, _BETWEEN_HOSTS),
+    Fault.KILL_SOURCE_WORKER_IN_POSTCOPY: _Setting(POSTCOPIES, _BETWEEN_HOSTS),
     # The stream is taken up again over a new connection, which needs something to connect to.
     Fault.PAUSE_IN_POSTCOPY: _Setting(POSTCOPIES, _SOCKETS),
     Fault.CHANGE_BANDWIDTH: _Setting(_STREAMED | {Strategy.BACKGROUND_SNAPSHOT}),
@@ -96,14 +100,21 @@ _ON_ONE_HOST = frozenset(
         Fault.TLS_WRONG_HOST,
         Fault.TLS_NO_CLIENT_CERTIFICATE,
         Fault.TLS_WRONG_PSK,
-        Fault.STALL_IN_POSTCOPY,
-        Fault.DROP_IN_POSTCOPY,
-        Fault.PAUSE_IN_POSTCOPY,
     }
 )
 """Faults for which we make the QEMUs' keys, or listen ourselves, or choose the port."""
 
-NEED_TWO_HOSTS = frozenset(
+END_A_WORKER = frozenset(
+    {
+        Fault.KILL_DESTINATION_WORKER_IN_PRECOPY,
+        Fault.KILL_DESTINATION_WORKER_IN_POSTCOPY,
+        Fault.KILL_SOURCE_WORKER_IN_PRECOPY,
+        Fault.KILL_SOURCE_WORKER_IN_POSTCOPY,
+    }
+)
+"""Faults that end whatever runs on a host."""
+
+NEED_TWO_HOSTS = END_A_WORKER | frozenset(
     {
         Fault.CUT_LINK_IN_PRECOPY,
         Fault.CUT_LINK_IN_POSTCOPY,

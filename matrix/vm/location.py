@@ -175,6 +175,16 @@ class Passable(Protocol):
         ...
 
 
+@runtime_checkable
+class Mortal(Protocol):
+    """A place whose QEMUs end with the process that has started them, which is not ours."""
+
+    def kill_worker(self) -> None:
+        """Have that process killed. That nothing of it runs any more is told, as of any process
+        that ends, once it is certain; the place is :attr:`Place.gone` from here on."""
+        ...
+
+
 class Place(Protocol):
     """Where QEMUs are started."""
 
@@ -186,6 +196,11 @@ class Place(Protocol):
     @property
     def landing(self) -> Landing | None:
         """Where guests of other hosts arrive; None on this machine."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether no QEMU can be started there any more."""
         ...
 
     async def start(self, launch: Launch, streams: Streams) -> Started:
@@ -223,6 +238,7 @@ class LocalPlace:
 
     host = ""
     landing: Landing | None = None
+    gone = False
 
     async def start(self, launch: Launch, streams: Streams) -> "LocalStarted":
         """See :class:`Place`."""

@@ -266,15 +266,27 @@ def test_a_host_is_named_or_called_by_a_tag() -> None:
             {"strategies": (Strategy.CPR_TRANSFER,)},
             "strategy 'cpr-transfer' is within one host only",
         ),
-        (
-            {"faults": (Fault.STALL_IN_POSTCOPY,)},
-            "fault 'stall-in-postcopy' is within one host only",
-        ),
+        ({"faults": (Fault.NO_LISTENER,)}, "fault 'no-listener' is within one host only"),
     ],
 )
 def test_what_stays_on_one_host_is_a_skip(change: dict[str, Any], reason: str) -> None:
     one = case(replace(OTHER, **change))
     assert skipped(decided(one, a=host(), b=host())) == reason
+
+
+def test_a_worker_is_killed_where_nothing_else_runs() -> None:
+    fault = Fault.KILL_SOURCE_WORKER_IN_PRECOPY
+    one = case(replace(OTHER, faults=(fault,)))
+    reason = skipped(decided(one, a=host(), b=host()))
+    assert reason == (
+        "fault 'kill-source-worker-in-precopy' ends what else runs on its hosts: "
+        "it needs run: {alone: true}"
+    )
+    alone = replace(one, settings=replace(one.settings, alone=True))
+    run = ran(decided(alone, a=host(), b=host()))
+    assert run.case.migration is not None
+    assert run.case.migration.faults == (fault,)
+    assert skipped(decided(alone, a=host())).startswith("its guest migrates to another one")
 
 
 def test_what_a_pool_loses_is_told() -> None:

@@ -7,6 +7,8 @@ no longer than the link, and no longer than the lease.
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import time
 import traceback
@@ -46,6 +48,8 @@ USED_EVERY = 0.5
 """Seconds from one report of CPU time to the next; a stall is found by it."""
 CHUNK = 1 << 16
 """Bytes per read of a monitor."""
+
+NOT_ALONE = "its worker is not killed: other cases run there"
 
 Order = Start | Data | SendSignal | LookAt | OpenPassage | Steer
 
@@ -315,6 +319,11 @@ class Lending:
                 self._say(FleetKind.USED, Used(told))
 
 
+def kill_ourselves() -> None:
+    """SIGKILL: the kernel ends our QEMUs with us, and whoever is started in our place knows it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @dataclass(slots=True)
 class Lendings:
     """All attempts whose QEMUs are driven from elsewhere."""
@@ -322,6 +331,9 @@ class Lendings:
     outfit: Outfit
     landing: Landing | None
     changed: Callable[[], None]
+    others_run: Callable[[], bool]
+    """Whether there are attempts here whose QEMUs are not driven from elsewhere."""
+    die: Callable[[], None] = kill_ourselves
     _open: dict[int, Lending] = field(default_factory=dict)
     _ending: "set[asyncio.Task[None]]" = field(default_factory=set)
 
@@ -339,6 +351,11 @@ class Lendings:
                 return
             lending = self._open[number] = Lending(number, link, self.changed)
             lending.begin(body, self.outfit, self.landing)
+        elif line.kind is FleetKind.DIE:
+            if len(self._open) > 1 or self.others_run():
+                link.say(FleetKind.LOST, number, NOT_ALONE)
+            else:
+                self.die()
         elif line.kind is FleetKind.ECHO:
             link.say(FleetKind.ECHO, number, time.time())
         elif line.kind is FleetKind.RETURN:

@@ -182,10 +182,12 @@ class RemoteStarted:
         status = KILLED if told.status is None else told.status
         self.process.exited(status, ended_by_us=told.ended_by_us)
 
-    def lose(self, error: HostError) -> None:
-        """Nothing can be said to it any more; whether it runs is not known."""
+    def lose(self, error: HostError | None) -> None:
+        """Nothing can be said to it any more; whether it runs is not known. None: as it was to
+        be."""
         self._hang_up()
-        self.streams.failed(error)
+        if error is not None:
+            self.streams.failed(error)
 
     def _pass_on(self, sink: Callable[[bytes], None], data: bytes) -> None:
         try:
@@ -268,6 +270,8 @@ class Loan:
         self._started: dict[int, RemoteStarted] = {}
         self._passages: dict[int, asyncio.Future[Opened]] = {}
         self._oom_kills = 0
+        self._doomed = False
+        """Its agent was told to kill itself: its loss is no trouble."""
         loop = asyncio.get_running_loop()
         self._lent: asyncio.Future[None] = loop.create_future()
         self._over: asyncio.Future[None] = loop.create_future()
@@ -326,6 +330,16 @@ class Loan:
             raise HostLostError(str(self.lost))
         return opened.result()
 
+    @property
+    def gone(self) -> bool:
+        """See :class:`matrix.vm.location.Place`."""
+        return self.lost is not None or self._doomed
+
+    def kill_worker(self) -> None:
+        """See :class:`matrix.vm.location.Mortal`."""
+        self._say(FleetKind.DIE, None)
+        self._doomed = True
+
     def oom_kills(self) -> int:
         """See :class:`matrix.vm.location.Place`."""
         return self._oom_kills
@@ -356,6 +370,7 @@ class Loan:
             case float():
                 self._comparison.take(body)
             case _ if kind in (FleetKind.LOST, FleetKind.LAPSED):
+                self._doomed = False  # it has not been killed
                 self.lose(HostError(f"host {self.host}: {body}"))
             case _ if kind is FleetKind.RETURNED:
                 self.end()
@@ -373,7 +388,8 @@ class Loan:
         if self.lost is not None or self._over.done():
             return
         self.lost = error
-        self.trouble = self.trouble or str(error)
+        if not self._doomed:
+            self.trouble = self.trouble or str(error)
         _set(self._losing)
         self._echoing.cancel()
         if not self._lent.done():
@@ -381,7 +397,7 @@ class Loan:
             self._lent.exception()  # seen
         for started in self._started.values():
             if started.process.status is None:
-                started.lose(error)
+                started.lose(None if self._doomed else error)
 
     def end(self) -> None:
         """Nothing of it runs any more."""

@@ -27,6 +27,7 @@
                            ←  passage N       a port that leads to one of them, through the agent
     opened N               →
                            ←  steer N         disturbs it, or closes it
+                           ←  die             the agent kills itself, if nothing else runs there
                            ←  echo N          compares the clocks
     echo N                 →                  the agent's Unix time
                            ←  return N        all of them are to end; so they do where the link
@@ -96,6 +97,7 @@ class FleetKind(StrEnum):
     OPENED = "opened"
     STEER = "steer"
     EXITED = "exited"
+    DIE = "die"
     ECHO = "echo"
     RETURN = "return"
     RETURNED = "returned"

@@ -180,7 +180,7 @@ class Tenancy:
     ) -> None:
         """``deadline`` is told when this process has to be killed if it does not end its QEMUs;
         ``landing`` is where guests of other hosts arrive."""
-        self.lendings = Lendings(self._outfit, landing, self._arm)
+        self.lendings = Lendings(self._outfit, landing, self._arm, self._runs_any)
         self.run = accept.run
         self.orchestrator = accept.orchestrator
         self.folder = folder
@@ -309,10 +309,12 @@ class Tenancy:
 
     def _arm(self) -> None:
         """Have the kernel end this process when it does not do so itself."""
-        runs = self.lendings.run or any(
-            each.task and not each.task.done() for each in self._attempts.values()
-        )
+        runs = self.lendings.run or self._runs_any()
         self._deadline(self.lease.until + MARGIN / 3 if runs else None)
+
+    def _runs_any(self) -> bool:
+        """Whether an attempt runs here, beside those whose QEMUs are lent."""
+        return any(each.task and not each.task.done() for each in self._attempts.values())
 
     async def _end_in_time(self) -> None:
         while True:

@@ -7,6 +7,7 @@ from matrix.migration.faults import (
     ending,
     mismatching,
     network,
+    orphaning,
     severing,
 )
 from matrix.migration.faults.base import FaultInjector
@@ -44,6 +45,10 @@ INJECTORS: dict[Fault, type[FaultInjector]] = {
     Fault.LOSE_DESTINATION_HOST_IN_POSTCOPY: severing.LoseDestinationHostInPostcopy,
     Fault.LOSE_SOURCE_HOST_IN_PRECOPY: severing.LoseSourceHostInPrecopy,
     Fault.LOSE_SOURCE_HOST_IN_POSTCOPY: severing.LoseSourceHostInPostcopy,
+    Fault.KILL_DESTINATION_WORKER_IN_PRECOPY: orphaning.KillDestinationWorkerInPrecopy,
+    Fault.KILL_DESTINATION_WORKER_IN_POSTCOPY: orphaning.KillDestinationWorkerInPostcopy,
+    Fault.KILL_SOURCE_WORKER_IN_PRECOPY: orphaning.KillSourceWorkerInPrecopy,
+    Fault.KILL_SOURCE_WORKER_IN_POSTCOPY: orphaning.KillSourceWorkerInPostcopy,
     Fault.CHANGE_BANDWIDTH: changing.ChangeBandwidth,
     Fault.CHANGE_DOWNTIME_LIMIT: changing.ChangeDowntimeLimit,
     Fault.PAUSE_SOURCE: changing.PauseSource,

@@ -22,13 +22,15 @@ from matrix.migration.live_hop import HopEnd, LiveHop
 from matrix.migration.routes import LOCALHOST, TcpRoute
 from matrix.migration.samples import ram_of, whole
 from matrix.plan.strategy_settings import ParameterValue
-from matrix.vm.location import Passable, Passage
+from matrix.vm.location import Landing, Passable, Passage
 
 CONNECTING = 0.1
 """Seconds until multifd's channels are there: one that the link is lost to before makes 7.2 hang
 now and then as it cleans up, and it makes no other hop."""
 STALL = 0.5
 """Seconds that a link stalls before anyone does something about it."""
+STALL_BETWEEN_HOSTS = 3.0
+"""The same of a link between two hosts, which may be a cable that is put back."""
 ROUNDS = 2
 """How often postcopy is interrupted and taken up again: the second time finds what the first left
 behind."""
@@ -40,6 +42,8 @@ return path has seen the end of its channel, and 7.2 was seen to die where that 
 SERVED = 0.2
 """Seconds that a guest is given to ask for pages: one that has them all asks for none."""
 LOOK_AGAIN = 0.002
+IN_USE = "Address already in use"
+"""bind(2), as QEMU says it."""
 YANK_SOURCE = {"instances": [{"type": "migration"}]}
 
 
@@ -152,7 +156,8 @@ class _Recovered(FaultInjector):
         """Take it up again."""
         port = await self.listen_again(hop)
         hop.note(f"migrate-recover, resume over port {port}")
-        uri = f"tcp:{LOCALHOST}:{port}"
+        landing = hop.destination.place.landing
+        uri = _uri(LOCALHOST if landing is None else landing.address, port)
         await hop.source.execute("migrate", {"uri": uri, "resume": True})
 
     async def listen_again(self, hop: LiveHop) -> int:
@@ -162,9 +167,11 @@ class _Recovered(FaultInjector):
         with it may wait for a page of its stack (seen with 7.2). Until it has been recovered, such
         a destination answers out of band alone.
         """
+        landing = hop.destination.place.landing
+        if landing is not None:
+            return await _listen_there(hop, landing)
         with _reserved_port() as port:
-            uri = f"tcp:{LOCALHOST}:{port}"
-            await hop.destination.execute("migrate-recover", {"uri": uri}, oob=True)
+            await _listen(hop, _uri(LOCALHOST, port))
         return port
 
     async def examine(self, hop: LiveHop, end: HopEnd) -> None:
@@ -196,12 +203,15 @@ class _NetworkInPostcopy(ThroughProxy, _Recovered):
     """Something happens to the link while the guest runs on the destination."""
 
     async def recover(self, hop: LiveHop) -> None:
-        """See :class:`_Recovered`: through the proxy again."""
-        assert isinstance(self.proxy, Proxy)  # noqa: S101 - they are within one host
-        self.proxy.retarget(await self.listen_again(hop))
-        self.proxy.flow()
+        """See :class:`_Recovered`: through the proxy again, or another one on another host."""
+        port, place = await self.listen_again(hop), hop.destination.place
+        if isinstance(place, Passable):
+            self.proxy = await self.resources.enter_async_context(place.passage(port))
+        elif isinstance(self.proxy, Proxy):
+            self.proxy.retarget(port)
+            self.proxy.flow()
         hop.note("migrate-recover, resume")
-        uri = f"tcp:{LOCALHOST}:{self.proxy.port}"
+        uri = _uri(self.proxy.host, self.proxy.port)
         await hop.source.execute("migrate", {"uri": uri, "resume": True})
 
 
@@ -211,13 +221,14 @@ class StallInPostcopy(_NetworkInPostcopy):
     async def interrupt(self, hop: LiveHop, number: int) -> None:
         self.proxy.stall()
         hop.note(f"the link stalls, {number}")
-        await asyncio.sleep(STALL)
+        between_hosts = isinstance(hop.destination.place, Passable)
+        await asyncio.sleep(STALL_BETWEEN_HOSTS if between_hosts else STALL)
         if hop.source.status != "postcopy-active":
             self.findings.append(f"the source is {hop.source.status} while the link stalls")
         for side in (hop.source, hop.destination):
             with suppress(MonitorError):  # it has noticed already, from the other's end
                 await side.execute("migrate-pause", oob=True)
-        await self.proxy.drop(cut=False)
+        await self.proxy.drop(cut=between_hosts)  # that one is not used again
 
 
 class DropInPostcopy(_NetworkInPostcopy):
@@ -226,6 +237,31 @@ class DropInPostcopy(_NetworkInPostcopy):
     async def interrupt(self, hop: LiveHop, number: int) -> None:
         hop.note(f"the link drops, {number}")
         await self.proxy.drop()
+
+
+def _uri(host: str, port: int) -> str:
+    return f"tcp:[{host}]:{port}" if ":" in host else f"tcp:{host}:{port}"
+
+
+async def _listen(hop: LiveHop, uri: str) -> None:
+    await hop.destination.execute("migrate-recover", {"uri": uri}, oob=True)
+
+
+async def _listen_there(hop: LiveHop, landing: Landing) -> int:
+    """Have the destination listen on a port of its host's range, from whose end others take none.
+
+    Raises:
+        MonitorError: it refuses all.
+    """
+    for port in range(landing.last_port, landing.first_port, -1):
+        try:
+            await _listen(hop, _uri(landing.address, port))
+        except MonitorError as error:
+            if IN_USE not in str(error):
+                raise
+        else:
+            return port
+    raise MonitorError("migrate-recover", "no port of its host's is left")
 
 
 @contextmanager

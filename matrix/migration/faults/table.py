@@ -78,6 +78,11 @@ RULES: dict[Fault, Rule] = {
     Fault.LOSE_DESTINATION_HOST_IN_POSTCOPY: Rule(LOST),
     Fault.LOSE_SOURCE_HOST_IN_PRECOPY: Rule(LOST),
     Fault.LOSE_SOURCE_HOST_IN_POSTCOPY: Rule(LOST),
+    # As where the QEMU itself is killed; its host runs nothing before its worker is back.
+    Fault.KILL_DESTINATION_WORKER_IN_PRECOPY: Rule(FAILED),
+    Fault.KILL_DESTINATION_WORKER_IN_POSTCOPY: Rule(LOST),
+    Fault.KILL_SOURCE_WORKER_IN_PRECOPY: Rule(LOST),
+    Fault.KILL_SOURCE_WORKER_IN_POSTCOPY: Rule(LOST),
     Fault.CUT_LINK_BRIEFLY_IN_PRECOPY: Rule(COMPLETED),
     Fault.CUT_LINK_BRIEFLY_IN_POSTCOPY: Rule(COMPLETED),
     # docs/devel/migration/postcopy.rst, "Recovering from postcopy failure"

@@ -22,6 +22,8 @@ from matrix.hosts.interface import Assignment
 from matrix.hosts.wanted import wanted_by
 from matrix.migrating import Fault, Hop, HopOutcome, Strategy
 from matrix.migration.chain import run_chain
+from matrix.migration.faults.injectors import injector_for
+from matrix.migration.faults.table import RULES
 from matrix.migration.hop_runner import Request
 from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.places import own_command
@@ -178,7 +180,7 @@ class Told:
     """Those that were left."""
 
 
-def carried_out(far: Far, strategy: str, strike: Strike, seconds: float = HOP_SECONDS) -> Told:
+def carried_out(far: Far, strategy: str, injector: Injector, seconds: float = HOP_SECONDS) -> Told:
     joined, decision = decided(far, strategy)
     hosts = {host.name: host for host in joined.hosts}
     contents, hops = Contents(), list[Hop]()
@@ -200,7 +202,7 @@ def carried_out(far: Far, strategy: str, strike: Strike, seconds: float = HOP_SE
                 decision.case.migration,
                 source,
                 (destination, source),
-                injectors=lambda _fault: strike,
+                injectors=lambda _fault: injector,
                 hop_seconds=seconds,
                 on_hop=hops.append,
                 proves=True,
@@ -212,7 +214,7 @@ def carried_out(far: Far, strategy: str, strike: Strike, seconds: float = HOP_SE
             return Told(result, hops, far.qemus())
 
     told = asyncio.run(work())
-    assert strike.struck, told
+    assert not isinstance(injector, Strike) or injector.struck, told
     return told
 
 
@@ -253,16 +255,35 @@ def test_a_link_cut_for_good_in_postcopy_loses_the_guest(far: Far) -> None:
     assert told.qemus == []
 
 
-@pytest.mark.parametrize(
-    ("strategy", "victim"),
-    [("precopy", "z1"), ("precopy", "z2"), ("postcopy", "z1"), ("postcopy", "z2")],
-)
-def test_a_worker_that_is_killed_is_an_error_of_its_host(
-    far: Far, strategy: str, victim: str
-) -> None:
-    side = "destination" if strategy == "postcopy" else "source"
-    strike = Strike((side, IN[strategy]), lambda: far.kill(victim), lambda: None)
-    told = carried_out(far, strategy, strike)
+def test_a_worker_that_is_killed_by_others_is_an_error_of_its_host(far: Far) -> None:
+    strike = Strike(("source", IN["precopy"]), lambda: far.kill("z2"), lambda: None)
+    told = carried_out(far, "precopy", strike)
     assert told.result.outcome.ending is Ending.ERROR
-    assert told.result.outcome.reason.startswith(f"host {victim}: the link is down")
+    assert told.result.outcome.reason.startswith("host z2: the link is down")
+    assert told.qemus == []
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fault"),
+    [
+        ("multifd", Fault.KILL_DESTINATION_WORKER_IN_PRECOPY),  # precopy as multifd
+        ("precopy", Fault.KILL_SOURCE_WORKER_IN_PRECOPY),
+        ("postcopy", Fault.KILL_DESTINATION_WORKER_IN_POSTCOPY),
+        ("postcopy", Fault.KILL_SOURCE_WORKER_IN_POSTCOPY),
+    ],
+)
+def test_a_worker_that_is_killed_on_purpose_ends_as_it_must(
+    far: Far, strategy: str, fault: Fault
+) -> None:
+    """Its lease runs out: nobody starts it again here."""
+    injector = injector_for(fault)
+    told = carried_out(far, strategy, injector, 30.0)
+    assert injector.injected
+    (hop,) = told.hops
+    assert (hop.outcome,) == RULES[fault].outcomes
+    assert told.result.bad == (), told
+    if hop.outcome is HopOutcome.LOST:
+        assert told.result.lost_as_expected
+    else:
+        assert told.result.outcome.ending is Ending.EXITED
     assert told.qemus == []

@@ -229,6 +229,52 @@ def test_a_link_that_is_lost_takes_its_qemus_along(lab: FleetLab, *, comes_back:
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_worker_that_is_to_be_killed_is_no_trouble(lab: FleetLab, *, comes_back: bool) -> None:
+    """Its QEMUs have ended when another one is there in its place, or its lease is over."""
+    lab.lease = 1000.0 if comes_back else 1.0
+
+    async def work() -> None:
+        heard = Heard()
+        async with borrowing(lab) as borrower:
+            started, peer = await borrower.talker(heard)
+            lendings, relay = lab.tenancy("z1").lendings, lab.relays["z1"]
+            lendings.die = relay.reset if comes_back else relay.cut
+            guest = heard.guest
+            borrower.loan.kill_worker()
+            assert borrower.loan.gone
+            await asyncio.wait_for(started.process.destroy(), PATIENCE)
+            assert (started.process.status, heard.failures) == (-9, [])
+            assert gone(guest)
+            peer.close()
+            started.close()
+            with pytest.raises(HostError, match="host z1"):
+                await borrower.loan.start(program(TALKER), heard.streams())
+            relay.heal()
+        assert borrower.loan.trouble == ""
+
+    asyncio.run(work())
+
+
+def test_a_worker_with_other_cases_is_not_killed(lab: FleetLab) -> None:
+    async def work() -> None:
+        heard = Heard()
+        async with borrowing(lab) as borrower:
+            started, peer = await borrower.talker(heard)
+            lendings = lab.tenancy("z1").lendings
+            lendings.others_run = lambda: True
+            lendings.die = pytest.fail
+            borrower.loan.kill_worker()
+            await asyncio.wait_for(borrower.loan._losing, PATIENCE)
+            why = "host z1: its worker is not killed: other cases run there"
+            assert borrower.loan.trouble == why
+            assert [str(each) for each in heard.failures] == [why]
+            peer.close()
+            started.close()
+
+    asyncio.run(work())
+
+
 def test_a_case_that_a_host_cannot_start_says_why(lab: FleetLab) -> None:
     async def refuse(_assignment: Assignment, _qemus: tuple[str, ...]) -> tuple[Emulator, ...]:
         raise UnstartableError("its firmware is gone")

@@ -52,6 +52,9 @@ def test_guests_are_lost_with_their_source_or_in_postcopy_alone() -> None:
         Fault.LOSE_SOURCE_HOST_IN_POSTCOPY,
         Fault.LOSE_DESTINATION_HOST_IN_POSTCOPY,
         Fault.CUT_LINK_IN_POSTCOPY,
+        Fault.KILL_SOURCE_WORKER_IN_PRECOPY,
+        Fault.KILL_SOURCE_WORKER_IN_POSTCOPY,
+        Fault.KILL_DESTINATION_WORKER_IN_POSTCOPY,
     }
 
 
