@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matrix.errors import MonitorError
+from matrix.errors import HostError, MonitorError
 from matrix.vm import cputime, registers
 from matrix.vm.cputime import Thread
+from matrix.vm.location import Remote
 from matrix.vm.memory_file import number_vcpus
 from matrix.vm.qemu_session import Session
 
@@ -75,15 +76,21 @@ async def keep_memory(session: Session) -> str:
             return f"its memory was not kept: it is larger than {LARGEST_MEMORY >> 20} MiB"
         if shutil.disk_usage(session.directory).free < 2 * size:
             return "its memory was not kept: the disk is nearly full"
+        place: object = session.place
+        there = await place.room(size) if isinstance(place, Remote) else str(path)
         # Not detached: that comes back at once, and QEMU is ended next.
-        arguments = {"paging": False, "protocol": f"file:{path}"}
+        arguments = {"paging": False, "protocol": f"file:{there}"}
         await monitor.execute("dump-guest-memory", arguments, timeout=KEEP_SECONDS)
+        if isinstance(place, Remote):
+            await place.fetch(path)
         with contextlib.suppress(struct.error):  # some other file, with whatever numbers
             number_vcpus(path)
     except MonitorError as error:
         with contextlib.suppress(OSError):  # nothing was written
             path.unlink()  # what there is of it
         return f"its memory could not be kept: {error.why}"
+    except HostError as error:
+        return f"its memory was not kept: {error}"
     except OSError as error:
         return f"its memory was not kept: {error.strerror}"
     return f"its memory is in diagnosis/{MEMORY_FILE}"

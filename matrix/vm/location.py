@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from matrix.model import ExitChannel, Launch
@@ -171,6 +172,27 @@ class Passable(Protocol):
 
         Raises:
             HostError: the host has no port for it.
+        """
+        ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A place whose disk is not ours: what a QEMU writes there has to be fetched."""
+
+    async def room(self, size: int) -> str:
+        """The path there at which a QEMU may write so many bytes.
+
+        Raises:
+            HostError: there is no room, or the host is lost.
+        """
+        ...
+
+    async def fetch(self, path: Path) -> None:
+        """Have what was written there at ``path`` of this machine, and nowhere else.
+
+        Raises:
+            HostError: it cannot be read or written, or the host is lost.
         """
         ...
 

@@ -15,9 +15,11 @@ import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from matrix.errors import HostError, MatrixError
 from matrix.hosts.console_batch import UNREAD_MOST
+from matrix.hosts.fleet.lent_memory import Spool
 from matrix.hosts.fleet.link import Link
 from matrix.hosts.fleet.messages import (
     Data,
@@ -27,6 +29,7 @@ from matrix.hosts.fleet.messages import (
     Lent,
     LookAt,
     OpenPassage,
+    Room,
     SendSignal,
     Start,
     Steer,
@@ -51,10 +54,12 @@ CHUNK = 1 << 16
 
 NOT_ALONE = "its worker is not killed: other cases run there"
 
-Order = Start | Data | SendSignal | LookAt | OpenPassage | Steer
+Order = Start | Data | SendSignal | LookAt | OpenPassage | Steer | Room | None
+"""None: send what a QEMU has written of its guest."""
 
-Outfit = Callable[[Assignment, tuple[str, ...]], Awaitable[tuple[Emulator, ...]]]
-"""Gets an assignment, and names of installations; gives how each of them is started here.
+Outfit = Callable[[Assignment, tuple[str, ...]], Awaitable[tuple[Path, tuple[Emulator, ...]]]]
+"""Gets an assignment, and names of installations; gives the attempt's folder, and how each of them
+is started here.
 
 Raises:
     MatrixError, OSError: one cannot be.
@@ -209,6 +214,7 @@ class Lending:
         self._programs: frozenset[str] = frozenset()
         self._processes: dict[int, LentProcess] = {}
         self._passages = Passages()
+        self._spool = Spool(number, link)
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._tell_used())]
         self._outfitting: asyncio.Task[None] | None = None
@@ -225,7 +231,7 @@ class Lending:
 
         async def find_out() -> None:
             try:
-                emulators = await outfit(wanted.assignment, wanted.qemus)
+                folder, emulators = await outfit(wanted.assignment, wanted.qemus)
             except (MatrixError, OSError) as error:
                 self._say(FleetKind.LOST, str(error))
                 return
@@ -234,6 +240,7 @@ class Lending:
                 self._say(FleetKind.LOST, f"internal error: {error!r}; its worker's log has more")
                 return
             self._passages.lead_to(landing)
+            self._spool.lie_in(folder)
             self._programs = frozenset(each.launch.argv[0] for each in emulators)
             self._say(FleetKind.LENT, Lent(emulators, landing))
 
@@ -260,6 +267,7 @@ class Lending:
         )
         self._changed()
         await self._passages.close()
+        self._spool.clear()
         for error in ended:
             if isinstance(error, BaseException):
                 raise error
@@ -292,6 +300,10 @@ class Lending:
                 self._say(FleetKind.OPENED, await self._passages.open(order))
             elif isinstance(order, Steer):
                 await self._passages.steer(order)
+            elif isinstance(order, Room):
+                self._spool.room(order.size)
+            elif order is None:
+                await self._spool.send()
             elif (process := self._processes.get(order.process)) is None:
                 continue
             elif isinstance(order, Data):

@@ -13,9 +13,12 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.fleet.clock_comparison import ClockComparison
+from matrix.hosts.fleet.lent_memory import LentMemory
 from matrix.hosts.fleet.messages import (
     Data,
     Deed,
@@ -25,6 +28,8 @@ from matrix.hosts.fleet.messages import (
     LookAt,
     Opened,
     OpenPassage,
+    Piece,
+    Room,
     SendSignal,
     Start,
     Steer,
@@ -49,6 +54,7 @@ FAREWELL = 1.0
 CHUNK = 1 << 16
 KILLED = -signal.SIGKILL
 
+Answer = TypeVar("Answer")
 Say = Callable[[FleetKind, object], None]
 
 
@@ -269,6 +275,7 @@ class Loan:
         self._comparison = ClockComparison()
         self._started: dict[int, RemoteStarted] = {}
         self._passages: dict[int, asyncio.Future[Opened]] = {}
+        self._memory = LentMemory(self._say, self._unless_lost)
         self._oom_kills = 0
         self._doomed = False
         """Its agent was told to kill itself: its loss is no trouble."""
@@ -318,17 +325,25 @@ class Loan:
         finally:
             passage.close()
 
-    async def _unless_lost(self, opened: "asyncio.Future[Opened]") -> Opened:
+    async def _unless_lost(self, answer: "asyncio.Future[Answer]") -> Answer:
         """Wait for an answer.
 
         Raises:
             HostLostError: it is not going to come.
         """
         if self.lost is None:
-            await asyncio.wait((opened, self._losing), return_when=asyncio.FIRST_COMPLETED)
-        if not opened.done():
+            await asyncio.wait((answer, self._losing), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
             raise HostLostError(str(self.lost))
-        return opened.result()
+        return answer.result()
+
+    async def room(self, size: int) -> str:
+        """See :class:`matrix.vm.location.Remote`."""
+        return await self._memory.room(size)
+
+    async def fetch(self, path: Path) -> None:
+        """See :class:`matrix.vm.location.Remote`."""
+        await self._memory.fetch(path)
 
     @property
     def gone(self) -> bool:
@@ -355,18 +370,12 @@ class Loan:
                 self.landing = body.landing
                 self.emulators = tuple(replace(each, host=self.host) for each in body.emulators)
                 _set(self._lent)
-            case Data() if started := self._started.get(body.process):
-                started.take(body)
-            case Used():
-                for number, seconds in body.cpu_seconds:
-                    if started := self._started.get(number):
-                        started.process.used = seconds
-            case Threads() if started := self._started.get(body.process):
-                started.process.looked_at(body.threads)
-            case Exited() if started := self._started.get(body.process):
-                self._exited(started, body)
+            case Data() | Used() | Threads() | Exited():
+                self._hear_of_qemus(body)
             case Opened() if opened := self._passages.get(body.passage):
                 opened.set_result(body)
+            case Room() | Piece():
+                self._memory.hear(body)
             case float():
                 self._comparison.take(body)
             case _ if kind in (FleetKind.LOST, FleetKind.LAPSED):
@@ -376,6 +385,20 @@ class Loan:
                 self.end()
             case _:
                 pass  # of what has ended
+
+    def _hear_of_qemus(self, body: Data | Used | Threads | Exited) -> None:
+        if isinstance(body, Used):
+            for number, seconds in body.cpu_seconds:
+                if started := self._started.get(number):
+                    started.process.used = seconds
+        elif (of := self._started.get(body.process)) is None:
+            return  # it has ended
+        elif isinstance(body, Data):
+            of.take(body)
+        elif isinstance(body, Threads):
+            of.process.looked_at(body.threads)
+        else:
+            self._exited(of, body)
 
     def _exited(self, started: RemoteStarted, told: Exited) -> None:
         self._oom_kills += told.oom_kills

@@ -28,6 +28,10 @@
     opened N               →
                            ←  steer N         disturbs it, or closes it
                            ←  die             the agent kills itself, if nothing else runs there
+                           ←  room N          for the memory of a guest that hangs
+    room N                 →                  where it may be written
+                           ←  fetch N         it was
+    piece N                →
                            ←  echo N          compares the clocks
     echo N                 →                  the agent's Unix time
                            ←  return N        all of them are to end; so they do where the link
@@ -98,6 +102,9 @@ class FleetKind(StrEnum):
     STEER = "steer"
     EXITED = "exited"
     DIE = "die"
+    ROOM = "room"
+    FETCH = "fetch"
+    PIECE = "piece"
     ECHO = "echo"
     RETURN = "return"
     RETURNED = "returned"
@@ -313,6 +320,28 @@ class Steer:
     deed: Deed
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Room for a file that a QEMU writes, asked for or given."""
+
+    size: int
+    """Bytes."""
+    path: str = ""
+    """Where, on the host; empty: nowhere."""
+    why: str = ""
+    """Why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of it."""
+
+    data: Bytes
+    last: bool
+    why: str = ""
+    """Why there is no more of it, where it cannot be read."""
+
+
 LINES = Lines(
     FleetKind,
     {
@@ -346,6 +375,8 @@ LINES = Lines(
         FleetKind.STEER: Steer,
         FleetKind.EXITED: Exited,
         FleetKind.ECHO: float,
+        FleetKind.ROOM: Room,
+        FleetKind.PIECE: Piece,
         FleetKind.BYE: str,
     },
 )

@@ -339,14 +339,17 @@ class Tenancy:
             attempt.over(FleetKind.LOST, f"internal error: {error!r}; its worker's log has more")
         self._deliver(attempt)
 
-    async def _outfit(self, assignment: Assignment, qemus: tuple[str, ...]) -> tuple[Emulator, ...]:
+    async def _outfit(
+        self, assignment: Assignment, qemus: tuple[str, ...]
+    ) -> tuple[Path, tuple[Emulator, ...]]:
         """How the QEMUs of an attempt are started that is driven from elsewhere. Raises as
         :data:`matrix.hosts.fleet.lending.Outfit`."""
-        shutil.rmtree(self._folder(assignment), ignore_errors=True)
+        folder = self._folder(assignment)
+        shutil.rmtree(folder, ignore_errors=True)
         await self._fetch(assignment)
         executor: object = self.executor
         assert isinstance(executor, Outfitter)  # noqa: S101 - this machine's is
-        return await executor.outfit(assignment, qemus)
+        return folder, await executor.outfit(assignment, qemus)
 
     async def _execute(self, attempt: HostedAttempt) -> Ended:
         await self._fetch(attempt.assignment)

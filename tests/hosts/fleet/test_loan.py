@@ -1,26 +1,29 @@
 """QEMUs of a host that are driven from elsewhere; programs of ours are in their place."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import psutil
 import pytest
 
-from matrix.errors import HostError
+from matrix.errors import HostError, HostLostError
 from matrix.hosts.console_batch import UNREAD_MOST
 from matrix.hosts.fleet.fleet_host import FleetExecutor
 from matrix.hosts.fleet.lending import Lending
 from matrix.hosts.fleet.loan import Loan
-from matrix.hosts.fleet.messages import Data, FleetKind, Lend, Start
+from matrix.hosts.fleet.messages import CHUNK, Data, FleetKind, Lend, Start
 from matrix.hosts.interface import Assignment
 from matrix.hosts.local.launch import UnstartableError
 from matrix.migration.endpoint import Emulator
 from matrix.model import ExitChannel, Launch
+from matrix.places import NOWHERE
 from matrix.vm.location import Landing, Started, Streams
 from tests.hosts.fleet.conftest import FleetLab
 from tests.hosts.guest_lab import PATIENCE
@@ -96,8 +99,11 @@ class Borrower:
         return started, peer
 
 
-async def outfit(_assignment: Assignment, _qemus: tuple[str, ...]) -> tuple[Emulator, ...]:
-    return (Emulator("system", "1.2.3", program("")),)
+Outfit = tuple[Path, tuple[Emulator, ...]]
+
+
+async def outfit(_assignment: Assignment, _qemus: tuple[str, ...]) -> Outfit:
+    return NOWHERE, (Emulator("system", "1.2.3", program("")),)
 
 
 @asynccontextmanager
@@ -275,8 +281,42 @@ def test_a_worker_with_other_cases_is_not_killed(lab: FleetLab) -> None:
     asyncio.run(work())
 
 
+def test_what_a_qemu_writes_there_comes_here(lab: FleetLab, tmp_path: Path) -> None:
+    def write(path: str, data: bytes) -> None:
+        Path(path).write_bytes(data)
+
+    there, here = tmp_path / "there", tmp_path / "memory.elf"
+    there.mkdir()
+    content = os.urandom(2 * CHUNK + 1)
+
+    async def outfit(_assignment: Assignment, _qemus: tuple[str, ...]) -> Outfit:
+        return there, ()
+
+    async def work() -> None:
+        lab.landing = LANDING
+        async with lab.fleet("z1") as hosts:
+            lab.tenancy("z1").lendings.outfit = outfit
+            async with hosts["z1"].lend(lab.assignment("a"), ("system",)) as loan:
+                write(await loan.room(1000), content)
+                assert len([*there.iterdir()]) == 1
+                await loan.fetch(here)
+                assert here.read_bytes() == content
+                assert [*there.iterdir()] == []
+                with pytest.raises(HostError, match="No such file or directory"):
+                    await loan.fetch(here)  # once
+                with pytest.raises(HostError, match="the disk is nearly full"):
+                    await loan.room(1 << 60)
+                write(await loan.room(1000), b"not wanted any more")
+                lab.relays["z1"].reset()
+                with pytest.raises(HostLostError, match="host z1: the link is down"):
+                    await loan.fetch(here)
+            assert [*there.iterdir()] == []
+
+    asyncio.run(work())
+
+
 def test_a_case_that_a_host_cannot_start_says_why(lab: FleetLab) -> None:
-    async def refuse(_assignment: Assignment, _qemus: tuple[str, ...]) -> tuple[Emulator, ...]:
+    async def refuse(_assignment: Assignment, _qemus: tuple[str, ...]) -> Outfit:
         raise UnstartableError("its firmware is gone")
 
     async def work() -> None:
