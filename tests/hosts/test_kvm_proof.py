@@ -131,10 +131,28 @@ def test_a_guest_may_skip_what_a_machine_does_not_have() -> None:
     ],
 )
 def test_the_first_guest_that_fails_ends_it(outcome: Outcome, verdict: str, words: str) -> None:
-    proof = prove(Runner(PASSED, outcome))
+    proof = prove(Runner(PASSED, outcome, outcome))
     assert proof.state is KvmState.BROKEN
     assert proof.reason.startswith(f"KVM fails the smp guest: {words}")
     assert proof.guests == (("boot", "pass"), ("smp", verdict))
+
+
+@pytest.mark.parametrize("without", [REFUSED, RESET, HUNG])
+def test_what_does_not_pass_without_the_usual_firmware_has_it(without: Outcome) -> None:
+    runner = Runner(PASSED, without, PASSED, PASSED)
+    assert prove(runner).state is KvmState.WORKS
+    assert ["-bios" in launch.argv for launch in runner.launches] == [False, True, False, True]
+
+
+def test_only_x86_has_another_firmware(monkeypatch: pytest.MonkeyPatch) -> None:
+    arm = Architecture.AARCH64
+    build = Build(arm, "/build", "/build/arm", builtin=True)
+    monkeypatch.setattr("matrix.hosts.kvm_proof.builtin_build", lambda architecture: build)
+    runner = Runner(PASSED, PASSED, PASSED)
+    binary = replace(BINARY, architecture=arm)
+    proof = asyncio.run(prove_kvm(binary, arm, "", runner=runner))
+    assert proof.state is KvmState.WORKS
+    assert not any("-bios" in launch.argv for launch in runner.launches)
 
 
 def test_what_qemu_said_of_its_abort_is_told() -> None:
@@ -180,7 +198,7 @@ def test_no_guests_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.kvm
 @pytest.mark.qemu
-@pytest.mark.slow  # nested KVM takes 3 s for each of the three guests
+@pytest.mark.slow  # nested KVM takes 4 s to get through SeaBIOS
 def test_real_kvm() -> None:
     """Whatever this host's KVM is worth, the proof comes to a conclusion and says why."""
     architecture = {"x86_64": X86, "aarch64": Architecture.AARCH64}.get(os.uname().machine)

@@ -67,13 +67,13 @@ def test_each_qemu_is_tried_under_tcg_and_where_it_is_proven_under_kvm() -> None
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (CRASHED, "the smp guest of x86_64 under tcg (QEMU 7.2.22) fails: "),
-        (NO_DISK, "guests of x86_64 under tcg (QEMU 7.2.22) cannot be run: no space left"),
+        (CRASHED, "the smp guest of aarch64 under tcg (QEMU 7.2.22) fails: "),
+        (NO_DISK, "guests of aarch64 under tcg (QEMU 7.2.22) cannot be run: no space left"),
     ],
 )
 def test_what_is_wrong_is_said(outcome: Outcome, said: str) -> None:
     runner = Runner([PASSED, outcome])
-    assert asyncio.run(what_is_wrong(make.inventory(X86), runner=runner)).startswith(said)
+    assert asyncio.run(what_is_wrong(make.inventory(ARM), runner=runner)).startswith(said)
     assert len(runner.argvs) == 2
 
 
