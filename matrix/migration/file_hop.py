@@ -30,6 +30,9 @@ from matrix.vm.joined_console import JoinedConsole
 
 HELD_BYTES = 16 << 20
 """Of the console, while a snapshot is written: a guest that says more is not carried over."""
+EXITING = 1.0
+"""Seconds that a QEMU that has failed to load a file has to exit, as it does unless it was told not
+to, before it is asked why."""
 
 
 async def run_file_hop(
@@ -125,10 +128,13 @@ async def _loaded(hop: LiveHop, *, snapshot: bool) -> HopEnd:
         )
         if destination.resumed is not None:
             return HopEnd(HopOutcome.COMPLETED)
+    if failed := destination.status in GONE_WRONG:
+        await destination.board.until(lambda: not destination.alive, EXITING)
     if not destination.alive:
         return HopEnd(HopOutcome.FAILED, f"the destination ended: {why_ended(destination)}")
     said = (await destination.information()).get("error-desc", "")
-    why = said or f"not over within {hop.seconds:g} s"
+    silent = "it does not say why" if failed else f"not over within {hop.seconds:g} s"
+    why = said or silent
     return HopEnd(HopOutcome.FAILED, f"the destination has not taken it in: {why}")
 
 

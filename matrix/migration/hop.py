@@ -321,6 +321,10 @@ async def leave_on_source(hop: LiveHop, end: HopEnd) -> HopEnd:
     await put_off_cancellation(hop.destination.kill())
     if end.guest_ended:
         return end
+    if hop.transport is None and hop.destination.resumed is not None:
+        # Through a file there is no source that would know: what the guest has done since, to a
+        # disk say, the source would do again.
+        return HopEnd(HopOutcome.LOST, f"{end.reason}; by then the destination ran the guest")
     if end.outcome is HopOutcome.FAILED and (
         said := refusal(hop.destination.session.errors.lines())
     ):
