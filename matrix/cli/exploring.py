@@ -5,6 +5,7 @@ import json as json_module
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -203,6 +204,7 @@ async def _explore(
         known=earlier.signatures,
         claim=lambda signature: claimed(folder, signature),
         stop=lambda: os.getppid() != parent,
+        on_trouble=_trouble,
     )
     explorer.coverage.seen.update(earlier.coverage.seen)
     try:
@@ -210,6 +212,10 @@ async def _explore(
     finally:
         explorer.coverage.seen.subtract(earlier.coverage.seen)
         keep(_part(asked, explorer), folder / f"{JOB}{job}.json")
+
+
+def _trouble(why: str) -> None:
+    print(printable(f"matrix: the host failed, and exploring goes on: {why}"), file=sys.stderr)
 
 
 def _room(folder: Path) -> Path:

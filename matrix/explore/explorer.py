@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
+from matrix.errors import HostError
 from matrix.explore.cells import Coverage
 from matrix.explore.failure import Failure
 from matrix.explore.life import Ended
@@ -23,6 +24,8 @@ LENGTH = 20
 """Steps of a sequence."""
 SHRINKING = 300.0
 """Seconds that a failure may be shrunk for; what is left then is written down."""
+TROUBLES = 3
+"""Lives in a row in which the host fails that end an exploration of hours: once it may be busy."""
 
 
 class Explored(Protocol):
@@ -70,6 +73,8 @@ class Explorer:
     """Whether a new failure, by its signature, is ours to shrink, and nobody else's."""
     stop: Callable[[], bool] = lambda: False
     """Whether it is to end before its time."""
+    on_trouble: Callable[[str], None] = lambda _: None
+    """Gets the reason where the host fails us and it goes on all the same."""
     clock: Callable[[], float] = time.monotonic
     coverage: Coverage = field(init=False)
     signatures: Counter[str] = field(default_factory=Counter)
@@ -89,33 +94,46 @@ class Explorer:
         failure that is being shrunk at the end is shrunk first.
 
         Raises:
-            HostError: the host fails us.
+            HostError: the host fails us :data:`TROUBLES` times in a row.
         """
         deadline, asked = self.clock() + seconds, count()
 
         def enough() -> bool:
             return next(asked) > 0 and (self.clock() >= deadline or self.stop())
 
+        troubles = 0
         while self.clock() < deadline and not self.stop():
-            number = self.lives % len(self.subjects)
-            subject = self.subjects[number]
-            generator = random.Random(f"{self.seed}/{self.lives}")  # noqa: S311 - to be repeatable
-            steps = draw(subject.world, self.length, self.coverage, generator)
-            self.lives += 1
-            begun = self.clock()
-            ended, evidence = await self._live(subject, steps, enough)
-            self.seconds += self.clock() - begun
-            self.steps += ended.done
-            self._cover(subject.world, steps[: ended.done])
-            if ended.failure is not None:
-                signature = ended.failure.signature
-                new = signature not in self.signatures and signature not in self.known
-                self.signatures[signature] += 1
-                if new and self.claim(signature):
-                    sequence = steps[: ended.done]
-                    await self._shrink(number, sequence, ended.failure, evidence)
-                for folder in self.folder.glob("life-*"):  # whoever wants logs has copied them
-                    shutil.rmtree(folder, ignore_errors=True)
+            try:
+                await self._explore_one(enough)
+            except HostError as error:
+                troubles += 1
+                if troubles == TROUBLES:
+                    raise
+                self.on_trouble(str(error))
+            else:
+                troubles = 0
+
+    async def _explore_one(self, enough: Callable[[], bool]) -> None:
+        """Draw a sequence, live it, and shrink it if it fails. Raises HostError."""
+        number = self.lives % len(self.subjects)
+        subject = self.subjects[number]
+        generator = random.Random(f"{self.seed}/{self.lives}")  # noqa: S311 - to be repeatable
+        steps = draw(subject.world, self.length, self.coverage, generator)
+        self.lives += 1
+        begun = self.clock()
+        ended, evidence = await self._live(subject, steps, enough)
+        self.seconds += self.clock() - begun
+        self.steps += ended.done
+        self._cover(subject.world, steps[: ended.done])
+        if ended.failure is None:
+            return
+        signature = ended.failure.signature
+        new = signature not in self.signatures and signature not in self.known
+        self.signatures[signature] += 1
+        if new and self.claim(signature):
+            await self._shrink(number, steps[: ended.done], ended.failure, evidence)
+        for folder in self.folder.glob("life-*"):  # whoever wants logs has copied them
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _cover(self, world: World, steps: Steps) -> None:
         for state, step in zip(states(world, steps), steps, strict=False):

@@ -20,7 +20,6 @@ from matrix.migration.endpoint import Emulator
 from matrix.migration.faults.injectors import injector_for
 from matrix.migration.hop_runner import fitted
 from matrix.model import Launch
-from matrix.plan.command import stall_limit
 from matrix.plan.decisions import LOCAL, Run
 from matrix.plan.disks import has_disk
 from matrix.plan.emulators import emulator_architecture
@@ -161,7 +160,7 @@ class Subject:
                 world = replace(world, hotplug=hotplug_of(launch))
             launch = _that_resets(world.hotplug.fitted(launch))
             emulators[name] = emulator_of(at, launch, inventory)
-        limits = Limits(timeout=HOP_SECONDS, stall=stall_limit(case), start=START_SECONDS)
+        limits = Limits(timeout=HOP_SECONDS, stall=HOP_SECONDS, start=START_SECONDS)
         parser = suite_of(case.suite).parser
         return cls(
             decision, inventory, world, Lives(world, emulators, injector_for, parser, limits)
@@ -169,8 +168,10 @@ class Subject:
 
     async def live(self, steps: Steps, directory: Path, enough: Callable[[], bool]) -> Ended:
         """As :meth:`Lives.live`, and with what the guest says at its end."""
-        limits = self.lives.limits
-        limits = replace(limits, timeout=limits.timeout * (2 + len(steps)))
+        seconds = self.lives.limits.timeout * (2 + len(steps))
+        # No stall: one that is stopped is silent for as long as a busy host takes for a step, and
+        # after each step one that runs is waited for.
+        limits = replace(self.lives.limits, timeout=seconds, stall=seconds)
         ended = await replace(self.lives, limits=limits).live(steps, directory, enough)
         if ended.outcome is None or ended.transcript is None:
             return ended

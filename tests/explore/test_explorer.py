@@ -3,13 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from matrix.errors import HostError
-from matrix.explore.explorer import Explorer, Found, replay
+from matrix.explore.explorer import TROUBLES, Explorer, Found, replay
 from matrix.explore.failure import Failure, Invariant
 from matrix.explore.life import Ended
 from matrix.explore.sequences import repaired, states
@@ -214,6 +215,28 @@ def test_what_is_found_is_told_where_it_cannot_be_shrunk(tmp_path: Path) -> None
     (each,) = found
     assert (each.failed, each.lives) == (2, 2)  # of the sequence as it was cut last
     assert each.steps[-1].operation is Operation.STOP
+
+
+@pytest.mark.parametrize(("in_a_row", "goes_on"), [(TROUBLES - 1, True), (TROUBLES, False)])
+def test_a_host_that_fails_now_and_then(tmp_path: Path, in_a_row: int, *, goes_on: bool) -> None:
+    class Busy(Peer):
+        async def live(self, steps: Steps, directory: Path, enough: Callable[[], bool]) -> Ended:
+            ended = await super().live(steps, directory, enough)
+            if self.lives % 10 < in_a_row:
+                raise HostError("QEMU did not greet in time")
+            return ended
+
+    troubles = list[str]()
+    peer = Busy(Invariant.HOP, lambda _: False)
+    explorer = Explorer(
+        *([peer], 1, tmp_path, print),
+        clock=lambda: float(peer.lives),
+        on_trouble=troubles.append,
+    )
+    with nullcontext() if goes_on else pytest.raises(HostError, match="did not greet"):
+        asyncio.run(explorer.explore(30))
+    assert (peer.lives == 30) is goes_on
+    assert set(troubles) == {"QEMU did not greet in time"}
 
 
 def test_one_step_is_done_however_slowly_the_guest_starts(tmp_path: Path) -> None:

@@ -1,24 +1,28 @@
 """What a planned case may be put through, and real lives of it: a good one, and a spoilt one."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from matrix.explore.failure import Failure, Invariant
 from matrix.explore.hotplug import Part
-from matrix.explore.life import Ended
+from matrix.explore.life import Ended, Lives
 from matrix.explore.sequences import cells, repaired
 from matrix.explore.step import Operation, Step, Steps
 from matrix.explore.subject import Subject, why_not, world_of
-from matrix.explore.world import Way
+from matrix.explore.world import Way, World
 from matrix.migrating import Fault, Migration, Strategy, Transport
+from matrix.migration.faults.injectors import injector_for
 from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.plan.decisions import Run
 from matrix.run.options import Selection
 from matrix.run.prepare import Prepared, prepare
 from matrix.scenario.compatibility import Route
+from matrix.suites.console_protocol import ConsoleParser
+from matrix.vm.machine import Limits
 from tests import make
 from tests.migration.corrupt import corrupt
 
@@ -40,6 +44,24 @@ def test_what_cannot_be_explored() -> None:
     build = make.build(builtin=True)
     with_disk = make.run(make.case(disk, build=build, migration=Migration()))
     assert "has a disk" in why_not(with_disk)
+
+
+def test_a_guest_that_is_silent_is_no_stall(tmp_path: Path) -> None:
+    """It may be stopped, and the host busy: each step says how long it is waited for."""
+    seen: list[Limits] = []
+
+    @dataclass(frozen=True)
+    class Watched(Lives):
+        async def live(self, steps: Steps, directory: Path, enough: Callable[[], bool]) -> Ended:
+            seen.append(self.limits)
+            return Ended(0)
+
+    world = World("x86_64", "fake", {})
+    lives = Watched(world, {}, injector_for, ConsoleParser, Limits(timeout=60, stall=60))
+    subject = Subject(decided(Migration()), make.inventory(), world, lives)
+    steps = (Step(Operation.STOP), Step(Operation.CONT))
+    asyncio.run(subject.live(steps, tmp_path, lambda: False))
+    assert [(limits.timeout, limits.stall) for limits in seen] == [(240, 240)]
 
 
 def test_ways_are_those_that_both_binaries_can_go() -> None:
