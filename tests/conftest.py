@@ -7,6 +7,7 @@ are spread over pytest-xdist's workers, the long ones first.
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,23 @@ TOGETHER = (
     (r"packaging/test_distribution\.py", "one wheel is built for all"),
     (r"\[.*\bpostgresql\b", "one server is started for all"),
     (r"hosts/virtual/test_on_qemu\.py", "the host that the first boots is the others' snapshot"),
+    *(
+        (rf"report/test_{module}\.py", f"one Chromium is started for all of {module}")
+        for module in ("in_browser", "finding", "hostile", "comparison")
+    ),
 )
 """Patterns of names of tests that one worker runs, and why.
 
 xdist 3.8 marks such tests (``xdist_group``) by an attribute that pytest 9.2 has no more: every
 worker built a wheel and started a server."""
-WORKERS_PER_CPU = 2
-"""Guests sleep, wait for their time limits and for one another."""
+WORKERS_PER_CPU = 3
+"""Guests sleep, wait for their time limits and for one another: with two, a third of the CPUs' time
+is idle."""
+
+# Containers often forbid it, and each worker and each command would compile all modules once more:
+# a tenth of the suite's time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The speed of the machine is no property of what is tested, nor is what was drawn another time.
 settings.register_profile(
@@ -107,10 +118,14 @@ def scope(name: str) -> str:
 
 
 def longest_first(items: Sequence[Any]) -> list[Any]:
-    """Tests in an order by which no worker begins a long one when the others are done."""
-    return sorted(
-        items, key=lambda item: [item.get_closest_marker(name) is None for name in ("slow", "qemu")]
-    )
+    """Tests in an order by which no worker begins a long one, or one of many that it has to run
+    alone, when the others are done."""
+
+    def key(item: Any) -> tuple[bool, bool]:
+        slow, qemu = (item.get_closest_marker(name) is not None for name in ("slow", "qemu"))
+        return not (slow or scope(item.nodeid) != item.nodeid), not qemu
+
+    return sorted(items, key=key)
 
 
 @pytest.hookimpl(trylast=True)

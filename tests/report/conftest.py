@@ -4,6 +4,7 @@ import math
 import os
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -228,6 +229,18 @@ class Reader:
         self.page.evaluate("place => { location.hash = place }", place)
         self.page.wait_for_selector("html[data-ready]", state="attached")
         return self.page
+
+
+def wait_until(page: Page, expression: str) -> None:
+    """Wait until an expression of JavaScript is true.
+
+    ``wait_for_function`` cannot: what is not true at first it has the page itself evaluate, again
+    and again, and our pages' policy forbids that.
+    """
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"never true: {expression}"
+        page.wait_for_timeout(20)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from matrix.migrating import Migration, MigrationSummary
 from matrix.report.write import write_report, write_run_report
 from tests import make
-from tests.report.conftest import Reader, RunMaker
+from tests.report.conftest import Reader, RunMaker, wait_until
 
 NUMBERS = (("latency: max", 1000.0, "ns"), ("latency: max", 3000.0, "ns"))
 
@@ -68,7 +68,7 @@ def test_what_they_are_compared_with_is_chosen(reader: Reader, report: Path) -> 
         ["memory x86_64 tcg", "crash", "pass better", "QEMU died of signal 6"]
     ]
     page.get_by_label("from").select_option("7.2.0 (system)")
-    page.wait_for_function("document.querySelector('#comparison td').textContent === '1/1'")
+    wait_until(page, "document.querySelector('#comparison td').textContent === '1/1'")
     assert cells(page, 1)[0][1:3] == ["pass", "crash worse"]
     assert page.locator("#comparison .chip").inner_text() == "test: memory ×"
     assert reader.problems == []

@@ -10,7 +10,7 @@ import pytest
 
 from matrix.report.write import write_run_report
 from tests import make
-from tests.report.conftest import Reader, RunMaker
+from tests.report.conftest import Reader, RunMaker, wait_until
 
 CASES = 10_000
 TESTS = 200
@@ -62,7 +62,7 @@ def test_ten_thousand_cases(report: Path, reader: Reader) -> None:
     for _ in range(3):
         page = reader.open(report)
         entries = "performance.getEntriesByName('first-contentful-paint')"
-        page.wait_for_function(f"{entries}.length > 0")  # the page may be loaded before it is shown
+        wait_until(page, f"{entries}.length > 0")  # the page may be loaded before it is shown
         paints.append(page.evaluate(f"{entries}[0].startTime"))
     assert min(paints) < FIRST_PAINT
 
