@@ -137,9 +137,12 @@ def test_the_link_is_cut_and_a_host_is_lost(world: World, lab: Lab) -> None:
         found[case["axes"]["fault"]] = [hop.outcome for hop in hops]
         if case["axes"]["fault"] == "cut-link-in-precopy":
             assert "yank" in [event.what for event in hops[0].events]
-    lost, failed, completed = HopOutcome.LOST, HopOutcome.FAILED, HopOutcome.COMPLETED
+    lost, completed = HopOutcome.LOST, HopOutcome.COMPLETED
+    # The cancellation comes after the yank, and may come before QEMU has noticed that.
+    cut, again = found.pop("cut-link-in-precopy")
+    assert cut in {HopOutcome.FAILED, HopOutcome.CANCELLED}
+    assert again is completed
     assert found == {
-        "cut-link-in-precopy": [failed, completed],
         "cut-link-briefly-in-postcopy": [completed, completed],
         "cut-link-in-postcopy": [lost],
         "lose-source-host-in-postcopy": [lost],
