@@ -1,15 +1,17 @@
 """Kill workers of a fleet and cut their links at random moments, and look for what must not be.
 
-    python -m benchmarks.fleet_chaos [KILLS [CUTS [SEED]]]
+    python -m benchmarks.fleet_chaos [KILLS [CUTS [SEED [namespaces]]]]
 
 Each guest takes a lock of its case, so that two at once are seen. Every case must be recorded once
 and pass. A worker that is killed is started again; half of the links are cut for longer than a
-lease. Exit status 1 where something was lost, was twice or overlapped.
+lease. The links are relays of ours, or with ``namespaces``, as root, those of hosts in network
+namespaces. Exit status 1 where something was lost, was twice or overlapped.
 """
 
 import asyncio
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.namespaces import BRIDGE_ADDRESS, BridgePort, bridged
 from matrix.errors import HostLostError
 from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.fleet.fleet_file import ORCHESTRATOR, load_fleet
@@ -31,6 +34,7 @@ from matrix.model import Accelerator, Architecture, Build, Case, Target, Test, V
 from matrix.plan.decisions import Run
 from matrix.plan.planner import decide
 from matrix.plan.schedule import Capacity
+from matrix.verdicts import Verdict
 from tests.hosts.fleet.relay import Relay
 
 NAMES = ("z1", "z2", "z3")
@@ -56,10 +60,16 @@ class Chaos:
 
     folder: Path
     draw: random.Random
+    address: str = "127.0.0.1"
+    """Of the orchestrator."""
+    prefix: str = ""
+    """Of the network namespaces that hosts are in; empty: they are in ours."""
     ended: Counter[str] = field(default_factory=Counter)
+    again: Counter[str] = field(default_factory=Counter)
+    """Why attempts were made again that their host could not end."""
     lost: int = 0
     workers: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
-    relays: dict[str, Relay] = field(default_factory=dict)
+    relays: dict[str, Relay | BridgePort] = field(default_factory=dict)
     over: bool = False
     count: int = 0
 
@@ -70,7 +80,7 @@ class Chaos:
         host = Host(architecture="aarch64", kernel="6.1.0", cpus=2, memory=2**33)
         self.inventory = Inventory(host, kvmtool=str(self.program))
         self.contents = Contents()
-        found_fleet(self.folder / "lab", dict.fromkeys(NAMES, "127.0.0.1"), "127.0.0.1")
+        found_fleet(self.folder / "lab", dict.fromkeys(NAMES, self.address), self.address)
 
     def start_worker(self, name: str) -> None:
         """Start one, which dials its own relay."""
@@ -79,8 +89,10 @@ class Chaos:
             text = (self.folder / "lab/fleet.yaml").read_text()
             path.write_text(text.replace("8786", str(self.relays[name].port)))
         places = {"MATRIX_CACHE": str(self.folder / "cache"), "KVMTOOL": str(self.program)}
-        words = (sys.executable, "-m", "matrix", "worker", "--fleet", str(path), "--name", name)
-        quiet = subprocess.DEVNULL
+        relay, quiet = self.relays[name], subprocess.DEVNULL
+        inside = relay.inside if isinstance(relay, BridgePort) else ()
+        words = (*inside, sys.executable, "-m", "matrix", "worker", "--fleet", str(path))
+        words += ("--name", name)
         self.workers[name] = subprocess.Popen(words, env={**os.environ, **places}, stderr=quiet)
 
     def assignment(self) -> Assignment:
@@ -119,8 +131,21 @@ class Chaos:
             except BaseException:  # whatever ended it, it runs again; raised again
                 todo.append(assignment)
                 raise
-            good = ended.attempt is not None and ended.attempt.verdict.good
+            attempt = ended.attempt
+            if attempt is not None and attempt.verdict is Verdict.ERROR:
+                # As a run does: it is made again. A worker that was killed three times with it.
+                self.again[attempt.reason] += 1
+                self.move(assignment, todo)
+                continue
+            good = attempt is not None and attempt.verdict.good
             self.ended[assignment.token] += 1 if good else 100
+
+    def move(self, assignment: Assignment, todo: list[Assignment]) -> None:
+        """Have it run again, with an empty folder."""
+        folder = self.folder / "run" / assignment.folder
+        shutil.rmtree(folder)
+        folder.mkdir()
+        todo.append(assignment)
 
     async def break_things(self, kills: int, cuts: int) -> None:
         """Kill and cut, in random order."""
@@ -144,12 +169,13 @@ class Chaos:
 async def _run(chaos: Chaos, kills: int, cuts: int) -> None:
     fleet = load_fleet(chaos.folder / "lab/fleet.yaml")
     context = credentials_of(fleet, ORCHESTRATOR).context(server=True)
-    gate = Gate("127.0.0.1", 0, context, {name: name for name in NAMES})
+    gate = Gate(chaos.address, 0, context, {name: name for name in NAMES})
     terms = Terms(Accept("run", "chaos", TTL), MARGIN, 60.0)
     async with gate.opened():
         hosts = []
         for name in NAMES:
-            chaos.relays[name] = Relay(gate.port)
+            in_namespace = BridgePort(name, chaos.prefix, gate.port)
+            chaos.relays[name] = in_namespace if chaos.prefix else Relay(gate.port)
             await chaos.relays[name].start()
             chaos.start_worker(name)
             capacity = Capacity(AT_ONCE, 2**33)
@@ -166,10 +192,18 @@ async def _run(chaos: Chaos, kills: int, cuts: int) -> None:
 
 def main() -> int:
     """Break things, and say what came of it."""
-    given = [int(word) for word in sys.argv[1:]]
+    words, prefix = sys.argv[1:], ""
+    if words[3:] == ["namespaces"]:
+        with bridged(NAMES) as made:
+            again = (sys.executable, "-m", "benchmarks.fleet_chaos", *words[:3], made)
+            return subprocess.run(("ip", "netns", "exec", made, *again), check=False).returncode
+    if words[3:]:
+        prefix = words.pop()
+    given = [int(word) for word in words]
     kills, cuts, seed = (*given, *(100, 20, 1)[len(given) :])
     with tempfile.TemporaryDirectory(prefix="matrix-chaos-") as folder:
-        chaos = Chaos(Path(folder), random.Random(seed))
+        address = BRIDGE_ADDRESS if prefix else "127.0.0.1"
+        chaos = Chaos(Path(folder), random.Random(seed), address, prefix)
         asyncio.run(_run(chaos, kills, cuts))
         overlaps = [path.name for path in Path(folder).glob("overlap-*")]
         cases = chaos.count
@@ -177,6 +211,8 @@ def main() -> int:
     wrong = {name: count for name, count in chaos.ended.items() if count != 1}
     print(f"{kills} kills, {cuts} cuts, seed {seed}: {cases} cases, {missing} lost, {wrong} wrong,")
     print(f"{len(overlaps)} overlaps; hosts were lost {chaos.lost} times")
+    for reason, count in chaos.again.items():
+        print(f"{count} made again: {reason}")
     return 1 if missing or wrong or overlaps else 0
 
 
