@@ -18,6 +18,7 @@ from matrix.vm.process import by_fork
 
 PR_SET_NAME = 15
 """linux/prctl.h."""
+DESCRIPTORS = Path("/proc/self/fd")
 STANDARD = 2
 """The last of the standard streams' descriptors."""
 ARGUMENTS = 45
@@ -41,8 +42,9 @@ class Forked:
 
 
 def can_fork() -> bool:
-    """Whether a fork would be all of this process: locks that other threads hold stay locked."""
-    return threading.active_count() == 1
+    """Whether a fork would be all of this process: locks that other threads hold stay locked; and
+    whether it could see which descriptors it has, where /proc may be hidden."""
+    return threading.active_count() == 1 and DESCRIPTORS.is_dir()
 
 
 def fork(run: Callable[[], object], words: Sequence[str], keep: Collection[int]) -> Forked:
@@ -70,7 +72,8 @@ def fork(run: Callable[[], object], words: Sequence[str], keep: Collection[int])
         os.setsid()
         tie()
         _close_all_but(keep)
-        _name(words)
+        with contextlib.suppress(OSError, ValueError):  # it is only shown
+            _name(words)
         run()
         status = 0
     except Exception as error:  # noqa: BLE001 - nobody above us: this is the end of the process
@@ -83,7 +86,7 @@ def fork(run: Callable[[], object], words: Sequence[str], keep: Collection[int])
 
 def _close_all_but(keep: Collection[int]) -> None:
     """Have /dev/null for standard input and output, and beside stderr only what is kept."""
-    for path in list(Path("/proc/self/fd").iterdir()):
+    for path in list(DESCRIPTORS.iterdir()):
         if (number := int(path.name)) > STANDARD and number not in keep:
             with contextlib.suppress(OSError):  # what listed them
                 os.close(number)
