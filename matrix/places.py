@@ -32,14 +32,14 @@ def config_folder() -> Path:
     return _known(platformdirs.user_config_dir, ".config")
 
 
-def own_command() -> tuple[str, ...]:
-    """The words that start this program once more.
+def own_command(module: str = "matrix") -> tuple[str, ...]:
+    """The words that start this program once more, or another module of it.
 
     What lies in the current folder is not imported (``-P``), unless this program itself was found
     in the first place where Python looks, as by ``python -m matrix`` in its source tree.
     """
     in_tree = sys.path[:1] == [str(Path(__file__).parents[1])]
-    return (sys.executable, *(() if in_tree else ("-P",)), "-m", "matrix")
+    return (sys.executable, *(() if in_tree else ("-P",)), "-m", module)
 
 
 def _known(place: Callable[[str], str], usual: str) -> Path:

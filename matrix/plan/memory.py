@@ -2,6 +2,7 @@
 
 from matrix.inventory import Host
 from matrix.model import Architecture, Case, MemoryBackend
+from matrix.plan.disks import has_backend
 from matrix.plan.strategy_settings import RECIPES
 
 MIB = 2**20
@@ -14,8 +15,12 @@ WITHOUT_NUMA = (Architecture.S390X, Architecture.MIPS64EL)
 
 def backend_of(case: Case) -> MemoryBackend | None:
     """What the variant asks for, or what its migration needs; None where QEMU may choose."""
-    if case.variant.backend is not None or case.migration is None:
+    if case.variant.backend is not None:
         return case.variant.backend
+    if has_backend(case):  # which maps it
+        return MemoryBackend.MEMFD
+    if case.migration is None:
+        return None
     shared = any(RECIPES[strategy].shared_memory for strategy in case.migration.strategies)
     return MemoryBackend.MEMFD if shared else None
 
@@ -61,6 +66,8 @@ def why_no_memory(case: Case, size: int, huge_pages: int, host: Host) -> str:
     match case.variant.backend:
         case MemoryBackend.HUGEPAGES:
             return _why_no_huge_pages(huge_pages, host)
+        case MemoryBackend.RAM | MemoryBackend.NUMA if has_backend(case):
+            return "the process that serves its disk needs memory that can be shared"
         case MemoryBackend.NUMA if case.variant.arch in WITHOUT_NUMA:
             return f"no machine of {case.variant.arch.value} has NUMA nodes"
         case MemoryBackend.NUMA if size % (2 * MIB):

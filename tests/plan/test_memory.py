@@ -1,5 +1,6 @@
 """What a guest's memory is made of, and hosts that have none of it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from matrix.migrating import Migration, Strategy
 from matrix.model import Accelerator, Architecture, MemoryBackend
 from matrix.plan.command import launch_for
 from matrix.plan.decisions import Run, Skip
-from matrix.plan.memory import huge_pages_of
+from matrix.plan.memory import backend_of, huge_pages_of, why_no_memory
 from matrix.plan.planner import decide
 from tests import make
 
@@ -138,3 +139,14 @@ def test_numa_nodes(arch: Architecture, memory: int, reason: str) -> None:
         assert not reason
     else:
         assert decision.reason == reason
+
+
+def test_a_disk_that_is_served_needs_memory_that_can_be_shared() -> None:
+    ours = make.build(Architecture.X86_64, builtin=True)
+    test = make.test(qemu_params=("-chardev", "socket,path={vhost-user-disk:1M}"))
+    served = make.case(test, build=ours)
+    assert backend_of(served) is MemoryBackend.MEMFD
+    assert why_no_memory(served, 64 << 20, 0, HOST) == ""
+    for backend in (MemoryBackend.RAM, MemoryBackend.NUMA):
+        case = replace(served, variant=replace(served.variant, backend=backend))
+        assert "can be shared" in why_no_memory(case, 64 << 20, 0, HOST)

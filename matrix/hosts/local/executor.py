@@ -11,6 +11,7 @@ from matrix.attempt import Attempt, ChainResult, Ending, Outcome
 from matrix.errors import SuiteError
 from matrix.hosts.contents import Contents, with_paths
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
+from matrix.hosts.local.disk_backend import disk_backend
 from matrix.hosts.local.launch import UnstartableError, make_launch
 from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
@@ -130,9 +131,10 @@ class LocalExecutor:
         decision = assignment.decision
         if assignment.files:
             decision = with_paths(decision, self._contents.path)
-        launch = await make_launch(decision, self._inventory, directory)
-        guest = self._run_guest(assignment, decision, launch, directory, underway)
-        return await self._judged(assignment, decision, launch, guest, underway)
+        async with disk_backend(decision.case, directory):
+            launch = await make_launch(decision, self._inventory, directory)
+            guest = self._run_guest(assignment, decision, launch, directory, underway)
+            return await self._judged(assignment, decision, launch, guest, underway)
 
     async def _judged(
         self,

@@ -1,10 +1,10 @@
 """From a decision to what is started: the files that its guest needs, and the command line."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from matrix.errors import HostError, SpawnError
+from matrix.hosts.local.disk_backend import DISK_FILE, made_disk, socket_of
 from matrix.inventory import Binary, Firmware, Inventory
 from matrix.model import Case, Launch, Target
 from matrix.plan.command import (
@@ -16,7 +16,7 @@ from matrix.plan.command import (
     needs_of,
 )
 from matrix.plan.decisions import Run
-from matrix.plan.disks import disk_size, has_disk, with_disk
+from matrix.plan.disks import disk_size, has_backend, has_disk, with_disk
 from matrix.plan.efi import DEVICE_TREE_NAME, SCRIPT_NAME, is_direct, partition_of
 from matrix.plan.emulators import emulator_architecture
 from matrix.plan.kvmtool import launch_kvmtool
@@ -31,8 +31,6 @@ ENVIRONMENT_FILE = "environment"
 """Name, in the attempt's folder, of the initrd that tells a guest of its host."""
 IMAGE_FOLDER = "image"
 """Name, in the attempt's folder, of the folder with a link to an image whose path has blanks."""
-DISK_FILE = "disk.img"
-"""Name, in the attempt's folder, of the disk that is made for the case."""
 PARTITION_FOLDER = "efi"
 """Name, in the attempt's folder, of what a guest sees as its EFI system partition."""
 _BLANKS = " \t"
@@ -79,17 +77,11 @@ async def make_launch(
             case = _with_image_as_one_word(case, directory)
     launch = launch_for(case, binary, decision.accelerator, initrd=initrd, efi_boot=efi_boot)
     if has_disk(case):
-        size = disk_size(case.test.qemu_params)
-        return with_disk(launch, _made_disk((disks or directory).absolute() / DISK_FILE, size))
+        folder = (disks or directory).absolute()
+        if has_backend(case):
+            return with_disk(launch, socket_of(folder))
+        return with_disk(launch, made_disk(folder / DISK_FILE, disk_size(case.test.qemu_params)))
     return launch
-
-
-def _made_disk(path: Path, size: int) -> str:
-    """The path of the disk of so many bytes, which is made where there is none yet."""
-    with host_errors("write", path):
-        path.touch(mode=0o600)
-        os.truncate(path, size)
-    return str(path)
 
 
 def _check_blanks(path: str, what: str) -> None:
