@@ -31,6 +31,10 @@ class Invariant(StrEnum):
 _VARYING = re.compile(r"0x[0-9a-f]+|(?<![\w.-])/\S+|\b\d+(?:\.\d+)*\b", re.IGNORECASE)
 """Addresses, paths, counts and times."""
 
+_NOT_LOADED = re.compile(r"error while loading state for instance \S+ of (device '[^']+': [^;(]+)")
+"""A destination's words for a section that it does not take, and why: however the guest was sent,
+and whatever its source made of that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -44,7 +48,9 @@ class Failure:
     @property
     def signature(self) -> str:
         """The same for failures that are taken for one."""
-        return f"{self.invariant.value}: {_VARYING.sub('#', self.reason)}"
+        section = _NOT_LOADED.search(self.reason)
+        cause = section[1].strip() if section else self.reason
+        return f"{self.invariant.value}: {_VARYING.sub('#', cause)}"
 
 
 class Broken(Exception):

@@ -19,3 +19,15 @@ def test_what_differs_does() -> None:
     )
     assert signature("silent", Invariant.PROOF) != signature("silent", Invariant.HOP)
     assert signature("section ram/x86_64") == "hop: section ram/x86_64"
+
+
+def test_a_section_that_is_not_taken_is_one_failure_however_it_was_sent() -> None:
+    words = "error while loading state for instance 0x0 of device '0000:00:10.0/virtio-rng': Failed"
+    one = signature(
+        f"the hop failed: Sibling indicated error 1; the destination: {words} (in device)"
+    )
+    assert one == signature(
+        f"the destination has not taken it in: {words}; it ended (in completed)"
+    )
+    assert one == "hop: device '#:#:#/virtio-rng': Failed"
+    assert one != signature(words.replace("virtio-rng", "virtio-net"))
