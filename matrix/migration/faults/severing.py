@@ -6,8 +6,10 @@ and a QEMU that is killed behind it.
 """
 
 import asyncio
+import contextlib
 from typing import ClassVar
 
+from matrix.errors import MonitorError
 from matrix.migration.endpoint import Endpoint
 from matrix.migration.faults.base import SLOW, arrived_in_postcopy
 from matrix.migration.faults.network import NetworkInPrecopy, ThroughProxy
@@ -51,6 +53,11 @@ class _Cut(ThroughProxy):
 
     async def kill(self, hop: LiveHop, side: Endpoint, which: str) -> None:
         self.cut(hop, f"the {which}'s host is lost")
+        if side is hop.source:
+            # The cut is the work of the destination's host, and the end of this QEMU that of its
+            # own, which would be first at times. What the former answers comes after the cut.
+            with contextlib.suppress(MonitorError):  # it has answered
+                await hop.destination.execute("query-yank", oob=True)
         await side.kill()
 
 
