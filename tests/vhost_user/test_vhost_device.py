@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import select
 import socket
 import struct
 import threading
@@ -81,7 +82,8 @@ class Qemu:
         """Set the ring up, as of so many requests."""
         self._requests = base
         if base:
-            self.memory[USED + 2 : USED + 4] = struct.pack("<H", base)
+            for place in (AVAILABLE, USED):
+                self.memory[place + 2 : place + 4] = struct.pack("<H", base)
         self.tell(Request.SET_OWNER)
         table = struct.pack("<IIQQQQ", 1, 0, GUEST, PAGES * PAGE, QEMU, 0)
         self.tell(Request.SET_MEM_TABLE, table, self._files[0])
@@ -122,9 +124,14 @@ class Qemu:
         self._requests += 1
         self.memory[AVAILABLE + 2 : AVAILABLE + 4] = struct.pack("<H", self._requests % 65536)
 
+    def interrupted(self) -> None:
+        """Wait for the interrupt."""
+        assert select.select([self.call], [], [], PATIENCE)[0], self.error
+        os.eventfd_read(self.call)
+
     def answered(self) -> tuple[int, int]:
         """Wait for the interrupt; the status, and how many bytes were written."""
-        os.eventfd_read(self.call)
+        self.interrupted()
         entry = USED + 4 + 8 * ((self._requests - 1) % SIZE)
         number, written = struct.unpack_from("<II", self.memory, entry)
         assert number == 0
@@ -218,7 +225,7 @@ def test_a_ring_that_stops_goes_on_elsewhere(qemu: Qemu, disk: Disk) -> None:
         other._files[0], other.memory = os.dup(qemu._files[0]), qemu.memory
         other.start(base=0)
         other._requests = qemu._requests - 65535
-        os.eventfd_read(other.call)
+        other.interrupted()
         assert qemu.memory[DATA : DATA + SECTOR] == b"x" * SECTOR
         assert qemu.memory[STATUS] == 0
     finally:
