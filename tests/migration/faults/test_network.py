@@ -90,3 +90,41 @@ def test_a_destination_that_is_to_be_recovered_is_asked_nothing(
     asked = [each["message"] for each in of_source]
     (resumed,) = [each for each in asked if each.get("arguments", {}).get("resume")]
     assert resumed["execute"] == "migrate"
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        ("active", ""),
+        ("device", ""),
+        ("pre-switchover", "the source is pre-switchover while the link"),
+    ],
+)
+def test_a_source_waits_for_a_link_that_stalls_also_in_its_last_moment(
+    chains: Chains,
+    make_fake: Callable[..., Emulator],
+    monkeypatch: pytest.MonkeyPatch,
+    then: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(network, "STALL", 0.5)
+    active, status, failed = (
+        ["event", "MIGRATION", {"status": each}] for each in ("active", then, "failed")
+    )
+    emulator = make_fake(
+        cont=[["stdout", "begin\n"], ["serve", None]],
+        before={"migrate": [active], "migrate-incoming": [active], "yank": [failed]},
+        after={"migrate": [["serve", 0.1], status, ["serve", None]]},
+        replies={"query-migrate": {"status": "active", "socket-address": [{"port": "1"}]}},
+    )
+    migration = Migration(
+        mode=MigrationMode.ONCE,
+        strategies=(Strategy.PRECOPY,),
+        transports=(Transport.TCP,),
+        faults=(Fault.STALL_IN_PRECOPY,),
+        pace=0.0,
+    )
+    chains.run(Request(migration, emulator, injectors=injector_for), stop_after=1)
+    (hop,) = chains.hops
+    assert ("while the link stalls" in hop.reason) is bool(said), hop.reason
+    assert said in hop.reason
