@@ -83,6 +83,10 @@ def test_where_the_guest_is_follows_from_the_fault() -> None:
         (State("old"), Step(Operation.LOAD)),
         (State("old", parts=DEVICE, saved=Saved("old")), Step(Operation.LOAD)),
         (State("old", saved=Saved("unknown")), Step(Operation.LOAD)),
+        (
+            State("old", parts=DEVICE, leaving=True, saved=Saved("old", DEVICE, leaving=True)),
+            Step(Operation.LOAD),
+        ),
         (State("old", parts=DEVICE), Step(Operation.PLUG, part=Part.DEVICE)),
         (State("old"), Step(Operation.UNPLUG, part=Part.DEVICE)),
         (State("old", parts=DEVICE, leaving=True), Step(Operation.UNPLUG, part=Part.DEVICE)),
