@@ -38,6 +38,9 @@ REMEMBERING_SINCE = (10, 0)
 """QEMU that takes the error of an outgoing migration for one of the snapshot that it loads: at its
 end ``qemu_loadvm_thread_pool_wait`` in migration/savevm.c asks ``migrate_has_error``. It says
 ``Error -22 while loading VM state`` (10.0.2), ``Error while loading vmstate`` (11.1.3)."""
+LENDING = ("virtio-balloon", "virtio-mem")
+"""Devices by which a guest lends memory to its host: it checks at each hop that it was asked for
+some, which an exploration does not."""
 NO_REBOOT = ("-no-reboot", "--no-reboot")
 
 
@@ -52,6 +55,9 @@ def why_not(decision: Run) -> str:
         return f"its guest does not prove its memory (group {PROOF}), as ram-integrity does"
     if has_disk(case):
         return "its guest has a disk, which does not go back with the snapshots of an exploration"
+    lent = [name for name in LENDING if any(name in word for word in case.test.qemu_params)]
+    if lent:
+        return f"its guest has {' and '.join(lent)}, whose sizes an exploration does not follow"
     return ""
 
 

@@ -40,10 +40,21 @@ def test_what_cannot_be_explored() -> None:
     elsewhere = replace(decided(Migration(), "migration-proof"), host="virtual/aarch64")
     assert "runs in the host virtual/aarch64" in why_not(elsewhere)
     assert not why_not(decided(Migration(), "migration-proof"))
-    disk = make.test(groups=("migration-proof",), qemu_params=("-drive", "file={disk:1M}"))
-    build = make.build(builtin=True)
-    with_disk = make.run(make.case(disk, build=build, migration=Migration()))
-    assert "has a disk" in why_not(with_disk)
+
+
+def test_guests_with_devices_that_cannot_be_explored() -> None:
+    def reason(*words: str) -> str:
+        test = make.test(groups=("migration-proof",), qemu_params=words)
+        build = make.build(builtin=True)
+        return why_not(make.run(make.case(test, build=build, migration=Migration())))
+
+    assert "has a disk" in reason("-drive", "file={disk:1M}")
+    assert "has a disk" in reason("-chardev", "socket,id=disk,path={vhost-user-disk:256K}")
+    balloon = ("-device", "virtio-balloon-pci,disable-legacy=on")
+    assert "has virtio-balloon, whose sizes" in reason(*balloon)
+    both = reason(*balloon, "-device", "virtio-mem-pci,id=blocks")
+    assert "has virtio-balloon and virtio-mem, whose" in both
+    assert not reason("-device", "virtio-rng-pci,rng=entropy")
 
 
 def test_a_guest_that_is_silent_is_no_stall(tmp_path: Path) -> None:
