@@ -8,6 +8,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Iterable
+from statistics import median
 from typing import Any
 
 from matrix.migrating import FEWEST, Hop, HopOutcome, Limits, MigrationSummary, Statistic
@@ -17,6 +18,7 @@ GROWTH = 1.02
 SMALLEST = 1e-6
 """Smaller values, and 0, count as nothing."""
 EXACT = 100
+HALF = 50
 BROKEN_KEPT = 20
 """Broken limits that are named; the rest are only counted."""
 
@@ -103,7 +105,10 @@ class Distribution:
 
     def percentile(self, percent: float) -> float:
         """The least value that is not exceeded by ``percent`` % of all, to within 1 %.
-        Exact of up to :data:`EXACT` values."""
+        Exact of up to :data:`EXACT` values, of which 50 % is the median: of an even number half of
+        the sum of the two in the middle."""
+        if percent == HALF and 0 < self.count <= EXACT:
+            return median(self._first)
         rank = max(1, math.ceil(self.count * percent / 100))
         if 0 < self.count <= EXACT:
             return sorted(self._first)[rank - 1]

@@ -61,7 +61,7 @@ def hop_lines(cases: Iterable[tuple[str, MigrationSummary]], width: int) -> Iter
     yield BLANK
     yield (
         ("Migration: ", Style.HEADING),
-        (f"{hops:,} hops of {count:,} guest{'' if count == 1 else 's'}: ", Style.PLAIN),
+        (f"{_counted(hops, 'hop')} of {_counted(count, 'guest')}: ", Style.PLAIN),
         (f"{completed:,} completed", Style.PASS),
         (f", {expected:,} with a fault as they had to" if expected else "", Style.PLAIN),
         (f", {bad:,} bad" if bad else ", none bad", Style.FAIL if bad else Style.PLAIN),
@@ -167,3 +167,7 @@ def quantity(value: float, unit: str) -> str:
             scaled = value / factor
             return f"{scaled:.{0 if scaled >= 100 else 1}f} {prefix}{unit}"
     return f"{value:.0f} {unit}".rstrip()
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -2,6 +2,7 @@
 
 import json
 import random
+from statistics import median
 from typing import Any
 
 import pytest
@@ -18,7 +19,13 @@ from matrix.migrating import (
     Statistic,
     Strategy,
 )
-from matrix.migration.statistics import MOST_DEVICES, MOST_UNTRACED, Distribution, Statistics
+from matrix.migration.statistics import (
+    EXACT,
+    MOST_DEVICES,
+    MOST_UNTRACED,
+    Distribution,
+    Statistics,
+)
 
 
 def hop(number: int = 1, outcome: HopOutcome = HopOutcome.COMPLETED, **values: Any) -> Hop:
@@ -33,6 +40,8 @@ def test_percentiles_are_within_one_percent(values: list[float], percent: int) -
         distribution.add(value)
     ordered = sorted(values)
     exact = ordered[max(1, -(-len(values) * percent // 100)) - 1]
+    if percent == 50 and len(values) <= EXACT:
+        exact = median(values)
     assert distribution.percentile(percent) == pytest.approx(exact, rel=0.0101)
     assert distribution.largest == ordered[-1]
 
@@ -55,7 +64,7 @@ def test_few_have_no_percentiles_and_the_rest_is_in_order(values: list[float]) -
         statistics.add(hop(number, downtime=value))
     found = {each.name: each for each in statistics.summary(1, 1.0).statistics}["downtime"]
     assert (found.count, found.min, found.max) == (len(values), min(values), max(values))
-    assert found.p50 == sorted(values)[(len(values) - 1) // 2]
+    assert found.p50 == median(values)
     if len(values) < FEWEST:
         assert (found.p90, found.p99) == (None, None)
     else:
@@ -75,7 +84,7 @@ def test_the_times_of_devices_count_over_their_instances_and_survive_a_fold() ->
     for each in (statistics, Statistics.restored(Limits(), json.loads(json.dumps(state)))):
         summary = each.summary(1, 1.0)
         assert summary.devices == (
-            Statistic("cpu save", "s", 2, 1e-3, None, None, 4e-3, 1e-3),
+            Statistic("cpu save", "s", 2, 2.5e-3, None, None, 4e-3, 1e-3),
             Statistic("cpu load", "s", 2, 2e-3, None, None, 2e-3, 2e-3),
         )
         assert summary.untraced == ("why",)

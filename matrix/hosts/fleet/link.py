@@ -160,7 +160,8 @@ async def dial(address: str, port: int, name: str, context: ssl.SSLContext) -> L
     except ssl.SSLCertVerificationError as error:
         why = f"its certificate is not one of {name} in this fleet: {error.verify_message}"
     except OSError as error:
-        why = error.strerror or str(error)
+        # One that is reset while TLS begins comes without a word.
+        why = error.strerror or str(error) or "it hung up before it had said who it is"
     else:
         return Link(reader, writer)
     raise HostLostError(f"{address}:{port}: {why}")
