@@ -112,7 +112,8 @@ def _reset(world: World, state: State, _: Step) -> State:
     gone = {Part.DEVICE} if state.leaving else set()
     parts = state.parts - gone
     in_use = Part.DEVICE in parts and not world.hotplug.at_reset
-    return replace(state, parts=parts, leaving=False, in_use=in_use)
+    booting = not state.running and world.hotplug.at_reset
+    return replace(state, parts=parts, leaving=False, in_use=in_use, booting=booting)
 
 
 def _save(_: World, state: State, __: Step) -> State:
@@ -120,7 +121,7 @@ def _save(_: World, state: State, __: Step) -> State:
 
 
 def _saved(state: State) -> Saved:
-    return Saved(state.place, state.parts, state.leaving, state.in_use)
+    return Saved(state.place, state.parts, state.leaving, state.in_use, state.booting)
 
 
 def _load(world: World, state: State) -> Iterator[Step]:
@@ -147,6 +148,8 @@ def _plugged(_: World, state: State, step: Step) -> State:
 
 def _unplug(_: World, state: State) -> Iterator[Step]:
     """Memory and vCPUs never go without the guest."""
+    if state.booting:
+        return
     if Part.DEVICE in state.parts and not state.leaving and not state.in_use:
         yield Step(Operation.UNPLUG, part=Part.DEVICE)
 
@@ -181,7 +184,7 @@ OPERATIONS: Mapping[Operation, Entry] = {
         6,
         lambda _, state: () if state.running else (Step(Operation.CONT),),
         lambda hands, _: hands.execute("cont"),
-        lambda _, state, __: replace(state, running=True),
+        lambda _, state, __: replace(state, running=True, booting=False),
     ),
     Operation.WORK: Entry(2, _always(Step(Operation.WORK, milliseconds=PAUSES[0])), _work),
     Operation.COMMAND: Entry(

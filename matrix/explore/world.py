@@ -29,6 +29,7 @@ class Saved:
     parts: frozenset[Part] = frozenset()
     leaving: bool = False
     in_use: bool = False
+    booting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class State:
     """The device was asked to go, and is still there."""
     in_use: bool = False
     """The device was there at a reset: without the guest it does not go any more."""
+    booting: bool = False
+    """It was reset while it was stopped: once it runs, SeaBIOS resets it once more, and with that a
+    device goes that was asked to."""
     saved: Saved | None = None
     unloadable: bool = False
     """Its QEMU loads no snapshot any more (:attr:`World.remembering`)."""

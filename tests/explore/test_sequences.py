@@ -116,6 +116,22 @@ def test_a_device_that_is_unplugged(at_reset: bool) -> None:
     assert used == replace(plugged, in_use=not at_reset)
 
 
+@pytest.mark.parametrize("at_reset", [False, True])
+def test_a_guest_that_was_reset_while_it_was_stopped_has_a_reset_to_come(at_reset: bool) -> None:
+    """SeaBIOS makes it, and a device that was asked to go would go with it."""
+    world = replace(WORLD, hotplug=replace(WORLD.hotplug, at_reset=at_reset))
+    stop, reset, cont, save, load = map(
+        Step,
+        (Operation.STOP, Operation.RESET, Operation.CONT, Operation.SAVE, Operation.LOAD),
+    )
+    plug, unplug = (Step(each, part=Part.DEVICE) for each in (Operation.PLUG, Operation.UNPLUG))
+    *_, stopped = states(world, (stop, reset, plug))
+    *_, again = states(world, (stop, reset, plug, save, cont))
+    assert valid(world, stopped, unplug) is not at_reset
+    assert valid(world, again, unplug)
+    assert valid(world, again, load) is not at_reset
+
+
 def test_another_machine_has_no_place_for_a_device_that_is_plugged() -> None:
     step = Step(Operation.HOP, "new", Strategy.PRECOPY, Transport.TCP, Fault.MACHINE_MISMATCH)
     world = replace(WORLD, ways={("old", "new"): (Way(TCP, Fault.MACHINE_MISMATCH),)})
