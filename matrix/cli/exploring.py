@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -15,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from matrix.cli.arguments import Execution
+from matrix.cli.explorable import explorable, only_qemus, selected, sequence, temporary
 from matrix.cli.side_by_side import JOB, claimed, in_jobs
-from matrix.cli.steps import Steps as Saying
 from matrix.cli.style import duration
-from matrix.errors import ExitCode, NothingSelected, UsageError
+from matrix.errors import ExitCode, UsageError
 from matrix.explore.exploration import (
     NAME,
     Exploration,
@@ -28,12 +27,9 @@ from matrix.explore.exploration import (
     summary,
     together,
 )
-from matrix.explore.explorer import Explorer, Found, replay
+from matrix.explore.explorer import Explorer, Found
 from matrix.explore.finding import Chosen, Finding, read, write
-from matrix.explore.sequences import repaired
-from matrix.explore.shrinking import Rule
-from matrix.explore.step import Steps
-from matrix.explore.subject import Subject, places, why_not
+from matrix.explore.subject import Subject, places
 from matrix.explore.world import Pair
 from matrix.hosts.cache import Cache, cache_directory
 from matrix.hosts.host_facts import read_host
@@ -46,7 +42,6 @@ from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, shown
 from matrix.results.printable import printable, shown_json
 from matrix.run.options import Selection
-from matrix.run.prepare import prepare
 
 FINDINGS = Path("findings-of-explore")
 """Where findings go without ``-o``: in a folder of this one, named by date and scenario."""
@@ -93,14 +88,14 @@ def run_explore(
             raise UsageError("--resume goes on in the same folder; -o is for a new one")
         others = "--qemu, --host, --fresh, --no-predict, --for, --seed, --jobs and --json"
         given = replace(selection, no_predict=False)
-        _only_qemus("--resume takes scenario and options from its folder", given, others)
+        only_qemus("--resume takes scenario and options from its folder", given, others)
         earlier = kept(resume / NAME)
         selection = replace(
-            _selected(earlier.chosen, selection),
+            selected(earlier.chosen, selection),
             scenarios=tuple(map(Path, earlier.scenarios)),
             no_predict=selection.no_predict,
         )
-    decisions, inventory = _explorable(selection)
+    decisions, inventory = explorable(selection)
     scenarios = dict.fromkeys(each.case.scenario for each in decisions)
     output = resume or execution.output or RunDirectory.default_path(list(scenarios), FINDINGS)
     refused = () if selection.no_predict else _refused(decisions, inventory)
@@ -108,17 +103,12 @@ def run_explore(
     if not json:
         seeds = f"seed {seed}" if jobs == 1 else f"seeds {seed} to {seed + jobs - 1}, one a job"
         print(f"{seeds}; --seed {seed} draws the same sequences again", flush=True)
-    with _made(output), _temporary() as folder:
+    with _made(output), temporary() as folder:
         try:
             in_jobs(jobs, folder, lambda job: _explore(asked, decisions, inventory, folder, job))
         finally:  # also of one that was interrupted, or that the host has failed
             total = _concluded(asked, folder)
     return ExitCode.NOT_PASSED if total.signatures else ExitCode.OK
-
-
-def _only_qemus(why: str, selection: Selection, others: str) -> None:
-    if replace(selection, qemu=(), host=None, fresh=False) != Selection():
-        raise UsageError(f"{why}; beside it only {others} are taken")
 
 
 def _concluded(asked: _Asked, folder: Path) -> Exploration:
@@ -135,41 +125,6 @@ def _concluded(asked: _Asked, folder: Path) -> Exploration:
         print("\n".join(map(printable, summary(total))), flush=True)
         print(_sums(total), flush=True)
     return total
-
-
-def run_replay(path: Path, selection: Selection, execution: Execution, *, json: bool) -> ExitCode:
-    """Live a finding's sequence again, as often as the rule says.
-
-    Raises:
-        UsageError: the file is no finding, or its case or sequence is not possible here.
-        ScenarioError, SuiteError, HostError: as ``matrix run``.
-    """
-    finding = read(path)
-    if execution != Execution():
-        raise UsageError("--replay takes the seed from its file, and writes nothing")
-    others = "--qemu, --host, --fresh and --json"
-    _only_qemus("--replay takes case and scenario from its file", selection, others)
-    decisions, inventory = _explorable(_selected(finding.chosen, selection), finding.chosen.case)
-    with _temporary() as folder:
-
-        async def lives() -> list[str]:
-            subject = await Subject.make(decisions[0], inventory, folder / "launch")
-            if repaired(subject.world, finding.steps) != finding.steps:
-                raise UsageError(f"{shown(path)}: the QEMUs here cannot do that sequence")
-            failures = await replay(subject, finding.steps, folder, Rule().of)
-            return ["" if each is None else each.signature for each in failures]
-
-        signatures = asyncio.run(lives())
-    same = sum(each == finding.signature for each in signatures)
-    if json:
-        shown_ = {"signature": finding.signature, "lives": signatures, "failed": same}
-        print(shown_json(json_module.dumps(shown_, indent=2)))
-    else:
-        print("\n".join(_sequence(finding.steps)))
-        for signature in signatures:
-            print(printable(f"failed: {signature}" if signature else "passed"))
-        print(f"{same} of {len(signatures)} lives failed as recorded")
-    return ExitCode.NOT_PASSED if any(signatures) else ExitCode.OK
 
 
 async def _explore(
@@ -290,42 +245,6 @@ def _anywhere(options: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{name}={expanded(path).absolute()}" if path else name for name, _, path in pairs)
 
 
-def _selected(chosen: Chosen, given: Selection) -> Selection:
-    """The selection of a finding; QEMUs that are given now come before those that it names."""
-    names = {option.partition("=")[0] for option in given.qemu}
-    recorded = [each for each in chosen.qemu if each.partition("=")[0] not in names]
-    host = given.host or (Path(chosen.host) if chosen.host else None)
-    return Selection(
-        scenarios=(Path(chosen.scenario),),
-        arch=chosen.arch,
-        accel=chosen.accel,
-        qemu=(*given.qemu, *recorded),
-        build=chosen.build,
-        set_axis=chosen.set_axis,
-        host=host,
-        fresh=given.fresh,
-        include_all=True,
-    )
-
-
-def _explorable(selection: Selection, case: str = "") -> tuple[list[Run], Inventory]:
-    """The cases that can be explored here, or that one."""
-    prepared = prepare(replace(selection, include_all=True), Saying())
-    decisions = [each for each in prepared.decisions if case in ("", each.case.id)]
-    if not decisions:
-        scenario = shown(selection.scenarios[0])
-        raise UsageError(
-            f"{scenario} has no case {printable(case)}; matrix list {scenario} shows those it has"
-        )
-    running = [each for each in decisions if isinstance(each, Run)]
-    kept = [each for each in running if not why_not(each)]
-    if kept:
-        return kept, prepared.inventory
-    reasons = [why_not(each) for each in running]
-    reasons += [each.reason for each in decisions if not isinstance(each, Run)]
-    raise NothingSelected(f"no case can be explored: {'; '.join(dict.fromkeys(reasons))}")
-
-
 def _refused(decisions: Sequence[Run], inventory: Inventory) -> list[dict[Pair, str]]:
     """For each case, between which QEMUs its guest does not go, as far as that can be predicted."""
     host, cache = read_host(), Cache(cache_directory())
@@ -353,25 +272,15 @@ def _made(folder: Path) -> Iterator[None]:
                 each.rmdir()
 
 
-@contextmanager
-def _temporary() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="matrix-explore-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
-
-
 def _command(path: Path) -> str:
     return f"matrix explore --replay {shown(path)}"
-
-
-def _sequence(steps: Steps) -> list[str]:
-    return [printable(f"  {number}. {step}") for number, step in enumerate(steps, 1)]
 
 
 def _told(finding: Finding) -> Iterator[str]:
     yield printable(f"FOUND {finding.reason}")
     yield printable(f"  {finding.chosen.case}, {finding.failed} of {finding.lives} lives;")
     yield f"  {len(finding.steps)} steps, of {finding.shrunk_from} before shrinking:"
-    yield from _sequence(finding.steps)
+    yield from sequence(finding.steps)
 
 
 def _sums(total: Exploration) -> str:

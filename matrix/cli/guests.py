@@ -385,7 +385,8 @@ def explore(
     json: Json = False,
 ) -> None:
     """Put migrated guests through random valid sequences of operations; shrink what fails."""
-    from matrix.cli.exploring import run_explore, run_replay
+    from matrix.cli.exploring import run_explore
+    from matrix.cli.replaying import run_replay
     from matrix.errors import UsageError
     from matrix.run.option_values import duration_named
 

@@ -131,7 +131,8 @@ class Explorer:
         new = signature not in self.signatures and signature not in self.known
         self.signatures[signature] += 1
         if new and self.claim(signature):
-            await self._shrink(number, steps[: ended.done], ended.failure, evidence)
+            # A guest may fail before its first step; a finding has one all the same.
+            await self._shrink(number, steps[: max(1, ended.done)], ended.failure, evidence)
         for folder in self.folder.glob("life-*"):  # whoever wants logs has copied them
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -70,7 +70,7 @@ def read(path: Path) -> Finding:
     try:
         finding = _ADAPTER.validate_json(read_bounded(path, LARGEST))
     except ValidationError as error:
-        raise UsageError(f"{shown(path)}: {first_complaint(error)}") from None
+        raise UsageError(f"{shown(path)} is no finding: {first_complaint(error)}") from None
     if finding.format != FORMAT:
         raise UsageError(f"{shown(path)}: format {finding.format} is not known, {FORMAT} is")
     return finding

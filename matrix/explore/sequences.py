@@ -93,6 +93,16 @@ def repaired(world: World, steps: Steps) -> Steps:
     return tuple(kept)
 
 
+def first_impossible(world: World, steps: Steps) -> int | None:
+    """Index of the first step that is not possible where it stands; None where all are."""
+    state = State(world.first)
+    for place, step in enumerate(steps):
+        if not valid(world, state, step):
+            return place
+        state = after(world, state, step)
+    return None
+
+
 def draw(world: World, length: int, coverage: Coverage, generator: random.Random) -> Steps:
     """A valid sequence; what was seen least is drawn most often.
 

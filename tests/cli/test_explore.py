@@ -6,14 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from matrix.cli.arguments import Execution
-from matrix.cli.exploring import run_explore, run_replay
+from matrix.cli.exploring import run_explore
+from matrix.cli.replaying import run_replay
 from matrix.errors import UsageError
 from matrix.explore.finding import Chosen, Finding, write
+from matrix.explore.step import Operation, Step
+from matrix.migrating import Strategy, Transport
 from matrix.run.options import Selection
 
 SCENARIO = """name: few
@@ -22,7 +26,8 @@ matrix: {arch: [x86_64], accel: [tcg], qemu: [system]}
 """
 MIGRATION = "migration: {strategy: [precopy], transport: [unix]}\n"
 NONE = Selection()
-FINDING = Finding(Chosen("few.x86_64", "few.yaml"), "hop: late", "late", (), 2, 3, 20, 7)
+STOP = (Step(Operation.STOP),)
+FINDING = Finding(Chosen("few.x86_64", "few.yaml"), "hop: late", "late", STOP, 2, 3, 20, 7)
 PLAIN = "name: plain\nsuite: {kind: kvm-unit-tests, build: builtin, tests: [boot]}\n"
 
 
@@ -168,7 +173,7 @@ def test_wrong_usage(tmp_path: Path) -> None:
     text = tmp_path / "few.yaml"
     text.write_text(SCENARIO + MIGRATION)
     refused("no such file", tmp_path / "none.json")
-    refused("few.yaml: Invalid JSON", text)
+    refused("few.yaml is no finding: Invalid JSON", text)
     write(FINDING, tmp_path / "f.json")
     refused("takes case and scenario from its file", tmp_path / "f.json", text)
     refused("and writes nothing", tmp_path / "f.json", output=tmp_path / "out")
@@ -184,6 +189,45 @@ def test_wrong_usage(tmp_path: Path) -> None:
         run_explore(NONE, Execution(), 1.0, json=False)
     with pytest.raises(UsageError, match="exists; findings overwrite nothing"):
         run_explore(Selection((text,)), Execution(output=text), 1.0, json=False)
+
+
+def test_what_is_no_finding_to_replay(tmp_path: Path) -> None:
+    def refused(why: str, path: Path) -> None:
+        with pytest.raises(UsageError, match=why):
+            run_replay(path, NONE, Execution(), json=False)
+
+    write(replace(FINDING, steps=()), tmp_path / "f.json")
+    refused(r"f\.json: steps: there is none; a finding has at least one", tmp_path / "f.json")
+    (tmp_path / "exploration.json").write_text("{}")
+    why = rf"exploration\.json is an exploration, and no finding: --resume {tmp_path} goes"
+    refused(why, tmp_path / "exploration.json")
+
+
+@pytest.mark.qemu
+def test_a_replay_that_is_not_possible(place: Place) -> None:
+    """The step that is not, and what would be right."""
+    scenario, path = place.folder / "few.yaml", place.folder / "f.json"
+    (place.folder / "bin").symlink_to("/usr/bin")
+    chosen = Chosen("few.ram-integrity.x86_64.tcg", str(scenario))
+    hop = Step(Operation.HOP, "other", Strategy.PRECOPY, Transport.UNIX)
+
+    def refused(why: str, finding: Finding, *qemu: str) -> None:
+        write(finding, path)
+        with pytest.raises(UsageError, match=why):
+            run_replay(path, Selection(qemu=qemu), Execution(), json=False)
+
+    far = replace(FINDING, chosen=chosen, steps=(*STOP, hop))
+    missing = r"there is no QEMU 'other'; give --qemu other=DIR"
+    refused(rf"f\.json: step 2: {missing}", far)
+    gone = replace(chosen, qemu=("other=/none",), set_axis=("destination=other",))
+    refused(rf"f\.json: step 2: {missing}", replace(far, chosen=gone))
+    refused(rf"f\.json: /none: {missing}", replace(FINDING, chosen=gone))
+    impossible = r"f\.json: step 2: hop by precopy over unix to other is not possible there"
+    refused(impossible, far, f"other={place.folder}/bin")
+    near = replace(far, steps=(Step(Operation.CONT),))
+    refused(r"step 1: cont is not possible there", near)
+    given = f"other={place.folder}/bin"
+    refused(rf"--qemu {given}: \S+f\.json has no such QEMU, but system", near, given)
 
 
 @pytest.mark.qemu

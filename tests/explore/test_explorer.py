@@ -175,6 +175,18 @@ def test_what_was_seen_once_is_written_down_unshrunk(tmp_path: Path) -> None:
     assert (len(found.steps), found.failed, found.shrunk_from) == (9, 0, 9)
 
 
+def test_a_guest_that_fails_before_its_first_step(tmp_path: Path) -> None:
+    """A finding has a step all the same: one without any is refused by a replay."""
+
+    class Dead(Peer):
+        async def live(self, steps: Steps, directory: Path, enough: Callable[[], bool]) -> Ended:
+            self.lives += 1
+            return Ended(0, Failure(Invariant.ALIVE, "it does not begin", 0))
+
+    (found,) = explored(Dead(Invariant.ALIVE, lambda _: True), tmp_path, seconds=5)
+    assert (len(found.steps), found.failed) == (1, 2)
+
+
 def test_two_faults_are_two_findings(tmp_path: Path) -> None:
     class Two(Peer):
         async def live(self, steps: Steps, directory: Path, enough: Callable[[], bool]) -> Ended:

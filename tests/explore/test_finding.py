@@ -37,7 +37,7 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("nonsense", "Invalid JSON"),
+        ("nonsense", "f.json is no finding: Invalid JSON"),
         ("{}", "chosen: Field required"),
         ('{"format": 9}', "chosen: Field required"),
     ],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from matrix.explore.cells import Coverage
 from matrix.explore.hotplug import Hotplug, Part
 from matrix.explore.operations import after, hop_to, possible
-from matrix.explore.sequences import VALUES, cells, draw, repaired, states, valid
+from matrix.explore.sequences import VALUES, cells, draw, first_impossible, repaired, states, valid
 from matrix.explore.step import Operation, Step
 from matrix.explore.world import Saved, State, Way, World
 from matrix.migrating import Fault, Strategy, Transport
@@ -53,6 +53,12 @@ def test_what_is_left_of_a_sequence_is_repaired(seed: int, missing: set[int]) ->
     assert all(
         valid(WORLD, state, step) for state, step in zip(states(WORLD, steps), steps, strict=False)
     )
+
+
+def test_the_first_step_that_is_not_possible() -> None:
+    stop, cont = Step(Operation.STOP), Step(Operation.CONT)
+    assert first_impossible(WORLD, (stop, cont, stop, stop, stop)) == 3
+    assert first_impossible(WORLD, (stop, cont, stop)) is None
 
 
 def test_the_same_seed_draws_the_same() -> None:
