@@ -89,12 +89,19 @@ def run_explore(
         others = "--qemu, --host, --fresh, --no-predict, --for, --seed, --jobs and --json"
         given = replace(selection, no_predict=False)
         only_qemus("--resume takes scenario and options from its folder", given, others)
+        if resume.is_file():
+            raise UsageError(
+                f"--resume {shown(resume)}: a file; the exploration's folder is wanted,"
+                f" --resume {shown(resume.parent)}"
+            )
         earlier = kept(resume / NAME)
         selection = replace(
             selected(earlier.chosen, selection),
             scenarios=tuple(map(Path, earlier.scenarios)),
             no_predict=selection.no_predict,
         )
+    elif not selection.scenarios:
+        raise UsageError("no scenario given; try: matrix explore explore")
     decisions, inventory = explorable(selection)
     scenarios = dict.fromkeys(each.case.scenario for each in decisions)
     output = resume or execution.output or RunDirectory.default_path(list(scenarios), FINDINGS)

@@ -110,6 +110,8 @@ def kept(path: Path) -> Exploration:
         raise UsageError(f"{shown(path)}: {first_complaint(error)}") from None
     if exploration.format != FORMAT:
         raise UsageError(f"{shown(path)}: format {exploration.format} is not known, {FORMAT} is")
+    if not exploration.scenarios:
+        raise UsageError(f"{shown(path)}: scenarios: missing")
     return exploration
 
 

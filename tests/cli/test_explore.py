@@ -185,7 +185,9 @@ def test_wrong_usage(tmp_path: Path) -> None:
         run_explore(Selection((text,)), Execution(), 1.0, json=False, resume=tmp_path)
     with pytest.raises(UsageError, match=r"exploration\.json: no such file"):
         run_explore(NONE, Execution(), 1.0, json=False, resume=tmp_path)
-    with pytest.raises(UsageError, match="no scenario given"):
+    with pytest.raises(UsageError, match=rf"few\.yaml: a file; .* --resume {tmp_path}$"):
+        run_explore(NONE, Execution(), 1.0, json=False, resume=text)
+    with pytest.raises(UsageError, match="no scenario given; try: matrix explore explore"):
         run_explore(NONE, Execution(), 1.0, json=False)
     with pytest.raises(UsageError, match="exists; findings overwrite nothing"):
         run_explore(Selection((text,)), Execution(output=text), 1.0, json=False)

@@ -35,6 +35,9 @@ def test_what_is_none(tmp_path: Path) -> None:
     (tmp_path / "text.json").write_text("{")
     with pytest.raises(UsageError, match=r"text\.json: Invalid JSON"):
         kept(tmp_path / "text.json")
+    (tmp_path / "empty.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"empty\.json: scenarios: missing"):
+        kept(tmp_path / "empty.json")
     (tmp_path / "new.json").write_text('{"format": 99}')
     with pytest.raises(UsageError, match="format 99 is not known"):
         kept(tmp_path / "new.json")
