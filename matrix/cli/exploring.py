@@ -84,22 +84,7 @@ def run_explore(
         raise UsageError(f"{shown(execution.output)} exists; findings overwrite nothing")
     earlier = None
     if resume is not None:
-        if execution.output is not None:
-            raise UsageError("--resume goes on in the same folder; -o is for a new one")
-        others = "--qemu, --host, --fresh, --no-predict, --for, --seed, --jobs and --json"
-        given = replace(selection, no_predict=False)
-        only_qemus("--resume takes scenario and options from its folder", given, others)
-        if resume.is_file():
-            raise UsageError(
-                f"--resume {shown(resume)}: a file; the exploration's folder is wanted,"
-                f" --resume {shown(resume.parent)}"
-            )
-        earlier = kept(resume / NAME)
-        selection = replace(
-            selected(earlier.chosen, selection),
-            scenarios=tuple(map(Path, earlier.scenarios)),
-            no_predict=selection.no_predict,
-        )
+        selection, earlier = _resumed(selection, execution, resume)
     elif not selection.scenarios:
         raise UsageError("no scenario given; try: matrix explore explore")
     decisions, inventory = explorable(selection)
@@ -118,6 +103,29 @@ def run_explore(
     return ExitCode.NOT_PASSED if total.signatures else ExitCode.OK
 
 
+def _resumed(
+    selection: Selection, execution: Execution, folder: Path
+) -> tuple[Selection, Exploration]:
+    """What is gone on with, and how its cases are chosen. Raises UsageError."""
+    if execution.output is not None:
+        raise UsageError("--resume goes on in the same folder; -o is for a new one")
+    others = "--qemu, --host, --fresh, --no-predict, --for, --seed, --jobs and --json"
+    given = replace(selection, no_predict=False)
+    only_qemus("--resume takes scenario and options from its folder", given, others)
+    if folder.is_file():
+        raise UsageError(
+            f"--resume {shown(folder)}: a file; the exploration's folder is wanted,"
+            f" --resume {shown(folder.parent)}"
+        )
+    earlier = kept(folder / NAME)
+    again = replace(
+        selected(earlier.chosen, selection),
+        scenarios=tuple(map(Path, earlier.scenarios)),
+        no_predict=selection.no_predict,
+    )
+    return again, earlier
+
+
 def _concluded(asked: _Asked, folder: Path) -> Exploration:
     """What all jobs have seen, with what was before: kept and printed."""
     found = [kept(path) for path in sorted(folder.glob(f"{JOB}*.json"))]
@@ -130,7 +138,9 @@ def _concluded(asked: _Asked, folder: Path) -> Exploration:
         print(shown_json(json_module.dumps(_report(total, asked), indent=2)))
     else:
         print("\n".join(map(printable, summary(total))), flush=True)
-        print(_sums(total), flush=True)
+        print(_sums(total))
+        print(f"Exploration in {shown(asked.output)}; to go on with it:")
+        print(f"  matrix explore --resume {shown(asked.output)}", flush=True)
     return total
 
 
@@ -267,7 +277,8 @@ def _refused(decisions: Sequence[Run], inventory: Inventory) -> list[dict[Pair, 
 
 @contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """A folder for what is found, made before hours are spent to find it; gone again if empty."""
+    """A folder for what is found, made before hours are spent to find it; gone again if nothing
+    was explored."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     with host_errors("create", folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -155,7 +155,14 @@ def test_an_interrupt(place: Place) -> None:
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.splitlines()[-1].startswith("1 guest, ")
+    sums, *where = said.splitlines()[-3:]
+    (out,) = folder.parent.glob("findings-of-explore/*")
+    assert sums.startswith("1 guest, ")
+    name = out.relative_to(folder.parent)
+    assert where == [
+        f"Exploration in {name}; to go on with it:",
+        f"  matrix explore --resume {name}",
+    ]
     assert list(folder.iterdir()) == []
     (kept,) = place.folder.glob("findings-of-explore/*/*")
     assert kept.name == "exploration.json"
