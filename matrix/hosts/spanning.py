@@ -142,7 +142,7 @@ class SpanningExecutor(LocalExecutor):
             directory,
             limits_of(decision),
             on_console=underway.printed,
-            interrupt=underway.cancelled,
+            interrupt=underway.interrupt,
         )
         return result.outcome, result
 

@@ -40,6 +40,9 @@ class Evidence:
     starts_nothing: Callable[[Run], Awaitable[str]]
     """Why a QEMU of the decision starts no guest at all; empty where it does. Asked only of one
     that refused this case."""
+    disk_lost: str = ""
+    """Why the process that serves the guest's disk no longer did so at its end, in words; empty
+    where it did, or there is none."""
 
 
 async def decide_attempt(
@@ -52,6 +55,7 @@ async def decide_attempt(
     """
     judgement = _judge_guest(evidence)
     judgement = _judge_hops(evidence, judgement)
+    judgement = _blame_disk_server(evidence, judgement)
     judgement = _note_early_end(evidence, judgement)
     judgement = _explain_by_qemu_bugs(evidence, judgement)
     judgement = await _blame_broken_qemu(evidence, judgement)
@@ -100,6 +104,12 @@ def _judge_hops(evidence: Evidence, judgement: Judgement) -> Judgement:
     if evidence.hops is None:
         return judgement
     return apply_hops(judgement, evidence.hops, evidence.decision.expected)
+
+
+def _blame_disk_server(evidence: Evidence, judgement: Judgement) -> Judgement:
+    """What a guest comes to without its disk says nothing about the guest, its QEMUs or hops."""
+    lost = evidence.disk_lost
+    return Judgement(Verdict.ERROR, lost) if lost else judgement
 
 
 def _note_early_end(evidence: Evidence, judgement: Judgement) -> Judgement:

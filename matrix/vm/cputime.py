@@ -6,6 +6,7 @@ from pathlib import Path
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 RUNNABLE = "R"
+STOPPED = "T"
 
 
 @dataclass(frozen=True, slots=True)

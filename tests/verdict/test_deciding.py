@@ -150,3 +150,14 @@ def test_a_qemu_that_refuses_everything_is_an_error(evidence: Evidence) -> None:
     assert attempt.reason == "QEMU system starts no guest at all"
     kvmtool = replace(evidence, launch=replace(evidence.launch, monitor=False))
     assert decided(kvmtool, REFUSED, starts_nothing="it is asked over QMP").verdict is Verdict.SKIP
+
+
+@pytest.mark.parametrize("outcome", [PASSED, REFUSED, Outcome(Ending.INTERRUPTED, 1.0)])
+def test_a_guest_whose_disk_was_lost_says_nothing(evidence: Evidence, outcome: Outcome) -> None:
+    """Nor do its hops, not even one that had to lose it."""
+    lost = replace(evidence, disk_lost="its server was killed")
+    expected = ChainResult(outcome, MigrationSummary(1, 0, 0, 0, 1, 1.0), "lost", True)
+    for hopped in (None, expected, hops(outcome, "hop 2: EIO")):
+        attempt = decided(lost, outcome, hops=hopped) if hopped else decided(lost, outcome)
+        assert (attempt.verdict, attempt.reason) == (Verdict.ERROR, "its server was killed")
+        assert attempt.skip_cause is None

@@ -2,16 +2,19 @@
 
 import contextlib
 import os
+import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from matrix.migration.folder import PrivateFolder
 from matrix.model import Case
 from matrix.places import own_command
 from matrix.plan.disks import disk_size, has_backend
-from matrix.results.files import host_errors
-from matrix.vm.process import spawn
+from matrix.results.files import host_errors, read_tail
+from matrix.vm.cputime import STOPPED
+from matrix.vm.process import Process, spawn
+from matrix.vm.qemu_session import signal_name
 from matrix.vm.tasks import put_off_cancellation
 
 SOCKET_LINK = "vhost-user.sock"
@@ -23,6 +26,51 @@ PACE = 0.001
 """Seconds between two requests of the guest: slow, so that others are always waiting."""
 GRACE = 5.0
 """Seconds that it may take to end."""
+WHO = "the process that serves the disk"
+TAIL = 512
+"""Bytes of its log in which the last line is looked for."""
+
+
+class DiskServer:
+    """The process that serves a case's disk, and its log."""
+
+    def __init__(self, process: Process, log: Path) -> None:
+        """Owns the process."""
+        self._process = process
+        self._log = log
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called once it has ended, by itself or not."""
+        self._process.on_exit(callback)
+
+    async def stop(self) -> str:
+        """End it, once its guest is gone; why it did not serve until then, else an empty string.
+
+        Raises:
+            HostError: the kernel does not let it die.
+        """
+        return await put_off_cancellation(self._stop())
+
+    async def _stop(self) -> str:
+        process = self._process
+        if any(thread.state == STOPPED for thread in await process.threads()):
+            await process.destroy()  # it does not heed SIGTERM
+            return f"{WHO} was stopped by a signal"
+        process.kill_group(signal.SIGTERM)
+        heeds = await process.ended_within(GRACE)
+        await process.destroy()
+        # One that is just being killed loses its connections first, and is alive to kill_group():
+        # its status says whose signal it was.
+        if process.ended_by_us and (process.status == -signal.SIGTERM or not heeds):
+            return ""
+        return self._ended(process.status or 0)
+
+    def _ended(self, status: int) -> str:
+        if status < 0:
+            return f"{WHO} was killed by {signal_name(-status)}"
+        lines = read_tail(self._log, TAIL).decode("utf-8", "replace").split("\n")
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"{WHO} exited with {status}" + (f": {said}" if said else "")
 
 
 def made_disk(path: Path, size: int) -> str:
@@ -44,14 +92,15 @@ def socket_of(folder: Path) -> str:
 
 
 @contextlib.asynccontextmanager
-async def disk_backend(case: Case, folder: Path) -> AsyncIterator[None]:
-    """Serve the case's disk meanwhile, where it is one that is served; ``folder``: the attempt's.
+async def disk_backend(case: Case, folder: Path) -> AsyncIterator[DiskServer | None]:
+    """Serve the case's disk meanwhile, where it is one that is served; None where it is not.
+    ``folder`` is the attempt's.
 
     Raises:
         HostError: it cannot be.
     """
     if not has_backend(case):
-        yield
+        yield None
         return
     disk = made_disk(folder / DISK_FILE, disk_size(case.test.qemu_params))
     with host_errors("serve a disk from", folder):
@@ -68,9 +117,10 @@ async def disk_backend(case: Case, folder: Path) -> AsyncIterator[None]:
         except BaseException:  # a cancellation too: no folder stays
             place.remove()
             raise
+    server = DiskServer(process, folder / LOG_FILE)
     try:
-        yield
+        yield server
     finally:
-        await put_off_cancellation(process.stop(GRACE))
+        await server.stop()
         place.remove()
         (folder / SOCKET_LINK).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from matrix.attempt import Attempt, ChainResult, Ending, Outcome
 from matrix.errors import SuiteError
 from matrix.hosts.contents import Contents, with_paths
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
-from matrix.hosts.local.disk_backend import disk_backend
+from matrix.hosts.local.disk_backend import DiskServer, disk_backend
 from matrix.hosts.local.launch import UnstartableError, make_launch
 from matrix.hosts.local.starting import Starting
 from matrix.inventory import Inventory
@@ -57,7 +57,10 @@ class Underway:
     parser: Parser
     turn: asyncio.Event | None
     """Of a held one: set when its guest may run."""
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    interrupt: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: its guest is to end, for it was cancelled or nobody serves its disk any more."""
+    disk: DiskServer | None = None
+    """Serves its disk, of one that is served."""
 
     def printed(self, data: bytes) -> None:
         """Its guest has printed."""
@@ -69,9 +72,9 @@ class Underway:
         self.emit(HopDone(hop))
 
     async def released(self) -> None:
-        """Wait for its turn, or its end."""
+        """Wait for its turn, or until it is to end."""
         if self.turn is not None:
-            waits = [asyncio.create_task(each.wait()) for each in (self.turn, self.cancelled)]
+            waits = [asyncio.create_task(each.wait()) for each in (self.turn, self.interrupt)]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for each in waits:
                 each.cancel()
@@ -97,7 +100,7 @@ class LocalExecutor:
     def cancel(self, token: str) -> None:
         """See :class:`matrix.hosts.interface.Executor`."""
         if token in self._underway:
-            self._underway[token].cancelled.set()
+            self._underway[token].interrupt.set()
 
     async def execute(self, assignment: Assignment, emit: Emit) -> Ended:
         """See :class:`matrix.hosts.interface.Executor`."""
@@ -131,7 +134,10 @@ class LocalExecutor:
         decision = assignment.decision
         if assignment.files:
             decision = with_paths(decision, self._contents.path)
-        async with disk_backend(decision.case, directory):
+        async with disk_backend(decision.case, directory) as disk:
+            if disk is not None:
+                underway.disk = disk
+                disk.on_end(underway.interrupt.set)  # no guest waits for a disk that is gone
             launch = await make_launch(decision, self._inventory, directory)
             guest = self._run_guest(assignment, decision, launch, directory, underway)
             return await self._judged(assignment, decision, launch, guest, underway)
@@ -162,7 +168,9 @@ class LocalExecutor:
             command = await writing
         if outcome.assists:
             self._run.note_assists(command, outcome.assists)
-        if outcome.ending is Ending.INTERRUPTED:
+        # A guest ends in many ways when its disk does, a pass among them: this comes first.
+        disk_lost = await underway.disk.stop() if underway.disk is not None else ""
+        if outcome.ending is Ending.INTERRUPTED and not disk_lost:
             return None
         from matrix.verdict.deciding import Evidence, decide_attempt  # loaded while a guest starts
 
@@ -176,6 +184,7 @@ class LocalExecutor:
                 inventory=self._inventory,
                 directory=directory,
                 starts_nothing=self._why_never,
+                disk_lost=disk_lost,
             ),
             number=assignment.attempt,
             command=f"{assignment.folder}/{COMMAND_FILE}",
@@ -214,7 +223,7 @@ class LocalExecutor:
                 directory,
                 replace(limits, translated=translated),
                 on_console=underway.printed,
-                interrupt=underway.cancelled,
+                interrupt=underway.interrupt,
                 turn=underway.turn,
             )
             return outcome, None
@@ -231,7 +240,7 @@ class LocalExecutor:
             seed=assignment.seed,
             on_console=underway.printed,
             on_hop=underway.hopped,
-            interrupt=underway.cancelled,
+            interrupt=underway.interrupt,
         )
         return result.outcome, result
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from matrix.hosts.local.disk_backend import disk_backend, socket_of
+from matrix.hosts.local.disk_backend import DiskServer, disk_backend, socket_of
 from matrix.model import Architecture, Case
 from matrix.vhost_user.vhost_messages import HEADER, VERSION, Request
+from matrix.vm.process import spawn
 from tests import make
 
 SERVED = ("-chardev", "socket,id=disk,path={vhost-user-disk:256K}")
@@ -28,7 +29,8 @@ def children() -> list[psutil.Process]:
 
 def test_it_serves_the_disk_of_the_case_and_ends_with_it(tmp_path: Path) -> None:
     async def scene() -> str:
-        async with disk_backend(case_of(*SERVED), tmp_path):
+        async with disk_backend(case_of(*SERVED), tmp_path) as server:
+            assert server is not None
             place = socket_of(tmp_path)
             assert len(os.fsencode(place)) < 108
             assert len(children()) == 1
@@ -41,6 +43,7 @@ def test_it_serves_the_disk_of_the_case_and_ends_with_it(tmp_path: Path) -> None
                 while len(answer) < HEADER.size + 20:
                     answer += qemu.recv(64)
             assert struct.unpack("<Q", answer[-8:]) == (512,)
+            assert await server.stop() == ""
             return place
 
     place = asyncio.run(scene())
@@ -66,9 +69,40 @@ def test_it_ends_with_a_case_that_fails(tmp_path: Path, error: type[BaseExceptio
 @pytest.mark.parametrize("words", [(), ("-drive", "file={disk:256K}")])
 def test_other_cases_have_none(tmp_path: Path, words: tuple[str, ...]) -> None:
     async def scene() -> None:
-        async with disk_backend(case_of(*words), tmp_path):
+        async with disk_backend(case_of(*words), tmp_path) as server:
+            assert server is None
             assert children() == []
             assert os.listdir(tmp_path) == []  # noqa: PTH208 - in a coroutine
 
     asyncio.run(scene())
     assert socket_of(tmp_path) == str(tmp_path / "vhost-user.sock")
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("echo one >&2; echo >&2; exit 3", "exited with 3: one"),
+        ("exit 0", "exited with 0"),
+        ("echo one >&2; kill -KILL $$", "was killed by SIGKILL"),
+        ("kill -TERM $$", "was killed by SIGTERM"),
+        ("kill -STOP $$", "was stopped by a signal"),
+    ],
+)
+def test_why_it_served_no_longer(tmp_path: Path, script: str, why: str) -> None:
+    log = tmp_path / "vhost-user.log"
+
+    async def scene() -> str:
+        with log.open("wb") as errors:
+            process = await spawn(("sh", "-c", script), stderr=errors.fileno())
+        over = asyncio.Event()
+        server = DiskServer(process, log)
+        server.on_end(over.set)
+        if "STOP" in script:
+            while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+                pass
+        else:
+            await over.wait()
+        return await server.stop()
+
+    assert asyncio.run(scene()) == f"the process that serves the disk {why}"
+    assert children() == []
