@@ -19,6 +19,7 @@ from matrix.cli.showing import case_named, id_named
 from matrix.cli.steps import Steps, say
 from matrix.errors import ExitCode, HostError, MonitorError, NothingSelected, UsageError
 from matrix.hosts.installations import installations
+from matrix.hosts.local.disk_backend import disk_backend
 from matrix.hosts.local.launch import make_launch
 from matrix.hosts.project import load_settings
 from matrix.inventory import Inventory
@@ -96,10 +97,19 @@ def run_debug(asked: Debugging, selection: Selection, hopping: Hopping) -> ExitC
     if migrates and asked.monitor:
         say("its migration is left out: this monitor is that of one QEMU")
     with tempfile.TemporaryDirectory(prefix="matrix-debug-") as place:
-        if migrates and not asked.monitor:
-            return asyncio.run(hopping(asked, decision, inventory, Path(place)))
-        launch = asyncio.run(make_launch(decision, inventory, Path(place)))
-        return asyncio.run(_debug(asked, decision, launch, Path(place)))
+        hops = hopping if migrates and not asked.monitor else None
+        return asyncio.run(_start(asked, decision, inventory, Path(place), hops))
+
+
+async def _start(
+    asked: Debugging, decision: Run, inventory: Inventory, place: Path, hopping: Hopping | None
+) -> ExitCode:
+    """Start the guest in that folder, and migrate it where there is ``hopping``."""
+    async with disk_backend(decision.case, place):
+        if hopping is not None:
+            return await hopping(asked, decision, inventory, place)
+        launch = await make_launch(decision, inventory, place)
+        return await _debug(asked, decision, launch, place)
 
 
 def _open_memory(asked: Debugging) -> ExitCode:

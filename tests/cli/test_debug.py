@@ -282,6 +282,24 @@ def test_no_gdb_outlives_the_command(debugged: World, monkeypatch: pytest.Monkey
     assert not Path(f"/proc/{int(pid.read_text())}").exists()
 
 
+SERVED = """name: served
+suite: {kind: kvm-unit-tests, build: builtin, tests: [disk-integrity-vhost-user]}
+matrix: {arch: [x86_64], accel: [tcg]}
+"""
+
+
+@pytest.mark.qemu
+def test_the_disk_of_a_guest_is_served(warm: WarmProgram, tmp_path: Path) -> None:
+    """A real QEMU connects to it before its guest runs, or does not start."""
+    if shutil.which("qemu-system-x86_64") is None:
+        pytest.skip("no qemu-system-x86_64")
+    (tmp_path / "served.yaml").write_text(SERVED)
+    words = ("debug", "served.yaml", "disk-integrity-vhost-user", "--qemu-monitor")
+    done = warm.run(words, tmp_path)  # standard input has ended
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("QEMU has ended\n")
+
+
 STALLS = """name: stalls
 suite: {kind: kvm-unit-tests, build: builtin, tests: [hang]}
 matrix: {arch: [s390x], accel: [tcg]}
