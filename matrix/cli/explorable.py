@@ -12,8 +12,9 @@ from matrix.explore.finding import Chosen
 from matrix.explore.step import Steps
 from matrix.explore.subject import why_not
 from matrix.inventory import Inventory
+from matrix.migration.folder import PrivateFolder
 from matrix.plan.decisions import Run
-from matrix.results.files import shown
+from matrix.results.files import host_errors, shown
 from matrix.results.printable import printable
 from matrix.run.options import Selection
 from matrix.run.prepare import prepare
@@ -68,9 +69,17 @@ def explorable(selection: Selection, case: str = "") -> tuple[list[Run], Invento
 
 @contextmanager
 def temporary() -> Iterator[Path]:
-    """A folder for as long as the body takes."""
-    with tempfile.TemporaryDirectory(prefix="matrix-explore-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+    """A folder for as long as the body takes; one that a killed exploration has left is removed.
+
+    Raises:
+        HostError: it cannot be made.
+    """
+    with host_errors("create", Path(tempfile.gettempdir())):
+        folder = PrivateFolder.make("matrix-explore-", sockets=False)
+    try:
+        yield folder.path
+    finally:
+        folder.remove()
 
 
 def sequence(steps: Steps) -> list[str]:

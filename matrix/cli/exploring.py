@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from matrix.cli.explorable import explorable, only_qemus, selected, sequence, te
 from matrix.cli.side_by_side import JOB, claimed, in_jobs
 from matrix.cli.style import duration
 from matrix.errors import ExitCode, UsageError
+from matrix.explore.cells import Coverage
 from matrix.explore.exploration import (
     NAME,
     Exploration,
@@ -46,6 +48,8 @@ from matrix.run.options import Selection
 FINDINGS = Path("findings-of-explore")
 """Where findings go without ``-o``: in a folder of this one, named by date and scenario."""
 SEED_BITS = 32
+KEPT_EVERY = 60.0
+"""Seconds after which what was seen is kept again: a power loss or SIGKILL loses no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +132,9 @@ def _resumed(
 
 def _concluded(asked: _Asked, folder: Path) -> Exploration:
     """What all jobs have seen, with what was before: kept and printed."""
-    found = [kept(path) for path in sorted(folder.glob(f"{JOB}*.json"))]
-    parts = [*filter(None, (asked.earlier,)), *found]
-    if not parts:
+    total = _kept(asked, folder)
+    if total is None:
         return Exploration()
-    total = together(parts)
-    keep(total, asked.output / NAME)
     if asked.json:
         print(shown_json(json_module.dumps(_report(total, asked), indent=2)))
     else:
@@ -141,6 +142,17 @@ def _concluded(asked: _Asked, folder: Path) -> Exploration:
         print(_sums(total))
         print(f"Exploration in {shown(asked.output)}; to go on with it:")
         print(f"  matrix explore --resume {shown(asked.output)}", flush=True)
+    return total
+
+
+def _kept(asked: _Asked, folder: Path) -> Exploration | None:
+    """What all jobs have left, with what was before: kept; None where that is nothing."""
+    found = [kept(path) for path in sorted(folder.glob(f"{JOB}*.json"))]
+    parts = [*filter(None, (asked.earlier,)), *found]
+    if not parts:
+        return None
+    total = together(parts)
+    keep(total, asked.output / NAME)
     return total
 
 
@@ -164,10 +176,12 @@ async def _explore(
         with host_errors("create", path):
             shutil.copytree(each.evidence, path.with_suffix(""), dirs_exist_ok=True)
         write(finding, path)
+        keeping.written.add(each.failure.signature)
         if not asked.json:
             print(f"  {_command(path)}", flush=True)
 
     earlier, parent = asked.earlier or Exploration(), os.getppid()
+    keeping = _Keeping(asked, folder, job, set(earlier.signatures))
     explorer = Explorer(
         subjects,
         asked.seed + job,
@@ -177,13 +191,42 @@ async def _explore(
         claim=lambda signature: claimed(folder, signature),
         stop=lambda: os.getppid() != parent,
         on_trouble=_trouble,
+        on_lived=lambda: keeping.lived(explorer),
     )
     explorer.coverage.seen.update(earlier.coverage.seen)
     try:
         await explorer.explore(asked.seconds)
     finally:
-        explorer.coverage.seen.subtract(earlier.coverage.seen)
-        keep(_part(asked, explorer), folder / f"{JOB}{job}.json")
+        keep(_part(asked, explorer), keeping.path)
+
+
+@dataclass(slots=True)
+class _Keeping:
+    """Keeps now and then what a job has seen."""
+
+    asked: _Asked
+    folder: Path
+    job: int
+    written: set[str]
+    """Signatures of failures that were written down."""
+    due: float = 0.0
+
+    @property
+    def path(self) -> Path:
+        """Where the job leaves what it has seen."""
+        return self.folder / f"{JOB}{self.job}.json"
+
+    def lived(self, explorer: Explorer) -> None:
+        """A sequence is over: what was seen is kept if that is due."""
+        if time.monotonic() < self.due:
+            return
+        self.due = time.monotonic() + KEPT_EVERY
+        part = _part(self.asked, explorer)
+        # Another job may not have written down yet what it has claimed.
+        told = {name: times for name, times in part.signatures.items() if name in self.written}
+        keep(replace(part, signatures=told), self.path)
+        if self.job == 0:  # two that write the same file would be in each other's way
+            _kept(self.asked, self.folder)
 
 
 def _trouble(why: str) -> None:
@@ -204,6 +247,10 @@ def _room(folder: Path) -> Path:
 
 
 def _part(asked: _Asked, explorer: Explorer) -> Exploration:
+    coverage = Coverage(explorer.coverage.cells)
+    coverage.seen.update(explorer.coverage.seen)
+    if asked.earlier is not None:
+        coverage.seen.subtract(asked.earlier.coverage.seen)
     worlds = [subject.world for subject in explorer.subjects]
     names = [
         str(path.absolute()) if path.suffix else str(path) for path in asked.selection.scenarios
@@ -216,7 +263,7 @@ def _part(asked: _Asked, explorer: Explorer) -> Exploration:
         steps=explorer.steps,
         seconds=explorer.seconds,
         signatures=dict(explorer.signatures),
-        seen=seen_of(explorer.coverage),
+        seen=seen_of(coverage),
         impossible=tuple(f"{w.architecture}: {why}" for w in worlds for why in w.cannot),
     )
 

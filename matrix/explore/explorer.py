@@ -75,6 +75,9 @@ class Explorer:
     """Whether it is to end before its time."""
     on_trouble: Callable[[str], None] = lambda _: None
     """Gets the reason where the host fails us and it goes on all the same."""
+    on_lived: Callable[[], None] = lambda: None
+    """Called after each drawn sequence, before a failure in it is counted and shrunk: what is kept
+    then names no failure that nobody has written down."""
     clock: Callable[[], float] = time.monotonic
     coverage: Coverage = field(init=False)
     signatures: Counter[str] = field(default_factory=Counter)
@@ -125,6 +128,7 @@ class Explorer:
         self.seconds += self.clock() - begun
         self.steps += ended.done
         self._cover(subject.world, steps[: ended.done])
+        self.on_lived()
         if ended.failure is None:
             return
         signature = ended.failure.signature

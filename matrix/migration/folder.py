@@ -36,16 +36,22 @@ class PrivateFolder:
         self._lock = lock
 
     @classmethod
-    def make(cls) -> Self:
+    def make(cls, prefix: str = PREFIX, *, sockets: bool = True) -> Self:
         """A new one.
+
+        Args:
+            prefix: its name begins so; itself begins with :data:`PREFIX`.
+            sockets: its path is to be short enough for them.
 
         Raises:
             HostError: no folder for temporary files has a path that is short enough for sockets.
             OSError: it cannot be made.
         """
-        parent = short_parent(tempfile.gettempdir())
+        parent = tempfile.gettempdir()
+        if sockets:
+            parent = short_parent(parent)
         remove_stale(parent)
-        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         try:
             return cls(path, _locked(path))
         except OSError:

@@ -15,9 +15,11 @@ from matrix.cli.arguments import Execution
 from matrix.cli.exploring import run_explore
 from matrix.cli.replaying import run_replay
 from matrix.errors import UsageError
+from matrix.explore.exploration import kept
 from matrix.explore.finding import Chosen, Finding, write
 from matrix.explore.step import Operation, Step
 from matrix.migrating import Strategy, Transport
+from matrix.migration.folder import remove_stale
 from matrix.run.options import Selection
 
 SCENARIO = """name: few
@@ -166,6 +168,25 @@ def test_an_interrupt(place: Place) -> None:
     assert list(folder.iterdir()) == []
     (kept,) = place.folder.glob("findings-of-explore/*/*")
     assert kept.name == "exploration.json"
+
+
+@pytest.mark.qemu
+def test_one_that_is_killed(place: Place) -> None:
+    """What it had kept is gone on with, and what it has left is removed by the next one."""
+    folder = place.folder / "tmp"
+    folder.mkdir()
+    so_far = place.folder / "out" / "exploration.json"
+    with place.begin("few.yaml", "--for", "1h", "-o", "out") as process:
+        while not so_far.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+        process.communicate(timeout=60)
+    assert kept(so_far).guests == 1
+    assert kept(so_far).coverage.seen.total() == kept(so_far).steps > 0
+    assert len(list(folder.glob("matrix-explore-*"))) == 1
+    remove_stale(str(folder))
+    assert list(folder.iterdir()) == []
 
 
 def test_wrong_usage(tmp_path: Path) -> None:

@@ -280,6 +280,22 @@ def test_what_is_known_or_anothers_is_counted_and_not_shrunk(tmp_path: Path) -> 
         assert none == []
 
 
+def test_what_is_kept_meanwhile_names_no_failure_that_is_not_told(tmp_path: Path) -> None:
+    """Else whoever goes on would take it for one that was written down."""
+    peer, found, kept = Peer(Invariant.HOP, cancels_late), list[Found](), list[tuple[int, int]]()
+
+    def lived() -> None:
+        kept.append((len(explorer.signatures), len(found)))
+
+    explorer = Explorer(
+        *([peer], 1, tmp_path, found.append), clock=lambda: peer.lives, on_lived=lived
+    )
+    asyncio.run(explorer.explore(60))
+    assert len(kept) == explorer.lives
+    assert kept[-1] == (1, 1)
+    assert all(signatures == told for signatures, told in kept)
+
+
 def test_one_that_is_stopped(tmp_path: Path) -> None:
     peer = Peer(Invariant.HOP, lambda told: False)
     explorer = Explorer([peer], 1, tmp_path, print, stop=lambda: peer.lives == 3)
