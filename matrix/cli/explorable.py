@@ -1,9 +1,9 @@
 """What ``matrix explore`` explores or repeats: cases, as the command line chooses them."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matrix.cli.steps import Steps as Saying
@@ -18,6 +18,9 @@ from matrix.results.files import host_errors, shown
 from matrix.results.printable import printable
 from matrix.run.options import Selection
 from matrix.run.prepare import prepare
+
+NAMED = 3
+"""Cases that are left out for one reason, as far as they are named; of the others their number."""
 
 
 def only_qemus(why: str, selection: Selection, others: str) -> None:
@@ -44,7 +47,17 @@ def selected(chosen: Chosen, given: Selection) -> Selection:
     )
 
 
-def explorable(selection: Selection, case: str = "") -> tuple[list[Run], Inventory]:
+@dataclass(frozen=True, slots=True)
+class Explorable:
+    """Cases that can be explored."""
+
+    decisions: list[Run]
+    inventory: Inventory
+    left_out: tuple[str, ...]
+    """Those that cannot, by reason: ``CASE, CASE: why``."""
+
+
+def explorable(selection: Selection, case: str = "") -> Explorable:
     """The cases that can be explored here, or that one.
 
     Raises:
@@ -58,13 +71,21 @@ def explorable(selection: Selection, case: str = "") -> tuple[list[Run], Invento
         raise UsageError(
             f"{scenario} has no case {printable(case)}; matrix list {scenario} shows those it has"
         )
-    running = [each for each in decisions if isinstance(each, Run)]
-    kept = [each for each in running if not why_not(each)]
-    if kept:
-        return kept, prepared.inventory
-    reasons = [why_not(each) for each in running]
-    reasons += [each.reason for each in decisions if not isinstance(each, Run)]
-    raise NothingSelected(f"no case can be explored: {'; '.join(dict.fromkeys(reasons))}")
+    kept, left_out = list[Run](), dict[str, list[str]]()
+    for each in decisions:
+        if why := why_not(each) if isinstance(each, Run) else each.reason:
+            left_out.setdefault(why, []).append(each.case.id)
+        elif isinstance(each, Run):
+            kept.append(each)
+    if not kept:
+        raise NothingSelected(f"no case can be explored: {'; '.join(left_out)}")
+    named = tuple(f"{_some(cases)}: {why}" for why, cases in left_out.items())
+    return Explorable(kept, prepared.inventory, named)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 @contextmanager

@@ -67,6 +67,8 @@ class _Asked:
     """What is gone on with."""
     refused: Sequence[Mapping[Pair, str]] = ()
     """For each case, between which QEMUs its guest does not go."""
+    left_out: tuple[str, ...] = ()
+    """Cases that cannot be explored, and why."""
 
 
 def run_explore(
@@ -91,11 +93,13 @@ def run_explore(
         selection, earlier = _resumed(selection, execution, resume)
     elif not selection.scenarios:
         raise UsageError("no scenario given; try: matrix explore explore")
-    decisions, inventory = explorable(selection)
+    explored = explorable(selection)
+    decisions, inventory = explored.decisions, explored.inventory
     scenarios = dict.fromkeys(each.case.scenario for each in decisions)
     output = resume or execution.output or RunDirectory.default_path(list(scenarios), FINDINGS)
     refused = () if selection.no_predict else _refused(decisions, inventory)
-    asked = _Asked(selection, output, seed, json, seconds, earlier, refused)
+    left_out = explored.left_out
+    asked = _Asked(selection, output, seed, json, seconds, earlier, refused, left_out)
     if not json:
         seeds = f"seed {seed}" if jobs == 1 else f"seeds {seed} to {seed + jobs - 1}, one a job"
         print(f"{seeds}; --seed {seed} draws the same sequences again", flush=True)
@@ -252,6 +256,7 @@ def _part(asked: _Asked, explorer: Explorer) -> Exploration:
     if asked.earlier is not None:
         coverage.seen.subtract(asked.earlier.coverage.seen)
     worlds = [subject.world for subject in explorer.subjects]
+    cannot = (f"{each.architecture}: {why}" for each in worlds for why in each.cannot)
     names = [
         str(path.absolute()) if path.suffix else str(path) for path in asked.selection.scenarios
     ]
@@ -264,7 +269,7 @@ def _part(asked: _Asked, explorer: Explorer) -> Exploration:
         seconds=explorer.seconds,
         signatures=dict(explorer.signatures),
         seen=seen_of(coverage),
-        impossible=tuple(f"{w.architecture}: {why}" for w in worlds for why in w.cannot),
+        impossible=tuple(dict.fromkeys((*cannot, *asked.left_out))),
     )
 
 

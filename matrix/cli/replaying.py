@@ -42,13 +42,14 @@ def run_replay(path: Path, selection: Selection, execution: Execution, *, json: 
     if not finding.steps:
         raise UsageError(f"{shown(path)}: steps: there is none; a finding has at least one")
     chosen = _chosen(path, finding, selection)
-    decisions, inventory = explorable(chosen, finding.chosen.case)
+    found = explorable(chosen, finding.chosen.case)
+    decision = found.decisions[0]
     destinations = (step.destination for step in finding.steps if step.destination)
-    _check_given(path, selection, (*places(decisions[0]), *destinations))
+    _check_given(path, selection, (*places(decision), *destinations))
     with temporary() as folder:
 
         async def lives() -> list[str]:
-            subject = await Subject.make(decisions[0], inventory, folder / "launch")
+            subject = await Subject.make(decision, found.inventory, folder / "launch")
             place = first_impossible(subject.world, finding.steps)
             if place is not None:
                 what = printable(str(finding.steps[place]))

@@ -1,6 +1,6 @@
 """What is explored: a planned case, what it may be put through, and how one of its lives goes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -111,7 +111,15 @@ def world_of(
             if side is not None and side.version >= REMEMBERING_SINCE
         ),
         refused=refused,
+        lacking=_lacking(migration, [side for side in binaries.values() if side is not None]),
     )
+
+
+def _lacking(migration: Migration, binaries: Sequence[Binary]) -> tuple[str, ...]:
+    """Strategies of its pool that one of them does not have, each with the reason."""
+    strategies = dict.fromkeys(route.strategy for route in routes(migration))
+    found = [(each, lacking(each, side)) for each in strategies for side in binaries]
+    return tuple(dict.fromkeys(f"{each.value}: {why}" for each, why in found if why))
 
 
 def impossible(binaries: Iterable[Binary]) -> Mapping[Operation, str]:

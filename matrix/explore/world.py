@@ -74,6 +74,8 @@ class World:
     cancelled."""
     refused: Mapping[Pair, str] = field(default_factory=dict)
     """Between which QEMUs it does not go, whatever the way, and why."""
+    lacking: tuple[str, ...] = ()
+    """Strategies of its pool that one of its QEMUs does not have, each with the reason."""
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -90,7 +92,8 @@ class World:
             f"hop from QEMU {source} to {destination}, as matrix migratable found: {why}"
             for (source, destination), why in self.refused.items()
         ]
-        return (*operations, *parts, *hops)
+        strategies = [f"hop by {each}" for each in self.lacking]
+        return (*operations, *parts, *strategies, *hops)
 
     def goes(self, source: str, destination: str) -> bool:
         """Whether the one takes what the other has written."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from matrix.cli.arguments import Execution
+from matrix.cli.explorable import explorable
 from matrix.cli.exploring import run_explore
 from matrix.cli.replaying import run_replay
 from matrix.errors import UsageError
@@ -266,6 +267,19 @@ def test_what_cannot_be_explored(place: Place) -> None:
     ended = place.explore("plain.yaml")
     assert ended.returncode == 5
     assert "no case can be explored: it is not migrated" in ended.stderr
+
+
+@pytest.mark.qemu
+def test_what_is_left_out_is_named_with_its_reason(place: Place) -> None:
+    text = SCENARIO.replace("ram-integrity]", "ram-integrity, disk-integrity, elastic-integrity]")
+    (place.folder / "more.yaml").write_text(text + MIGRATION)
+    found = explorable(Selection((place.folder / "more.yaml",)))
+    assert [each.case.test.name for each in found.decisions] == ["ram-integrity"]
+    disk, elastic = found.left_out
+    assert disk.startswith("few.disk-integrity.x86_64.tcg: its guest has a disk, which")
+    assert elastic.startswith("few.elastic-integrity.x86_64.tcg: its guest has virtio-balloon")
+    two = explorable(Selection((place.folder / "more.yaml",), set_axis=("smp=1,2,3,4,5",)))
+    assert [" and 2 more: " in each for each in two.left_out] == [True, True]
 
 
 @pytest.mark.qemu

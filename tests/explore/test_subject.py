@@ -101,6 +101,8 @@ def test_ways_are_those_that_both_binaries_can_go() -> None:
     assert world.parameters["new", "new"] == {"max-bandwidth", "direct-io"}
     assert world.parameters["system", "new"] == {"max-bandwidth"}
     assert world.remembering == {"new"}
+    why = "hop by mapped-ram: QEMU 7.2.22 has no migration capability 'mapped-ram'"
+    assert [each for each in world.cannot if each.startswith("hop")] == [why]
 
 
 def test_what_is_refused_is_not_done() -> None:
