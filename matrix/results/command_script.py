@@ -9,7 +9,9 @@ from matrix.model import Launch
 from matrix.results.printable import printable
 
 
-def command_script(launch: Launch, title: str, working_directory: Path | None = None) -> bytes:
+def command_script(
+    launch: Launch, title: str, working_directory: Path | None = None, *, first: str = ""
+) -> bytes:
     r"""The script that starts what ``launch`` starts, whatever bytes its arguments hold.
 
     One option with its values per line, so that a line can be taken out by hand; arguments given
@@ -20,6 +22,7 @@ def command_script(launch: Launch, title: str, working_directory: Path | None = 
         title: what to say in the head of the script, usually the case's id.
         working_directory: where QEMU was started, for a command line with relative paths; None
             where it has none, so that the script does not depend on a folder that may be gone.
+        first: what must be done by hand before it, as a comment.
 
     Returns:
         Bytes, because an argument need not be UTF-8.
@@ -33,6 +36,8 @@ def command_script(launch: Launch, title: str, working_directory: Path | None = 
         f"# {printable(title)}",
         f"# {what}; arguments given here are added to its command line.",
     ]
+    if first:
+        lines.append(f"# {printable(first)}")
     if working_directory is not None:
         lines.append(f"cd {shlex.quote(os.fspath(working_directory))} || exit")
     head = ["exec"]

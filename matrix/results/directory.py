@@ -161,7 +161,13 @@ class RunDirectory:
             folder.mkdir(mode=0o700)
 
     def write_command(
-        self, directory: Path, launch: Launch, case_id: str, working_directory: Path | None = None
+        self,
+        directory: Path,
+        launch: Launch,
+        case_id: str,
+        working_directory: Path | None = None,
+        *,
+        first: str = "",
     ) -> Path:
         """Write ``command.sh`` into an attempt's folder, executable.
 
@@ -170,12 +176,13 @@ class RunDirectory:
             launch: what is started.
             case_id: for the head of the script.
             working_directory: see :func:`matrix.results.command_script.command_script`.
+            first: see there.
 
         Raises:
             HostError: it cannot be written.
         """
         path = directory / COMMAND_FILE
-        text = command_script(launch, f"case {case_id}", working_directory)
+        text = command_script(launch, f"case {case_id}", working_directory, first=first)
         with host_errors("write", path):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             with os.fdopen(os.open(path, flags, 0o700), "wb") as file:

@@ -112,8 +112,9 @@ def test_goes_to_the_working_directory(echo: Path, tmp_path: Path) -> None:
 
 
 def test_a_title_cannot_add_a_line() -> None:
-    script = command_script(launch("/bin/true"), "x\nrm -rf /\r\n")
+    script = command_script(launch("/bin/true"), "x\nrm -rf /\r\n", first="y\nrm -rf /")
     assert script.splitlines()[1] == b"# x\\nrm -rf /"
+    assert script.splitlines()[3] == b"# y\\nrm -rf /"
 
 
 def test_is_written_executable_for_the_user_alone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -34,14 +35,25 @@ TAIL = 512
 class DiskServer:
     """The process that serves a case's disk, and its log."""
 
-    def __init__(self, process: Process, log: Path) -> None:
-        """Owns the process."""
+    def __init__(self, process: Process, folder: Path) -> None:
+        """Owns the process; ``folder`` has the disk, its log and the link to its socket."""
         self._process = process
-        self._log = log
+        self._folder = folder.absolute()
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called once it has ended, by itself or not."""
         self._process.on_exit(callback)
+
+    def by_hand(self) -> str:
+        """How the disk is served to a QEMU that is started by hand, in words."""
+        place = Path(socket_of(self._folder))
+        disk, path = (str(each).replace(",", ",,") for each in (self._folder / DISK_FILE, place))
+        disk = f"file,node-name=disk,filename={disk}"
+        served = "vhost-user-blk,id=disk,node-name=disk,writable=on"
+        served += f",addr.type=unix,addr.path={path}"
+        words = ("qemu-storage-daemon", "--blockdev", disk, "--export", served)
+        folder = shlex.quote(str(place.parent))
+        return f"Its disk must be served first: mkdir -m 700 {folder}; {shlex.join(words)}"
 
     async def stop(self) -> str:
         """End it, once its guest is gone; why it did not serve until then, else an empty string.
@@ -68,7 +80,7 @@ class DiskServer:
     def _ended(self, status: int) -> str:
         if status < 0:
             return f"{WHO} was killed by {signal_name(-status)}"
-        lines = read_tail(self._log, TAIL).decode("utf-8", "replace").split("\n")
+        lines = read_tail(self._folder / LOG_FILE, TAIL).decode("utf-8", "replace").split("\n")
         said = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f"{WHO} exited with {status}" + (f": {said}" if said else "")
 
@@ -117,7 +129,7 @@ async def disk_backend(case: Case, folder: Path) -> AsyncIterator[DiskServer | N
         except BaseException:  # a cancellation too: no folder stays
             place.remove()
             raise
-    server = DiskServer(process, folder / LOG_FILE)
+    server = DiskServer(process, folder)
     try:
         yield server
     finally:

@@ -161,7 +161,9 @@ class LocalExecutor:
         """
         directory = self._run.path / assignment.folder
         # A file takes a moment to create: it is, as soon as this coroutine waits for its QEMU.
-        writing = asyncio.create_task(self._write_command(directory, launch, decision.case.id))
+        writing = asyncio.create_task(
+            self._write_command(directory, launch, decision.case.id, underway.disk)
+        )
         try:
             outcome, migrated = await guest
         finally:
@@ -195,8 +197,11 @@ class LocalExecutor:
         """Why an emulator of the case starts no guest at all; empty where that is not so."""
         return await self._starting.why_never(decision)
 
-    async def _write_command(self, directory: Path, launch: Launch, case_id: str) -> Path:
-        return self._run.write_command(directory, launch, case_id)
+    async def _write_command(
+        self, directory: Path, launch: Launch, case_id: str, disk: DiskServer | None
+    ) -> Path:
+        first = disk.by_hand() if disk is not None else ""
+        return self._run.write_command(directory, launch, case_id, first=first)
 
     async def _run_guest(
         self,

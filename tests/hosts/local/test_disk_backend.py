@@ -95,7 +95,7 @@ def test_why_it_served_no_longer(tmp_path: Path, script: str, why: str) -> None:
         with log.open("wb") as errors:
             process = await spawn(("sh", "-c", script), stderr=errors.fileno())
         over = asyncio.Event()
-        server = DiskServer(process, log)
+        server = DiskServer(process, tmp_path)
         server.on_end(over.set)
         if "STOP" in script:
             while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:

@@ -137,6 +137,16 @@ def test_it_is_stopped(tmp_path: Path, start: Starter) -> None:
 def test_it_serves_to_the_end(tmp_path: Path, start: Starter) -> None:
     attempt = ended(start, fake_qemu(tmp_path, {"cont": PASSES}), nothing)
     assert attempt.verdict is not Verdict.ERROR, attempt.reason
+    (script,) = tmp_path.glob("run0/cases/*/command.sh")
+    said = script.read_text().splitlines()
+    (told,) = (line for line in said if line.startswith("# Its disk must be served first: "))
+    path = told.rpartition("addr.path=")[2]
+    assert told.endswith(
+        f"mkdir -m 700 {Path(path).parent}; qemu-storage-daemon --blockdev "
+        f"file,node-name=disk,filename={script.parent}/disk.img --export "
+        f"vhost-user-blk,id=disk,node-name=disk,writable=on,addr.type=unix,addr.path={path}"
+    )
+    assert any(f",path={path} " in line for line in said)
 
 
 @pytest.mark.qemu
