@@ -111,7 +111,10 @@ def world_of(
             if side is not None and side.version >= REMEMBERING_SINCE
         ),
         refused=refused,
-        lacking=_lacking(migration, [side for side in binaries.values() if side is not None]),
+        lacking=(
+            *decision.notes,
+            *_lacking(migration, [side for side in binaries.values() if side is not None]),
+        ),
     )
 
 
@@ -119,7 +122,7 @@ def _lacking(migration: Migration, binaries: Sequence[Binary]) -> tuple[str, ...
     """Strategies of its pool that one of them does not have, each with the reason."""
     strategies = dict.fromkeys(route.strategy for route in routes(migration))
     found = [(each, lacking(each, side)) for each in strategies for side in binaries]
-    return tuple(dict.fromkeys(f"{each.value}: {why}" for each, why in found if why))
+    return tuple(dict.fromkeys(f"hop by {each.value}: {why}" for each, why in found if why))
 
 
 def impossible(binaries: Iterable[Binary]) -> Mapping[Operation, str]:

@@ -75,7 +75,7 @@ class World:
     refused: Mapping[Pair, str] = field(default_factory=dict)
     """Between which QEMUs it does not go, whatever the way, and why."""
     lacking: tuple[str, ...] = ()
-    """Strategies of its pool that one of its QEMUs does not have, each with the reason."""
+    """What of its migration's pools its QEMUs do not have, or one of them, in words."""
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -92,8 +92,7 @@ class World:
             f"hop from QEMU {source} to {destination}, as matrix migratable found: {why}"
             for (source, destination), why in self.refused.items()
         ]
-        strategies = [f"hop by {each}" for each in self.lacking]
-        return (*operations, *parts, *strategies, *hops)
+        return (*operations, *parts, *self.lacking, *hops)
 
     def goes(self, source: str, destination: str) -> bool:
         """Whether the one takes what the other has written."""
