@@ -1,5 +1,6 @@
 """Arguments and options that several commands take, each said once."""
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable
@@ -245,8 +246,16 @@ def _parameters(kind: type[Selection | Execution]) -> dict[str, inspect.Paramete
     return found
 
 
-def taking(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of these fields.
+def _helped(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
+    """The same option with another help text."""
+    type_, option = get_args(parameter.annotation)
+    option = copy.copy(option)
+    option.help = text
+    return parameter.replace(annotation=Annotated[type_, option])
+
+
+def taking(*names: str, **helps: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of these fields, with the usual help texts or those of ``helps``.
 
     The command gets them as its parameters ``selection`` and ``execution``, where it has those;
     fields that are not named keep their defaults.
@@ -274,6 +283,7 @@ def taking(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
                 given[group] = kind(**chosen)
             command(**given)
 
+        known |= {name: _helped(known[name], text) for name, text in helps.items()}
         parameters = [known[name] for name in names]
         parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own.values()]
         parameters.sort(key=lambda each: each.default is not each.empty)  # arguments that must be

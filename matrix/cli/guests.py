@@ -354,6 +354,8 @@ def migratable(
 @taking(
     *("keyword", "arch", "accel", "qemu", "build", "set_axis", "host", "fresh", "output", "seed"),
     "no_predict",
+    output="Folder of the findings; must not exist yet.",
+    seed="Seed for drawing sequences; printed if not given.",
 )
 def explore(
     selection: Selection,
@@ -368,7 +370,11 @@ def explore(
     ] = None,
     for_: Annotated[
         str,
-        typer.Option("--for", metavar="TIME", help="How long, as in 30min or 8h."),
+        typer.Option(
+            "--for",
+            metavar="TIME",
+            help="How long, as in 30min or 8h; shrinking a failure comes on top.",
+        ),
     ] = "2min",
     replay: Annotated[
         Path | None,

@@ -190,6 +190,15 @@ def test_one_that_is_killed(place: Place) -> None:
     assert list(folder.iterdir()) == []
 
 
+def test_its_help_says_what_its_options_are(place: Place) -> None:
+    """Of a run they are something else."""
+    said = " ".join(place.explore("--help").stdout.replace("│", " ").split())
+    assert "Folder of the findings; must not exist yet." in said
+    assert "Seed for drawing sequences; printed if not given." in said
+    assert "shrinking a failure comes on top" in said
+    assert "Run directory" not in said
+
+
 def test_wrong_usage(tmp_path: Path) -> None:
     def refused(why: str, path: Path, *scenarios: Path, output: Path | None = None) -> None:
         with pytest.raises(UsageError, match=why):
