@@ -20,13 +20,19 @@ Serve = Callable[[socket.socket], Device]
 
 
 def serve_all(listener: socket.socket, device: Serve) -> None:
-    """Accept connections until the listener is shut down; each has its own thread."""
+    """Accept connections until the listener is shut down; each has its own thread. Those that stand
+    then are served to their end."""
+    threads: list[threading.Thread] = []
     while True:
         try:
             connection, _ = listener.accept()
         except OSError:  # it was shut down
-            return
-        threading.Thread(target=_serve, args=(device(connection),), daemon=True).start()
+            break
+        threads = [each for each in threads if each.is_alive()]
+        threads.append(threading.Thread(target=_serve, args=(device(connection),), daemon=True))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
 
 
 def _serve(device: Device) -> None:

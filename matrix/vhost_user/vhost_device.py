@@ -1,5 +1,6 @@
 """One connection: a QEMU's requests, and beside them those of its guest."""
 
+import os
 import select
 import socket
 import struct
@@ -87,7 +88,10 @@ class Device:
                 message = receive(self._connection)
                 if message is None:
                     return False
-                self._answer(message)
+                try:
+                    self._answer(message)
+                finally:
+                    close_all(message.descriptors)
         self._work()
         return True
 
@@ -127,7 +131,6 @@ class Device:
         """Do what is asked; the reply where this request has one of its own."""
         deed = self._deeds.get(message.request)
         if deed is None:
-            close_all(message.descriptors)
             raise ProtocolError(f"request {message.request} was not agreed on")
         return deed(message)
 
@@ -162,12 +165,15 @@ class Device:
         number = message.number
         if number & QUEUE_NUMBER:
             raise ProtocolError(f"there is no queue {number & QUEUE_NUMBER}")
-        descriptor = -1 if number & NO_DESCRIPTOR else message.descriptors[0]
         if message.request == Request.SET_VRING_ERR:
-            close_all(message.descriptors)
+            return  # there is nothing that we would tell by it
+        name = "kick" if message.request == Request.SET_VRING_KICK else "call"
+        if number & NO_DESCRIPTOR:
+            self.ring.set_event(name, -1)
+        elif message.descriptors:
+            self.ring.set_event(name, os.dup(message.descriptors[0]))
         else:
-            name = "kick" if message.request == Request.SET_VRING_KICK else "call"
-            self.ring.set_event(name, descriptor)
+            raise ProtocolError(f"request {message.request} comes without its descriptor")
 
     def _configuration(self, message: Message) -> bytes:
         offset, size, flags = message.unpacked("<III")

@@ -1,7 +1,6 @@
 """A guest's memory, mapped from the descriptors that QEMU sends, and the log of what is written."""
 
 import mmap
-import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,13 +45,14 @@ class Memory:
         count, _ = message.unpacked("<II")
         if count != len(message.descriptors):
             raise ProtocolError(f"{count} regions with {len(message.descriptors)} descriptors")
+        if len(message.payload) < _HEAD.size + count * _REGION.size:
+            raise ProtocolError(f"request {message.request} is too short for {count} regions")
         self.close_table()
         regions = []
         for number, descriptor in enumerate(message.descriptors):
             at = _HEAD.size + number * _REGION.size
             guest, size, qemu, offset = _REGION.unpack_from(message.payload, at)
             mapped = mmap.mmap(descriptor, size + offset)
-            os.close(descriptor)
             regions.append(Region(guest, size, qemu, memoryview(mapped)[offset:], mapped))
         self.regions = tuple(regions)
 
@@ -68,7 +68,6 @@ class Memory:
             raise ProtocolError("a log without a file")
         self.close_log()
         self._log = mmap.mmap(message.descriptors[0], size, offset=offset)
-        os.close(message.descriptors[0])
 
     def at(self, guest: int, size: int) -> memoryview:
         """So many bytes at a physical address of the guest.

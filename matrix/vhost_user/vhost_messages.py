@@ -4,6 +4,7 @@ import array
 import os
 import socket
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -44,7 +45,8 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One that has come. Its descriptors are its receiver's to close."""
+    """One that has come. Whoever received it closes its descriptors once it is dealt with, whatever
+    came of that; who keeps one keeps a copy."""
 
     request: int
     needs_reply: bool
@@ -78,21 +80,35 @@ def receive(connection: socket.socket) -> Message | None:
     Raises:
         ProtocolError: it is none.
     """
-    descriptors: array.array[int] = array.array("i")
-    room = socket.CMSG_SPACE(MOST_DESCRIPTORS * descriptors.itemsize)
+    descriptors: list[int] = []
+    message = None
     try:
-        head, ancillary, _, _ = connection.recvmsg(HEADER.size, room)
-        for level, kind, data in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-        head += _exactly(connection, HEADER.size - len(head)) if head else b""
-        if len(head) < HEADER.size:
-            return None
-        request, flags, size = HEADER.unpack(head)
-        if size > MOST_PAYLOAD:
-            raise ProtocolError(f"request {request} has {size} bytes")
-        payload = _exactly(connection, size)
+        message = _received(connection, descriptors)
     except ConnectionError:
+        pass  # gone, like one that has hung up
+    finally:
+        if message is None:  # cut off, and nobody else's to close
+            close_all(descriptors)
+    return message
+
+
+def _received(connection: socket.socket, descriptors: list[int]) -> Message | None:
+    """The next message, whose descriptors are put into that list as soon as they have come."""
+    numbers: array.array[int] = array.array("i")
+    room = socket.CMSG_SPACE(MOST_DESCRIPTORS * numbers.itemsize)
+    head, ancillary, _, _ = connection.recvmsg(HEADER.size, room)
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
+    descriptors += numbers
+    head += _exactly(connection, HEADER.size - len(head)) if head else b""
+    if len(head) < HEADER.size:
+        return None
+    request, flags, size = HEADER.unpack(head)
+    if size > MOST_PAYLOAD:
+        raise ProtocolError(f"request {request} has {size} bytes")
+    payload = _exactly(connection, size)
+    if len(payload) < size:
         return None
     return Message(request, bool(flags & NEED_REPLY), payload, tuple(descriptors))
 
@@ -116,7 +132,7 @@ def reply(connection: socket.socket, request: int, payload: bytes) -> None:
     connection.sendall(HEADER.pack(request, VERSION | REPLY, len(payload)) + payload)
 
 
-def close_all(descriptors: tuple[int, ...]) -> None:
-    """Close those of a message that nobody has taken."""
+def close_all(descriptors: Iterable[int]) -> None:
+    """Close those of a message."""
     for descriptor in descriptors:
         os.close(descriptor)

@@ -241,6 +241,7 @@ def test_a_ring_that_stops_goes_on_elsewhere(qemu: Qemu, disk: Disk) -> None:
         (Request.SET_MEM_TABLE, struct.pack("<II", 2, 0), "2 regions with 0 descriptors"),
         (Request.SET_VRING_ADDR, bytes(40), "0x0 is not in the guest's memory"),
         (Request.SET_VRING_KICK, struct.pack("<Q", 3), "there is no queue 3"),
+        (Request.SET_VRING_CALL, struct.pack("<Q", 0), "comes without its descriptor"),
     ],
 )
 def test_what_is_wrong_ends_the_connection_and_is_said(
@@ -249,3 +250,24 @@ def test_what_is_wrong_ends_the_connection_and_is_said(
     assert qemu.ask(request_number, payload) == b""
     qemu._thread.join(PATIENCE)
     assert why in qemu.error
+
+
+@pytest.mark.parametrize(
+    ("request_number", "size", "sent"),
+    [
+        (Request.SET_MEM_TABLE, 40, b""),  # it hangs up before the payload has come
+        (Request.SET_MEM_TABLE, 8, struct.pack("<II", 1, 0)),  # a region is missing
+        (Request.SET_FEATURES, 8, bytes(8)),  # which has no use for a descriptor
+        (Request.SET_VRING_ERR, 8, bytes(8)),
+        (99, 0, b""),
+    ],
+)
+def test_no_descriptor_of_a_message_stays(
+    qemu: Qemu, request_number: int, size: int, sent: bytes
+) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    head = HEADER.pack(request_number, VERSION, size)
+    socket.send_fds(qemu.ours, [head + sent], [qemu.kick])
+    qemu.ours.shutdown(socket.SHUT_RDWR)
+    qemu._thread.join(PATIENCE)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before - 1  # the connection's
