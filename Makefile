@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Tests run in parallel, two for each CPU; tests/conftest.py says what runs together.
+# Tests run in parallel, three for each CPU; tests/conftest.py says what runs together.
 PYTEST_JOBS ?= auto
 
 .DEFAULT_GOAL := help
