@@ -184,3 +184,11 @@ def test_of_a_guest_that_lends_nothing_the_injector_is_alone() -> None:
     lending, _ = lender("INTEGRITY: START pages=1\n")
     other = Other()
     assert lending.during(other) is other
+
+
+def test_whatever_an_injector_does_alone_it_does_beside_the_asking() -> None:
+    """One that is wrapped in part would inject, wait or judge in part."""
+    asking = type(lender()[0].during(Injector()))
+    own = {name for name in vars(Injector) if not name.startswith("_")}
+    assert "judge" in own
+    assert own - vars(asking).keys() == {"fault", "compares", "starts_postcopy"}  # as its instance

@@ -93,7 +93,9 @@ class LentMemory:
         self._say(FleetKind.ROOM, Room(size))
         told = await self._unless_lost(answer)
         if told is None or not told.path:
-            raise HostError("" if told is None else told.why)
+            raise HostError(
+                told.why if told is not None else "the host sent memory, and no room for it"
+            )
         return told.path
 
     async def fetch(self, path: Path) -> None:
