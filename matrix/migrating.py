@@ -301,6 +301,8 @@ class Hop:
     """Why ``devices`` were asked for and not told, or by one side only."""
 
 
+PROOF = "migration-proof"
+"""The group of the embedded guests that print INTEGRITY lines and end when they are told to."""
 FEWEST = 20
 """Values of which there are percentiles: of fewer p90 would be the greatest or nearly."""
 

@@ -12,10 +12,10 @@ from matrix.explore.life import HOP_SECONDS, Ended, Lives
 from matrix.explore.step import Operation, Steps
 from matrix.explore.world import Pair, Way, World
 from matrix.hosts.local.launch import make_launch
-from matrix.hosts.local.migrated_case import PROOF, emulator_of
+from matrix.hosts.local.migrated_case import emulator_of
 from matrix.hosts.local.starting import Starting
 from matrix.inventory import Binary, Inventory
-from matrix.migrating import Migration
+from matrix.migrating import PROOF, Migration
 from matrix.migration.endpoint import Emulator
 from matrix.migration.faults.injectors import injector_for
 from matrix.migration.hop_runner import fitted

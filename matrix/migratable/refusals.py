@@ -14,14 +14,13 @@ from matrix.hosts.cache import Cache
 from matrix.hosts.cached_records import stamps_text
 from matrix.hosts.fingerprint import take_stamp
 from matrix.hosts.host_facts import HostState
-from matrix.hosts.local.migrated_case import PROOF
 from matrix.hosts.survey import fingerprint_of
 from matrix.hosts.surveyors import guest_files
 from matrix.inventory import Binary, Inventory
 from matrix.migratable.idle import idle_launch
 from matrix.migratable.idle_sides import side_of
 from matrix.migratable.prediction import Answer, Guest, Prediction, predict
-from matrix.migrating import MigrationMode, Strategy
+from matrix.migrating import PROOF, MigrationMode, Strategy
 from matrix.model import Accelerator
 from matrix.plan.command import (
     cpu_of,

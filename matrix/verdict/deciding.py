@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matrix.attempt import Attempt, ChainResult, Ending, Outcome, Transcript
 from matrix.inventory import Inventory
+from matrix.migrating import PROOF
 from matrix.model import Launch
 from matrix.plan.decisions import Run
 from matrix.suites.judgement import End, Judgement
@@ -57,6 +58,7 @@ async def decide_attempt(
     judgement = _judge_hops(evidence, judgement)
     judgement = _blame_disk_server(evidence, judgement)
     judgement = _note_early_end(evidence, judgement)
+    judgement = _explain_no_migration(evidence, judgement)
     judgement = _explain_by_qemu_bugs(evidence, judgement)
     judgement = await _blame_broken_qemu(evidence, judgement)
     judgement = _note_broken_monitor(evidence, judgement)
@@ -119,6 +121,15 @@ def _note_early_end(evidence: Evidence, judgement: Judgement) -> Judgement:
         return judgement
     early = f"ended after {limit:.0f} s of {timeout:.0f} s"
     return judgement.adding(f"{early}: known to time out; --full gives it all")
+
+
+def _explain_no_migration(evidence: Evidence, judgement: Judgement) -> Judgement:
+    """A guest that is told to end after its last hop waits for that where there is none."""
+    case = evidence.decision.case
+    waits = PROOF in case.test.groups and case.migration is None
+    if judgement.verdict is not Verdict.TIMEOUT or not waits:
+        return judgement
+    return judgement.adding("it runs until it was migrated, and its scenario has no 'migration'")
 
 
 def _explain_by_qemu_bugs(evidence: Evidence, judgement: Judgement) -> Judgement:

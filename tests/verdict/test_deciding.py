@@ -10,7 +10,7 @@ import pytest
 import matrix.guests
 from matrix.attempt import Assist, Attempt, ChainResult, Ending, Outcome, Transcript
 from matrix.inventory import Binary, Host, Inventory
-from matrix.migrating import Migration, MigrationSummary
+from matrix.migrating import PROOF, Migration, MigrationSummary
 from matrix.model import (
     Accelerator,
     Architecture,
@@ -122,6 +122,21 @@ def test_a_pass_needs_no_explanation(evidence: Evidence) -> None:
     attempt = decided(evidence, replace(PASSED, monitor_broken="not JSON"))
     assert attempt.verdict is Verdict.PASS
     assert attempt.reason == "1 tests; QEMU's monitor broke the protocol: not JSON"
+
+
+@pytest.mark.parametrize(
+    ("groups", "migration", "said"),
+    [((PROOF,), None, True), ((PROOF,), Migration(), False), ((), None, False)],
+)
+def test_a_guest_that_waits_for_its_migration_says_so(
+    evidence: Evidence, groups: tuple[str, ...], migration: Migration | None, *, said: bool
+) -> None:
+    case = evidence.decision.case
+    case = replace(case, test=replace(case.test, groups=groups), migration=migration)
+    evidence = replace(evidence, decision=replace(evidence.decision, case=case))
+    attempt = decided(evidence, Outcome(Ending.TIMEOUT, 20.0))
+    assert attempt.verdict is Verdict.TIMEOUT
+    assert ("its scenario has no 'migration'" in attempt.reason) is said
 
 
 def test_known_qemu_bugs_explain_only_migrated_guests(evidence: Evidence) -> None:

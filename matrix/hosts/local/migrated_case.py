@@ -8,7 +8,7 @@ from pathlib import Path
 from matrix.attempt import ChainResult, Ending
 from matrix.hosts.local.launch import binary_of, make_launch
 from matrix.inventory import Inventory
-from matrix.migrating import Fault, Hop, seed_of
+from matrix.migrating import PROOF, Fault, Hop, seed_of
 from matrix.migration.chain import run_chain
 from matrix.migration.endpoint import Emulator
 from matrix.migration.folding import HOPS_FILE
@@ -20,9 +20,6 @@ from matrix.model import Case, Launch
 from matrix.plan.decisions import Run
 from matrix.results.files import host_errors
 from matrix.vm.machine import Limits
-
-PROOF = "migration-proof"
-"""The group of the embedded guests that print INTEGRITY lines and end when they are told to."""
 
 
 async def migrate_case(
