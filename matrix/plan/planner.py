@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from matrix.capabilities import Offer, lacking, lacking_in_files
 from matrix.inventory import Binary, Firmware, Inventory, KvmProof, KvmState
 from matrix.model import EACH_HOST, Accelerator, AcceleratorLabel, Build, Case, Target, Test
 from matrix.plan import efi
+from matrix.plan.alike import Alike, Decide
 from matrix.plan.applicable import applicable
 from matrix.plan.command import cpu_of, machine_of, needs_of, only_accelerator
 from matrix.plan.decisions import LOCAL, Broken, Decision, Run, Skip
@@ -45,7 +47,8 @@ def plan(
         strict_qemu: skip cases whose QEMU is not the same version on all hosts they may run on.
     """
     called = called or {name: (name,) for name in hosts}
-    everywhere = (_everywhere(case, hosts, native, called, strict_qemu) for case in cases)
+    deciding = partial(decide, native=native, decide_read=Alike(_decide).decide)
+    everywhere = (_everywhere(case, hosts, deciding, called, strict_qemu) for case in cases)
     cpus = {name: inventory.host.cpus for name, inventory in hosts.items()}
     return (only(each) for each in everywhere) if [*hosts] == [LOCAL] else place(everywhere, cpus)
 
@@ -53,7 +56,7 @@ def plan(
 def _everywhere(
     case: Case,
     hosts: Mapping[str, Inventory],
-    native: NativeTests | None,
+    deciding: Decide,
     called: Mapping[str, Collection[str]],
     strict_qemu: bool,
 ) -> Mapping[str, Decision]:
@@ -66,17 +69,23 @@ def _everywhere(
         return decide_gangs(case, hosts, called, decide, strict_qemu=strict_qemu)
     host = case.variant.host
     if host in (None, EACH_HOST):
-        each = {name: decide(case, hosts[name], native) for name in hosts}
+        each = {name: deciding(case, hosts[name]) for name in hosts}
         return told_apart(preferred(each), hosts, strict=strict_qemu) if len(hosts) > 1 else each
-    there = {
-        name: decide(case, hosts[name], native) for name in hosts if host in called.get(name, ())
-    }
+    there = {name: deciding(case, hosts[name]) for name in hosts if host in called.get(name, ())}
     reason = f"the run has no host {host}; it has {', '.join(hosts)}"
     return there or {"": _on_any_host(case) or Skip(case, reason, SkipCause.HOST)}
 
 
-def decide(case: Case, inventory: Inventory, native: NativeTests | None = None) -> Decision:
-    """Decide one case: the first reason against running it wins."""
+def decide(
+    case: Case,
+    inventory: Inventory,
+    native: NativeTests | None = None,
+    decide_read: Decide | None = None,
+) -> Decision:
+    """Decide one case: the first reason against running it wins.
+
+    ``decide_read`` decides cases as they were read; None: each by itself.
+    """
     cpus = inventory.host.cpus
     test = native.get((case.build, cpus), {}).get(case.test.name) if native else None
     if test is not None:
@@ -86,7 +95,7 @@ def decide(case: Case, inventory: Inventory, native: NativeTests | None = None) 
         # was read.
         if isinstance(decision, Run) and decision.accelerator is Accelerator.KVM:
             return decision
-    return _decide(case, inventory)
+    return (decide_read or _decide)(case, inventory)
 
 
 def _decide(case: Case, inventory: Inventory) -> Decision:

@@ -9,7 +9,7 @@ is ``{"kind": "run" | "skip" | "broken", "value": …}``, and the last line
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,6 +42,7 @@ SHARED: dict[str, type] = {
 
 KINDS: dict[str, type] = {"run": Run, "skip": Skip, "broken": Broken}
 """The kinds of decisions, by the names that they have here."""
+WORDS = {kind: name for name, kind in KINDS.items()}
 NAMES = {
     kind: tuple(each.name for each in fields(kind) if each.name != "case")
     for kind in (Case, *KINDS.values())
@@ -62,21 +63,21 @@ def write_plan(run: RunDirectory, decisions: Iterable[Decision]) -> str:
         UsageError: a path or an argument in it is not UTF-8, which JSON cannot hold.
         HostError: it cannot be written.
     """
-    tables: dict[str, dict[object, int]] = {kind: {} for kind in SHARED}
+    lines = _Lines()
     count = 0
     digest = hashlib.sha256()
     with written_atomically(run.plan_path, durable=True) as file:
         for decision in decisions:
             count += 1
             try:
-                for line in _lines(decision, tables):
-                    digest.update(line)
-                    file.write(line)
+                text = lines.of(decision)
             except PydanticSerializationError as error:
                 raise UsageError(
                     f"case {printable(decision.case.id)} has a path or an argument that is not "
                     f"UTF-8: {printable(repr(decision.case.test))}"
                 ) from error
+            digest.update(text)
+            file.write(text)
         line = to_json({"kind": "end", "decisions": count}) + b"\n"
         digest.update(line)
         file.write(line)
@@ -135,24 +136,42 @@ def read_plan(run: RunDirectory) -> tuple[Decision, ...]:
     return tuple(reader.decisions)
 
 
-def _lines(decision: Decision, tables: dict[str, dict[object, int]]) -> Iterator[bytes]:
-    """The line of a decision, after those of what it is the first to use."""
-    case: dict[str, object] = {}
-    document: dict[str, object] = {"case": case}
-    for target, source in ((case, decision.case), (document, decision)):
-        for name in NAMES[type(source)]:
-            value = getattr(source, name)
-            if name == "elsewhere" and not value:
-                continue  # as in every run on one host
-            if name in SHARED:
-                table = tables[name]
-                if value not in table:
-                    table[value] = len(table)
-                    yield to_json({"kind": name, "value": value}, inf_nan_mode="strings") + b"\n"
-                value = table[value]
-            target[name] = value
-    kind = next(name for name, each in KINDS.items() if isinstance(decision, each))
-    yield to_json({"kind": kind, "value": document}, inf_nan_mode="strings") + b"\n"
+class _Lines:
+    """The lines of decisions. ``benchmarks/first_result.py`` measures what they take."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, dict[object, int]] = {kind: {} for kind in SHARED}
+        self._met: dict[str, dict[int, tuple[object, int]]] = {kind: {} for kind in SHARED}
+        """Numbers by the objects' ids: hashing what a case shares takes longer than all else."""
+
+    def of(self, decision: Decision) -> bytes:
+        """The line of a decision, after those of what it is the first to use."""
+        case: dict[str, object] = {}
+        document: dict[str, object] = {"case": case}
+        lines = b""
+        for target, source in ((case, decision.case), (document, decision)):
+            for name in NAMES[type(source)]:
+                value = getattr(source, name)
+                if name in SHARED:
+                    if name == "elsewhere" and not value:
+                        continue  # as in every run on one host
+                    if id(value) not in self._met[name]:
+                        lines += self._meet(name, value)
+                    value = self._met[name][id(value)][1]
+                target[name] = value
+        return lines + _line(WORDS[type(decision)], document)
+
+    def _meet(self, name: str, value: object) -> bytes:
+        """Give an object its number; the line of its value, unless an equal one had been there."""
+        table = self._tables[name]
+        known = len(table)
+        number = table.setdefault(value, known)
+        self._met[name][id(value)] = value, number  # it stays, so that no other one gets its id
+        return _line(name, value) if number == known else b""
+
+
+def _line(kind: str, value: object) -> bytes:
+    return to_json({"kind": kind, "value": value}, inf_nan_mode="strings") + b"\n"
 
 
 class _PlanReader:

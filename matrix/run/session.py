@@ -295,10 +295,11 @@ class Session:
         if not isinstance(decision, Run):
             return []
         expected = self._recorder.expected(decision.case)
-        numbers = [each for each in expected.startable if (index, each) not in self._asked]
-        self._asked.update((index, number) for number in numbers)
+        keys = [(index, number) for number in expected.startable]
+        keys = [key for key in keys if key not in self._asked]
+        self._asked.update(keys)
         known = self._known(decision.case)
-        more = len(numbers) + expected.later - self._later.get(index, 0)
+        more = len(keys) + expected.later - self._later.get(index, 0)
         self._later[index] = expected.later
         self._total += more
         self._forecast.expect(known, more)
@@ -307,7 +308,7 @@ class Session:
             limit = decision.case.timeout if decision.limit is None else decision.limit
             known = limit * (1 if hangs else UNLIKELY)
         estimate = known * (1 + expected.later)
-        return [self._job(decision, (index, number), estimate) for number in numbers]
+        return [self._job(decision, key, estimate) for key in keys]
 
     def _job(self, decision: Run, key: tuple[int, int], estimate: float) -> Job:
         case, number = decision.case, key[1]

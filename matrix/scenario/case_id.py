@@ -20,7 +20,11 @@ _UNSAFE = re.compile("[^A-Za-z0-9._,=+@-]")
 
 def encode(text: str) -> str:
     """``text`` with the characters that an id cannot hold percent-encoded (of their UTF-8)."""
-    return _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), text)
+    return _UNSAFE.sub(_encoded, text)
+
+
+def _encoded(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode())
 
 
 def variant_suffix(variant: Variant) -> str:

@@ -79,6 +79,8 @@ class KnownFailures:
 
     def of(self, case_id: str, test: str, architecture: Architecture) -> tuple[Expectation, ...]:
         """Those of a case, in the order written; equal answers are one object."""
+        if not self._entries:
+            return ()
         candidates = self._candidates.get((architecture, test))
         if candidates is None:
             candidates = self._candidates_of(test, architecture)

@@ -7,7 +7,7 @@ wrong.
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -110,7 +110,7 @@ def _read(build: Build, max_smp: int, only: str | None, on_warning: Warn) -> tup
         raise SuiteError(problems)
     for warning in ignored:
         on_warning(warning)
-    return tuple(_with_image_checked(test) for test in tests)
+    return tuple(_with_images_checked(tests))
 
 
 def _parsed(build: Build, config: Config, only: str | None) -> tuple[Parsed, list[Test]]:
@@ -268,7 +268,10 @@ class _Reader:
     def _text(self, key: str) -> str:
         """A plain value, without a comment at its end."""
         entry = self.entries.get(key)
-        return _COMMENT.sub("", entry.value).strip() if entry else ""
+        if entry is None:
+            return ""
+        value = entry.value
+        return (_COMMENT.sub("", value) if "#" in value else value).strip()
 
     def _words(self, key: str) -> tuple[str, ...]:
         entry = self.entries.get(key)
@@ -278,9 +281,9 @@ class _Reader:
     def _checked(self, key: str, parse: Callable[[str], _T], default: _T) -> _T:
         """A value that has a form; where it has not, a Problem and ``default``."""
         entry = self.entries.get(key)
-        text = " ".join(self._words(key)) if key in _WORD_KEYS else self._text(key)
         if entry is None or (key in _WORD_KEYS and self._unevaluated(entry)):
             return default
+        text = " ".join(self._words(key)) if key in _WORD_KEYS else self._text(key)
         try:
             return parse(text)
         except ValueError as error:
@@ -320,9 +323,8 @@ class _Reader:
         """Why this build does not run the test, in the order in which its own runner looks."""
         if "pv-host" in self._text("groups").split() and "se_header" not in self.build.own:
             return "no gen-se-header available for pv-host test"
-        wanted = self._text("arch")
-        names = {self.build.architecture.value, CONFIGURE_NAMES[self.build.architecture]}
-        if wanted and wanted not in names:
+        architecture, wanted = self.build.architecture, self._text("arch")
+        if wanted and wanted not in (architecture.value, CONFIGURE_NAMES[architecture]):
             return f"{wanted} only"
         condition = self.entries.get("disabled_if")
         value = self.values.get(condition.place) if condition else None
@@ -408,7 +410,18 @@ def _protected(build: Build, config: Config, test: Test) -> tuple[Test, ...]:
     return (replace(test, name=name, image=image, groups=groups, unsupported=unsupported),)
 
 
-def _with_image_checked(test: Test) -> Test:
-    if test.unsupported or os.path.isfile(test.image):  # noqa: PTH113 - thousands before every run
-        return test
-    return replace(test, unsupported=f"its image {Path(test.image).name} is not built")
+def _with_images_checked(tests: Iterable[Test]) -> Iterator[Test]:
+    built: dict[str, bool] = {}
+    """By path: thousands of tests may have one image."""
+    for test in tests:
+        if test.unsupported:
+            yield test
+            continue
+        there = built.get(test.image)
+        if there is None:
+            found = os.path.isfile(test.image)  # noqa: PTH113 - Path's raises at too long a name
+            there = built[test.image] = found
+        if there:
+            yield test
+        else:
+            yield replace(test, unsupported=f"its image {Path(test.image).name} is not built")
