@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 BENCHMARKS = (
-    *("startup", "expand", "sequential", "throughput", "first_result", "history", "fleet", "reuse"),
+    *("startup", "expand", "sequential", "throughput", "orchestrator", "first_result", "history"),
+    *("fleet", "reuse"),
 )
 
 

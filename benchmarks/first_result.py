@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import MATRIX, report
+from benchmarks.measure import MATRIX, cpu_so_far, report
 from benchmarks.throughput import make_world
 
 CASES = 10_000
@@ -57,10 +57,10 @@ def _first_result(root: Path, environment: dict[str, str], run: str) -> tuple[fl
                     sys.exit("no result")
                 time.sleep(0.005)
             seconds = time.monotonic() - begun
-            ticks = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+            cpu = cpu_so_far(process.pid)
         finally:
             process.send_signal(signal.SIGKILL)
-    return seconds, sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+    return seconds, cpu
 
 
 def _has_ended_one(journal: Path) -> bool:
