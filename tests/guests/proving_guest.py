@@ -21,7 +21,7 @@ from matrix.vm.qemu_session import Session
 
 PATIENCE = 200.0
 """Seconds: the host may be busy with much else."""
-WITH_PCI = (
+WITH_VIRTIO = (
     Architecture.X86_64,
     Architecture.I386,
     Architecture.AARCH64,
@@ -29,6 +29,7 @@ WITH_PCI = (
     Architecture.RISCV64,
     Architecture.RISCV32,
     Architecture.LOONGARCH64,
+    Architecture.S390X,
 )
 
 

@@ -82,6 +82,7 @@ def disk(tmp_path: Path, real: RealQemu) -> Disk:
         (Architecture.ARM, Strategy.XBZRLE),
         (Architecture.RISCV64, Strategy.FILE),
         (Architecture.RISCV32, Strategy.POSTCOPY_PREEMPT),
+        (Architecture.S390X, Strategy.AUTO_CONVERGE),
         # QEMU 7.2 dies of any migration of loongarch64 (matrix/plan/strategy_settings.py).
     ],
 )

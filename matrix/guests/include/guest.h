@@ -26,7 +26,7 @@ struct test {
 
 int test_boot(int argc, char **argv);
 int test_deadloop(int argc, char **argv);
-int test_disk_integrity(int argc, char **argv) __attribute__((weak)); /* where PCI is */
+int test_disk_integrity(int argc, char **argv) __attribute__((weak)); /* where virtio is */
 int test_edu(int argc, char **argv) __attribute__((weak));
 int test_elastic_integrity(int argc, char **argv) __attribute__((weak));
 int test_exception(int argc, char **argv);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Virtio devices of version 1, with split virtqueues: Virtual I/O Device (VIRTIO) 1.2, 2.7
- * (queues) and 4.1 (PCI). lib/virtio-queue.c has what lies in memory, lib/virtio-pci.c the device.
+ * (queues). lib/virtio-queue.c has what lies in memory. The other functions are the transport's, by
+ * which the device is reached: lib/virtio-pci.c, or one that an architecture has itself.
  */
 #ifndef VIRTIO_H
 #define VIRTIO_H
@@ -47,16 +48,25 @@ struct virtio_queue {
 			uint32_t id, length;
 		} ring[VIRTIO_ENTRIES];
 	} used __attribute__((aligned(4096)));
-	unsigned entries; /* a power of two */
-	uint16_t taken;	  /* how many of what the device has used have been */
-	uintptr_t doorbell;
+	unsigned entries;   /* a power of two */
+	uint16_t taken;	    /* how many of what the device has used have been */
+	uintptr_t doorbell; /* where the transport notifies the device */
 	uint16_t number;
 };
 
 struct virtio_device {
-	unsigned slot;
-	uintptr_t common, notify, interrupts, own;
-	uint32_t notify_multiplier;
+	union {
+		struct { /* PCI */
+			unsigned slot;
+			uintptr_t common, notify, interrupts, own;
+			uint32_t notify_multiplier;
+		};
+		struct {		     /* channel I/O */
+			uint64_t indicators; /* the device sets a bit for each queue */
+			uint32_t subchannel;
+			uint8_t status;
+		};
+	};
 };
 
 /* Find the device of that type before which there are `others`: NULL, or why there is none. */
@@ -69,11 +79,13 @@ bool virtio_queue_open(struct virtio_device *device, unsigned number, struct vir
 		       unsigned entries);
 /* The driver is ready: from now on it works. */
 void virtio_start(struct virtio_device *device);
+/* Tell the device that something has been made available in a queue. */
+void virtio_notify(const struct virtio_queue *queue);
 /* 32 bits of its own configuration. */
 uint32_t virtio_configuration(const struct virtio_device *device, unsigned offset);
 void virtio_configure(const struct virtio_device *device, unsigned offset, uint32_t value);
 /* Whether it has interrupted for a queue since it was asked last, which withdraws the interrupt. */
-bool virtio_interrupted(const struct virtio_device *device);
+bool virtio_interrupted(struct virtio_device *device);
 
 /* Set up a descriptor: the next one of its chain is the one after it. */
 void virtio_describe(struct virtio_queue *queue, unsigned descriptor, const volatile void *what,

@@ -12,9 +12,7 @@ static const struct test all_tests[] = {
 	{ "deadloop", test_deadloop },
 	{ "disk-integrity", test_disk_integrity },
 	{ "edu", test_edu },
-#ifndef WITHOUT_ELASTIC
 	{ "elastic-integrity", test_elastic_integrity },
-#endif
 	{ "exception", test_exception },
 	{ "fail", test_fail },
 	{ "hang", test_hang },

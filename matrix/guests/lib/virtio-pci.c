@@ -161,12 +161,22 @@ void virtio_start(struct virtio_device *device)
 	set_status(device, STATUS_DRIVER_OK);
 }
 
+void virtio_notify(const struct virtio_queue *queue)
+{
+	arch_device_write16(queue->doorbell, queue->number);
+}
+
 uint32_t virtio_configuration(const struct virtio_device *device, unsigned offset)
 {
 	return arch_device_read32(device->own + offset);
 }
 
-bool virtio_interrupted(const struct virtio_device *device)
+void virtio_configure(const struct virtio_device *device, unsigned offset, uint32_t value)
+{
+	arch_device_write32(device->own + offset, value);
+}
+
+bool virtio_interrupted(struct virtio_device *device)
 {
 	return arch_device_read8(device->interrupts) & 1;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Split virtqueues: VIRTIO 1.2, 2.7. */
 #include <arch.h>
-#include <pci.h>
 #include <virtio.h>
 
 void virtio_describe(struct virtio_queue *queue, unsigned descriptor, const volatile void *what,
@@ -21,7 +20,7 @@ void virtio_submit(struct virtio_queue *queue, unsigned descriptor)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	__atomic_store_n(&queue->available.index, little16(index + 1), __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	arch_device_write16(queue->doorbell, queue->number);
+	virtio_notify(queue);
 }
 
 bool virtio_take(struct virtio_queue *queue, unsigned *descriptor, uint32_t *written)

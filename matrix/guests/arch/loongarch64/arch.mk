@@ -8,8 +8,6 @@ IMAGE_OBJCOPY := -O binary
 FIRMWARE := loongarch64/firmware.bin
 PANIC_PARAMS := -device pvpanic-pci
 PCI := 1
-# Its images are of before that test; this goes when they are built again.
-LACKS := elastic-integrity
 # QEMU 7.2 refuses less.
 BOOT_MEMORY := 1024
 TEST_MEMORY := 1024
