@@ -4,7 +4,9 @@ A KVM that opens, creates a VM and claims every feature may still not run guests
 implementations triple-fault, hang, or make QEMU abort with one CPU model and not with another.
 """
 
+import asyncio
 import tempfile
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,8 +34,8 @@ PATIENCE = 3.0
 LOG_BYTES = 1 << 20
 
 LEAN_FIRMWARE = ("-bios", "qboot.rom")
-"""For x86 guests after the first, which has proven the usual one: SeaBIOS takes 0.1 s under TCG and
-4 s where KVM emulates real mode, and this takes a twentieth of that."""
+"""For x86 guests, where the usual one was tried: SeaBIOS takes 0.1 s under TCG and 4 s where KVM
+emulates real mode, and this takes a twentieth of that."""
 
 _X86 = (Architecture.X86_64, Architecture.I386)
 
@@ -60,11 +62,45 @@ class Trial:
         return self.outcome.ending is Ending.REFUSED
 
 
+class Firmwares:
+    """What an emulator's first guest came to with its usual firmware and with the lean one.
+
+    Whoever proves an emulator first tries both. What they agreed on is believed of the lean one
+    alone when other CPU models are proven: what differs between those is not how firmware starts.
+    """
+
+    def __init__(self) -> None:
+        self._agreed: dict[tuple[str, Architecture], Judgement | None] = {}
+        self._turns: defaultdict[tuple[str, Architecture], asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def run(self, guests: "_Guests", test: Test) -> Trial:
+        """Run the first guest of a proof.
+
+        Raises:
+            HostError: the host failed.
+        """
+        if guests.build.architecture not in _X86:
+            return await guests.usual(test)
+        key = (guests.binary.path, guests.build.architecture)
+        async with self._turns[key]:
+            if key not in self._agreed:
+                usual, lean = await guests.usual(test), await guests.lean(test)
+                same = (usual.judgement, usual.passed) == (lean.judgement, lean.passed)
+                self._agreed[key] = usual.judgement if same else None
+                return usual
+        if self._agreed[key] is not None:
+            lean = await guests.lean(test)
+            if lean.judgement == self._agreed[key]:
+                return lean
+        return await guests.usual(test)
+
+
 async def prove_kvm(
     binary: Binary,
     architecture: Architecture,
     cpu: str,
     *,
+    firmwares: Firmwares | None = None,
     runner: GuestRunner = run_guest,
     timeout: float = TIMEOUT,  # noqa: ASYNC109 - the guests', not this function's
 ) -> KvmProof:
@@ -74,6 +110,7 @@ async def prove_kvm(
         binary: the emulator, which has KVM built in; for 32-bit Arm that of the host's AArch64.
         architecture: the guests'.
         cpu: the ``-cpu`` value, empty for the default.
+        firmwares: what earlier proofs found of the emulators' firmware; none did without.
         runner: runs a guest (tests bring their own).
         timeout: seconds for each guest.
 
@@ -86,7 +123,13 @@ async def prove_kvm(
         HostError: the host failed before anything could be said about KVM.
     """
     trials = await try_guests(
-        binary, architecture, Accelerator.KVM, cpu=cpu, runner=runner, timeout=timeout
+        binary,
+        architecture,
+        Accelerator.KVM,
+        cpu=cpu,
+        firmwares=firmwares,
+        runner=runner,
+        timeout=timeout,
     )
     return _proof(binary.qemu, architecture, cpu, trials)
 
@@ -97,6 +140,7 @@ async def try_guests(
     accelerator: Accelerator,
     *,
     cpu: str = "",
+    firmwares: Firmwares | None = None,
     runner: GuestRunner = run_guest,
     timeout: float = TIMEOUT,  # noqa: ASYNC109 - the guests', not this function's
 ) -> list[Trial]:
@@ -108,12 +152,13 @@ async def try_guests(
     tests = _proving(read_tests(build, max_smp=1))
     if not tests:
         raise HostError(f"there is no embedded guest for {architecture.value} that can prove it")
-    trials: list[Trial] = []
-    for test in tests:
-        lean = bool(trials) and architecture in _X86
-        trials.append(await _try(binary, build, test, accelerator, cpu, runner, timeout, lean=lean))
+    guests = _Guests(binary, build, accelerator, cpu, runner, timeout)
+    first = firmwares.run(guests, tests[0]) if firmwares else guests.usual(tests[0])
+    trials = [await first]
+    for test in tests[1:]:
         if not trials[-1].passed:
             break
+        trials.append(await guests.later(test))
     return trials
 
 
@@ -123,49 +168,62 @@ def _proving(tests: Sequence[Test]) -> tuple[Test, ...]:
     return tuple(usable[name] for name in GUESTS if name in usable)
 
 
-async def _try(
-    binary: Binary,
-    build: Build,
-    test: Test,
-    accelerator: Accelerator,
-    cpu: str,
-    runner: GuestRunner,
-    seconds: float,
-    *,
-    lean: bool,
-) -> Trial:
-    """Run one guest; once more and for longer if it hangs, and with the usual firmware if it does
-    not pass without."""
-    variant = Variant(build.architecture, accelerator, qemu=binary.qemu, cpu=cpu or None)
-    case = Case("kvm-proof", "kvm-proof", "kvm-unit-tests", test, variant, build)
-    launch = launch_for(case, binary, accelerator)
-    if lean:
+@dataclass(frozen=True, slots=True)
+class _Guests:
+    """The guests of one proof."""
+
+    binary: Binary
+    build: Build
+    accelerator: Accelerator
+    cpu: str
+    runner: GuestRunner
+    seconds: float
+
+    async def usual(self, test: Test) -> Trial:
+        """Run a guest with the usual firmware; once more and for longer if it hangs."""
+        trial = await self._run(self._launch(test), test, self.seconds)
+        if trial.judgement.verdict in (Verdict.TIMEOUT, Verdict.STALL):
+            trial = await self._run(self._launch(test), test, self.seconds * PATIENCE)
+        return trial
+
+    async def lean(self, test: Test) -> Trial:
+        """Run an x86 guest with the lean firmware."""
+        launch = self._launch(test)
         leaner = replace(launch, argv=(*launch.argv, *LEAN_FIRMWARE))
-        trial = await _run(leaner, test, accelerator, runner, seconds)
-        if trial.passed:
-            return trial
-    trial = await _run(launch, test, accelerator, runner, seconds)
-    if trial.judgement.verdict in (Verdict.TIMEOUT, Verdict.STALL):
-        trial = await _run(launch, test, accelerator, runner, seconds * PATIENCE)
-    return trial
+        return await self._run(leaner, test, self.seconds)
 
+    async def later(self, test: Test) -> Trial:
+        """Run a guest after the first, with the usual firmware only if it does not pass without."""
+        if self.build.architecture in _X86:
+            trial = await self.lean(test)
+            if trial.passed:
+                return trial
+        return await self.usual(test)
 
-async def _run(
-    launch: Launch, test: Test, accelerator: Accelerator, runner: GuestRunner, seconds: float
-) -> Trial:
-    parser = ConsoleParser()
-    limits = Limits(timeout=seconds, stall=seconds / 2, log_bytes=LOG_BYTES)
-    try:
-        with tempfile.TemporaryDirectory(prefix="matrix-proof-") as directory:
-            outcome = await runner(launch, Path(directory), limits, on_console=parser.feed)
-    except OSError as error:
-        raise HostError(f"no temporary folder: {error.strerror}") from error
-    if outcome.ending is Ending.ERROR:
-        raise HostError(outcome.reason)
-    if outcome.kvm_enabled is False and accelerator is Accelerator.KVM:
-        raise HostError("QEMU was told to use KVM and does not")
-    end = End(test, launch.channel, outcome, parser.finish(), accelerator.value)
-    return Trial(test.name, outcome, judge(end))
+    def _launch(self, test: Test) -> Launch:
+        variant = Variant(
+            self.build.architecture,
+            self.accelerator,
+            qemu=self.binary.qemu,
+            cpu=self.cpu or None,
+        )
+        case = Case("kvm-proof", "kvm-proof", "kvm-unit-tests", test, variant, self.build)
+        return launch_for(case, self.binary, self.accelerator)
+
+    async def _run(self, launch: Launch, test: Test, seconds: float) -> Trial:
+        parser = ConsoleParser()
+        limits = Limits(timeout=seconds, stall=seconds / 2, log_bytes=LOG_BYTES)
+        try:
+            with tempfile.TemporaryDirectory(prefix="matrix-proof-") as directory:
+                outcome = await self.runner(launch, Path(directory), limits, on_console=parser.feed)
+        except OSError as error:
+            raise HostError(f"no temporary folder: {error.strerror}") from error
+        if outcome.ending is Ending.ERROR:
+            raise HostError(outcome.reason)
+        if outcome.kvm_enabled is False and self.accelerator is Accelerator.KVM:
+            raise HostError("QEMU was told to use KVM and does not")
+        end = End(test, launch.channel, outcome, parser.finish(), self.accelerator.value)
+        return Trial(test.name, outcome, judge(end))
 
 
 def _proof(qemu: str, architecture: Architecture, cpu: str, trials: Sequence[Trial]) -> KvmProof:

@@ -210,8 +210,11 @@ class _Survey:
             found[tried] = self._cached_proof(known, *tried[1:])
         untried = [key for key, proof in found.items() if proof is None]
         if untried:
+            # Other CPU models of an emulator wait for what its first shows of the firmware.
+            firsts = {key[:2]: key for key in reversed(untried)}.values()
             async with asyncio.TaskGroup() as group:
-                tasks = {key: group.create_task(self._prove(*key)) for key in untried}
+                in_order = sorted(untried, key=lambda key: key not in firsts)
+                tasks = {key: group.create_task(self._prove(*key)) for key in in_order}
             self._raise_trouble()
             found.update((key, task.result()) for key, task in tasks.items())
         for key, tried in tried_as.items():

@@ -6,11 +6,15 @@ What takes a QEMU is loaded only when something has to be asked: QMP takes 50 ms
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matrix.hosts.cached_records import Probed
 from matrix.inventory import Binary, Firmware, KvmProof
 from matrix.model import Architecture
 from matrix.suites.build import builtin_build
+
+if TYPE_CHECKING:
+    from matrix.hosts.kvm_proof import Firmwares
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Surveyors:
 
 def real_surveyors() -> Surveyors:
     """QEMU itself, and the embedded guests."""
+    firmwares: Firmwares | None = None  # what the first proof makes, the later ones believe
 
     async def probe(qemu: str, architecture: Architecture, path: Path) -> Probed:
         from matrix.hosts.binary_probe import probe_binary
@@ -38,9 +43,11 @@ def real_surveyors() -> Surveyors:
         return await probe_binary(qemu, architecture, path)
 
     async def prove(binary: Binary, architecture: Architecture, cpu: str) -> KvmProof:
-        from matrix.hosts.kvm_proof import prove_kvm
+        from matrix.hosts.kvm_proof import Firmwares, prove_kvm
 
-        return await prove_kvm(binary, architecture, cpu)
+        nonlocal firmwares
+        firmwares = firmwares or Firmwares()
+        return await prove_kvm(binary, architecture, cpu, firmwares=firmwares)
 
     async def firmware_too(
         binary: Binary, architecture: Architecture, cpu: str, machine: str, firmware: Firmware

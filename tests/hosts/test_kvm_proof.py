@@ -15,7 +15,7 @@ from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
 from matrix.hosts.binary_probe import probe_binary
 from matrix.hosts.kvm import read_device
-from matrix.hosts.kvm_proof import GUESTS, PATIENCE, prove_kvm
+from matrix.hosts.kvm_proof import GUESTS, PATIENCE, Firmwares, prove_kvm
 from matrix.inventory import Binary, KvmProof, KvmState
 from matrix.model import Architecture, Build, ExitChannel, Launch, Test
 from matrix.vm.machine import Limits
@@ -144,13 +144,71 @@ def test_what_does_not_pass_without_the_usual_firmware_has_it(without: Outcome) 
     assert ["-bios" in launch.argv for launch in runner.launches] == [False, True, False, True]
 
 
+def firmwares_of(runner: Runner, *cpus: str) -> tuple[list[KvmState], list[str]]:
+    """States of the proofs of these CPU models one after another, and what each guest began with:
+    the usual firmware, or the lean one."""
+    firmwares = Firmwares()
+    states = [prove(runner, cpu, firmwares=firmwares).state for cpu in cpus]
+    return states, ["lean" if "-bios" in launch.argv else "usual" for launch in runner.launches]
+
+
+def test_what_both_firmwares_came_to_is_asked_of_the_lean_one_alone() -> None:
+    first, second = [PASSED] * 4, [PASSED] * 3
+    states, began = firmwares_of(Runner(*first, *second), "", "host")
+    assert states == [KvmState.WORKS, KvmState.WORKS]
+    assert began == ["usual", "lean", "lean", "lean", "lean", "lean", "lean"]
+
+
+def test_a_failure_that_both_firmwares_agree_on_is_one_with_each_cpu_model() -> None:
+    states, began = firmwares_of(Runner(RESET, RESET, RESET), "", "host")
+    assert states == [KvmState.BROKEN, KvmState.BROKEN]
+    assert began == ["usual", "lean", "lean"]
+
+
+@pytest.mark.parametrize(("both", "other"), [(PASSED, RESET), (RESET, PASSED), (RESET, ABORTED)])
+def test_what_the_firmwares_did_not_agree_on_takes_the_usual_one(
+    both: Outcome, other: Outcome
+) -> None:
+    """Also where KVM works with one CPU model and not with another."""
+    later = [PASSED] * 2 if both is PASSED else []
+    runner = Runner(both, both, *later, other, ABORTED)
+    states, began = firmwares_of(runner, "", "host")
+    assert states[1] is KvmState.BROKEN
+    assert began[-2:] == ["lean", "usual"]
+
+
+def test_a_lean_firmware_that_does_not_start_is_not_believed() -> None:
+    runner = Runner(RESET, REFUSED, RESET)
+    assert firmwares_of(runner, "", "host")[1] == ["usual", "lean", "usual"]
+
+
+def test_proofs_that_run_together_wait_for_the_first() -> None:
+    async def both(runner: Runner) -> None:
+        firmwares = Firmwares()
+        async with asyncio.TaskGroup() as group:
+            for cpu in ("", "host"):
+                group.create_task(prove_kvm(BINARY, X86, cpu, runner=runner, firmwares=firmwares))
+
+    runner = Runner(*[PASSED] * 7)
+    asyncio.run(both(runner))
+    assert sum("-bios" not in launch.argv for launch in runner.launches) == 1
+
+
+def test_each_emulator_has_its_own_firmware() -> None:
+    firmwares, runner = Firmwares(), Runner(RESET, RESET, RESET, RESET)
+    prove(runner, firmwares=firmwares)
+    mine = replace(BINARY, path="/opt/other/qemu-system-x86_64")
+    asyncio.run(prove_kvm(mine, X86, "", runner=runner, firmwares=firmwares))
+    assert ["-bios" in launch.argv for launch in runner.launches] == [False, True, False, True]
+
+
 def test_only_x86_has_another_firmware(monkeypatch: pytest.MonkeyPatch) -> None:
     arm = Architecture.AARCH64
     build = Build(arm, "/build", "/build/arm", builtin=True)
     monkeypatch.setattr("matrix.hosts.kvm_proof.builtin_build", lambda architecture: build)
     runner = Runner(PASSED, PASSED, PASSED)
     binary = replace(BINARY, architecture=arm)
-    proof = asyncio.run(prove_kvm(binary, arm, "", runner=runner))
+    proof = asyncio.run(prove_kvm(binary, arm, "", runner=runner, firmwares=Firmwares()))
     assert proof.state is KvmState.WORKS
     assert not any("-bios" in launch.argv for launch in runner.launches)
 
