@@ -127,7 +127,8 @@ def draw(folder: Path, target: Path) -> None:
         for each in COMMANDS
     }
     _run(folder, REPORTED, 1)
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
     arguments = [] if os.geteuid() else ["--no-sandbox"]  # it does not let root in
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=arguments)

@@ -185,7 +185,7 @@ def browser() -> Iterator[Browser]:
     Not for the whole session: while playwright is there, its event loop runs, and tests of other
     modules could not have one.
     """
-    names = ("chromium", "chromium-browser", "google-chrome")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
         pytest.skip("no chromium is installed (.ci/install-packages chromium)")
