@@ -1,14 +1,12 @@
 """Answers from what two sides are; that loading decides is shown on real QEMU below."""
 
 import asyncio
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from matrix.errors import MonitorError
-from matrix.hosts.binary_probe import probe_binary
 from matrix.hosts.cache import Cache
 from matrix.hosts.host_facts import read_host
 from matrix.inventory import Binary
@@ -18,6 +16,7 @@ from matrix.migratable.idle_sides import decode_idle, encode_idle, side_of
 from matrix.migratable.prediction import LOADED, Answer, Guest, Prediction, Side, predict
 from matrix.migratable.stream import read_stream
 from matrix.model import Architecture
+from tests.installed import installed_binary
 from tests.migratable.streams import Part, State, Value, Written
 
 S390X = Architecture.S390X
@@ -103,9 +102,7 @@ def test_what_is_kept_is_what_was_asked() -> None:
 @pytest.fixture
 def s390x() -> Binary:
     """The system's."""
-    path = shutil.which("qemu-system-s390x")
-    assert path is not None
-    return asyncio.run(probe_binary("system", S390X, Path(path))).binary
+    return asyncio.run(installed_binary(S390X))
 
 
 @pytest.mark.qemu

@@ -3,15 +3,12 @@
 import asyncio
 import contextlib
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from matrix.errors import StreamError
-from matrix.hosts.binary_probe import probe_binary
 from matrix.migratable.idle import idle_launch, save
 from matrix.migratable.stream import (
     Block,
@@ -22,6 +19,7 @@ from matrix.migratable.stream import (
     read_stream,
 )
 from matrix.model import Architecture
+from tests.installed import installed_binary
 from tests.migratable.streams import Part, State, Value, Written
 
 TIMER = State("timer", [Value("ticks", b"\0" * 7 + b"\x05", "int64", 8), Value("flags", b"ab")])
@@ -206,12 +204,9 @@ def test_any_description_is_read_or_refused(description: object) -> None:
 @pytest.mark.qemu
 @pytest.mark.parametrize("architecture", [Architecture.X86_64, Architecture.S390X])
 def test_a_stream_of_qemu(architecture: Architecture) -> None:
-    path = shutil.which(f"qemu-system-{architecture.value}")
-    assert path is not None
-
     async def saved() -> Stream:
-        probed = await probe_binary("system", architecture, Path(path))
-        idle = await save(idle_launch(probed.binary, architecture, "", ""))
+        binary = await installed_binary(architecture)
+        idle = await save(idle_launch(binary, architecture, "", ""))
         return read_stream(idle.stream)
 
     stream = asyncio.run(saved())

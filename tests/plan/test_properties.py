@@ -1,7 +1,6 @@
 """What a scenario may set: by the types that a binary gives, and on every property of real ones."""
 
 import asyncio
-import functools
 import os
 import shutil
 import subprocess
@@ -9,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from matrix.hosts.binary_probe import probe_binary
 from matrix.inventory import Binary, Machine, typed
 from matrix.model import Accelerator, Architecture
 from matrix.plan.planner import decide
 from matrix.plan.properties import PARTS, TEXTS, VALUES, cpu_flaw, machine_flaw
 from tests import make
+from tests.installed import installed_binary
 
 X86 = Architecture.X86_64
 ARM64 = Architecture.AARCH64
@@ -167,10 +166,10 @@ def _installed() -> list[str]:
     return list(filter(None, found))
 
 
-@functools.cache
 def probed(program: str) -> Binary:
-    architecture = Architecture(Path(program).name.removeprefix("qemu-system-"))
-    return asyncio.run(probe_binary("any", architecture, Path(program))).binary
+    path = Path(program)
+    architecture = Architecture(path.name.removeprefix("qemu-system-"))
+    return asyncio.run(installed_binary(architecture, path.parent))
 
 
 FILES = {"dtb", "dumpdtb", "firmware", "initrd", "kernel", "shim", "signature", "boot.splash"}
