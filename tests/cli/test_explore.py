@@ -21,7 +21,9 @@ from matrix.explore.finding import Chosen, Finding, write
 from matrix.explore.step import Operation, Step
 from matrix.migrating import Strategy, Transport
 from matrix.migration.folder import remove_stale
+from matrix.model import Architecture
 from matrix.run.options import Selection
+from tests.installed import lend_answers
 
 SCENARIO = """name: few
 suite: {kind: kvm-unit-tests, build: builtin, tests: [ram-integrity]}
@@ -82,7 +84,9 @@ class Place:
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is known of the host, and of none that tests before have put something into."""
-    return tmp_path_factory.mktemp("cache")
+    folder = tmp_path_factory.mktemp("cache")
+    lend_answers(folder, Architecture.X86_64)
+    return folder
 
 
 @pytest.fixture

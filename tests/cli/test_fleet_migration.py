@@ -11,8 +11,10 @@ import pytest
 from matrix.migrating import Hop, HopOutcome
 from matrix.migration.folding import HOPS_FILE
 from matrix.migration.hop_records import read_hops
+from matrix.model import Architecture
 from tests.cli.conftest import World
 from tests.cli.test_fleet_run import Lab
+from tests.installed import lend_answers
 from tests.migration.conftest import OTHER_QEMUS
 
 pytestmark = pytest.mark.qemu
@@ -55,6 +57,7 @@ LONGEST_BOUND = 0.5
 
 @pytest.fixture
 def lab(world: World) -> Iterator[Lab]:
+    lend_answers(world.root / "cache", Architecture.X86_64, Architecture.AARCH64)
     found = Lab(world)
     yield found
     found.stop()

@@ -26,6 +26,7 @@ from matrix.migration.faults.injectors import injector_for
 from matrix.migration.faults.table import RULES
 from matrix.migration.hop_runner import Request
 from matrix.migration.live_hop import HopEnd, Injector, LiveHop
+from matrix.model import Architecture
 from matrix.places import own_command
 from matrix.plan.decisions import Run
 from matrix.plan.planner import plan
@@ -34,6 +35,7 @@ from matrix.run.prepare import chosen
 from matrix.vm.machine import Limits
 from tests.hosts.fleet.test_namespaces import Namespace, ip, new_namespace
 from tests.hosts.guest_lab import PATIENCE
+from tests.installed import lend_answers
 
 pytestmark = [pytest.mark.qemu, pytest.mark.slow]  # a hop is given up, or a lease runs out
 
@@ -80,7 +82,9 @@ class Far:
             migrates = f"migration_address: 10.249.249.{number}, ports: 50000-50003"
             lines.append(f"  {name}: {{address: {space.theirs}, {migrates}}}")
         path.write_text("\n".join((*lines, f"lease: {{ttl: {TTL:g}s, margin: 2s}}\n")))
-        environment = {**os.environ, "MATRIX_CACHE": str(self.folder / "cache/matrix")}
+        cache = self.folder / "cache/matrix"
+        lend_answers(cache, Architecture.X86_64)
+        environment = {**os.environ, "MATRIX_CACHE": str(cache)}
         for name, space in self.spaces.items():
             argv = (*own_command(), "worker", "--fleet", str(path), "--name", name)
             self.workers[name] = subprocess.Popen(
