@@ -31,14 +31,14 @@ from matrix.vm.logs import TRANSCRIPT_BYTES
 ALONE = "MATRIX_TEST_ALONE"
 """Set in the environment of the process that makes the hops."""
 
-HOPS = 3000
+HOPS = 2400
 SETTLED = 500
 """Hops after which all that is bounded has come to its bound: logs, buckets, free lists."""
 OBJECTS_PER_HOP = 0.25
 """What the collector knows of (lists, tasks, futures, records): one that is kept of each hop is 1.
 Measured: 0.02, of processes on their way out, which are more at one moment than at another."""
 BLOCKS_PER_HOP = 3
-"""What Python has allocated, numbers and strings too: a hop's record has some 30. Measured: 1, of
+"""What Python has allocated, numbers and strings too: a hop's record has some 30. Measured: 1.2, of
 buckets that statistics open for values not seen before, at most some 700 for each quantity."""
 RESIDENT = 8 << 20
 """Bytes of all hops: what C code keeps, too. The allocator's fragments are some 400 kB at any time,
@@ -137,7 +137,7 @@ def soak(folder: Path) -> tuple[ChainResult, Ledger]:
     return asyncio.run(chain())
 
 
-@pytest.mark.slow  # 3,000 hops take some 20 s on a quiet host, as a leak shows only over many
+@pytest.mark.slow  # 2,400 hops take some 15 s on a quiet host, as a leak shows only over many
 def test_nothing_grows_with_the_number_of_hops() -> None:
     """In a fresh process: the heap of one that has run other tests is full of holes, and was seen
     to grow by 35 MiB while nothing was kept."""

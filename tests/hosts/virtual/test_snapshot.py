@@ -14,6 +14,7 @@ BINARY = Binary("system", Architecture.AARCH64, "/usr/bin/qemu", (7, 2, 0), "7.2
 
 
 def state(folder: Path, option: str) -> Path | None:
+    (folder / "kernel").touch()  # or one would be built
     image = Image(folder / "kernel", folder / "initrd", "digest", "debian")
     starter = Starter(parse_option(option), BINARY, folder, lambda _: None, _image=image)
     return asyncio.run(starter._state())
