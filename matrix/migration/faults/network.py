@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import ClassVar
 
 from matrix.errors import MonitorError
-from matrix.migrating import Fault, Strategy
+from matrix.migrating import Fault, HopOutcome, Strategy
 from matrix.migration.faults.base import (
     MIB,
     SHORTEST_DOWNTIME,
@@ -83,15 +83,26 @@ class StallInPrecopy(NetworkInPrecopy):
     # As fast as it goes: the source shall be stuck in a full socket, not asleep by its own limit.
     parameters: ClassVar[dict[str, ParameterValue]] = {"downtime-limit": SHORTEST_DOWNTIME}
 
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.noticed = False
+        """The hop was not over when nothing had passed for a while."""
+
     async def strike(self, hop: LiveHop) -> None:
         self.proxy.stall()
         self.deed(hop, "the link stalls")
         await asyncio.sleep(STALL)
+        self.noticed = True
         # Switching over already, where the memory had gone through before the link stalled.
         if hop.source.status not in ("active", "device"):
             self.findings.append(f"the source is {hop.source.status} while the link stalls")
         hop.note("yank")
         await hop.source.execute("yank", YANK_SOURCE, oob=True)
+
+    def judge(self, hop: LiveHop, end: HopEnd) -> str:
+        if end.outcome is HopOutcome.COMPLETED and not self.noticed:
+            self.injected = False  # all of a small guest had gone through before
+        return super().judge(hop, end)
 
 
 class DropInPrecopy(NetworkInPrecopy):

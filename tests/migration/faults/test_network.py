@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
-from matrix.migrating import Fault, Migration, MigrationMode, Strategy, Transport
+from matrix.migrating import Fault, HopOutcome, Migration, MigrationMode, Strategy, Transport
 from matrix.migration.endpoint import Emulator
 from matrix.migration.faults import network
 from matrix.migration.faults.injectors import injector_for
 from matrix.migration.hop_runner import Request
+from matrix.migration.live_hop import HopEnd, LiveHop
 from tests.migration.conftest import Chains
 
 IN_POSTCOPY = ["event", "MIGRATION", {"status": "postcopy-active"}]
@@ -128,3 +130,16 @@ def test_a_source_waits_for_a_link_that_stalls_also_in_its_last_moment(
     (hop,) = chains.hops
     assert ("while the link stalls" in hop.reason) is bool(said), hop.reason
     assert said in hop.reason
+
+
+@pytest.mark.parametrize(
+    ("noticed", "said"),
+    [
+        (False, "stall-in-precopy could not be injected: the hop completed before"),
+        (True, "stall-in-precopy: the hop must end as failed, and is completed"),
+    ],
+)
+def test_a_link_that_stalls_behind_the_last_byte_is_no_fault(*, noticed: bool, said: str) -> None:
+    injector = network.StallInPrecopy(Fault.STALL_IN_PRECOPY)
+    injector.injected, injector.noticed = True, noticed
+    assert injector.judge(cast("LiveHop", None), HopEnd(HopOutcome.COMPLETED)) == said
