@@ -56,7 +56,7 @@ def _reused(selection: Selection, execution: Execution, prepared: Prepared) -> "
     if selection.reuse is None:
         return None
     from matrix.cli.history import history_of_run
-    from matrix.run.case_inputs import CaseInputs
+    from matrix.hosts.case_inputs import CaseInputs
     from matrix.run.reuse import check_reuse, choose
 
     check_reuse(selection)

@@ -17,6 +17,7 @@ from matrix.cli.reusing import reuse_lines, take_over
 from matrix.cli.standard_output import Output, is_live, standard_output
 from matrix.cli.steps import Steps, say
 from matrix.errors import ExitCode, UsageError
+from matrix.hosts.case_inputs import CaseInputs
 from matrix.hosts.installations import installations
 from matrix.hosts.interface import Host
 from matrix.hosts.local.executor import LocalHost
@@ -35,7 +36,6 @@ from matrix.results.run_info import ScenarioSource, run_info
 from matrix.results.run_record import RunRecord
 from matrix.results.segments import Line, Style, line
 from matrix.run.capacity import capacity_of, too_few_files
-from matrix.run.case_inputs import CaseInputs
 from matrix.run.host_care import HostRules
 from matrix.run.options import Selection, with_defaults
 from matrix.run.prepare import Prepared, look, prepare
@@ -296,7 +296,7 @@ def _carry_out(
         ):
             return execute(
                 recorder,
-                [_this_machine(inventory, capacity, execution.workers, spares or []), *others],
+                [_this_machine(inputs, capacity, execution.workers, spares or []), *others],
                 CompositeProgress(shown, served) if served is not None else shown,
                 history=history,
                 seed=execution.seed,
@@ -319,13 +319,14 @@ def _carry_out(
 
 
 def _this_machine(
-    inventory: Inventory, capacity: Capacity, workers: int | None, spares: "list[Spare]"
+    inputs: CaseInputs, capacity: Capacity, workers: int | None, spares: "list[Spare]"
 ) -> Host:
     if workers is None:
-        return LocalHost(inventory, capacity)
+        return LocalHost(inputs.inventory, capacity)
     from matrix.hosts.workers.local_workers import LocalWorkers  # most runs have none
 
-    return LocalWorkers(inventory, capacity, workers, say, spares=spares)
+    common = inputs.common
+    return LocalWorkers(inputs.inventory, capacity, workers, say, common=common, spares=spares)
 
 
 def _is_local(decision: Decision) -> bool:

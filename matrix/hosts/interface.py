@@ -120,7 +120,8 @@ class Host(Protocol):
 
     One with a true ``same_paths`` reads this machine's files where they are: decisions go to it
     with their paths, and nothing is read to name it by content. One with a true ``in_process`` runs
-    them in this process, which so has time to spare while a QEMU starts.
+    them in this process, which so has time to spare while a QEMU starts. One with a true
+    ``notes_inputs`` says in its attempts what these follow from.
     """
 
     @property

@@ -137,15 +137,17 @@ class RunDirectory:
             HostError: the folder cannot be made.
         """
         folder = self.case_folder(case_id)
-        if attempts > 1:
-            with host_errors("create", folder):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder /= str(attempt)
         with host_errors("create", folder):
-            if os.path.lexists(folder):
+            if attempts > 1:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder /= str(attempt)
+            try:
+                os.mkdir(folder, 0o700)  # noqa: PTH102 - once for each case
+            except FileExistsError:
                 folder.rename(_free_name(folder))
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700)
+                folder.mkdir(mode=0o700)
+            except FileNotFoundError:  # somebody has tidied up
+                folder.mkdir(mode=0o700, parents=True)
         return folder
 
     def renew(self, relative: str) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from matrix.attempt import Attempt
 from matrix.errors import HostLostError, SuiteError
+from matrix.hosts.case_inputs import CaseInputs, Noted
 from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment, Console, Executor, HopDone
 from matrix.inventory import Inventory
 from matrix.plan.decisions import Run
 from matrix.results.directory import RunDirectory
-from matrix.run.case_inputs import CaseInputs, Noted
 from matrix.suites.registry import suite_of
 from matrix.verdicts import Verdict
 from matrix.vm.tasks import in_thread
@@ -44,6 +44,8 @@ class Dispatcher:
     contents: Contents = field(default_factory=Contents)
     same_paths: set[str] = field(default_factory=set)
     """Hosts that read this machine's files where they are."""
+    noting: set[str] = field(default_factory=set)
+    """Hosts that find out themselves what cases follow from."""
     inventories: dict[str, Inventory] = field(default_factory=dict)
     """By the hosts' names."""
     _underway: dict[str, Executor] = field(default_factory=dict)
@@ -80,7 +82,7 @@ class Dispatcher:
             decision = await _refreshed(decision)
             if not (stays := self._stays(decision)):
                 await self.contents.read_large(decision)
-            noted = None if self.inputs is None else self.inputs.of(decision)
+            noted = None if decision.host in self.noting else self._noted(decision)
             if self._ended:
                 return None
             crossing, files = (decision, ()) if stays else with_names(decision, self.contents)
@@ -105,6 +107,9 @@ class Dispatcher:
     def _stays(self, decision: Run) -> bool:
         """Whether it goes nowhere where its files have other paths."""
         return decision.host in self.same_paths and not decision.gang
+
+    def _noted(self, decision: Run) -> Noted | None:
+        return None if self.inputs is None else self.inputs.of(decision)
 
     def _completed(self, attempt: Attempt, decision: Run, noted: Noted | None) -> Attempt:
         """With what a host does not know of it."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from matrix.attempt import Attempt, Reused
 from matrix.errors import MatrixError, UsageError
+from matrix.hosts.case_inputs import CaseInputs, Noted
 from matrix.plan.decisions import Decision, Run
 from matrix.plan.inputs import changed, changed_words, digest_of, why_never
 from matrix.results.case_record import CaseRecord
@@ -24,7 +25,6 @@ from matrix.results.files import shown
 from matrix.results.history.place import Database
 from matrix.results.history.same_inputs import Before, failed_before, same_inputs
 from matrix.results.latest import LATEST, latest_run, scenario_of_latest
-from matrix.run.case_inputs import CaseInputs, Noted
 from matrix.run.options import HISTORY, Selection
 from matrix.run.rerun import chain_of
 from matrix.verdicts import Verdict

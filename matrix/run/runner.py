@@ -10,11 +10,11 @@ from importlib import import_module
 from itertools import chain
 
 from matrix.errors import ExitCode, HostError
+from matrix.hosts.case_inputs import CaseInputs
 from matrix.hosts.interface import Host
 from matrix.plan.decisions import Decision
 from matrix.results.history.place import Database
 from matrix.results.recorder import Recorder
-from matrix.run.case_inputs import CaseInputs
 from matrix.run.host_care import HostRules
 from matrix.run.known_durations import known_seconds, load_writer
 from matrix.run.progress import Progress

@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from matrix.attempt import Attempt
 from matrix.errors import HostLostError
+from matrix.hosts.case_inputs import CaseInputs
 from matrix.hosts.interface import Console, HopDone, Host
 from matrix.model import Case
 from matrix.plan.decisions import Decision, Run
@@ -26,7 +27,6 @@ from matrix.plan.schedule import Capacity, Forecast, Job
 from matrix.plan.scheduler import Scheduler
 from matrix.results.outcome import counts_as_failure
 from matrix.results.recorder import Recorder
-from matrix.run.case_inputs import CaseInputs
 from matrix.run.dispatch import Dispatcher
 from matrix.run.host_care import HostCare, HostRules
 from matrix.run.open_hosts import OpenHosts
@@ -204,6 +204,8 @@ class Session:
         dispatcher.inventories[name] = host.inventory
         if getattr(host, "same_paths", False):
             dispatcher.same_paths.add(name)
+        if getattr(host, "notes_inputs", False):
+            dispatcher.noting.add(name)
         opening = host.open(self._recorder.run.path, dispatcher.contents)
         try:
             dispatcher.executors[name] = await open_hosts.open(opening)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from matrix import __version__
+from matrix.hosts.case_inputs import Common
 from matrix.hosts.contents import Contents
 from matrix.hosts.interface import Assignment, Ended
 from matrix.hosts.local.executor import not_started
@@ -46,11 +47,18 @@ class LocalWorkers:
     """Told in words that a worker is gone."""
     silence: float = SILENCE
     """Seconds until one that shows no sign of life is given up."""
+    common: Common | None = None
+    """See :class:`matrix.hosts.workers.wire.Begin`."""
     spares: list[Spare] = field(default_factory=list)
     """Workers that are there already; taken from the list as they are told to begin."""
     same_paths: ClassVar[bool] = True
     """See :class:`matrix.hosts.interface.Host`."""
     name: str = LOCAL
+
+    @property
+    def notes_inputs(self) -> bool:
+        """See :class:`matrix.hosts.interface.Host`."""
+        return self.common is not None
 
     @asynccontextmanager
     async def open(self, run: Path, contents: Contents) -> AsyncIterator["WorkersExecutor"]:
@@ -174,7 +182,8 @@ class WorkersExecutor:
     def _begin(self) -> Begin:
         umask = os.umask(0o077)
         os.umask(umask)
-        return Begin(__version__, str(self._run.path), umask, self._host.inventory)
+        inventory, common = self._host.inventory, self._host.common
+        return Begin(__version__, str(self._run.path), umask, inventory, common=common)
 
     def _drop(self, worker: WorkerProcess) -> None:
         """Say once that a worker is lost; its log stays."""

@@ -7,6 +7,7 @@ Both ends are the same program: a worker of another version is refused by :class
 from dataclasses import dataclass
 from enum import StrEnum
 
+from matrix.hosts.case_inputs import Common
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.lines import Lines
 from matrix.inventory import Inventory
@@ -45,6 +46,8 @@ class Begin:
     inventory: Inventory
     log: str = ""
     """Path of the file that stderr goes to from here on; empty: where it goes already."""
+    common: Common | None = None
+    """Of the inputs of cases, which are part of what comes back; None: nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)

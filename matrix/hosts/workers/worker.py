@@ -11,11 +11,12 @@ import contextlib
 import gc
 import os
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from matrix import __version__
 from matrix.errors import HostError, HostLostError
+from matrix.hosts.case_inputs import CaseInputs, Noted
 from matrix.hosts.console_batch import UNREAD_MOST, ConsoleBatch
 from matrix.hosts.contents import Contents
 from matrix.hosts.interface import Assignment, Console, Ended, Executor, HopDone
@@ -57,8 +58,11 @@ async def _serve(control: socket.socket) -> None:
     _behave(begin)
     contents = Contents()
     host = LocalHost(begin.inventory, Capacity(1, 1))
+    noting = None
+    if begin.common is not None:
+        noting = CaseInputs(begin.inventory, common=begin.common)
     async with host.open(Path(begin.run), contents) as executor, asyncio.TaskGroup() as tasks:
-        work = tasks.create_task(_Work(reader, writer, executor, contents).run(tasks))
+        work = tasks.create_task(_Work(reader, writer, executor, contents, noting).run(tasks))
         beat = tasks.create_task(_beat(writer))
         await asyncio.wait((work,))
         beat.cancel()
@@ -115,6 +119,8 @@ class _Work:
     writer: asyncio.StreamWriter
     executor: Executor
     contents: Contents
+    noting: CaseInputs | None
+    """Finds out what cases follow from; None: nobody wants to know."""
     attempts: dict[int, _Attempt] = field(default_factory=dict)
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
@@ -144,6 +150,7 @@ class _Work:
             self.executor.cancel(known.token)
 
     async def _execute(self, attempt: _Attempt, assignment: Assignment) -> None:
+        noted = None if self.noting is None else self.noting.of(assignment.decision)
         try:
             ended: Ended = await self.executor.execute(assignment, attempt.emit)
         except HostLostError as error:
@@ -151,6 +158,13 @@ class _Work:
         except HostError as error:
             attempt.over(Kind.FAILED, str(error))
         else:
-            attempt.over(Kind.ENDED, ended)
+            attempt.over(Kind.ENDED, _with_inputs(ended, noted))
         finally:
             del self.attempts[attempt.number]
+
+
+def _with_inputs(ended: Ended, noted: Noted | None) -> Ended:
+    """With what the attempt follows from, if that still holds."""
+    if ended.attempt is None or noted is None or not noted.hold():
+        return ended
+    return Ended(replace(ended.attempt, inputs=noted.inputs))

@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 from matrix.errors import MatrixError
@@ -15,7 +14,7 @@ from matrix.hosts.digests import Digests, FileState, SharedFiles, unchanged
 from matrix.hosts.host_facts import HostState, read_host
 from matrix.hosts.judging import judging_version
 from matrix.hosts.local.launch import binary_of, initrd_text
-from matrix.hosts.qemu_content import QemuContents
+from matrix.hosts.qemu_content import QemuContent, QemuContents
 from matrix.inventory import Binary, Firmware, Inventory
 from matrix.model import Accelerator
 from matrix.plan.command import EfiBoot, launch_for
@@ -43,6 +42,31 @@ class Noted:
         return unchanged(self.files) and self.qemu.hold()
 
 
+@dataclass(frozen=True, slots=True)
+class KnownQemu:
+    """An emulator's content (:class:`matrix.hosts.qemu_content.QemuContent`), as plain data."""
+
+    path: str
+    qemu: str
+    libraries: str
+    firmware: str
+    states: tuple[tuple[str, FileState], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What the inputs of all cases of a run have in common, as plain data."""
+
+    environment: str
+    program: str
+    """Empty where that is not known: no case's inputs are, either."""
+    tcg: str
+    """What TCG of this machine depends on."""
+    kvm: str
+    """What KVM of this machine depends on, as far as it shows."""
+    qemus: tuple[KnownQemu, ...] = ()
+
+
 class CaseInputs:
     """What the cases of a run follow from. Files are read once, and not where a former run has."""
 
@@ -53,18 +77,38 @@ class CaseInputs:
         host: HostState | None = None,
         cache: Cache | None = None,
         environment: Mapping[str, str] = os.environ,
+        common: Common | None = None,
     ) -> None:
-        """``inventory`` is this machine's; ``host`` and ``cache`` are too, where None."""
-        self._inventory = inventory
-        self._host = host or read_host()
-        self._digests = Digests(cache or Cache(cache_directory()))
-        self._qemus = QemuContents(cache or Cache(cache_directory()), self._host.key, self._digests)
-        self._environment = value_of(
-            sorted(each for each in environment.items() if each[0].startswith(STEERING))
-        )
-        self._program = judging_version(self._digests)
+        """``inventory`` is this machine's; ``host`` and ``cache`` are too, where None. ``common``
+        is what another process has found; None: it is found here, with :meth:`learn`."""
+        self.inventory = inventory
+        cache = cache or Cache(cache_directory())
+        self._digests = Digests(cache)
+        self._qemus: QemuContents | None = None
+        self._known: dict[str, QemuContent] = {}
+        """By path."""
         self._nameless: dict[str, Binary] = {}
         """By path."""
+        if common is None:
+            host = host or read_host()
+            self._qemus = QemuContents(cache, host.key, self._digests)
+            common = _common(environment, judging_version(self._digests), host)
+        self._common = common
+        for each in common.qemus:
+            files = SharedFiles(each.states)
+            content = QemuContent(each.qemu, each.libraries, each.firmware, files)
+            self._known[each.path] = content
+
+    @property
+    def common(self) -> Common:
+        """What another process needs to know to find out the inputs of cases as this one does. No
+        JSON can tell it of emulators with files whose names are not UTF-8."""
+        qemus = (
+            KnownQemu(path, each.qemu, each.libraries, each.firmware, each.files.states)
+            for path, each in self._known.items()
+            if all(map(_is_utf8, (path, *(name for name, _ in each.files.states))))
+        )
+        return replace(self._common, qemus=tuple(qemus))
 
     def learn(self, decisions: Iterable[Decision]) -> None:
         """Look at the emulators and the files of these cases, before guests wait for it."""
@@ -73,10 +117,14 @@ class CaseInputs:
         for decision in decisions:
             if isinstance(decision, Run) and not why_unknown(decision):
                 with suppress(MatrixError):  # who starts the case says what is wrong
-                    binary = binary_of(decision, self._inventory)
+                    binary = binary_of(decision, self.inventory)
                     wanted.setdefault(binary.path, binary)
                 files.update(dict.fromkeys(_files(decision)))
-        asyncio.run(self._qemus.learn(wanted.values()))
+        if self._qemus is not None:
+            asyncio.run(self._qemus.learn(wanted.values()))
+            for binary in wanted.values():
+                if (content := self._qemus.of(binary)) is not None:
+                    self._known[binary.path] = content
         for path in files:
             with suppress(OSError, ValueError):  # as above
                 self._digests.of(path)
@@ -87,7 +135,7 @@ class CaseInputs:
 
     def of(self, decision: Run) -> Noted | None:
         """The inputs of a case as they are now; None where not all are known."""
-        if why_unknown(decision) or not self._program:
+        if why_unknown(decision) or not self._common.program:
             return None
         try:
             return self._noted(decision)
@@ -95,18 +143,18 @@ class CaseInputs:
             return None
 
     def _noted(self, decision: Run) -> Noted | None:
-        binary = binary_of(decision, self._inventory)
-        qemu = self._qemus.of(binary)
+        binary = binary_of(decision, self.inventory)
+        qemu = self._known.get(binary.path)
         if qemu is None:
             return None
         case = decision.case
-        firmware = firmware_for(case, binary, self._inventory)
+        firmware = firmware_for(case, binary, self.inventory)
         boot = None
         others = list(filter(os.path.isfile, paths_in(case.test.qemu_params)))
         if isinstance(firmware, Firmware):
             others += filter(None, (firmware.executable, firmware.variables))
             boot = EfiBoot(replace(firmware, executable="code", variables=""), EFI_FOLDER)
-        initrd = initrd_text(decision, self._inventory, binary)
+        initrd = initrd_text(decision, self.inventory, binary)
         launch = launch_for(
             without_folders(case),
             self._without_path(binary),
@@ -114,13 +162,14 @@ class CaseInputs:
             initrd=INITRD_FILE if initrd else "",
             efi_boot=boot,
         )
+        with_kvm = decision.accelerator is Accelerator.KVM
         around = Surroundings(
             qemu=qemu.qemu,
             libraries=qemu.libraries,
             firmware=qemu.firmware,
-            environment=self._environment,
-            host=self._kvm if decision.accelerator is Accelerator.KVM else self._architecture,
-            program=self._program,
+            environment=self._common.environment,
+            host=self._common.kvm if with_kvm else self._common.tcg,
+            program=self._common.program,
             initrd=initrd,
             others=value_of([self._digests.of(path) for path in others]),
         )
@@ -137,17 +186,25 @@ class CaseInputs:
             known = self._nameless[binary.path] = replace(binary, path="")
         return known
 
-    @cached_property
-    def _architecture(self) -> str:
-        """What TCG of this machine depends on."""
-        return value_of(self._host.host.architecture)
 
-    @cached_property
-    def _kvm(self) -> str:
-        """What KVM of this machine depends on, as far as it shows."""
-        system = os.uname()
-        state = self._host.device.state
-        return value_of((system.machine, system.release, system.version, state))
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _common(environment: Mapping[str, str], program: str, host: HostState) -> Common:
+    system = os.uname()
+    machine = (system.machine, system.release, system.version, host.device.state)
+    steering = sorted(each for each in environment.items() if each[0].startswith(STEERING))
+    return Common(
+        environment=value_of(steering),
+        program=program,
+        tcg=value_of(host.host.architecture),
+        kvm=value_of(machine),
+    )
 
 
 def _files(decision: Run) -> list[str]:
