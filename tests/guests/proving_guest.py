@@ -19,16 +19,6 @@ from tests.installed import installed_binary
 
 PATIENCE = 200.0
 """Seconds: the host may be busy with much else."""
-WITH_VIRTIO = (
-    Architecture.X86_64,
-    Architecture.I386,
-    Architecture.AARCH64,
-    Architecture.ARM,
-    Architecture.RISCV64,
-    Architecture.RISCV32,
-    Architecture.LOONGARCH64,
-    Architecture.S390X,
-)
 
 
 class ProvingGuest:

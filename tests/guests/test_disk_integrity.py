@@ -14,7 +14,7 @@ import pytest
 from matrix.model import Architecture, Launch, Test
 from matrix.plan.disks import disk_size, with_disk
 from matrix.suites.build import builtin_build
-from tests.guests.proving_guest import WITH_VIRTIO, ProvingGuest, play, running
+from tests.guests.proving_guest import ProvingGuest, play, running
 
 pytestmark = pytest.mark.qemu
 
@@ -76,7 +76,7 @@ class DiskGuest(ProvingGuest):
             file.write(data)
 
 
-@pytest.mark.parametrize("architecture", WITH_VIRTIO)
+@pytest.mark.parametrize("architecture", Architecture)
 def test_a_disk_that_nobody_touches_is_proven_whole(
     tmp_path: Path, architecture: Architecture
 ) -> None:
@@ -99,7 +99,13 @@ def test_a_disk_that_nobody_touches_is_proven_whole(
     assert end["verified"] >= beats[-1]["verified"] + SECTORS
 
 
-def test_a_byte_behind_its_back_is_found_and_its_sector_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "architecture",
+    [Architecture.X86_64, Architecture.S390X, Architecture.PPC64, Architecture.MIPS64EL],
+)
+def test_a_byte_behind_its_back_is_found_and_its_sector_named(
+    tmp_path: Path, architecture: Architecture
+) -> None:
     async def scene(guest: DiskGuest) -> None:
         await guest.started()
         await guest.beat()
@@ -110,7 +116,7 @@ def test_a_byte_behind_its_back_is_found_and_its_sector_named(tmp_path: Path) ->
         await guest.beat()  # it works on
         await guest.finish()
 
-    guest = play(running(DiskGuest(tmp_path)), scene)
+    guest = play(running(DiskGuest(tmp_path), architecture), scene)
     first, *others = guest.said("FAIL")
     assert first.startswith(f"sector {VICTIM} (kept, generation 1): the word at byte 96 is 0x")
     assert first.endswith("1 of 64 words differ")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from matrix.model import Architecture
-from tests.guests.proving_guest import WITH_VIRTIO, ProvingGuest, play, running
+from tests.guests.proving_guest import ProvingGuest, play, running
 from tests.migration.corrupt import corrupt
 
 pytestmark = pytest.mark.qemu
@@ -60,7 +60,7 @@ class ElasticGuest(ProvingGuest):
         assert await self.ask("query-balloon") == {"actual": memory["base-memory"] - pages * PAGE}
 
 
-@pytest.mark.parametrize("architecture", WITH_VIRTIO)
+@pytest.mark.parametrize("architecture", Architecture)
 def test_what_it_lends_comes_back(tmp_path: Path, architecture: Architecture) -> None:
     async def scene(guest: ElasticGuest) -> None:
         lendable = (await guest.start())["lendable"]

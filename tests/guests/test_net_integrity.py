@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from matrix.model import Architecture
-from tests.guests.proving_guest import WITH_VIRTIO, ProvingGuest, play, running
+from tests.guests.proving_guest import ProvingGuest, play, running
 
 pytestmark = pytest.mark.qemu
 
@@ -37,7 +37,7 @@ class NetGuest(ProvingGuest):
     beat_line = BEAT
 
 
-@pytest.mark.parametrize("architecture", WITH_VIRTIO)
+@pytest.mark.parametrize("architecture", Architecture)
 def test_a_network_that_nobody_touches_is_proven_whole(
     tmp_path: Path, architecture: Architecture
 ) -> None:

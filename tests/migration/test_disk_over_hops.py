@@ -83,6 +83,8 @@ def disk(tmp_path: Path, real: RealQemu) -> Disk:
         (Architecture.RISCV64, Strategy.FILE),
         (Architecture.RISCV32, Strategy.POSTCOPY_PREEMPT),
         (Architecture.S390X, Strategy.AUTO_CONVERGE),
+        (Architecture.PPC64, Strategy.MULTIFD),
+        (Architecture.MIPS64EL, Strategy.POSTCOPY),
         # QEMU 7.2 dies of any migration of loongarch64 (matrix/plan/strategy_settings.py).
     ],
 )

@@ -26,20 +26,20 @@ struct test {
 
 int test_boot(int argc, char **argv);
 int test_deadloop(int argc, char **argv);
-int test_disk_integrity(int argc, char **argv) __attribute__((weak)); /* where virtio is */
-int test_edu(int argc, char **argv) __attribute__((weak));
-int test_elastic_integrity(int argc, char **argv) __attribute__((weak));
+int test_disk_integrity(int argc, char **argv);
+int test_edu(int argc, char **argv) __attribute__((weak)); /* where PCI is */
+int test_elastic_integrity(int argc, char **argv);
 int test_exception(int argc, char **argv);
 int test_fail(int argc, char **argv);
 int test_hang(int argc, char **argv);
 int test_memory(int argc, char **argv);
-int test_net_integrity(int argc, char **argv) __attribute__((weak));
+int test_net_integrity(int argc, char **argv);
 int test_panic(int argc, char **argv);
 int test_ram_integrity(int argc, char **argv);
 int test_smp(int argc, char **argv);
 int test_spin(int argc, char **argv);
 int test_timer(int argc, char **argv);
-int test_virtio_blk(int argc, char **argv) __attribute__((weak));
+int test_virtio_blk(int argc, char **argv);
 
 /* string.c: as in C, and numbers. parse_number reads digits (0x… is hexadecimal) and sets *rest
  * behind them; it returns false, with *value untouched, where there is no digit. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PCI devices on bus 0, function 0 of each slot: what an architecture whose arch.mk sets PCI
+ * PCI devices on bus 0, function 0 of each slot: what an architecture that has them
  * provides to the tests of devices, beside arch.h. lib/pci-interrupt.c is for one that takes none
  * of their interrupts.
  */

@@ -77,10 +77,10 @@ void arch_flush_tlb(void)
 	write_cp0(ENTRY_HIGH, space);
 }
 
-/* The address in xkphys without its upper bits. */
+/* The address in xkphys, or in kseg0 as that of the image, without its upper bits. */
 uint64_t arch_physical_address(uintptr_t address)
 {
-	return address & XKPHYS_MASK;
+	return address & (address >= KSEG0 ? KSEG0_MASK : XKPHYS_MASK);
 }
 
 void arch_init(uintptr_t boot_information)

@@ -14,6 +14,7 @@
 #define CPC	    0x1bde0000u
 #define GT64120	    0x1be00000u
 #define KSEG0_MASK  0x1fffffffu
+#define KSEG0	    0xffffffff80000000ull
 #define XKPHYS_MASK 0x07ffffffffffffffull
 
 #define CACHED(physical)   (0x9800000000000000ull | (physical)) /* xkphys, coherent */
@@ -60,6 +61,11 @@ extern uint64_t coherence; /* the coherence manager's registers; 0: there is non
 static inline uint8_t read8(uint64_t address)
 {
 	return *(volatile uint8_t *)address;
+}
+
+static inline uint16_t read16(uint64_t address)
+{
+	return *(volatile uint16_t *)address;
 }
 
 static inline uint32_t read32(uint64_t address)

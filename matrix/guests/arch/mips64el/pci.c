@@ -5,16 +5,13 @@
  */
 #include <arch.h>
 #include <guest.h>
+#include <pci.h>
 
 #include "malta.h"
 
 #define CONFIGURATION_ADDRESS UNCACHED(GT64120 + 0xcf8)
 #define CONFIGURATION_DATA    UNCACHED(GT64120 + 0xcfc)
-#define PCI_SLOTS	      32
-#define PCI_ID		      0x00
-#define PCI_COMMAND	      0x04
-#define PCI_COMMAND_MEMORY    0x2u
-#define PCI_BASE_ADDRESS_0    0x10
+#define WINDOW_SIZE	      0x08000000u /* of PCI_MEMORY */
 
 #define PVPANIC_ID	 0x00111b36u /* device 0x0011 of vendor 0x1b36 */
 #define PVPANIC_PANICKED 1u
@@ -63,17 +60,81 @@ _Noreturn void arch_hang(void)
 
 const char *arch_panic(void)
 {
-	for (unsigned slot = 0; slot < PCI_SLOTS; slot++) {
-		if (read_configuration(slot, 0, PCI_ID) != PVPANIC_ID)
-			continue;
-		/* No other device is configured, so the window's first address is free. */
-		write_configuration(slot, 0, PCI_BASE_ADDRESS_0, PCI_MEMORY);
-		write_configuration(slot, 0, PCI_COMMAND, PCI_COMMAND_MEMORY);
-		if (!(read8(UNCACHED(PCI_MEMORY)) & PVPANIC_PANICKED))
-			return "this pvpanic does not take a panic";
-		write8(UNCACHED(PCI_MEMORY), PVPANIC_PANICKED);
-		/* QEMU may be told to let the guest run on. */
-		arch_hang();
-	}
-	return "no pvpanic-pci device";
+	const unsigned slot = pci_find(PVPANIC_ID);
+	uintptr_t events;
+
+	if (slot == PCI_NO_SLOT)
+		return "no pvpanic-pci device";
+	events = arch_pci_map(slot, 0);
+	pci_enable(slot);
+	if (!events || !(read8(events) & PVPANIC_PANICKED))
+		return "this pvpanic does not take a panic";
+	write8(events, PVPANIC_PANICKED);
+	/* QEMU may be told to let the guest run on. */
+	arch_hang();
+}
+
+const char *arch_pci_open(void)
+{
+	return NULL;
+}
+
+uint32_t arch_pci_read(unsigned slot, unsigned offset)
+{
+	return read_configuration(slot, 0, offset);
+}
+
+void arch_pci_write(unsigned slot, unsigned offset, uint32_t value)
+{
+	write_configuration(slot, 0, offset, value);
+}
+
+/* Nobody has given addresses before: QEMU's start of the board does not. */
+uintptr_t arch_pci_map(unsigned slot, unsigned bar)
+{
+	static uint32_t used;
+	const unsigned offset = PCI_BASE_ADDRESS_0 + 4 * bar;
+	uint32_t mask, size, at;
+
+	arch_pci_write(slot, offset, ~0u);
+	mask = arch_pci_read(slot, offset);
+	size = ~(mask & ~0xfu) + 1u;
+	at = (used + size - 1) & ~(size - 1);
+	if (size == 0 || size > WINDOW_SIZE || at > WINDOW_SIZE - size)
+		return 0;
+	used = at + size;
+	arch_pci_write(slot, offset, PCI_MEMORY + at);
+	if (mask & PCI_BASE_ADDRESS_64BIT)
+		arch_pci_write(slot, offset + 4, 0);
+	return UNCACHED(PCI_MEMORY + at);
+}
+
+uint8_t arch_device_read8(uintptr_t address)
+{
+	return read8(address);
+}
+
+void arch_device_write8(uintptr_t address, uint8_t value)
+{
+	write8(address, value);
+}
+
+uint16_t arch_device_read16(uintptr_t address)
+{
+	return read16(address);
+}
+
+void arch_device_write16(uintptr_t address, uint16_t value)
+{
+	write16(address, value);
+}
+
+uint32_t arch_device_read32(uintptr_t address)
+{
+	return read32(address);
+}
+
+void arch_device_write32(uintptr_t address, uint32_t value)
+{
+	write32(address, value);
 }

@@ -4,7 +4,7 @@
 CROSS := powerpc64le-linux-gnu-
 PACKAGE := gcc-powerpc64le-linux-gnu
 ARCH_SOURCES := arch/ppc64/start.S $(sort $(wildcard arch/ppc64/*.c)) \
-	arch/fdt-common/fdt-machine.c
+	arch/fdt-common/fdt-machine.c arch/fdt-common/pci-window.c
 ARCH_CFLAGS := -mcpu=power8 -mabi=elfv2 -mcmodel=medium -msoft-float -mno-altivec -mno-vsx \
 	-Iarch/fdt-common
 HOST_ARCH_CFLAGS := -mcpu=power8

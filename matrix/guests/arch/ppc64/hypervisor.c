@@ -26,20 +26,37 @@ int64_t hypervisor_call(uint64_t number, uint64_t values[4])
 	return (int64_t)r3;
 }
 
-int32_t rtas_call(const char *service, unsigned arguments, const uint32_t *argument)
+#define MOST_ARGUMENTS 5
+
+static int32_t call(const char *service, unsigned arguments, const uint32_t *argument,
+		    unsigned results, uint32_t *result)
 {
-	uint32_t block[3 + 3 + 1] = { 0 }; /* token, counts, arguments, status: all big-endian */
+	/* Token, counts, arguments, status and a result: all big-endian. */
+	uint32_t block[3 + MOST_ARGUMENTS + 2] = { 0 };
 	uint32_t token;
 
 	if (!fdt_cell(&rtas, service, 0, &token))
 		return -1;
 	block[0] = big_endian32(token);
 	block[1] = big_endian32(arguments);
-	block[2] = big_endian32(1);
+	block[2] = big_endian32(1 + results);
 	for (unsigned i = 0; i < arguments; i++)
 		block[3 + i] = big_endian32(argument[i]);
 	hypervisor_call(H_RTAS, (uint64_t[4]){ (uintptr_t)block });
+	if (results)
+		*result = big_endian32(block[3 + arguments + 1]);
 	return (int32_t)big_endian32(block[3 + arguments]);
+}
+
+int32_t rtas_call(const char *service, unsigned arguments, const uint32_t *argument)
+{
+	return call(service, arguments, argument, 0, NULL);
+}
+
+int32_t rtas_ask(const char *service, unsigned arguments, const uint32_t *argument,
+		 uint32_t *result)
+{
+	return call(service, arguments, argument, 1, result);
 }
 
 void rtas_open(void)

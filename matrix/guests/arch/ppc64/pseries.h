@@ -8,6 +8,8 @@
 
 #define H_SUCCESS	0
 #define H_BUSY		1
+#define H_CI_LOAD	0x3c /* H_LOGICAL_CI_LOAD */
+#define H_CI_STORE	0x40
 #define H_GET_TERM_CHAR 0x54
 #define H_PUT_TERM_CHAR 0x58
 #define H_CEDE		0xe0
@@ -48,6 +50,9 @@ int64_t hypervisor_call(uint64_t number, uint64_t values[4]);
 /* A service by its name in the device tree; returns its status, or -1 (hardware error) where this
  * machine does not have it. */
 int32_t rtas_call(const char *service, unsigned arguments, const uint32_t *argument);
+/* The same of a service that has a result beside the status. */
+int32_t rtas_ask(const char *service, unsigned arguments, const uint32_t *argument,
+		 uint32_t *result);
 void rtas_open(void);
 
 /* interrupts.c */
