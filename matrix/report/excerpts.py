@@ -89,6 +89,8 @@ def read_text(path: Path, bounds: Bounds) -> Text | None:
 
     The begin ends with a line and the end begins with one, where they have lines.
     """
+    if not os.path.lexists(path):
+        return None  # as of most files of most cases: an exception takes five times as long
     try:
         file = open_regular(path)
     except (UsageError, HostError):
@@ -128,6 +130,8 @@ def _shown(data: bytes) -> str:
 
 def _diagnoses(folder: Path) -> list[str]:
     """The names of the files in ``diagnosis/``, which must itself be a folder and no link."""
+    if not os.path.lexists(folder):
+        return []
     try:
         if folder.is_symlink():
             return []

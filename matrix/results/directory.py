@@ -47,6 +47,7 @@ class RunDirectory:
         """As the user named it, for messages."""
         self.path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow symlinks
         """Absolute, so that command lines with files of it work from anywhere."""
+        self._cases = self.path / "cases"
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -120,7 +121,7 @@ class RunDirectory:
 
     def case_folder(self, case_id: str) -> Path:
         """Where a case's artifacts are, or would be."""
-        return self.path / "cases" / folder_name(case_id)
+        return self._cases / folder_name(case_id)
 
     def begin_attempt(self, case_id: str, attempt: int, attempts: int) -> Path:
         """A new folder for one attempt's artifacts.
