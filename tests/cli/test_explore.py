@@ -1,6 +1,7 @@
 """``matrix explore``: what it prints and writes, how it ends, and that a finding is repeated."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from matrix.migration.folder import remove_stale
 from matrix.model import Architecture
 from matrix.run.options import Selection
 from tests.installed import lend_answers
+from tests.warm import WarmProgram
 
 SCENARIO = """name: few
 suite: {kind: kvm-unit-tests, build: builtin, tests: [ram-integrity]}
@@ -39,9 +41,10 @@ PLAIN = "name: plain\nsuite: {kind: kvm-unit-tests, build: builtin, tests: [boot
 class Place:
     """A folder in which the command is run."""
 
-    def __init__(self, folder: Path, cache: Path) -> None:
+    def __init__(self, folder: Path, cache: Path, warm: WarmProgram) -> None:
         self.folder = folder
         self._cache = cache
+        self._warm = warm
         (folder / "few.yaml").write_text(SCENARIO + MIGRATION)
 
     def wrap(self, name: str, case: str) -> None:
@@ -70,15 +73,9 @@ class Place:
         )
 
     def explore(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "matrix", "explore", *words],
-            env={"PATH": "/usr/bin:/bin", "HOME": "/nowhere", "MATRIX_CACHE": str(self._cache)},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        places = {"PATH": "/usr/bin:/bin", "HOME": "/nowhere", "MATRIX_CACHE": str(self._cache)}
+        environment = {**os.environ, **places}
+        return self._warm.run(("explore", *words), self.folder, environment, seconds=300)
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +87,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, cache: Path) -> Place:
-    return Place(tmp_path, cache)
+def place(tmp_path: Path, cache: Path, warm: WarmProgram) -> Place:
+    return Place(tmp_path, cache, warm)
 
 
 @pytest.mark.qemu

@@ -1,12 +1,12 @@
 """``matrix migratable``: its table, its JSON, its exit codes, and hops that prove it."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html import unescape
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from matrix.migratable.prediction import Answer, Guest, Prediction
 from matrix.model import Architecture
 from matrix.run.options import Selection
 from tests.installed import lend_answers
+from tests.warm import WarmProgram
 
 GUEST = Guest(Architecture.RISCV64, "virt", "rv64")
 OTHER = Guest(Architecture.S390X, "s390-ccw-virtio-7.2", "")
@@ -111,30 +112,34 @@ def test_a_hop_is_a_scenario_of_its_own() -> None:
 Q35 = ("--arch", "x86_64", "--machine", "q35")
 
 
-def migratable(*words: str, cache: Path) -> subprocess.CompletedProcess[str]:
-    return matrix("migratable", *words, cache=cache)
+@dataclass(frozen=True)
+class Place:
+    """A folder of a user's, with a cache of its own."""
+
+    folder: Path
+    warm: WarmProgram
+
+    def matrix(self, *words: str) -> subprocess.CompletedProcess[str]:
+        places = {name: str(self.folder) for name in ("HOME", "MATRIX_CACHE")}
+        environment = {**os.environ, "PATH": "/usr/bin:/bin", **places}
+        return self.warm.run(words, self.folder, environment, seconds=300)
+
+    def migratable(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.matrix("migratable", *words)
 
 
-def matrix(*words: str, cache: Path) -> subprocess.CompletedProcess[str]:
-    if not (cache / "inventory").exists():
-        lend_answers(cache, Architecture.X86_64)
-    return subprocess.run(
-        [sys.executable, "-m", "matrix", *words],
-        env={"PATH": "/usr/bin:/bin", "HOME": str(cache), "MATRIX_CACHE": str(cache)},
-        cwd=cache,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+@pytest.fixture
+def place(tmp_path: Path, warm: WarmProgram) -> Place:
+    lend_answers(tmp_path, Architecture.X86_64)
+    return Place(tmp_path, warm)
 
 
 @pytest.mark.qemu
-def test_real_qemu_and_a_hop_that_proves_it(tmp_path: Path) -> None:
+def test_real_qemu_and_a_hop_that_proves_it(place: Place, tmp_path: Path) -> None:
     html = tmp_path / "page.html"
     html.symlink_to(tmp_path / "elsewhere.html")
     words = ("system", "system", *Q35, "--json", "--prove", f"--html={html}")
-    ended = migratable(*words, cache=tmp_path)
+    ended = place.migratable(*words)
     assert ended.returncode == 0, ended.stderr
     [found] = json.loads(ended.stdout)
     assert '<td class="yes">yes' in (tmp_path / "elsewhere.html").read_text()
@@ -179,10 +184,10 @@ esac
 
 
 @pytest.mark.qemu
-def test_a_qemu_whose_machine_has_a_device_more(more: Callable[[str], str], tmp_path: Path) -> None:
+def test_a_qemu_whose_machine_has_a_device_more(more: Callable[[str], str], place: Place) -> None:
     """It takes the other one's guest, and its own is not taken there: hops say so, too."""
     folder = more("-machine none")
-    ended = migratable("system", folder, *Q35, "--prove", cache=tmp_path)
+    ended = place.migratable("system", folder, *Q35, "--prove")
     assert ended.returncode == 0, ended.stdout
     lines = ended.stdout.splitlines()
     assert lines[1] == "  system → more  yes"
@@ -192,10 +197,10 @@ def test_a_qemu_whose_machine_has_a_device_more(more: Callable[[str], str], tmp_
 
 
 @pytest.mark.qemu
-def test_a_hop_that_contradicts_the_prediction(more: Callable[[str], str], tmp_path: Path) -> None:
+def test_a_hop_that_contradicts_the_prediction(more: Callable[[str], str], place: Place) -> None:
     """A QEMU that has the device only in runs: idle guests have ``-display none`` twice."""
     folder = more('-display none"*"-display none')
-    ended = migratable("system", folder, *Q35, "--prove", cache=tmp_path)
+    ended = place.migratable("system", folder, *Q35, "--prove")
     assert ended.returncode == 1, ended.stdout
     assert "  more → system  yes\n" in ended.stdout
     assert "BUT it did not go: hop 1: the hop failed: Unknown savevm" in ended.stdout
@@ -212,7 +217,7 @@ def test_a_side_may_be_the_folder_where_one_is(
 
 
 @pytest.mark.qemu
-def test_wrong_usage(tmp_path: Path) -> None:
+def test_wrong_usage(place: Place) -> None:
     for words, why in (
         (("system", "12.0"), "no such QEMU: '12.0'; there are system, NAME=DIR or a folder"),
         (("system", "x=/nowhere"), "x=/nowhere"),
@@ -223,7 +228,7 @@ def test_wrong_usage(tmp_path: Path) -> None:
             "--machine q35: neither QEMU has it",
         ),
     ):
-        ended = migratable(*words, cache=tmp_path)
+        ended = place.migratable(*words)
         assert ended.returncode == 2, ended
         assert why in ended.stderr
         assert ended.stdout == ""
@@ -238,22 +243,20 @@ migration: {mode: once, destination: {machine: newest-common}}
 
 
 @pytest.mark.qemu
-def test_a_run_skips_what_was_found_to_fail(more: Callable[[str], str], tmp_path: Path) -> None:
+def test_a_run_skips_what_was_found_to_fail(more: Callable[[str], str], place: Place) -> None:
     """Nothing before anyone has asked; the reason names the section; and it can be run all the
     same."""
     folder = more("-machine none")
-    (tmp_path / "pair.yaml").write_text(PAIR)
+    (place.folder / "pair.yaml").write_text(PAIR)
 
     def planned(*words: str) -> tuple[str, str]:
-        ended = matrix(
-            "list", "pair.yaml", f"--qemu=more={folder}", "--json", *words, cache=tmp_path
-        )
+        ended = place.matrix("list", "pair.yaml", f"--qemu=more={folder}", "--json", *words)
         assert ended.returncode == 0, ended.stderr
         [case] = json.loads(ended.stdout)["cases"]
         return case["action"], case["reason"]
 
     assert planned()[0] == "run"
-    assert migratable("system", folder, *Q35, cache=tmp_path).returncode == 0
+    assert place.migratable("system", folder, *Q35).returncode == 0
     decision, reason = planned()
     assert decision == "skip"
     assert reason.startswith("no hop from QEMU more to system, as matrix migratable found: ")

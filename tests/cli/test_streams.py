@@ -303,16 +303,17 @@ def test_what_a_guest_prints_is_no_command_of_a_ci_system(world: World, scripts:
         ("list", "::error::x##[error].yaml"),
         ("##[error]",),
     )
-    coloured = [(command, {"FORCE_COLOR": "1"}) for command in commands[1:]]
-    asked = [*((command, {}) for command in commands), *coloured]
-    done = many(world, "ci", asked, CI="true", COLUMNS="80", TERM="dumb")
-    for (command, _), (_, out, err) in zip(asked, done, strict=True):
-        assert b"Traceback" not in err
-        for text in (out, err):
-            assert not OBEYED.search(text.decode()), (command, OBEYED.search(text.decode()))
+    plain = {**world.environment(), "CI": "true", "COLUMNS": "80", "TERM": "dumb"}
+    coloured = [(command, {**plain, "FORCE_COLOR": "1"}) for command in commands[1:]]
+    asked = [*((command, plain) for command in commands), *coloured]
+    done = [world.warm.run(command, world.root, environment) for command, environment in asked]
+    for (command, _), each in zip(asked, done, strict=True):
+        assert "Traceback" not in each.stderr
+        for text in (each.stdout, each.stderr):
+            assert not OBEYED.search(text), (command, OBEYED.search(text))
         if "--json" in command:
-            json.loads(out)
-    assert b"pwned" in done[2][1]
+            json.loads(each.stdout)
+    assert "pwned" in done[2].stdout
     (console,) = (world.root / "out/cases").glob("*bad*/console.log")
     assert "##[error]pwned" in console.read_text()
 
