@@ -33,6 +33,9 @@ TAKES_MORE_VCPUS = frozenset(
 """Architectures whose QEMU loads the state of one vCPU into a machine of two: 7.2 and 10.0, and all
 but x86 in 11.1. No one misses a section that the stream does not have; the others have the number
 of vCPUs in another device's section."""
+NO_OTHER_MACHINE = frozenset({Architecture.MIPS64EL, Architecture.LOONGARCH64})
+"""Architectures none of whose other machine types takes a case's command line: loongarch64 has one
+type, and Malta's neighbours have other buses, other sizes of memory or no I6400."""
 
 
 def called(binary: Binary) -> str:
@@ -171,6 +174,12 @@ def _no_faults(case: Case, migration: Migration) -> dict[Fault, str]:
     found = {}
     if reason := _no_vcpu_mismatch(case, migration):
         found[Fault.VCPU_MISMATCH] = reason
+    arch = case.variant.arch
+    if Fault.MACHINE_MISMATCH in migration.faults and arch in NO_OTHER_MACHINE:
+        found[Fault.MACHINE_MISMATCH] = (
+            f"fault 'machine-mismatch' needs another machine type that takes the guest, "
+            f"and {arch.value} has none"
+        )
     for fault in migration.faults:
         if fault in NEED_TWO_HOSTS and not migration.host:
             found[fault] = f"fault {fault.value!r} needs two hosts, and the guest stays on one"

@@ -148,6 +148,16 @@ class TestOneBinary:
         assert isinstance(decision, Run)
         assert decision.notes == (why,)
 
+    @pytest.mark.parametrize("arch", [Architecture.MIPS64EL, Architecture.LOONGARCH64])
+    def test_one_machine_type_has_no_mismatch(self, new: Binary, arch: Architecture) -> None:
+        asked = only(Strategy.PRECOPY, faults=(Fault.MACHINE_MISMATCH,))
+        binary = replace(new, architecture=arch)
+        asking = make.case(arch=arch, migration=asked, accel=TCG, qemu="11.1")
+        assert skipped(decide(asking, inventory(binary))) == (
+            "fault 'machine-mismatch' needs another machine type that takes the guest, "
+            f"and {arch.value} has none"
+        )
+
     def test_a_pool_that_loses_everything_is_a_skip(self, old: Binary) -> None:
         asked = Migration(strategies=(Strategy.MAPPED_RAM, Strategy.CPR_REBOOT), transports=())
         assert skipped(decide(case(asked), inventory(old))) == (
