@@ -13,6 +13,7 @@ from matrix.migration.clock import HostClock
 from matrix.migration.cpr_hop import descriptors, with_channel
 from matrix.migration.draws import HopDraw
 from matrix.migration.endpoint import Emulator, Endpoint
+from matrix.migration.faults.altering import with_spare
 from matrix.migration.gdb_relay import GdbRelay
 from matrix.migration.hop_maker import HOP_SECONDS, HopMaker, PlannedHop
 from matrix.migration.hop_records import Earlier, Records
@@ -354,6 +355,8 @@ def fitted(launch: Launch, migration: Migration) -> Launch:
     if Fault.UUID_MISMATCH in migration.faults:
         # QEMU compares (``validate-uuid``) none that it was not given.
         launch = _with(launch, "-uuid", UUID)
+    if Fault.DEVICE_MISMATCH in migration.faults:
+        launch = with_spare(launch)
     return launch
 
 

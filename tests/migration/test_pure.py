@@ -131,6 +131,10 @@ def test_what_strategies_and_faults_need_of_a_command_line() -> None:
     assert shared.argv == ("qemu", "-machine", "aux-ram-share=on")
     named = fitted(launch, Migration(faults=(Fault.UUID_MISMATCH,)))
     assert named.argv[1] == "-uuid"
+    malta = replace(launch, argv=("qemu-system-mips64el",))
+    spared = fitted(malta, Migration(faults=(Fault.DEVICE_MISMATCH,)))
+    assert spared.argv[1:] == ("-device", "i6300esb")
+    assert fitted(malta, Migration(faults=(Fault.NO_LISTENER,))) == malta
 
 
 def test_the_port_of_a_destination() -> None:

@@ -2,9 +2,10 @@
 
 QEMU takes the last of two options of one name, or merges their properties: so what differs is
 appended. Only a device that has to be missing is taken out, and ``-smp``, whose topology is that
-of the former number of vCPUs. Which device that
-is depends on the machine: the stream must hold its state, and a device that the destination has
-beside the source's is not missed by anyone.
+of the former number of vCPUs. Which device that is depends on the machine: the stream must hold its
+state, and a device that the destination has beside the source's is not missed by anyone. Where no
+option takes a device out of the machine, all QEMUs of a chain have one more (:data:`SPARE`), for a
+destination to lack.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,8 @@ EXTRA_MEMORY = 64
 """MiB: a block of memory that every machine type here takes more of."""
 _UNITS = {"": 1, "m": 1, "g": 1 << 10, "k": 1 / 1024, "t": 1 << 20}
 """MiB per unit of ``-m``, whose default unit is MiB."""
+SPARE = "i6300esb"
+"""A PCI watchdog, which does nothing until a guest turns it on, and has a section in the stream."""
 
 
 def more_memory(launch: Launch) -> Launch:
@@ -75,6 +78,12 @@ def without_device(launch: Launch) -> Launch:
     return change(launch)
 
 
+def with_spare(launch: Launch) -> Launch:
+    """With a device that :func:`without_device` can take out, where the machine has none."""
+    spared = MISSING_DEVICES.get(architecture_of(launch)) is _no_spare
+    return _with(launch, "-device", SPARE) if spared else launch
+
+
 def architecture_of(launch: Launch) -> str:
     """The name of QEMU's target, from that of its program."""
     return PurePath(launch.argv[0]).name.removeprefix("qemu-system-")
@@ -112,7 +121,7 @@ def _other_interrupt_controller(launch: Launch) -> Launch:
 
 
 def _no_first_serial(launch: Launch) -> Launch:
-    """Pseries' terminal and Malta's 16550 exist only with something behind them."""
+    """Pseries' terminal exists only with something behind it."""
     argv = list(launch.argv)
     for index, word in enumerate(argv[:-1]):
         if word in ("-serial", "--serial"):
@@ -125,10 +134,18 @@ def _other_plic(launch: Launch) -> Launch:
 
 
 def _no_console(launch: Launch) -> Launch:
-    """Take ``-device sclpconsole,…`` out."""
+    return _without_device(launch, "sclpconsole")
+
+
+def _no_spare(launch: Launch) -> Launch:
+    return _without_device(launch, SPARE)
+
+
+def _without_device(launch: Launch, driver: str) -> Launch:
+    """Without ``-device DRIVER[,…]``."""
     argv = list(launch.argv)
     for index, word in enumerate(argv):
-        if word.startswith("sclpconsole"):
+        if word.partition(",")[0] == driver:
             del argv[index - 1 : index + 1]
             break
     return replace(launch, argv=tuple(argv))
@@ -143,7 +160,8 @@ MISSING_DEVICES: dict[str, Callable[[Launch], Launch]] = {
     "s390x": _no_console,
     "riscv64": _other_plic,
     "riscv32": _other_plic,
-    "mips64el": _no_first_serial,
+    "mips64el": _no_spare,
+    "loongarch64": _no_spare,
 }
 
 

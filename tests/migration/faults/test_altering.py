@@ -3,7 +3,8 @@
 import pytest
 
 from matrix.migration.faults import altering
-from matrix.model import ExitChannel, Launch
+from matrix.model import Architecture, ExitChannel, Launch
+from matrix.plan.migration_plan import NO_OTHER_MACHINE
 
 PC = "/usr/bin/qemu-system-x86_64 -display none -machine accel=tcg -smp 2,maxcpus=4 -m 128"
 VIRT = "qemu-system-aarch64 -machine virt-7.2,gic-version=3 -accel tcg -serial stdio"
@@ -69,7 +70,6 @@ def test_no_other_machine_is_known() -> None:
         (VIRT, "-machine gic-version=2"),
         ("qemu-system-arm -machine virt", "-machine gic-version=3"),
         ("qemu-system-ppc64 -serial stdio -m 1", "-serial none"),
-        ("qemu-system-mips64el -serial stdio", "-serial none"),
         ("qemu-system-riscv64 -machine virt", "-machine aia=aplic"),
     ],
 )
@@ -81,6 +81,28 @@ def test_without_the_console_of_s390x() -> None:
     line = "qemu-system-s390x -chardev stdio,id=con0 -device sclpconsole,chardev=con0 -m 1"
     changed = altering.without_device(launch(line))
     assert " ".join(changed.argv) == "qemu-system-s390x -chardev stdio,id=con0 -m 1"
+
+
+@pytest.mark.parametrize("arch", ["mips64el", "loongarch64"])
+def test_a_machine_without_a_device_to_spare_is_given_one(arch: str) -> None:
+    plain = launch(f"qemu-system-{arch} -serial stdio -m 1")
+    with_one = altering.with_spare(plain)
+    assert tail(with_one) == "-device i6300esb"
+    assert altering.without_device(with_one) == plain
+
+
+def test_a_machine_with_a_device_to_spare_is_given_none() -> None:
+    for line in (PC, VIRT, "qemu-system-s390x -device sclpconsole,chardev=con0"):
+        assert altering.with_spare(launch(line)) == launch(line)
+
+
+@pytest.mark.parametrize("arch", Architecture)
+def test_every_architecture_has_its_mismatches_or_a_skip(arch: Architecture) -> None:
+    line = launch(f"qemu-system-{arch.value} -serial stdio -device sclpconsole")
+    source = altering.with_spare(line)
+    assert altering.without_device(source) != source
+    if arch not in NO_OTHER_MACHINE:
+        assert altering.other_machine(source) != source
 
 
 def test_other_uuid_comes_after_the_source_s() -> None:
