@@ -8,7 +8,7 @@ from matrix.inventory import Binary, Host, Inventory
 from matrix.migrating import Migration
 from matrix.model import Accelerator, Architecture, Build, Case, Test, Variant
 from matrix.plan.decisions import Run
-from matrix.verdict.qemu_bugs import known_qemu_bugs
+from matrix.verdict.qemu_bugs import CONDITION_CODE, known_qemu_bugs
 
 WRITES = "may have lost some of what it writes meanwhile"
 INTERRUPTS = "may have lost interrupts that are pending"
@@ -70,11 +70,19 @@ def test_interrupts_of_s390x() -> None:
     between = bugs((9, 0, 0), arch=s390x)
     assert INTERRUPTS in between
     assert WRITES not in between
-    assert bugs((9, 1, 0), arch=s390x) == ""
+    assert bugs((9, 1, 0), arch=s390x) == CONDITION_CODE
     old = bugs((11, 1, 0), arch=s390x, machine="s390-ccw-virtio-7.2,aes-key-wrap=off")
     assert old.startswith("machine s390-ccw-virtio-7.2, as all before 9.1 under TCG, may have lost")
-    assert bugs((11, 1, 0), arch=s390x, machine="s390-ccw-virtio-9.1") == ""
-    assert bugs((11, 1, 0), arch=s390x, machine="s390-ccw-virtio") == ""
+    assert bugs((11, 1, 0), arch=s390x, machine="s390-ccw-virtio-9.1") == CONDITION_CODE
+    assert bugs((11, 1, 0), arch=s390x, machine="s390-ccw-virtio") == CONDITION_CODE
+
+
+def test_the_condition_code_of_s390x_is_in_no_stream() -> None:
+    s390x = Architecture.S390X
+    assert bugs((11, 1, 0), arch=s390x).endswith(CONDITION_CODE)
+    assert CONDITION_CODE in bugs((7, 2, 0), arch=s390x)
+    assert bugs((11, 1, 0), arch=s390x, accelerator=Accelerator.KVM) == ""
+    assert bugs((11, 1, 0), arch=s390x, migrated=False) == ""
 
 
 def test_a_guest_that_stays_loses_nothing() -> None:
