@@ -6,6 +6,7 @@ through JSON.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from signal import Signals
 
 from matrix.migrating import MigrationSummary
 from matrix.verdicts import SkipCause, Subtest, SubtestVerdict, Verdict
@@ -65,6 +66,16 @@ class Outcome:
     reason: str = ""
     assists: tuple[tuple[Assist, int], ...] = ()
     """What was done to the guest, and how often."""
+
+
+def is_signal(number: int) -> bool:
+    """Whether there is a signal of that number."""
+    return any(number == signal for signal in Signals)
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL`` of 9."""
+    return Signals(number).name if is_signal(number) else f"signal {number}"
 
 
 @dataclass(frozen=True, slots=True)

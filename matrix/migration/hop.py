@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from math import isfinite
 
-from matrix.attempt import Ending
+from matrix.attempt import Ending, signal_name
 from matrix.errors import MonitorError
 from matrix.migrating import HopOutcome
 from matrix.migration.endpoint import YANKED, Endpoint
@@ -23,7 +23,6 @@ from matrix.migration.strategies import (
 )
 from matrix.plan.strategy_settings import RECIPES
 from matrix.suites.stderr import complaint, refusal
-from matrix.vm.qemu_session import signal_name
 from matrix.vm.tasks import put_off_cancellation
 
 GIVING_UP = 10.0

@@ -6,7 +6,7 @@ Pure: no I/O, no clock.
 from dataclasses import dataclass, replace
 from signal import Signals
 
-from matrix.attempt import Ending, Outcome, Transcript
+from matrix.attempt import Ending, Outcome, Transcript, signal_name
 from matrix.model import Accelerator, ExitChannel, Test
 from matrix.patterns import late
 from matrix.suites.stderr import complaint, ended_by, host_complaint
@@ -199,13 +199,3 @@ def short(text: str) -> str:
 def plural(count: int, noun: str) -> str:
     """``noun``, or more of it."""
     return noun if count == 1 else f"{noun}s"
-
-
-def is_signal(number: int) -> bool:
-    """Whether there is a signal of that number."""
-    return any(number == signal for signal in Signals)
-
-
-def signal_name(number: int) -> str:
-    """``SIGKILL`` of 9."""
-    return Signals(number).name if is_signal(number) else f"signal {number}"

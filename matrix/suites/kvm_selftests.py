@@ -9,18 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.attempt import Ending
+from matrix.attempt import Ending, is_signal, signal_name
 from matrix.errors import NoBuildError, Place, Problem, SuiteError
 from matrix.model import Accelerator, Architecture, Build, Endian, Target, Test
 from matrix.suites.judgement import (
     End,
     Judgement,
     hung,
-    is_signal,
     killed,
     sentence,
     short,
-    signal_name,
     unfinished,
 )
 from matrix.suites.selftest_output import ASSERTION, SKIP, SelftestParser

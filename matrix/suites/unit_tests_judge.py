@@ -8,17 +8,15 @@ starting QEMU twice. Pure: no I/O, no clock.
 
 from typing import assert_never
 
-from matrix.attempt import Ending
+from matrix.attempt import Ending, is_signal, signal_name
 from matrix.model import ExitChannel
 from matrix.suites.judgement import (
     End,
     Judgement,
     hung,
-    is_signal,
     killed,
     sentence,
     short,
-    signal_name,
     unfinished,
 )
 from matrix.suites.stderr import complaint, error_lines, image_complaint, kvm_complaint

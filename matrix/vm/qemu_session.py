@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matrix.attempt import Assist, Ending
+from matrix.attempt import Assist, Ending, signal_name
 from matrix.errors import MonitorError
 from matrix.model import ExitChannel, Launch
 from matrix.suites.stderr import complaint, host_complaint
@@ -377,11 +377,3 @@ class Session:
     def _conclude(self, conclusion: Conclusion) -> None:
         if not self.ended.done():
             self.ended.set_result(conclusion)
-
-
-def signal_name(number: int) -> str:
-    """``SIGKILL`` of 9."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from matrix.attempt import signal_name
 from matrix.migration.folder import PrivateFolder
 from matrix.model import Case
 from matrix.places import own_command
@@ -15,7 +16,6 @@ from matrix.plan.disks import disk_size, has_backend
 from matrix.results.files import host_errors, read_tail
 from matrix.vm.cputime import STOPPED
 from matrix.vm.process import Process, spawn
-from matrix.vm.qemu_session import signal_name
 from matrix.vm.tasks import put_off_cancellation
 
 SOCKET_LINK = "vhost-user.sock"

@@ -2,11 +2,10 @@
 
 import asyncio
 import hashlib
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from matrix.attempt import Ending, Outcome
+from matrix.attempt import Ending, Outcome, signal_name
 from matrix.capabilities import Kind
 from matrix.hosts.virtual.l1_guest import ProgramResult, VirtualGuest
 from matrix.model import Accelerator, Architecture, Case, Variant
@@ -78,7 +77,7 @@ def outcome_of(result: ProgramResult, console: Tail | None = None, *, vmm: bool 
     if ended.limit:
         return Outcome(Ending.TIMEOUT, ended.seconds, last_line=last)
     if ended.status is None:
-        name = _signal_name(ended.signal or 0)
+        name = signal_name(ended.signal or 0)
         reason = f"the {'VMM' if vmm else 'program'} was killed by {name}"
         return Outcome(
             Ending.KILLED, ended.seconds, signal=ended.signal, last_line=last, reason=reason
@@ -98,10 +97,3 @@ def outcome_of(result: ProgramResult, console: Tail | None = None, *, vmm: bool 
         last_line=last,
         reason="" if ending is Ending.EXITED else last,
     )
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from matrix.attempt import signal_name
 from matrix.errors import HostError, HostLostError
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.lines import LONGEST, Line
 from matrix.hosts.workers.spares import WORDS, Spare
 from matrix.hosts.workers.wire import BEAT, Begin, Execute, Kind, decode, encode
 from matrix.places import own_command
-from matrix.suites.judgement import signal_name
 from matrix.vm.process import UNKILLABLE, Process, spawn
 from matrix.vm.tasks import put_off_cancellation
 
