@@ -41,6 +41,9 @@ end ``qemu_loadvm_thread_pool_wait`` in migration/savevm.c asks ``migrate_has_er
 LENDING = ("virtio-balloon", "virtio-mem")
 """Devices by which a guest lends memory to its host: it checks at each hop that it was asked for
 some, which an exploration does not."""
+NETWORK = "virtio-net"
+"""Cards whose guest has a driver for them: it sets the buses up, so that what is plugged in
+beside them waits for it to let go, and frames in flight do not go back with a snapshot."""
 NO_REBOOT = ("-no-reboot", "--no-reboot")
 
 
@@ -55,6 +58,8 @@ def why_not(decision: Run) -> str:
         return f"its guest does not prove its memory (group {PROOF}), as ram-integrity does"
     if has_disk(case):
         return "its guest has a disk, which does not go back with the snapshots of an exploration"
+    if any(NETWORK in word for word in case.test.qemu_params):
+        return "its guest has network cards, whose frames and slots an exploration does not follow"
     lent = [name for name in LENDING if any(name in word for word in case.test.qemu_params)]
     if lent:
         return f"its guest has {' and '.join(lent)}, whose sizes an exploration does not follow"

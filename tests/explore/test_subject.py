@@ -54,6 +54,7 @@ def test_guests_with_devices_that_cannot_be_explored() -> None:
     assert "has virtio-balloon, whose sizes" in reason(*balloon)
     both = reason(*balloon, "-device", "virtio-mem-pci,id=blocks")
     assert "has virtio-balloon and virtio-mem, whose" in both
+    assert "has network cards" in reason("-device", "virtio-net-pci,netdev=a,disable-legacy=on")
     assert not reason("-device", "virtio-rng-pci,rng=entropy")
 
 
