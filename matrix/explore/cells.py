@@ -24,10 +24,12 @@ class Coverage:
     def __init__(self, cells: Iterable[Cell] = ()) -> None:
         self.cells = frozenset(cells)
         self.seen: Counter[Cell] = Counter()
+        self.unbegun: Counter[Cell] = Counter()
+        """How often each was tried and could not begin: it was not seen, and is wanted less."""
 
     def weight(self, cell: Cell) -> float:
         """How much a cell is wanted."""
-        return 1.0 / (1 + self.seen[cell]) ** 2
+        return 1.0 / (1 + self.seen[cell] + self.unbegun[cell]) ** 2
 
     @property
     def covered(self) -> int:

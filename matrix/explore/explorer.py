@@ -127,7 +127,7 @@ class Explorer:
         ended, evidence = await self._live(subject, steps, enough)
         self.seconds += self.clock() - begun
         self.steps += ended.done
-        self._cover(subject.world, steps[: ended.done])
+        self._cover(subject.world, steps[: ended.done], begun=ended.begun)
         self.on_lived()
         if ended.failure is None:
             return
@@ -140,9 +140,15 @@ class Explorer:
         for folder in self.folder.glob("life-*"):  # whoever wants logs has copied them
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _cover(self, world: World, steps: Steps) -> None:
-        for state, step in zip(states(world, steps), steps, strict=False):
-            self.coverage.seen[world.cell(state, step)] += 1
+    def _cover(self, world: World, steps: Steps, *, begun: bool) -> None:
+        """Count the steps, the last of which may not have begun."""
+        done = [
+            world.cell(state, step)
+            for state, step in zip(states(world, steps), steps, strict=False)
+        ]
+        seen = done if begun else done[:-1]
+        self.coverage.seen.update(seen)
+        self.coverage.unbegun.update(done[len(seen) :])
 
     async def _live(
         self, subject: Explored, steps: Steps, enough: Callable[[], bool] = lambda: False

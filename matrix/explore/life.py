@@ -21,7 +21,7 @@ from matrix.explore.hands import IMAGES, Hands, with_door
 from matrix.explore.hotplug import Part
 from matrix.explore.operations import OPERATIONS, after
 from matrix.explore.sequences import states
-from matrix.explore.statuses import illegal
+from matrix.explore.statuses import begun, illegal
 from matrix.explore.step import Operation, Step, Steps
 from matrix.explore.world import State, World
 from matrix.migrating import Fault, Hop, HopOutcome
@@ -51,6 +51,9 @@ class Ended:
     done: int
     """Steps that were done, the one that failed too."""
     failure: Failure | None = None
+    begun: bool = True
+    """Whether the last of them was more than tried: no hop begins whose destination does not start,
+    or whose ``migrate`` is refused."""
     outcome: Outcome | None = None
     """Of a guest that was to say how it fared, with what it has said; None of one that was lost."""
     transcript: Transcript | None = None
@@ -116,6 +119,7 @@ class _Life:
         self._problems = 0
         self._hops: list[Hop] = []
         self._done = 0
+        self._begun = True
         self._failure: Failure | None = None
 
     async def run(self) -> Ended:
@@ -126,8 +130,8 @@ class _Life:
             # Whoever watches it has ended it: it was dead, or its QEMU was gone.
             self._fail(Invariant.ALIVE, outcome.reason or outcome.ending.value)
         if self._failure is not None or self._state.lost:
-            return Ended(self._done, self._failure)
-        return Ended(self._done, None, outcome, self._parser.finish())
+            return Ended(self._done, self._failure, begun=self._begun)
+        return Ended(self._done, outcome=outcome, transcript=self._parser.finish())
 
     def _fail(self, invariant: Invariant, reason: str) -> None:
         self._failure = Failure(invariant, reason, max(0, self._done - 1))
@@ -189,6 +193,7 @@ class _Life:
 
     async def _make_hop(self, hands: Hands, place: int) -> None:
         assert self._ahead is not None  # noqa: S101 - prepared after the hop before
+        self._begun = False
         await asyncio.wait((self._ahead,))
         planned = self._ahead.result()
         self._ahead = None
@@ -238,6 +243,7 @@ class _Life:
                 self._ahead.exception()  # seen: it is of no interest any more
 
     def _hopped(self, hop: Hop, end: HopEnd) -> None:
+        self._begun = hop.good or begun(hop.events)
         if not end.guest_ended or end.outcome is HopOutcome.COMPLETED:
             self._hops.append(hop)
 

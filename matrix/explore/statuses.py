@@ -32,6 +32,11 @@ NEXT: Mapping[str, frozenset[str]] = {
 _EVENT = "MIGRATION "
 
 
+def begun(events: Iterable[HopEvent]) -> bool:
+    """Whether the source has begun: a destination is in ``setup`` as soon as it listens."""
+    return any(each.side == "source" and each.what.startswith(_EVENT) for each in events)
+
+
 def illegal(events: Iterable[HopEvent]) -> str:
     """The first step of either side that the graph does not have, in words; empty where none."""
     last = {"source": "", "destination": ""}

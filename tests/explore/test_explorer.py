@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -185,6 +185,25 @@ def test_a_guest_that_fails_before_its_first_step(tmp_path: Path) -> None:
 
     (found,) = explored(Dead(Invariant.ALIVE, lambda _: True), tmp_path, seconds=5)
     assert (len(found.steps), found.failed) == (1, 2)
+
+
+def test_a_hop_that_could_not_begin_was_not_seen(tmp_path: Path) -> None:
+    """It is wanted less all the same, or nothing else would be drawn any more."""
+
+    class Refusing(Peer):
+        async def live(self, steps: Steps, directory: Path, enough: Callable[[], bool]) -> Ended:
+            ended = await super().live(steps, directory, enough)
+            return replace(ended, begun=ended.failure is None)
+
+    peer = Refusing(Invariant.HOP, lambda told: told[-1][1].destination == "new")
+    explorer = Explorer([peer], 1, tmp_path, lambda _: None, clock=lambda: float(peer.lives))
+    asyncio.run(explorer.explore(60))
+    coverage = explorer.coverage
+    there = {cell for cell in coverage.cells if cell.pair == "old → new"}
+    assert not there & coverage.seen.keys()
+    assert coverage.unbegun.keys() <= there
+    assert coverage.weight(next(iter(coverage.unbegun))) < 1
+    assert len(coverage.unbegun) > 10
 
 
 def test_two_faults_are_two_findings(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ WORK = Step(Operation.WORK, milliseconds=20)
 CANCEL = Step(Operation.HOP, "fake", Strategy.PRECOPY, Transport.UNIX, Fault.CANCEL_IN_ACTIVE)
 CANCELLED = ["event", "MIGRATION", {"status": "cancelled"}]
 CANCELLING = ["event", "MIGRATION", {"status": "cancelling"}]
+CANCELS = {"migrate": [SETUP, ACTIVE], "migrate_cancel": [CANCELLING, CANCELLED]}
 
 
 ALL: Steps = (
@@ -62,8 +63,7 @@ def test_a_cancel_that_is_answered_late(world: World) -> None:
 
 
 def test_a_cancel_that_is_answered_in_time(world: World) -> None:
-    told = {"migrate": [SETUP, ACTIVE], "migrate_cancel": [CANCELLING, CANCELLED]}
-    ended = world.live(CANCEL, WORK, CANCEL, before=told)
+    ended = world.live(CANCEL, WORK, CANCEL, before=CANCELS)
     assert (ended.done, ended.failure) == (3, None)
 
 
@@ -127,6 +127,18 @@ def test_a_descriptor_that_stays(world: World) -> None:
     ended = world.live(CANCEL, injectors=leaking)
     os.close(*kept)
     broken(ended, Invariant.NOTHING_LEFT, "descriptor of /dev/null", 1)
+
+
+def test_a_hop_that_cannot_begin(world: World) -> None:
+    """It was not seen: of a hop that fails on its way more can be said."""
+    refused = world.live(WORK, HOP, before={"migrate": []}, errors={"migrate": REFUSED})
+    broken(refused, Invariant.HOP, "not while no hop is under way", 1)
+    assert (refused.done, refused.begun) == (2, False)
+    failing = {"migrate": [SETUP, ACTIVE, ["event", "MIGRATION", {"status": "failed"}]]}
+    failed = world.live(HOP, before=failing)
+    broken(failed, Invariant.HOP, "", 0)
+    assert failed.begun
+    assert world.live(CANCEL, WORK, before=CANCELS).begun
 
 
 def test_a_host_that_fails(world: World) -> None:
