@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from matrix.errors import HostError
+from matrix.explore.by_hand import write_commands
 from matrix.explore.cells import Coverage
 from matrix.explore.failure import Failure
 from matrix.explore.life import Ended
@@ -160,6 +161,8 @@ class Explorer:
         ended = await subject.live(steps, folder, enough)
         if ended.failure is None:
             shutil.rmtree(folder, ignore_errors=True)
+        else:
+            write_commands(folder, ended.launches)
         return ended, folder
 
     async def _shrink(self, number: int, sequence: Steps, failure: Failure, evidence: Path) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -34,6 +34,7 @@ from matrix.migration.hop_runner import make_credentials, started
 from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import Proof
+from matrix.model import Launch
 from matrix.scenario.compatibility import Route
 from matrix.suites.suite import Parser
 from matrix.vm.machine import Guest, Limits
@@ -57,6 +58,8 @@ class Ended:
     outcome: Outcome | None = None
     """Of a guest that was to say how it fared, with what it has said; None of one that was lost."""
     transcript: Transcript | None = None
+    launches: Mapping[str, Launch] = field(default_factory=dict)
+    """Command lines of its QEMUs, by the names that its logs have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,11 @@ class Lives:
             HostError: the host fails us, which says nothing of the guest.
         """
         before = _ours()
-        ended = await _Life(self, steps, directory, enough).run()
+        life = _Life(self, steps, directory, enough)
+        ended = await life.run()
         if ended.failure is None and (left := _left(before, directory)):
             ended = Ended(ended.done, Failure(Invariant.NOTHING_LEFT, left, len(steps)))
-        return ended
+        return replace(ended, launches=life.launches)
 
 
 class _Watched(Injector):
@@ -111,6 +115,8 @@ class _Life:
         self._guest = Guest(directory, lives.limits, self._heard, migrates=True)
         self._processes = Processes(self._guest)
         self._proof = Proof(self._guest.board.changed)
+        self.launches: dict[str, Launch] = {}
+        """Command lines of all QEMUs, oldest first, by the names that logs give them."""
         self._endpoints: list[Endpoint] = []
         """All that were started and may live."""
         self._ahead: asyncio.Task[PlannedHop] | None = None
@@ -140,7 +146,7 @@ class _Life:
         emulator = self._lives.emulators[self._state.place]
         launch, door = with_door(emulator.launch, self._processes.folder, 0)
         first = await self._processes.start(replace(emulator, launch=launch), incoming=False)
-        self._endpoints.append(first)
+        self._started(first)
         await self._processes.boot(first)
         maker = HopMaker(self._processes, first, self._proof, self._hopped)
         hands = Hands(maker, self._lives.world.hotplug, self._parser.feed)
@@ -230,10 +236,19 @@ class _Life:
         launch, door = with_door(emulator.launch, self._processes.folder, number)
         words = hands.hotplug.words(state.parts, hands.vcpu)
         emulator = replace(emulator, launch=replace(launch, argv=(*launch.argv, *words)))
-        destination = await started(self._processes, emulator, number, route, injector)
-        self._endpoints.append(destination)
+        try:
+            destination = await started(self._processes, emulator, number, route, injector)
+        except NotStartedError:
+            self.launches["qemu-failed"] = injector.adapt(emulator.launch)
+            raise
+        self._started(destination)
         hands.doors[destination] = door
         return PlannedHop(number, route, destination, injector, dict(step.parameters), HOP_SECONDS)
+
+    def _started(self, endpoint: Endpoint) -> None:
+        self._endpoints.append(endpoint)
+        if endpoint.session.launch is not None:
+            self.launches[endpoint.session.name] = endpoint.session.launch
 
     async def _forget_next(self) -> None:
         if self._ahead is not None:

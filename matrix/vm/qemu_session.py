@@ -116,6 +116,11 @@ class Session:
         """Wall time from QEMU's start to its end, or until now, less what it had to wait."""
         return (self._over or time.monotonic()) - self.begun - self._waited
 
+    @property
+    def launch(self) -> Launch | None:
+        """What it was started with; None before that."""
+        return self._launch
+
     async def start(self, launch: Launch, *, typing: bool = False, incoming: bool = False) -> None:
         """Start QEMU, stopped (``-S``), with its monitor on a socketpair, and open the logs.
 

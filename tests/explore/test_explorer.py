@@ -126,7 +126,7 @@ def explored(
         return peer.lives + (seconds if len(found) >= findings else 0.0)
 
     def note(each: Found) -> None:
-        assert each.evidence.is_dir()
+        assert (each.evidence / "commands.txt").is_file()
         found.append(each)
 
     explorer = Explorer([peer], seed, folder, note, clock=clock)
