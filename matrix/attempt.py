@@ -109,7 +109,7 @@ class ChainResult:
     lost_as_expected: bool = False
     """The fault that was injected had to lose it."""
     bad: tuple[str, ...] = ()
-    """Hops that did not end as they had to: ``hop N (…): why``, the first few."""
+    """Hops that did not end as expected: ``hop N (…): why``, the first few."""
     refused_by: str = ""
     """The QEMU that ``outcome`` is of, where that is a destination that refused to start."""
 

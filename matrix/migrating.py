@@ -338,7 +338,7 @@ class MigrationSummary:
     hops: int
     completed: int
     as_expected: int
-    """Hops with a fault that ended as they had to."""
+    """Hops with a fault that ended as expected."""
     bad: int
     """Hops that did not."""
     seed: int

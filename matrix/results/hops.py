@@ -63,7 +63,7 @@ def hop_lines(cases: Iterable[tuple[str, MigrationSummary]], width: int) -> Iter
         ("Migration: ", Style.HEADING),
         (f"{_counted(hops, 'hop')} of {_counted(count, 'guest')}: ", Style.PLAIN),
         (f"{completed:,} completed", Style.PASS),
-        (f", {expected:,} with a fault as they had to" if expected else "", Style.PLAIN),
+        (f", {expected:,} with a fault as expected" if expected else "", Style.PLAIN),
         (f", {bad:,} bad" if bad else ", none bad", Style.FAIL if bad else Style.PLAIN),
     )
     if count <= MOST_CASES:

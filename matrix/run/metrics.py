@@ -59,7 +59,7 @@ class Metrics(NullProgress):
         )
         self._bad = self._counter(
             "matrix_hops_bad",
-            "Live migrations that did not end as they had to.",
+            "Live migrations that did not end as expected.",
             *("case", "strategy", "fault", "outcome"),
         )
         self._downtime = self._histogram("downtime", "Downtime as QEMU's source says.")

@@ -75,7 +75,7 @@ class JoinedConsole:
         if early:
             self.take(self._current, early)
 
-    def heard_out(self) -> None:
+    def on_silence(self) -> None:
         """A process has stopped its guest, or ended: perhaps another one waits for the word."""
         if self._early and self._current is not None and self._current.has_ended():
             self.hand_over()

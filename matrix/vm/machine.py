@@ -303,7 +303,7 @@ class Guest:
         if place.host:
             # What it printed last is on its way still when a guest that has left it prints.
             voice.has_ended = lambda: session.silent
-            session.on_silent = self.console.heard_out
+            session.on_silent = self.console.on_silence
         self._voices[session] = voice
         if not incoming:
             self.console.begin(voice)

@@ -24,7 +24,7 @@ SUMMARY = MigrationSummary(
 )
 
 TOLD = """
-Migration: 1,200 hops of 1 guest: 1,190 completed, 10 with a fault as they had to, none bad
+Migration: 1,200 hops of 1 guest: 1,190 completed, 10 with a fault as expected, none bad
   soak.x
     1,200 hops, 1,190 completed, 39.7 per minute; seed 7
                         hops       min    median       p90       p99       max

@@ -149,12 +149,12 @@ def test_a_source_on_another_host_is_heard_out_first() -> None:
     source.voice.take(b"one ")
     console.expect(destination.voice)
     destination.voice.take(b"three ")
-    console.heard_out()
+    console.on_silence()
     destination.voice.take(b"four ")
     assert heard == b"one "
     source.voice.take(b"two ")
     source.stopped = True
-    console.heard_out()
+    console.on_silence()
     destination.voice.take(b"five")
     assert heard == b"one two three four five"
     assert console.strays == 0
@@ -168,6 +168,6 @@ def test_what_a_destination_printed_whose_hop_failed_is_told_apart() -> None:
     destination.voice.take(b"both")
     console.keep(source.voice)
     source.stopped = True
-    console.heard_out()
+    console.on_silence()
     source.voice.take(b"one")
     assert (bytes(heard), bytes(console.stray), console.strays) == (b"one", b"both", 4)

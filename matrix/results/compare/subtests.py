@@ -41,7 +41,7 @@ class _Listed(Enum):
 
 
 _Key = tuple[str, int]
-"""A name, and the how many-eth of that name it is: guests print some several times."""
+"""A name, and which of those of that name it is: guests print some several times."""
 
 
 @dataclass(slots=True)

@@ -66,7 +66,7 @@ class Entry:
 
 
 MetricKey = tuple[str, str, int]
-"""A metric's name, its unit, and the how many-eth of that name a guest printed it is."""
+"""A metric's name, its unit, and which of those of that name it is, as the guest printed them."""
 
 
 @dataclass(frozen=True, slots=True)
