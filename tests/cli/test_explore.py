@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from matrix.cli.arguments import Execution
@@ -172,6 +174,17 @@ def test_an_interrupt(place: Place) -> None:
     assert kept.name == "exploration.json"
 
 
+def processes_of(folder: Path) -> list[int]:
+    """Those that work there, or name it."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has ended
+            words = [process.cwd(), *process.cmdline()]
+            if process.status() != psutil.STATUS_ZOMBIE and str(folder) in " ".join(words):
+                found.append(process.pid)
+    return found
+
+
 @pytest.mark.qemu
 def test_one_that_is_killed(place: Place) -> None:
     """What it had kept is gone on with, and what it has left is removed by the next one."""
@@ -187,6 +200,11 @@ def test_one_that_is_killed(place: Place) -> None:
     assert kept(so_far).guests == 1
     assert kept(so_far).coverage.seen.total() == kept(so_far).steps > 0
     assert len(list(folder.glob("matrix-explore-*"))) == 1
+    # A process that it was just starting holds its lock until that is another program, or over.
+    deadline = time.monotonic() + 60
+    while left := processes_of(place.folder):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
     remove_stale(str(folder))
     assert list(folder.iterdir()) == []
 
