@@ -16,7 +16,10 @@ from itertools import accumulate
 from matrix.inventory import Binary
 from matrix.migratable.device import Device
 from matrix.migratable.stream import UNKNOWN, Field, Section, Stream
+from matrix.migrating import Strategy
 from matrix.migration.identity import Identity, difference, feature_text
+from matrix.model import Accelerator
+from matrix.plan.migration_plan import lacking
 from matrix.verdict.qemu_bugs import DIRTY_LOG_FIXED
 
 
@@ -292,13 +295,31 @@ def compare_binaries(source: Binary, destination: Binary, machine: str) -> tuple
     most = [0 if limit is None else limit.cpu_max for limit in limits]
     if 0 < most[1] < most[0]:
         found.append(_note(f"{kind} takes {most[0]} vCPUs, and {most[1]} there"))
-    ours, theirs = (set(side.migration_capabilities) for side in (source, destination))
-    for lists, where in ((ours - theirs, "the source"), (theirs - ours, "the destination")):
-        if lists:
-            found.append(
-                _note(f"migration capabilities of {where} alone: {', '.join(sorted(lists))}")
-            )
-    return tuple(found)
+    for what, ours, theirs in (
+        ("capabilities", source.migration_capabilities, destination.migration_capabilities),
+        ("parameters", source.migration_parameters, destination.migration_parameters),
+    ):
+        for names, others, where in (
+            (ours, theirs, "the source"),
+            (theirs, ours, "the destination"),
+        ):
+            if alone := sorted(set(names) - set(others)):
+                found.append(_note(f"migration {what} of {where} alone: {', '.join(alone)}"))
+    return (*found, *_strategies(source, destination))
+
+
+def _strategies(source: Binary, destination: Binary) -> Iterator[Difference]:
+    """By which strategies a guest may go, and why by no other."""
+    sides, tcg = (source, destination), Accelerator.TCG
+    lacks = {
+        strategy: [why for side in sides if (why := lacking(strategy, None, side, tcg))]
+        for strategy in Strategy
+    }
+    if both := [strategy.value for strategy, reasons in lacks.items() if not reasons]:
+        yield _note(f"strategies that both have: {', '.join(both)}")
+    for strategy, reasons in lacks.items():
+        if reasons:
+            yield _note(f"no {strategy.value}: {reasons[0]}")
 
 
 def _against(text: str) -> Difference:

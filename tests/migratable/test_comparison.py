@@ -259,16 +259,27 @@ def test_limits_and_capabilities() -> None:
         (7, 2, 0),
         "7.2.0",
         machines=(Machine("q35", cpu_max=288),),
-        migration_capabilities=("compress", "events"),
+        migration_capabilities=("compress", "events", "postcopy-ram"),
+        migration_parameters=("compress-level", "max-bandwidth"),
     )
     theirs = replace(
         ours,
         machines=(Machine("q35", cpu_max=255),),
-        migration_capabilities=("events", "mapped-ram"),
+        migration_capabilities=("events", "mapped-ram", "postcopy-ram"),
+        migration_parameters=("max-bandwidth",),
     )
-    assert [each.text for each in compare_binaries(ours, theirs, "q35,smm=off")] == [
+    found = compare_binaries(ours, theirs, "q35,smm=off")
+    assert {each.weight for each in found} == {Weight.NOTE}
+    texts = [each.text for each in found]
+    assert texts[:5] == [
         "q35 takes 288 vCPUs, and 255 there",
         "migration capabilities of the source alone: compress",
         "migration capabilities of the destination alone: mapped-ram",
+        "migration parameters of the source alone: compress-level",
+        "strategies that both have: precopy, postcopy, file",
     ]
-    assert compare_binaries(ours, ours, "q35") == ()
+    assert "no mapped-ram: QEMU 7.2.0 has no migration capability 'mapped-ram'" in texts
+    assert "no multifd: QEMU 7.2.0 has no migration capability 'multifd'" in texts
+    assert "no dirty-limit: strategy 'dirty-limit' needs KVM, but the accelerator is tcg" in texts
+    alike = [each.text for each in compare_binaries(ours, ours, "q35")]
+    assert all(text.startswith(("strategies that", "no ")) for text in alike)

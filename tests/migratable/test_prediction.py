@@ -40,9 +40,11 @@ def test_yes() -> None:
     prediction = predicted(side("a"), side("b"))
     assert (prediction.answer, prediction.reason) == (Answer.YES, "")
     assert (prediction.source, prediction.destination, prediction.cpu) == ("a", "b", "qemu")
-    assert prediction.evidence == (
-        "compared: 1 sections, 1 fields, 1 RAM blocks, the first vCPU and the devices",
+    *notes, compared = prediction.evidence
+    assert compared == (
+        "compared: 1 sections, 1 fields, 1 RAM blocks, the first vCPU and the devices"
     )
+    assert all(note.startswith(("note: strategies", "note: no ")) for note in notes)
 
 
 def test_no_says_why_and_how_much_else() -> None:
