@@ -29,6 +29,7 @@ from matrix.plan.schedule import Capacity
 from matrix.results.directory import RunDirectory
 from matrix.results.history.durations import longest_passes
 from matrix.results.history.place import Database
+from matrix.results.journal import EventName
 from matrix.results.outcome import WORST_FIRST, counts_as_failure
 from matrix.results.printable import printable
 from matrix.results.recorder import Recorder
@@ -296,7 +297,10 @@ def _carry_out(
         ):
             return execute(
                 recorder,
-                [_this_machine(inputs, capacity, execution.workers, spares or []), *others],
+                [
+                    _this_machine(recorder, inputs, capacity, execution.workers, spares or []),
+                    *others,
+                ],
                 CompositeProgress(shown, served) if served is not None else shown,
                 history=history,
                 seed=execution.seed,
@@ -319,14 +323,22 @@ def _carry_out(
 
 
 def _this_machine(
-    inputs: CaseInputs, capacity: Capacity, workers: int | None, spares: "list[Spare]"
+    recorder: Recorder,
+    inputs: CaseInputs,
+    capacity: Capacity,
+    workers: int | None,
+    spares: "list[Spare]",
 ) -> Host:
     if workers is None:
         return LocalHost(inputs.inventory, capacity)
     from matrix.hosts.workers.local_workers import LocalWorkers  # most runs have none
 
+    def lost(why: str) -> None:
+        say(f"{why}; its cases run again")
+        recorder.note({"event": EventName.WORKER_LOST, "reason": why})
+
     common = inputs.common
-    return LocalWorkers(inputs.inventory, capacity, workers, say, common=common, spares=spares)
+    return LocalWorkers(inputs.inventory, capacity, workers, lost, common=common, spares=spares)
 
 
 def _is_local(decision: Decision) -> bool:

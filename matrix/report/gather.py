@@ -70,6 +70,8 @@ class RunFacts:
     strict: bool
     shortfalls: tuple[str, ...]
     """What had to run and did not, in sentences."""
+    troubles: tuple[str, ...] = ()
+    """Those of its hosts and workers, in sentences."""
     gantt: Gantt | None = None
 
 
@@ -238,6 +240,7 @@ def _facts(record: RunRecord, name: str, page: Path) -> RunFacts:
         problems=tuple(str(each) for each in record.problems[:20]),
         strict=record.strict,
         shortfalls=record.shortfalls(),
+        troubles=tuple(map(printable, record.troubles.sentences())),
         gantt=gantt_of(record),
     )
 

@@ -6,6 +6,11 @@ One JSON object per line, each with its ``event`` and the ``time`` (UTC, ISO 860
 ``run-started``        the first line
 ``attempt-started``    ``case``, ``attempt`` (number from 1)
 ``attempt-finished``   ``case``, ``attempt`` (a whole :class:`matrix.attempt.Attempt`)
+``attempt-moved``      ``case``, ``attempt`` (number), ``host``, ``reason``: trouble of its host
+                       ended it, and it is started on another one
+``host-lost``          ``host``, ``reason``: it gets no more cases of the run
+``host-back``          ``host``: it gets cases again
+``worker-lost``        ``reason``: a local worker is gone, and its attempts are started again
 ``run-interrupted``    the user ended the run; ``unfinished``: how many attempts remain
 ``run-resumed``        another process goes on
 ``run-finished``       nothing remains; ``exit_code``
@@ -57,6 +62,10 @@ class EventName(StrEnum):
     RUN_STARTED = "run-started"
     ATTEMPT_STARTED = "attempt-started"
     ATTEMPT_FINISHED = "attempt-finished"
+    ATTEMPT_MOVED = "attempt-moved"
+    HOST_LOST = "host-lost"
+    HOST_BACK = "host-back"
+    WORKER_LOST = "worker-lost"
     RUN_INTERRUPTED = "run-interrupted"
     RUN_RESUMED = "run-resumed"
     RUN_FINISHED = "run-finished"

@@ -1,12 +1,13 @@
 """Writes a run as it happens: what is finished is on disk before anything else begins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from matrix.attempt import Attempt
-from matrix.errors import ExitCode
+from matrix.errors import ExitCode, HostError
 from matrix.model import Case
 from matrix.plan.attempts import Expected, most_attempts
 from matrix.plan.decisions import Decision
@@ -140,6 +141,12 @@ class Recorder:
         if result is not None:
             self.record.keep(case.id, result)
         return result
+
+    def note(self, event: Mapping[str, object]) -> None:
+        """Journal trouble of a host or a worker."""
+        self.record.troubles.take(event)
+        with suppress(HostError):  # the next attempt says that the disk fails us
+            self._journal.append(event)
 
     def write_reports(self) -> ExitCode:
         """Write ``results.json``, ``junit.xml`` and ``results.tap`` from what is finished.

@@ -25,6 +25,7 @@ from matrix.results.outcome import exit_code, merged_verdict
 from matrix.results.plan_file import read_plan
 from matrix.results.printable import printable
 from matrix.results.run_info import RunInfo, read_run_info
+from matrix.results.troubles import Troubles
 from matrix.verdicts import SkipCause, Verdict
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class RunRecord:
         self.info = info
         self.problems: list[Problem] = []
         """Lines of the journal that could not be used, at most :data:`MOST_PROBLEMS`."""
+        self.troubles = Troubles()
+        """Those of its hosts and workers."""
         self.gave_up = False
         """Cases were left out on purpose, as too many before them did not pass."""
         self.elapsed = 0.0
@@ -293,7 +296,7 @@ class RunRecord:
                     self._running.clear()
                     self._last_time = None
                 case _:
-                    pass
+                    self.troubles.take(event)
             self._take_time(event)
         except ValidationError as error:
             self._report_line(entry, first_complaint(error))

@@ -49,6 +49,8 @@ class Closing:
     strict: bool = False
     shortfalls: tuple[str, ...] = ()
     """What had to run and did not, in sentences."""
+    troubles: tuple[str, ...] = ()
+    """Those of its hosts and workers, in sentences."""
     differences: tuple[Line, ...] = ()
     """What its QEMUs differ in, where it has several."""
     hops: tuple[tuple[str, MigrationSummary], ...] = ()
@@ -67,6 +69,7 @@ def record_summary(record: RunRecord, width: int, told: Collection[str] = ()) ->
         in_flight=record.in_flight(),
         strict=record.strict,
         shortfalls=record.shortfalls(),
+        troubles=record.troubles.sentences(),
         differences=_differences(record, width),
         hops=tuple(running_summaries(record)),
         told=told,
@@ -112,6 +115,7 @@ def summary(results: Iterable[CaseRecord], closing: Closing, width: int) -> Iter
         yield from gathered.bad
     yield from closing.differences
     yield from hop_lines((*gathered.migrated, *closing.hops), width)
+    yield from _troubles(closing, width)
     yield from _unfinished(closing, width)
     yield from _tables(gathered, width)
     yield BLANK
@@ -255,6 +259,14 @@ def _group_lines(title: str, style: Style, groups: Groups, width: int) -> Iterat
         yield BLANK
         yield ((f"{title}: ", Style.HEADING), (_cases(groups.count), style))
         yield from groups.lines(width)
+
+
+def _troubles(closing: Closing, width: int) -> Iterator[Line]:
+    if closing.troubles:
+        yield BLANK
+        yield line("Trouble of hosts", Style.HEADING)
+    for sentence in closing.troubles:
+        yield from wrapped(sentence, width, "    ", Style.PLAIN, first="  ")
 
 
 def _unfinished(closing: Closing, width: int) -> Iterator[Line]:

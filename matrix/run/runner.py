@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from importlib import import_module
 from itertools import chain
 
+from matrix.attempt import Attempt
 from matrix.errors import ExitCode, HostError
 from matrix.hosts.case_inputs import CaseInputs
 from matrix.hosts.interface import Host
 from matrix.plan.decisions import Decision
 from matrix.results.history.place import Database
+from matrix.results.journal import EventName
 from matrix.results.recorder import Recorder
 from matrix.run.host_care import HostRules
 from matrix.run.known_durations import known_seconds, load_writer
-from matrix.run.progress import Progress
+from matrix.run.progress import CompositeProgress, NullProgress, Progress, Running
 from matrix.run.session import NOTHING, Session, Stop
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -77,7 +79,7 @@ def execute(
     session = Session(
         recorder,
         hosts,
-        progress,
+        CompositeProgress(progress, _Troubles(recorder)),
         known_seconds(recorder.record.decisions, history),
         seed=seed,
         most_failures=most_failures,
@@ -87,6 +89,28 @@ def execute(
         meanwhile=chain(map(import_module, (*LATER, *later)), load_writer(history)),
     )
     return _end(recorder, _run_session(session, recorder))
+
+
+class _Troubles(NullProgress):
+    """Keeps in the run what becomes of its hosts: what ran elsewhere in the end may have passed."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._note = recorder.note
+
+    def moved(self, running: Running, attempt: Attempt) -> None:
+        """Note it with the host and the reason."""
+        where = {"host": attempt.host, "reason": attempt.reason}
+        case = running.decision.case.id
+        event = {"event": EventName.ATTEMPT_MOVED, "case": case, "attempt": attempt.number}
+        self._note(event | where)
+
+    def host_lost(self, host: str, why: str) -> None:
+        """Note it with the reason."""
+        self._note({"event": EventName.HOST_LOST, "host": host, "reason": why})
+
+    def host_back(self, host: str) -> None:
+        """Note it."""
+        self._note({"event": EventName.HOST_BACK, "host": host})
 
 
 def _end(recorder: Recorder, failure: HostError | None) -> ExitCode:

@@ -136,3 +136,7 @@ def test_the_case_of_a_worker_that_is_killed_runs_on_the_other_host(
     (case,) = world.results()["cases"]
     assert (case["verdict"], case["host"]) == ("pass", "z2")
     assert "nothing was heard of it for 8 s" in out + err
+    shown = " ".join(world.run("show", "out").stdout.split())
+    lost = "nothing was heard of it for 8 s"
+    assert f"Trouble of hosts z1 got no more cases: {lost} an attempt was made again" in shown
+    assert f"on another host than z1: host z1 is lost: {lost}" in shown

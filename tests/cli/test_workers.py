@@ -59,6 +59,9 @@ def test_cases_of_a_worker_that_is_killed_run_again(world: World, scripts: Scrip
     assert "the worker was killed by SIGKILL; its cases run again" in err
     assert world.verdicts() == {"one": "pass", "two": "pass"}
     assert "2 of 2 passed" in out
+    lost = "the worker was killed by SIGKILL; its cases ran again"
+    assert f"Trouble of hosts\n  {lost}\n" in out
+    assert f"<dt>trouble</dt><dd>{lost}</dd>" in (world.root / "out/report.html").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

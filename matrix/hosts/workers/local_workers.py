@@ -44,7 +44,7 @@ class LocalWorkers:
     count: int
     """Processes at most: the next is started when each has something to do."""
     on_lost: Callable[[str], None] = ignore_step
-    """Told in words that a worker is gone."""
+    """Told why a worker is gone, whose cases run again."""
     silence: float = SILENCE
     """Seconds until one that shows no sign of life is given up."""
     common: Common | None = None
@@ -189,4 +189,4 @@ class WorkersExecutor:
         """Say once that a worker is lost; its log stays."""
         if worker in self._workers:
             self._workers.remove(worker)
-            self._host.on_lost(f"{worker.lost}; its cases run again")
+            self._host.on_lost(worker.lost)

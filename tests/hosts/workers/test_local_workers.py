@@ -115,7 +115,7 @@ def test_an_attempt_of_a_worker_that_was_killed_runs_again(lab: Lab) -> None:
         assert [attempt and attempt.verdict for attempt in attempts] == [Verdict.PASS] * 2
 
     run = lab.run(work, "a", "b")
-    assert lab.said == ["the worker was killed by SIGKILL; its cases run again"]
+    assert lab.said == ["the worker was killed by SIGKILL"]
     assert [len(lab.pids(name)) for name in "ab"] == [2, 1]
     assert (run / "cases/s.a.interrupted-1/console.log").exists()
 
