@@ -70,7 +70,8 @@ def read_scenario(
     matrix, resolution = _matrix(shape, problems)
     section = shape.section("migration", MigrationSection)
     if matrix is not None:
-        nodes = MigrationNodes(root, section, matrix, resolution.variants)
+        alone = _may_be_alone(shape)
+        nodes = MigrationNodes(root, section, matrix, resolution.variants, alone)
         problems += problems_of(nodes)
     hosts = tuple(hosts_of(root, not shape.is_wrong("hosts"), directory, variables, problems))
     files = _expect(shape, problems)
@@ -94,6 +95,12 @@ def read_scenario(
         hosts=hosts,
         places=(*_filter_places(root), *_value_places(root)),
     )
+
+
+def _may_be_alone(shape: "_Shape") -> bool:
+    """See :attr:`matrix.scenario.migration.MigrationNodes.may_be_alone`."""
+    run = shape.section("run", schema.RunSection)
+    return bool(run.alone) if run is not None else node_at(shape.root, ("run",)) is not None
 
 
 def unreadable(path: Path, error: OSError | ValueError) -> ScenarioError:

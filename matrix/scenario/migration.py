@@ -21,6 +21,7 @@ from matrix.migrating import (
 from matrix.model import Variant
 from matrix.scenario.axes import MIGRATION_AXES
 from matrix.scenario.compatibility import (
+    END_A_WORKER,
     NEED_TWO_HOSTS,
     clash_of,
     for_variant,
@@ -97,6 +98,8 @@ class MigrationNodes:
     section: MigrationSection | None
     matrix: Matrix
     variants: tuple[Variant, ...]
+    may_be_alone: bool
+    """Whether its cases have their hosts for themselves, or what says so is wrong itself."""
 
     @property
     def written(self) -> bool:
@@ -195,21 +198,28 @@ def _hosts_without_host(nodes: MigrationNodes, migration: Migration) -> Iterator
 
 
 def _faults_between_hosts(nodes: MigrationNodes, migration: Migration) -> Iterator[Problem]:
-    """Faults of a link between hosts where the guest stays on one."""
-    if migration.host:
-        return
-    places = {
-        fault: _value_place(nodes, "fault", fault)
-        for fault in dict(nodes.matrix.axes).get("fault", ())
-    }
-    node = node_at(nodes.root, ("migration", "faults"))
-    items = node.items if isinstance(node, Sequence) else (node,) if node else ()
-    places.update((f, item.place) for item, f in zip(items, migration.faults, strict=False))
-    for fault, place in places.items():
-        if fault in NEED_TWO_HOSTS:
+    """Faults of a link between hosts where the guest stays on one, and those that end what else
+    runs on its hosts where that is not ruled out."""
+    for fault, place in _places_of_faults(nodes, migration):
+        if fault in NEED_TWO_HOSTS and not migration.host:
             message = f"fault {quoted(fault)} is between two hosts, and the guest stays on its host"
             allowed = f"leave it out, or add 'destination: {{host: {OTHER_HOST}}}'"
             yield Problem(place, message, allowed)
+        elif fault in END_A_WORKER and not nodes.may_be_alone:
+            message = f"fault {quoted(fault)} ends what else runs on the guest's hosts"
+            yield Problem(place, message, "leave it out, or add 'run: {alone: true}'")
+
+
+def _places_of_faults(nodes: MigrationNodes, migration: Migration) -> Iterator[tuple[Fault, Place]]:
+    """Every fault that the scenario names, and where it is first named."""
+    axis = dict(nodes.matrix.axes).get("fault", ())
+    included = (dict(entry.values).get("fault") for entry in nodes.matrix.include)
+    for fault in dict.fromkeys((*axis, *included)):
+        if isinstance(fault, Fault):
+            yield fault, _value_place(nodes, "fault", fault)
+    node = node_at(nodes.root, ("migration", "faults"))
+    items = node.items if isinstance(node, Sequence) else (node,) if node else ()
+    yield from zip(migration.faults, (item.place for item in items), strict=False)
 
 
 def _senseless_variants(nodes: MigrationNodes, migration: Migration) -> Iterator[Problem]:
