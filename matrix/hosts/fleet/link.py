@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from asyncio.trsock import TransportSocket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,12 @@ class Link:
     writer: asyncio.StreamWriter
     closed: bool = False
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _socket: TransportSocket = field(init=False)
 
     def __post_init__(self) -> None:
         """Have the kernel find out when nobody is there any more, also while nothing is said, and
         send what is said at once."""
-        sock = self.writer.get_extra_info("socket")
+        sock = self._socket = self.writer.get_extra_info("socket")
         # asyncio does so for sockets that name their protocol, which accepted ones do not: the end
         # that listens would wait with a line until the one before is acknowledged, some 40 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -85,7 +87,7 @@ class Link:
 
     def say(self, kind: FleetKind, number: int = 0, body: Any = None) -> None:
         """Send a line; nothing where the connection is gone, which who reads finds out."""
-        if not self.closed and not self.writer.is_closing():
+        if not self._gone():
             self.writer.write(encode(kind, number, body))
 
     async def say_much(self, kind: FleetKind, number: int = 0, body: Any = None) -> None:
@@ -94,11 +96,25 @@ class Link:
         Raises:
             ConnectionError: the connection is gone.
         """
-        if self.closed or self.writer.is_closing():
+        if self._gone():
             raise ConnectionResetError
         self.writer.write(encode(kind, number, body))
         async with self._turn:
             await self.writer.drain()
+
+    def _gone(self) -> bool:
+        """Whether nothing goes out any more.
+
+        asyncio says so of a connection that was reset only in the loop's next round; who writes
+        much does not wait for that, and each line would be a warning of asyncio's.
+        """
+        if self.closed or self.writer.is_closing():
+            return True
+        try:
+            self._socket.getpeername()
+        except OSError:  # ENOTCONN
+            return True
+        return False
 
     @property
     def unsent(self) -> int:
