@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* When tests beat, and what their console tells them. */
+/* When tests beat, and what they are told: by the command line, and by their console. */
 #include "beat.h"
 
 #define INTERVAL  (NSEC_PER_SEC / 10)
@@ -7,6 +7,27 @@
 #define STOP_BYTE 'q'
 
 static uint64_t started_at, interval, next; /* ticks */
+
+bool beat_read_options(struct beat_options *options, char **words, const char *memory,
+		       const char *what, const char *noun, unsigned most)
+{
+	const struct option names[] = { { "depth=", &options->depth, NULL },
+					{ memory, &options->memory, NULL },
+					{ "seed=", &options->seed, NULL },
+					{ "seconds=", &options->seconds, NULL },
+					{ "flush=", &options->flush, NULL } };
+
+	for (; *words; words++)
+		if (!read_option(*words, names, ARRAY_SIZE(names)))
+			return report(false,
+				      "argument '%s': expected depth=%s, %sMIB, seed=NUMBER, "
+				      "seconds=N or flush=MS",
+				      *words, what, memory);
+	if (options->depth < 1 || options->depth > most)
+		return report(false, "depth=%llu: expected 1 to %u %s",
+			      (unsigned long long)options->depth, most, noun);
+	return true;
+}
 
 void beat_start(uint64_t now)
 {

@@ -10,6 +10,19 @@
 #include <arch.h>
 #include <guest.h>
 
+/* What most of these tests are told, with what holds where nothing is said. */
+struct beat_options {
+	uint64_t depth;	 /* how many may be under way at a time */
+	uint64_t memory; /* MiB */
+	uint64_t seed;
+	uint64_t seconds; /* 0: until the byte comes */
+	uint64_t flush;	  /* ms */
+};
+/* Set them by the words of the command line. The test calls its memory "ram=" or the like, and what
+ * is under way "FRAMES" and "frames", of which there are 1 to most. A failure is reported. */
+bool beat_read_options(struct beat_options *options, char **words, const char *memory,
+		       const char *what, const char *noun, unsigned most);
+
 /* START has been printed, at this clock. */
 void beat_start(uint64_t now);
 /* Ticks from then on. */

@@ -23,34 +23,17 @@
 #define PATIENCE       (20 * NSEC_PER_SEC)
 #define TRIES	       4
 
-static struct {
-	uint64_t depth, ram, seed, seconds, flush;
-} options;
+static struct beat_options options = { .depth = DEFAULT_DEPTH, .seed = 1 };
 
 static struct random choice;
 static uint32_t cursor; /* the sector that is read in turn next */
 static unsigned long long passes;
 static uint64_t largest_gap, flush_interval; /* ticks */
 
-static bool read_options(char **option)
+static bool read_options(char **words)
 {
-	static const struct option names[] = { { "depth=", &options.depth, NULL },
-					       { "ram=", &options.ram, NULL },
-					       { "seed=", &options.seed, NULL },
-					       { "seconds=", &options.seconds, NULL },
-					       { "flush=", &options.flush, NULL } };
-
-	options.depth = DEFAULT_DEPTH;
-	options.seed = 1;
-	for (; *option; option++)
-		if (!read_option(*option, names, ARRAY_SIZE(names)))
-			return report(false,
-				      "argument '%s': expected depth=REQUESTS, ram=MIB, "
-				      "seed=NUMBER, seconds=N or flush=MS",
-				      *option);
-	if (options.depth < 1 || options.depth > MOST_REQUESTS)
-		return report(false, "depth=%llu: expected 1 to %u requests",
-			      (unsigned long long)options.depth, MOST_REQUESTS);
+	if (!beat_read_options(&options, words, "ram=", "REQUESTS", "requests", MOST_REQUESTS))
+		return false;
 	disk.depth = (unsigned)options.depth;
 	disk_seed = options.seed;
 	random_seed(&choice, options.seed);
@@ -206,7 +189,7 @@ static void prove(void)
 {
 	const uint32_t kept = disk.sectors - disk.kept;
 
-	if (!report(ballast_open(options.ram, options.seed), "memory is filled"))
+	if (!report(ballast_open(options.memory, options.seed), "memory is filled"))
 		return;
 	disk.last_clock = arch_clock();
 	if (!report(go_over(FILLING), "every sector is written once"))

@@ -10,6 +10,7 @@
 #include "beat.h"
 #include "elastic.h"
 
+#define DEFAULT_DEPTH  8u
 #define DEFAULT_REGION 16u
 #define PAGES_PER_MIB  ((1u << 20) / ELASTIC_PAGE)
 #define PACE	       (NSEC_PER_SEC / 250)
@@ -17,9 +18,9 @@
 #define PATIENCE       (5 * NSEC_PER_SEC)
 #define SHOWN	       10u
 
-static struct {
-	uint64_t depth, region, seed, seconds, flush;
-} options;
+static struct beat_options options = { .depth = DEFAULT_DEPTH,
+				       .memory = DEFAULT_REGION,
+				       .seed = 1 };
 
 static struct elastic_device *const devices[] = { &elastic_balloon, &elastic_blocks,
 						  &elastic_entropy };
@@ -70,29 +71,13 @@ uint32_t elastic_random(uint32_t limit)
 	return random_below(&choice, limit);
 }
 
-static bool read_options(char **option)
+static bool read_options(char **words)
 {
-	static const struct option names[] = { { "depth=", &options.depth, NULL },
-					       { "region=", &options.region, NULL },
-					       { "seed=", &options.seed, NULL },
-					       { "seconds=", &options.seconds, NULL },
-					       { "flush=", &options.flush, NULL } };
-
-	options.depth = 8;
-	options.region = DEFAULT_REGION;
-	options.seed = 1;
-	for (; *option; option++)
-		if (!read_option(*option, names, ARRAY_SIZE(names)))
-			return report(false,
-				      "argument '%s': expected depth=REQUESTS, region=MIB, "
-				      "seed=NUMBER, seconds=N or flush=MS",
-				      *option);
-	if (options.depth < 1 || options.depth > MOST_ENTROPY)
-		return report(false, "depth=%llu: expected 1 to %u requests",
-			      (unsigned long long)options.depth, MOST_ENTROPY);
-	if (options.region < 1 || options.region * PAGES_PER_MIB > MOST_REGION_PAGES)
+	if (!beat_read_options(&options, words, "region=", "REQUESTS", "requests", MOST_ENTROPY))
+		return false;
+	if (options.memory < 1 || options.memory * PAGES_PER_MIB > MOST_REGION_PAGES)
 		return report(false, "region=%llu: expected 1 to %u MiB",
-			      (unsigned long long)options.region,
+			      (unsigned long long)options.memory,
 			      MOST_REGION_PAGES / PAGES_PER_MIB);
 	entropy_depth((unsigned)options.depth);
 	random_seed(&choice, options.seed);
@@ -101,7 +86,7 @@ static bool read_options(char **option)
 
 static bool open_region(void)
 {
-	const unsigned pages = (unsigned)options.region * PAGES_PER_MIB;
+	const unsigned pages = (unsigned)options.memory * PAGES_PER_MIB;
 	uintptr_t from, to;
 
 	for (unsigned i = 0; arch_memory_free(i, &from, &to); i++) {
@@ -111,7 +96,7 @@ static bool open_region(void)
 			return true;
 		}
 	}
-	return report(false, "%u MiB of memory are free in one piece", (unsigned)options.region);
+	return report(false, "%u MiB of memory are free in one piece", (unsigned)options.memory);
 }
 
 /* Whether there is any device at all. */
@@ -225,7 +210,7 @@ int test_elastic_integrity(int argc, char **argv)
 	if (!read_options(argv + 1) || !open_region() || !open_devices())
 		return report_summary();
 	printf("INTEGRITY: START pages=%u base=0x%llx lendable=%u block=%llu blocks=%u depth=%u\n",
-	       (unsigned)options.region * PAGES_PER_MIB,
+	       (unsigned)options.memory * PAGES_PER_MIB,
 	       (unsigned long long)arch_physical_address(pages_address(0)), balloon_most(),
 	       (unsigned long long)blocks_size(), blocks_count(),
 	       elastic_entropy.present ? (unsigned)options.depth : 0);

@@ -42,9 +42,7 @@ struct frame {
 
 enum wrong { ALTERED, OUT_OF_ORDER, LOST, NOT_SENT, WRONGS };
 
-static struct {
-	uint64_t depth, ram, seed, seconds, flush;
-} options;
+static struct beat_options options = { .depth = DEFAULT_DEPTH, .seed = 1 };
 
 static struct virtio_device devices[2];
 static struct virtio_queue sending, receiving;
@@ -56,28 +54,6 @@ static struct frame incoming[BUFFERS];
 static uint64_t sent, taken, received, latest, lost, foreign;
 static uint64_t last_clock, gap, largest_gap;
 static unsigned long long beats, under_way, taken_beat, wrongs[WRONGS], shown;
-
-static bool read_options(char **option)
-{
-	static const struct option names[] = { { "depth=", &options.depth, NULL },
-					       { "ram=", &options.ram, NULL },
-					       { "seed=", &options.seed, NULL },
-					       { "seconds=", &options.seconds, NULL },
-					       { "flush=", &options.flush, NULL } };
-
-	options.depth = DEFAULT_DEPTH;
-	options.seed = 1;
-	for (; *option; option++)
-		if (!read_option(*option, names, ARRAY_SIZE(names)))
-			return report(false,
-				      "argument '%s': expected depth=FRAMES, ram=MIB, "
-				      "seed=NUMBER, seconds=N or flush=MS",
-				      *option);
-	if (options.depth < 1 || options.depth > MOST_FRAMES)
-		return report(false, "depth=%llu: expected 1 to %u frames",
-			      (unsigned long long)options.depth, MOST_FRAMES);
-	return true;
-}
 
 /* Count what is wrong; the first few are told at once. */
 static void note(enum wrong what, const char *format, uint64_t frame)
@@ -291,7 +267,7 @@ static void report_all(void)
 
 static void prove(void)
 {
-	if (!report(ballast_open(options.ram, options.seed), "memory is filled"))
+	if (!report(ballast_open(options.memory, options.seed), "memory is filled"))
 		return;
 	for (unsigned buffer = 0; buffer < BUFFERS; buffer++)
 		offer(buffer);
@@ -311,7 +287,7 @@ int test_net_integrity(int argc, char **argv)
 {
 	const char *reason;
 
-	if (!read_options(argv + 1))
+	if (!beat_read_options(&options, argv + 1, "ram=", "FRAMES", "frames", MOST_FRAMES))
 		return report_summary();
 	reason = virtio_open(&devices[0], VIRTIO_NET, 0);
 	if (!reason)

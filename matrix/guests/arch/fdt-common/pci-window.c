@@ -16,6 +16,7 @@
 static struct {
 	uint64_t pci, cpu, size, used;
 } window;
+
 bool machine_pci_window(const struct fdt_node *bridge, uint64_t *start, uint64_t *total)
 {
 	size_t length;
