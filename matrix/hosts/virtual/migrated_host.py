@@ -30,8 +30,7 @@ from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors
 from matrix.suites.registry import suite_of
 from matrix.verdict.deciding import Evidence, decide_attempt
-from matrix.verdict.known_failures import apply_known_failures
-from matrix.verdicts import Verdict
+from matrix.verdict.host_faults import apply_host_fault
 from matrix.vm.machine import Limits
 from matrix.vm.tasks import in_thread
 
@@ -129,16 +128,8 @@ async def _decided(evidence: Evidence, assignment: Assignment, command: str) -> 
 def with_report(attempt: Attempt, line: str, decision: Run, where: str = "") -> Attempt:
     """A fault that the host's kernel reports, on ``line``, comes before what else is wrong."""
     panic = panic_line(line.encode())
-    said = f"the virtual host was lost: {panic}" if panic else f"the host's kernel reports: {line}"
-    plain = replace(
-        attempt,
-        verdict=Verdict.CRASH if panic else Verdict.FAIL,
-        reason="; ".join(filter(None, (said, where, attempt.reason))),
-        observed=None,
-        by_subtests=False,
-        skip_cause=None,
-    )
-    return apply_known_failures(plain, decision.expected)
+    more = (where, attempt.reason)
+    return apply_host_fault(attempt, panic, line, *more, expected=decision.expected)
 
 
 async def _launch(starter: Starter, case: Case) -> Launch:

@@ -29,7 +29,7 @@ from matrix.plan.schedule import Capacity
 from matrix.results.directory import RunDirectory
 from matrix.suites.registry import suite_of
 from matrix.verdict.deciding import Evidence, decide_attempt
-from matrix.verdict.known_failures import apply_known_failures
+from matrix.verdict.host_faults import apply_host_fault
 from matrix.verdicts import SkipCause, Verdict
 from matrix.vm.console import BoundedLog, Tail
 from matrix.vm.tasks import first_of, in_thread
@@ -387,14 +387,5 @@ def _with_faults(
             command=attempt.command,
             accelerator=attempt.accelerator,
         )
-    if result.lost:
-        verdict, reason = Verdict.CRASH, f"the virtual host was lost: {result.lost}"
-    elif report is not None:
-        verdict, reason = Verdict.FAIL, f"the host's kernel reports: {report.line}"
-    else:
-        return attempt
-    reason = "; ".join(filter(None, (reason, where)))
-    plain = replace(
-        attempt, verdict=verdict, reason=reason, observed=None, by_subtests=False, skip_cause=None
-    )
-    return apply_known_failures(plain, decision.expected)
+    reported = "" if report is None else report.line
+    return apply_host_fault(attempt, result.lost, reported, where, expected=decision.expected)
