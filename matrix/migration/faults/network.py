@@ -14,8 +14,8 @@ from matrix.migration.faults.base import (
     SLOW,
     FaultInjector,
     arrived_in_postcopy,
-    in_active,
 )
+from matrix.migration.faults.moments import InPrecopy
 from matrix.migration.faults.proxy import Proxy, open_proxy
 from matrix.migration.identity import identity_of
 from matrix.migration.live_hop import HopEnd, LiveHop
@@ -24,9 +24,6 @@ from matrix.migration.samples import ram_of, whole
 from matrix.plan.strategy_settings import ParameterValue
 from matrix.vm.location import Landing, Passable, Passage
 
-CONNECTING = 0.1
-"""Seconds until multifd's channels are there: one that the link is lost to before makes 7.2 hang
-now and then as it cleans up, and it makes no other hop."""
 STALL = 0.5
 """Seconds that a link stalls before anyone does something about it."""
 STALL_BETWEEN_HOSTS = 3.0
@@ -61,20 +58,8 @@ class ThroughProxy(FaultInjector):
         hop.route.outgoing = f"tcp:{host}:{self.proxy.port}"
 
 
-class NetworkInPrecopy(ThroughProxy):
+class NetworkInPrecopy(InPrecopy, ThroughProxy):
     """Something happens to the link while memory is sent."""
-
-    parameters: ClassVar[dict[str, ParameterValue]] = {
-        "max-bandwidth": SLOW,
-        "downtime-limit": SHORTEST_DOWNTIME,
-    }
-    starts_postcopy = False
-
-    async def act(self, hop: LiveHop) -> None:
-        if await in_active(hop):
-            if hop.strategy is Strategy.MULTIFD:
-                await asyncio.sleep(CONNECTING)
-            await self.strike(hop)
 
 
 class StallInPrecopy(NetworkInPrecopy):

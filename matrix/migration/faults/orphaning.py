@@ -4,21 +4,12 @@ To the other QEMU that is as if its peer were killed. To us it is a host that is
 may still run is known when its worker is back, or its lease over.
 """
 
-import asyncio
-from typing import ClassVar
-
-from matrix.migrating import Strategy
 from matrix.migration.endpoint import Endpoint
 from matrix.migration.faults.base import (
-    SHORTEST_DOWNTIME,
-    SLOW,
     FaultInjector,
-    arrived_in_postcopy,
-    in_active,
 )
-from matrix.migration.faults.network import CONNECTING
+from matrix.migration.faults.moments import InPostcopy, InPrecopy
 from matrix.migration.live_hop import HopEnd, LiveHop
-from matrix.plan.strategy_settings import ParameterValue
 from matrix.vm.location import Mortal
 
 
@@ -33,50 +24,21 @@ class _KillWorker(FaultInjector):
         await side.kill()  # until it is certain that it has ended
 
 
-class _InPrecopy(_KillWorker):
-    """While memory is sent."""
-
-    parameters: ClassVar[dict[str, ParameterValue]] = {
-        "max-bandwidth": SLOW,
-        "downtime-limit": SHORTEST_DOWNTIME,
-    }
-    starts_postcopy = False
-
-    async def act(self, hop: LiveHop) -> None:
-        if await in_active(hop):
-            if hop.strategy is Strategy.MULTIFD:
-                await asyncio.sleep(CONNECTING)
-            await self.strike(hop)
-
-
-class _InPostcopy(_KillWorker):
-    """At the moment from which the destination runs the guest with a part of its memory."""
-
-    parameters: ClassVar[dict[str, ParameterValue]] = {
-        "max-bandwidth": SLOW,
-        "max-postcopy-bandwidth": SLOW,
-    }
-
-    async def act(self, hop: LiveHop) -> None:
-        if await arrived_in_postcopy(hop):
-            await self.strike(hop)
-
-
-class KillDestinationWorkerInPrecopy(_InPrecopy):
+class KillDestinationWorkerInPrecopy(InPrecopy, _KillWorker):
     """The guest goes on where it was, and nowhere else."""
 
     async def strike(self, hop: LiveHop) -> None:
         await self.kill(hop, hop.destination, "destination")
 
 
-class KillDestinationWorkerInPostcopy(_InPostcopy):
+class KillDestinationWorkerInPostcopy(InPostcopy, _KillWorker):
     """The guest ran there."""
 
     async def strike(self, hop: LiveHop) -> None:
         await self.kill(hop, hop.destination, "destination")
 
 
-class KillSourceWorkerInPrecopy(_InPrecopy):
+class KillSourceWorkerInPrecopy(InPrecopy, _KillWorker):
     """The destination has but a part of the memory."""
 
     async def strike(self, hop: LiveHop) -> None:
@@ -87,7 +49,7 @@ class KillSourceWorkerInPrecopy(_InPrecopy):
             self.findings.append("the destination ran with a part of the memory")
 
 
-class KillSourceWorkerInPostcopy(_InPostcopy):
+class KillSourceWorkerInPostcopy(InPostcopy, _KillWorker):
     """The destination must notice, and waits for a source that will not come back."""
 
     async def strike(self, hop: LiveHop) -> None:

@@ -7,14 +7,12 @@ and a QEMU that is killed behind it.
 
 import asyncio
 import contextlib
-from typing import ClassVar
 
 from matrix.errors import MonitorError
 from matrix.migration.endpoint import Endpoint
-from matrix.migration.faults.base import SLOW, arrived_in_postcopy
+from matrix.migration.faults.moments import InPostcopy
 from matrix.migration.faults.network import NetworkInPrecopy, ThroughProxy
 from matrix.migration.live_hop import HopEnd, LiveHop
-from matrix.plan.strategy_settings import ParameterValue
 
 PATIENCE = 4.0
 """Seconds after which a hop is given up whose link was cut for good."""
@@ -61,20 +59,7 @@ class _Cut(ThroughProxy):
         await side.kill()
 
 
-class _InPostcopy(_Cut):
-    """At the moment from which the destination runs the guest with a part of its memory."""
-
-    parameters: ClassVar[dict[str, ParameterValue]] = {
-        "max-bandwidth": SLOW,
-        "max-postcopy-bandwidth": SLOW,
-    }
-
-    async def act(self, hop: LiveHop) -> None:
-        if await arrived_in_postcopy(hop):
-            await self.strike(hop)
-
-
-class _Lost(_InPostcopy):
+class _Lost(InPostcopy, _Cut):
     """The guest is given up, on a destination that waits for ever."""
 
     async def before_ending(self, hop: LiveHop, end: HopEnd) -> None:
@@ -111,7 +96,7 @@ class CutLinkBrieflyInPrecopy(NetworkInPrecopy, _Cut):
         await self.heal(hop)
 
 
-class CutLinkBrieflyInPostcopy(_InPostcopy):
+class CutLinkBrieflyInPostcopy(InPostcopy, _Cut):
     """The guest waits for the pages that it lacks, and goes on."""
 
     async def strike(self, hop: LiveHop) -> None:
@@ -130,7 +115,7 @@ class LoseDestinationHostInPrecopy(NetworkInPrecopy, _Cut):
         await self.give_up(hop)
 
 
-class LoseDestinationHostInPostcopy(_InPostcopy):
+class LoseDestinationHostInPostcopy(InPostcopy, _Cut):
     """The guest ran there."""
 
     async def strike(self, hop: LiveHop) -> None:
