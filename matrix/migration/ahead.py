@@ -10,7 +10,7 @@ from typing import Any
 
 from matrix.errors import MonitorError
 from matrix.migration.endpoint import Endpoint
-from matrix.migration.routes import Route
+from matrix.migration.routes import StreamRoute
 from matrix.model import Launch
 from matrix.plan.strategy_settings import ParameterValue
 from matrix.vm.cgroups import available_memory
@@ -28,7 +28,7 @@ TAKEN_AT_ONCE = ("prealloc", "mem-lock", "hugetlb", "hugepages")
 class Ahead:
     """A destination that was set up before its hop, and listens."""
 
-    route: Route
+    route: StreamRoute
     since: float
     """When it was, as of :meth:`matrix.migration.clock.HostClock.time`."""
     heard: list[tuple[str, Mapping[str, Any], float]] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Ahead:
 
 async def listen_ahead(
     destination: Endpoint,
-    route: Route,
+    route: StreamRoute,
     parameters: Mapping[str, ParameterValue],
     capabilities: Sequence[Mapping[str, object]],
 ) -> Ahead:

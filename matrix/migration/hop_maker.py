@@ -16,11 +16,11 @@ from matrix.migration.identity import difference, identity_of
 from matrix.migration.live_hop import HopEnd, Injector, LiveHop
 from matrix.migration.processes import NotStartedError, Processes
 from matrix.migration.proof import ASK, Proof
-from matrix.migration.routes import Route, route_between, route_for
+from matrix.migration.routes import StreamRoute, route_between, route_for
 from matrix.migration.samples import Sampler
 from matrix.migration.strategies import why_not
 from matrix.plan.strategy_settings import ParameterValue
-from matrix.scenario.compatibility import Route as PlannedRoute
+from matrix.scenario.compatibility import Route
 from matrix.vm.tasks import put_off_cancellation
 
 HOP_SECONDS = 60.0
@@ -34,7 +34,7 @@ class PlannedHop:
     """A hop that is to be made."""
 
     number: int
-    route: PlannedRoute
+    route: Route
     destination: Endpoint
     injector: Injector = field(default_factory=Injector)
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
@@ -226,7 +226,7 @@ async def _carried_over(
         return HopEnd(HopOutcome.FAILED, str(error))
 
 
-def _route(live: LiveHop, transport: Transport, processes: Processes) -> Route:
+def _route(live: LiveHop, transport: Transport, processes: Processes) -> StreamRoute:
     """Raises as :func:`route_for` and :func:`route_between`."""
     source, destination = live.source.place, live.destination.place
     if source.host != destination.host:

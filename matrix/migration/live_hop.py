@@ -9,7 +9,7 @@ from typing import Any
 from matrix.migrating import Fault, HopEvent, HopOutcome, Strategy, Transport
 from matrix.migration.ahead import Ahead
 from matrix.migration.endpoint import Endpoint, Listener
-from matrix.migration.routes import Route
+from matrix.migration.routes import StreamRoute
 from matrix.migration.strategies import Abilities
 from matrix.model import Launch
 from matrix.plan.strategy_settings import ParameterValue
@@ -46,7 +46,7 @@ class LiveHop:
         """Type of the machine, where it was asked."""
         self.ahead = ahead
         """Of a destination that listens already."""
-        self.route: Route | None = None
+        self.route: StreamRoute | None = None
         self.file: Path | None = None
         self.abilities: dict[str, Abilities] = {}
         """By installation."""

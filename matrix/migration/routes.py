@@ -27,7 +27,7 @@ FD_NAME = "matrix-migration"
 _REMOVE = "object-del"
 
 
-class Route:
+class StreamRoute:
     """The way of one hop. ``outgoing`` is the URI for ``migrate``; whoever puts something in
     between (a proxy) changes it after :meth:`listen`."""
 
@@ -54,7 +54,7 @@ class Route:
 
 def route_for(
     transport: Transport, folder: Path, number: int, credentials: CredentialsFolder
-) -> Route:
+) -> StreamRoute:
     """A new route.
 
     Args:
@@ -83,7 +83,7 @@ def route_for(
             assert_never(transport)
 
 
-def route_between(transport: Transport, source: Place, destination: Place) -> Route:
+def route_between(transport: Transport, source: Place, destination: Place) -> StreamRoute:
     """A new route from one host to another.
 
     Raises:
@@ -112,7 +112,7 @@ async def migrate_incoming(destination: Endpoint, uri: str) -> None:
     await destination.execute("migrate-incoming", {"uri": uri})
 
 
-class UnixRoute(Route):
+class UnixRoute(StreamRoute):
     """A Unix socket."""
 
     def __init__(self, path: Path) -> None:
@@ -132,7 +132,7 @@ class UnixRoute(Route):
         self._path.unlink(missing_ok=True)
 
 
-class TcpRoute(Route):
+class TcpRoute(StreamRoute):
     """TCP on the loopback, on a port that the kernel chooses, or to another host, on a port of its
     range; with ``secrets``, TLS over it."""
 
@@ -166,7 +166,7 @@ class TcpRoute(Route):
         await _in_one_trip(source, orders)
 
 
-class DescriptorRoute(Route):
+class DescriptorRoute(StreamRoute):
     """A socketpair, of which each side gets an end (``getfd``)."""
 
     def __init__(self) -> None:
@@ -192,7 +192,7 @@ class DescriptorRoute(Route):
             self._ends.pop().close()
 
 
-class CommandRoute(Route):
+class CommandRoute(StreamRoute):
     """Commands of the shell at both sides (``exec:``), joined by two named pipes.
 
     One pipe is for the return path: a command that only carries the stream forward would leave the
