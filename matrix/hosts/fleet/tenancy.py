@@ -332,8 +332,10 @@ class Tenancy:
             attempt.over(FleetKind.ENDED, await self._execute(attempt))
         except FileLostError as error:
             attempt.over(FleetKind.ENDED, Ended(not_started(attempt.assignment, str(error))))
-        except (HostError, OSError) as error:
+        except HostError as error:
             attempt.over(FleetKind.LOST, str(error))
+        except OSError as error:  # most likely the disk is full
+            attempt.over(FleetKind.LOST, f"{self.folder}: {error.strerror or error}")
         except Exception as error:  # noqa: BLE001 - a bug of ours, for which nobody waits for ever
             traceback.print_exc()
             attempt.over(FleetKind.LOST, f"internal error: {error!r}; its worker's log has more")
