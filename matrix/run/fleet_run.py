@@ -1,7 +1,8 @@
 """A run over a fleet: its hosts join before it is planned, and again when it is resumed."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
 from matrix.errors import UsageError
@@ -11,8 +12,12 @@ from matrix.hosts.fleet.messages import Look
 from matrix.hosts.interface import Host
 from matrix.hosts.wanted import files_wanted_by, wanted_by
 from matrix.model import Case
+from matrix.plan.decisions import Decision, Run
 from matrix.run.options import Selection
 from matrix.scenario.scenario import Scenario
+
+MOST_NOTES = 10
+"""How many are told before a run."""
 
 
 def join(
@@ -60,6 +65,16 @@ def with_jobs(hosts: Sequence[Host], jobs: int | None, workers: int | None) -> S
         else host
         for host in hosts
     ]
+
+
+def plan_notes(decisions: Iterable[Decision]) -> Iterator[str]:
+    """What the plan says of cases on their hosts, once each: names that are other QEMUs there, and
+    what guests between hosts do without."""
+    runs = (each for each in decisions if isinstance(each, Run))
+    found = dict.fromkeys(chain.from_iterable(run.notes for run in runs))
+    yield from islice(found, MOST_NOTES)
+    if len(found) > MOST_NOTES:
+        yield f"… and more: {len(found) - MOST_NOTES} notes, in the run's plan.jsonl"
 
 
 def kept_fleet(path: Path, joined: Joined) -> dict[str, object]:

@@ -77,7 +77,7 @@ def prepare(
         selection: what the user wants.
         on_step: told in words what takes time of the inventory.
         others: hosts beside this machine that cases may run on.
-        on_host: told which virtual hosts have no case, and what takes them long, during the run.
+        on_host: told which virtual hosts have no case, what takes them long, and notes on the plan.
         settings: the project's and the host file, if read and applied to ``selection`` already.
         predict: skip cases whose first hop is known to fail.
 
@@ -103,7 +103,7 @@ def prepare(
     )
     hosts = inventories(called, inventory, others)
     _check_values(scenarios, cases, hosts.values())
-    planned = _planned(scenarios, cases, hosts, called, selection.strict_qemu)
+    planned = _planned(scenarios, cases, hosts, called, selection, on_host if fleet else None)
     decisions = predicted(planned, inventory) if predict else planned
     virtual = _virtual_hosts(selection, scenarios, cases, inventory)
     if virtual is not None:
@@ -147,11 +147,19 @@ def _planned(
     cases: list[Case],
     hosts: Mapping[str, Inventory],
     called: Mapping[str, Sequence[str]],
-    strict_qemu: bool,
+    selection: Selection,
+    on_note: Callable[[str], None] | None,
 ) -> list[Decision]:
+    """The plan; ``on_note`` is told what it says of cases on the hosts of a fleet."""
     ours = {scenario.name for scenario in scenarios if scenario.suite.max_smp is None}
     native = native_tests([case for case in cases if case.scenario in ours], hosts.values())
-    return list(plan(cases, hosts, native, called, strict_qemu=strict_qemu))
+    decisions = list(plan(cases, hosts, native, called, strict_qemu=selection.strict_qemu))
+    if on_note is not None:
+        from matrix.run.fleet_run import plan_notes
+
+        for note in plan_notes(decisions):
+            on_note(note)
+    return decisions
 
 
 def _virtual_architectures(

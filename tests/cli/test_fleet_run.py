@@ -140,3 +140,21 @@ def test_the_case_of_a_worker_that_is_killed_runs_on_the_other_host(
     lost = "nothing was heard of it for 8 s"
     assert f"Trouble of hosts z1 got no more cases: {lost} an attempt was made again" in shown
     assert f"on another host than z1: host z1 is lost: {lost}" in shown
+
+
+def test_a_name_that_is_two_qemus_is_said_with_the_plan(
+    world: World, scripts: Scripts, lab: Lab
+) -> None:
+    world.suite(one=scripts.passing())
+    folder = world.root / "scripts"
+    probe = (folder / "probe.json").read_text().replace('"major": 10', '"major": 11')
+    (folder / "newer.json").write_text(probe)
+    program = "qemu-system-x86_64"
+    other = world.root / "other" / program
+    other.parent.mkdir()
+    other.write_text((world.root / "qemu" / program).read_text().replace("=probe", "=newer"))
+    other.chmod(0o755)
+    lab.start("z1")
+    lab.start("z2", qemus=("--qemu", "fake=other"))
+    done = world.run("list", "scenario.yaml", *FLEET)
+    assert "matrix: QEMU 'fake' is 10.0.0 on z1 and 11.0.0 on z2\n" in done.stderr

@@ -1,6 +1,7 @@
 """Runs over a fleet, as far as no host of it is asked."""
 
 import ssl
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,8 @@ from matrix.hosts.fleet.gate import Gate
 from matrix.hosts.fleet.messages import Accept, Look
 from matrix.inventory import Inventory
 from matrix.plan.schedule import Capacity
-from matrix.run.fleet_run import with_jobs
-from tests.run.conftest import FakeExecutor, FakeHost
+from matrix.run.fleet_run import MOST_NOTES, plan_notes, with_jobs
+from tests.run.conftest import FakeExecutor, FakeHost, planned
 
 TEN = Capacity(10, 2**33)
 
@@ -32,3 +33,11 @@ def test_jobs_are_of_each_host_of_the_fleet(inventory: Inventory) -> None:
 def test_local_workers_are_of_this_machine(inventory: Inventory) -> None:
     with pytest.raises(UsageError, match="leave it or --fleet out"):
         with_jobs([host(inventory)], None, 2)
+
+
+def test_notes_on_the_plan_are_told_once_and_not_without_end() -> None:
+    runs = [replace(planned(f"{i}"), notes=("for all", f"note {i}")) for i in range(MOST_NOTES + 1)]
+    assert list(plan_notes(runs[:2])) == ["for all", "note 0", "note 1"]
+    *told, last = plan_notes(runs)
+    assert len(told) == MOST_NOTES
+    assert last == "… and more: 2 notes, in the run's plan.jsonl"
