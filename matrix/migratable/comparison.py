@@ -8,6 +8,7 @@ and a subsection must be known. A destination may have more of everything.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,10 +17,11 @@ from itertools import accumulate
 from matrix.inventory import Binary
 from matrix.migratable.device import Device
 from matrix.migratable.stream import UNKNOWN, Field, Section, Stream
-from matrix.migrating import Strategy
+from matrix.migrating import Strategy, Transport
 from matrix.migration.identity import Identity, difference, feature_text
 from matrix.model import Accelerator
 from matrix.plan.migration_plan import lacking
+from matrix.scenario.compatibility import senseless_route
 from matrix.verdict.qemu_bugs import DIRTY_LOG_FIXED
 
 
@@ -315,11 +317,28 @@ def _strategies(source: Binary, destination: Binary) -> Iterator[Difference]:
         strategy: [why for side in sides if (why := lacking(strategy, None, side, tcg))]
         for strategy in Strategy
     }
-    if both := [strategy.value for strategy, reasons in lacks.items() if not reasons]:
-        yield _note(f"strategies that both have: {', '.join(both)}")
+    both = [strategy for strategy, reasons in lacks.items() if not reasons]
+    if both:
+        names = ", ".join(strategy.value for strategy in both)
+        yield _note(f"strategies that both have: {names}")
+    ways: defaultdict[str, list[str]] = defaultdict(list)
+    for strategy in both:
+        ways[_transports(strategy)].append(strategy.value)
+    for over, strategies in ways.items():
+        yield _note(f"{', '.join(strategies)}: over {over}")
     for strategy, reasons in lacks.items():
         if reasons:
             yield _note(f"no {strategy.value}: {reasons[0]}")
+
+
+def _transports(strategy: Strategy) -> str:
+    """What it may go over, and what of that reaches another host."""
+    if strategy.through_file:
+        return "a file"
+    ways = [way for way in Transport if not senseless_route(strategy, way)]
+    far = [way.value for way in ways if way.between_hosts]
+    between = f" (to another host: {', '.join(far)})" if far else ""
+    return ", ".join(way.value for way in ways) + between
 
 
 def _against(text: str) -> Difference:

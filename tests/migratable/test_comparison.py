@@ -271,15 +271,20 @@ def test_limits_and_capabilities() -> None:
     found = compare_binaries(ours, theirs, "q35,smm=off")
     assert {each.weight for each in found} == {Weight.NOTE}
     texts = [each.text for each in found]
-    assert texts[:5] == [
+    assert texts[:7] == [
         "q35 takes 288 vCPUs, and 255 there",
         "migration capabilities of the source alone: compress",
         "migration capabilities of the destination alone: mapped-ram",
         "migration parameters of the source alone: compress-level",
         "strategies that both have: precopy, postcopy, file",
+        (
+            "precopy, postcopy: over unix, tcp, fd, exec, tcp+tls-psk, tcp+tls-x509 "
+            "(to another host: tcp, tcp+tls-x509)"
+        ),
+        "file: over a file",
     ]
     assert "no mapped-ram: QEMU 7.2.0 has no migration capability 'mapped-ram'" in texts
     assert "no multifd: QEMU 7.2.0 has no migration capability 'multifd'" in texts
     assert "no dirty-limit: strategy 'dirty-limit' needs KVM, but the accelerator is tcg" in texts
     alike = [each.text for each in compare_binaries(ours, ours, "q35")]
-    assert all(text.startswith(("strategies that", "no ")) for text in alike)
+    assert all(text.startswith(("strategies that", "no ")) or ": over " in text for text in alike)
