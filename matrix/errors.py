@@ -20,9 +20,10 @@
 Only :mod:`matrix.cli` catches the tree and turns it into an exit code (DESIGN: exit codes).
 """
 
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
@@ -135,8 +136,31 @@ class SpawnError(HostError):
         super().__init__(f"cannot start {argv[0]}: {why}")
 
 
+class LossCause(StrEnum):
+    """Why a host can run no more cases."""
+
+    GONE = "gone"
+    """Its worker or the way to it is, or it said what no host should: another time it may do."""
+    DISK_FULL = "disk-full"
+    """It has no room, and will have none in the next run either."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> "LossCause":
+        """What an error on the host says, or the one that it was raised for."""
+        at: BaseException | None = error
+        while at is not None:
+            if isinstance(at, OSError) and at.errno in (errno.ENOSPC, errno.EDQUOT):
+                return cls.DISK_FULL
+            at = at.__cause__
+        return cls.GONE
+
+
 class HostLostError(HostError):
     """A host that cases were to run on cannot run any more, which says nothing of other hosts."""
+
+    def __init__(self, why: str, cause: LossCause = LossCause.GONE) -> None:
+        self.cause = cause
+        super().__init__(why)
 
 
 class HostUnfitError(HostLostError):

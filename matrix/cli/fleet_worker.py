@@ -15,7 +15,7 @@ from matrix.hosts.cache import cache_directory
 from matrix.hosts.fleet.agent import Agent
 from matrix.hosts.fleet.deadline import Deadline
 from matrix.hosts.fleet.fleet_file import ORCHESTRATOR, Fleet, load_fleet
-from matrix.hosts.fleet.host_proof import what_is_wrong
+from matrix.hosts.fleet.host_proof import what_is_wrong, why_no_room
 from matrix.hosts.fleet.joining import credentials_of
 from matrix.hosts.fleet.messages import Look, Looked
 from matrix.hosts.installations import installations
@@ -102,7 +102,9 @@ def _agent(fleet: Fleet, name: str, folder: Path, selection: Selection) -> Agent
         inventory = await take_inventory(
             installed, asked.wanted, files=asked.files, fresh=asked.fresh
         )
-        wrong = await what_is_wrong(inventory) if asked.prove else ""
+        wrong = ""
+        if asked.prove:
+            wrong = why_no_room(folder) or await what_is_wrong(inventory)
         return Looked(inventory, capacity_of(inventory.host, None), wrong)
 
     context = credentials_of(fleet, name).context(server=False)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from matrix.attempt import Attempt
-from matrix.errors import HostLostError, SuiteError
+from matrix.errors import HostLostError, LossCause, SuiteError
 from matrix.hosts.case_inputs import CaseInputs, Noted
 from matrix.hosts.contents import Contents, with_names
 from matrix.hosts.interface import Assignment, Console, Executor, HopDone
@@ -35,6 +35,8 @@ class Dispatcher:
     """By the hosts' names."""
     lost: dict[str, str] = field(default_factory=dict)
     """Hosts that can run nothing any more, with the reason."""
+    full: dict[str, str] = field(default_factory=dict)
+    """Those of them whose disk is full, which the next run is to know."""
     withheld: dict[str, str] = field(default_factory=dict)
     """Hosts that are to run nothing more, with the reason: drained, quarantined."""
     inputs: CaseInputs | None = None
@@ -95,7 +97,7 @@ class Dispatcher:
             withheld = next(filter(self.withheld.__contains__, decision.hosts), decision.host)
             attempt = _error(number, f"host {withheld} gets no cases: {error}", artifacts)
         except HostLostError as error:
-            blamed = self._note_lost(decision, str(error))
+            blamed = self._note_lost(decision, error)
             attempt = _error(number, f"host {blamed} is lost: {error}", artifacts, blamed)
         except SuiteError as error:
             attempt = _error(number, str(error), artifacts)
@@ -170,14 +172,16 @@ class Dispatcher:
             if why := getattr(self.executors.get(name), "lost", ""):
                 self.lost.setdefault(name, why)
 
-    def _note_lost(self, decision: Run, why: str) -> str:
+    def _note_lost(self, decision: Run, error: HostLostError) -> str:
         """One of an attempt's hosts is lost; gives its name."""
-        name = decision.host
+        name, why = decision.host, str(error)
         if decision.gang:
             said = {each: getattr(self.executors.get(each), "lost", "") for each in decision.hosts}
             lost = (each for each in decision.hosts if each in self.lost or said[each])
             name = next(lost, name)
         self.lost.setdefault(name, why)
+        if error.cause is LossCause.DISK_FULL:
+            self.full.setdefault(name, why)
         return name
 
     def _executor(self, host: str) -> Executor:

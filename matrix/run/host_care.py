@@ -3,6 +3,8 @@
 A host that is quarantined has to prove itself at once: what only it can run waits for that. Where
 the embedded guests pass there it is used again, the first time; else that becomes ``error``, with
 the reason. Each host is proven again after a while, also one that is quarantined.
+
+A host whose disk is full is lost to the run, and quarantined for those that follow.
 """
 
 import asyncio
@@ -76,6 +78,8 @@ class HostCare:
         self._avoided: set[str] = set()
         self._quarantined: dict[str, str] = {}
         """With the first reason."""
+        self._full: set[str] = set()
+        """Hosts whose full disk is noted."""
         self._proven_at_once: set[str] = set()
 
     def begin(self) -> None:
@@ -125,11 +129,19 @@ class HostCare:
 
     def _avoid(self) -> None:
         """What may run elsewhere does not wait for hosts that get no more cases."""
+        self._note_full()
         for name, why in self.without.items():
             if name not in self._avoided:
                 self._avoided.add(name)
                 self._scheduler.avoid(name)
                 self._progress.host_lost(name, why)
+
+    def _note_full(self) -> None:
+        """Also of the last host that is left: its own disk says nothing of the cases."""
+        for name, why in self._dispatcher.full.items():
+            if self._rules is not None and name not in self._full:
+                self._full.add(name)
+                self._rules.notes.quarantined(name, why)
 
     def _quarantine(self, name: str, why: str) -> None:
         assert self._rules is not None  # noqa: S101 - there is no health without

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Attempt
-from matrix.errors import HostError, HostLostError
+from matrix.errors import HostError, HostLostError, LossCause
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.plan.decisions import Run
 from matrix.plan.health import QuarantineRules
@@ -236,6 +236,34 @@ def test_a_host_with_errors_in_a_row_gets_no_more_cases(start: Start) -> None:
     assert {host for _, host, _ in places(recorder)} == {"b"}
     assert len(a.order) == 2
     assert moves.lost == [("a", "quarantined: 2 errors in a row, the last one: ")]
+
+
+@dataclass
+class Failing(FakeExecutor):
+    """One whose host is lost for that cause."""
+
+    cause: LossCause = LossCause.GONE
+
+    async def execute(self, assignment: Assignment, emit: Callable[..., None]) -> Ended:
+        del assignment, emit
+        raise HostLostError("its words", self.cause)
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"), [(LossCause.GONE, []), (LossCause.DISK_FULL, ["a: its words"])]
+)
+@pytest.mark.parametrize("others", ["b", ""])
+def test_a_lost_host_is_quarantined_for_the_next_run_where_its_disk_is_full(
+    start: Start, cause: LossCause, said: list[str], others: str
+) -> None:
+    recorder = start(*(anywhere(planned(name), "a", *others) for name in "xyz"))
+    kept, moves = Kept(), Moves()
+    hosts = [FakeHost(Failing(cause=cause), ONE, "a")]
+    hosts += [FakeHost(FakeExecutor(), ONE, name) for name in others]
+    care_for(recorder, hosts, moves, kept=kept)
+    assert kept.said == said
+    assert moves.lost == [("a", "its words")]
+    assert {host for _, host, _ in places(recorder)} == {others or "a"}
 
 
 def erring(*names: str) -> Callable[[str, int], Verdict]:

@@ -400,7 +400,7 @@ class FleetExecutor:
             case FleetKind.LAPSED:
                 self._send_again(given, line.body or "its lease was over")
             case FleetKind.LOST:
-                _fail(given, HostLostError(line.body))
+                _fail(given, HostLostError(line.body.why, line.body.cause))
             case _:
                 pass  # what only we say
 

@@ -1,9 +1,13 @@
 """Proves a host of a fleet: the embedded guests run there, by each of its QEMUs.
 
-Where KVM was proven they run under it again, and of each QEMU once under TCG.
+Where KVM was proven they run under it again, and of each QEMU once under TCG. Before that, its
+worker's folder has to take a file: guests that small would pass on a full disk.
 """
 
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from matrix.errors import HostError, SuiteError
 from matrix.hosts.kvm_proof import GuestRunner, try_guests
@@ -12,6 +16,19 @@ from matrix.model import Accelerator, Architecture
 from matrix.plan.emulators import emulator_architecture
 from matrix.suites.build import builtin_build
 from matrix.vm.machine import run_guest
+
+ROOM = 1 << 20
+"""Bytes that a worker's folder has to take: enough to tell a full disk, and no burden."""
+
+
+def why_no_room(folder: Path) -> str:
+    """Why the folder does not take a file of :data:`ROOM`; empty where it does."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, ROOM)
+    except OSError as error:
+        return f"{folder} does not take a file of {ROOM >> 20} MiB: {error.strerror or error}"
+    return ""
 
 
 async def what_is_wrong(inventory: Inventory, *, runner: GuestRunner = run_guest) -> str:

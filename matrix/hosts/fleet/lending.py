@@ -28,6 +28,7 @@ from matrix.hosts.fleet.messages import (
     Lend,
     Lent,
     LookAt,
+    Lost,
     OpenPassage,
     Room,
     SendSignal,
@@ -233,11 +234,12 @@ class Lending:
             try:
                 folder, emulators = await outfit(wanted.assignment, wanted.qemus)
             except (MatrixError, OSError) as error:
-                self._say(FleetKind.LOST, str(error))
+                self._say(FleetKind.LOST, Lost(str(error)))
                 return
             except Exception as error:  # noqa: BLE001 - a bug, for which nobody waits for ever
                 traceback.print_exc()
-                self._say(FleetKind.LOST, f"internal error: {error!r}; its worker's log has more")
+                why = f"internal error: {error!r}; its worker's log has more"
+                self._say(FleetKind.LOST, Lost(why))
                 return
             self._passages.lead_to(landing)
             self._spool.lie_in(folder)
@@ -359,13 +361,13 @@ class Lendings:
         number, body = line.number, line.body
         if isinstance(body, Lend):
             if self.landing is None:
-                link.say(FleetKind.LOST, number, "no guest of another host is taken in here")
+                link.say(FleetKind.LOST, number, Lost("no guest of another host is taken in here"))
                 return
             lending = self._open[number] = Lending(number, link, self.changed)
             lending.begin(body, self.outfit, self.landing)
         elif line.kind is FleetKind.DIE:
             if len(self._open) > 1 or self.others_run():
-                link.say(FleetKind.LOST, number, NOT_ALONE)
+                link.say(FleetKind.LOST, number, Lost(NOT_ALONE))
             else:
                 self.die()
         elif line.kind is FleetKind.ECHO:

@@ -50,6 +50,7 @@ from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator
 
+from matrix.errors import LossCause
 from matrix.hosts.interface import Assignment, Console, Ended, HopDone
 from matrix.hosts.lines import Lines
 from matrix.hosts.wanted import Wanted
@@ -155,6 +156,17 @@ class Looked:
     capacity: Capacity
     wrong: str = ""
     """Why the host is not proven, where that was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The host cannot run an attempt."""
+
+    why: str
+    cause: LossCause = LossCause.GONE
+
+    def __str__(self) -> str:
+        return self.why
 
 
 def _from_base64(value: object) -> bytes:
@@ -359,7 +371,7 @@ LINES = Lines(
         FleetKind.HOP: HopDone,
         FleetKind.PART: Part,
         FleetKind.ENDED: Ended,
-        FleetKind.LOST: str,
+        FleetKind.LOST: Lost,
         FleetKind.LAPSED: str,
         FleetKind.LEND: Lend,
         FleetKind.LENT: Lent,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
-from matrix.errors import HostError
+from matrix.errors import HostError, LossCause
 from matrix.hosts.console_batch import UNREAD_MOST, ConsoleBatch
 from matrix.hosts.contents import CaseFile, Contents
 from matrix.hosts.fleet.file_cache import FileCache, Incoming
@@ -21,7 +21,7 @@ from matrix.hosts.fleet.hand_over import parts_of
 from matrix.hosts.fleet.lease import MARGIN, Lease
 from matrix.hosts.fleet.lending import Lendings
 from matrix.hosts.fleet.link import Link
-from matrix.hosts.fleet.messages import Accept, Chunk, FleetKind
+from matrix.hosts.fleet.messages import Accept, Chunk, FleetKind, Lost
 from matrix.hosts.interface import Assignment, Console, Ended, Executor, HopDone
 from matrix.hosts.lines import WireError
 from matrix.hosts.local.executor import not_started
@@ -44,7 +44,7 @@ class HostedAttempt:
         self.cancelled = False
         self.task: asyncio.Task[None] | None = None
         self.delivery: asyncio.Task[None] | None = None
-        self.result: tuple[FleetKind, Ended | str | None] | None = None
+        self.result: tuple[FleetKind, Ended | Lost | None] | None = None
         """What it came to, as the line that says so."""
         self._link = link
         self._console = ConsoleBatch(self._send)
@@ -58,7 +58,7 @@ class HostedAttempt:
         if (link := self._link()) is not None:
             link.say(FleetKind.HOP, self.number, event)
 
-    def over(self, kind: FleetKind, body: Ended | str | None) -> None:
+    def over(self, kind: FleetKind, body: Ended | Lost | None) -> None:
         """It has come to that."""
         self._console.flush()
         self.result = kind, body
@@ -333,12 +333,14 @@ class Tenancy:
         except FileLostError as error:
             attempt.over(FleetKind.ENDED, Ended(not_started(attempt.assignment, str(error))))
         except HostError as error:
-            attempt.over(FleetKind.LOST, str(error))
+            attempt.over(FleetKind.LOST, Lost(str(error), LossCause.of(error)))
         except OSError as error:  # most likely the disk is full
-            attempt.over(FleetKind.LOST, f"{self.folder}: {error.strerror or error}")
+            why = f"{self.folder}: {error.strerror or error}"
+            attempt.over(FleetKind.LOST, Lost(why, LossCause.of(error)))
         except Exception as error:  # noqa: BLE001 - a bug of ours, for which nobody waits for ever
             traceback.print_exc()
-            attempt.over(FleetKind.LOST, f"internal error: {error!r}; its worker's log has more")
+            why = f"internal error: {error!r}; its worker's log has more"
+            attempt.over(FleetKind.LOST, Lost(why))
         self._deliver(attempt)
 
     async def _outfit(
@@ -411,7 +413,7 @@ class Tenancy:
             except ConnectionError:
                 raise
             except OSError as error:
-                link.say(FleetKind.LOST, number, f"its artifacts cannot be read: {error}")
+                link.say(FleetKind.LOST, number, Lost(f"its artifacts cannot be read: {error}"))
 
     def _forget(self, attempt: HostedAttempt) -> None:
         self._attempts.pop(attempt.assignment.token, None)

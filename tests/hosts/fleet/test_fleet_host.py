@@ -1,6 +1,7 @@
 """Cases on hosts of a fleet, over TLS on loopback."""
 
 import asyncio
+import errno
 import socket
 import time
 from dataclasses import replace
@@ -10,7 +11,8 @@ import pytest
 
 from matrix import __version__
 from matrix.attempt import Attempt
-from matrix.errors import HostError, HostLostError
+from matrix.errors import HostError, HostLostError, LossCause
+from matrix.hosts.fleet.file_cache import FileCache, Incoming
 from matrix.hosts.fleet.fleet_file import ORCHESTRATOR
 from matrix.hosts.fleet.fleet_host import FleetExecutor
 from matrix.hosts.fleet.gate import arrival_within
@@ -209,15 +211,35 @@ def test_one_that_comes_back_after_its_lease_runs_it_again(lab: FleetLab) -> Non
     asyncio.run(work())
 
 
-def test_a_full_disk_of_a_host_is_that_hosts(lab: FleetLab) -> None:
+def test_a_folder_that_cannot_be_made_is_that_hosts(lab: FleetLab) -> None:
     lab.recorder("a")
     (lab.folder / "host-z1").mkdir()
 
     async def work() -> None:
         async with lab.fleet("z1") as hosts:
             (lab.folder / "host-z1/run").write_text("no folder can be made here")
-            with pytest.raises(HostLostError, match=r"^/\S+/host-z1/run: Not a directory$"):
+            with pytest.raises(HostLostError, match=r"/host-z1/run: Not a directory$") as caught:
                 await lab.attempt(hosts["z1"], lab.assignment("a"))
+            assert caught.value.cause is LossCause.GONE
+
+    asyncio.run(work())
+
+
+def test_a_full_disk_of_a_host_is_told_from_other_losses(
+    lab: FleetLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.recorder("a")
+
+    def receive(*_args: object) -> Incoming:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FileCache, "receive", receive)
+
+    async def work() -> None:
+        async with lab.fleet("z1") as hosts:
+            with pytest.raises(HostLostError, match=r"run: No space left on device$") as caught:
+                await lab.attempt(hosts["z1"], lab.assignment("a"))
+            assert caught.value.cause is LossCause.DISK_FULL
 
     asyncio.run(work())
 

@@ -1,6 +1,8 @@
 """The embedded guests prove a host, by each of its QEMUs."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Ending, Outcome
-from matrix.hosts.fleet.host_proof import what_is_wrong
+from matrix.hosts.fleet.host_proof import ROOM, what_is_wrong, why_no_room
 from matrix.hosts.kvm_proof import GUESTS
 from matrix.inventory import KvmState
 from matrix.model import Accelerator, Architecture, Launch
@@ -79,3 +81,21 @@ def test_what_is_wrong_is_said(outcome: Outcome, said: str) -> None:
 
 def test_a_host_without_a_qemu_has_nothing_to_prove() -> None:
     assert asyncio.run(what_is_wrong(make.inventory(), runner=Runner([CRASHED]))) == ""
+
+
+def test_a_worker_has_room_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert why_no_room(tmp_path) == ""
+    assert [*tmp_path.iterdir()] == []
+    asked = []
+
+    def allocate(_descriptor: int, _offset: int, size: int) -> None:
+        asked.append(size)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", allocate)
+    assert why_no_room(tmp_path) == (
+        f"{tmp_path} does not take a file of 1 MiB: No space left on device"
+    )
+    assert asked == [ROOM]
+    gone = tmp_path / "gone"
+    assert why_no_room(gone).endswith("does not take a file of 1 MiB: No such file or directory")
