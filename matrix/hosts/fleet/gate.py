@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 
 from matrix import __version__
 from matrix.errors import HostLostError, UsageError
-from matrix.hosts.fleet.link import DIAL, Link, accepted, names_of
+from matrix.hosts.fleet.link import DIAL, Link, StrangerError, accepted, names_of
 from matrix.hosts.fleet.messages import FleetKind, Join
 from matrix.vm.tasks import put_off_cancellation
 
 FAREWELL = 1.0
 """Seconds for what is said last to be sent."""
+MOST_STRANGERS = 3
+"""Addresses of strangers that are told of."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,9 @@ class Gate:
         self.port = port
         self.refused: dict[str, str] = {}
         """Why hosts were not let in, by their names."""
+        self.strangers: dict[str, str] = {}
+        """Why TLS with others came to nothing, by their addresses, the latest last: who they are
+        nobody knows."""
         self._context = context
         self._names = names
         self._arrivals: dict[str, _Arrival] = {}
@@ -121,12 +126,25 @@ class Gate:
 
     async def _come(self, connection: socket.socket) -> None:
         """Somebody dials."""
+        address = _peer(connection)
         with contextlib.suppress(HostLostError):  # nobody of ours
-            link = await accepted(connection, self._context)
+            try:
+                link = await accepted(connection, self._context)
+            except StrangerError as error:
+                self._note_stranger(address, str(error))
+                return
             try:
                 await self._let_in(link)
             except HostLostError:
                 link.close()
+
+    def _note_stranger(self, address: str, why: str) -> None:
+        if not self._users:
+            return  # it was us who hung up
+        self.strangers.pop(address, None)
+        self.strangers[address] = why
+        if len(self.strangers) > MOST_STRANGERS:
+            del self.strangers[next(iter(self.strangers))]
 
     async def _let_in(self, link: Link) -> None:
         line = None
@@ -149,6 +167,12 @@ class Gate:
         return None
 
 
+def _peer(connection: socket.socket) -> str:
+    with contextlib.suppress(OSError):  # it has hung up
+        return str(connection.getpeername()[0])
+    return "somewhere"
+
+
 def _why_not(join: Join, host: str | None) -> str:
     if join.host != host:
         return f"its certificate is that of {host or 'no host of this fleet'}, not of {join.host}"
@@ -161,9 +185,15 @@ async def arrival_within(gate: Gate, host: str, seconds: float) -> tuple[Link, J
     """As :meth:`Gate.arrival`.
 
     Raises:
-        HostLostError: the host has not joined in that time.
+        HostLostError: the host has not joined in that time; says which connections were refused.
     """
     with contextlib.suppress(TimeoutError):  # told below
         async with asyncio.timeout(seconds):
             return await gate.arrival(host)
-    raise HostLostError(gate.refused.get(host) or f"it has not joined within {seconds:g} s")
+    if why := gate.refused.get(host):
+        raise HostLostError(why)
+    strangers = (
+        f"; a connection from {address} was refused: {why}"
+        for address, why in gate.strangers.items()
+    )
+    raise HostLostError(f"it has not joined within {seconds:g} s{''.join(strangers)}")

@@ -27,6 +27,10 @@ KEEPALIVE = {socket.TCP_KEEPIDLE: 20, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPC
 """Seconds, seconds, and a number: see tcp(7)."""
 
 
+class StrangerError(HostLostError):
+    """TLS with whoever dialled came to nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """What one end proves who it is with; paths of PEM files."""
@@ -187,7 +191,8 @@ async def accepted(connection: socket.socket, context: ssl.SSLContext) -> Link:
     """A link with whoever has dialled.
 
     Raises:
-        HostLostError: it has no certificate of our authority, or does not speak TLS at all.
+        StrangerError: it has no certificate of our authority, or we none of its, or it does not
+            speak TLS at all.
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=LONGEST_LINE)
@@ -196,6 +201,28 @@ async def accepted(connection: socket.socket, context: ssl.SSLContext) -> Link:
         transport, _ = await loop.connect_accepted_socket(
             lambda: protocol, connection, ssl=context, ssl_handshake_timeout=DIAL
         )
+    except ssl.SSLError as error:
+        raise StrangerError(_why_stranger(error)) from error
+    except ConnectionAbortedError as error:
+        raise StrangerError(f"it had not said who it is within {DIAL:g} s") from error
     except OSError as error:
-        raise HostLostError(str(error)) from error
+        # An agent that does not take our certificate hangs up, too: asyncio drops its alert.
+        why = "it hung up before it had said who it is; a worker of ours says why in its log"
+        raise StrangerError(why) from error
     return Link(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+
+
+def _why_stranger(error: ssl.SSLError) -> str:
+    """In words, of which none are the other end's."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not one of this fleet: {error.verify_message}"
+    *_, alert = (error.reason or "").partition("_ALERT_")
+    if alert == "UNKNOWN_CA":
+        return "it takes no certificate of this fleet: its TLS alert is unknown ca"
+    if alert:
+        return f"its TLS alert is {_words(alert)}"
+    return f"it speaks no TLS as ours: {_words(error.reason or 'unknown')}"
+
+
+def _words(reason: str) -> str:
+    return reason.lower().replace("_", " ")
