@@ -11,13 +11,17 @@ The JSON is a contract::
      "missing": [{"qemu", "architecture", "reason", "broken"}],
      "kvm": [{"qemu", "architecture", "cpu", "state", "reason",
               "guests": [{"guest", "verdict"}]}],
+     "kvm_features": {"problem", "kernel", "cpuid": [{"function", "index", "eax", "ebx", "ecx",
+                      "edx"}], "msrs": [{"index", "value"}]},
      "settings": [{"name", "value", "from"}]}
 
 ``memory`` is in bytes; ``kvm_device`` is empty where /dev/kvm can be used, else why not;
 ``version`` is ``MAJOR.MINOR.MICRO``; ``cpu`` is empty for the default model; ``state`` is
 ``works``, ``broken`` or ``unavailable``; a ``missing`` binary that is ``broken`` is there, and
 could not be asked; an empty ``devices`` with a ``note`` means that they could not be asked;
-``settings`` has what files and options say, each with the place or the option that says it.
+``kvm_features`` is what KVM of an x86_64 host can give its guests, each number as hexadecimal
+text, or the ``problem`` with asking it; ``settings`` has what files and options say, each with the
+place or the option that says it.
 """
 
 from collections.abc import Iterator
@@ -28,13 +32,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from matrix.hosts.kvm_features import KvmFeatures, features_json
 from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState
 from matrix.model import Architecture
 
 GIB = 2**30
 
 
-def doctor_json(inventory: Inventory) -> dict[str, Any]:
+def doctor_json(inventory: Inventory, features: KvmFeatures) -> dict[str, Any]:
     """The inventory as JSON values (see the module's docstring)."""
     return {
         "host": asdict(inventory.host),
@@ -48,6 +53,7 @@ def doctor_json(inventory: Inventory) -> dict[str, Any]:
             | {"guests": [{"guest": guest, "verdict": verdict} for guest, verdict in proof.guests]}
             for proof in inventory.proofs
         ],
+        "kvm_features": features_json(features),
     }
 
 

@@ -14,6 +14,7 @@ from matrix.cli.doctor import doctor_json, doctor_text
 from matrix.cli.steps import Steps
 from matrix.hosts.host_settings import HostFile
 from matrix.hosts.installations import Installation, installations
+from matrix.hosts.kvm_features import read_features
 from matrix.hosts.project import load_settings
 from matrix.hosts.survey import take_inventory
 from matrix.hosts.wanted import everything
@@ -32,7 +33,7 @@ def run_doctor(selection: Selection, *, json: bool) -> None:
     known = list(settings_rows(settings, installed))
     if json:
         keys = ("name", "value", "from")
-        answer = doctor_json(inventory)
+        answer = doctor_json(inventory, read_features(inventory.host))
         answer["settings"] = [dict(zip(keys, each, strict=True)) for each in known]
         print(shown_json(json_module.dumps(answer, indent=2)))
         return

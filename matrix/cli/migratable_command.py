@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from matrix.cli.arguments import Execution
-from matrix.cli.migratable_page import page
+from matrix.cli.migratable_page import guest_text, page
 from matrix.cli.proving import Proof, prove
 from matrix.cli.steps import Steps
 from matrix.errors import ExitCode, NothingSelected, UsageError
 from matrix.hosts.cache import Cache, cache_directory
 from matrix.hosts.host_facts import read_host
 from matrix.hosts.installations import Installation, installations
+from matrix.hosts.kvm_features import read_features
 from matrix.hosts.project import load_settings
 from matrix.hosts.survey import take_inventory
 from matrix.hosts.wanted import Wanted
 from matrix.inventory import Binary
-from matrix.migratable.doctor_file import is_recorded, recorded
+from matrix.migratable.doctor_file import is_recorded, recorded, recorded_features
 from matrix.migratable.grid import Question, answer
 from matrix.migratable.prediction import Answer, Prediction
 from matrix.model import Architecture
@@ -133,6 +134,9 @@ def _answers(
             listed = ", ".join(names)
             raise UsageError(f"no such QEMU: {name!r}; there are {listed}, NAME=DIR or a folder")
     host, cache, steps = read_host(), Cache(cache_directory()), Steps()
+    features = {side: recorded_features(side) for side in there}
+    if features:
+        features |= dict.fromkeys(sides, read_features(host.host))
     wanted = [
         Wanted(name, architecture)
         for name in sides
@@ -144,7 +148,7 @@ def _answers(
             installed, wanted, fresh=question.fresh, on_step=steps, host=host, cache=cache
         )
         inventory = replace(inventory, binaries=(*inventory.binaries, *files))
-        return await answer(question, inventory, host, cache, steps)
+        return await answer(question, inventory, host, cache, steps, features)
 
     return asyncio.run(ask())
 
@@ -178,6 +182,7 @@ def prediction_json(prediction: Prediction, proof: Proof | None) -> dict[str, An
         "answer": prediction.answer.value,
         "reason": prediction.reason,
         "evidence": list(prediction.evidence),
+        "accelerator": prediction.accelerator.value,
     }
     if proof is not None:
         found["hop"] = {"gone": proof.gone, "reason": proof.reason}
@@ -191,10 +196,9 @@ def table(predictions: Sequence[Prediction], proofs: Sequence[Proof]) -> Iterato
     ways = [f"{each.source} → {each.destination}" for each in predictions]
     width = max(map(display_width, ways))
     rows = zip_longest(predictions, ways, proofs)
-    for guest, group in groupby(rows, lambda row: row[0].guest):
+    for _, group in groupby(rows, lambda row: row[0].guest):
         each = list(group)
-        cpu = each[0][0].cpu
-        yield printable("  ".join(filter(None, (guest.architecture.value, guest.machine, cpu))))
+        yield printable(guest_text(each[0][0]))
         for prediction, way, proof in each:
             yield from _wrapped(
                 way, width, ": ".join(filter(None, (prediction.answer, prediction.reason)))

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from matrix import __version__
 from matrix.cli.proving import Proof
 from matrix.migratable.prediction import Prediction
+from matrix.model import Accelerator
 from matrix.results.printable import printable
 
 PAGE = """\
@@ -71,14 +72,16 @@ def page(predictions: Sequence[Prediction], proofs: Sequence[Proof], summary: st
         version=__version__,
         title=f"Which guests may migrate: {', '.join(sides)}",
         summary=summary,
-        groups=[(_guest(rows[0][0]), rows) for rows in groups],
+        groups=[(guest_text(rows[0][0]), rows) for rows in groups],
         told=_told,
     )
 
 
-def _guest(prediction: Prediction) -> str:
+def guest_text(prediction: Prediction) -> str:
+    """The guest in one line: architecture, machine and CPU, and KVM where it is not TCG."""
     guest = prediction.guest
-    return "  ".join(filter(None, (guest.architecture.value, guest.machine, prediction.cpu)))
+    kvm = "KVM" if prediction.accelerator is Accelerator.KVM else ""
+    return "  ".join(filter(None, (guest.architecture.value, guest.machine, prediction.cpu, kvm)))
 
 
 def _told(proof: Proof) -> str:

@@ -289,7 +289,12 @@ def known_faults(source: Binary, devices: Iterable[Device]) -> tuple[Difference,
     return tuple(found)
 
 
-def compare_binaries(source: Binary, destination: Binary, machine: str) -> tuple[Difference, ...]:
+def compare_binaries(
+    source: Binary,
+    destination: Binary,
+    machine: str,
+    accelerator: Accelerator = Accelerator.TCG,
+) -> tuple[Difference, ...]:
     """What the two can do, as far as it decides which guests and which hops are possible."""
     found = []
     kind = machine.partition(",")[0]
@@ -307,14 +312,16 @@ def compare_binaries(source: Binary, destination: Binary, machine: str) -> tuple
         ):
             if alone := sorted(set(names) - set(others)):
                 found.append(_note(f"migration {what} of {where} alone: {', '.join(alone)}"))
-    return (*found, *_strategies(source, destination))
+    return (*found, *_strategies(source, destination, accelerator))
 
 
-def _strategies(source: Binary, destination: Binary) -> Iterator[Difference]:
+def _strategies(
+    source: Binary, destination: Binary, accelerator: Accelerator
+) -> Iterator[Difference]:
     """By which strategies a guest may go, and why by no other."""
-    sides, tcg = (source, destination), Accelerator.TCG
+    sides = (source, destination)
     lacks = {
-        strategy: [why for side in sides if (why := lacking(strategy, None, side, tcg))]
+        strategy: [why for side in sides if (why := lacking(strategy, None, side, accelerator))]
         for strategy in Strategy
     }
     both = [strategy for strategy, reasons in lacks.items() if not reasons]

@@ -1,16 +1,18 @@
 """Which guests are asked about, and the answers for all of them in both directions."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from matrix.errors import UsageError
 from matrix.hosts.cache import Cache
 from matrix.hosts.host_facts import HostState
+from matrix.hosts.kvm_features import KvmFeatures
 from matrix.inventory import Binary, Inventory
 from matrix.migratable.doctor_file import UNSTARTED
 from matrix.migratable.idle_sides import side_of
-from matrix.migratable.prediction import Answer, Guest, Prediction, predict, unasked
+from matrix.migratable.prediction import Answer, Guest, Prediction, predict, unasked, with_host_cpu
 from matrix.migratable.refusals import Pair, keep
 from matrix.model import Architecture
 from matrix.plan.machines import FAMILIES
@@ -19,6 +21,8 @@ from matrix.vm.tasks import put_off_cancellation
 
 ALL = "all"
 """In place of a machine: every versioned type that both have."""
+HOST_CPU = "host"
+NO_FEATURES: Mapping[str, KvmFeatures] = MappingProxyType({})
 X86 = (Architecture.X86_64, Architecture.I386)
 
 
@@ -45,8 +49,12 @@ async def answer(
     host: HostState,
     cache: Cache,
     on_step: Callable[[str], None],
+    features: Mapping[str, KvmFeatures] = NO_FEATURES,
 ) -> tuple[Prediction, ...]:
     """The answers, by architecture, machine and CPU model, each there and back.
+
+    ``features`` is what the KVM of each side's host can give a guest, by the side's name, where one
+    is on another host.
 
     Raises:
         UsageError: neither QEMU knows an architecture, a machine or a CPU model that is asked for.
@@ -61,6 +69,8 @@ async def answer(
                 Prediction(here.qemu, there.qemu, guest, guest.cpu, Answer.NO, asked.problem)
                 for here, there in asked.directions
             ]
+        if any(UNSTARTED in (here.path, there.path) for here, there in asked.directions):
+            return _of_files(asked, features)
         async with slots:
             on_step(f"asking about {guest.architecture.value} {guest.machine} {guest.cpu}".rstrip())
             sides = {
@@ -69,9 +79,6 @@ async def answer(
             }
             found = []
             for here, there in asked.directions:
-                if UNSTARTED in (here.path, there.path):
-                    found.append(unasked(guest, here, there))
-                    continue
                 made = await predict(guest, sides[here], sides[there], loading=question.loading)
                 found.append(made)
                 if question.loading and sides[here].idle and sides[there].idle:
@@ -102,6 +109,22 @@ class Asked:
         """There and back; one where both are the same."""
         there = (self.source, self.destination)
         return (there,) if self.source == self.destination else (there, there[::-1])
+
+
+def _of_files(asked: Asked, features: Mapping[str, KvmFeatures]) -> list[Prediction]:
+    """Answers where a side is on another host: without anyone asked, and for x86 under KVM, too,
+    where the host's KVM is known of both, or asked about."""
+    guest, sides = asked.guest, (asked.source, asked.destination)
+    x86 = guest.architecture in X86 and all(side.qemu in features for side in sides)
+    wanted = x86 and guest.cpu == HOST_CPU
+    found = [] if wanted else [unasked(guest, *pair) for pair in asked.directions]
+    usable = not guest.cpu and all(
+        "kvm" in side.accelerators and HOST_CPU in side.cpus for side in sides
+    )
+    if wanted or (x86 and usable and not any(features[side.qemu].problem for side in sides)):
+        with_host = replace(guest, cpu=HOST_CPU)
+        found += [with_host_cpu(with_host, *pair, features) for pair in asked.directions]
+    return found
 
 
 def asked_of(question: Question, inventory: Inventory) -> tuple[Asked, ...]:

@@ -1,12 +1,13 @@
 """Answers for one guest from one QEMU to another: yes, no, or what it depends on."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from matrix.errors import MonitorError
 from matrix.hosts.answers import model_of
+from matrix.hosts.kvm_features import KvmFeatures
 from matrix.inventory import Binary
 from matrix.migratable.comparison import (
     Difference,
@@ -18,9 +19,10 @@ from matrix.migratable.comparison import (
     known_faults,
 )
 from matrix.migratable.doctor_file import UNSTARTED
+from matrix.migratable.host_features import compare_features
 from matrix.migratable.idle import Idle, idle_launch, load
 from matrix.migratable.stream import Stream
-from matrix.model import Architecture
+from matrix.model import Accelerator, Architecture
 
 LOADED = "the destination's QEMU has loaded the source's idle guest"
 
@@ -74,6 +76,8 @@ class Prediction:
     """Why not, or what it depends on; empty for a plain yes."""
     evidence: tuple[str, ...] = ()
     """What was compared, and what differs."""
+    accelerator: Accelerator = Accelerator.TCG
+    """What the guest runs under."""
 
 
 async def predict(guest: Guest, source: Side, destination: Side, *, loading: bool) -> Prediction:
@@ -128,19 +132,68 @@ async def predict(guest: Guest, source: Side, destination: Side, *, loading: boo
     return answered(Answer.YES, "", evidence)
 
 
-def unasked(guest: Guest, source: Binary, destination: Binary) -> Prediction:
+def unasked(
+    guest: Guest,
+    source: Binary,
+    destination: Binary,
+    accelerator: Accelerator = Accelerator.TCG,
+) -> Prediction:
     """What there is to say where one of the two, or both, are on another host."""
     sides = source, destination
     model = guest.cpu.partition(",")[0]
-    found = compare_binaries(source, destination, guest.machine)
+    found = compare_binaries(source, destination, guest.machine, accelerator)
     evidence = tuple(f"{each.weight}: {each.text}" for each in found)
     names = source.qemu, destination.qemu
     if lacks := [each.qemu for each in sides if model and model not in each.cpus]:
         reason = f"QEMU {lacks[0]} has no CPU model {model}"
-        return Prediction(*names, guest, guest.cpu, Answer.NO, reason, evidence)
+        return Prediction(*names, guest, guest.cpu, Answer.NO, reason, evidence, accelerator)
     files = " and ".join(dict.fromkeys(each.qemu for each in sides if each.path == UNSTARTED))
     reason = f"if it takes what the devices save, of which {files} says nothing: no QEMU was asked"
-    return Prediction(*names, guest, guest.cpu, Answer.PERHAPS, reason, evidence)
+    return Prediction(*names, guest, guest.cpu, Answer.PERHAPS, reason, evidence, accelerator)
+
+
+def with_host_cpu(
+    guest: Guest,
+    source: Binary,
+    destination: Binary,
+    features: Mapping[str, KvmFeatures],
+) -> Prediction:
+    """What there is to say of a guest with ``-cpu host`` under KVM where one of the two x86 QEMUs,
+    or both, are on another host.
+
+    Args:
+        guest: which; its CPU is ``host``.
+        source: where it is.
+        destination: where it may go.
+        features: what the KVM of each QEMU's host can give it, by the QEMU's name.
+    """
+    base = unasked(guest, source, destination, Accelerator.KVM)
+
+    def answered(
+        answer: Answer, reason: str, evidence: Iterable[str] = base.evidence
+    ) -> Prediction:
+        return replace(base, answer=answer, reason=reason, evidence=tuple(evidence))
+
+    known = [features[side.qemu] for side in (source, destination)]
+    for side, theirs in zip((source, destination), known, strict=True):
+        if "kvm" not in side.accelerators:
+            return answered(Answer.NO, f"QEMU {side.qemu} was built without KVM")
+        if theirs.problem:
+            return answered(Answer.PERHAPS, f"KVM's features for {side.qemu}: {theirs.problem}")
+    if base.answer is Answer.NO:
+        return answered(base.answer, base.reason)
+    found = compare_features(*known)
+    evidence = [f"{each.weight}: {each.text}" for each in found]
+    counts = f"{len(known[0].cpuid)} CPUID leaves and {len(known[0].msrs)} feature MSRs"
+    evidence += [f"compared: {counts} that the source's KVM has", *base.evidence]
+    if against := _texts(found, Weight.AGAINST):
+        return answered(Answer.NO, _counted(against), evidence)
+    if unknown := _texts(found, Weight.OPEN):
+        return answered(Answer.PERHAPS, f"if this does not matter: {_counted(unknown)}", evidence)
+    if replace(source, qemu="", path="") != replace(destination, qemu="", path=""):
+        return answered(Answer.PERHAPS, base.reason, evidence)
+    same = f"both are the same QEMU: {source.version_text}"
+    return answered(Answer.YES, "", [same, *evidence])
 
 
 def compare(machine: str, source: Side, destination: Side) -> tuple[Difference, ...]:

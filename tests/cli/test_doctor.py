@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from matrix.cli.doctor import doctor_json, doctor_text
+from matrix.hosts.kvm_features import CpuidLeaf, KvmFeatures
 from matrix.inventory import Binary, Host, Inventory, KvmProof, KvmState, Machine
 from matrix.model import Architecture
 from tests.conftest import Golden
@@ -81,6 +82,9 @@ INVENTORY = Inventory(
 )
 
 
+FEATURES = KvmFeatures("", HOST.kernel, (CpuidLeaf(7, 1, 0, 0, 0, 1 << 31),), ((0x10A, 1 << 63),))
+
+
 def text(inventory: Inventory, width: int) -> str:
     console = Console(width=width, color_system=None, force_terminal=False, record=True)
     with console.capture() as capture:
@@ -115,17 +119,20 @@ def test_kvm_that_was_not_tried() -> None:
 
 
 def test_json_has_every_field() -> None:
-    document = json.loads(json.dumps(doctor_json(INVENTORY)))
-    assert set(document) == {"host", "binaries", "missing", "kvm"}
+    document = json.loads(json.dumps(doctor_json(INVENTORY, FEATURES)))
+    assert set(document) == {"host", "binaries", "missing", "kvm", "kvm_features"}
     assert set(document["host"]) == {field.name for field in fields(Host)}
     expected = {field.name for field in fields(Binary)} | {"default_machine"}
     assert set(document["binaries"][0]) == expected
     assert set(document["binaries"][0]["machines"][0]) == {f.name for f in fields(Machine)}
     assert set(document["kvm"][0]) == {field.name for field in fields(KvmProof)}
+    features = document["kvm_features"]
+    assert set(features) == {field.name for field in fields(KvmFeatures)}
+    assert set(features["cpuid"][0]) == {field.name for field in fields(CpuidLeaf)}
 
 
 def test_json_values() -> None:
-    document = json.loads(json.dumps(doctor_json(INVENTORY)))
+    document = json.loads(json.dumps(doctor_json(INVENTORY, FEATURES)))
     first = document["binaries"][0]
     assert first["version"] == "7.2.22"
     assert first["default_machine"] == "pc-i440fx-7.2"
@@ -143,4 +150,19 @@ def test_json_values() -> None:
         "state": "broken",
         "reason": "KVM fails the boot guest: QEMU was killed by SIGABRT",
         "guests": [{"guest": "boot", "verdict": "pass"}],
+    }
+    assert document["kvm_features"] == {
+        "problem": "",
+        "kernel": "6.1.0-37-amd64",
+        "cpuid": [
+            {
+                "function": "0x7",
+                "index": "0x1",
+                "eax": "0x0",
+                "ebx": "0x0",
+                "ecx": "0x0",
+                "edx": "0x80000000",
+            }
+        ],
+        "msrs": [{"index": "0x10a", "value": "0x8000000000000000"}],
     }

@@ -12,13 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from matrix.cli.doctor import doctor_json
 from matrix.cli.migratable_command import _named, exit_code, summary, table
 from matrix.cli.migratable_page import page
 from matrix.cli.proving import Proof, scenario
 from matrix.errors import ExitCode
+from matrix.hosts.kvm_features import CpuidLeaf, KvmFeatures
+from matrix.inventory import Machine
 from matrix.migratable.prediction import Answer, Guest, Prediction
-from matrix.model import Architecture
+from matrix.model import Accelerator, Architecture
 from matrix.run.options import Selection
+from tests import make
 from tests.installed import lend_answers
 from tests.warm import WarmProgram
 
@@ -54,6 +58,12 @@ s390x  s390-ccw-virtio-7.2  qemu
   11.1 → system  yes
 2 yes, 1 no, 1 perhaps"""
     )
+
+
+def test_table_under_kvm() -> None:
+    guest = Guest(Architecture.X86_64, "pc-q35-7.2", "host")
+    found = Prediction("a", "b", guest, "host", Answer.YES, accelerator=Accelerator.KVM)
+    assert list(table([found], [])) == ["x86_64  pc-q35-7.2  host  KVM", "  a → b  yes"]
 
 
 def test_table_of_what_was_proved() -> None:
@@ -134,6 +144,26 @@ def place(tmp_path: Path, warm: WarmProgram) -> Place:
     return Place(tmp_path, warm)
 
 
+def test_two_hosts_with_kvm(place: Place) -> None:
+    """Neither is this one: nothing is started."""
+    binary = replace(
+        make.binary(),
+        machines=(Machine("pc-q35-7.2", alias="q35", cpu_max=288),),
+        accelerators=("kvm", "tcg"),
+        cpus=("host", "qemu64"),
+    )
+    for name, word in (("a", 0b11), ("b", 0b01)):
+        features = KvmFeatures("", "6.12", (CpuidLeaf(7, 0, 0, word, 0, 0),))
+        document = doctor_json(make.inventory(binary), features)
+        (place.folder / f"{name}.json").write_text(json.dumps(document))
+    ended = place.migratable("a.json", "b.json", "--machine=q35", "--cpu=host", "--json")
+    assert ended.returncode == 0, ended.stderr
+    there, back = json.loads(ended.stdout)
+    assert (there["cpu"], there["accelerator"], there["answer"]) == ("host", "kvm", "no")
+    assert there["reason"] == "CPUID 0x7.ebx[1] is not offered there"
+    assert (back["accelerator"], back["answer"]) == ("kvm", "yes")
+
+
 @pytest.mark.qemu
 def test_real_qemu_and_a_hop_that_proves_it(place: Place, tmp_path: Path) -> None:
     html = tmp_path / "page.html"
@@ -155,6 +185,7 @@ def test_real_qemu_and_a_hop_that_proves_it(place: Place, tmp_path: Path) -> Non
         "cpu": "qemu64",
         "answer": "yes",
         "reason": "",
+        "accelerator": "tcg",
         "hop": {"gone": True, "reason": ""},
         "contradicted": False,
     }

@@ -11,10 +11,12 @@ from matrix.cli.doctor import doctor_json
 from matrix.errors import UsageError
 from matrix.hosts.cache import Cache
 from matrix.hosts.host_facts import read_host
-from matrix.inventory import Inventory, Machine
-from matrix.migratable.doctor_file import UNSTARTED, is_recorded, recorded
+from matrix.hosts.kvm_features import CpuidLeaf, KvmFeatures
+from matrix.inventory import Binary, Inventory, Machine
+from matrix.migratable.doctor_file import UNSTARTED, is_recorded, recorded, recorded_features
 from matrix.migratable.grid import Question, answer
-from matrix.migratable.prediction import Answer
+from matrix.migratable.prediction import Answer, Prediction
+from matrix.model import Accelerator
 from tests import make
 
 OURS = replace(
@@ -23,12 +25,17 @@ OURS = replace(
     cpus=("qemu64", "max"),
     migration_capabilities=("events", "mapped-ram"),
 )
+NO_KVM = KvmFeatures("no /dev/kvm: load its module")
+FULL = KvmFeatures("", "6.12", (CpuidLeaf(7, 0, 0, 0b11, 0, 0),), ((0x10A, 1),))
+LESS = replace(FULL, cpuid=(CpuidLeaf(7, 0, 0, 0b01, 0, 0),))
 THEIRS = replace(OURS, machines=OURS.machines[:1], cpus=("qemu64",), migration_capabilities=())
 
 
-def saved(folder: Path, inventory: Inventory) -> str:
-    path = folder / "other.json"
-    path.write_text(json.dumps(doctor_json(inventory)))
+def saved(
+    folder: Path, inventory: Inventory, features: KvmFeatures = NO_KVM, name: str = "other.json"
+) -> str:
+    path = folder / name
+    path.write_text(json.dumps(doctor_json(inventory, features)))
     return str(path)
 
 
@@ -81,3 +88,90 @@ def test_answers(tmp_path: Path) -> None:
     assert [found for found, _ in answers("pc-q35-6.0")] == [Answer.NO, Answer.NO]
     (there, reason), _ = answers("q35", cpus=("max",))
     assert (there, reason) == (Answer.NO, f"QEMU {side} has no CPU model max")
+
+
+def test_features_are_read_back(tmp_path: Path) -> None:
+    assert recorded_features(saved(tmp_path, make.inventory(OURS), FULL)) == FULL
+    side = saved(tmp_path, make.inventory(OURS))
+    assert recorded_features(f"{side}:system") == NO_KVM
+    path = Path(side)
+    document = json.loads(path.read_text())
+    leaf = document["kvm_features"] | {"cpuid": [{"function": 1}]}
+    refused: list[object] = [{}, {"problem": ""}, [], leaf]
+    for wrong in refused:
+        path.write_text(json.dumps(document | {"kvm_features": wrong}))
+        with pytest.raises(UsageError, match=r"other.json: not what matrix doctor --json prints"):
+            recorded_features(side)
+    del document["kvm_features"]
+    path.write_text(json.dumps(document))
+    assert recorded_features(side).problem == (
+        "an older matrix doctor wrote it, which did not ask KVM"
+    )
+
+
+HOST = replace(OURS, accelerators=("kvm", "tcg"), cpus=("host", "qemu64"))
+
+
+def under_kvm(
+    folder: Path,
+    features: tuple[KvmFeatures, KvmFeatures],
+    binaries: tuple[Binary, Binary] = (HOST, HOST),
+    cpu: str = "",
+) -> list[Prediction]:
+    """The answers under KVM between two hosts, there and back, after those under TCG."""
+    names = ("a.json", "b.json")
+    pairs = zip(binaries, features, names, strict=True)
+    sides = [saved(folder, make.inventory(each), kvm, name) for each, kvm, name in pairs]
+    inventory = make.inventory(*(binary for side in sides for binary in recorded(side)))
+    known = {side: recorded_features(side) for side in sides}
+    source, destination = sides
+    question = Question(source, destination, (make.X86,), ("q35",), (cpu,) if cpu else ())
+    asked = answer(question, inventory, read_host(), Cache(folder / "cache"), print, known)
+    found = asyncio.run(asked)
+    kvm = [each for each in found if each.accelerator is Accelerator.KVM]
+    assert all(each.cpu == each.guest.cpu == "host" for each in kvm)
+    assert list(found) == [*(each for each in found if each not in kvm), *kvm]
+    assert len(found) - len(kvm) == (0 if cpu == "host" else 2)
+    return kvm
+
+
+@pytest.mark.parametrize("cpu", ["", "host"])
+def test_a_host_that_lacks_a_bit(tmp_path: Path, cpu: str) -> None:
+    there, back = under_kvm(tmp_path, (FULL, LESS), cpu=cpu)
+    reason = "CPUID 0x7.ebx[1] is not offered there"
+    assert (there.answer, there.reason) == (Answer.NO, reason)
+    assert there.evidence[0] == f"against: {reason}"
+    assert (back.answer, back.reason) == (Answer.YES, "")
+    assert back.evidence[0] == f"both are the same QEMU: {HOST.version_text}"
+    compared = "compared: 1 CPUID leaves and 1 feature MSRs that the source's KVM has"
+    assert compared in there.evidence
+    assert compared in back.evidence
+    assert not any("the accelerator is tcg" in each for each in back.evidence)
+
+
+def test_what_stays_open_under_kvm(tmp_path: Path) -> None:
+    there, _ = under_kvm(tmp_path, (replace(FULL, kernel="6.1"), FULL))
+    assert (there.answer, there.reason) == (
+        Answer.PERHAPS,
+        "if this does not matter: the kernel is 6.1, 6.12 there: their KVMs may have other state",
+    )
+    newer = replace(HOST, version=(8, 0, 0), version_text="8.0.0")
+    there, _ = under_kvm(tmp_path, (FULL, FULL), (HOST, newer))
+    assert there.answer is Answer.PERHAPS
+    assert there.reason.startswith("if it takes what the devices save")
+
+
+def test_one_side_without_kvm(tmp_path: Path) -> None:
+    """It is no row, unless that is asked for."""
+    assert under_kvm(tmp_path, (FULL, NO_KVM)) == []
+    assert under_kvm(tmp_path, (FULL, NO_KVM), cpu="qemu64") == []
+    there, back = under_kvm(tmp_path, (FULL, NO_KVM), cpu="host")
+    assert there.answer is back.answer is Answer.PERHAPS
+    assert there.reason == f"KVM's features for {tmp_path}/b.json: {NO_KVM.problem}"
+    built = replace(HOST, accelerators=("tcg",))
+    assert under_kvm(tmp_path, (FULL, FULL), (HOST, built)) == []
+    there, _ = under_kvm(tmp_path, (FULL, FULL), (HOST, built), cpu="host")
+    assert (there.answer, there.reason) == (
+        Answer.NO,
+        f"QEMU {tmp_path}/b.json was built without KVM",
+    )
