@@ -6,16 +6,19 @@ or record. The trust model is SECURITY.md, which hosts of repositories look for 
 """
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from prometheus_client import Metric
 
 from docs.reference.tables import with_tables
 from matrix.cli.main import app
+from matrix.explore.exploration import Exploration
+from matrix.explore.exploration_metrics import ExplorationMetrics
 from matrix.hosts.fleet.fleet_file import fleet_schema
 from matrix.run.metrics import Metrics
 from matrix.scenario.expectations import expectations_schema
@@ -139,18 +142,24 @@ def _command(name: str, command: Any) -> Iterator[str]:
 
 
 def _metrics_page() -> str:
+    exploration = ExplorationMetrics(Exploration)
     lines = [
-        "# Metrics of a soak",
+        "# Metrics",
         "",
-        "`--metrics ADDR:PORT` serves these for Prometheus while a run goes on.",
-        "",
-        "| metric | kind | |",
-        "|---|---|---|",
+        "`--metrics ADDR:PORT` serves these for Prometheus while a run or a soak goes on.",
+        *("", *_metrics_table(Metrics(":0").families())),
+        *("", "And these while `matrix explore` does.", ""),
+        *_metrics_table(exploration.collect()),
     ]
-    for family in Metrics(":0").families():
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        lines.append(f"| `{name}` | {family.type} | {family.documentation} |")
     return "\n".join(lines) + "\n"
+
+
+def _metrics_table(families: Iterable[Metric]) -> Iterator[str]:
+    yield "| metric | kind | |"
+    yield "|---|---|---|"
+    for family in families:
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        yield f"| `{name}` | {family.type} | {family.documentation} |"
 
 
 def _joined(text: str) -> str:

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count, zip_longest
@@ -16,6 +16,7 @@ from typing import Any
 
 from matrix.cli.arguments import Execution
 from matrix.cli.explorable import explorable, only_qemus, selected, sequence, temporary
+from matrix.cli.exploring_metrics import SoFar, bound, tell
 from matrix.cli.side_by_side import JOB, claimed, in_jobs
 from matrix.cli.style import duration
 from matrix.errors import ExitCode, UsageError
@@ -44,6 +45,7 @@ from matrix.results.directory import RunDirectory
 from matrix.results.files import host_errors, shown
 from matrix.results.printable import printable, shown_json
 from matrix.run.options import Selection
+from matrix.run.serving import parse_address
 
 FINDINGS = Path("findings-of-explore")
 """Where findings go without ``-o``: in a folder of this one, named by date and scenario."""
@@ -69,6 +71,8 @@ class _Asked:
     """For each case, between which QEMUs its guest does not go."""
     left_out: tuple[str, ...] = ()
     """Cases that cannot be explored, and why."""
+    metrics: str = ""
+    """Where metrics are served; empty for nowhere."""
 
 
 def run_explore(
@@ -88,6 +92,8 @@ def run_explore(
     seed = secrets.randbits(SEED_BITS) if execution.seed is None else execution.seed
     if execution.output is not None and execution.output.exists():
         raise UsageError(f"{shown(execution.output)} exists; findings overwrite nothing")
+    if execution.metrics:
+        parse_address(execution.metrics)  # before QEMUs are asked
     earlier = None
     if resume is not None:
         selection, earlier = _resumed(selection, execution, resume)
@@ -98,14 +104,18 @@ def run_explore(
     scenarios = dict.fromkeys(each.case.scenario for each in decisions)
     output = resume or execution.output or RunDirectory.default_path(list(scenarios), FINDINGS)
     refused = () if selection.no_predict else _refused(decisions, inventory)
-    left_out = explored.left_out
-    asked = _Asked(selection, output, seed, json, seconds, earlier, refused, left_out)
+    asked = _Asked(
+        *(selection, output, seed, json, seconds, earlier),
+        refused=refused,
+        left_out=explored.left_out,
+        metrics=execution.metrics,
+    )
     if not json:
         seeds = f"seed {seed}" if jobs == 1 else f"seeds {seed} to {seed + jobs - 1}, one a job"
         print(f"{seeds}; --seed {seed} draws the same sequences again", flush=True)
     with _made(output), temporary() as folder:
         try:
-            in_jobs(jobs, folder, lambda job: _explore(asked, decisions, inventory, folder, job))
+            _explore_all(asked, decisions, inventory, folder, jobs)
         finally:  # also of one that was interrupted, or that the host has failed
             total = _concluded(asked, folder)
     return ExitCode.NOT_PASSED if total.signatures else ExitCode.OK
@@ -117,7 +127,7 @@ def _resumed(
     """What is gone on with, and how its cases are chosen. Raises UsageError."""
     if execution.output is not None:
         raise UsageError("--resume goes on in the same folder; -o is for a new one")
-    others = "--qemu, --host, --fresh, --no-predict, --for, --seed, --jobs and --json"
+    others = "--qemu, --host, --fresh, --no-predict, --for, --seed, --jobs, --metrics and --json"
     given = replace(selection, no_predict=False)
     only_qemus("--resume takes scenario and options from its folder", given, others)
     if folder.is_file():
@@ -160,6 +170,21 @@ def _kept(asked: _Asked, folder: Path) -> Exploration | None:
     return total
 
 
+def _explore_all(
+    asked: _Asked, decisions: Sequence[Run], inventory: Inventory, folder: Path, jobs: int
+) -> None:
+    """Explore by so many jobs, in processes of their own where metrics are served: a scrape's
+    thread or descriptor is not taken for one that a guest has left. Raises HostError."""
+    with bound(asked.metrics, SoFar(folder, asked.earlier or Exploration())) as server:
+
+        def work(job: int) -> Coroutine[Any, Any, None]:
+            if server is not None:
+                server.leave()
+            return _explore(asked, decisions, inventory, folder, job)
+
+        in_jobs(jobs, folder, work, None if server is None else server.serving())
+
+
 async def _explore(
     asked: _Asked, decisions: Sequence[Run], inventory: Inventory, folder: Path, job: int
 ) -> None:
@@ -196,8 +221,10 @@ async def _explore(
         stop=lambda: os.getppid() != parent,
         on_trouble=_trouble,
         on_lived=lambda: keeping.lived(explorer),
+        on_counted=lambda: keeping.tell(explorer),
     )
     explorer.coverage.seen.update(earlier.coverage.seen)
+    keeping.tell(explorer)
     try:
         await explorer.explore(asked.seconds)
     finally:
@@ -231,6 +258,11 @@ class _Keeping:
         keep(replace(part, signatures=told), self.path)
         if self.job == 0:  # two that write the same file would be in each other's way
             _kept(self.asked, self.folder)
+
+    def tell(self, explorer: Explorer) -> None:
+        """Leave what was seen for metrics, where they are served."""
+        if self.asked.metrics:
+            tell(_part(self.asked, explorer), self.folder, self.job)
 
 
 def _trouble(why: str) -> None:
@@ -270,6 +302,7 @@ def _part(asked: _Asked, explorer: Explorer) -> Exploration:
         signatures=dict(explorer.signatures),
         seen=seen_of(coverage),
         impossible=tuple(dict.fromkeys((*cannot, *asked.left_out))),
+        took=dict(explorer.took),
     )
 
 

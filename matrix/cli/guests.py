@@ -353,9 +353,10 @@ def migratable(
 
 @taking(
     *("keyword", "arch", "accel", "qemu", "build", "set_axis", "host", "fresh", "output", "seed"),
-    "no_predict",
+    *("no_predict", "metrics"),
     output="Folder of the findings; must not exist yet.",
     seed="Seed for drawing sequences; printed if not given.",
+    metrics="Serve metrics for Prometheus meanwhile.",
 )
 def explore(
     selection: Selection,
@@ -397,8 +398,8 @@ def explore(
     from matrix.run.option_values import duration_named
 
     selection = replace(selection, scenarios=tuple(scenarios or ()))
-    if replay is not None and (resume is not None or jobs > 1):
-        raise UsageError("--replay repeats one sequence: it takes neither --resume nor --jobs")
+    if replay is not None and (resume is not None or jobs > 1 or execution.metrics):
+        raise UsageError("--replay repeats one sequence: it takes no --resume, --jobs or --metrics")
     if replay is not None:
         raise typer.Exit(run_replay(replay, selection, execution, json=json))
     seconds = duration_named("--for", for_)

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
@@ -23,14 +23,27 @@ GLANCE = 0.5
 Work = Callable[[int], Coroutine[Any, Any, None]]
 
 
-def in_jobs(jobs: int, folder: Path, work: Work) -> None:
-    """Do ``work`` of each number, as many at a time as there are; a single one in this process.
+def in_jobs(
+    jobs: int,
+    folder: Path,
+    work: Work,
+    meanwhile: AbstractContextManager[None] | None = None,
+) -> None:
+    """Do ``work`` of each number, as many at a time as there are; a single one in this process, if
+    there is no ``meanwhile``.
+
+    Args:
+        jobs: how many.
+        folder: exists; a job that its host fails leaves the reason there.
+        work: done by each.
+        meanwhile: goes on in this process once the jobs are started: a thread or a descriptor that
+            it has is in none of theirs.
 
     Raises:
         KeyboardInterrupt: we were interrupted; the jobs were, too, and are over.
         HostError: a job was ended by its host, or died.
     """
-    if jobs == 1:
+    if jobs == 1 and meanwhile is None:
         asyncio.run(work(0))
         return
     context = multiprocessing.get_context("fork")  # what was prepared is there, and need not travel
@@ -40,10 +53,11 @@ def in_jobs(jobs: int, folder: Path, work: Work) -> None:
             for job in range(jobs):
                 processes.append(context.Process(target=_job, args=(folder, work, job, before)))
                 processes[-1].start()
-        for process in processes:
-            while process.is_alive():
-                # A signal that another thread of ours gets does not end the wait of this one.
-                process.join(GLANCE)
+        with meanwhile or nullcontext():
+            for process in processes:
+                while process.is_alive():
+                    # A signal that another thread of ours gets does not end the wait of this one.
+                    process.join(GLANCE)
     except BaseException:  # above all KeyboardInterrupt: no job is left
         _end(processes)
         raise

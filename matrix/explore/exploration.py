@@ -27,6 +27,17 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Took:
+    """How long an operation took, each time together."""
+
+    times: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: "Took") -> "Took":
+        return Took(self.times + other.times, self.seconds + other.seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class Exploration:
     """How far an exploration has come, or several that are taken together."""
 
@@ -45,6 +56,8 @@ class Exploration:
     """All cells, those that were not seen, too."""
     impossible: tuple[str, ...] = ()
     """What is not done, and why, in words."""
+    took: dict[str, Took] = field(default_factory=dict)
+    """How long each operation took, by :attr:`matrix.explore.step.Step.what`, where it held."""
     format: int = FORMAT
     version: str = field(default=__version__)
 
@@ -67,11 +80,14 @@ def together(explorations: Iterable[Exploration]) -> Exploration:
     parts = list(explorations)
     signatures, times = Counter[str](), Counter[Cell]()
     cells: set[Cell] = set()
+    took: dict[str, Took] = {}
     for part in parts:
         signatures.update(part.signatures)
         for seen in part.seen:
             cells.add(seen.cell)
             times[seen.cell] += seen.times
+        for what, each in part.took.items():
+            took[what] = took.get(what, Took()) + each
     return Exploration(
         scenarios=parts[0].scenarios,
         chosen=parts[0].chosen,
@@ -82,6 +98,7 @@ def together(explorations: Iterable[Exploration]) -> Exploration:
         signatures=dict(signatures),
         seen=tuple(Seen(cell, times[cell]) for cell in sorted(cells)),
         impossible=tuple(dict.fromkeys(why for part in parts for why in part.impossible)),
+        took=took,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from matrix.errors import HostError
 from matrix.explore.by_hand import write_commands
 from matrix.explore.cells import Coverage
+from matrix.explore.exploration import Took
 from matrix.explore.failure import Failure
 from matrix.explore.life import Ended
 from matrix.explore.sequences import cells, draw, repaired, states
@@ -79,6 +80,8 @@ class Explorer:
     on_lived: Callable[[], None] = lambda: None
     """Called after each drawn sequence, before a failure in it is counted and shrunk: what is kept
     then names no failure that nobody has written down."""
+    on_counted: Callable[[], None] = lambda: None
+    """Called after each drawn sequence, once all that it has shown is counted."""
     clock: Callable[[], float] = time.monotonic
     coverage: Coverage = field(init=False)
     signatures: Counter[str] = field(default_factory=Counter)
@@ -88,6 +91,8 @@ class Explorer:
     lives: int = 0
     seconds: float = 0.0
     """In which those were done."""
+    took: dict[str, Took] = field(default_factory=dict)
+    """How long each operation took, where it held."""
     _folders: int = 0
 
     def __post_init__(self) -> None:
@@ -129,12 +134,16 @@ class Explorer:
         self.seconds += self.clock() - begun
         self.steps += ended.done
         self._cover(subject.world, steps[: ended.done], begun=ended.begun)
+        for step, taken in zip(steps, ended.took, strict=False):
+            self.took[step.what] = self.took.get(step.what, Took()) + Took(1, taken)
         self.on_lived()
         if ended.failure is None:
+            self.on_counted()
             return
         signature = ended.failure.signature
         new = signature not in self.signatures and signature not in self.known
         self.signatures[signature] += 1
+        self.on_counted()
         if new and self.claim(signature):
             # A guest may fail before its first step; a finding has one all the same.
             await self._shrink(number, steps[: max(1, ended.done)], ended.failure, evidence)

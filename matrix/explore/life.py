@@ -7,6 +7,7 @@ A policy on :class:`matrix.vm.machine.Guest`, as :mod:`matrix.migration.chain` i
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -60,6 +61,8 @@ class Ended:
     transcript: Transcript | None = None
     launches: Mapping[str, Launch] = field(default_factory=dict)
     """Command lines of its QEMUs, by the names that its logs have."""
+    took: tuple[float, ...] = ()
+    """Seconds of each step in which nothing broke, without what is checked after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class Lives:
         ended = await life.run()
         if ended.failure is None and (left := _left(before, directory)):
             ended = Ended(ended.done, Failure(Invariant.NOTHING_LEFT, left, len(steps)))
-        return replace(ended, launches=life.launches)
+        return replace(ended, launches=life.launches, took=tuple(life.took))
 
 
 class _Watched(Injector):
@@ -117,6 +120,7 @@ class _Life:
         self._proof = Proof(self._guest.board.changed)
         self.launches: dict[str, Launch] = {}
         """Command lines of all QEMUs, oldest first, by the names that logs give them."""
+        self.took: list[float] = []
         self._endpoints: list[Endpoint] = []
         """All that were started and may live."""
         self._ahead: asyncio.Task[PlannedHop] | None = None
@@ -186,10 +190,12 @@ class _Life:
                 return
             self._done = place + 1
             hands.state = self._state
+            begun_at = time.monotonic()
             if (act := OPERATIONS[step.operation].act) is not None:
                 await act(hands, step)
             else:
                 await self._make_hop(hands, place)
+            self.took.append(time.monotonic() - begun_at)
             self._state = after(self._lives.world, self._state, step)
             await self._check(hands, step)
             if self._state.lost:

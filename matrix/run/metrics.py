@@ -1,6 +1,6 @@
 """What a soak tells Prometheus while it runs: hops, failures by kind, downtime, the dirty rate.
 
-Served over HTTP by a thread of ``prometheus-client``; what is counted here is counted by the event
+Served by :mod:`matrix.run.serving`; what is counted here is counted by the event
 loop as hops end. Times are seconds and rates bytes per second, as Prometheus has them
 (https://prometheus.io/docs/practices/naming/).
 """
@@ -12,6 +12,7 @@ import math
 import re
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Self
 
 from prometheus_client import (
@@ -20,21 +21,19 @@ from prometheus_client import (
     Gauge,
     Histogram,
     Metric,
-    start_http_server,
 )
 
 from matrix.attempt import Attempt
-from matrix.errors import HostError, UsageError
 from matrix.migrating import Hop, Limits
 from matrix.migration.folding import HOPS_FILE
 from matrix.migration.hop_records import read_statistics
 from matrix.migration.statistics import SERVED, Statistics
 from matrix.results.run_record import RunRecord
 from matrix.run.progress import NullProgress, Running
+from matrix.run.serving import Server
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Bounds of the histograms' buckets: QEMU's default downtime limit is 0.3 s."""
-HIGHEST_PORT = 65535
 _INTERRUPTED = re.compile(r"(\.interrupted-\d+)?")
 """What follows a case's name in that of its folder."""
 
@@ -44,14 +43,13 @@ class Metrics(NullProgress):
 
     def __init__(self, address: str) -> None:
         """Args:
-            address: ``ADDR:PORT``, ``[ADDR]:PORT`` for IPv6, or ``:PORT`` for the loopback;
-                port 0 is any that is free.
+            address: as :class:`Server` takes it.
 
         Raises:
             UsageError: ``address`` is not of that form.
         """
-        self.host, self.port = parse_address(address)
         self._registry = CollectorRegistry()
+        self._server = Server(address, self._registry)
         self._hops = self._counter(
             "matrix_hops",
             "Live migrations that have ended.",
@@ -114,20 +112,19 @@ class Metrics(NullProgress):
         Raises:
             HostError: the address is taken, or not this host's.
         """
-        try:
-            self._server, self._thread = start_http_server(
-                self.port, addr=self.host, registry=self._registry
-            )
-        except OSError as error:
-            where = f"{self.host}:{self.port}"
-            raise HostError(f"cannot serve metrics on {where}: {error.strerror}") from error
-        self.port = self._server.server_port
+        with ExitStack() as stack:
+            stack.enter_context(self._server)
+            stack.enter_context(self._server.serving())
+            self._served = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._served.close()
+
+    @property
+    def port(self) -> int:
+        """Where it is served, once it is."""
+        return self._server.port
 
     def families(self) -> Iterable[Metric]:
         """Every metric with its name, kind and text."""
@@ -204,15 +201,3 @@ class Metrics(NullProgress):
         self._host_attempts.labels(attempt.host, attempt.verdict.value).inc()
         if attempt.host not in self._lost:
             self._host_used.labels(attempt.host).set(1)
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """``ADDR:PORT`` as address and port.
-
-    Raises:
-        UsageError: it is not of that form.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > HIGHEST_PORT:
-        raise UsageError(f"--metrics {text!r}: write ADDR:PORT, as in 127.0.0.1:9464")
-    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)

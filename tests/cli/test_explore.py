@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -172,6 +173,55 @@ def test_an_interrupt(place: Place) -> None:
     assert list(folder.iterdir()) == []
     (kept,) = place.folder.glob("findings-of-explore/*/*")
     assert kept.name == "exploration.json"
+
+
+def scraped(port: int, process: subprocess.Popen[str], guests: int) -> dict[str, float]:
+    """What is served as soon as so many guests are counted."""
+    deadline = time.monotonic() + 120
+    while True:
+        assert process.poll() is None
+        if time.monotonic() > deadline:
+            process.kill()  # else whoever began it waits for its end
+            raise AssertionError(guests)
+        with (
+            suppress(OSError),  # it does not listen yet
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as reply,
+        ):
+            lines = reply.read().decode().splitlines()
+            pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+            found = {name: float(value) for name, _, value in pairs}
+            if found["matrix_explore_guests_total"] >= guests:
+                return found
+        time.sleep(0.05)
+
+
+@pytest.mark.slow(reason="two explorations, and a guest of twenty steps")
+@pytest.mark.qemu
+def test_metrics_are_served_meanwhile(place: Place) -> None:
+    """Scrapes are nothing that a guest has left behind. What goes on with it goes on counting."""
+    port = 20_000 + os.getpid() % 12_000  # below those that the kernel hands out
+    address = ("--metrics", f"127.0.0.1:{port}")
+    with place.begin("few.yaml", "--for", "1h", "-o", "out", *address) as process:
+        one, two = (scraped(port, process, guests) for guests in (0, 1))
+        process.send_signal(signal.SIGTERM)
+        said, why = process.communicate(timeout=60)
+    assert (process.returncode, why) == (130, "matrix: interrupted\n")
+    assert "0 failures found" in said
+    steps, of = "matrix_explore_steps_total", 'arch="x86_64"'
+    assert one[steps] < two[steps]
+    seen = two[f"matrix_explore_cells_seen{{{of}}}"]
+    assert 0 < seen < two[f"matrix_explore_cells{{{of}}}"]
+    begun = [each for name, each in two.items() if "explore_operations_total{" in name]
+    assert sum(begun) == two[steps]
+    hop = 'operation="hop by precopy over unix"'
+    assert two[f"matrix_explore_operation_seconds_sum{{{hop}}}"] > 0
+    hops = two[f"matrix_explore_operations_total{{{of},{hop}}}"]
+    assert two[f"matrix_explore_operation_seconds_count{{{hop}}}"] == hops > 0
+    with place.begin("--resume", "out", "--for", "1h", *address) as process:
+        again = scraped(port, process, 0)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert again[steps] >= two[steps]
 
 
 def processes_of(folder: Path) -> list[int]:

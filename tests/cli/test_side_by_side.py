@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,31 @@ def test_an_interrupt_ends_all(tmp_path: Path, interrupt: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         in_jobs(2, tmp_path, work)
     assert len(list(tmp_path.glob("1 in *"))) == 1
+
+
+def test_what_goes_on_meanwhile_is_in_no_job(tmp_path: Path) -> None:
+    """A single job, too, is in a process of its own, and was started before."""
+    going, here = tmp_path / "going", os.getpid()
+    os.mkfifo(going)
+    entered = []
+
+    @contextmanager
+    def meanwhile() -> Iterator[None]:
+        entered.append(os.getpid())
+        going.write_text("so")
+        yield
+        entered.append(os.getpid())
+
+    async def work(_: int) -> None:
+        assert os.getpid() != here
+        going.read_text()
+        (tmp_path / "in").write_text(f"{os.getpid()} {len(entered)}")
+
+    in_jobs(1, tmp_path, work, meanwhile())
+    assert entered == [here, here]
+    process, known = map(int, (tmp_path / "in").read_text().split())
+    assert process != here
+    assert known == 0
 
 
 def test_a_failure_is_one_jobs(tmp_path: Path) -> None:

@@ -6,7 +6,16 @@ import pytest
 
 from matrix.errors import UsageError
 from matrix.explore.cells import Cell, Coverage
-from matrix.explore.exploration import Exploration, Seen, keep, kept, seen_of, summary, together
+from matrix.explore.exploration import (
+    Exploration,
+    Seen,
+    Took,
+    keep,
+    kept,
+    seen_of,
+    summary,
+    together,
+)
 from matrix.explore.finding import Chosen
 
 HOP = Cell("x86_64", "running", "old → new", "hop by precopy over tcp")
@@ -21,6 +30,7 @@ FIRST = Exploration(
     signatures={"hop: late": 2},
     seen=(Seen(HOP, 3), Seen(RESET, 0)),
     impossible=("x86_64: savevm: too old",),
+    took={"reset": Took(2, 0.5)},
 )
 
 
@@ -52,11 +62,13 @@ def test_several_together() -> None:
         signatures={"hop: late": 1, "proof: silent": 1},
         seen=(Seen(HOP, 1), Seen(RESET, 3)),
         impossible=("x86_64: savevm: too old",),
+        took={"reset": Took(1, 0.25), "stop": Took(1, 0.5)},
     )
     total = together([FIRST, second])
     assert (total.scenarios, total.chosen, total.seeds) == (("few.yaml",), FIRST.chosen, (1, 2))
     assert (total.guests, total.steps, total.seconds) == (3, 7, 2.0)
     assert total.signatures == {"hop: late": 3, "proof: silent": 1}
+    assert total.took == {"reset": Took(3, 0.75), "stop": Took(1, 0.5)}
     assert set(total.seen) == {Seen(HOP, 4), Seen(RESET, 3)}
     assert total.impossible == FIRST.impossible
 

@@ -60,7 +60,7 @@ class Peer:
                     failure = Failure(self.invariant, f"seen {self.lives} times", place)
                     return Ended(len(steps) if at_end else place + 1, failure)
                 return Ended(len(steps))
-        return Ended(len(steps))
+        return Ended(len(steps), took=(0.25,) * len(steps))
 
 
 def hops(told: list[tuple[State, Step]]) -> Iterator[Step]:
@@ -313,6 +313,22 @@ def test_what_is_kept_meanwhile_names_no_failure_that_is_not_told(tmp_path: Path
     assert len(kept) == explorer.lives
     assert kept[-1] == (1, 1)
     assert all(signatures == told for signatures, told in kept)
+
+
+def test_what_is_told_meanwhile_has_failures_that_are_not_shrunk_yet(tmp_path: Path) -> None:
+    peer, found, told = Peer(Invariant.HOP, cancels_late), list[Found](), list[tuple[int, int]]()
+
+    def counted() -> None:
+        told.append((len(explorer.signatures), len(found)))
+        assert sum(each.times for each in explorer.took.values()) <= explorer.steps
+
+    explorer = Explorer(
+        *([peer], 1, tmp_path, found.append), clock=lambda: peer.lives, on_counted=counted
+    )
+    asyncio.run(explorer.explore(60))
+    assert len(told) == explorer.lives
+    assert (1, 0) in told
+    assert explorer.took["cont"].seconds == explorer.took["cont"].times / 4 > 0
 
 
 def test_one_that_is_stopped(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from matrix.attempt import Attempt, Reused
-from matrix.errors import HostError, UsageError
 from matrix.inventory import Host
 from matrix.migrating import Hop, HopOutcome, Limits, Strategy
 from matrix.migration.hop_records import Records
@@ -18,7 +17,7 @@ from matrix.results.directory import RunDirectory
 from matrix.results.recorder import Recorder
 from matrix.results.run_info import RunInfo
 from matrix.results.run_record import RunRecord
-from matrix.run.metrics import Metrics, parse_address
+from matrix.run.metrics import Metrics
 from matrix.run.progress import ConsoleTail, Running
 from matrix.verdicts import Verdict
 from tests import make
@@ -158,20 +157,3 @@ def test_a_rate_that_was_not_measured_is_no_number() -> None:
         found = scrape(metrics)
     assert math.isnan(found['matrix_guest_dirty_bytes_per_second{case="soak.x"}'])
     assert math.isnan(found['matrix_hop_throughput_bytes_per_second{case="soak.x"}'])
-
-
-def test_an_address_that_is_taken() -> None:
-    with Metrics(":0") as first, pytest.raises(HostError, match="cannot serve metrics on 127"):
-        Metrics(f":{first.port}").__enter__()
-
-
-@pytest.mark.parametrize("text", ["", "9464", "127.0.0.1", "host:", "host:port", ":70000", ":٣"])
-def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(UsageError, match="write ADDR:PORT"):
-        parse_address(text)
-
-
-def test_addresses() -> None:
-    assert parse_address("0.0.0.0:9464") == ("0.0.0.0", 9464)
-    assert parse_address(":9464") == ("127.0.0.1", 9464)
-    assert parse_address("[::1]:9464") == ("::1", 9464)
