@@ -23,10 +23,6 @@ OTHERS = ["", *os.environ.get("MATRIX_TEST_QEMUS", "").split()]
 """The system's QEMU, and those that $MATRIX_TEST_QEMUS names."""
 
 
-SPINNING = {Architecture.X86_64, Architecture.ARM}
-"""Where a guest spins until its limit: that is no architecture's own, and takes a whole CPU."""
-
-
 class CaseOfRun(TypedDict):
     """What the tests look at of a case in results.json."""
 
@@ -57,6 +53,15 @@ def run(tmp_path: Path, warm: WarmProgram) -> Runner:
         return done.returncode, {case["test"]: case for case in cases}
 
     return matrix_run
+
+
+def quicker(folder: Path) -> Path:
+    """The scenario of guests that end badly: as dead as after 5 s, and the loops take less of the
+    other tests' time."""
+    path = folder / "verdicts.yaml"
+    text = (ROOT / "scenarios/verdicts.yaml").read_text()
+    path.write_text(text.replace("stall: 5s", "stall: 2s"))
+    return path
 
 
 def verdicts(cases: dict[str, CaseOfRun]) -> dict[str, str]:
@@ -133,21 +138,21 @@ def test_smoke_under_kvm(run: Runner) -> None:
     [each for each in Architecture if each not in (Architecture.RISCV32, Architecture.LOONGARCH64)],
 )
 def test_guests_that_end_badly(run: Runner, architecture: Architecture, tmp_path: Path) -> None:
-    text = (ROOT / "scenarios/verdicts.yaml").read_text()
-    # As dead as after 5 s, and the loops take less of the other tests' time.
-    quicker = tmp_path / "verdicts.yaml"
-    quicker.write_text(text.replace("stall: 5s", "stall: 2s"))
     only = ("--arch", architecture.value, "-j", "3")
-    code, cases = run(quicker, *only, "-k", "tcg and (fail or hang or deadloop)")
+    code, cases = run(quicker(tmp_path), *only, "-k", "tcg and (fail or hang or deadloop)")
     assert verdicts(cases) == {"fail": "fail", "hang": "stall", "deadloop": "stall"}
     assert code == 1
     assert "sleep" in cases["hang"]["reason"]
     assert "pc 0x" in cases["deadloop"]["reason"]
     assert cases["fail"]["subtests"][0]["verdict"] == "fail"
-    if architecture not in SPINNING:
-        return
-    # By itself, and so with a shorter limit than its 10 s, of two stalls: nothing else ends it.
-    code, cases = run(quicker, *only, "-k", "tcg and spin", "--timeout", "4s")
+
+
+# Nothing of that is an architecture's own, and each takes a CPU for 4 s.
+@pytest.mark.parametrize("architecture", [Architecture.X86_64, Architecture.ARM])
+def test_a_guest_that_spins(run: Runner, architecture: Architecture, tmp_path: Path) -> None:
+    """A shorter limit than its 10 s, of two stalls: nothing else ends it."""
+    only = ("--arch", architecture.value, "--timeout", "4s")
+    code, cases = run(quicker(tmp_path), *only, "-k", "tcg and spin")
     assert verdicts(cases) == {"spin": "timeout"}
     assert "FAIL" not in cases["spin"]["reason"]
     assert code == 1
