@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,14 +12,12 @@ import pytest
 
 from matrix.attempt import Ending, Outcome
 from matrix.errors import HostError
-from matrix.hosts.installations import Installation
 from matrix.hosts.kvm import read_device
 from matrix.hosts.kvm_proof import GUESTS, PATIENCE, Firmwares, prove_kvm
-from matrix.hosts.survey import take_inventory
-from matrix.hosts.wanted import Wanted
 from matrix.inventory import Binary, KvmProof, KvmState
 from matrix.model import Architecture, Build, ExitChannel, Launch, Test
 from matrix.vm.machine import Limits
+from tests.installed import installed_binary
 
 X86 = Architecture.X86_64
 PASSED = Outcome(Ending.EXITED, 0.3, exit_status=1, kvm_enabled=True)
@@ -265,12 +262,11 @@ def test_real_kvm() -> None:
     device = read_device()
     if architecture is None or device.problem:
         pytest.skip(device.problem or f"no KVM guests for {os.uname().machine} here")
-    if shutil.which(f"qemu-system-{architecture.value}") is None:
-        pytest.skip(f"no qemu-system-{architecture.value} in PATH")
-    wanted = [Wanted("system", architecture, ("",))]
-    # Kept for other tests, or by them: to prove it again takes 10 s where KVM is nested.
-    inventory = asyncio.run(take_inventory([Installation("system")], wanted))
-    (proof,) = inventory.proofs
+
+    async def take() -> KvmProof:
+        return await prove_kvm(await installed_binary(architecture), architecture, "")
+
+    proof = asyncio.run(take())  # not one that is kept, which older code may have made
     assert proof.state in (KvmState.WORKS, KvmState.BROKEN)
     if proof.state is KvmState.WORKS:
         assert [guest for guest, _ in proof.guests] == list(GUESTS)
